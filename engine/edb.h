@@ -1,0 +1,134 @@
+/* EntityDB: the public interface of the engine, and its manual.
+ *
+ * Read this first:
+ * - A handle inherited through fork() answers EDB_FORKED everywhere; open anew in the child.
+ * - A database may be open in many processes and many times in one; one process shares one map and one lock area.
+ * - An edb_conn serves one thread at a time (any thread). Different connections are independent.
+ * - A statement that stays open (a half-fetched cursor) keeps pages from being reused; a long transaction does not.
+ * - Network file systems are refused: shared memory and locks do not work on them.
+ * - Moments are commit numbers inside (dense, from 1) and int64 nanoseconds since 1970 UTC outside. "As of m" includes
+ *   everything committed at or before m.
+ * - Every function returns a code of codes.h; edb_message() is the sentence for this thread's last failure.
+ *
+ * The virtual tables (vtab.c) and the driver use the same connection: the driver opens it here, then says
+ * `SELECT entitydb_bind(edb_conn_id(conn))` on the SQLite connection that loaded the extension.
+ *
+ * A SQLite connection used without the driver's statement contexts works too: the virtual table then opens an
+ * implicit statement with its first cursor or write and ends it with the last cursor. */
+#ifndef EDB_H
+#define EDB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codes.h"
+
+/* cffi: begin */
+typedef struct edb edb;             /* an open database */
+typedef struct edb_conn edb_conn;   /* a session: one transaction at a time */
+typedef struct edb_stmt edb_stmt;   /* a running statement: its moment, its pin, the columns it supplies */
+
+/* ---- results ---- */
+
+const char *edb_message(void);                      /* this thread's last failure; never NULL */
+const char *edb_code_name(int code);                /* "CORRUPT"; NULL past the table */
+const char *edb_code_python(int code);              /* "DamageError" */
+const char *edb_code_meaning(int code);
+int edb_code_count(void);
+bool edb_is_test_build(void);
+
+/* ---- databases ---- */
+
+typedef struct {
+    uint32_t page_size;             /* bytes, power of two 512..32768; 0: default; counts only at creation */
+    int synchronous;                /* 1 normal, 2 full, -1: what is in force (full if nothing is) */
+    bool read_only;
+    bool create;                    /* make the file if missing */
+    int64_t busy_ms;                /* wait for the committer lock; -1: 5,000 */
+    uint64_t spill_bytes;           /* write set held in memory; 0: 64 MiB */
+} edb_options;
+
+/* path: UTF-8, NULL for a memory database that lives as long as this handle. Opening the same file again in one
+ * process shares it (same options required where given: EDB_SETTING). */
+int edb_open(const char *path, const edb_options *options, edb **out);
+void edb_close(edb *db);            /* connections still open keep the file open; closing twice is the caller's bug */
+
+typedef struct {
+    uint64_t published, durable, pages, free_pages, file_bytes, page_size, syncs, pages_read, pages_written, oldest_pin;
+    int64_t last_commit_ns;
+} edb_stats;
+int edb_get_stats(edb *db, edb_stats *out);
+
+/* Walks the whole file; report is called with "I12", page, sentence for each breach. *breaches counts them. */
+typedef void (*edb_report_fn)(void *arg, const char *invariant, uint64_t page, const char *sentence);
+typedef struct {
+    uint64_t pages_live, pages_history, pages_free, pages_other, versions, breaches;
+} edb_check_result;
+int edb_check(edb *db, edb_report_fn report, void *arg, edb_check_result *out);
+
+/* The commit number whose state a moment names (the newest commit at or before it) and that commit's time. The answer
+ * is settled: it never changes, unless the moment is later than the clock (*settled false: "now"). *resolved_ns is
+ * the moment to ask again with. */
+int edb_resolve(edb *db, int64_t moment_ns, uint64_t *number, int64_t *commit_ns, int64_t *resolved_ns, bool *settled);
+/* Commit time of a commit number; EDB_HORIZON when there is no such commit. */
+int edb_commit_time(edb *db, uint64_t number, int64_t *ns);
+
+/* ---- connections ---- */
+
+int edb_conn_open(edb *db, edb_conn **out);
+/* Rolls back what is open. Statements still open keep their memory until they are ended. */
+void edb_conn_close(edb_conn *conn);
+int64_t edb_conn_id(edb_conn *conn);                /* for entitydb_bind(); 0 is never an id */
+
+/* The next commit of this connection gets this time (nanoseconds) instead of the clock's: later than the last commit
+ * and not later than the clock, checked at COMMIT (EDB_COMMIT_TIME names the last time). 0 takes it back. */
+int edb_conn_commit_time(edb_conn *conn, int64_t ns);
+/* Number and time of this connection's last commit; number 0: none yet. */
+void edb_conn_last_commit(edb_conn *conn, uint64_t *number, int64_t *ns);
+/* To be called after every statement, with SQLite's autocommit flag: when no SQLite transaction is open and no write
+ * is pending, the engine's transaction (its fixed moment) ends too. */
+void edb_conn_settle(edb_conn *conn, bool autocommit);
+/* Waits until the last commit of this connection is as durable as `synchronous` promises. Call it after COMMIT or an
+ * autocommit write has returned, without the GIL. EDB_POISONED, EDB_IO: outcome unknown until reopened. */
+int edb_conn_wait(edb_conn *conn);
+/* Makes a running call of this connection return EDB_INTERRUPT soon (waiting for locks included). Any thread. */
+void edb_conn_interrupt(edb_conn *conn);
+/* What the schema declared to SQLite was made from: statements begun at another one answer EDB_SCHEMA first. */
+void edb_conn_declared(edb_conn *conn, uint64_t schema);
+/* The schema number a statement begun now would see (own DDL excluded). */
+int edb_conn_schema(edb_conn *conn, uint64_t *schema);
+/* Pages touched by tree reads of this connection's thread since the last call: an engine counter. */
+uint64_t edb_pages_touched(void);
+
+/* ---- statements ---- */
+
+typedef struct {
+    bool in_transaction;            /* a SQLite transaction is open (not autocommit) */
+    bool writes;                    /* the statement is INSERT, UPDATE, DELETE or DDL */
+    bool has_moment;                /* read as of moment_ns; never sees own uncommitted writes; writes fail */
+    int64_t moment_ns;
+} edb_stmt_options;
+
+/* Fixes the statement's moment and pins a root. EDB_SCHEMA: declare anew (catalog of edb_conn_schema), then retry. */
+int edb_stmt_begin(edb_conn *conn, const edb_stmt_options *options, edb_stmt **out);
+/* Makes it the one that virtual-table calls belong to; -> the one before (NULL: none), to be given back to
+ * edb_stmt_restore. Around every step of its cursor; nested steps nest. */
+edb_stmt *edb_stmt_enter(edb_stmt *stmt);
+void edb_stmt_restore(edb_conn *conn, edb_stmt *before);
+/* Which columns the INSERT names: bit i of mask[i / 8] is column i in declared order. Omitted ones get their DEFAULT;
+ * without this call all count as supplied. */
+int edb_stmt_supplied(edb_stmt *stmt, const uint8_t *mask, size_t columns);
+/* Rows changed and the last row id given by this statement. */
+void edb_stmt_counts(edb_stmt *stmt, int64_t *changes, int64_t *last_id, bool *has_last_id);
+/* The commit number it reads at. */
+uint64_t edb_stmt_moment(edb_stmt *stmt);
+void edb_stmt_end(edb_stmt *stmt);
+/* cffi: end */
+
+/* The loadable extension's entry (sqlite3.h's types, kept out of here). */
+struct sqlite3;
+struct sqlite3_api_routines;
+int sqlite3_entitydb_init(struct sqlite3 *db, char **error, const struct sqlite3_api_routines *api);
+
+#endif

@@ -1,0 +1,141 @@
+/* Transactions: a fixed moment T, a private write set, validation and one record at commit.
+ *
+ * States of a connection's transaction (ARCHITECTURE.md has the table):
+ *
+ *     NONE --first statement of a SQLite transaction--> OPEN(T) --first write--> WRITING --xSync--> PREPARED
+ *       ^------------- end of it, nothing written --------'            |                          | xCommit
+ *       ^------------- rollback ---------------------------------------'--------------------------' publishes
+ *
+ * T is a commit number. A statement pins the newest root and reads at T in it, so only statements pin pages. A write
+ * transaction's T is the newest published commit, a reading one's the newest durable commit (at synchronous full).
+ * "Now" is the root pinned when the statement began plus own writes; UNIQUE is judged there and again, as a predicate,
+ * inside COMMIT against the newest root. Validation at commit alone makes transactions correct; nothing is locked
+ * before COMMIT. */
+#ifndef EDB_TXN_H
+#define EDB_TXN_H
+
+#include "edb.h"
+#include "tree.h"
+#include "writeset.h"
+
+#define TREE_CATALOG 0              /* the tree that holds the catalog, keyed by table id */
+
+typedef struct {                    /* an entry a cursor or lookup found; valid while the statement is open */
+    const uint8_t *key, *value;
+    uint32_t key_size, value_size;
+    uint64_t from;                  /* commit number; 0 for an own, uncommitted write */
+    uint64_t seen_from;             /* what txn_put wants: version visible at T, 0 if none */
+    bool overflow;                  /* value is a pointer to a chain: entry_load() */
+} edb_entry;
+
+typedef struct {
+    edb_entry at;                   /* while valid */
+    bool valid;
+    bool cu_own;                    /* the write set has to be merged in */
+    bool cu_base;                   /* the tree exists in the pinned root */
+    bool cu_forward, cu_at_base, cu_at_own;
+    edb_stmt *cu_stmt;
+    tree_cursor cu_tree;
+    ws_cursor *cu_writes;
+} edb_cursor;
+
+/* ---- statements, for the virtual table ---- */
+
+edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection */
+edb_stmt *conn_current(edb_conn *conn);             /* the statement entered, NULL if none */
+/* The statement entered, else the implicit one (begun if need be); counts one user of an implicit statement. */
+int stmt_acquire(edb_conn *conn, bool writes, edb_stmt **out);
+void stmt_release(edb_stmt *stmt);                  /* the last user of an implicit statement ends it */
+edb_conn *stmt_conn(edb_stmt *stmt);
+bool stmt_is_past(const edb_stmt *stmt);            /* as of: reads only */
+int64_t stmt_moment_ns(const edb_stmt *stmt);       /* the moment asked for (as of), else commit time of T */
+const snapshot *stmt_snapshot(const edb_stmt *stmt);    /* the root pinned */
+uint64_t stmt_schema(const edb_stmt *stmt);         /* number of the newest catalog change visible; own DDL: + own */
+bool stmt_supplied(const edb_stmt *stmt, size_t column);
+void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
+void stmt_last_id(edb_stmt *stmt, int64_t id);
+bool conn_interrupted(edb_conn *conn);
+
+/* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
+
+int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
+void cursor_close(edb_cursor *cu);
+int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* first >= key; NULL: first */
+int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */
+int cursor_next_merged(edb_cursor *cu);
+int cursor_prev_merged(edb_cursor *cu);
+int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
+uint64_t stmt_tree_born(edb_stmt *stmt, uint32_t tree);
+/* Living entries of the tree now, and how many lie in a range (a guess); for plans. */
+uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);
+uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,
+                            size_t high_size);
+uint64_t entry_size(const edb_entry *entry);        /* bytes of the value, chain included */
+int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* all bytes of it */
+
+static inline void cursor_from_tree(edb_cursor *cu)
+{
+    const tree_version *v = &cu->cu_tree.tc_at;
+    cu->valid = cu->cu_tree.tc_valid;
+    cu->at.key = v->key;
+    cu->at.key_size = v->key_size;
+    cu->at.value = v->value;
+    cu->at.value_size = v->value_size;
+    cu->at.from = cu->at.seen_from = v->from;
+    cu->at.overflow = v->overflow;
+}
+
+static inline int cursor_next(edb_cursor *cu)
+{
+    if (cu->cu_own)
+        return cursor_next_merged(cu);
+    int rc = tree_cursor_next(&cu->cu_tree);
+    cursor_from_tree(cu);
+    return rc;
+}
+
+static inline int cursor_prev(edb_cursor *cu)
+{
+    if (cu->cu_own)
+        return cursor_prev_merged(cu);
+    int rc = tree_cursor_prev(&cu->cu_tree);
+    cursor_from_tree(cu);
+    return rc;
+}
+
+/* ---- reading now: the newest root known to the statement, plus all own writes ---- */
+
+int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* The first living entry whose key begins with the prefix. */
+int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found);
+
+/* ---- writing ---- */
+
+/* EDB_PAST_WRITE as of; EDB_READONLY. Called by xBegin and by every write. */
+int txn_begin_write(edb_stmt *stmt);
+/* seen_from: of the version visible at T (edb_entry.seen_from), 0 if there is none. value NULL: tombstone. */
+int txn_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+            uint64_t seen_from);
+/* At COMMIT no foreign entry of the tree may begin with the prefix (checked against the newest root and the net own
+ * writes: at most one living entry has the prefix). `what` names it in the error ("t.a, t.b"). */
+int txn_expect_unique(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, const char *what);
+/* At COMMIT the tree (by id) must not have been changed structurally: schema check is automatic for all trees. */
+int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
+/* A catalog entry was written in this transaction: COMMIT bumps the schema number. */
+void txn_schema_changed(edb_stmt *stmt);
+/* Row ids: the next free one; and: this one is used. */
+int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
+void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
+
+uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
+void txn_rollback_to(edb_conn *conn, uint64_t mark);
+/* SQLite's savepoint calls (ENGINE-proof): sets every unset mark 0..n / unsets >= n / undoes to mark n. Idempotent. */
+void txn_savepoint(edb_conn *conn, int n);
+void txn_release(edb_conn *conn, int n);
+void txn_rollback_savepoint(edb_conn *conn, int n);
+int txn_prepare(edb_conn *conn);                    /* xSync: validates, writes pages; idempotent */
+void txn_publish(edb_conn *conn);                   /* xCommit: cannot fail; idempotent */
+void txn_rollback(edb_conn *conn);                  /* xRollback, after txn_prepare too */
+
+#endif

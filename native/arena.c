@@ -1,0 +1,99 @@
+/* An arena: bytes are cut from the front of chunks, and chunks are given back together.
+ *
+ * Chunks double from 4 KiB to 2 MiB, so that a small transaction costs a page and a large one few system calls. Full
+ * chunks of 2 MiB ask for a huge page: a skip list of a million nodes is walked at random, and with 4 KiB pages half
+ * of each step would be a miss of the address cache. An allocation larger than a quarter chunk gets a chunk of its
+ * own, put behind the current one so that the current one's rest is not lost. */
+#include "arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { CHUNK_MIN = 4096, CHUNK_MAX = 2 << 20 };
+
+struct arena_chunk {
+    arena_chunk *ch_next;
+    size_t ch_size;         /* bytes of the chunk, this header included */
+};
+
+_Static_assert(sizeof(arena_chunk) % 8 == 0, "what follows the header is aligned to 8");
+
+void arena_init(arena *a)
+{
+    memset(a, 0, sizeof *a);
+}
+
+static arena_chunk *chunk_new(arena *a, size_t size)
+{
+    arena_chunk *chunk = size == CHUNK_MAX ? aligned_alloc(CHUNK_MAX, CHUNK_MAX) : malloc(size);
+
+    if (!chunk)
+        return NULL;
+    if (size == CHUNK_MAX)
+        (void)madvise(chunk, CHUNK_MAX, MADV_HUGEPAGE);     /* a wish: where it is refused, all works the same */
+    chunk->ch_size = size;
+    a->ar_bytes += size;
+    return chunk;
+}
+
+static void *arena_alloc_slow(arena *a, size_t size)
+{
+    size_t chunk_size = a->ar_bytes < CHUNK_MIN ? CHUNK_MIN : a->ar_bytes < CHUNK_MAX ? a->ar_bytes : CHUNK_MAX;
+    arena_chunk *chunk;
+
+    /* A power of two: what single chunks added to ar_bytes must not end the doubling early or late. */
+    while (chunk_size & (chunk_size - 1))
+        chunk_size &= chunk_size - 1;
+    if (size > chunk_size / 4) {
+        if (size > SIZE_MAX - sizeof *chunk || !(chunk = chunk_new(a, size + sizeof *chunk)))
+            return NULL;
+        if (a->ar_chunks) {
+            chunk->ch_next = a->ar_chunks->ch_next;
+            a->ar_chunks->ch_next = chunk;
+        } else {
+            chunk->ch_next = NULL;
+            a->ar_chunks = chunk;
+        }
+        return chunk + 1;
+    }
+    if (!(chunk = chunk_new(a, chunk_size)))
+        return NULL;
+    chunk->ch_next = a->ar_chunks;
+    a->ar_chunks = chunk;
+    a->ar_next = (char *)(chunk + 1) + size;
+    a->ar_end = (char *)chunk + chunk_size;
+    return chunk + 1;
+}
+
+void *arena_alloc(arena *a, size_t size)
+{
+    if (size > SIZE_MAX - 7)
+        return NULL;
+    size = (size + (size == 0) + 7) & ~(size_t)7;       /* nothing gets an address too: NULL means failure */
+    if (size <= (size_t)(a->ar_end - a->ar_next)) {
+        char *p = a->ar_next;
+        a->ar_next += size;
+        return p;
+    }
+    return arena_alloc_slow(a, size);
+}
+
+void *arena_copy(arena *a, const void *bytes, size_t size)
+{
+    void *p = arena_alloc(a, size);
+
+    if (p && size)
+        memcpy(p, bytes, size);
+    return p;
+}
+
+void arena_free(arena *a)
+{
+    for (arena_chunk *chunk = a->ar_chunks, *next; chunk; chunk = next) {
+        next = chunk->ch_next;
+        free(chunk);
+    }
+    arena_init(a);
+}

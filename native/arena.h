@@ -1,0 +1,22 @@
+/* An arena: allocations that live and die together. Not thread-safe; what is allocated never moves. */
+#ifndef EDB_ARENA_H
+#define EDB_ARENA_H
+
+#include <stddef.h>
+
+typedef struct arena_chunk arena_chunk;
+typedef struct {
+    arena_chunk *ar_chunks;     /* newest first */
+    char *ar_next, *ar_end;     /* free bytes of the newest chunk */
+    size_t ar_bytes;            /* taken from the system so far */
+} arena;
+
+void arena_init(arena *a);
+/* `size` bytes aligned to 8, uninitialised; NULL when memory is exhausted. */
+void *arena_alloc(arena *a, size_t size);
+/* A copy of `size` bytes; NULL when memory is exhausted. */
+void *arena_copy(arena *a, const void *bytes, size_t size);
+/* Give everything back; the arena can be used again. */
+void arena_free(arena *a);
+
+#endif

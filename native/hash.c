@@ -1,0 +1,40 @@
+/* FNV-1a, and a fast hash built of multiply-and-rotate steps with MurmurHash3's finaliser (Appleby).
+ *
+ * Results are the same on every machine the build accepts, but nothing on disk depends on them. */
+#include "hash.h"
+
+#include "bytes.h"
+
+uint64_t hash_fnv1a(const void *bytes, size_t size)
+{
+    const uint8_t *p = bytes;
+    uint64_t h = 0xcbf29ce484222325ULL;
+
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ p[i]) * 0x100000001b3ULL;
+    return h;
+}
+
+static inline uint64_t absorb(uint64_t h, uint64_t word)
+{
+    h ^= word * 0x9e3779b97f4a7c15ULL;      /* 2^64 over the golden ratio: spreads low bits upwards */
+    h = h << 29 | h >> 35;
+    return h * 0xbf58476d1ce4e5b9ULL;
+}
+
+uint64_t hash_fast(const void *bytes, size_t size, uint64_t seed)
+{
+    const uint8_t *p = bytes;
+    uint64_t h = seed ^ size * 0x94d049bb133111ebULL;
+
+    for (; size >= 8; p += 8, size -= 8)
+        h = absorb(h, load64(p));
+    if (size) {
+        uint64_t word = 0;
+        memcpy(&word, p, size);
+        h = absorb(h, word);
+    }
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccdULL;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return h ^ h >> 33;
+}

@@ -1,0 +1,62 @@
+/* A skip list (Pugh 1990) of private writes, ordered by (tree, key, sequence descending).
+ *
+ * Nodes live in the caller's arena and are never removed or changed, so a cursor standing on one stays valid while
+ * others are added: undo and statement stability are the caller's, by sequence number. Adding in ascending order
+ * costs two comparisons, also when several trees take turns (a table and its indexes). One writer and its own readers,
+ * all on one thread at a time. */
+#ifndef EDB_SKIPLIST_H
+#define EDB_SKIPLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+
+#define SKIPLIST_LEVELS 14      /* a quarter of the nodes of one level are on the next: 4^14 nodes */
+#define SKIPLIST_FINGERS 8      /* a power of two */
+
+typedef struct skip_node skip_node;
+struct skip_node {
+    uint64_t sn_seq;        /* write sequence number; unique in the list */
+    uint64_t sn_from;       /* the commit number of the version this write replaces, 0 if it replaces none */
+    uint32_t sn_tree;
+    uint32_t sn_key_size;   /* bytes */
+    uint32_t sn_value_size; /* bytes */
+    uint8_t sn_height;
+    uint8_t sn_tombstone;   /* 1: the key is deleted */
+    uint8_t sn_flags;       /* the caller's */
+    const uint8_t *sn_key, *sn_value;       /* in the arena */
+    skip_node *sn_next[];   /* sn_height links */
+};
+
+/* Where a tree's last addition went. Below sn_height of fg_node the links are fg_node's own. */
+typedef struct {
+    skip_node *fg_node;     /* NULL: unused */
+    skip_node **fg_links[SKIPLIST_LEVELS];  /* the links that lead past fg_node, one a level */
+} skip_finger;
+
+/* Holds pointers into itself: do not copy or move it. */
+typedef struct {
+    arena *sk_arena;
+    skip_node *sk_head[SKIPLIST_LEVELS];
+    skip_finger sk_fingers[SKIPLIST_FINGERS];   /* by tree, the later tree of two in one place wins */
+    size_t sk_count;        /* nodes */
+    int sk_levels;          /* levels in use */
+    uint64_t sk_random;     /* state of the height generator; fixed seed, so that runs repeat */
+} skiplist;
+
+void skiplist_init(skiplist *list, arena *memory);
+/* Adds a node (key and value are copied into the arena). -> the node, or NULL when memory is exhausted. */
+skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
+                        const void *value, size_t value_size, bool tombstone);
+/* The first node at or after (tree, key, any sequence), NULL if none. Of one key the newest sequence comes first. */
+skip_node *skiplist_seek(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
+/* The last node before (tree, key, any sequence): that is, of a smaller (tree, key). NULL if none. */
+skip_node *skiplist_before(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
+static inline skip_node *skiplist_first(const skiplist *list) { return list->sk_head[0]; }
+static inline skip_node *skiplist_next(const skip_node *node) { return node->sn_next[0]; }
+/* <0, 0, >0: (tree, key) against node. */
+int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node);
+
+#endif
