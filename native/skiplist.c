@@ -11,6 +11,8 @@
 
 #include "bytes.h"
 
+#define LINK_KEY_BYTES 12
+
 void skiplist_init(skiplist *list, arena *memory)
 {
     memset(list, 0, sizeof *list);
@@ -19,32 +21,45 @@ void skiplist_init(skiplist *list, arena *memory)
     list->sk_random = 0x2545f4914f6cdd1dULL;
 }
 
-static inline int compare(uint32_t tree, const uint8_t *key, size_t key_size, const skip_node *node)
+/* Orders two keys whose links are equal: what the links hold is skipped where both keys have it. */
+static int compare_rest(const uint8_t *key, size_t key_size, const skip_node *node)
 {
+    size_t common = key_size < node->sn_key_size ? key_size : node->sn_key_size;
+
+    if (common > LINK_KEY_BYTES) {
+        int order = memcmp(key + LINK_KEY_BYTES, node->sn_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
+        if (order)
+            return order;
+    }
+    return key_size < node->sn_key_size ? -1 : key_size > node->sn_key_size;
+}
+
+/* The first 12 bytes of a key as numbers, missing ones 0. They order as the keys do, and are equal for keys that
+ * differ only later, or only by 00 bytes at the end. */
+static inline skip_link link_make(uint32_t tree, const uint8_t *key, size_t size)
+{
+    uint8_t head[LINK_KEY_BYTES] = { 0 };
+    uint32_t first;
+
+    if (size)
+        memcpy(head, key, size < LINK_KEY_BYTES ? size : LINK_KEY_BYTES);
+    memcpy(&first, head, 4);
+    return (skip_link){ NULL, (uint64_t)tree << 32 | __builtin_bswap32(first), load64be(head + 4) };
+}
+
+int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node)
+{
+    const uint8_t *bytes = key;
     size_t common = key_size < node->sn_key_size ? key_size : node->sn_key_size;
     int order;
 
     if (tree != node->sn_tree)
         return tree < node->sn_tree ? -1 : 1;
-    if (common >= 8) {
-        uint64_t a = load64be(key), b = load64be(node->sn_key);
-        if (a != b)
-            return a < b ? -1 : 1;
-        order = memcmp(key + 8, node->sn_key + 8, common - 8);
-    } else {
-        order = common ? memcmp(key, node->sn_key, common) : 0;
-    }
-    if (order)
-        return order;
-    return key_size < node->sn_key_size ? -1 : key_size > node->sn_key_size;
+    order = common ? memcmp(bytes, node->sn_key, common) : 0;
+    return order ? order : key_size < node->sn_key_size ? -1 : key_size > node->sn_key_size;
 }
 
-int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node)
-{
-    return compare(tree, key, key_size, node);
-}
-
-/* A node's height: 1, and one more with chance 1/4 each. */
+/* A node's height: 1, and one more with chance 1/2 each. */
 static int random_height(skiplist *list)
 {
     uint64_t x = list->sk_random;       /* xorshift64 (Marsaglia 2003); never 0 */
@@ -54,60 +69,76 @@ static int random_height(skiplist *list)
     x ^= x >> 7;
     x ^= x << 17;
     list->sk_random = x;
-    height = 1 + __builtin_ctzll(x | 1ULL << 62) / 2;
+    height = 1 + __builtin_ctzll(x | 1ULL << 63);
     return height < SKIPLIST_LEVELS ? height : SKIPLIST_LEVELS;
 }
 
 /* What is looked for: the place before the newest version of a key, or (seq given) before the older ones of it. */
 typedef struct {
+    skip_link link;         /* lk_node: unused */
     uint32_t tree;
     const uint8_t *key;
     size_t key_size;
     uint64_t seq;
 } target;
 
-static inline bool is_before(const skip_node *node, const target *t)
+static inline target target_make(uint32_t tree, const void *key, size_t key_size, uint64_t seq)
 {
-    int order = compare(t->tree, t->key, t->key_size, node);
-    return order > 0 || (order == 0 && node->sn_seq > t->seq);
+    return (target){ link_make(tree, key, key_size), tree, key, key_size, seq };
 }
 
-/* The link of each level that leads from before the target to it or behind it. -> the node before it, or NULL. A node
- * found to lie behind the target on one level need not be compared again on the next. */
-static skip_node *find(skiplist *list, const target *t, skip_node ***links)
+/* Whether the node a link leads to lies before the target. */
+static inline bool is_before(const skip_link *link, const target *t)
 {
-    skip_node *before = NULL, *behind = NULL;
+    int order;
 
-    for (int level = list->sk_levels - 1; level >= 0; level--) {
-        skip_node **link = before ? &before->sn_next[level] : &list->sk_head[level];
-        for (skip_node *next; (next = *link) && next != behind; link = &next->sn_next[level]) {
-            if (!is_before(next, t)) {
-                behind = next;
+    if (link->lk_high != t->link.lk_high)
+        return link->lk_high < t->link.lk_high;
+    if (link->lk_low != t->link.lk_low)
+        return link->lk_low < t->link.lk_low;
+    order = compare_rest(t->key, t->key_size, link->lk_node);
+    return order > 0 || (order == 0 && link->lk_node->sn_seq > t->seq);
+}
+
+/* The last link of each level that starts before the target, in links (if not NULL). -> the node before the target,
+ * or NULL. A node found to lie behind the target on one level need not be compared again on the next. */
+static inline __attribute__((always_inline))
+skip_node *find(const skip_link *head, int levels, const target *t, skip_link **links)
+{
+    const skip_link *row = head;            /* all links of the node we stand on */
+    const skip_node *behind = NULL;
+    skip_node *before = NULL;
+
+    for (int level = levels - 1; level >= 0; level--) {
+        while (row[level].lk_node && row[level].lk_node != behind) {
+            if (!is_before(&row[level], t)) {
+                behind = row[level].lk_node;
                 break;
             }
-            __builtin_prefetch(next->sn_next[level]);
-            before = next;
+            before = row[level].lk_node;
+            row = before->sn_links;
         }
-        links[level] = link;
+        if (links)
+            links[level] = (skip_link *)&row[level];
     }
     return before;
 }
 
-/* Whether the target's place is right behind the tree's last addition; if so, brings the finger's links to it for
- * `height` levels. */
-static bool find_by_finger(skip_finger *finger, const target *t, int height, skip_node ***links)
+/* Whether the target's place is right behind the tree's last addition; if so, its links for `height` levels. */
+static bool find_by_finger(const skip_finger *finger, const target *t, int height, skip_link **links)
 {
-    const skip_node *next;
+    const skip_node *last = finger->fg_node;
 
-    if (!finger->fg_node || finger->fg_node->sn_tree != t->tree || !is_before(finger->fg_node, t))
+    if (!last || last->sn_tree != t->tree)
         return false;
-    next = finger->fg_node->sn_next[0];
-    if (next && is_before(next, t))
+    if (skiplist_compare(t->tree, t->key, t->key_size, last) <= 0)
+        return false;       /* also when only the sequence differs: rare, and the search is right for it */
+    if (last->sn_links[0].lk_node && is_before(&last->sn_links[0], t))
         return false;
     for (int level = 0; level < height; level++) {
-        skip_node **link = finger->fg_links[level];
-        while (*link && is_before(*link, t))
-            link = &(*link)->sn_next[level];
+        skip_link *link = finger->fg_links[level];
+        while (link->lk_node && is_before(link, t))
+            link = &link->lk_node->sn_links[level];
         links[level] = link;
     }
     return true;
@@ -115,7 +146,7 @@ static bool find_by_finger(skip_finger *finger, const target *t, int height, ski
 
 static skip_node *node_new(skiplist *list, const target *t, int height, const void *value, size_t value_size)
 {
-    size_t head = sizeof(skip_node) + (size_t)height * sizeof(skip_node *);
+    size_t head = sizeof(skip_node) + (size_t)height * sizeof(skip_link);
     skip_node *node;
     uint8_t *bytes;
 
@@ -142,9 +173,9 @@ static skip_node *node_new(skiplist *list, const target *t, int height, const vo
 skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
                         const void *value, size_t value_size, bool tombstone)
 {
-    const target t = { tree, key, key_size, seq };
+    const target t = target_make(tree, key, key_size, seq);
     skip_finger *finger = &list->sk_fingers[tree & (SKIPLIST_FINGERS - 1)];
-    skip_node **found[SKIPLIST_LEVELS];
+    skip_link *found[SKIPLIST_LEVELS];
     int height = random_height(list);
     skip_node *node = node_new(list, &t, height, value, value_size);
 
@@ -155,13 +186,13 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
         for (int i = 0; i < SKIPLIST_FINGERS; i++)
             list->sk_fingers[i].fg_links[list->sk_levels] = &list->sk_head[list->sk_levels];
     if (!find_by_finger(finger, &t, height, found)) {
-        find(list, &t, found);
+        find(list->sk_head, list->sk_levels, &t, found);
         memcpy(finger->fg_links, found, (size_t)list->sk_levels * sizeof *found);
     }
     for (int level = 0; level < height; level++) {
-        node->sn_next[level] = *found[level];
-        *found[level] = node;
-        finger->fg_links[level] = &node->sn_next[level];
+        node->sn_links[level] = *found[level];
+        *found[level] = (skip_link){ node, t.link.lk_high, t.link.lk_low };
+        finger->fg_links[level] = &node->sn_links[level];
     }
     finger->fg_node = node;
     list->sk_count++;
@@ -172,24 +203,12 @@ skip_node *skiplist_seek(const skiplist *list, uint32_t tree, const void *key, s
 {
     skip_node *before = skiplist_before(list, tree, key, key_size);
 
-    return before ? before->sn_next[0] : list->sk_head[0];
+    return before ? skiplist_next(before) : skiplist_first(list);
 }
 
 skip_node *skiplist_before(const skiplist *list, uint32_t tree, const void *key, size_t key_size)
 {
-    const target t = { tree, key, key_size, UINT64_MAX };
-    skip_node *before = NULL;
-    const skip_node *behind = NULL;
+    const target t = target_make(tree, key, key_size, UINT64_MAX);
 
-    for (int level = list->sk_levels - 1; level >= 0; level--) {
-        skip_node *next = before ? before->sn_next[level] : list->sk_head[level];
-        for (; next && next != behind; next = next->sn_next[level]) {
-            if (!is_before(next, &t)) {
-                behind = next;
-                break;
-            }
-            before = next;
-        }
-    }
-    return before;
+    return find(list->sk_head, list->sk_levels, &t, NULL);
 }

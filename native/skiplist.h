@@ -13,33 +13,41 @@
 
 #include "arena.h"
 
-#define SKIPLIST_LEVELS 14      /* a quarter of the nodes of one level are on the next: 4^14 nodes */
+#define SKIPLIST_LEVELS 24      /* half the nodes of one level are on the next: 2^24 nodes, more get slower */
 #define SKIPLIST_FINGERS 8      /* a power of two */
 
 typedef struct skip_node skip_node;
+
+/* A link carries the beginning of what it leads to, so that a search touches only the nodes it passes. */
+typedef struct {
+    skip_node *lk_node;     /* NULL: the end */
+    uint64_t lk_high;       /* tree and the key's first four bytes */
+    uint64_t lk_low;        /* the key's next eight bytes; missing ones are 0 */
+} skip_link;
+
 struct skip_node {
     uint64_t sn_seq;        /* write sequence number; unique in the list */
     uint64_t sn_from;       /* the commit number of the version this write replaces, 0 if it replaces none */
-    uint32_t sn_tree;
-    uint32_t sn_key_size;   /* bytes */
+    const uint8_t *sn_key, *sn_value;       /* in the arena */
     uint32_t sn_value_size; /* bytes */
     uint8_t sn_height;
     uint8_t sn_tombstone;   /* 1: the key is deleted */
     uint8_t sn_flags;       /* the caller's */
-    const uint8_t *sn_key, *sn_value;       /* in the arena */
-    skip_node *sn_next[];   /* sn_height links */
+    uint32_t sn_tree;
+    uint32_t sn_key_size;   /* bytes */
+    skip_link sn_links[];   /* sn_height of them; use skiplist_next */
 };
 
 /* Where a tree's last addition went. Below sn_height of fg_node the links are fg_node's own. */
 typedef struct {
     skip_node *fg_node;     /* NULL: unused */
-    skip_node **fg_links[SKIPLIST_LEVELS];  /* the links that lead past fg_node, one a level */
+    skip_link *fg_links[SKIPLIST_LEVELS];   /* the links that lead past fg_node, one a level */
 } skip_finger;
 
 /* Holds pointers into itself: do not copy or move it. */
 typedef struct {
     arena *sk_arena;
-    skip_node *sk_head[SKIPLIST_LEVELS];
+    skip_link sk_head[SKIPLIST_LEVELS];
     skip_finger sk_fingers[SKIPLIST_FINGERS];   /* by tree, the later tree of two in one place wins */
     size_t sk_count;        /* nodes */
     int sk_levels;          /* levels in use */
@@ -54,8 +62,8 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
 skip_node *skiplist_seek(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
 /* The last node before (tree, key, any sequence): that is, of a smaller (tree, key). NULL if none. */
 skip_node *skiplist_before(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
-static inline skip_node *skiplist_first(const skiplist *list) { return list->sk_head[0]; }
-static inline skip_node *skiplist_next(const skip_node *node) { return node->sn_next[0]; }
+static inline skip_node *skiplist_first(const skiplist *list) { return list->sk_head[0].lk_node; }
+static inline skip_node *skiplist_next(const skip_node *node) { return node->sn_links[0].lk_node; }
 /* <0, 0, >0: (tree, key) against node. */
 int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node);
 
