@@ -181,11 +181,13 @@ size_t key_encode(uint8_t *out, const edb_value *v, int collation, bool descendi
  * `flip` is 00 for ascending and FF for descending parts. *escapes counts the 00 bytes of the value. */
 static const uint8_t *find_terminator(const uint8_t *p, const uint8_t *end, uint8_t flip, size_t *escapes)
 {
+    const uint8_t escape = flip ? 0x00 : 0xff;
+
     *escapes = 0;
     while ((p = memchr(p, flip, (size_t)(end - p))) && end - p >= 2) {
         if (p[1] == flip)
             return p;
-        if (p[1] != (flip ^ 0xff))
+        if (p[1] != escape)
             return NULL;
         (*escapes)++;
         p += 2;
