@@ -32,6 +32,7 @@ typedef struct edb_stmt edb_stmt;   /* a running statement: its moment, its pin,
 /* ---- results ---- */
 
 const char *edb_message(void);                      /* this thread's last failure; never NULL */
+int edb_last_code(void);                            /* the code that sentence was set with; 0 before any */
 const char *edb_code_name(int code);                /* "CORRUPT"; NULL past the table */
 const char *edb_code_python(int code);              /* "DamageError" */
 const char *edb_code_meaning(int code);
