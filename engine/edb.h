@@ -130,6 +130,7 @@ void edb_stmt_end(edb_stmt *stmt);
 /* The loadable extension's entry (sqlite3.h's types, kept out of here). */
 struct sqlite3;
 struct sqlite3_api_routines;
+__attribute__((visibility("default")))
 int sqlite3_entitydb_init(struct sqlite3 *db, char **error, const struct sqlite3_api_routines *api);
 
 #endif

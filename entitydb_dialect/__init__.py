@@ -1,0 +1,1 @@
+"""EntityDB: an embedded temporal database for SQLAlchemy."""

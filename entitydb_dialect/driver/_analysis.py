@@ -1,0 +1,270 @@
+"""What kind of statement an SQL string is, and what the driver has to do about it.
+
+One analysis per string, cached, so that a plain statement pays one lookup. It says only what the driver needs: does it
+write, is it DDL that has to become an edit of the catalog, which columns an INSERT names, is there a clause that virtual
+tables cannot do. What it does not understand is OTHER and goes to SQLite unchanged, to be refused there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ._sql import VARIABLE, WORD, Token, closing, find, is_name, tokens, unquote
+
+READ = "read"           # SELECT, VALUES, WITH ... SELECT, EXPLAIN
+WRITE = "write"         # INSERT, REPLACE, UPDATE, DELETE
+DDL = "ddl"             # CREATE, DROP, ALTER, ATTACH, VACUUM, ...
+CONTROL = "control"     # BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE
+PRAGMA = "pragma"
+EMPTY = "empty"         # white space and comments
+OTHER = "other"         # everything else: SQLite's to refuse
+
+
+@dataclass(frozen=True)
+class Ddl:
+    """A CREATE, DROP, ALTER and the like, taken apart as far as the driver routes it."""
+
+    verb: str                       # CREATE, DROP, ALTER, ATTACH, DETACH, VACUUM, REINDEX, ANALYZE
+    what: str = ""                  # TABLE, INDEX, VIEW, TRIGGER, VIRTUAL
+    temporary: bool = False
+    unique: bool = False
+    if_clause: bool = False         # IF [NOT] EXISTS
+    schema: str | None = None       # as written before the dot
+    name: str = ""
+    table: str = ""                 # of CREATE INDEX
+    as_select: bool = False         # CREATE TABLE ... AS
+
+
+@dataclass(frozen=True)
+class Analysis:
+    kind: str
+    verb: str = ""                  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
+    several: bool = False           # more than one statement
+    schema: str | None = None       # of the table written to
+    table: str = ""                 # written to
+    columns: tuple[str, ...] | None = None      # an INSERT's column list
+    default_values: bool = False    # INSERT ... DEFAULT VALUES
+    plain_values: bool = False      # INSERT whose rows come from VALUES without a subquery: reads no table
+    returning: bool = False
+    on_conflict: bool = False       # ON CONFLICT (...) DO ...
+    ddl: Ddl | None = None
+    name: str = ""                  # of a PRAGMA, lower case, or of a savepoint
+    argument: str | None = None     # of a PRAGMA, unquoted
+    assignment: bool = False        # PRAGMA name = value
+
+    @property
+    def returns_rows(self) -> bool:
+        return self.kind in (READ, PRAGMA, OTHER)
+
+
+class _Reader:
+    """A walk over the tokens that never runs off their end."""
+
+    def __init__(self, items: list[Token], at: int = 0) -> None:
+        self.items = items
+        self.at = at
+
+    def peek(self, ahead: int = 0) -> str:
+        i = self.at + ahead
+        return self.items[i].upper if i < len(self.items) else ""
+
+    def take(self, *words: str) -> bool:
+        """Goes past the words if they are all there."""
+        if all(self.peek(i) == word for i, word in enumerate(words)):
+            self.at += len(words)
+            return True
+        return False
+
+    def name(self) -> str | None:
+        if self.at < len(self.items) and is_name(self.items[self.at]):
+            self.at += 1
+            return unquote(self.items[self.at - 1].text)
+        return None
+
+    def qualified(self) -> tuple[str | None, str]:
+        """[schema.]name"""
+        first = self.name()
+        if first is not None and self.take("."):
+            return first, self.name() or ""
+        return None, first or ""
+
+    def group(self) -> None:
+        """Goes past a parenthesised group."""
+        if self.peek() == "(":
+            self.at = closing(self.items, self.at) + 1
+
+
+_CONTROL = {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"}
+_DDL = {"CREATE", "DROP", "ALTER", "ATTACH", "DETACH", "VACUUM", "REINDEX", "ANALYZE"}
+_WRITES = {"INSERT", "REPLACE", "UPDATE", "DELETE"}
+
+
+def _after_with(reader: _Reader) -> None:
+    """Goes past WITH [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..."""
+    reader.take("RECURSIVE")
+    while True:
+        if reader.name() is None:
+            return
+        reader.group()
+        if not reader.take("AS"):
+            return
+        reader.take("NOT")
+        reader.take("MATERIALIZED")
+        reader.group()
+        if not reader.take(","):
+            return
+
+
+def _write(reader: _Reader, verb: str, several: bool) -> Analysis:
+    items = reader.items
+    if reader.take("OR"):
+        reader.at += 1
+    if verb in ("INSERT", "REPLACE"):
+        reader.take("INTO")
+    elif verb == "DELETE":
+        reader.take("FROM")
+    schema, table = reader.qualified()
+    returning = find(items, "RETURNING", reader.at) >= 0
+    columns = None
+    default_values = plain_values = on_conflict = False
+    if verb in ("INSERT", "REPLACE"):
+        if reader.take("AS"):
+            reader.at += 1
+        if reader.peek() == "(":
+            end = closing(items, reader.at)
+            columns = tuple(unquote(t.text) for t in items[reader.at + 1 : end] if is_name(t))
+            reader.at = end + 1
+        default_values = reader.peek() == "DEFAULT"
+        plain_values = default_values or (
+            reader.peek() == "VALUES" and not any(t.upper == "SELECT" for t in items[reader.at :])
+        )
+        at = reader.at
+        while (at := find(items, "ON", at)) >= 0:
+            ahead = _Reader(items, at)
+            if ahead.take("ON", "CONFLICT") and ahead.peek() in ("(", "DO"):
+                on_conflict = True
+                break
+            at += 1
+    return Analysis(
+        WRITE, verb, several, schema, table, columns, default_values, plain_values, returning, on_conflict
+    )
+
+
+def _ddl(reader: _Reader, verb: str, several: bool) -> Analysis:
+    if verb not in ("CREATE", "DROP", "ALTER"):
+        return Analysis(DDL, verb, several, ddl=Ddl(verb))
+    temporary = reader.take("TEMP") or reader.take("TEMPORARY")
+    unique = reader.take("UNIQUE")
+    what = reader.peek()
+    reader.at += 1
+    if what == "VIRTUAL":
+        reader.take("TABLE")
+    if_clause = reader.take("IF", "NOT", "EXISTS") or reader.take("IF", "EXISTS")
+    schema, name = reader.qualified()
+    table = ""
+    as_select = False
+    if verb == "CREATE" and what == "INDEX":
+        reader.take("ON")
+        table = reader.name() or ""
+    elif verb == "CREATE" and what == "TABLE":
+        as_select = reader.peek() == "AS"
+    ddl = Ddl(verb, what, temporary, unique, if_clause, schema, name, table, as_select)
+    return Analysis(DDL, verb, several, ddl=ddl)
+
+
+def _control(reader: _Reader, verb: str, several: bool) -> Analysis:
+    name = ""
+    if verb == "ROLLBACK":
+        reader.take("TRANSACTION")
+        if reader.take("TO"):
+            verb = "ROLLBACK TO"
+            reader.take("SAVEPOINT")
+            name = reader.name() or ""
+    elif verb in ("SAVEPOINT", "RELEASE"):
+        if verb == "RELEASE":
+            reader.take("SAVEPOINT")
+        name = reader.name() or ""
+    elif verb == "END":
+        verb = "COMMIT"
+    return Analysis(CONTROL, verb, several, name=name)
+
+
+def _pragma(reader: _Reader, several: bool) -> Analysis:
+    schema, name = reader.qualified()
+    argument = None
+    assignment = False
+    if reader.peek() in ("=", "("):
+        assignment = reader.peek() == "="
+        reader.at += 1
+        rest = reader.items[reader.at :]
+        parts = []
+        for token in rest:
+            if token.upper in (")", ";"):
+                break
+            parts.append(unquote(token.text))
+        argument = "".join(parts)
+    return Analysis(PRAGMA, "PRAGMA", several, schema=schema, name=name.lower(), argument=argument,
+                    assignment=assignment)
+
+
+def _several(items: list[Token]) -> bool:
+    """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
+    if [t.upper for t in items[:3]].count("TRIGGER"):
+        return False
+    seen = False
+    for token in items:
+        if token.upper == ";":
+            seen = True
+        elif seen:
+            return True
+    return False
+
+
+def _analyse(sql: str) -> Analysis:
+    items = tokens(sql)
+    start = 0
+    while start < len(items) and items[start].upper == ";":
+        start += 1
+    items = items[start:]
+    if not items:
+        return Analysis(EMPTY)
+    several = _several(items)
+    reader = _Reader(items)
+    verb = reader.peek() if items[0].kind == WORD else ""
+    reader.at = 1
+    if verb == "EXPLAIN":
+        return Analysis(READ, verb, several)
+    if verb == "WITH":
+        _after_with(reader)
+        verb = reader.peek()
+        reader.at += 1
+    if verb in ("SELECT", "VALUES"):
+        return Analysis(READ, verb, several)
+    if verb in _WRITES:
+        return _write(reader, verb, several)
+    if verb in _CONTROL:
+        return _control(reader, verb, several)
+    if verb in _DDL:
+        return _ddl(reader, verb, several)
+    if verb == "PRAGMA":
+        return _pragma(reader, several)
+    return Analysis(OTHER, verb, several)
+
+
+_cached = lru_cache(maxsize=4096)(_analyse)
+_LONG = 50_000          # characters; longer statements (rows written as literals) hardly come twice
+
+
+def analyse(sql: str) -> Analysis:
+    """The analysis of a statement. Never raises."""
+    return _cached(sql) if len(sql) < _LONG else _analyse(sql)
+
+
+def named_variables(sql: str) -> list[str]:
+    """Names of :a, @a and $a in order of appearance, with their sign."""
+    return [t.text for t in tokens(sql) if t.kind == VARIABLE and len(t.text) > 1 and t.text[0] != "?"]
+
+
+__all__ = ["Analysis", "Ddl", "analyse", "named_variables", "READ", "WRITE", "DDL", "CONTROL", "PRAGMA", "EMPTY", "OTHER"]
+

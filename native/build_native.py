@@ -1,0 +1,176 @@
+"""The cffi build of `entitydb_dialect._native`: everything in native/ and engine/ as one extension module.
+
+Run by setuptools through `cffi_modules`, or by hand (`python native/build_native.py`), which builds in place. The
+declarations come from engine/edb.h itself, the region between its marker lines, so that the binding cannot drift.
+
+ENTITYDB_BUILD chooses the kind of build:
+  (unset)  what users get: -O2, asserts off
+  test     with -DEDB_TEST: failpoints, asserts, and the declarations of native/native_test.h and engine/edb_test.h
+  asan     as test, under AddressSanitizer and UndefinedBehaviorSanitizer (preload libasan to import it)
+
+What the machine lacks ends the build with one line that names the Debian package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import cffi
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = "entitydb_dialect._native"
+KIND = os.environ.get("ENTITYDB_BUILD", "")
+
+COMPILE = ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing", "-pthread"]
+LINK = ["-pthread"]
+KINDS = {
+    "": (["-O2", "-DNDEBUG"], []),
+    "test": (["-O2", "-g", "-DEDB_TEST", "-UNDEBUG"], []),
+    "asan": (
+        ["-O1", "-g", "-DEDB_TEST", "-UNDEBUG", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+         "-fno-sanitize-recover=undefined"],
+        ["-fsanitize=address,undefined"],
+    ),
+}
+
+
+def refuse(sentence: str) -> None:
+    """End the build with one line."""
+    sys.stderr.write(f"entitydb: {sentence}\n")
+    sys.stderr.flush()
+    # Not an exception: setuptools and pip would bury the line under tracebacks.
+    os._exit(1)
+
+
+def check_machine() -> None:
+    machine = platform.machine()
+    suits = sys.platform == "linux" and machine in ("x86_64", "aarch64") and sys.byteorder == "little"
+    if not suits or sys.maxsize < 2**32:
+        refuse(f"needs 64-bit little-endian Linux on x86-64 or aarch64, this is {sys.platform} on {machine}")
+    if KIND not in KINDS:
+        refuse(f"ENTITYDB_BUILD is {KIND!r}; it may be unset, 'test' or 'asan'")
+
+
+def compiler() -> list[str]:
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc")
+
+
+def check_tools() -> None:
+    """Compile three includes, so that what is missing is named before the compiler's own pages of errors."""
+    command = compiler()
+    if shutil.which(command[0]) is None:
+        if os.environ.get("CC") or shutil.which("gcc") is None:
+            refuse(f"no C compiler ({command[0]}): apt-get install gcc libc6-dev")
+        # Python remembers the compiler it was built with, which need not be here.
+        os.environ["CC"] = "gcc"
+        os.environ.setdefault("LDSHARED", "gcc -shared")
+        command = ["gcc"]
+    paths = sysconfig.get_paths()
+    include = [f"-I{path}" for path in dict.fromkeys((paths["include"], paths["platinclude"]))]
+    flags = shlex.split(os.environ.get("CPPFLAGS", "")) + shlex.split(os.environ.get("CFLAGS", ""))
+    for header, package in (("stdio.h", "libc6-dev"), ("Python.h", "python3-dev"), ("sqlite3ext.h", "libsqlite3-dev")):
+        result = subprocess.run(
+            [*command, *flags, *include, "-E", "-x", "c", "-o", os.devnull, "-"],
+            input=f"#include <{header}>\n", text=True, capture_output=True, check=False,
+        )
+        if result.returncode:
+            refuse(f"{header} is missing: apt-get install {package}")
+
+
+def declarations(header: str) -> str:
+    """The marked regions of a header, without comments and preprocessor lines."""
+    text = (ROOT / header).read_text(encoding="utf-8")
+    regions = re.findall(r"^/\* cffi: begin \*/$(.*?)^/\* cffi: end \*/$", text, re.MULTILINE | re.DOTALL)
+    if not regions:
+        refuse(f"{header} has no lines '/* cffi: begin */' and '/* cffi: end */'")
+    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", " ", "\n".join(regions), flags=re.DOTALL)
+    return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$", "", without_comments, flags=re.MULTILINE)
+
+
+def kind_stamp() -> str:
+    """A file as new as the last change of kind: setuptools compares times only, and would keep the other kind's."""
+    stamp = ROOT / "build" / "kind"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != KIND:
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(KIND, encoding="utf-8")
+    return str(stamp.relative_to(ROOT))
+
+
+def make_ffibuilder() -> cffi.FFI:
+    check_machine()
+    check_tools()
+    testing = KIND in ("test", "asan")
+    headers = ["engine/edb.h", *(["native/native_test.h", "engine/edb_test.h"] if testing else [])]
+    compile_flags, link_flags = KINDS[KIND]
+    sources = sorted(str(p.relative_to(ROOT)) for folder in ("native", "engine") for p in (ROOT / folder).glob("*.c"))
+    depends = sorted(str(p.relative_to(ROOT)) for folder in ("native", "engine") for p in (ROOT / folder).glob("*.h"))
+    builder = cffi.FFI()
+    for header in headers:
+        builder.cdef(declarations(header))
+    builder.set_source(
+        MODULE,
+        "".join(f'#include "{Path(header).name}"\n' for header in headers),
+        sources=sources,
+        depends=[*depends, kind_stamp()],
+        include_dirs=["engine", "native"],
+        extra_compile_args=[*COMPILE, *compile_flags],
+        extra_link_args=[*LINK, *link_flags],
+        define_macros=[("Py_LIMITED_API", "0x030a0000")],
+        py_limited_api=True,
+    )
+    return builder
+
+
+def build_in_place() -> Path:
+    """Build entitydb_dialect/_native.abi3.so, several files at a time; objects live in a folder of their own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    builder = make_ffibuilder()
+    _, _, _, keywords = builder._assigned_source
+    target = ROOT / "entitydb_dialect" / "_native.abi3.so"
+    with tempfile.TemporaryDirectory(prefix="entitydb-build-") as folder:
+        glue = Path(folder) / "_native.c"
+        builder.emit_c_code(str(glue), verbose=False)
+        paths = sysconfig.get_paths()
+        flags = [
+            "-fPIC",
+            *keywords["extra_compile_args"],
+            *(f"-D{name}={value}" for name, value in keywords["define_macros"]),
+            *(f"-I{ROOT / folder_}" for folder_ in keywords["include_dirs"]),
+            *(f"-I{path}" for path in dict.fromkeys((paths["include"], paths["platinclude"]))),
+            *shlex.split(os.environ.get("CFLAGS", "")),
+        ]
+        command = compiler()
+
+        def compile_one(source: Path) -> str:
+            output = str(Path(folder) / f"{source.parent.name}-{source.stem}.o")
+            # What cffi generates is not held to our warnings.
+            strict = ["-Wno-unused-parameter"] if source == glue else ["-Werror"] if KIND else []
+            subprocess.run([*command, *flags, *strict, "-c", str(source), "-o", output], check=True)
+            return output
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compile_one, [glue, *(ROOT / source for source in keywords["sources"])]))
+        fresh = target.with_suffix(".new")
+        subprocess.run([*command, "-shared", *objects, *keywords["extra_link_args"], "-o", str(fresh)], check=True)
+        fresh.replace(target)       # a running process keeps the file it has mapped
+    return target
+
+
+if __name__ == "__main__":
+    try:
+        print(build_in_place())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"entitydb: the compiler failed ({error.returncode})")
+else:
+    ffibuilder = make_ffibuilder()

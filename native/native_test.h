@@ -1,0 +1,72 @@
+/* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build. */
+#ifndef EDB_NATIVE_TEST_H
+#define EDB_NATIVE_TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi: begin */
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+uint64_t hash_fnv1a(const void *bytes, size_t size);
+uint64_t hash_fast(const void *bytes, size_t size, uint64_t seed);
+
+typedef struct {
+    int type;               /* VALUE_... */
+    int64_t integer;
+    double real;
+    const uint8_t *bytes;   /* the caller's; what a function gives back points into its input or scratch */
+    size_t size;
+} test_value;
+
+size_t test_varint(uint8_t *out, uint64_t v);                   /* -> bytes written */
+size_t test_varint_load(const uint8_t *bytes, size_t size, uint64_t *out);      /* -> bytes read, 0 if invalid */
+
+size_t test_key_bound(const test_value *v);
+size_t test_key_encode(uint8_t *out, const test_value *v, int collation, bool descending);
+size_t test_key_part_size(const uint8_t *key, size_t size, bool descending);
+size_t test_key_decode(const uint8_t *key, size_t size, bool descending, bool integral, uint8_t *scratch,
+                       test_value *out);
+bool test_key_restores(const test_value *v, int collation, bool integral);
+
+size_t test_row_bound(const test_value *values, size_t n);
+size_t test_row_encode(uint8_t *out, const test_value *values, size_t n);
+/* All columns, at most `room`; -> how many there are, -1 when the row or one of the columns read is damaged. */
+int64_t test_row_decode(const uint8_t *row, size_t size, test_value *out, size_t room);
+
+/* Reads the bytes as a row and as keys, placed once right behind and once right before memory that may not be touched,
+ * every value included: a read outside ends the process. -> readable columns and key parts. -1: no memory. */
+int64_t test_hostile(const uint8_t *bytes, size_t size);
+
+typedef struct test_list test_list;
+typedef struct skip_node skip_node;
+test_list *test_list_new(void);
+void test_list_free(test_list *list);
+skip_node *test_list_add(test_list *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
+                         const void *value, size_t value_size, bool tombstone);
+skip_node *test_list_seek(const test_list *list, uint32_t tree, const void *key, size_t key_size);
+skip_node *test_list_before(const test_list *list, uint32_t tree, const void *key, size_t key_size);
+skip_node *test_list_next(const skip_node *node);               /* NULL: the first of no list */
+skip_node *test_list_first(const test_list *list);
+size_t test_list_count(const test_list *list);
+typedef struct {
+    uint64_t seq;
+    uint32_t tree;
+    const uint8_t *key, *value;
+    size_t key_size, value_size;
+    bool tombstone;
+} test_node;
+void test_node_get(const skip_node *node, test_node *out);
+/* Every level ascends, and its nodes are those of the level below that are high enough. */
+bool test_list_sound(const test_list *list);
+
+/* Allocations of the given sizes, each filled to its end, aligned and not overlapping; -> whether that held. */
+bool test_arena(const uint32_t *sizes, size_t n);
+
+/* Nanoseconds for one of: 0 crc32c of 8,188 bytes, 1 open a row of six columns and read three, 2 decode a number key,
+ * 3 decode a text key, 4 add a random 24-byte key (a million of them), 5 add ascending keys, 6 as 0 without hardware. */
+double test_native_speed(int what);
+/* cffi: end */
+
+#endif
