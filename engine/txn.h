@@ -41,20 +41,33 @@ typedef struct {
 
 /* ---- statements, for the virtual table ---- */
 
-edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection */
+edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection; counted, conn_unref() it */
+void conn_unref(edb_conn *conn);
+edb *conn_db(edb_conn *conn);
 edb_stmt *conn_current(edb_conn *conn);             /* the statement entered, NULL if none */
-/* The statement entered, else the implicit one (begun if need be); counts one user of an implicit statement. */
-int stmt_acquire(edb_conn *conn, bool writes, edb_stmt **out);
-void stmt_release(edb_stmt *stmt);                  /* the last user of an implicit statement ends it */
+/* The statement entered, else the implicit one (begun if need be), with one user more. Every open cursor and every
+ * write is a user. in_transaction: SQLite is not in autocommit. An implicit statement that only reads does not fix
+ * the moment of a transaction: nothing would tell when that transaction ends. */
+int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **out);
+/* The last user ends an implicit statement; one the driver has ended keeps pin and memory up to its last user. */
+void stmt_release(edb_stmt *stmt);
 edb_conn *stmt_conn(edb_stmt *stmt);
 bool stmt_is_past(const edb_stmt *stmt);            /* as of: reads only */
 int64_t stmt_moment_ns(const edb_stmt *stmt);       /* the moment asked for (as of), else commit time of T */
 const snapshot *stmt_snapshot(const edb_stmt *stmt);    /* the root pinned */
-uint64_t stmt_schema(const edb_stmt *stmt);         /* number of the newest catalog change visible; own DDL: + own */
+/* Names the catalog the statement sees: the commit number of its newest change; with own uncommitted DDL a number
+ * with bit 63 set, unique in the process. Equal numbers, equal catalogs (of one `edb`). */
+uint64_t stmt_schema(edb_stmt *stmt);
 bool stmt_supplied(const edb_stmt *stmt, size_t column);
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);
+
+/* A place for the decoded catalogs of a database; under db_lock. `free_fn` frees it when the database is closed. */
+void db_lock(edb *db);
+void db_unlock(edb *db);
+void **db_catalogs(edb *db);
+void db_catalogs_free(edb *db, void (*free_fn)(void *catalogs));
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
@@ -64,6 +77,7 @@ int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* f
 int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */
 int cursor_next_merged(edb_cursor *cu);
 int cursor_prev_merged(edb_cursor *cu);
+/* out->seen_from is set also when nothing is found. */
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
 uint64_t stmt_tree_born(edb_stmt *stmt, uint32_t tree);
@@ -104,8 +118,9 @@ static inline int cursor_prev(edb_cursor *cu)
     return rc;
 }
 
-/* ---- reading now: the newest root known to the statement, plus all own writes ---- */
+/* ---- reading now: the newest root known to the statement, plus all own writes; entries last until the next write ---- */
 
+/* out->seen_from is set also when nothing is found. */
 int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The first living entry whose key begins with the prefix. */
 int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found);
@@ -114,16 +129,20 @@ int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, e
 
 /* EDB_PAST_WRITE as of; EDB_READONLY. Called by xBegin and by every write. */
 int txn_begin_write(edb_stmt *stmt);
-/* seen_from: of the version visible at T (edb_entry.seen_from), 0 if there is none. value NULL: tombstone. */
+/* seen_from: of the version visible at T (edb_entry.seen_from), 0 if there is none (looked up here where the pinned
+ * root is newer than T). value NULL: tombstone. */
 int txn_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
             uint64_t seen_from);
-/* At COMMIT no foreign entry of the tree may begin with the prefix (checked against the newest root and the net own
- * writes: at most one living entry has the prefix). `what` names it in the error ("t.a, t.b"). */
-int txn_expect_unique(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, const char *what);
-/* At COMMIT the tree (by id) must not have been changed structurally: schema check is automatic for all trees. */
+/* An entry of a unique index: at COMMIT no other living entry may have the same key but for its last 8 bytes (the row
+ * id). `code` is EDB_UNIQUE or EDB_PRIMARYKEY, `what` names it in the error ("t.a, t.b"; copied once a tree). */
+int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size, int code, const char *what);
+/* COMMIT fails if anybody else changed the tree after T: for the table whose rows fill a new index. */
+int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
+/* A new tree, made at COMMIT: key_size 8 for row ids, 0 for keys that vary. */
 int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
 /* A catalog entry was written in this transaction: COMMIT bumps the schema number. */
-void txn_schema_changed(edb_stmt *stmt);
+int txn_schema_changed(edb_stmt *stmt);
 /* Row ids: the next free one; and: this one is used. */
 int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
 void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
