@@ -13,7 +13,6 @@ What the machine lacks ends the build with one line that names the Debian packag
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
