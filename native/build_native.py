@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULE = "entitydb_dialect._native"
 KIND = os.environ.get("ENTITYDB_BUILD", "")
 
-COMPILE = ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing", "-pthread"]
+COMPILE = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing", "-pthread"]
 LINK = ["-pthread"]
 KINDS = {
     "": (["-O2", "-DNDEBUG"], []),
