@@ -64,23 +64,21 @@ int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, 
 
 #define TREE_DEPTH 24
 
+struct tree_step;                   /* one level of the way down; tree_read.c */
+
 typedef struct {
+    tree_version tc_at;             /* while tc_valid */
+    bool tc_valid;                  /* stands on an entry */
+    uint8_t tc_key_size;
+    int tc_i, tc_low, tc_high;      /* current entry; [low, high) of the visible ones belong to the cursor's range */
+    const uint8_t *tc_leaf;         /* the leaf under the cursor */
+    const uint64_t *tc_slots;       /* slot words of its entries visible at T: the page's own directory, or scratch */
+    uint64_t tc_moment;
     pager *tc_pager;
     const pager_view *tc_view;
-    uint64_t tc_moment;
-    uint8_t tc_key_size;
-    bool tc_valid;                  /* stands on an entry: tc_at is it */
-    tree_version tc_at;
-    /* the leaf under the cursor */
-    const uint8_t *tc_leaf;
-    const uint64_t *tc_slots;       /* living entries (slot words) */
-    const uint16_t *tc_seen;        /* offsets of the entries visible at T, when they differ from the living ones */
-    int tc_n, tc_i;                 /* entries visible in the leaf, clipped to the range it was entered for; current */
-    int tc_low, tc_high;            /* [low, high) of them belong to the range */
-    /* the way down: for each level the node, and the range of keys the child was entered for */
-    struct tree_step *tc_path;
-    int tc_depth;
-    uint16_t *tc_scratch;           /* room for tc_seen; owned */
+    struct tree_step *tc_path;      /* owned; TREE_DEPTH steps */
+    int tc_depth;                   /* steps in use */
+    uint64_t *tc_scratch;           /* owned; made when the first leaf with younger entries is met */
     tree_state tc_state;
 } tree_cursor;
 

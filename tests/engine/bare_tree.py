@@ -1,0 +1,80 @@
+"""A bare tree of a test build, with Python values."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from entitydb_dialect._native import ffi, lib
+
+from .tree_model import Batch
+
+FOREVER = 2**64 - 1
+
+
+class TreeError(Exception):
+    pass
+
+
+def done(code: int) -> None:
+    if code:
+        raise TreeError(code, ffi.string(lib.edb_message()).decode())
+
+
+class BareTree:
+    def __init__(self, path: Path | None, page_size: int, key_size: int) -> None:
+        out = ffi.new("test_tree **")
+        done(lib.test_tree_open(str(path).encode() if path else ffi.NULL, page_size, key_size, out))
+        self.tree = out[0]
+        self.room = ffi.new("uint8_t[]", 1 << 22)
+
+    def close(self) -> None:
+        lib.test_tree_close(self.tree)
+
+    def apply(self, batch: Batch, calls: int = 1) -> int:
+        """Commit the batch; -> its commit number. `calls`: applied in so many portions."""
+        parts = []
+        for key in sorted(batch):
+            value = batch[key]
+            parts.append(struct.pack("<BII", value is None, len(key), len(value or b"")) + key + (value or b""))
+        number = ffi.new("uint64_t *")
+        done(lib.test_tree_apply(self.tree, b"".join(parts), len(parts), calls, number))
+        return int(number[0])
+
+    def get(self, moment: int, key: bytes) -> bytes | None:
+        size = ffi.new("int64_t *")
+        done(lib.test_tree_get(self.tree, moment, key, len(key), self.room, len(self.room), size))
+        return None if size[0] < 0 else bytes(ffi.buffer(self.room, size[0]))
+
+    def scan(
+        self, moment: int, key: bytes | None = None, backward: bool = False, turn: bool = False, most: int = 1 << 30
+    ) -> list[tuple[bytes, int, bytes, int]]:
+        """(key, size of the value, its first 32 bytes, from) from `key` on, or from the end concerned."""
+        used = ffi.new("size_t *")
+        done(
+            lib.test_tree_scan(
+                self.tree, moment, ffi.NULL if key is None else ffi.from_buffer(key or b"\0"), len(key or b""),
+                backward, turn, most, self.room, len(self.room), used,
+            )
+        )
+        data, at, rows = bytes(ffi.buffer(self.room, used[0])), 0, []
+        while at < len(data):
+            key_size, size, begun = struct.unpack_from("<IIQ", data, at)
+            at += 16
+            found, value = data[at : at + key_size], data[at + key_size : at + key_size + min(size, 32)]
+            rows.append((found, size, value, begun))
+            at += key_size + len(value)
+        return rows
+
+    def check(self) -> list[str]:
+        text, pages = ffi.new("char[]", 1 << 16), ffi.new("uint64_t *")
+        done(lib.test_tree_check(self.tree, text, len(text), pages))
+        self.pages = int(pages[0])
+        return ffi.string(text).decode().splitlines()
+
+    def pages_touched(self, moment: int) -> int:
+        """Pages that a scan of the whole tree at the moment touches."""
+        return int(lib.test_tree_pages(self.tree, moment))
+
+    def live(self) -> int:
+        return int(lib.test_tree_live(self.tree))

@@ -1,0 +1,129 @@
+"""The temporal tree against a model, at every past moment, on pages small enough to split constantly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .bare_tree import FOREVER, BareTree
+from .tree_model import STYLES, Batch, Model, history
+
+
+def judge(tree: BareTree, batches: Iterator[Batch], rnd: random.Random, check_every: int = 7) -> Model:
+    """Drive the tree and ask it about every moment there was."""
+    model = Model()
+    for count, batch in enumerate(batches):
+        number = tree.apply(batch, calls=rnd.choice([1, 1, 2, 5]))
+        model.apply(number, batch)
+        assert tree.live() == len(model.rows)
+        if count % check_every == 0:
+            assert tree.check() == []
+    assert tree.check() == []
+    compare(tree, model, rnd)
+    return model
+
+
+def compare(tree: BareTree, model: Model, rnd: random.Random) -> None:
+    keys = sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
+    for moment, rows in [*model.at.items(), (FOREVER, model.rows)]:
+        expected = [(key, len(value), value[:32], begun) for key, (value, begun) in sorted(rows.items())]
+        assert tree.scan(moment) == expected
+        assert tree.scan(moment, backward=True, turn=rnd.random() < 0.3) == expected[::-1]
+        for key in rnd.sample(keys, min(8, len(keys))):
+            assert tree.get(moment, key) == (rows[key][0] if key in rows else None)
+            assert tree.scan(moment, key, most=3) == [row for row in expected if row[0] >= key][:3]
+            assert tree.scan(moment, key, backward=True, most=3) == [row for row in expected if row[0] <= key][::-1][:3]
+
+
+@pytest.mark.parametrize("key_size", [8, 0])
+@pytest.mark.parametrize("style", ["mix", *STYLES])
+def test_every_moment_reads_as_the_model(tmp_path: Path, seed: int, style: str, key_size: int) -> None:
+    for turn in range(3):
+        rnd = random.Random(f"{seed} {style} {key_size} {turn}")
+        page_size = rnd.choice([512, 512, 1024])
+        tree = BareTree(tmp_path / f"{turn}.edb", page_size, key_size)
+        try:
+            judge(tree, history(rnd.randrange(2**32), key_size, rnd.choice([30, 100, 200]), style=style), rnd)
+        finally:
+            tree.close()
+
+
+def test_large_values_live_in_chains(tmp_path: Path, seed: int) -> None:
+    rnd = random.Random(seed)
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        judge(tree, history(seed, 8, 60, largest=5000), rnd)
+    finally:
+        tree.close()
+
+
+def test_history_survives_reopening(tmp_path: Path, seed: int) -> None:
+    rnd = random.Random(seed)
+    tree = BareTree(tmp_path / "t.edb", 512, 0)
+    model = judge(tree, history(seed, 0, 80), rnd)
+    tree.close()
+    tree = BareTree(tmp_path / "t.edb", 0, 0)
+    try:
+        compare(tree, model, rnd)
+        assert tree.check() == []
+    finally:
+        tree.close()
+
+
+def test_a_change_that_changes_nothing_stores_no_version(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        key = (1 << 63).to_bytes(8, "big")
+        first = tree.apply({key: b"one"})
+        tree.apply({key: b"one"})
+        tree.apply({bytes(8): None})
+        assert tree.scan(FOREVER) == [(key, 3, b"one", first)]
+    finally:
+        tree.close()
+
+
+def test_reading_one_hot_row_costs_the_same_at_every_moment(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(200)]
+        tree.apply(dict.fromkeys(keys, b"x" * 20))
+        numbers = [tree.apply({keys[77]: b"%d" % i}) for i in range(3000)]
+        now = tree.pages_touched(FOREVER)
+        for number in numbers[:: len(numbers) // 20]:
+            assert tree.pages_touched(number) <= now + 2
+        assert tree.check() == []
+    finally:
+        tree.close()
+
+
+def test_an_emptied_queue_leaves_one_page_to_read(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(4000)]
+        for i in range(0, 4000, 50):
+            batch: Batch = dict.fromkeys(keys[i : i + 50], b"job")
+            if i:
+                batch |= dict.fromkeys(keys[i - 50 : i], None)
+            tree.apply(batch)
+        assert tree.live() == 50
+        assert tree.pages_touched(FOREVER) <= 12
+        tree.apply(dict.fromkeys(keys[3950:], None))
+        assert tree.pages_touched(FOREVER) <= 2
+        assert tree.check() == []
+    finally:
+        tree.close()
+
+
+def test_a_bulk_load_in_key_order_fills_its_pages(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 1024, 8)
+    try:
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(20000)]
+        tree.apply(dict.fromkeys(keys, b"v" * 12), calls=4)
+        assert tree.check() == []
+        entry, room = 8 + 8 + 1 + 12, 1024 - 64
+        assert tree.pages <= 20000 / (room // entry) * 1.1 + 4
+    finally:
+        tree.close()
