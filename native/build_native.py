@@ -13,6 +13,7 @@ What the machine lacks ends the build with one line that names the Debian packag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -30,7 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULE = "entitydb_dialect._native"
 KIND = os.environ.get("ENTITYDB_BUILD", "")
 
-COMPILE = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing", "-pthread"]
+# _GNU_SOURCE is empty, as the files that define it themselves have it: a second, equal definition is no warning.
+COMPILE = [
+    "-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing",
+    "-pthread",
+]
 LINK = ["-pthread"]
 KINDS = {
     "": (["-O2", "-DNDEBUG"], []),
@@ -139,7 +144,8 @@ def build_in_place() -> Path:
     target = ROOT / "entitydb_dialect" / "_native.abi3.so"
     with tempfile.TemporaryDirectory(prefix="entitydb-build-") as folder:
         glue = Path(folder) / "_native.c"
-        builder.emit_c_code(str(glue), verbose=False)
+        with contextlib.redirect_stdout(None):      # it says what it does
+            builder.emit_c_code(str(glue))
         paths = sysconfig.get_paths()
         flags = [
             "-fPIC",
@@ -154,7 +160,7 @@ def build_in_place() -> Path:
         def compile_one(source: Path) -> str:
             output = str(Path(folder) / f"{source.parent.name}-{source.stem}.o")
             # What cffi generates is not held to our warnings.
-            strict = ["-Wno-unused-parameter"] if source == glue else ["-Werror"] if KIND else []
+            strict = ["-Wno-unused-parameter", "-U_GNU_SOURCE"] if source == glue else ["-Werror"] if KIND else []
             subprocess.run([*command, *flags, *strict, "-c", str(source), "-o", output], check=True)
             return output
 
