@@ -14,6 +14,7 @@ What the machine lacks ends the build with one line that names the Debian packag
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import re
@@ -22,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cffi
@@ -135,41 +136,55 @@ def make_ffibuilder() -> cffi.FFI:
     return builder
 
 
-def build_in_place() -> Path:
-    """Build entitydb_dialect/_native.abi3.so, several files at a time; objects live in a folder of their own."""
-    from concurrent.futures import ThreadPoolExecutor
+def compile_flags_in_place(keywords: dict) -> list[str]:
+    paths = sysconfig.get_paths()
+    return [
+        "-fPIC",
+        *keywords["extra_compile_args"],
+        *(f"-D{name}={value}" for name, value in keywords["define_macros"]),
+        *(f"-I{ROOT / folder}" for folder in keywords["include_dirs"]),
+        *(f"-I{path}" for path in dict.fromkeys((paths["include"], paths["platinclude"]))),
+        *shlex.split(os.environ.get("CPPFLAGS", "")),
+        *shlex.split(os.environ.get("CFLAGS", "")),
+    ]
 
+
+def build_in_place() -> Path:
+    """Build entitydb_dialect/_native.abi3.so, files side by side, and only those that changed.
+
+    Objects are kept by compiler and flags; one is fresh if it is newer than its source and every header. Files appear
+    by renaming, so builds may run beside each other and beside processes that have the module open.
+    """
     builder = make_ffibuilder()
     _, _, _, keywords = builder._assigned_source
-    target = ROOT / "entitydb_dialect" / "_native.abi3.so"
-    with tempfile.TemporaryDirectory(prefix="entitydb-build-") as folder:
-        glue = Path(folder) / "_native.c"
-        with contextlib.redirect_stdout(None):      # it says what it does
-            builder.emit_c_code(str(glue))
-        paths = sysconfig.get_paths()
-        flags = [
-            "-fPIC",
-            *keywords["extra_compile_args"],
-            *(f"-D{name}={value}" for name, value in keywords["define_macros"]),
-            *(f"-I{ROOT / folder_}" for folder_ in keywords["include_dirs"]),
-            *(f"-I{path}" for path in dict.fromkeys((paths["include"], paths["platinclude"]))),
-            *shlex.split(os.environ.get("CFLAGS", "")),
-        ]
-        command = compiler()
+    command = [*compiler(), *compile_flags_in_place(keywords)]
+    objects = ROOT / "build" / f"objects-{hashlib.sha256(' '.join(command).encode()).hexdigest()[:12]}"
+    objects.mkdir(parents=True, exist_ok=True)
+    glue = objects / "_native.c"
+    with contextlib.redirect_stdout(None):      # it says what it does
+        builder.emit_c_code(str(glue))          # leaves an equal file alone
+    headers = [Path(__file__), *(p for folder in ("native", "engine") for p in (ROOT / folder).glob("*.h"))]
+    newest_header = max(path.stat().st_mtime_ns for path in headers)
 
-        def compile_one(source: Path) -> str:
-            output = str(Path(folder) / f"{source.parent.name}-{source.stem}.o")
+    def compile_one(source: Path) -> str:
+        target = objects / f"{source.parent.name if source != glue else 'cffi'}-{source.stem}.o"
+        newest = max(newest_header, source.stat().st_mtime_ns)
+        if not target.exists() or target.stat().st_mtime_ns <= newest:
             # What cffi generates is not held to our warnings.
             strict = ["-Wno-unused-parameter", "-U_GNU_SOURCE"] if source == glue else ["-Werror"] if KIND else []
-            subprocess.run([*command, *flags, *strict, "-c", str(source), "-o", output], check=True)
-            return output
+            fresh = target.with_suffix(f".{os.getpid()}")
+            subprocess.run([*command, *strict, "-c", str(source), "-o", str(fresh)], check=True)
+            os.utime(fresh, ns=(newest + 1, newest + 1))        # older than an edit made while it was compiled
+            fresh.replace(target)
+        return str(target)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = list(pool.map(compile_one, [glue, *(ROOT / source for source in keywords["sources"])]))
-        fresh = target.with_suffix(".new")
-        subprocess.run([*command, "-shared", *objects, *keywords["extra_link_args"], "-o", str(fresh)], check=True)
-        fresh.replace(target)       # a running process keeps the file it has mapped
-    return target
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiled = list(pool.map(compile_one, [glue, *(ROOT / source for source in keywords["sources"])]))
+    module = ROOT / "entitydb_dialect" / "_native.abi3.so"
+    fresh = module.with_suffix(f".{os.getpid()}")
+    subprocess.run([*compiler(), "-shared", *compiled, *keywords["extra_link_args"], "-o", str(fresh)], check=True)
+    fresh.replace(module)
+    return module
 
 
 if __name__ == "__main__":
