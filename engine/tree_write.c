@@ -474,21 +474,57 @@ static uint64_t interior_freed(const writer *w, const page_entry *e, size_t n, u
     return freed;
 }
 
-/* The entries before `moment` become a history page under (low, born). */
+/* How late a history page may end at the most, so that the entries before it fit. */
+static uint64_t interior_fitting(const writer *w, const page_entry *e, size_t n, uint64_t moment)
+{
+    uint64_t fitting = moment;
+    for (;;) {
+        uint64_t bytes = 0, latest = 0;
+        for (size_t i = 0; i < n; i++)
+            if (e[i].from < fitting) {
+                bytes += entry_bytes(&e[i], false, w->tw_fixed);
+                latest = later(latest, e[i].from);
+            }
+        if (bytes <= w->tw_capacity)
+            return fitting;
+        fitting = latest;
+    }
+}
+
+/* The entries before `moment` become history under (low, born): one page, or, where a single key has more of them than
+ * a page holds, several that follow each other in time. */
 static int interior_file(writer *w, const page_entry *e, size_t n, unsigned level, uint64_t moment,
                          const page_entry *low, uint64_t born, pieces *out)
 {
     page_entry *past = arena_alloc(&w->tw_arena, n * sizeof *past);
     if (!past)
         return no_memory();
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (e[i].from < moment)
-            past[kept++] = e[i];
-    entries_mark(past, kept);
-    page_ref ref;
-    int rc = node_write(w, false, level, past, kept, &ref);
-    return rc == EDB_OK ? piece_add(w, out, low, born, ref) : rc;
+    for (;;) {
+        uint64_t until = interior_fitting(w, e, n, moment);
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++)
+            if (e[i].from < until && (e[i].newest || e[i - 1].from > born))
+                past[kept++] = e[i];
+        assert(until > born && kept > 0);
+        entries_mark(past, kept);
+        page_ref ref;
+        int rc = node_write(w, false, level, past, kept, &ref);
+        if (rc == EDB_OK)
+            rc = piece_add(w, out, low, born, ref);
+        if (rc != EDB_OK || until == moment)
+            return rc;
+        page_entry *rest = arena_alloc(&w->tw_arena, n * sizeof *rest);
+        if (!rest)
+            return no_memory();
+        size_t m = 0;
+        for (size_t i = 0; i < n; i++)
+            if (e[i].newest || e[i - 1].from > until)
+                rest[m++] = e[i];
+        entries_mark(rest, m);
+        e = rest;
+        n = m;
+        born = until;
+    }
 }
 
 /* Which history pages answered over time for the key of e[cut], as entries under that key, into `out` (newest first);
@@ -569,7 +605,7 @@ static int interior_split(writer *w, page_entry *e, size_t n, unsigned level, co
         uint64_t moment = interior_moment(w, e, n), past = 0;
         uint64_t freed = moment > born ? interior_freed(w, e, n, moment, &past) : 0;
         bool alone = one_key(e, n);
-        if (moment > born && past <= w->tw_capacity && (alone || freed * 100 >= bytes * DEAD_SHARE)) {
+        if (moment > born && (alone || (past <= w->tw_capacity && freed * 100 >= bytes * DEAD_SHARE))) {
             int rc = interior_file(w, e, n, level, moment, low, born, out);
             if (rc != EDB_OK)
                 return rc;
