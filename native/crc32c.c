@@ -31,13 +31,7 @@
 
 #define POLYNOMIAL 0x82f63b78u      /* Castagnoli's, bits reversed */
 
-/* Block sizes, in bytes, multiples of 8: three long blocks are what a checksum of an 8 KiB page covers but for its
- * last four bytes, three short ones that of a 512-byte page. */
-enum { BLOCK_LONG = 2728, BLOCK_SHORT = 168 };
-
 static uint32_t slices[8][256];             /* slices[k][b]: checksum of byte b followed by k zero bytes */
-static uint32_t after_long[4][256];         /* byte k of a checksum, carried over BLOCK_LONG zero bytes */
-static uint32_t after_short[4][256];
 
 uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t size)
 {
@@ -63,6 +57,13 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
 }
 
 #ifdef HARDWARE_TARGET
+/* Block sizes, in bytes, multiples of 8: three long blocks are what a checksum of an 8 KiB page covers but for its
+ * last four bytes, three short ones that of a 512-byte page. */
+enum { BLOCK_LONG = 2728, BLOCK_SHORT = 168 };
+
+static uint32_t after_long[4][256];         /* byte k of a checksum, carried over BLOCK_LONG zero bytes */
+static uint32_t after_short[4][256];
+
 static inline uint32_t carry(uint32_t table[4][256], uint32_t crc)
 {
     return table[0][crc & 0xff] ^ table[1][crc >> 8 & 0xff] ^ table[2][crc >> 16 & 0xff] ^ table[3][crc >> 24];
