@@ -11,6 +11,7 @@
 
 enum { MESSAGE_SIZE = 1024 };
 static _Thread_local char message[MESSAGE_SIZE];
+static _Thread_local int last_code;     /* what message was set with */
 
 typedef struct {
     int sqlite;
@@ -38,12 +39,18 @@ int edb_fail(int code, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     memcpy(message, text, strlen(text) + 1);
+    last_code = code;
     return code;
 }
 
 const char *edb_message(void)
 {
     return message;
+}
+
+int edb_last_code(void)
+{
+    return last_code;
 }
 
 int edb_code_count(void)
@@ -73,13 +80,4 @@ int edb_code_sqlite(int code)
 {
     const code_row *row = find(code);
     return row ? row->sqlite : 1;   /* SQLITE_ERROR */
-}
-
-bool edb_is_test_build(void)
-{
-#ifdef EDB_TEST
-    return true;
-#else
-    return false;
-#endif
 }
