@@ -314,3 +314,36 @@ bool ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size,
             return true;
     return false;
 }
+
+static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, size_t size)
+{
+    return key_size >= size && memcmp(key, prefix, size) == 0;
+}
+
+bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size)
+{
+    const ws_tree *wt = tree_find(ws, tree);
+    const run_tree *part;
+    const skip_node *node;
+    ws_entry entry;
+    uint64_t at;
+
+    if (!wt)
+        return false;
+    /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
+    if (wt->wt_last && skiplist_compare(tree, prefix, size, wt->wt_last) <= 0) {
+        node = skiplist_seek(&ws->ws_now->gn_list, tree, prefix, size);
+        if (node && node->sn_tree == tree && has_prefix(node->sn_key, node->sn_key_size, prefix, size))
+            return true;
+    }
+    for (size_t i = ws->ws_n_runs; i-- > 0;) {
+        if (!(part = run_find_tree(ws->ws_run[i], tree)))
+            continue;
+        if ((at = run_search(ws->ws_run[i], part, prefix, size, false)) == part->rt_end)
+            continue;
+        run_entry(ws->ws_run[i], at, &entry);
+        if (has_prefix(entry.key, entry.key_size, prefix, size))
+            return true;
+    }
+    return false;
+}

@@ -51,6 +51,8 @@ uint64_t ws_seq(const writeset *ws);                /* sequence number of the la
 void ws_rollback(writeset *ws, uint64_t seq);       /* writes after seq never happened */
 /* The newest write of the key visible to `seq`. */
 bool ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out);
+/* Whether any write, visible or not, has a key that begins with the prefix: a cheap first question. */
+bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
 
 typedef struct ws_cursor ws_cursor;                 /* one tree's visible writes, one entry a key, tombstones included */
 int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out);

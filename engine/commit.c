@@ -1,0 +1,572 @@
+/* Commit: validation, net application, publishing. ARCHITECTURE.md, "Transactions", has the protocol and its reasons.
+ *
+ * txn_prepare takes the committer lock and, against the newest root (the *base*):
+ *
+ *   1  nobody changed the catalog since T, nor a tree that had to stay as it was;
+ *   2  every row written is in the base what it was at T: the same version, or none in both. (Comparing with the newest
+ *      version alone would miss a delete whose tombstone a time split has moved to history.)
+ *   3  no unique entry collides, if the base is newer than what it was judged on;
+ *   4  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
+ *   5  the pager makes the record.
+ *
+ * *Net* means: of each key the newest write that was not rolled back, and of these only what differs from the base
+ * (tree_apply drops the rest). A transaction whose net effect is nothing makes no commit. txn_publish then only draws
+ * the time and publishes, because SQLite does not listen any more. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os.h"
+#include "txn_internal.h"
+#include "ws_run.h"
+
+enum { CHANGES_FEW = 64, CHANGES_MANY = 16384 };    /* changes handed to a tree at once: few first, then many */
+
+typedef struct {
+    tree_state wt_state;
+    bool wt_made;                   /* by this commit */
+    bool wt_dirty;                  /* its state must be stored */
+} written_tree;
+
+typedef struct {
+    edb_conn *cm_conn;
+    txn *cm_txn;
+    pager *cm_pager;
+    pager_commit *cm_commit;
+    const snapshot *cm_base;
+    written_tree *cm_trees;         /* ascending by id */
+    size_t cm_n_trees, cm_trees_room;
+    bool cm_catalog;                /* the catalog changed */
+} commit;
+
+/* ---- trees of this commit ---------------------------------------------------------------------------------------- */
+
+static size_t tree_place(const commit *cm, uint32_t id)
+{
+    size_t at = 0;
+
+    while (at < cm->cm_n_trees && cm->cm_trees[at].wt_state.ts_id < id)
+        at++;
+    return at;
+}
+
+static int tree_add(commit *cm, const tree_state *state, bool made, written_tree **out)
+{
+    size_t at = tree_place(cm, state->ts_id);
+    int rc = array_room((void **)&cm->cm_trees, &cm->cm_trees_room, cm->cm_n_trees, sizeof *cm->cm_trees);
+
+    if (rc)
+        return rc;
+    memmove(cm->cm_trees + at + 1, cm->cm_trees + at, (cm->cm_n_trees - at) * sizeof *cm->cm_trees);
+    cm->cm_trees[at] = (written_tree){ .wt_state = *state, .wt_made = made, .wt_dirty = made };
+    cm->cm_n_trees++;
+    *out = &cm->cm_trees[at];
+    return EDB_OK;
+}
+
+static int tree_make(commit *cm, uint32_t id, uint8_t key_size, written_tree **out)
+{
+    tree_state state;
+    int rc = tree_create(cm->cm_commit, id, key_size, &state);
+
+    return rc ? rc : tree_add(cm, &state, true, out);
+}
+
+/* The tree as this commit leaves it so far; NULL when it does not exist. Valid until the next call. */
+static int tree_of(commit *cm, uint32_t id, written_tree **out)
+{
+    size_t at = tree_place(cm, id);
+    tree_state state;
+    int rc;
+
+    *out = NULL;
+    if (at < cm->cm_n_trees && cm->cm_trees[at].wt_state.ts_id == id) {
+        *out = &cm->cm_trees[at];
+        return EDB_OK;
+    }
+    rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state);
+    if (rc == EDB_NOSUCH)
+        return EDB_OK;
+    return rc ? rc : tree_add(cm, &state, false, out);
+}
+
+/* Trees made by the transaction and not rolled back. */
+static int make_trees(commit *cm)
+{
+    writeset *ws = cm->cm_txn->tx_writes;
+    written_tree *made;
+    ws_cursor *wc;
+    int rc = EDB_OK;
+
+    if (!ws_has_tree(ws, TREE_META))
+        return EDB_OK;
+    if ((rc = ws_cursor_open(ws, TREE_META, UINT64_MAX, &wc)))
+        return rc;
+    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        if (w->key_size == 5 && w->key[0] == META_TREE)
+            rc = tree_make(cm, __builtin_bswap32(load32(w->key + 1)), w->value[0], &made);
+    }
+    ws_cursor_close(wc);
+    return rc;
+}
+
+/* ---- validation --------------------------------------------------------------------------------------------------- */
+
+/* The commit that changed the tree last: every change copies the root's page. */
+static int tree_writer(commit *cm, const tree_state *state, uint64_t *out)
+{
+    const uint8_t *page;
+    int rc = pager_page(cm->cm_pager, pager_get_view(cm->cm_pager), state->ts_root, 0, &page);
+
+    if (!rc)
+        *out = load64(page + PH_WRITER);
+    return rc;
+}
+
+/* Whether anybody changed the tree after T. */
+static int changed_since(commit *cm, uint32_t id, bool *out)
+{
+    tree_state state;
+    uint64_t writer;
+    int rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state);
+
+    *out = false;
+    if (rc)
+        return rc == EDB_NOSUCH ? EDB_OK : rc;
+    if (!(rc = tree_writer(cm, &state, &writer)))
+        *out = writer > cm->cm_txn->tx_moment;
+    return rc;
+}
+
+static int conflict_in_row(const commit *cm, const ws_entry *w, uint64_t living)
+{
+    const char *was = !w->seen_from ? "did not exist" : "existed";
+    const char *is = !living ? "does not any more" : !w->seen_from ? "does now" : "was changed since";
+
+    if (w->tree == TREE_CATALOG)
+        return edb_fail(EDB_CONFLICT, "the definition of table %" PRId64 " was changed by another transaction; "
+                        "roll back and retry", rowid_load(w->key));
+    return edb_fail(EDB_CONFLICT, "another transaction changed the same data: row %" PRId64 " of table %" PRIu32
+                    " %s when this transaction began (commit %" PRIu64 ") and %s (commit %" PRIu64
+                    "); roll back and retry", rowid_load(w->key), w->tree, was, cm->cm_txn->tx_moment, is,
+                    living ? living : cm->cm_base->sn_number);
+}
+
+static int validate_rows(commit *cm, uint32_t id)
+{
+    tree_version version;
+    tree_state state;
+    ws_cursor *wc;
+    bool changed, living;
+    int rc;
+
+    if ((rc = changed_since(cm, id, &changed)) || !changed)
+        return rc;
+    if ((rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state)) || state.ts_key_size != 8)
+        return rc;
+    if ((rc = ws_cursor_open(cm->cm_txn->tx_writes, id, UINT64_MAX, &wc)))
+        return rc;
+    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        uint64_t from;
+        if ((rc = tree_get(cm->cm_pager, &state, cm->cm_base->sn_number, w->key, w->key_size, &version, &living)))
+            break;
+        from = living ? version.from : 0;
+        if (from != w->seen_from)
+            rc = conflict_in_row(cm, w, from);
+        else if (conn_interrupted(cm->cm_conn))
+            rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
+    }
+    ws_cursor_close(wc);
+    return rc;
+}
+
+static bool same_prefix(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    return a_size == b_size && memcmp(a, b, a_size - 8) == 0;
+}
+
+/* Whether the base holds another entry with the prefix that this transaction does not delete. */
+static int base_collides(commit *cm, tree_cursor *tc, const ws_entry *w, bool *out)
+{
+    ws_entry own;
+    int rc;
+
+    *out = false;
+    for (rc = tree_cursor_seek(tc, w->key, w->key_size - 8); !rc && tc->tc_valid; rc = tree_cursor_next(tc)) {
+        const tree_version *v = &tc->tc_at;
+        if (v->key_size < w->key_size || memcmp(v->key, w->key, w->key_size - 8))
+            break;
+        if (!same_prefix(v->key, v->key_size, w->key, w->key_size))
+            continue;
+        /* An own write of the same key replaces or deletes it; replaced ones are looked at as own entries. */
+        if (!ws_get(cm->cm_txn->tx_writes, w->tree, v->key, v->key_size, UINT64_MAX, &own)) {
+            *out = true;
+            break;
+        }
+    }
+    return rc;
+}
+
+static int validate_unique(commit *cm, const txn_unique *unique)
+{
+    writeset *ws = cm->cm_txn->tx_writes;
+    bool has_base, collides = false;
+    const uint8_t *last = NULL;         /* key of the flagged entry before */
+    size_t last_size = 0;
+    tree_state state;
+    tree_cursor tc;
+    ws_cursor *wc;
+    int rc;
+
+    rc = tree_state_get(cm->cm_pager, cm->cm_base, unique->tu_tree, &state);
+    if (rc && rc != EDB_NOSUCH)
+        return rc;
+    has_base = !rc;
+    if (has_base && (rc = tree_cursor_open(&tc, cm->cm_pager, &state, cm->cm_base->sn_number)))
+        return rc;
+    if ((rc = ws_cursor_open(ws, unique->tu_tree, UINT64_MAX, &wc)))
+        goto close_base;
+    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        if (w->flags != WS_UNIQUE)
+            continue;
+        collides = last && same_prefix(last, last_size, w->key, w->key_size);
+        if (!collides && has_base)
+            rc = base_collides(cm, &tc, w, &collides);
+        if (!rc && collides)
+            rc = edb_fail(unique->tu_code, "UNIQUE constraint failed: %s", unique->tu_what);
+        else if (!rc && conn_interrupted(cm->cm_conn))
+            rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
+        last = w->key;
+        last_size = w->key_size;
+    }
+    ws_cursor_close(wc);
+close_base:
+    if (has_base)
+        tree_cursor_close(&tc);
+    return rc;
+}
+
+static int validate(commit *cm, const uint32_t *trees, size_t n)
+{
+    const txn *tx = cm->cm_txn;
+    bool changed;
+    int rc = EDB_OK;
+
+    if (cm->cm_base->sn_schema != tx->tx_schema)
+        return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %" PRIu64 ") after this one "
+                        "began (commit %" PRIu64 "); roll back and retry", cm->cm_base->sn_schema, tx->tx_moment);
+    if (cm->cm_base->sn_number > tx->tx_moment) {
+        for (size_t i = 0; i < tx->tx_n_unchanged && !rc; i++)
+            if (!(rc = changed_since(cm, tx->tx_unchanged[i], &changed)) && changed)
+                rc = edb_fail(EDB_CONFLICT, "another transaction changed table %" PRIu32 " while an index over it was "
+                              "being made; roll back and retry", tx->tx_unchanged[i]);
+        for (size_t i = 0; i < n && !rc; i++)
+            if (trees[i] != TREE_META)
+                rc = validate_rows(cm, trees[i]);
+    }
+    if (cm->cm_base->sn_number > tx->tx_judged)
+        for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
+            rc = validate_unique(cm, &tx->tx_unique[i]);
+    return rc;
+}
+
+/* ---- net application ---------------------------------------------------------------------------------------------- */
+
+static int changes_room(edb_conn *conn, size_t n)
+{
+    tree_change *bigger;
+
+    if (conn->cn_changes_room >= n)
+        return EDB_OK;
+    if (!(bigger = realloc(conn->cn_changes, n * sizeof *bigger)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
+    conn->cn_changes = bigger;
+    conn->cn_changes_room = n;
+    return EDB_OK;
+}
+
+/* The next `room` changes at the write set's cursor. -> how many. */
+static size_t take_changes(tree_change *out, size_t room, ws_cursor *wc)
+{
+    size_t n = 0;
+
+    for (const ws_entry *w; n < room && (w = ws_cursor_at(wc)); ws_cursor_next(wc))
+        out[n++] = (tree_change){ .key = w->key, .value = w->value, .key_size = w->key_size,
+                                  .value_size = w->value_size, .tombstone = w->flags & WS_TOMBSTONE };
+    return n;
+}
+
+static int apply_tree(commit *cm, uint32_t id)
+{
+    edb_conn *conn = cm->cm_conn;
+    size_t room = CHANGES_FEW, n;
+    written_tree *tree = NULL;
+    page_ref before;
+    ws_cursor *wc;
+    int rc;
+
+    if ((rc = ws_cursor_open(cm->cm_txn->tx_writes, id, UINT64_MAX, &wc)))
+        return rc;
+    if (!ws_cursor_seek(wc, NULL, 0))
+        goto done;                  /* all rolled back */
+    if ((rc = tree_of(cm, id, &tree)))
+        goto done;
+    if (!tree && id == TREE_CATALOG)
+        rc = tree_make(cm, id, 8, &tree);
+    else if (!tree)
+        rc = edb_fail(EDB_MISUSE, "something was written to tree %" PRIu32 ", which does not exist", id);
+    if (rc)
+        goto done;
+    before = tree->wt_state.ts_root;
+    do {
+        if ((rc = changes_room(conn, room)))
+            goto done;
+        if (!(n = take_changes(conn->cn_changes, room, wc)))
+            break;
+        if ((rc = tree_apply(cm->cm_commit, &tree->wt_state, conn->cn_changes, n)))
+            goto done;
+        if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
+            goto done;
+        room = CHANGES_MANY;
+    } while (n >= CHANGES_FEW);
+    if (tree->wt_state.ts_root.page != before.page || tree->wt_state.ts_root.tag != before.tag)
+        tree->wt_dirty = true;
+    cm->cm_catalog |= id == TREE_CATALOG && tree->wt_dirty;
+done:
+    ws_cursor_close(wc);
+    return rc;
+}
+
+/* Row ids given out stay given out. Alone they are no reason to commit. */
+static int apply_ids(commit *cm)
+{
+    const txn *tx = cm->cm_txn;
+    written_tree *tree;
+    int rc;
+
+    for (size_t i = 0; i < tx->tx_n_ids; i++) {
+        if (!tx->tx_ids[i].ti_used)
+            continue;
+        if ((rc = tree_of(cm, tx->tx_ids[i].ti_tree, &tree)))
+            return rc;
+        if (tree && tree->wt_state.ts_next_id <= tx->tx_ids[i].ti_used) {
+            tree->wt_state.ts_next_id = tx->tx_ids[i].ti_used + 1;
+            tree->wt_dirty = true;
+        }
+    }
+    return EDB_OK;
+}
+
+static bool anything_changed(const commit *cm)
+{
+    for (size_t i = 0; i < cm->cm_n_trees; i++)
+        if (cm->cm_trees[i].wt_dirty)
+            return true;
+    return false;
+}
+
+enum { STATES_RUN = 16 };           /* states stored at once */
+
+typedef struct {                    /* a run of neighbouring elements of the list of trees */
+    uint64_t sr_first;
+    size_t sr_n;
+    uint8_t sr_bytes[STATES_RUN * TREE_STATE_SIZE];
+} state_run;
+
+static int run_store(commit *cm, array_state *list, state_run *run)
+{
+    int rc = EDB_OK;
+
+    if (run->sr_n)
+        rc = array_set(cm->cm_commit, list, 0, TREE_STATE_SIZE, run->sr_first, run->sr_bytes, run->sr_n);
+    run->sr_first += run->sr_n;
+    run->sr_n = 0;
+    return rc;
+}
+
+/* NULL: a tree that does not exist. */
+static int run_add(commit *cm, array_state *list, state_run *run, uint64_t id, const tree_state *state)
+{
+    uint8_t *element;
+    int rc;
+
+    if ((id != run->sr_first + run->sr_n || run->sr_n == STATES_RUN) && (rc = run_store(cm, list, run)))
+        return rc;
+    if (!run->sr_n)
+        run->sr_first = id;
+    element = run->sr_bytes + TREE_STATE_SIZE * run->sr_n++;
+    memset(element, 0, TREE_STATE_SIZE);
+    if (state)
+        tree_state_store(element, state);
+    return EDB_OK;
+}
+
+/* The states of changed trees into the list of trees; ids that nobody got (a tree made and rolled back) become trees
+ * that do not exist. */
+static int store_states(commit *cm, array_state *list)
+{
+    state_run run = { .sr_n = 0 };
+    uint64_t end = list->ar_count;
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < cm->cm_n_trees && !rc; i++) {
+        const written_tree *tree = &cm->cm_trees[i];
+        if (!tree->wt_dirty)
+            continue;
+        for (; end < tree->wt_state.ts_id && !rc; end++)
+            rc = run_add(cm, list, &run, end, NULL);
+        if (!rc)
+            rc = run_add(cm, list, &run, tree->wt_state.ts_id, &tree->wt_state);
+        end += end == tree->wt_state.ts_id;
+    }
+    return rc ? rc : run_store(cm, list, &run);
+}
+
+static int apply(commit *cm, const uint32_t *trees, size_t n)
+{
+    int rc = make_trees(cm);
+
+    for (size_t i = 0; i < n && !rc; i++)
+        if (trees[i] != TREE_META)
+            rc = apply_tree(cm, trees[i]);
+    if (!rc && anything_changed(cm))
+        rc = apply_ids(cm);
+    return rc;
+}
+
+/* ---- the steps ---------------------------------------------------------------------------------------------------- */
+
+/* Under the committer lock. *publish: there is something to publish, and the record is ready. */
+static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *publish)
+{
+    array_state list = cm->cm_base->sn_trees;
+    int rc;
+
+    *publish = false;
+    if ((rc = FAILPOINT("commit_locked")) || (rc = validate(cm, trees, n)) || (rc = FAILPOINT("commit_validated"))
+        || (rc = apply(cm, trees, n)) || (rc = FAILPOINT("commit_applied")))
+        return rc;
+    if (!anything_changed(cm))
+        return EDB_OK;
+    if ((rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)) || (rc = store_states(cm, &list))
+        || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("commit_prepared")))
+        return rc;
+    *publish = true;
+    return EDB_OK;
+}
+
+/* Whether any write was not rolled back. */
+static int has_writes(writeset *ws, const uint32_t *trees, size_t n, bool *out)
+{
+    ws_cursor *wc;
+    int rc;
+
+    *out = false;
+    for (size_t i = 0; i < n && !*out; i++) {
+        if ((rc = ws_cursor_open(ws, trees[i], UINT64_MAX, &wc)))
+            return rc;
+        *out = ws_cursor_seek(wc, NULL, 0);
+        ws_cursor_close(wc);
+    }
+    return EDB_OK;
+}
+
+static int prepare(edb_conn *conn)
+{
+    commit cm = { .cm_conn = conn, .cm_txn = &conn->cn_txn, .cm_pager = conn->cn_pager };
+    txn *tx = &conn->cn_txn;
+    size_t n = ws_trees(tx->tx_writes, NULL, 0);
+    uint32_t *trees = malloc(n * sizeof *trees);
+    bool publish, any;
+    int rc;
+
+    if (!trees)
+        return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
+    ws_trees(tx->tx_writes, trees, n);
+    if ((rc = has_writes(tx->tx_writes, trees, n, &any)))
+        goto done;
+    if (!any) {
+        tx->tx_state = TXN_PREPARED;
+        goto done;
+    }
+    if ((rc = pager_commit_begin(conn->cn_pager, &cm.cm_commit)))
+        goto done;
+    cm.cm_base = pager_commit_base(cm.cm_commit);
+    rc = prepare_locked(&cm, trees, n, &publish);
+    if (rc || !publish) {
+        pager_commit_abort(cm.cm_commit);
+        cm.cm_commit = NULL;
+    } else {
+        tx->tx_number = pager_commit_number(cm.cm_commit);
+    }
+    if (!rc) {
+        tx->tx_commit = cm.cm_commit;
+        tx->tx_state = TXN_PREPARED;
+    }
+done:
+    if (conn->cn_changes_room > CHANGES_FEW) {
+        free(conn->cn_changes);
+        conn->cn_changes = NULL;
+        conn->cn_changes_room = 0;
+    }
+    free(cm.cm_trees);
+    free(trees);
+    return rc;
+}
+
+int txn_prepare(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+    int rc;
+
+    if ((rc = conn_check(conn)))
+        return rc;
+    if (tx->tx_state != TXN_WRITING)
+        return EDB_OK;              /* nothing to do, or done */
+    if (!conn->cn_stmts)            /* an interrupt that came when nothing was running */
+        atomic_store_explicit(&conn->cn_interrupted, false, memory_order_relaxed);
+    if (tx->tx_broken)
+        return edb_fail(tx->tx_broken, "memory ran out when a savepoint was set; roll the transaction back");
+    if (ws_is_empty(tx->tx_writes)) {
+        tx->tx_state = TXN_PREPARED;
+        return EDB_OK;
+    }
+    return prepare(conn);
+}
+
+/* Keeps what went wrong for edb_conn_wait: SQLite ignores what its xCommit answers. */
+static void note_lost(edb_conn *conn, int rc)
+{
+    conn->cn_lost_code = rc;
+    free(conn->cn_lost_message);
+    conn->cn_lost_message = strdup(edb_message());
+}
+
+void txn_publish(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+    int64_t ns;
+    int rc;
+
+    if (tx->tx_state == TXN_NONE || pager_alive(conn->cn_pager))
+        return;
+    /* SQLite calls xSync first, but not for a table that was made and dropped in between. */
+    if (tx->tx_state == TXN_WRITING && (rc = txn_prepare(conn))) {
+        note_lost(conn, rc);
+        txn_rollback(conn);
+        return;
+    }
+    if (tx->tx_state == TXN_PREPARED && tx->tx_commit) {
+        if ((rc = pager_commit_publish(tx->tx_commit, conn->cn_commit_ns, &ns))) {
+            note_lost(conn, rc);
+        } else {
+            conn->cn_last_number = tx->tx_number;
+            conn->cn_last_ns = ns;
+            conn->cn_commit_ns = 0;
+        }
+    }
+    txn_end(conn);
+}

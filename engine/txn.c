@@ -1,0 +1,337 @@
+/* Writing: the states of a transaction, its write set, savepoints and row ids.
+ *
+ *     NONE     no moment fixed
+ *     OPEN     T is fixed; nothing written
+ *     WRITING  a write was announced; the write set may hold something
+ *     PREPARED validated, pages written, the record complete but for its time; the committer lock is held
+ *
+ * Nothing before PREPARED touches what others can see. Whatever must vanish with ROLLBACK TO is a write: also the fact
+ * that the catalog changed and the trees that were made stand in the write set, under TREE_META. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "txn_internal.h"
+
+int array_room(void **array, size_t *room, size_t count, size_t each)
+{
+    size_t more = *room ? 2 * *room : 8;
+    void *bigger;
+
+    if (count < *room)
+        return EDB_OK;
+    if (!(bigger = realloc(*array, more * each)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
+    *array = bigger;
+    *room = more;
+    return EDB_OK;
+}
+
+/* ---- beginning and ending --------------------------------------------------------------------------------------- */
+
+void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
+{
+    txn *tx = &conn->cn_txn;
+
+    tx->tx_state = TXN_OPEN;
+    tx->tx_moment = moment;
+    tx->tx_schema = schema;
+    tx->tx_judged = UINT64_MAX;
+    tx->tx_next_tree = 1;
+    tx->tx_broken = EDB_OK;
+}
+
+void txn_end(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+
+    for (size_t i = 0; i < tx->tx_n_unique; i++)
+        free(tx->tx_unique[i].tu_what);
+    tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_unchanged = tx->tx_n_marks = 0;
+    tx->tx_unique_hint = tx->tx_ids_hint = 0;
+    ws_unref(tx->tx_writes);
+    tx->tx_writes = NULL;
+    tx->tx_commit = NULL;
+    tx->tx_state = TXN_NONE;
+    tx->tx_serial++;
+    conn_announce(conn);
+}
+
+/* Whether the statement may write; makes its transaction a writing one. */
+int txn_begin_write(edb_stmt *st)
+{
+    edb_conn *conn = st->st_conn;
+    txn *tx = &conn->cn_txn;
+    int rc;
+
+    if ((rc = conn_check(conn)))
+        return rc;
+    if (st->st_past)
+        return edb_fail(EDB_PAST_WRITE, "a statement that reads as of a moment cannot write; the past does not change");
+    if (conn->cn_db->db_read_only)
+        return edb_fail(EDB_READONLY, "%s was opened for reading only", pager_name(conn->cn_pager));
+    if (tx->tx_state == TXN_PREPARED)
+        return edb_fail(EDB_MISUSE, "the connection is committing; it can write again afterwards");
+    if (tx->tx_state == TXN_NONE && !st->st_serial) {
+        /* A statement begun as a reader outside a transaction writes after all: its moment becomes T. */
+        txn_begin(conn, st->st_moment, st->st_schema);
+        st->st_serial = tx->tx_serial;
+        conn_announce(conn);
+    }
+    if (st->st_serial != tx->tx_serial)
+        return edb_fail(EDB_MISUSE, "the statement began in another transaction, which has ended; it cannot write");
+    if (!tx->tx_writes && (rc = ws_new(conn->cn_db->db_spill_bytes, &tx->tx_writes)))
+        return rc;
+    tx->tx_state = TXN_WRITING;
+    return EDB_OK;
+}
+
+void txn_rollback(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+
+    if (tx->tx_state == TXN_NONE)
+        return;
+    if (tx->tx_state == TXN_PREPARED && tx->tx_commit)
+        pager_commit_abort(tx->tx_commit);
+    if (tx->tx_writes)
+        ws_rollback(tx->tx_writes, 0);      /* cursors still open must not go on seeing them */
+    txn_end(conn);
+}
+
+/* ---- writes ----------------------------------------------------------------------------------------------------- */
+
+static inline int writable(edb_stmt *st)
+{
+    const txn *tx = &st->st_conn->cn_txn;
+
+    if (tx->tx_state == TXN_WRITING && st->st_serial == tx->tx_serial && !st->st_past)
+        return EDB_OK;
+    return txn_begin_write(st);
+}
+
+/* The version visible at T, where the caller saw none now: somebody else may have deleted it since. */
+static int seen_at_moment(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, uint64_t *seen_from)
+{
+    const tree_state *state;
+    tree_version version;
+    bool there;
+    int rc;
+
+    if ((rc = stmt_tree(st, tree, &state)) || !state || state->ts_key_size != 8 || state->ts_born > st->st_moment)
+        return rc;
+    rc = tree_get(st->st_conn->cn_pager, state, st->st_moment, key, key_size, &version, &there);
+    if (!rc && there)
+        *seen_from = version.from;
+    return rc;
+}
+
+static int put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+               unsigned flags, uint64_t seen_from)
+{
+    uint32_t key_max = tree_key_max(pager_page_size(st->st_conn->cn_pager));
+    int rc;
+
+    if ((rc = writable(st)))
+        return rc;
+    if (key_size > key_max)
+        return edb_fail(EDB_TOOBIG, "a key of %zu bytes is too large for an index: at most %u bytes fit", key_size,
+                        key_max);
+    if (value_size > INT32_MAX)
+        return edb_fail(EDB_TOOBIG, "a row of %zu bytes is too large: at most 2 GiB fit", value_size);
+    if (!seen_from && st->st_root.sn_number > st->st_moment
+        && (rc = seen_at_moment(st, tree, key, key_size, &seen_from)))
+        return rc;
+    return ws_put(st->st_conn->cn_txn.tx_writes, tree, key, key_size, value, value_size, flags, seen_from);
+}
+
+int txn_put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+            uint64_t seen_from)
+{
+    return put(st, tree, key, key_size, value, value ? value_size : 0, value ? 0 : WS_TOMBSTONE, seen_from);
+}
+
+/* Notes once that the tree's flagged entries must be unique, and how to say so. */
+static int note_unique(txn *tx, uint32_t tree, int code, const char *what)
+{
+    char *copy;
+    int rc;
+
+    if (tx->tx_unique_hint < tx->tx_n_unique && tx->tx_unique[tx->tx_unique_hint].tu_tree == tree)
+        return EDB_OK;
+    for (size_t i = 0; i < tx->tx_n_unique; i++)
+        if (tx->tx_unique[i].tu_tree == tree) {
+            tx->tx_unique_hint = i;
+            return EDB_OK;
+        }
+    if ((rc = array_room((void **)&tx->tx_unique, &tx->tx_unique_room, tx->tx_n_unique, sizeof *tx->tx_unique)))
+        return rc;
+    if (!(copy = strdup(what)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
+    tx->tx_unique_hint = tx->tx_n_unique;
+    tx->tx_unique[tx->tx_n_unique++] = (txn_unique){ .tu_tree = tree, .tu_code = code, .tu_what = copy };
+    return EDB_OK;
+}
+
+int txn_put_unique(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size, int code, const char *what)
+{
+    txn *tx = &st->st_conn->cn_txn;
+    int rc;
+
+    if (key_size < 8)
+        return edb_fail(EDB_MISUSE, "the key of a unique index ends in a row id of 8 bytes; this one has %zu", key_size);
+    if ((rc = writable(st)) || (rc = note_unique(tx, tree, code, what)))
+        return rc;
+    if (st->st_root.sn_number < tx->tx_judged)
+        tx->tx_judged = st->st_root.sn_number;
+    return put(st, tree, key, key_size, value ? value : "", value_size, WS_UNIQUE, 0);
+}
+
+int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
+{
+    txn *tx = &st->st_conn->cn_txn;
+    int rc;
+
+    if ((rc = writable(st))
+        || (rc = array_room((void **)&tx->tx_unchanged, &tx->tx_unchanged_room, tx->tx_n_unchanged, sizeof tree)))
+        return rc;
+    tx->tx_unchanged[tx->tx_n_unchanged++] = tree;
+    return EDB_OK;
+}
+
+/* ---- schema ----------------------------------------------------------------------------------------------------- */
+
+int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
+{
+    txn *tx = &st->st_conn->cn_txn;
+    uint8_t key[5] = { META_TREE };
+    uint32_t next;
+    int rc;
+
+    if ((rc = writable(st)))
+        return rc;
+    /* If somebody makes trees meanwhile, the schema has changed and this transaction will not commit. */
+    next = tx->tx_next_tree;
+    if (next < st->st_root.sn_trees.ar_count)
+        next = (uint32_t)st->st_root.sn_trees.ar_count;
+    store32(key + 1, __builtin_bswap32(next));
+    if ((rc = ws_put(tx->tx_writes, TREE_META, key, sizeof key, &key_size, 1, 0, 0)))
+        return rc;
+    tx->tx_next_tree = next + 1;
+    *id = next;
+    return EDB_OK;
+}
+
+int txn_schema_changed(edb_stmt *st)
+{
+    static atomic_uint_fast64_t changes;
+    uint64_t number = atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed) + 1;
+    int rc;
+
+    if ((rc = writable(st)))
+        return rc;
+    return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, META_SCHEMA, 1, &number, sizeof number, 0, 0);
+}
+
+/* ---- row ids ---------------------------------------------------------------------------------------------------- */
+
+static int ids_of(edb_stmt *st, uint32_t tree, txn_ids **out)
+{
+    txn *tx = &st->st_conn->cn_txn;
+    const tree_state *state;
+    int rc;
+
+    if (tx->tx_ids_hint < tx->tx_n_ids && tx->tx_ids[tx->tx_ids_hint].ti_tree == tree) {
+        *out = &tx->tx_ids[tx->tx_ids_hint];
+        return EDB_OK;
+    }
+    for (size_t i = 0; i < tx->tx_n_ids; i++)
+        if (tx->tx_ids[i].ti_tree == tree) {
+            tx->tx_ids_hint = i;
+            *out = &tx->tx_ids[i];
+            return EDB_OK;
+        }
+    if ((rc = stmt_tree(st, tree, &state))
+        || (rc = array_room((void **)&tx->tx_ids, &tx->tx_ids_room, tx->tx_n_ids, sizeof *tx->tx_ids)))
+        return rc;
+    tx->tx_ids_hint = tx->tx_n_ids;
+    *out = &tx->tx_ids[tx->tx_n_ids++];
+    **out = (txn_ids){ .ti_tree = tree, .ti_floor = state && state->ts_next_id ? state->ts_next_id : 1 };
+    return EDB_OK;
+}
+
+int txn_id_next(edb_stmt *st, uint32_t tree, int64_t *id)
+{
+    txn_ids *ids;
+    uint64_t next;
+    int rc;
+
+    if ((rc = writable(st)) || (rc = ids_of(st, tree, &ids)))
+        return rc;
+    /* INT64_MAX is the last id there is; the floor passes it when it has been used. */
+    if (ids->ti_floor > INT64_MAX || ids->ti_used == INT64_MAX
+        || (next = pager_id_next(st->st_conn->cn_pager, tree, ids->ti_floor)) > INT64_MAX)
+        return edb_fail(EDB_FULL, "the table has no more row ids: the largest possible one has been used");
+    if (next > ids->ti_used)
+        ids->ti_used = next;
+    *id = (int64_t)next;
+    return EDB_OK;
+}
+
+void txn_id_used(edb_stmt *st, uint32_t tree, int64_t id)
+{
+    txn_ids *ids;
+
+    if (id <= 0 || writable(st) || ids_of(st, tree, &ids))
+        return;                     /* the write that follows meets and reports the same error */
+    if ((uint64_t)id > ids->ti_used && (uint64_t)id >= ids->ti_floor) {
+        pager_id_raise(st->st_conn->cn_pager, tree, (uint64_t)id);
+        ids->ti_used = (uint64_t)id;
+    }
+}
+
+/* ---- savepoints -------------------------------------------------------------------------------------------------- */
+
+uint64_t txn_mark(edb_conn *conn)
+{
+    return conn->cn_txn.tx_writes ? ws_seq(conn->cn_txn.tx_writes) : 0;
+}
+
+void txn_rollback_to(edb_conn *conn, uint64_t mark)
+{
+    if (conn->cn_txn.tx_writes && conn->cn_txn.tx_state == TXN_WRITING)
+        ws_rollback(conn->cn_txn.tx_writes, mark);
+}
+
+/* SQLite calls these once a table, at times that depend on when the table was first written. Marks 0..n are set as one
+ * and unset from the top, so the set ones are always the first tx_n_marks. */
+void txn_savepoint(edb_conn *conn, int n)
+{
+    txn *tx = &conn->cn_txn;
+
+    while (n >= 0 && tx->tx_n_marks <= (size_t)n) {
+        if (array_room((void **)&tx->tx_marks, &tx->tx_marks_room, tx->tx_n_marks, sizeof *tx->tx_marks)) {
+            tx->tx_broken = EDB_NOMEM;
+            return;
+        }
+        tx->tx_marks[tx->tx_n_marks++] = txn_mark(conn);
+    }
+}
+
+void txn_release(edb_conn *conn, int n)
+{
+    txn *tx = &conn->cn_txn;
+
+    if (n >= 0 && tx->tx_n_marks > (size_t)n)
+        tx->tx_n_marks = (size_t)n;
+}
+
+void txn_rollback_savepoint(edb_conn *conn, int n)
+{
+    txn *tx = &conn->cn_txn;
+
+    if (n < 0 || (size_t)n >= tx->tx_n_marks)
+        return;                     /* nothing was written since that savepoint, or it would have been noted */
+    txn_rollback_to(conn, tx->tx_marks[n]);
+    tx->tx_n_marks = (size_t)n + 1;
+}

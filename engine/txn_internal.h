@@ -1,0 +1,148 @@
+/* The bodies of databases, connections and statements, shared by the files that make up transactions.
+ *
+ *   edb.c         databases: opening, figures, questions about moments
+ *   moment.c      from nanoseconds to commit numbers
+ *   conn.c        connections and their registry
+ *   stmt.c        statements: what is pinned, which moment, who still uses it
+ *   txn_cursor.c  reading: the tree and own writes merged
+ *   txn.c         writing: the states of a transaction, savepoints, row ids
+ *   commit.c      validation, net application, publishing
+ *
+ * A connection and everything it owns belongs to one thread at a time, so nothing here is locked but the registry and
+ * the members of `edb` that say so. */
+#ifndef EDB_TXN_INTERNAL_H
+#define EDB_TXN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "moment.h"
+#include "txn.h"
+
+#define TREE_META (UINT32_MAX - 1)  /* not a tree: what a write set holds beside rows, so that it rolls back with them */
+#define META_SCHEMA "s"             /* its key for: the catalog was changed; value: u64 unique in the process */
+#define META_TREE 't'               /* first byte of its key for a new tree: then u32 id, big-endian; value: key size */
+#define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
+
+typedef struct {                    /* catalogs of the past, told apart by what is in them */
+    uint64_t sc_print;              /* hash over the keys and commit numbers of the catalog's entries */
+    uint64_t sc_number;             /* the first moment met that has it */
+} past_schema;
+
+struct edb {
+    atomic_size_t db_refs;          /* the handle, and every connection */
+    pager *db_pager;
+    uint64_t db_spill_bytes;
+    bool db_read_only;
+    pthread_mutex_t db_mutex;       /* guards what follows */
+    reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
+    past_schema *db_past;
+    size_t db_n_past;
+    void *db_catalogs;
+    void (*db_catalogs_free)(void *);
+};
+
+typedef struct {
+    uint32_t ti_tree;
+    uint64_t ti_floor;              /* lowest id the pinned root allows */
+    uint64_t ti_used;               /* largest id used by this transaction, 0: none */
+} txn_ids;
+
+typedef struct {
+    uint32_t tu_tree;
+    int tu_code;                    /* EDB_UNIQUE or EDB_PRIMARYKEY */
+    char *tu_what;
+} txn_unique;
+
+enum txn_state { TXN_NONE, TXN_OPEN, TXN_WRITING, TXN_PREPARED };
+
+typedef struct {                    /* a transaction; all zero but tx_serial: none */
+    enum txn_state tx_state;
+    uint64_t tx_serial;             /* counts the connection's transactions */
+    uint64_t tx_moment;             /* T */
+    uint64_t tx_schema;             /* schema number at T */
+    writeset *tx_writes;            /* NULL: nothing written */
+    uint64_t tx_judged;             /* oldest root a unique entry was judged on; UINT64_MAX: none was */
+    uint32_t tx_next_tree;          /* lowest id for the next new tree */
+    int tx_broken;                  /* code that COMMIT must answer: a savepoint could not be noted */
+    txn_ids *tx_ids;
+    size_t tx_n_ids, tx_ids_room, tx_ids_hint;
+    txn_unique *tx_unique;
+    size_t tx_n_unique, tx_unique_room, tx_unique_hint;
+    uint32_t *tx_unchanged;         /* trees that nobody else may have changed after T */
+    size_t tx_n_unchanged, tx_unchanged_room;
+    uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
+    size_t tx_n_marks, tx_marks_room;
+    pager_commit *tx_commit;        /* while prepared; NULL when there is nothing to publish */
+    uint64_t tx_number;             /* of that commit */
+} txn;
+
+struct edb_conn {
+    atomic_size_t cn_refs;          /* the handle, statements, modules that found it by id */
+    int64_t cn_id;
+    edb_conn *cn_next;              /* in the registry */
+    edb *cn_db;
+    pager *cn_pager;
+    reader_slot *cn_slot;
+    bool cn_closed;
+    atomic_bool cn_interrupted;
+    txn cn_txn;
+    edb_stmt *cn_stmts;             /* open statements */
+    edb_stmt *cn_current;           /* the one entered */
+    edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */
+    edb_stmt *cn_spare;             /* a freed one, to be used again */
+    bool cn_is_declared;
+    uint64_t cn_declared;           /* schema the declarations in SQLite were made from */
+    int64_t cn_commit_ns;           /* time asked for the next commit; 0: the clock's */
+    uint64_t cn_last_number;
+    int64_t cn_last_ns;
+    int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
+    char *cn_lost_message;
+    tree_change *cn_changes;        /* commit's buffer */
+    size_t cn_changes_room;
+};
+
+#define STMT_TREES 4                /* tree states kept by a statement; a power of two */
+
+struct edb_stmt {
+    edb_conn *st_conn;              /* counted */
+    edb_stmt *st_next, **st_back;   /* among the connection's */
+    snapshot st_root;               /* pinned */
+    uint64_t st_moment;             /* T */
+    int64_t st_moment_ns;           /* moment asked for, when st_past */
+    uint64_t st_schema;             /* schema at T without own changes; UINT64_MAX: not found out yet */
+    uint64_t st_serial;             /* the transaction it belongs to; 0: none */
+    writeset *st_writes;            /* counted; NULL: none when it began */
+    uint64_t st_seq;                /* sees writes up to it */
+    ws_generation *st_held;
+    size_t st_users;                /* cursors and writes in progress */
+    bool st_past, st_writing, st_implicit, st_ended;
+    uint8_t *st_mask;               /* columns supplied; NULL: all */
+    size_t st_columns;
+    int64_t st_changes, st_last_id;
+    bool st_has_last_id;
+    bool st_now_open;               /* st_now is open, on tree st_now_tree, to read the pinned root as it is now */
+    uint32_t st_now_tree;
+    tree_cursor st_now;
+    uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
+    bool st_tree_exists[STMT_TREES];
+    tree_state st_tree[STMT_TREES];
+};
+
+/* ---- conn.c */
+int conn_check(const edb_conn *conn);               /* EDB_FORKED, EDB_MISUSE when closed */
+void conn_announce(edb_conn *conn);                 /* tells the pager the oldest root and moment still in use */
+void db_unref(edb *db);
+edb *db_ref(edb *db);
+
+/* ---- stmt.c */
+/* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
+int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
+
+/* ---- txn.c */
+void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
+void txn_end(edb_conn *conn);                       /* forgets the transaction; its writes live on in statements */
+/* Makes room for one more element of an array that grows. */
+int array_room(void **array, size_t *room, size_t count, size_t each);
+
+#endif
