@@ -1,1 +1,50 @@
-"""EntityDB: an embedded temporal database for SQLAlchemy."""
+"""EntityDB: an embedded temporal database for SQLAlchemy.
+
+    engine = create_engine("entitydb:///app.edb")
+
+gives ordinary models a database that keeps every state. Any query can be asked as of any moment:
+
+    session.execute(select(User.name), execution_options={"as_of": yesterday})
+    with at(session, yesterday) as past:
+        past.get(User, 1)
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects import registry as _registry
+
+from ._engine import begin_at, check, commit_moment, resolve, stats
+from ._exceptions import (
+    DamageError,
+    EntityDBWarning,
+    HorizonError,
+    PastWriteError,
+    SerializationFailure,
+)
+from ._past import at
+from ._time import Moment
+from .driver import Breach
+
+# So that the URLs work in a checkout that is not installed too.
+for _name, _class in (("entitydb", "EntityDialect_apsw"), ("entitydb.apsw", "EntityDialect_apsw"),
+                      ("sqlite.entitydb", "EntityDialect_apsw_sqlite")):
+    _registry.register(_name, "entitydb_dialect.apsw", _class)
+del _name, _class
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Breach",
+    "DamageError",
+    "EntityDBWarning",
+    "HorizonError",
+    "Moment",
+    "PastWriteError",
+    "SerializationFailure",
+    "at",
+    "begin_at",
+    "check",
+    "commit_moment",
+    "resolve",
+    "stats",
+]

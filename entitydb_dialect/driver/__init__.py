@@ -1,1 +1,159 @@
-"""The PEP 249 driver over apsw."""
+"""A PEP 249 driver over apsw: SQL by SQLite, data by EntityDB's engine.
+
+    from entitydb_dialect import driver
+
+    with driver.connect("app.edb") as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT)")
+        connection.execute("INSERT INTO note(text) VALUES (?)", ("hello",))
+
+CREATE TABLE and CREATE INDEX become entries of the engine's catalog; TEMP tables are SQLite's own. See Connection and
+Cursor for transactions and for reading as of a past moment.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+
+import apsw as _apsw
+
+from .._exceptions import (
+    DamageError,
+    DatabaseError,
+    DataError,
+    EntityDBWarning,
+    Error,
+    HorizonError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    PastWriteError,
+    ProgrammingError,
+    SerializationFailure,
+    Warning,
+)
+from ._catalog import Column, Index, Part, Table
+from ._connection import Connection
+from ._cursor import Cursor
+from ._database import Breach, Database, MemoryDatabase, Options, named_memory
+
+apilevel = "2.0"
+threadsafety = 1        # threads may share the module; a connection serves one thread at a time
+paramstyle = "qmark"    # :name works too
+
+sqlite_version = _apsw.sqlite_lib_version()
+sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
+
+Binary = bytes
+STRING = str
+BINARY = bytes
+NUMBER = float
+DATETIME = datetime.datetime
+ROWID = int
+Date = datetime.date
+Time = datetime.time
+Timestamp = datetime.datetime
+
+
+def DateFromTicks(ticks: float) -> datetime.date:  # noqa: N802 - PEP 249's name
+    return Date(*time.localtime(ticks)[:3])
+
+
+def TimeFromTicks(ticks: float) -> datetime.time:  # noqa: N802
+    return Time(*time.localtime(ticks)[3:6])
+
+
+def TimestampFromTicks(ticks: float) -> datetime.datetime:  # noqa: N802
+    return Timestamp(*time.localtime(ticks)[:6])
+
+
+def connect(
+    database: str | os.PathLike[str] | Database | MemoryDatabase | None = None,
+    *,
+    isolation_level: str | None = "DEFERRED",
+    page_size: int | None = None,
+    synchronous: str | None = None,
+    read_only: bool = False,
+    timeout: float = 5.0,
+    spill_bytes: int | None = None,
+) -> Connection:
+    """Opens a connection.
+
+    Args:
+        database: a file; None or ":memory:" for a memory database of this connection's own; or one that is open
+            already and outlives the connection (the options are then its own).
+        isolation_level: None for autocommit.
+        page_size: bytes, a power of two from 512 to 32,768; counts when the file is made.
+        synchronous: "full" (a commit is on disk when it returns) or "normal" (soon after); the first to open a file
+            decides.
+        read_only: writes raise OperationalError; a missing file is not made.
+        timeout: seconds to wait for another process's commit.
+        spill_bytes: of a transaction's writes kept in memory before they go to a temporary file.
+
+    Raises:
+        OperationalError, DatabaseError, DamageError, ProgrammingError: see Database.
+    """
+    if isinstance(database, MemoryDatabase):
+        return Connection(database.get(), isolation_level=isolation_level)
+    if isinstance(database, Database):
+        return Connection(database, isolation_level=isolation_level)
+    options = Options(page_size=page_size, synchronous=synchronous, read_only=read_only, timeout=timeout,
+                      spill_bytes=spill_bytes)
+    path = None if database is None or os.fspath(database) in ("", ":memory:") else os.fspath(database)
+    handle = Database(path, options)
+    try:
+        return Connection(handle, isolation_level=isolation_level, owns=True)
+    except BaseException:
+        handle.close()
+        raise
+
+
+__all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "Binary",
+    "Breach",
+    "Column",
+    "Connection",
+    "Cursor",
+    "DamageError",
+    "DataError",
+    "Database",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "EntityDBWarning",
+    "Error",
+    "HorizonError",
+    "Index",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "MemoryDatabase",
+    "NotSupportedError",
+    "OperationalError",
+    "Options",
+    "Part",
+    "PastWriteError",
+    "ProgrammingError",
+    "SerializationFailure",
+    "Table",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "apilevel",
+    "connect",
+    "named_memory",
+    "paramstyle",
+    "sqlite_version",
+    "sqlite_version_info",
+    "threadsafety",
+]

@@ -1,0 +1,133 @@
+"""at(): a read-only Session of one moment.
+
+For an Engine it is a Session on the Engine with the option `as_of`. For a Session it is a *child* on the parent's
+connection, so that it stands in the parent's transaction: its `do_orm_execute` gives every statement the moment and marks
+its objects with it (the identity token), lazy, deferred and eager loads included. The child never ends the parent's
+transaction; when that ends, the child lets go of the connection and takes the next one at its next statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, Union
+
+from sqlalchemy import event, exc
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import ORMExecuteState, Session, scoped_session
+
+from . import _time
+from ._exceptions import PastWriteError
+
+Source = Union[Session, "scoped_session[Any]", Engine, Connection]
+
+
+class PastSession(Session):
+    """A Session that reads as of one moment and refuses to write. Made by at()."""
+
+    def __init__(self, source: Session | Engine | Connection, moment_ns: int) -> None:
+        self.moment_ns = moment_ns
+        self._source = source
+        self._wrote = False
+        bind = source.execution_options(as_of=moment_ns) if isinstance(source, Engine) else None
+        super().__init__(bind=bind, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
+        event.listen(self, "do_orm_execute", _pin)
+        event.listen(self, "before_flush", _refuse_flush)
+
+    def get_bind(self, mapper: Any = None, **kw: Any) -> Any:
+        source = self._source
+        if isinstance(source, Engine):
+            return self.bind
+        if isinstance(source, Connection):
+            return source
+        kw = {key: value for key, value in kw.items() if not key.startswith("_sa_")}
+        return source.connection(bind_arguments={"mapper": mapper, **kw})
+
+    def connection(self, *args: Any, **kw: Any) -> Connection:
+        if isinstance(self._source, Engine):
+            return super().connection(*args, **kw)
+        raise exc.InvalidRequestError(
+            "the connection of this past Session is its parent's and reads now; execute on the Session itself"
+        )
+
+    def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
+        kw.setdefault("identity_token", self.moment_ns)
+        return super().get(entity, ident, **kw)
+
+    # Writes that would not pass a flush.
+
+    def _refuse(self, *args: Any, **kw: Any) -> NoReturn:
+        raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
+
+    add = add_all = delete = merge = _refuse  # type: ignore[assignment]
+    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse  # type: ignore[assignment]
+    begin_nested = _refuse  # type: ignore[assignment]
+
+    def _changed(self) -> bool:
+        return bool(self._wrote or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
+
+    def _let_go(self) -> None:
+        """The parent's transaction has ended: so has ours, without a flush and without losing what is loaded."""
+        if not self.in_transaction():
+            return
+        if self._changed():
+            self._wrote = True          # said at the end of at()
+            self.expunge_all()
+        self.commit()
+
+
+def _pin(state: ORMExecuteState) -> None:
+    session = state.session
+    assert isinstance(session, PastSession)
+    if state.is_insert or state.is_update or state.is_delete:
+        raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
+    state.update_execution_options(as_of=session.moment_ns, identity_token=session.moment_ns)
+
+
+def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
+    assert isinstance(session, PastSession)
+    raise PastWriteError("objects of a past moment cannot be changed; load them in an ordinary Session to change them")
+
+
+@contextmanager
+def at(source: Source, moment: _time.Moment) -> Iterator[Session]:
+    """A read-only Session that sees the database as of a moment, whatever and whenever it loads.
+
+    Args:
+        source: an Engine; or a Session (or scoped_session, or Connection), whose transaction is then shared. What that
+            has written but not committed is not seen.
+        moment: see `entitydb_dialect.resolve`; included. Resolved once, at entry.
+
+    Yields:
+        A Session. Its objects are detached at the end of the block.
+
+    Raises:
+        ArgumentError: it is not a moment.
+        PastWriteError: a change of its objects, at flush or at the end of the block.
+        HorizonError (as OperationalError): the moment lies before the kept history.
+
+    Example:
+        with at(engine, yesterday) as past:
+            print(past.get(Account, 1).balance)
+    """
+    ns = _time.to_ns(moment)
+    parent: Any = source() if isinstance(source, scoped_session) else source
+    if not isinstance(parent, (Session, Engine, Connection)):
+        raise exc.ArgumentError(f"{source!r} is not a Session, an Engine or a Connection")
+    past = PastSession(parent, ns)
+
+    def ended(_session: Session, transaction: Any) -> None:
+        if transaction.parent is None:
+            past._let_go()
+
+    listening = isinstance(parent, Session)
+    if listening:
+        event.listen(parent, "after_transaction_end", ended)
+    try:
+        yield past
+        if past._changed():
+            raise PastWriteError("objects of a past moment were changed; load them in an ordinary Session to change them")
+    finally:
+        if listening:
+            event.remove(parent, "after_transaction_end", ended)
+        past.close()

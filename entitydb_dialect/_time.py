@@ -1,0 +1,104 @@
+"""Moments: what users may write for a point in time, and the nanoseconds it stands for.
+
+Everything is int nanoseconds since 1970-01-01 UTC inside. "As of m" includes what was committed at or before m, so a
+moment coarser than a nanosecond stands for its last one:
+
+    aware datetime      the end of its microsecond
+    naive datetime      taken as UTC; an EntityDBWarning when that lies beyond the clock
+    date                the end of its UTC day
+    text                ISO 8601, as datetime or date
+    int                 itself
+    timedelta           zero or negative: that long before the statement's clock
+
+A moment beyond the clock means now, and is not settled: asked again it may show more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import warnings
+from typing import Union
+
+from sqlalchemy.exc import ArgumentError
+
+from ._exceptions import EntityDBWarning
+
+Moment = Union[dt.datetime, dt.date, dt.timedelta, str, int]
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_DAY_NS = 86_400_000_000_000
+_KINDS = "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, or a negative timedelta"
+
+
+def clock_ns() -> int:
+    """The clock, in nanoseconds since 1970 UTC."""
+    return time.time_ns()
+
+
+def to_ns(moment: Moment, *, start: bool = False) -> int:
+    """The nanoseconds a moment stands for.
+
+    Args:
+        moment: see this module.
+        start: the first nanosecond instead of the last; what a commit time wants.
+
+    Raises:
+        ArgumentError: it is not a moment, or lies outside int64 nanoseconds (years 1678 to 2261).
+    """
+    ns = _to_ns(moment, start)
+    if not -(1 << 63) <= ns < 1 << 63:
+        raise ArgumentError(f"moment {moment!r} lies outside the years 1678 to 2261")
+    return ns
+
+
+def _to_ns(moment: Moment, start: bool) -> int:
+    if isinstance(moment, bool):
+        pass
+    elif isinstance(moment, int):
+        return moment
+    elif isinstance(moment, dt.datetime):
+        return _datetime_ns(moment, start)
+    elif isinstance(moment, dt.date):
+        day_ns = (moment - _EPOCH.date()).days * _DAY_NS
+        return day_ns if start else day_ns + _DAY_NS - 1
+    elif isinstance(moment, dt.timedelta):
+        if moment > dt.timedelta(0):
+            raise ArgumentError(f"moment {moment!r} lies in the future: a timedelta counts back from now, so make it negative")
+        return clock_ns() + moment // _MICROSECOND * 1000
+    elif isinstance(moment, str):
+        return _to_ns(_parse(moment), start)
+    raise ArgumentError(f"{moment!r} is not a moment: use {_KINDS}")
+
+
+def _datetime_ns(moment: dt.datetime, start: bool) -> int:
+    aware = moment if moment.tzinfo is not None and moment.utcoffset() is not None else moment.replace(tzinfo=dt.timezone.utc)
+    ns = (aware - _EPOCH) // _MICROSECOND * 1000
+    if aware is not moment and ns > clock_ns():
+        warnings.warn(
+            f"naive moment {moment.isoformat()} is taken as UTC and lies in the future, so it means now; "
+            "for local time use moment.astimezone()",
+            EntityDBWarning,
+            stacklevel=6,
+        )
+    return ns if start else ns + 999
+
+
+def _parse(text: str) -> dt.datetime | dt.date:
+    stripped = text.strip()
+    try:
+        return dt.date.fromisoformat(stripped)
+    except ValueError:
+        pass
+    # Python 3.10 does not know the letter.
+    zulu = stripped[:-1] + "+00:00" if stripped[-1:] in ("Z", "z") else stripped
+    try:
+        return dt.datetime.fromisoformat(zulu)
+    except ValueError:
+        raise ArgumentError(f"{text!r} is not a moment: use ISO 8601 text such as 2024-05-01T12:00:00+00:00") from None
+
+
+def from_ns(ns: int) -> dt.datetime:
+    """The aware UTC datetime whose microsecond holds a moment."""
+    return _EPOCH + dt.timedelta(microseconds=ns // 1000)

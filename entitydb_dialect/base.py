@@ -1,0 +1,321 @@
+"""The dialect: SQLite's SQL, EntityDB's catalog, and the moment of each statement.
+
+What is inherited from SQLAlchemy's SQLite dialect: types, compilers, quoting. What is not: reflection, which comes from
+the engine's catalog and parses no text; isolation levels; what virtual tables cannot do yet (RETURNING). Nothing of a
+statement is rewritten for `as_of`: the moment goes down to the cursor.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from sqlalchemy import exc
+from sqlalchemy.dialects.sqlite.base import (
+    SQLiteCompiler,
+    SQLiteDDLCompiler,
+    SQLiteDialect,
+    SQLiteExecutionContext,
+    SQLiteTypeCompiler,
+)
+from sqlalchemy.engine import reflection
+from sqlalchemy.engine.reflection import ReflectionDefaults
+
+from . import _time
+from .driver._catalog import Table
+
+_ISOLATION: dict[str, str | None] = {"REPEATABLE READ": "DEFERRED", "AUTOCOMMIT": None}
+
+
+class EntityCompiler(SQLiteCompiler):
+    def for_update_clause(self, select: Any, **kw: Any) -> str:
+        raise exc.CompileError(
+            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that change "
+            "the same row the later to commit gets SerializationFailure; catch that and run it again"
+        )
+
+
+class EntityDDLCompiler(SQLiteDDLCompiler):
+    def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
+        index = create.element
+        text = super().visit_create_index(create, *args, **kw)
+        where = index.dialect_kwargs.get("postgresql_where")
+        # Left out, a unique index meant for some rows would hold for all.
+        if where is not None and index.dialect_options["sqlite"]["where"] is None:
+            text += " WHERE " + self.sql_compiler.process(where, include_table=False, literal_binds=True)
+        return text
+
+
+class EntityTypeCompiler(SQLiteTypeCompiler):
+    def process(self, type_: Any, **kw: Any) -> str:
+        return super().process(_variant(type_, self.dialect.name), **kw)
+
+
+class EntityExecutionContext(SQLiteExecutionContext):
+    pass
+
+
+def _variant(type_: Any, name: str) -> Any:
+    """A type's variant for SQLite where it has none for us: models written for SQLite mean it."""
+    variants = type_._variant_mapping
+    if variants and name not in variants and "sqlite" in variants:
+        return variants["sqlite"]
+    return type_
+
+
+class EntityDialect(SQLiteDialect):
+    """What does not depend on the driver."""
+
+    name = "entitydb"
+
+    statement_compiler = EntityCompiler
+    ddl_compiler = EntityDDLCompiler
+    type_compiler_cls = EntityTypeCompiler
+    execution_ctx_cls = EntityExecutionContext
+
+    supports_statement_cache = True
+
+    # Virtual tables cannot do RETURNING; ids come from cursor.lastrowid.
+    insert_returning = False
+    update_returning = False
+    delete_returning = False
+    use_insertmanyvalues = False
+    postfetch_lastrowid = True
+
+    # sqlite_... options of tables and indexes are honoured; there are none of our own.
+    construct_arguments: Any = []
+
+    default_isolation_level: Any = "REPEATABLE READ"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # This thread's last commit through this dialect: a Session has given its connection back by the time it is asked.
+        self._last = threading.local()
+
+    def type_descriptor(self, typeobj: Any) -> Any:
+        return super().type_descriptor(_variant(typeobj, self.name))
+
+    # ---- isolation ----
+
+    def get_isolation_level_values(self, dbapi_connection: Any) -> Any:
+        return list(_ISOLATION)
+
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        dbapi_connection.isolation_level = _ISOLATION[level]
+
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        return "AUTOCOMMIT" if dbapi_connection.isolation_level is None else "REPEATABLE READ"
+
+    def get_default_isolation_level(self, dbapi_connection: Any) -> Any:
+        return self.get_isolation_level(dbapi_connection)
+
+    def detect_autocommit_setting(self, dbapi_connection: Any) -> bool:
+        return dbapi_connection.isolation_level is None
+
+    # ---- executing ----
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        dbapi_connection.commit()
+        self._remember(dbapi_connection)
+
+    def _remember(self, dbapi_connection: Any) -> None:
+        number, ns = _driver(dbapi_connection).last_commit
+        if number:
+            self._last.commit_ns = ns
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        _driver(dbapi_connection).ping()
+        return True
+
+    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        if context is not None and context.execution_options.get("as_of") is not None:
+            self._pin(cursor, context)
+        cursor.execute(statement, parameters)
+        if cursor.connection.isolation_level is None:
+            self._remember(cursor.connection)
+
+    def do_execute_no_params(self, cursor: Any, statement: Any, context: Any = None) -> None:
+        self.do_execute(cursor, statement, (), context)
+
+    def do_executemany(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        if context is not None and context.execution_options.get("as_of") is not None:
+            self._pin(cursor, context)
+        cursor.executemany(statement, parameters)
+        if cursor.connection.isolation_level is None:
+            self._remember(cursor.connection)
+
+    def _pin(self, cursor: Any, context: Any) -> None:
+        """Gives the cursor the statement's moment. Raises ArgumentError when it is not one."""
+        moment = context.execution_options["as_of"]
+        ns = _time.to_ns(moment)
+        _guard(context, moment)
+        cursor.as_of = ns
+
+    # ---- reflection ----
+
+    def _tables(self, connection: Any, schema: str | None) -> dict[str, Table]:
+        """The catalog by lower-case name; {} for a schema that is SQLite's own."""
+        if schema is not None and schema.lower() != "main":
+            return {}
+        moment = connection.get_execution_options().get("as_of")
+        as_of = None if moment is None else _time.to_ns(moment)
+        return _driver(connection.connection.dbapi_connection).catalog(as_of)
+
+    def _table(self, connection: Any, name: str, schema: str | None) -> Table | None:
+        return self._tables(connection, schema).get(name.lower())
+
+    @reflection.cache
+    def get_schema_names(self, connection: Any, **kw: Any) -> list[str]:
+        return list(super().get_schema_names(connection))
+
+    @reflection.cache
+    def get_table_names(
+        self, connection: Any, schema: str | None = None, sqlite_include_internal: bool = False, **kw: Any
+    ) -> list[str]:
+        if schema is not None and schema.lower() != "main":
+            return list(super().get_table_names(connection, schema, sqlite_include_internal))
+        return sorted(table.name for table in self._tables(connection, schema).values())
+
+    @reflection.cache
+    def get_view_names(
+        self, connection: Any, schema: str | None = None, sqlite_include_internal: bool = False, **kw: Any
+    ) -> list[str]:
+        if schema is not None and schema.lower() != "main":
+            return list(super().get_view_names(connection, schema, sqlite_include_internal))
+        return []
+
+    @reflection.cache
+    def has_table(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> bool:
+        self._ensure_has_table_connection(connection)
+        if self._table(connection, table_name, schema) is not None:
+            return True
+        return bool(super().has_table(connection, table_name, schema))
+
+    @reflection.cache
+    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_columns(connection, table_name, schema)
+        key = table.primary_key
+        return [
+            {
+                "name": column.name,
+                "type": self._resolve_type_affinity(column.type.upper()),
+                "nullable": not (column.not_null or (table.without_rowid and i in key)),
+                "default": column.default_sql,
+                "primary_key": key.index(i) + 1 if i in key else 0,
+            }
+            for i, column in enumerate(table.columns)
+        ]
+
+    @reflection.cache
+    def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_pk_constraint(connection, table_name, schema)
+        columns = [table.columns[i].name for i in table.primary_key]
+        if not columns:
+            return ReflectionDefaults.pk_constraint()
+        return {"constrained_columns": columns, "name": table.extra.get("primary_key", {}).get("name")}
+
+    @reflection.cache
+    def get_foreign_keys(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_foreign_keys(connection, table_name, schema)
+        found = []
+        for key in table.extra.get("foreign_keys", []):
+            options: dict[str, Any] = {}
+            for action in ("delete", "update"):
+                if key[f"on_{action}"] != "NO ACTION":
+                    options[f"on{action}"] = key[f"on_{action}"]
+            if key["deferrable"]:
+                options["deferrable"] = True
+            if key["initially_deferred"]:
+                options["initially"] = "DEFERRED"
+            found.append({
+                "name": key["name"],
+                "constrained_columns": list(key["columns"]),
+                "referred_schema": schema,
+                "referred_table": key["table"],
+                "referred_columns": list(key["referred"]) or self._parent_key(connection, key["table"], schema),
+                "options": options,
+            })
+        return found or ReflectionDefaults.foreign_keys()
+
+    def _parent_key(self, connection: Any, name: str, schema: str | None) -> list[str]:
+        parent = self._table(connection, name, schema)
+        return [] if parent is None else [parent.columns[i].name for i in parent.primary_key]
+
+    @reflection.cache
+    def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_indexes(connection, table_name, schema)
+        found = [
+            {
+                "name": index.name,
+                "column_names": [table.columns[part.column].name for part in index.parts],
+                "unique": index.unique,
+                "dialect_options": {},
+            }
+            for index in table.indexes
+            if not index.automatic
+        ]
+        found.sort(key=lambda index: str(index["name"]))
+        return found or ReflectionDefaults.indexes()
+
+    @reflection.cache
+    def get_unique_constraints(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_unique_constraints(connection, table_name, schema)
+        found = [
+            {"name": unique["name"], "column_names": list(unique["columns"])} for unique in table.extra.get("unique", [])
+        ]
+        return found or ReflectionDefaults.unique_constraints()
+
+    @reflection.cache
+    def get_check_constraints(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_check_constraints(connection, table_name, schema)
+        found = [{"sqltext": check["sql"], "name": check["name"]} for check in table.extra.get("check", [])]
+        found.sort(key=lambda check: check["name"] or "~")
+        return found or ReflectionDefaults.check_constraints()
+
+    @reflection.cache
+    def get_table_options(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        table = self._table(connection, table_name, schema)
+        if table is None:
+            return super().get_table_options(connection, table_name, schema)
+        options = {}
+        if table.without_rowid:
+            options["sqlite_with_rowid"] = False
+        if table.strict:
+            options["sqlite_strict"] = True
+        return options or ReflectionDefaults.table_options()
+
+
+def _driver(dbapi_connection: Any) -> Any:
+    """The driver's connection, whatever wraps it."""
+    return getattr(dbapi_connection, "driver_connection", None) or dbapi_connection
+
+
+def _guard(context: Any, moment: Any) -> None:
+    """Refuses entities of the past in a Session of now: one identity would stand for two states.
+
+    A Session made by at() marks its statements with an identity token; under an Engine with the option every statement
+    has the same moment.
+    """
+    load_options = context.execution_options.get("_sa_orm_load_options")
+    if load_options is None or load_options._identity_token is not None:
+        return
+    if context.root_connection.engine.get_execution_options().get("as_of") is moment:
+        return
+    state = getattr(context.compiled, "compile_state", None)
+    if state is not None and any(type(e).__name__ == "_MapperEntity" for e in getattr(state, "_entities", ())):
+        raise exc.InvalidRequestError(
+            "as_of with mapped classes would mix past and present objects in one Session; use "
+            "`with entitydb_dialect.at(session, moment) as past:` and query `past`, or select columns"
+        )

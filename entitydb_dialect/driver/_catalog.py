@@ -1,0 +1,265 @@
+"""The catalog's payloads (docs/format.md, "Catalog" and "Rows") as Python objects and back.
+
+A payload is one table with its indexes. Decoding is cached by bytes: payloads are few, immutable, and read often.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Union
+
+from .._exceptions import DamageError
+
+Value = Union[None, int, float, str, bytes]
+
+COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
+
+
+@dataclass(frozen=True)
+class Column:
+    id: int                         # position in stored rows
+    name: str
+    type: str                       # as declared
+    affinity: int                   # ord("A") BLOB .. ord("E") REAL
+    collation: int                  # index into COLLATIONS
+    not_null: bool
+    default_sql: str | None         # None: no default
+    default_constant: bool = False
+    default: Value = None           # when constant
+
+
+@dataclass(frozen=True)
+class Part:
+    column: int                     # index into Table.columns
+    collation: int
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    tree: int                       # 0: to be given
+    name: str
+    sql: str                        # "" for one made by a constraint
+    unique: bool
+    primary_key: bool
+    automatic: bool                 # made by a constraint
+    complete_since: int             # commit number; 0: since the table began
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    id: int                         # 0: to be given
+    name: str
+    sql: str
+    without_rowid: bool
+    strict: bool
+    autoincrement: bool
+    rowid_column: int               # index into columns; -1: none
+    columns: tuple[Column, ...]
+    indexes: tuple[Index, ...]
+    # CHECK and FOREIGN KEY constraints and names: see _ddl.py for its keys
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def primary_key(self) -> tuple[int, ...]:
+        """Indexes into columns, in the key's order; () when the table has none."""
+        if self.rowid_column >= 0:
+            return (self.rowid_column,)
+        for index in self.indexes:
+            if index.primary_key:
+                return tuple(part.column for part in index.parts)
+        return ()
+
+    def with_index(self, index: Index) -> Table:
+        return replace(self, indexes=(*self.indexes, index))
+
+    def without_index(self, name: str) -> Table:
+        lowered = name.lower()
+        return replace(self, indexes=tuple(i for i in self.indexes if i.name.lower() != lowered))
+
+
+# ---- rows of one column ----
+
+_NULL, _ZERO, _ONE, _INTEGER, _REAL, _TEXT, _BLOB = range(7)
+
+
+def encode_value(value: Value) -> bytes:
+    """A stored row of one column."""
+    if value is None or value != value:
+        kind, data = _NULL, b""
+    elif isinstance(value, int):
+        if value in (0, 1):
+            kind, data = (_ONE if value else _ZERO), b""
+        else:
+            size = next(s for s in (1, 2, 4, 8) if -(1 << 8 * s - 1) <= value < 1 << 8 * s - 1)
+            kind, data = _INTEGER, value.to_bytes(size, "little", signed=True)
+    elif isinstance(value, float):
+        kind, data = _REAL, struct.pack("<d", value)
+    elif isinstance(value, str):
+        kind, data = _TEXT, value.encode()
+    else:
+        kind, data = _BLOB, bytes(value)
+    width = 0 if len(data) <= 0xFF else 1 if len(data) <= 0xFFFF else 2
+    return bytes([1 << 2 | width, kind]) + len(data).to_bytes(1 << width, "little") + data
+
+
+def decode_value(row: bytes) -> Value:
+    """The column of a stored row of one. Raises ValueError for anything else."""
+    if len(row) < 2 or row[0] >> 2 != 1 or row[0] & 3 == 3:
+        raise ValueError("not a row of one column")
+    width = 1 << (row[0] & 3)
+    kind, data = row[1], row[2 + width :]
+    if len(row) < 2 + width or int.from_bytes(row[2 : 2 + width], "little") != len(data):
+        raise ValueError("a row whose data has another length")
+    if kind == _NULL:
+        return None
+    if kind in (_ZERO, _ONE):
+        return kind - _ZERO
+    if kind == _INTEGER:
+        return int.from_bytes(data, "little", signed=True)
+    if kind == _REAL:
+        return float(struct.unpack("<d", data)[0])
+    if kind == _TEXT:
+        return data.decode()
+    if kind == _BLOB:
+        return data
+    raise ValueError("an unknown column type")
+
+
+# ---- payloads ----
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.out = bytearray()
+
+    def byte(self, value: int) -> None:
+        self.out.append(value)
+
+    def varint(self, value: int) -> None:
+        while value >= 0x80:
+            self.out.append(value & 0x7F | 0x80)
+            value >>= 7
+        self.out.append(value)
+
+    def bytes(self, value: bytes) -> None:
+        self.varint(len(value))
+        self.out += value
+
+    def text(self, value: str) -> None:
+        self.bytes(value.encode())
+
+
+class _Cursor:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def byte(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift >= 70:
+                raise ValueError("a varint of more than ten bytes")
+
+    def bytes(self) -> bytes:
+        size = self.varint()
+        if self.at + size > len(self.data):
+            raise ValueError("bytes beyond the end")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def text(self) -> str:
+        return self.bytes().decode()
+
+
+def encode(table: Table) -> bytes:
+    """The payload of a table."""
+    w = _Writer()
+    w.byte(1)
+    w.byte(1)
+    w.varint(table.id)
+    w.text(table.name)
+    w.text(table.sql)
+    w.varint(table.without_rowid | table.strict << 1 | table.autoincrement << 2)
+    w.varint(table.rowid_column + 1)
+    w.varint(len(table.columns))
+    for column in table.columns:
+        w.varint(column.id)
+        w.text(column.name)
+        w.text(column.type)
+        w.byte(column.affinity)
+        w.byte(column.collation)
+        has_default = column.default_sql is not None
+        w.byte(column.not_null | has_default << 1 | (has_default and column.default_constant) << 2)
+        if column.default_sql is not None:
+            w.text(column.default_sql)
+            if column.default_constant:
+                w.bytes(encode_value(column.default))
+    w.varint(len(table.indexes))
+    for index in table.indexes:
+        w.varint(index.tree)
+        w.text(index.name)
+        w.text(index.sql)
+        w.byte(index.unique | index.primary_key << 1 | index.automatic << 2)
+        w.varint(index.complete_since)
+        w.varint(len(index.parts))
+        for part in index.parts:
+            w.varint(part.column)
+            w.byte(part.collation)
+            w.byte(part.descending)
+    w.text(json.dumps(dict(table.extra), separators=(",", ":"), sort_keys=True) if table.extra else "")
+    return bytes(w.out)
+
+
+def _decode(payload: bytes) -> Table:
+    r = _Cursor(payload)
+    if r.byte() != 1:
+        raise ValueError("an unknown payload format")
+    if r.byte() != 1:
+        raise ValueError("an unknown kind")
+    id_, name, sql, flags, rowid = r.varint(), r.text(), r.text(), r.varint(), r.varint()
+    columns = []
+    for _ in range(r.varint()):
+        column_id, column_name, type_ = r.varint(), r.text(), r.text()
+        affinity, collation, column_flags = r.byte(), r.byte(), r.byte()
+        default_sql = r.text() if column_flags & 2 else None
+        default = decode_value(r.bytes()) if column_flags & 4 else None
+        columns.append(Column(column_id, column_name, type_, affinity, collation, bool(column_flags & 1), default_sql,
+                              bool(column_flags & 4), default))
+    indexes = []
+    for _ in range(r.varint()):
+        tree, index_name, index_sql, index_flags, since = r.varint(), r.text(), r.text(), r.byte(), r.varint()
+        parts = tuple(Part(r.varint(), r.byte(), bool(r.byte())) for _ in range(r.varint()))
+        indexes.append(Index(tree, index_name, index_sql, bool(index_flags & 1), bool(index_flags & 2),
+                             bool(index_flags & 4), since, parts))
+    extra = r.text()
+    if rowid > len(columns) or any(part.column >= len(columns) for i in indexes for part in i.parts):
+        raise ValueError("a column beyond the last")
+    if any(x >= len(COLLATIONS) for x in [c.collation for c in columns] + [p.collation for i in indexes for p in i.parts]):
+        raise ValueError("an unknown collation")
+    return Table(id_, name, sql, bool(flags & 1), bool(flags & 2), bool(flags & 4), rowid - 1, tuple(columns),
+                 tuple(indexes), MappingProxyType(json.loads(extra)) if extra else {})
+
+
+@lru_cache(maxsize=1024)
+def decode(payload: bytes) -> Table:
+    """The table of a payload. Raises DamageError when it is not one."""
+    try:
+        return _decode(payload)
+    except (ValueError, IndexError, UnicodeDecodeError, RecursionError) as error:
+        raise DamageError(f"the catalog holds a damaged entry ({error}); run check and restore a copy") from error

@@ -1,0 +1,626 @@
+"""A connection: a session of the engine and the in-memory SQLite connection that speaks SQL for it.
+
+SQLite's main schema holds only declarations (`CREATE VIRTUAL TABLE x USING entitydb(id)`); the engine's catalog is the
+truth. The engine numbers its schemas: a statement begun under another number than the one declared answers SCHEMA, and
+the declarations are made anew. That happens between transactions only, and half-fetched cursors are read into memory
+before, because SQLite cannot drop a table that is being read. Own DDL edits the catalog and the declarations inside the
+transaction, under a savepoint of the driver, so both roll back together.
+
+Every statement has a context in the engine (its moment, its pin). It is made current around the steps of its cursor:
+`enter` and `leave` nest, because a Python function called by SQLite may use the connection again.
+
+Threads: one at a time. Contexts of cursors that the garbage collector takes, maybe in another thread, are put on a list
+and ended at the connection's next statement.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
+
+import apsw
+
+from .. import _exceptions as ex
+from .. import _native
+from .._native import ffi, lib
+from . import _catalog, _ddl
+from ._analysis import Analysis, Ddl
+from ._database import Database
+from ._errors import CODES, check, engine_error, translate
+from ._sql import quote, split_statements
+
+if TYPE_CHECKING:
+    from ._cursor import Cursor
+
+_SCHEMA = CODES["SCHEMA"]
+_RETRIES = 10
+_SAVEPOINT = '"entitydb ddl"'
+
+# Handles of a parent process: the child must neither use nor free them.
+_kept: list[Any] = []
+
+
+class Declared(NamedTuple):
+    """A table as SQLite knows it."""
+
+    name: str
+    payload: bytes
+    table: _catalog.Table
+
+
+class Connection:
+    """A PEP 249 connection.
+
+    Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one state);
+    `commit()` and `rollback()` end it. With `isolation_level = None` (autocommit) each statement is its own transaction
+    unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried again.
+
+    Closing twice is harmless; using a closed connection raises ProgrammingError.
+    """
+
+    Warning = ex.Warning
+    Error = ex.Error
+    InterfaceError = ex.InterfaceError
+    DatabaseError = ex.DatabaseError
+    DataError = ex.DataError
+    OperationalError = ex.OperationalError
+    IntegrityError = ex.IntegrityError
+    InternalError = ex.InternalError
+    ProgrammingError = ex.ProgrammingError
+    NotSupportedError = ex.NotSupportedError
+
+    def __init__(self, database: Database, *, isolation_level: str | None = "DEFERRED", owns: bool = False) -> None:
+        self._closed = True             # until everything is there
+        self._pid = os.getpid()
+        self._database: Database | None = database
+        self._owns = owns
+        self._autocommit = isolation_level is None
+        self._isolation_level = isolation_level
+        self._session: Any = None
+        out = ffi.new("edb_conn **")
+        check(lib.edb_conn_open(database.handle, out))
+        self._session = out[0]
+        self._raw: Any = None
+        try:
+            self._raw = apsw.Connection(":memory:")
+            self._raw.enable_load_extension(True)
+            self._raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
+            self._raw.enable_load_extension(False)
+            self._control = self._raw.cursor()
+            self._control.execute("SELECT entitydb_bind(?)", (lib.edb_conn_id(self._session),)).fetchall()
+        except apsw.Error as error:
+            self._free()
+            raise translate(error) from error
+        except BaseException:
+            self._free()
+            raise
+
+        self._options = ffi.new("edb_stmt_options *")
+        self._out = ffi.new("edb_stmt **")
+        self._number = ffi.new("uint64_t *")
+        self._changes = ffi.new("int64_t *")
+        self._last_id = ffi.new("int64_t *")
+        self._has_last_id = ffi.new("_Bool *")
+
+        self._running: Any = None       # the context being stepped now
+        self._current: Any = None       # the context the engine has as current
+        self._orphans: deque[tuple[Any, Any]] = deque()
+        self._cursors: WeakSet[Cursor] = WeakSet()
+        self._fresh = False             # BEGIN was said and no statement has run since
+        self._declared: dict[str, Declared] = {}
+        self._declared_before: dict[str, Declared] | None = None    # what ROLLBACK returns to; None: no own DDL
+        self._temporary: frozenset[str] = frozenset()
+        self._temporary_unsure = False
+        self._descriptions: dict[str, Any] = {}
+        self._masks: dict[str, Any] = {}
+        self._closed = False
+        try:
+            self._redeclare()
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- PEP 249 ----
+
+    def cursor(self) -> Cursor:
+        from ._cursor import Cursor
+
+        self._check_open()
+        return Cursor(self)
+
+    def commit(self) -> None:
+        """Ends the transaction; acknowledged when as durable as `synchronous` says.
+
+        Raises:
+            SerializationFailure: another transaction changed the same data; nothing of this one is left.
+            IntegrityError: another transaction took a unique key first; nothing of this one is left.
+            OperationalError: the disk refused. "Outcome unknown until reopened" when the sync failed.
+        """
+        self._check_open()
+        if self._raw.in_transaction:
+            self._execute_control("COMMIT")
+
+    def rollback(self) -> None:
+        self._check_open()
+        if self._raw.in_transaction:
+            self._execute_control("ROLLBACK")
+
+    def close(self) -> None:
+        """Rolls back what is open. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._inherited():
+            _kept.append((self._session, self._raw, list(self._orphans)))
+            self._session = self._raw = self._database = None
+            return
+        for cursor in list(self._cursors):
+            cursor._abandon()
+        self._reap()
+        self._free()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Commits, or rolls back when there was an exception; does not close."""
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+
+    # ---- the sqlite3 module's habits ----
+
+    def execute(self, sql: str, parameters: Any = ()) -> Cursor:
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, sql: str) -> Cursor:
+        """Commits what is open, then runs every statement of a script in autocommit mode."""
+        cursor = self.cursor()
+        self.commit()
+        before, self._autocommit = self._autocommit, True
+        try:
+            for statement in split_statements(sql):
+                cursor.execute(statement)
+                cursor._abandon()
+        finally:
+            self._autocommit = before
+        return cursor
+
+    @property
+    def isolation_level(self) -> str | None:
+        """None: autocommit. Anything else: statements open transactions by themselves."""
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, level: str | None) -> None:
+        self._check_open()
+        self._isolation_level = level
+        self._autocommit = level is None
+
+    @property
+    def in_transaction(self) -> bool:
+        self._check_open()
+        return bool(self._raw.in_transaction)
+
+    @property
+    def total_changes(self) -> int:
+        self._check_open()
+        return int(self._raw.total_changes())
+
+    @property
+    def apsw(self) -> apsw.Connection:
+        """The SQLite connection underneath. What it runs reads now, outside the driver's transactions' care."""
+        self._check_open()
+        self._leave(None)
+        return self._raw
+
+    @property
+    def database(self) -> Database:
+        self._check_open()
+        assert self._database is not None
+        return self._database
+
+    def create_function(
+        self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
+    ) -> None:
+        """Makes a Python function callable from SQL; None takes it back."""
+        self._check_open()
+        self._raw.create_scalar_function(name, func, narg, deterministic=deterministic)
+
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
+        """Makes a class with `step` and `finalize` an aggregate; None takes it back."""
+        self._check_open()
+        if aggregate_class is None:
+            self._raw.create_aggregate_function(name, None, n_arg)
+            return
+
+        def start() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
+            return aggregate_class(), lambda state, *values: state.step(*values), lambda state: state.finalize()
+
+        self._raw.create_aggregate_function(name, start, n_arg)
+
+    def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
+        """Makes a Python collation usable in queries; None takes it back."""
+        self._check_open()
+        self._raw.create_collation(name, callback)
+
+    def interrupt(self) -> None:
+        """Makes what this connection runs raise OperationalError soon. The one method for other threads to call."""
+        self._check_open()
+        lib.edb_conn_interrupt(self._session)
+        self._raw.interrupt()
+
+    # ---- EntityDB's own ----
+
+    @property
+    def last_commit(self) -> tuple[int, int]:
+        """(number, nanoseconds since 1970 UTC) of this connection's last commit; number 0: none yet."""
+        self._check_open()
+        lib.edb_conn_last_commit(self._session, self._number, self._last_id)
+        return int(self._number[0]), int(self._last_id[0])
+
+    def set_commit_time(self, ns: int) -> None:
+        """The next commit gets this time: later than the last commit's and not later than the clock. 0 takes it back."""
+        self._check_open()
+        check(lib.edb_conn_commit_time(self._session, ns))
+
+    def ping(self) -> None:
+        """Raises when the connection cannot be used; opens no transaction."""
+        self._check_open()
+        stmt = self._open_statement(False, None, bool(self._raw.in_transaction))
+        self._end_statement(stmt)
+
+    def catalog(self, as_of: int | None = None) -> dict[str, _catalog.Table]:
+        """The tables by lower-case name, as a statement of this connection would see them (own DDL included).
+
+        Args:
+            as_of: nanoseconds; the catalog of that moment instead, without own DDL.
+        """
+        self._check_open()
+        if as_of is None and self._raw.in_transaction and not self._fresh:
+            return {name: declared.table for name, declared in self._declared.items()}
+        rows = self._run("SELECT id, name, payload FROM entitydb_catalog", (), as_of=as_of)
+        return {name.lower(): _catalog.decode(payload) for _, name, payload in rows}
+
+    def temporary_tables(self) -> frozenset[str]:
+        """Lower-case names of the TEMP tables and views, which are SQLite's own."""
+        if self._temporary_unsure:
+            self._temporary_unsure = False
+            rows = self._raw.execute("SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')").fetchall()
+            self._temporary = frozenset(name.lower() for (name,) in rows)
+        return self._temporary
+
+    # ---- statement contexts ----
+
+    def _inherited(self) -> bool:
+        """Did this connection come here through fork()?"""
+        return self._pid != os.getpid()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ex.ProgrammingError("Cannot operate on a closed database.")
+        if self._inherited():
+            raise engine_error(CODES["FORKED"], "the connection was inherited through fork(); open anew in the child")
+
+    def _open_statement(self, writes: bool, moment: int | None, in_transaction: bool) -> Any:
+        """A new context, after declaring the schema anew if it has changed."""
+        options = self._options
+        for _ in range(_RETRIES):
+            options.in_transaction = in_transaction
+            options.writes = writes
+            options.has_moment = moment is not None
+            options.moment_ns = moment or 0
+            code = lib.edb_stmt_begin(self._session, options, self._out)
+            if code == 0:
+                return self._out[0]
+            if code != _SCHEMA:
+                raise engine_error(code)
+            self._follow_schema()
+        raise engine_error(_SCHEMA)
+
+    def _follow_schema(self) -> None:
+        """Declares anew. Inside a transaction that has done nothing yet, BEGIN is said again behind it."""
+        if not self._raw.in_transaction:
+            self._redeclare()
+        elif self._fresh:
+            self._control.execute("COMMIT")
+            self._redeclare()
+            self._control.execute("BEGIN")
+        else:
+            raise engine_error(_SCHEMA, "the schema was changed by another connection; roll back and try again")
+
+    def _enter(self, stmt: Any) -> Any:
+        """Makes a context current for a step. -> what to give `_leave`."""
+        before = self._running
+        self._running = stmt
+        if self._current is not stmt:
+            lib.edb_stmt_enter(stmt)
+            self._current = stmt
+        return before
+
+    def _leave(self, before: Any) -> None:
+        """After a step: the outer context, if a step is going on, is current again; else none is."""
+        self._running = before
+        if self._current is not before:
+            lib.edb_stmt_restore(self._session, ffi.NULL if before is None else before)
+            self._current = before
+
+    def _end_statement(self, stmt: Any) -> None:
+        if self._current is stmt:
+            self._leave(None if self._running is stmt else self._running)
+        lib.edb_stmt_end(stmt)
+        lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+
+    def _reap(self) -> None:
+        """Ends what the garbage collector left behind."""
+        while self._orphans:
+            raw_cursor, stmt = self._orphans.popleft()
+            raw_cursor.close(True)
+            self._end_statement(stmt)
+
+    def _run(self, sql: str, parameters: Any = (), *, writes: bool = False, as_of: int | None = None) -> list[Any]:
+        """Runs a statement of the driver's own to its end."""
+        stmt = self._open_statement(writes, as_of, bool(self._raw.in_transaction))
+        try:
+            before = self._enter(stmt)
+            try:
+                return list(self._raw.execute(sql, parameters))
+            finally:
+                self._leave(before)
+        except Exception as error:
+            raise translate(error, parameters) from error
+        finally:
+            self._end_statement(stmt)
+
+    # ---- transactions ----
+
+    def _begin(self) -> None:
+        self._control.execute("BEGIN")
+        self._fresh = True
+
+    def _execute_control(self, sql: str) -> None:
+        """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed."""
+        was_open = self._raw.in_transaction
+        try:
+            self._control.execute(sql)
+        except Exception as error:
+            # Another message than the engine's own must not overwrite it: translate first.
+            translated = translate(error)
+            if was_open and not self._raw.in_transaction:
+                self._rolled_back()
+            lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+            raise translated from error
+        lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+
+    def _control_statement(self, analysis: Analysis, sql: str) -> None:
+        """A transaction statement given as SQL."""
+        verb = analysis.verb
+        was_open = bool(self._raw.in_transaction)
+        if verb == "SAVEPOINT" and not was_open and not self._autocommit:
+            self._begin()
+        self._execute_control(sql)
+        is_open = bool(self._raw.in_transaction)
+        if verb == "BEGIN":
+            self._fresh = True
+        elif verb == "ROLLBACK TO":
+            self._rolled_back_to()
+        elif was_open and not is_open:
+            if verb == "ROLLBACK":
+                self._rolled_back()
+            else:
+                self._committed()
+
+    def _committed(self) -> None:
+        """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
+        self._fresh = False
+        self._declared_before = None
+        check(lib.edb_conn_wait(self._session))
+
+    def _rolled_back(self) -> None:
+        """After a rollback, ours or SQLite's."""
+        self._fresh = False
+        if self._declared_before is not None:
+            self._declared = self._declared_before
+            self._declared_before = None
+            self._schema_moved()
+        self._temporary_unsure = True
+
+    def _rolled_back_to(self) -> None:
+        """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
+        self._temporary_unsure = True
+        if self._declared_before is not None:
+            rows = self._run("SELECT name, payload FROM entitydb_catalog")
+            self._declared = {name.lower(): Declared(name, payload, _catalog.decode(payload)) for name, payload in rows}
+            self._schema_moved()
+
+    def _check_transaction_end(self, was_open: bool) -> None:
+        """After an error inside a statement: SQLite may have rolled back the whole transaction."""
+        if was_open and not self._raw.in_transaction:
+            self._rolled_back()
+
+    # ---- declarations ----
+
+    def _schema_moved(self) -> None:
+        self._descriptions.clear()
+        self._masks.clear()
+
+    def _drain(self) -> None:
+        """Reads half-fetched cursors into memory, because SQLite cannot change a schema under them."""
+        for cursor in list(self._cursors):
+            cursor._drain()
+        self._reap()
+
+    def _redeclare(self) -> None:
+        """Makes SQLite's declarations those of the newest catalog. Between transactions only."""
+        for _ in range(_RETRIES):
+            check(lib.edb_conn_schema(self._session, self._number))
+            lib.edb_conn_declared(self._session, self._number[0])
+            options = self._options
+            options.in_transaction = options.writes = options.has_moment = False
+            code = lib.edb_stmt_begin(self._session, options, self._out)
+            if code == 0:
+                break
+            if code != _SCHEMA:
+                raise engine_error(code)
+        else:
+            raise engine_error(_SCHEMA)
+        stmt = self._out[0]
+        try:
+            before = self._enter(stmt)
+            try:
+                rows = self._raw.execute("SELECT id, name, payload FROM entitydb_catalog").fetchall()
+                wanted = {name.lower(): Declared(name, payload, _catalog.decode(payload)) for _, name, payload in rows}
+                if wanted != self._declared:
+                    self._declare(wanted)
+            finally:
+                self._leave(before)
+        except apsw.Error as error:
+            raise translate(error) from error
+        finally:
+            self._end_statement(stmt)
+
+    def _declare(self, wanted: dict[str, Declared]) -> None:
+        old = [d for key, d in self._declared.items() if wanted.get(key) != d]
+        new = [d for key, d in wanted.items() if self._declared.get(key) != d]
+        if old:
+            self._drain()
+        run = self._raw.execute
+        run("BEGIN")
+        try:
+            for declared in old:
+                run(f"DROP TABLE main.{quote(declared.name)}")
+            for declared in new:
+                run(_declaration(declared))
+            run("COMMIT")
+        except BaseException:
+            if self._raw.in_transaction:
+                run("ROLLBACK")
+            raise
+        self._declared = wanted
+        self._schema_moved()
+
+    # ---- DDL ----
+
+    def _own_ddl(self, op: str, name: str, payload: bytes | None) -> None:
+        """Edits the catalog, then SQLite's declaration, both or neither."""
+        self._drain()
+        outermost = not self._raw.in_transaction
+        if self._declared_before is None:
+            self._declared_before = dict(self._declared)
+        self._fresh = False
+        self._control.execute(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            # A context of its own for each: a statement does not see what was written after it began.
+            self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", (op, name, payload), writes=True)
+            declared = dict(self._declared)
+            old = declared.pop(name.lower(), None)
+            rows = self._run("SELECT name, payload FROM entitydb_catalog WHERE lower(name) = ?", (name.lower(),))
+            if old is not None:
+                self._run(f"DROP TABLE main.{quote(old.name)}", writes=True)
+            for new_name, new_payload in rows:
+                new = Declared(new_name, new_payload, _catalog.decode(new_payload))
+                self._run(_declaration(new), writes=True)
+                declared[new_name.lower()] = new
+        except BaseException:
+            if self._raw.in_transaction:
+                self._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
+                self._control.execute(f"RELEASE {_SAVEPOINT}")
+            lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+            if outermost:
+                self._declared_before = None
+            raise
+        self._execute_control(f"RELEASE {_SAVEPOINT}")
+        self._declared = declared
+        self._schema_moved()
+        if outermost:
+            self._committed()
+
+    def _ddl(self, ddl: Ddl, sql: str) -> None:
+        """CREATE and DROP of tables and indexes as edits of the catalog."""
+        try:
+            if ddl.verb == "CREATE":
+                (self._create_table if ddl.what == "TABLE" else self._create_index)(ddl, sql)
+            else:
+                (self._drop_table if ddl.what == "TABLE" else self._drop_index)(ddl)
+        except apsw.Error as error:
+            raise translate(error) from error
+
+    def _find_index(self, name: str) -> tuple[_catalog.Table, _catalog.Index] | None:
+        lowered = name.lower()
+        for declared in self._declared.values():
+            for index in declared.table.indexes:
+                if index.name.lower() == lowered:
+                    return declared.table, index
+        return None
+
+    def _create_table(self, ddl: Ddl, sql: str) -> None:
+        if ddl.name.lower() in self._declared:
+            if ddl.if_clause:
+                return
+            raise ex.OperationalError(f"table {quote(ddl.name) if not ddl.name.isidentifier() else ddl.name} already exists")
+        if self._find_index(ddl.name):
+            raise ex.OperationalError(f"there is already an index named {ddl.name}")
+        table = _ddl.parse_table(sql, ddl.name)
+        self._own_ddl("create", table.name, _catalog.encode(table))
+
+    def _drop_table(self, ddl: Ddl) -> None:
+        declared = self._declared.get(ddl.name.lower())
+        if declared is None:
+            if ddl.if_clause:
+                return
+            raise ex.OperationalError(f"no such table: {ddl.name}")
+        self._own_ddl("drop", declared.name, None)
+
+    def _create_index(self, ddl: Ddl, sql: str) -> None:
+        declared = self._declared.get(ddl.table.lower())
+        if declared is None:
+            raise ex.OperationalError(f"no such table: main.{ddl.table}")
+        if self._find_index(ddl.name):
+            if ddl.if_clause:
+                return
+            raise ex.OperationalError(f"index {ddl.name} already exists")
+        if ddl.name.lower() in self._declared:
+            raise ex.OperationalError(f"there is already a table named {ddl.name}")
+        index = _ddl.parse_index(sql, declared.table)
+        self._own_ddl("replace", declared.name, _catalog.encode(declared.table.with_index(index)))
+
+    def _drop_index(self, ddl: Ddl) -> None:
+        found = self._find_index(ddl.name)
+        if found is None:
+            if ddl.if_clause:
+                return
+            raise ex.OperationalError(f"no such index: {ddl.name}")
+        table, index = found
+        if index.automatic:
+            raise ex.OperationalError("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")
+        self._own_ddl("replace", table.name, _catalog.encode(table.without_index(index.name)))
+
+    # ---- the end ----
+
+    def _free(self) -> None:
+        """SQLite's side first: its virtual tables still know the session."""
+        raw, self._raw = self._raw, None
+        self._control = None
+        if raw is not None:
+            raw.close(True)
+        session, self._session = self._session, None
+        if session is not None:
+            lib.edb_conn_close(session)
+        database, self._database = self._database, None
+        if database is not None and self._owns:
+            database.close()
+
+
+def _declaration(declared: Declared) -> str:
+    return f"CREATE VIRTUAL TABLE main.{quote(declared.name)} USING entitydb({declared.table.id})"

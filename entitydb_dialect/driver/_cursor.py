@@ -1,0 +1,548 @@
+"""A cursor: one statement at a time, its context in the engine, and its rows.
+
+Rows come straight from apsw. Rows that are already there (a PRAGMA answered from the catalog, a cursor read into memory
+because the schema had to change) are kept in `_rows` and handed out first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from .. import _exceptions as ex
+from .._native import ffi, lib
+from . import _analysis as an
+from ._analysis import Analysis, analyse
+from ._catalog import Table
+from ._connection import Connection
+from ._errors import Parameters, translate
+from ._pragma import answer
+from ._sql import tokens
+
+_RETRIES = 10
+_CHUNK = 1000           # rows taken from a generator at a time by executemany
+
+Description = "tuple[tuple[str, Any, None, None, None, None, None], ...]"
+
+
+class Cursor:
+    """A PEP 249 cursor.
+
+    Attributes:
+        description: one 7-tuple a column (name and declared type, the rest None); None for statements without rows.
+        rowcount: rows changed by the last INSERT, UPDATE or DELETE; else -1.
+        lastrowid: the row id given by the last INSERT; None before one.
+        arraysize: rows of a `fetchmany()` without argument.
+        as_of: None, or the moment in nanoseconds (included) that the next statements read; writes then raise
+            PastWriteError.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self.arraysize = 1
+        self.as_of: int | None = None
+        self._raw: Any = connection._raw.cursor()
+        self._stmt: Any = None          # the context of the rows being fetched
+        self._rows: Iterator[Any] | None = None
+        self._closed = False
+        connection._cursors.add(self)
+
+    # ---- executing ----
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
+        """Runs one statement. Parameters: a sequence for `?`, a mapping for `:name`.
+
+        Raises:
+            ProgrammingError: closed; several statements; wrong parameters.
+            SerializationFailure: another transaction was first; roll back and try again.
+            PastWriteError: a write under `as_of`.
+            NotSupportedError: what EntityDB does not do.
+            IntegrityError, OperationalError, DataError: as the sqlite3 module.
+        """
+        connection = self._ready()
+        analysis = analyse(sql)
+        if analysis.several:
+            raise ex.ProgrammingError("You can only execute one statement at a time.")
+        self.rowcount = -1
+        kind = analysis.kind
+        if kind is an.READ or kind is an.OTHER:
+            self._read(connection, analysis, sql, parameters)
+        elif kind is an.WRITE:
+            self.description = None
+            self.rowcount = self._write_once(connection, analysis, sql, parameters)
+        else:
+            self._other(connection, analysis, sql, parameters)
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
+        """Runs an INSERT, UPDATE or DELETE once for each set of parameters. `rowcount` is the sum."""
+        connection = self._ready()
+        analysis = analyse(sql)
+        if analysis.several:
+            raise ex.ProgrammingError("You can only execute one statement at a time.")
+        if analysis.kind is not an.WRITE:
+            raise ex.ProgrammingError("executemany() can only execute DML statements.")
+        self.description = None
+        total = 0
+        # INSERT ... VALUES reads nothing of what it writes, so one context serves all rows; in autocommit mode each
+        # row is a transaction, and UPDATE and DELETE must see what the row before did.
+        together = analysis.plain_values and (connection.in_transaction or not connection._autocommit)
+        if together:
+            for chunk in _chunks(parameters):
+                total += self._write(connection, analysis, sql, chunk, many=True)
+        else:
+            for one in parameters:
+                total += self._write_once(connection, analysis, sql, one)
+        self.rowcount = total
+        return self
+
+    def executescript(self, sql: str) -> Cursor:
+        """Commits what is open, then runs every statement of a script in autocommit mode."""
+        self._ready().executescript(sql)
+        return self
+
+    def _ready(self) -> Connection:
+        """The connection, with this cursor's last result given up."""
+        connection = self.connection
+        if self._closed:
+            raise ex.ProgrammingError("Cannot operate on a closed cursor.")
+        connection._check_open()
+        if self._stmt is not None:
+            self._finish(close=True)
+        self._rows = None
+        if connection._orphans:
+            connection._reap()
+        return connection
+
+    def _read(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+        raw = connection._raw
+        is_open = raw.in_transaction
+        begin = not is_open and not connection._autocommit and analysis.kind is an.READ
+        stmt = connection._open_statement(False, self.as_of, is_open or begin)
+        self._stmt = stmt
+        try:
+            if begin:
+                connection._begin()
+            before = connection._enter(stmt)
+            try:
+                description = connection._descriptions.get(sql)
+                if description is None:
+                    description = self._describe(connection, sql, parameters)
+                else:
+                    self._raw.execute(sql, parameters)
+            finally:
+                connection._leave(before)
+        except BaseException as error:
+            translated = translate(error, parameters)
+            self._finish(close=True)
+            connection._check_transaction_end(is_open or begin)
+            if translated is error:
+                raise
+            raise translated from error
+        connection._fresh = False
+        self.description = description or None
+        try:
+            self._raw.has_vdbe  # noqa: B018 - apsw's only way to ask whether rows are left
+        except apsw.ExecutionCompleteError:
+            self._finish()
+
+    def _describe(self, connection: Connection, sql: str, parameters: Parameters) -> Any:
+        """Executes, and keeps the names of the result's columns for this schema.
+
+        The statement is prepared afresh for it: one out of apsw's cache is traced before SQLite notices that the schema
+        has changed, and would tell old columns.
+        """
+        found: list[Any] = [()]
+
+        def trace(cursor: apsw.Cursor, _sql: str, _parameters: Any) -> bool:
+            found[0] = tuple((*column, None, None, None, None, None) for column in cursor.get_description())
+            return True
+
+        self._raw.exec_trace = trace
+        try:
+            self._raw.execute(sql, parameters, can_cache=False)
+        finally:
+            if self._raw is not None:
+                self._raw.exec_trace = None
+        if len(connection._descriptions) > 2000:
+            connection._descriptions.clear()
+        connection._descriptions[sql] = found[0]
+        return found[0]
+
+    def _write_once(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> int:
+        """One execution; an autocommit statement that lost a race runs again."""
+        if not connection._autocommit:
+            return self._write(connection, analysis, sql, parameters)
+        for attempt in range(_RETRIES):
+            try:
+                return self._write(connection, analysis, sql, parameters)
+            except ex.SerializationFailure:
+                if attempt == _RETRIES - 1 or connection._raw.in_transaction:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _write(
+        self, connection: Connection, analysis: Analysis, sql: str, parameters: Any, *, many: bool = False
+    ) -> int:
+        """INSERT, UPDATE, DELETE: runs to its end. -> rows changed."""
+        raw = connection._raw
+        is_open = raw.in_transaction
+        begin = not is_open and not connection._autocommit
+        temporary = self._is_temporary(analysis)
+        if not temporary:
+            self._refuse_clauses(analysis)
+        if self.as_of is not None:
+            raise ex.PastWriteError(f"{analysis.verb} as of a past moment: the past cannot be changed")
+        stmt = connection._open_statement(True, None, is_open or begin)
+        try:
+            if begin:
+                connection._begin()
+            if analysis.columns is not None or analysis.default_values:
+                self._supply(connection, analysis, sql, stmt)
+            changes_before = raw.total_changes() if temporary else 0
+            before = connection._enter(stmt)
+            try:
+                if many:
+                    self._raw.executemany(sql, parameters)
+                else:
+                    self._raw.execute(sql, parameters)
+                    if analysis.returning:
+                        self._keep_returned()
+            finally:
+                connection._leave(before)
+            if temporary:
+                changed = raw.total_changes() - changes_before
+                if analysis.verb in ("INSERT", "REPLACE"):
+                    self.lastrowid = raw.last_insert_rowid()
+            else:
+                lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
+                changed = connection._changes[0]
+                if connection._has_last_id[0]:
+                    self.lastrowid = connection._last_id[0]
+        except BaseException as error:
+            translated = translate(error, () if many else parameters)
+            if many and translated is error and isinstance(error, (TypeError, OverflowError, KeyError)):
+                translated = next((t for p in parameters if (t := translate(error, p)) is not error), error)
+            self._raw.close(True)
+            self._raw = raw.cursor()
+            connection._end_statement(stmt)
+            connection._check_transaction_end(is_open or begin)
+            if translated is error:
+                raise
+            raise translated from error
+        connection._fresh = False
+        connection._end_statement(stmt)
+        if not raw.in_transaction:
+            connection._committed()
+        return int(changed)
+
+    def _keep_returned(self) -> None:
+        """RETURNING on a TEMP table, which SQLite does itself."""
+        try:
+            description = self._raw.get_description()
+        except apsw.ExecutionCompleteError:
+            return
+        self.description = tuple((*column, None, None, None, None, None) for column in description)
+        self._rows = iter(self._raw.fetchall())
+
+    def _is_temporary(self, analysis: Analysis) -> bool:
+        connection = self.connection
+        if analysis.schema is not None:
+            return analysis.schema.lower() != "main"
+        temporary = connection._temporary
+        if connection._temporary_unsure:
+            temporary = connection.temporary_tables()
+        return bool(temporary) and analysis.table.lower() in temporary
+
+    def _refuse_clauses(self, analysis: Analysis) -> None:
+        if analysis.returning:
+            raise ex.NotSupportedError(
+                f"{analysis.verb} ... RETURNING is not there yet: use lastrowid, or SELECT in the same transaction"
+            )
+        if analysis.on_conflict:
+            raise ex.NotSupportedError(
+                "INSERT ... ON CONFLICT is not there yet: use INSERT OR REPLACE or INSERT OR IGNORE, or UPDATE first"
+            )
+
+    def _supply(self, connection: Connection, analysis: Analysis, sql: str, stmt: Any) -> None:
+        """Tells the engine which columns an INSERT names, so that the others get their defaults."""
+        if sql in connection._masks:
+            mask = connection._masks[sql]
+        else:
+            declared = connection._declared.get(analysis.table.lower())
+            mask = None if declared is None else _mask(declared.table, analysis.columns or ())
+            if len(connection._masks) > 2000:
+                connection._masks.clear()
+            connection._masks[sql] = mask
+        if mask is not None:
+            lib.edb_stmt_supplied(stmt, mask[0], mask[1])
+
+    def _other(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+        """DDL, transaction control, PRAGMA, nothing."""
+        self.description = None
+        kind = analysis.kind
+        if kind is an.CONTROL:
+            connection._control_statement(analysis, sql)
+        elif kind is an.PRAGMA:
+            canned = answer(connection, analysis, self.as_of)
+            if canned is None:
+                self._read(connection, analysis, sql, parameters)
+            else:
+                names, rows = canned
+                if names:
+                    self.description = tuple((name, None, None, None, None, None, None) for name in names)
+                    self._rows = iter(rows)
+        elif kind is an.DDL:
+            self._ddl(connection, analysis, sql, parameters)
+
+    def _ddl(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+        ddl = analysis.ddl
+        assert ddl is not None
+        if self.as_of is not None:
+            raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
+        route = connection_route(connection, analysis, sql)
+        begin = ddl.verb in ("CREATE", "DROP", "ALTER") and not connection._autocommit
+        if begin and not connection._raw.in_transaction:
+            # The schema is looked at before BEGIN, which fixes what the transaction sees.
+            stmt = connection._open_statement(True, None, True)
+            try:
+                connection._begin()
+            finally:
+                connection._end_statement(stmt)
+        elif not connection._raw.in_transaction:
+            connection.ping()
+        if route == "catalog":
+            connection._ddl(ddl, sql)
+        else:
+            connection._drain()
+            connection._run(sql, parameters, writes=True)
+            connection._temporary_unsure = True
+            connection._schema_moved()
+
+    # ---- fetching ----
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        if self._rows is not None:
+            row = next(self._rows, None)
+            if row is None:
+                self._rows = None
+            return row
+        stmt = self._stmt
+        if stmt is None:
+            return self._nothing(None)
+        connection = self.connection
+        # Left current behind the step: the next fetchone of the same cursor finds it so.
+        before = connection._enter(stmt)
+        try:
+            row = self._raw.fetchone()
+        except BaseException as error:
+            connection._leave(before)
+            self._fail(error)
+        connection._running = before
+        if before is not None:
+            connection._leave(before)
+        if row is None:
+            self._finish()
+        return row
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next `size` rows (`arraysize` by default), fewer at the end."""
+        size = self.arraysize if size is None else size
+        if self._rows is not None:
+            return list(islice(self._rows, size))
+        if self._stmt is None:
+            return self._nothing([])
+        rows = self._step(lambda: list(islice(self._raw, size)))
+        if len(rows) < size:
+            self._finish()
+        return rows
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        if self._rows is not None:
+            rows, self._rows = list(self._rows), None
+            return rows
+        if self._stmt is None:
+            return self._nothing([])
+        connection = self.connection
+        before = connection._enter(self._stmt)
+        try:
+            rows = self._raw.fetchall()
+        except BaseException as error:
+            connection._leave(before)
+            self._fail(error)
+        connection._leave(before)
+        self._finish()
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        row = self.fetchone()
+        if row is None:
+            raise StopIteration
+        return row
+
+    def _step(self, fetch: Any) -> Any:
+        connection = self.connection
+        before = connection._enter(self._stmt)
+        try:
+            rows = fetch()
+        except BaseException as error:
+            connection._leave(before)
+            self._fail(error)
+        connection._leave(before)
+        return rows
+
+    def _fail(self, error: BaseException) -> None:
+        translated = translate(error)
+        self._finish(close=True)
+        self.connection._check_transaction_end(True)
+        if translated is error:
+            raise error
+        raise translated from error
+
+    def _nothing(self, value: Any) -> Any:
+        if self._closed:
+            raise ex.ProgrammingError("Cannot operate on a closed cursor.")
+        self.connection._check_open()
+        return value
+
+    def _finish(self, *, close: bool = False) -> None:
+        """The rows are over, or given up: lets go of the engine's pin."""
+        stmt, self._stmt = self._stmt, None
+        if stmt is None:
+            return
+        connection = self.connection
+        if close:
+            # SQLite's cursors first: they belong to the context.
+            self._raw.close(True)
+            self._raw = connection._raw.cursor()
+        connection._end_statement(stmt)
+
+    def _drain(self) -> None:
+        """Reads the rest into memory. An error on the way is its reader's, not that of who needs the schema."""
+        if self._stmt is not None:
+            try:
+                self._rows = iter(self.fetchall())
+            except Exception as error:
+                self._rows = _failing(error)
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Closing twice is harmless; the connection's rows of other cursors stay."""
+        if not self._closed:
+            self._closed = True
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if not self.connection._inherited():
+            self._finish(close=True)
+        self._rows = None
+
+    def __del__(self) -> None:
+        stmt = getattr(self, "_stmt", None)
+        if stmt is not None:
+            # Maybe in another thread, while the connection works: it ends the context itself.
+            self.connection._orphans.append((self._raw, stmt))
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.close()
+
+    def setinputsizes(self, sizes: Any) -> None:
+        """Does nothing; PEP 249 wants it."""
+
+    def setoutputsize(self, size: int, column: int | None = None) -> None:
+        """Does nothing; PEP 249 wants it."""
+
+
+def _failing(error: Exception) -> Iterator[Any]:
+    """Rows of which the first is an error."""
+    raise error
+    yield
+
+
+def _chunks(parameters: Iterable[Parameters]) -> Iterator[list[Parameters]]:
+    """Lists of parameter sets: a generator runs between the statements, not inside one."""
+    if isinstance(parameters, (list, tuple)):
+        if parameters:
+            yield parameters  # type: ignore[misc]
+        return
+    iterator = iter(parameters)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
+    """Bits of the columns named; None when all are."""
+    named = {name.lower() for name in columns}
+    supplied = [column.name.lower() in named for column in table.columns]
+    if all(supplied):
+        return None
+    bits = bytearray((len(supplied) + 7) // 8)
+    for i, bit in enumerate(supplied):
+        bits[i // 8] |= bit << i % 8
+    return ffi.new("uint8_t[]", bytes(bits)), len(supplied)
+
+
+def connection_route(connection: Connection, analysis: Analysis, sql: str) -> str:
+    """Whose a DDL statement is: "catalog" (ours) or "sqlite" (TEMP, attached memory). Raises NotSupportedError."""
+    ddl = analysis.ddl
+    assert ddl is not None
+    verb, what = ddl.verb, ddl.what
+    schema = ddl.schema.lower() if ddl.schema is not None else None
+    if verb in ("REINDEX", "ANALYZE", "DETACH"):
+        return "sqlite"
+    if verb == "VACUUM":
+        raise ex.NotSupportedError("VACUUM: an EntityDB file keeps its history; free pages are used again by themselves")
+    if verb == "ATTACH":
+        words = [token.text for token in tokens(sql)]
+        target = next((w for w in words[1:] if w.upper() != "DATABASE"), "")
+        if target in ("':memory:'", "''", '":memory:"'):
+            return "sqlite"
+        raise ex.NotSupportedError("ATTACH of a file: open it with an engine of its own")
+    temporary = connection.temporary_tables()
+    if ddl.temporary or schema == "temp" or (schema is not None and schema != "main"):
+        if what == "VIRTUAL" and not (schema == "temp" or ddl.temporary):
+            raise ex.NotSupportedError("CREATE VIRTUAL TABLE outside TEMP: its data would be lost")
+        return "sqlite"
+    if schema is None and verb == "DROP" and what in ("TABLE", "VIEW") and ddl.name.lower() in temporary:
+        return "sqlite"
+    if schema is None and verb == "ALTER" and ddl.name.lower() in temporary:
+        return "sqlite"
+    if what == "INDEX" and schema is None:
+        if verb == "CREATE" and ddl.table.lower() in temporary:
+            return "sqlite"
+        if verb == "DROP" and connection._find_index(ddl.name) is None:
+            rows = connection._raw.execute(
+                "SELECT 1 FROM temp.sqlite_master WHERE type = 'index' AND lower(name) = ?", (ddl.name.lower(),)
+            ).fetchall()
+            if rows:
+                return "sqlite"
+    if verb == "ALTER":
+        raise ex.NotSupportedError(f"ALTER TABLE {ddl.name}: EntityDB does not alter tables yet; make a new one")
+    if what in ("TABLE", "INDEX"):
+        if ddl.as_select:
+            raise ex.NotSupportedError(
+                f"CREATE TABLE {ddl.name} AS: create the table with its columns, then INSERT INTO ... SELECT"
+            )
+        return "catalog"
+    if verb == "CREATE" and what == "VIRTUAL":
+        raise ex.NotSupportedError(
+            f"CREATE VIRTUAL TABLE {ddl.name}: its data would be lost with the connection; make it in TEMP (temp.{ddl.name})"
+        )
+    if verb == "CREATE" and what in ("VIEW", "TRIGGER"):
+        raise ex.NotSupportedError(f"CREATE {what} {ddl.name}: EntityDB has no {what.lower()}s yet; TEMP ones work")
+    return "sqlite"

@@ -1,0 +1,356 @@
+"""CREATE TABLE and CREATE INDEX as catalog entries.
+
+SQLite itself is the parser: the statement runs in a scratch in-memory database and is read back through its pragmas. Only
+what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT, DEFERRABLE.
+
+`Table.extra` (stored as JSON, for the layers above the engine) has these keys, each left out when empty:
+
+    primary_key   {"name": str}                                        only when the constraint has a name
+    unique        [{"name": str or null, "columns": [str, ...]}]
+    check         [{"name": str or null, "sql": str, "column": str or null}]   the text between the parentheses
+    foreign_keys  [{"name": str or null, "columns": [str], "table": str, "referred": [str], "on_update": str,
+                    "on_delete": str, "match": str, "deferrable": bool, "initially_deferred": bool}]
+                  "referred" is [] when the statement names no columns (then the parent's primary key is meant)
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import apsw
+
+from .._exceptions import NotSupportedError, OperationalError
+from ._catalog import COLLATIONS, Column, Index, Part, Table, Value
+from ._sql import WORD, Token, closing, find, is_name, quote, tokens, unquote
+
+BLOB, TEXT, NUMERIC, INTEGER, REAL = (ord(letter) for letter in "ABCDE")
+
+MAX_COLUMNS = 2000
+MAX_INDEXES = 64
+
+_local = threading.local()
+
+
+def _scratch() -> apsw.Connection:
+    """This thread's scratch database, always empty between calls."""
+    db = getattr(_local, "db", None)
+    if db is None:
+        db = _local.db = apsw.Connection(":memory:")
+    return db
+
+
+class _Scratch:
+    """The scratch database inside a transaction that is always rolled back."""
+
+    def __enter__(self) -> apsw.Connection:
+        self.db = _scratch()
+        self.db.execute("BEGIN")
+        return self.db
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+
+
+def affinity(declared: str, strict: bool) -> int:
+    """SQLite's affinity of a declared type."""
+    upper = declared.upper()
+    if strict and upper == "ANY":
+        return BLOB
+    if "INT" in upper:
+        return INTEGER
+    if "CHAR" in upper or "CLOB" in upper or "TEXT" in upper:
+        return TEXT
+    if not upper or "BLOB" in upper:
+        return BLOB
+    if "REAL" in upper or "FLOA" in upper or "DOUB" in upper:
+        return REAL
+    return NUMERIC
+
+
+def _collation(name: str, what: str) -> int:
+    try:
+        return COLLATIONS.index(name.upper())
+    except ValueError:
+        raise NotSupportedError(f"collation {name} of {what}: EntityDB orders by BINARY, NOCASE and RTRIM only") from None
+
+
+# ---- defaults ----
+
+_CONSTANT_WORDS = {"TRUE", "FALSE", "NULL"}
+_CLOCK_WORDS = {"CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
+
+
+def _default(db: apsw.Connection, sql: str, declared: str) -> tuple[bool, Value]:
+    """Is a default constant, and if so its value, after the column's affinity."""
+    items = tokens(sql)
+    lone = len(items) == 1
+    if any(t.upper in _CLOCK_WORDS for t in items):
+        return False, None
+    if not lone and any(t.kind == WORD and t.upper not in _CONSTANT_WORDS for t in items):
+        return False, None          # a function, which may answer differently each time
+    for text in (f"({sql})", sql):      # the pragma leaves the parentheses out; a bare name may have none
+        try:
+            db.execute(f'CREATE TEMP TABLE "default"(x {declared} DEFAULT {text})')
+        except apsw.Error:
+            continue
+        db.execute('INSERT INTO temp."default" DEFAULT VALUES')
+        value = db.execute('SELECT x FROM temp."default"').fetchall()[0][0]
+        db.execute('DROP TABLE temp."default"')
+        return True, value
+    return False, None
+
+
+# ---- what the tokens tell ----
+
+
+def _split(items: list[Token]) -> list[list[Token]]:
+    """The parts between commas at depth 0."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in items:
+        if token.upper == "(":
+            depth += 1
+        elif token.upper == ")":
+            depth -= 1
+        if token.upper == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def _names(items: list[Token]) -> list[str]:
+    """The column names of a parenthesised list: the first token of each part."""
+    return [unquote(part[0].text) for part in _split(items) if part]
+
+
+def _references(items: list[Token], at: int) -> dict[str, Any]:
+    """What follows REFERENCES at `at`."""
+    table = unquote(items[at + 1].text) if at + 1 < len(items) else ""
+    referred: list[str] = []
+    at += 2
+    if at < len(items) and items[at].upper == "(":
+        end = closing(items, at)
+        referred = _names(items[at + 1 : end])
+        at = end + 1
+    actions = {"DELETE": "NO ACTION", "UPDATE": "NO ACTION"}
+    match, deferrable, deferred = "NONE", False, False
+    words = [t.upper for t in items]
+    while at < len(items):
+        word, after = words[at], words[at + 1 : at + 4]
+        if word == "ON" and after and after[0] in actions:
+            two = after[1:2] in (["SET"], ["NO"])
+            actions[after[0]] = " ".join(after[1 : 3 if two else 2])
+            at += 4 if two else 3
+        elif word == "MATCH":
+            match = after[0] if after else match
+            at += 2
+        elif word == "NOT" and after[:1] == ["DEFERRABLE"]:
+            at += 2
+        elif word == "DEFERRABLE":
+            deferrable = True
+            at += 1
+        elif word == "INITIALLY":
+            deferred = deferrable and after[:1] == ["DEFERRED"]
+            at += 2
+        else:
+            break
+    return {"table": table, "referred": referred, "on_update": actions["UPDATE"], "on_delete": actions["DELETE"],
+            "match": match, "deferrable": deferrable, "initially_deferred": deferred}
+
+
+class _Constraints:
+    """Walks the column list of a CREATE TABLE and collects `extra`."""
+
+    def __init__(self, sql: str, items: list[Token]) -> None:
+        self.sql = sql
+        self.primary_key: str | None = None
+        self.unique: list[dict[str, Any]] = []
+        self.check: list[dict[str, Any]] = []
+        self.foreign_keys: list[dict[str, Any]] = []
+        self.autoincrement = False
+        for part in _split(items):
+            if not part:
+                continue
+            if part[0].kind == WORD and part[0].upper in ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"):
+                self._walk(part, 0, None)
+            else:
+                self._walk(part, 1, unquote(part[0].text))
+
+    def _walk(self, items: list[Token], at: int, column: str | None) -> None:
+        name: str | None = None
+        while at < len(items):
+            word = items[at].upper
+            opening = at + 1 < len(items) and items[at + 1].upper == "("
+            if word == "CONSTRAINT" and at + 1 < len(items) and is_name(items[at + 1]):
+                name = unquote(items[at + 1].text)
+                at += 2
+                continue
+            if word == "(":
+                at = closing(items, at) + 1
+                continue
+            if word == "CHECK" and opening:
+                end = closing(items, at + 1)
+                if end < len(items):
+                    text = self.sql[items[at + 1].end : items[end].start].strip()
+                    self.check.append({"name": name, "sql": text, "column": column})
+                name, at = None, end + 1
+                continue
+            if word == "PRIMARY":
+                self.primary_key = name or self.primary_key
+                name = None
+            elif word == "UNIQUE":
+                columns = [column] if column is not None else []
+                if opening:
+                    columns = _names(items[at + 2 : closing(items, at + 1)])
+                self.unique.append({"name": name, "columns": columns})
+                name = None
+            elif word == "FOREIGN":
+                start = find(items, "(", at)
+                # find() counts the parenthesis itself as depth 1
+                start = next((i for i in range(at, len(items)) if items[i].upper == "("), start)
+                end = closing(items, start)
+                columns = _names(items[start + 1 : end])
+                if end + 1 < len(items) and items[end + 1].upper == "REFERENCES":
+                    self.foreign_keys.append({"name": name, "columns": columns, **_references(items, end + 1)})
+                    name, at = None, end + 2
+                    continue
+            elif word == "REFERENCES" and column is not None:
+                self.foreign_keys.append({"name": name, "columns": [column], **_references(items, at)})
+                name = None
+            elif word == "AUTOINCREMENT":
+                self.autoincrement = True
+            elif word in ("NOT", "NULL", "DEFAULT", "COLLATE"):
+                name = None
+            at += 1
+
+    def extra(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.primary_key is not None:
+            found["primary_key"] = {"name": self.primary_key}
+        for key in ("unique", "check", "foreign_keys"):
+            if getattr(self, key):
+                found[key] = getattr(self, key)
+        return found
+
+
+def _refuse_conflict_clauses(items: list[Token]) -> None:
+    """UNIQUE ON CONFLICT REPLACE and the like would need to be kept and obeyed."""
+    words = [t.upper for t in items]
+    for i in range(len(words) - 2):
+        if words[i] == "ON" and words[i + 1] == "CONFLICT" and words[i + 2] != "ABORT":
+            raise NotSupportedError(
+                f"ON CONFLICT {words[i + 2]} in a table definition: EntityDB constraints always abort the statement;"
+                " use INSERT OR ... in the statement instead"
+            )
+
+
+# ---- tables and indexes ----
+
+
+def _columns(db: apsw.Connection, name: str, strict: bool) -> tuple[list[Column], list[int]]:
+    """Columns, and the position of each in the primary key (0: not in it)."""
+    columns, key = [], []
+    for position, column, declared, not_null, default_sql, in_key, hidden in db.execute(
+        f"PRAGMA main.table_xinfo({quote(name)})"
+    ).fetchall():
+        if hidden:
+            raise NotSupportedError(f"generated column {name}.{column}: EntityDB does not compute columns yet")
+        collation = db.column_metadata("main", name, column)[1]
+        constant, value = (False, None) if default_sql is None else _default(db, default_sql, declared)
+        columns.append(Column(position, column, declared, affinity(declared, strict),
+                              _collation(collation, f"{name}.{column}"), bool(not_null), default_sql, constant, value))
+        key.append(in_key)
+    if len(columns) > MAX_COLUMNS:
+        raise OperationalError(f"too many columns on {name}")
+    return columns, key
+
+
+def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> Index:
+    """An index of the scratch database: `row` is one of PRAGMA index_list."""
+    _, name, unique, origin, partial = row
+    if partial:
+        raise NotSupportedError(f"index {name} has a WHERE clause: EntityDB has no partial indexes yet")
+    parts = []
+    for _, column, _, descending, collation, is_key in db.execute(f"PRAGMA main.index_xinfo({quote(name)})").fetchall():
+        if not is_key:
+            continue
+        if column < 0:
+            what = "the row id" if column == -1 else "an expression"
+            raise NotSupportedError(f"index {name} is on {what}: EntityDB indexes columns only")
+        parts.append(Part(column, _collation(collation, f"index {name}"), bool(descending)))
+    return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts))
+
+
+def parse_table(sql: str, name: str) -> Table:
+    """The table a CREATE TABLE statement makes, ids still 0.
+
+    Raises apsw.Error for what SQLite refuses, NotSupportedError for what EntityDB does not do yet.
+    """
+    if name.lower().startswith("entitydb_"):
+        raise OperationalError(f"object name reserved for internal use: {name}")
+    items = tokens(sql)
+    opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
+    end = closing(items, opening)
+    with _Scratch() as db:
+        db.execute(sql)
+        options = [t.upper for t in items[end + 1 :]]
+        strict, without_rowid = "STRICT" in options, "WITHOUT" in options
+        _refuse_conflict_clauses(items[opening:end])
+        columns, key = _columns(db, name, strict)
+        listed = db.execute(f"PRAGMA main.index_list({quote(name)})").fetchall()
+        # Constraints in the order written: the pragma lists the newest first.
+        indexes = [_index(db, name, row, "") for row in reversed(listed)]
+    if len(indexes) > MAX_INDEXES:
+        raise OperationalError(f"too many indexes on {name}: at most {MAX_INDEXES}")
+    constraints = _Constraints(sql, items[opening + 1 : end])
+    rowid_column = -1
+    if sum(map(bool, key)) == 1 and not without_rowid:
+        # Any integer key of one column takes the row id's place and numbers itself, not only one declared exactly
+        # INTEGER: then BIGINT keys do as well. (INTEGER PRIMARY KEY DESC is an ordinary index in SQLite.)
+        position = key.index(1)
+        primary = next((i for i in indexes if i.primary_key), None)
+        declared = columns[position].type.upper()
+        alias = primary is None or (declared != "INTEGER" and not primary.parts[0].descending)
+        if columns[position].affinity == INTEGER and alias:
+            rowid_column = position
+            indexes = [i for i in indexes if not i.primary_key]
+    return Table(0, name, sql, without_rowid, strict, constraints.autoincrement, rowid_column, tuple(columns),
+                 tuple(indexes), constraints.extra())
+
+
+def _rename_target(sql: str, table: str) -> str:
+    """A CREATE INDEX without the schema and IF NOT EXISTS, on `table`: what the scratch database can run."""
+    items = tokens(sql)
+    on = find(items, "ON")
+    index_name = next(i for i in range(on - 1, -1, -1) if is_name(items[i]))
+    unique = "UNIQUE " if any(t.upper == "UNIQUE" for t in items[:index_name]) else ""
+    return f"CREATE {unique}INDEX main.{items[index_name].text} ON {quote(table)} {sql[items[on + 2].start :]}"
+
+
+def parse_index(sql: str, table: Table) -> Index:
+    """The index a CREATE INDEX statement makes on a table, tree id still 0.
+
+    Raises apsw.Error for what SQLite refuses, NotSupportedError for what EntityDB does not do yet.
+    """
+    with _Scratch() as db:
+        db.execute(_plain_create(table))
+        db.execute(_rename_target(sql, table.name))
+        made = db.execute(f"PRAGMA main.index_list({quote(table.name)})").fetchall()[0]
+        index = _index(db, table.name, made, sql)
+    if index.name.lower().startswith("entitydb_"):
+        raise OperationalError(f"object name reserved for internal use: {index.name}")
+    if len(table.indexes) >= MAX_INDEXES:
+        raise OperationalError(f"too many indexes on {table.name}: at most {MAX_INDEXES}")
+    return index
+
+
+def _plain_create(table: Table) -> str:
+    """A table of the same column names, types and collations, without constraints."""
+    columns = ", ".join(f"{quote(c.name)} {c.type} COLLATE {COLLATIONS[c.collation]}" for c in table.columns)
+    return f"CREATE TABLE main.{quote(table.name)}({columns})"
+
+
+__all__ = ["MAX_COLUMNS", "MAX_INDEXES", "affinity", "parse_index", "parse_table"]
