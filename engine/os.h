@@ -21,6 +21,8 @@ int os_sync(int fd, const char *what);
 int os_extend(int fd, uint64_t size, const char *what);
 /* Wall clock, nanoseconds since 1970 UTC. Tests may set it (edb_test_clock). */
 int64_t os_clock_ns(void);
+/* How far the wall clock stands from the time since boot: it changes only when somebody sets the clock. */
+int64_t os_clock_offset_ns(void);
 /* Monotonic, nanoseconds; for time-outs. */
 int64_t os_ticks_ns(void);
 
@@ -36,6 +38,7 @@ int os_log_start(const char *path);
 /* Puts a note of the test's into the log ("acknowledged 17"). */
 void os_log_note(const char *text);
 void os_clock_set(int64_t ns);      /* fixed clock; 0 returns to the real one */
+void os_clock_jump(int64_t ns);     /* as if somebody had set the real clock forward by so much */
 #else
 #define FAILPOINT(name) 0
 #endif

@@ -79,7 +79,8 @@ typedef struct {
     int synchronous;                /* SYNC_...; -1: what is in force, or full */
     bool read_only;
     bool create;                    /* make the file if it is missing */
-    int64_t busy_ms;                /* how long to wait for the committer lock; default 5,000 */
+    int64_t busy_ms;                /* how long to wait for the committer lock; 0: 5,000 */
+    bool any_clock;                 /* commit whatever the clock says (I11) */
 } pager_options;
 enum { SYNC_NORMAL = 1, SYNC_FULL = 2 };
 
@@ -114,7 +115,10 @@ uint64_t pager_durable(const pager *pg);
 int pager_settle(pager *pg, int64_t moment_ns);
 
 /* The page, checked (kind, number, tag) once per (page, tag). Stays valid and unchanged while the pin lasts.
- * EDB_CORRUPT names the page. Also serves pages the running commit has just written. */
+ * EDB_CORRUPT names the page. Also serves pages the running commit has just written. kind 0: any. At that first touch
+ * the page also passes pager_validators[kind], if set: then its readers need not look at bounds again. */
+typedef bool (*pager_validator)(const uint8_t *page, uint32_t page_size);
+extern pager_validator pager_validators[8];
 int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out);
 
 typedef struct {                    /* the part of a pager that the inline fast path needs */
@@ -129,8 +133,11 @@ static inline int pager_page(pager *pg, const pager_view *view, page_ref ref, in
 {
     if (ref.page < view->verified_pages && ref.tag
         && atomic_load_explicit(&view->verified[ref.page], memory_order_relaxed) == ref.tag) {
-        *out = view->map + (ref.page << view->page_shift);
-        return EDB_OK;
+        const uint8_t *page = view->map + (ref.page << view->page_shift);
+        if (!kind || page[PH_KIND] == kind) {
+            *out = page;
+            return EDB_OK;
+        }
     }
     return pager_page_slow(pg, ref, kind, out);
 }
