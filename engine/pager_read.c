@@ -37,8 +37,6 @@
 #define MADV_POPULATE_READ 22
 #endif
 
-_Thread_local uint64_t pager_touched;
-
 /* ---- the map ------------------------------------------------------------------------------------------------- */
 
 static void mapping_free(mapping *mp)
