@@ -37,7 +37,7 @@ COMPILE = [
     "-std=gnu11", "-D_GNU_SOURCE=", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-plt", "-fno-strict-aliasing",
     "-pthread",
 ]
-LINK = ["-pthread"]
+LINK = ["-pthread", "-lm"]
 KINDS = {
     "": (["-O2", "-DNDEBUG"], []),
     "test": (["-O2", "-g", "-DEDB_TEST", "-UNDEBUG"], []),
