@@ -44,6 +44,11 @@ bool page_valid(const uint8_t *page, uint32_t page_size)
     return true;
 }
 
+__attribute__((constructor)) static void page_register(void)
+{
+    pager_validators[PAGE_LEAF] = pager_validators[PAGE_INTERIOR] = page_valid;
+}
+
 /* ---- searching ------------------------------------------------------------------------------------------------ */
 
 static unsigned search_fixed(const uint8_t *page, const uint64_t *slots, unsigned n, unsigned stride, uint64_t key,

@@ -181,8 +181,14 @@ static int page_verify(pager *pg, uint64_t page, const uint8_t *bytes, uint32_t 
         return page_bad(pg, page, "its checksum is wrong");
     if (load64(bytes + PH_PAGE) != page)
         return page_bad(pg, page, "it carries another page's number");
+    unsigned kind = bytes[PH_KIND];
+    if (kind >= sizeof pager_validators / sizeof *pager_validators
+        || (pager_validators[kind] && !pager_validators[kind](bytes, pg->pg_page_size)))
+        return page_bad(pg, page, "what it says of its own contents is impossible");
     return EDB_OK;
 }
+
+pager_validator pager_validators[8];
 
 int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out)
 {
