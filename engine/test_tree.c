@@ -31,6 +31,7 @@ static int test_tree_store(pager_commit *pc, const tree_state *state, array_stat
 int test_tree_open(const char *path, uint32_t page_size, uint8_t key_size, test_tree **out)
 {
     test_tree *t = calloc(1, sizeof *t);
+    int64_t time_ns;
     pager_options options = { .page_size = page_size, .synchronous = SYNC_NORMAL, .create = true, .busy_ms = 5000 };
     if (!t)
         return EDB_NOMEM;
@@ -53,7 +54,7 @@ int test_tree_open(const char *path, uint32_t page_size, uint8_t key_size, test_
             if (rc == EDB_OK)
                 rc = pager_commit_prepare(pc, &trees, false);
             if (rc == EDB_OK)
-                rc = pager_commit_publish(pc, 0, NULL);
+                rc = pager_commit_publish(pc, 0, &time_ns);
             else
                 pager_commit_abort(pc);
         }
@@ -90,6 +91,7 @@ int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, 
         batch = c->value + c->value_size;
     }
     pager_commit *pc;
+    int64_t time_ns;
     int rc = pager_commit_begin(t->pg, &pc);
     if (rc != EDB_OK)
         goto done;
@@ -104,7 +106,7 @@ int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, 
     if (rc == EDB_OK)
         rc = pager_commit_prepare(pc, &trees, false);
     if (rc == EDB_OK)
-        rc = pager_commit_publish(pc, 0, NULL);
+        rc = pager_commit_publish(pc, 0, &time_ns);
     else
         pager_commit_abort(pc);
     if (rc == EDB_OK)
