@@ -1,7 +1,8 @@
 /* The catalog: what tables there are, as a temporal tree of payloads (docs/format.md, "Catalog").
  *
- * One entry a table, indexes included, keyed by table id; DDL writes a new version of it. A decoded catalog is
- * immutable, shared by connections, and kept per schema number. */
+ * One entry a table, indexes included, keyed by table id; DDL writes a new version of it. A decoded table is
+ * immutable and counted: whoever asks for one gives it back with table_unref(). Counts are atomic, so tables may be
+ * given back on another thread than the one that asked. */
 #ifndef EDB_CATALOG_H
 #define EDB_CATALOG_H
 
@@ -10,6 +11,9 @@
 
 /* SQLite's affinities, with its codes. */
 enum { AFFINITY_BLOB = 0x41, AFFINITY_TEXT = 0x42, AFFINITY_NUMERIC = 0x43, AFFINITY_INTEGER = 0x44, AFFINITY_REAL = 0x45 };
+
+#define CATALOG_COLUMNS 2000        /* the most columns of a table */
+#define CATALOG_INDEXES 64          /* the most indexes of a table */
 
 typedef struct {
     uint32_t id;                    /* position in stored rows; never reused */
@@ -30,9 +34,8 @@ typedef struct {
     uint32_t tree;
     char *name;
     char *sql;                      /* "" for one made by a constraint */
+    char *what;                     /* "t.a, t.b": the subject of its UNIQUE message */
     bool unique, primary_key, automatic;
-    bool covers;                    /* the key alone gives every part back exactly: nothing in the value */
-    uint64_t complete_since;        /* reads before this commit cannot use it (0: since the table began) */
     uint32_t n_parts;
     edb_index_part *parts;
 } edb_index;
@@ -46,21 +49,26 @@ typedef struct {
     uint32_t et_width;              /* columns of a stored row: largest id + 1 */
     edb_column *et_columns;
     edb_index *et_indexes;
+    const uint8_t *et_payload;      /* what it was decoded from */
+    size_t et_payload_size;
 } edb_table;
 
-/* Decodes a payload into one allocation (free it with table_free). EDB_CORRUPT on anything out of range. */
+/* Decodes a payload. EDB_CORRUPT on anything out of range. */
 int table_decode(const uint8_t *payload, size_t size, edb_table **out);
-void table_free(edb_table *table);
+edb_table *table_ref(const edb_table *table);
+void table_unref(const edb_table *table);
+const edb_index *table_index(const edb_table *table, uint32_t tree);     /* NULL: it has no such index */
+/* Whether both have the same columns, in order, stored the same way: then one may stand for the other but for indexes. */
+bool table_same_columns(const edb_table *a, const edb_table *b);
 
-typedef struct edb_catalog edb_catalog;     /* all tables of one schema number; reference-counted */
-int catalog_get(edb_stmt *stmt, edb_catalog **out);         /* as the statement sees it */
-void catalog_unref(edb_catalog *catalog);
-const edb_table *catalog_table(const edb_catalog *catalog, uint32_t id);
-const edb_table *catalog_find(const edb_catalog *catalog, const char *name);     /* ASCII case-insensitive */
+/* A table as the statement sees it; for statements of now, own DDL of the very same statement included. */
+int catalog_table(edb_stmt *stmt, uint32_t id, edb_table **out);    /* EDB_NOSUCH */
+int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII case-insensitive; EDB_NOSUCH */
 
 /* DDL, called by the control table `entitydb_ddl`. Payload ids that are 0 are given. EDB_EXISTS, EDB_NOSUCH. */
 int catalog_create(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
-int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size);   /* new version; new indexes are filled */
+/* A new version of a table; indexes without a tree id are made and filled from the living rows. */
+int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
 int catalog_drop(edb_stmt *stmt, const char *name);
 
 #endif

@@ -40,7 +40,8 @@
     X(     26,    EXISTS,          1,      "OperationalError",   "the object exists already")                   \
     X(     27,    SETTING,         1,      "ProgrammingError",   "the setting differs from the one in force")   \
     X(     28,    CLOCK,           1,      "OperationalError",   "the clock is far from the last commit")       \
-    X(     29,    CANNOT,          1,      "NotSupportedError",  "this is not supported")
+    X(     29,    CANNOT,          1,      "NotSupportedError",  "this is not supported")                       \
+    X(     30,    MISMATCH,        20,     "IntegrityError",     "a row id is not an integer")
 
 enum edb_code {
 #define EDB_CODE_NUMBER(number, name, sqlite, python, meaning) EDB_##name = number,

@@ -1,0 +1,153 @@
+/* The virtual tables: what their files share. Internal to vtab*.c.
+ *
+ *   vtab_init.c     the extension's entry, entitydb_bind(), the binding
+ *   vtab.c          connect and declare; transactions and savepoints; which table a statement means
+ *   vtab_value.c    SQLite values to ours and back, affinity
+ *   vtab_plan.c     best-index
+ *   vtab_scan.c     filter, next, column
+ *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
+ *   vtab_update.c   INSERT, UPDATE, DELETE
+ *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
+ *
+ * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
+ * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
+#ifndef EDB_VTAB_H
+#define EDB_VTAB_H
+
+#ifndef SQLITE_CORE
+#include <sqlite3ext.h>
+extern const sqlite3_api_routines *sqlite3_api;
+#endif
+
+#include "table.h"
+
+/* Newer than the oldest header we build with. */
+#ifndef SQLITE_INDEX_CONSTRAINT_LIMIT
+#define SQLITE_INDEX_CONSTRAINT_LIMIT 73
+#define SQLITE_INDEX_CONSTRAINT_OFFSET 74
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+typedef struct {
+    int bd_refs;                    /* modules, function and virtual tables that use it */
+    sqlite3 *bd_db;
+    edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
+    table_scratch bd_scratch;
+    edb_value *bd_values;           /* the row being written, in declared order */
+    bool *bd_changed;
+    uint32_t bd_columns;            /* room in both */
+    sqlite3_value **bd_held;        /* converted values the row points into; freed after it */
+    uint32_t bd_n_held, bd_held_room;
+    char (*bd_digits)[32];          /* text of integers, one place a column */
+    uint32_t bd_n_digits;           /* places taken by the row being written */
+} vtab_binding;
+
+void binding_unref(vtab_binding *bd);
+
+typedef struct {                    /* every virtual table of ours begins like this */
+    sqlite3_vtab vt_base;
+    vtab_binding *vt_bd;            /* counted */
+} vtab_any;
+
+typedef struct {
+    vtab_any vt_any;
+    edb_table *vt_table;            /* counted; as the last statement saw it */
+    uint64_t vt_schema;             /* the stmt_schema() it was found at */
+    uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
+    bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
+    sqlite3_stmt **vt_defaults;     /* SELECT (expression) by column, prepared when first used */
+    uint32_t vt_n_defaults;
+} vtab_entity;
+
+/* ---- vtab.c ---- */
+
+/* SQLITE_OK for EDB_OK; else the message goes to the table and the extended result comes back. */
+int vtab_result(sqlite3_vtab *base, int rc);
+/* The statement a call belongs to, with one user more (stmt_release). */
+int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
+/* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of
+ * a moment before the table. */
+int vtab_current(vtab_entity *vt, edb_stmt *stmt);
+int vtab_begin(sqlite3_vtab *base);
+int vtab_sync(sqlite3_vtab *base);
+int vtab_commit(sqlite3_vtab *base);
+int vtab_rollback(sqlite3_vtab *base);
+int vtab_savepoint(sqlite3_vtab *base, int n);
+int vtab_release(sqlite3_vtab *base, int n);
+int vtab_rollback_to(sqlite3_vtab *base, int n);
+extern const sqlite3_module vtab_entity_module;
+
+/* ---- vtab_value.c ---- */
+
+/* The value as it is; text and blobs point into it. */
+int value_read(sqlite3_value *in, edb_value *out);
+/* The value under a column's affinity, as SQLite would store it. What had to be converted is held by the binding
+ * until values_drop(). */
+int value_convert(vtab_binding *bd, sqlite3_value *in, int affinity, edb_value *out);
+/* Keeps a value, which becomes the binding's, until values_drop(). */
+int value_hold(vtab_binding *bd, sqlite3_value *value);
+int values_prepare(vtab_binding *bd, uint32_t columns);
+void values_drop(vtab_binding *bd);
+/* copied: the bytes do not last as long as the statement. */
+void value_result(sqlite3_context *context, const edb_value *value, bool copied);
+
+/* ---- vtab_plan.c ----
+ *
+ * The plan. idxNum is the tree to walk: an index's, or 0 for the table's own. idxStr has two characters, and two more
+ * for each argument of xFilter:
+ *
+ *     1    direction      'f' forward, 'r' reverse
+ *     2    promised       'o' rows come in the order of the keys, equal parts left out; '-' in any order
+ *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
+ *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
+ *          right side     'k' a constant written in the statement, '-' anything
+ *
+ * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
+ * part behind them. */
+enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };
+int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || op == 's' || op == 'n'; }
+
+/* ---- vtab_list.c ---- */
+
+typedef struct {
+    const uint8_t *li_sort, *li_key, *li_value;     /* in the list's arena */
+    uint32_t li_sort_size, li_key_size, li_value_size;
+} list_item;
+
+typedef struct entry_list entry_list;
+int list_new(entry_list **out);
+void list_free(entry_list *list);
+/* skip: bit i set: part i is left out of the sort key. parts 0: sort by the key itself. */
+int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint8_t *key, size_t key_size,
+             const uint8_t *value, size_t value_size);
+void list_sort(entry_list *list);
+size_t list_count(const entry_list *list);
+const list_item *list_at(const entry_list *list, size_t i);
+/* The number of items whose sort key is smaller than the key. */
+size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size);
+/* The index as it would have been at the statement's moment, from the table's rows. */
+int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out);
+
+/* ---- vtab_scan.c ---- */
+
+int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vtab_close(sqlite3_vtab_cursor *base);
+int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv);
+int vtab_next(sqlite3_vtab_cursor *base);
+int vtab_eof(sqlite3_vtab_cursor *base);
+int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column);
+int vtab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
+
+/* ---- vtab_update.c ---- */
+
+int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+void vtab_defaults_free(vtab_entity *vt);
+
+/* ---- vtab_control.c ---- */
+
+extern const sqlite3_module vtab_ddl_module, vtab_catalog_module;
+
+#endif

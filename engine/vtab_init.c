@@ -1,0 +1,76 @@
+/* The extension's entry: one binding for each SQLite connection, its modules and its function.
+ *
+ * `SELECT entitydb_bind(id)` ties the SQLite connection to the engine connection of that id, once. The driver holds
+ * the engine connection; here it is only counted. */
+#include <sqlite3ext.h>
+SQLITE_EXTENSION_INIT1
+
+#include <stdlib.h>
+
+#include "edb.h"
+#include "vtab.h"
+
+void binding_unref(vtab_binding *bd)
+{
+    if (--bd->bd_refs)
+        return;
+    values_drop(bd);
+    free(bd->bd_held);
+    free(bd->bd_values);
+    free(bd->bd_changed);
+    free(bd->bd_digits);
+    scratch_free(&bd->bd_scratch);
+    conn_unref(bd->bd_conn);
+    free(bd);
+}
+
+static void binding_destroy(void *bd)
+{
+    binding_unref(bd);
+}
+
+static void function_bind(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    vtab_binding *bd = sqlite3_user_data(context);
+    (void)argc;
+    if (bd->bd_conn) {
+        sqlite3_result_error(context, "entitydb_bind: this connection is bound already", -1);
+        return;
+    }
+    bd->bd_conn = conn_by_id(sqlite3_value_int64(argv[0]));
+    if (!bd->bd_conn)
+        sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
+}
+
+/* On failure SQLite calls binding_destroy for the reference itself. */
+static int module_add(vtab_binding *bd, const char *name, const sqlite3_module *module)
+{
+    bd->bd_refs++;
+    return sqlite3_create_module_v2(bd->bd_db, name, module, bd, binding_destroy);
+}
+
+int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
+{
+    SQLITE_EXTENSION_INIT2(api);
+    if (sqlite3_libversion_number() < 3038000) {
+        *error = sqlite3_mprintf("EntityDB needs SQLite 3.38 or newer, this is %s", sqlite3_libversion());
+        return SQLITE_ERROR;
+    }
+    vtab_binding *bd = calloc(1, sizeof *bd);
+    if (!bd)
+        return SQLITE_NOMEM;
+    bd->bd_refs = 1;
+    bd->bd_db = db;
+    int rc = module_add(bd, "entitydb", &vtab_entity_module);
+    if (!rc)
+        rc = module_add(bd, "entitydb_ddl", &vtab_ddl_module);
+    if (!rc)
+        rc = module_add(bd, "entitydb_catalog", &vtab_catalog_module);
+    if (!rc) {
+        bd->bd_refs++;
+        rc = sqlite3_create_function_v2(db, "entitydb_bind", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, bd, function_bind,
+                                        NULL, NULL, binding_destroy);
+    }
+    binding_unref(bd);
+    return rc;
+}

@@ -1,0 +1,286 @@
+/* INSERT, UPDATE and DELETE of one row: values, defaults, row ids; the change itself is table.c's.
+ *
+ * SQLite hands over one value a column, NULL for those an INSERT did not name; stmt_supplied() tells those from a
+ * NULL that was written. Conflicts: IGNORE, FAIL and ROLLBACK are SQLite's to act on once it has the constraint's
+ * code; REPLACE is done here.
+ *
+ * The INTEGER PRIMARY KEY is a plain column to SQLite and the row id to us, so a row id can come in two places. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vtab.h"
+
+typedef struct {                    /* one call */
+    vtab_entity *up_vt;
+    vtab_binding *up_bd;
+    const edb_table *up_table;
+    edb_stmt *up_stmt;
+    sqlite3_value **up_columns;     /* of argv */
+    bool up_replace;
+} update;
+
+static int mismatch(void)
+{
+    return edb_fail(EDB_MISMATCH, "datatype mismatch");
+}
+
+/* ---- defaults ------------------------------------------------------------------------------------------------- */
+
+void vtab_defaults_free(vtab_entity *vt)
+{
+    for (uint32_t i = 0; i < vt->vt_n_defaults; i++)
+        sqlite3_finalize(vt->vt_defaults[i]);
+    free(vt->vt_defaults);
+    vt->vt_defaults = NULL;
+    vt->vt_n_defaults = 0;
+}
+
+static int default_failed(const update *up, const edb_column *column)
+{
+    return edb_fail(EDB_MISUSE, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
+                    sqlite3_errmsg(up->up_bd->bd_db));
+}
+
+static int default_prepare(const update *up, uint32_t i)
+{
+    vtab_entity *vt = up->up_vt;
+    const edb_column *column = &up->up_table->et_columns[i];
+    if (!vt->vt_defaults) {
+        vt->vt_defaults = calloc(up->up_table->et_n_columns, sizeof *vt->vt_defaults);
+        if (!vt->vt_defaults)
+            return edb_fail(EDB_NOMEM, "no memory for the defaults of table %s", up->up_table->et_name);
+        vt->vt_n_defaults = up->up_table->et_n_columns;
+    }
+    if (vt->vt_defaults[i])
+        return EDB_OK;
+    char *sql = sqlite3_mprintf("SELECT (%s)", column->default_sql);
+    int rc = sql ? sqlite3_prepare_v3(up->up_bd->bd_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &vt->vt_defaults[i], NULL)
+                 : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    return rc ? default_failed(up, column) : EDB_OK;
+}
+
+static int default_evaluate(const update *up, uint32_t i, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    int rc = default_prepare(up, i);
+    if (rc)
+        return rc;
+    sqlite3_stmt *select = up->up_vt->vt_defaults[i];
+    if (sqlite3_step(select) == SQLITE_ROW) {
+        sqlite3_value *copy = sqlite3_value_dup(sqlite3_column_value(select, 0));
+        rc = copy ? value_hold(up->up_bd, copy) : edb_fail(EDB_NOMEM, "no memory for a default");
+        if (!rc)
+            rc = value_convert(up->up_bd, copy, column->affinity, out);
+    } else {
+        rc = default_failed(up, column);
+    }
+    sqlite3_reset(select);
+    return rc;
+}
+
+/* Whether the constant is what the column would make of it. */
+static bool default_fits(const edb_column *column)
+{
+    switch (column->default_value.type) {
+    case VALUE_INTEGER:
+        return column->affinity == AFFINITY_INTEGER || column->affinity == AFFINITY_NUMERIC
+               || column->affinity == AFFINITY_BLOB;
+    case VALUE_TEXT:
+        return column->affinity == AFFINITY_TEXT || column->affinity == AFFINITY_BLOB;
+    case VALUE_REAL:
+        return column->affinity == AFFINITY_BLOB;
+    default:
+        return true;
+    }
+}
+
+static int default_value(const update *up, uint32_t i, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    if (!column->default_constant || !default_fits(column))
+        return default_evaluate(up, i, out);
+    *out = column->default_value;
+    return EDB_OK;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------- */
+
+/* STRICT: the value must have the declared type after affinity. */
+static int judge_strict(const update *up, uint32_t i, const edb_value *v)
+{
+    static const struct { const char *type; int value; } types[] = {
+        {"INT", VALUE_INTEGER}, {"INTEGER", VALUE_INTEGER}, {"REAL", VALUE_REAL}, {"TEXT", VALUE_TEXT},
+        {"BLOB", VALUE_BLOB},
+    };
+    static const char *const names[] = {"NULL", "INT", "REAL", "TEXT", "BLOB"};
+    const edb_column *column = &up->up_table->et_columns[i];
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+        if (v->type != VALUE_NULL && sqlite3_stricmp(column->type, types[t].type) == 0 && v->type != types[t].value)
+            return edb_fail(EDB_DATATYPE, "cannot store %s value in %s column %s.%s", names[v->type], column->type,
+                            up->up_table->et_name, column->name);
+    return EDB_OK;
+}
+
+static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    int rc = value_convert(up->up_bd, up->up_columns[i], column->affinity, out);
+    if (rc)
+        return rc;
+    /* Left out, or, under REPLACE, a NULL where none may be: the default. */
+    if (out->type == VALUE_NULL && column->has_default
+        && ((inserting && !stmt_supplied(up->up_stmt, i)) || (up->up_replace && column->not_null)))
+        rc = default_value(up, i, out);
+    return !rc && unlikely(up->up_table->et_strict) ? judge_strict(up, i, out) : rc;
+}
+
+/* A row id as SQLite takes one: integers, and what INTEGER affinity makes one. */
+static int read_rowid(const update *up, sqlite3_value *in, bool *given, int64_t *out)
+{
+    edb_value v;
+    int rc = value_convert(up->up_bd, in, AFFINITY_INTEGER, &v);
+    if (rc)
+        return rc;
+    *given = v.type != VALUE_NULL;
+    if (*given && v.type != VALUE_INTEGER)
+        return mismatch();
+    if (*given)
+        *out = v.integer;
+    return EDB_OK;
+}
+
+/* ---- the three changes ---------------------------------------------------------------------------------------- */
+
+static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bool *fresh)
+{
+    int column = up->up_table->et_rowid_column;
+    bool given = false;
+    int rc = EDB_OK;
+    if (column >= 0)
+        rc = read_rowid(up, up->up_columns[column], &given, out);
+    if (!rc && !given)
+        rc = read_rowid(up, rowid, &given, out);
+    *fresh = !given;
+    return !rc && !given ? txn_id_next(up->up_stmt, up->up_table->et_id, out) : rc;
+}
+
+static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
+{
+    const edb_table *table = up->up_table;
+    vtab_binding *bd = up->up_bd;
+    int64_t rowid;
+    bool fresh;
+    int rc = insert_rowid(up, given, &rowid, &fresh);
+    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
+        if ((int)i != table->et_rowid_column)
+            rc = column_value(up, i, true, &bd->bd_values[i]);
+    if (rc)
+        return rc;
+    if (table->et_rowid_column >= 0) {
+        bd->bd_values[table->et_rowid_column].type = VALUE_INTEGER;
+        bd->bd_values[table->et_rowid_column].integer = rowid;
+    }
+    rc = table_insert(&bd->bd_scratch, up->up_stmt, table, rowid, fresh, bd->bd_values, up->up_replace);
+    if (rc)
+        return rc;
+    if (!fresh)
+        txn_id_used(up->up_stmt, table->et_id, rowid);
+    stmt_last_id(up->up_stmt, rowid);
+    stmt_count(up->up_stmt, 1);
+    *out = rowid;
+    return EDB_OK;
+}
+
+/* UPDATE sets the row id by its name or by the primary key's; whichever differs from the old one was meant. */
+static int update_rowid(const update *up, int64_t old, sqlite3_value *rowid, int64_t *out)
+{
+    int column = up->up_table->et_rowid_column;
+    bool given;
+    *out = old;
+    if (column >= 0 && !sqlite3_value_nochange(up->up_columns[column])) {
+        int rc = read_rowid(up, up->up_columns[column], &given, out);
+        if (rc || !given || *out != old)
+            return rc || given ? rc : mismatch();
+    }
+    int rc = read_rowid(up, rowid, &given, out);
+    return rc || given ? rc : mismatch();
+}
+
+static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_rowid)
+{
+    const edb_table *table = up->up_table;
+    vtab_binding *bd = up->up_bd;
+    table_row old;
+    int64_t rowid;
+    bool found;
+    int rc = table_row_load(&bd->bd_scratch, up->up_stmt, table, old_rowid, &old, &found);
+    if (rc || !found)
+        return rc;                  /* REPLACE of an earlier row of this statement took it away */
+    rc = update_rowid(up, old_rowid, new_rowid, &rowid);
+    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
+        edb_value *v = &bd->bd_values[i];
+        bd->bd_changed[i] = true;
+        if ((int)i == table->et_rowid_column) {
+            v->type = VALUE_INTEGER;
+            v->integer = rowid;
+            bd->bd_changed[i] = rowid != old_rowid;
+        } else if (sqlite3_value_nochange(up->up_columns[i])) {
+            bd->bd_changed[i] = false;
+            if (table_column(table, &old.tr_view, old_rowid, i, v))
+                rc = table_damaged(table, old_rowid);
+        } else {
+            rc = column_value(up, i, false, v);
+        }
+    }
+    if (!rc)
+        rc = table_update(&bd->bd_scratch, up->up_stmt, table, &old, rowid, bd->bd_values, bd->bd_changed,
+                          up->up_replace);
+    if (rc)
+        return rc;
+    if (rowid != old_rowid)
+        txn_id_used(up->up_stmt, table->et_id, rowid);
+    stmt_count(up->up_stmt, 1);
+    return EDB_OK;
+}
+
+static int do_delete(const update *up, int64_t rowid)
+{
+    bool existed;
+    int rc = table_delete(&up->up_bd->bd_scratch, up->up_stmt, up->up_table, rowid, &existed);
+    if (!rc && existed)
+        stmt_count(up->up_stmt, 1);
+    return rc;
+}
+
+int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+{
+    vtab_entity *vt = (vtab_entity *)base;
+    vtab_binding *bd = vt->vt_any.vt_bd;
+    update up = {.up_vt = vt, .up_bd = bd, .up_columns = argv + 2};
+    /* A table made in this transaction got no xBegin: every write begins. */
+    int rc = vtab_acquire(bd, true, &up.up_stmt);
+    if (rc)
+        return vtab_result(base, rc);
+    rc = txn_begin_write(up.up_stmt);
+    if (!rc)
+        rc = vtab_current(vt, up.up_stmt);
+    up.up_table = vt->vt_table;
+    up.up_replace = sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_REPLACE;
+    if (!rc)
+        rc = values_prepare(bd, up.up_table->et_n_columns);
+    if (!rc)
+        rc = scratch_prepare(&bd->bd_scratch, up.up_table, bd->bd_conn);
+    if (rc)
+        goto done;
+    if (argc == 1)
+        rc = do_delete(&up, sqlite3_value_int64(argv[0]));
+    else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        rc = do_insert(&up, argv[1], rowid);
+    else
+        rc = do_update(&up, sqlite3_value_int64(argv[0]), argv[1]);
+    values_drop(bd);
+done:
+    stmt_release(up.up_stmt);
+    return likely(!rc) ? SQLITE_OK : vtab_result(base, rc);
+}
