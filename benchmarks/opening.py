@@ -1,0 +1,136 @@
+"""Opening a large database, and the memory of a reader, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import entitydb_dialect
+
+from .measure import Row, Setting, benchmark, chunks, file_bytes, open_ours, remove, show
+
+GROUP = "open"
+ROW_BYTES = 1_500
+MOST_SECONDS = 0.010
+MOST_BYTES = 20 * 2**20
+
+
+def child(task: str, path: Path, *arguments: str) -> Any:
+    """Runs a function of this module in a fresh Python. -> what it returns."""
+    root = str(Path(__file__).resolve().parent.parent)
+    package = str(Path(entitydb_dialect.__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, root, os.environ.get("PYTHONPATH", "")])}
+    code = f"import sys, json; from benchmarks import opening; print(json.dumps(opening.{task}(*sys.argv[1:])))"
+    answer = subprocess.run([sys.executable, "-c", code, str(path), *arguments], check=True, stdout=subprocess.PIPE,
+                            env=environment)
+    return json.loads(answer.stdout)
+
+
+def open_seconds(path: str) -> list[float]:
+    """Seconds from nothing to the first row read by key, ten times, everything closed in between."""
+    taken = []
+    for _ in range(10):
+        started = time.perf_counter()
+        connection = open_ours(Path(path))
+        connection.execute("SELECT length(body) FROM page WHERE id = 77").fetchall()
+        taken.append(time.perf_counter() - started)
+        connection.close()
+    return taken
+
+
+def leave_unclosed(path: str) -> None:
+    """Commits a little and dies without closing."""
+    connection = open_ours(Path(path), synchronous="normal")
+    for i in range(1, 101):
+        connection.execute("UPDATE page SET body = ? WHERE id = ?", ("z" * ROW_BYTES, i * 11))
+    os.kill(os.getpid(), 9)
+
+
+def memory(path: str, moment: str) -> dict[str, int]:
+    """Bytes beyond those at the start and beyond the mapped file, after reading all of it, now and as of then."""
+    import sqlalchemy  # noqa: F401 - counts as there at the start
+
+    # Code and buffers of SQLite and of the engine that any database would need.
+    warm = open_ours(Path(f"{path}-small"))
+    warm.execute("CREATE TABLE page(id INTEGER PRIMARY KEY, body TEXT)")
+    warm.execute("INSERT INTO page VALUES (1, 'a')")
+    warm.execute("SELECT sum(length(body)) FROM page").fetchall()
+    warm.close()
+    before = resident(path)
+    connection = open_ours(Path(path))
+    cursor = connection.cursor()
+    for as_of in (None, int(moment)):
+        cursor.as_of = as_of
+        cursor.execute("SELECT count(*), sum(length(body)) FROM page").fetchall()
+        for i in range(1, 20_000, 7):
+            cursor.execute("SELECT body FROM page WHERE id = ?", (i,)).fetchall()
+    after = resident(path)
+    connection.close()
+    return {"beyond": after["other"] - before["other"], "mapped": after["file"]}
+
+
+def resident(path: str) -> dict[str, int]:
+    """Resident bytes of this process: pages of the file, and all others."""
+    sizes = {"file": 0, "other": 0}
+    place = "other"
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            place = "file" if line.endswith(os.path.realpath(path)) else "other"
+        elif line.startswith("Rss:"):
+            sizes[place] += int(line.split()[1]) * 1024
+    return sizes
+
+
+@benchmark
+def opening(setting: Setting) -> Iterator[Row]:
+    """Opening a quarter, then a whole gigabyte of which three quarters are history."""
+    whole = setting.size(2**30, 2**27)
+    rows = int(whole * 0.22 / ROW_BYTES)
+    path = setting.folder / "opening.edb"
+    try:
+        show(f"open: a file of {whole / 2**20:,.0f} MiB")
+        connection = open_ours(path, synchronous="normal")
+        connection.execute("CREATE TABLE page(id INTEGER PRIMARY KEY, body TEXT)")
+        rng = setting.random("opening")
+        for part in chunks(list(range(1, rows + 1)), 20_000):
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO page VALUES (?, ?)", [(i, f"{i:08}" * (ROW_BYTES // 8)) for i in part])
+            connection.execute("COMMIT")
+        first_moment = connection.last_commit[1]
+        connection.close()
+        small_bytes, small = file_bytes(path), child("open_seconds", path)
+        connection = open_ours(path, synchronous="normal")
+        while file_bytes(path) < whole:
+            connection.execute("BEGIN")
+            chosen = rng.sample(range(1, rows + 1), rows // 20)
+            connection.executemany("UPDATE page SET body = ? WHERE id = ?",
+                                   [(f"{rng.randrange(10**8):08}" * (ROW_BYTES // 8), i) for i in chosen])
+            connection.execute("COMMIT")
+        connection.close()
+        large_bytes, large = file_bytes(path), child("open_seconds", path)
+        sizes = f"{large_bytes / 2**20:,.0f} MiB"
+        yield Row(GROUP, f"opening {sizes} and reading a row, against 10 ms", statistics.median(large), MOST_SECONDS,
+                  "s", "10 ms", at_most=1.0, samples={"ours": large})
+        yield Row(GROUP, f"opening {sizes}, mostly history, against {small_bytes / 2**20:,.0f} MiB without",
+                  statistics.median(large), statistics.median(small), "s", "less history", at_most=1.25,
+                  samples={"ours": large, "less history": small})
+        try:
+            child("leave_unclosed", path)
+        except subprocess.CalledProcessError:
+            killed = child("open_seconds", path)[:1]
+            yield Row(GROUP, f"opening {sizes} after its writer was killed, against 10 ms", killed[0], MOST_SECONDS,
+                      "s", "10 ms", samples={"ours": killed})
+        used = child("memory", path, str(first_moment))
+        yield Row(GROUP, f"memory of a reader of {sizes} beside the map, against 20 MiB", used["beyond"], MOST_BYTES,
+                  "bytes", "20 MiB", at_most=1.0, note=f"{used['mapped'] / 2**20:,.0f} MiB of the map resident")
+    finally:
+        remove(path)
+        remove(Path(f"{path}-small"))
