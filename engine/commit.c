@@ -451,8 +451,9 @@ static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *pub
         return rc;
     if (!anything_changed(cm))
         return EDB_OK;
-    if ((rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)) || (rc = store_states(cm, &list))
-        || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("commit_prepared")))
+    if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)))
+        return rc;
+    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("commit_prepared")))
         return rc;
     *publish = true;
     return EDB_OK;
