@@ -91,7 +91,7 @@ static bool base_valid(const edb_cursor *cu)
 
 static const ws_entry *own_at(const edb_cursor *cu)
 {
-    return cu->cu_writes ? ws_cursor_at(cu->cu_writes) : NULL;
+    return cu->cu_writes ? ws_cursor_refresh(cu->cu_writes) : NULL;
 }
 
 /* Moves the sides that stand on the current key one step in the cursor's direction. */

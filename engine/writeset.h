@@ -62,6 +62,9 @@ bool ws_cursor_seek_last(ws_cursor *wc, const void *key, size_t key_size);  /* l
 bool ws_cursor_next(ws_cursor *wc);
 bool ws_cursor_prev(ws_cursor *wc);
 const ws_entry *ws_cursor_at(const ws_cursor *wc);  /* NULL: past either end */
+/* The same, for who has kept the cursor over a rollback: one that stands on a dead write goes to the key's newest that
+ * is left, or on in its direction. */
+const ws_entry *ws_cursor_refresh(ws_cursor *wc);
 /* The trees written to, ascending; -> how many there are (fills up to `room`). Rolled back writes count. */
 size_t ws_trees(const writeset *ws, uint32_t *trees, size_t room);
 size_t ws_runs(const writeset *ws);                 /* how often it was spilled */

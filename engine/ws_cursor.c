@@ -274,3 +274,10 @@ bool ws_cursor_prev(ws_cursor *wc)
         return false;
     return wc->wc_forward ? start(wc, false, wc->wc_at.key, wc->wc_at.key_size, false) : settle(wc);
 }
+
+const ws_entry *ws_cursor_refresh(ws_cursor *wc)
+{
+    if (wc->wc_valid && !ws_visible(wc->wc_ws, wc->wc_at.seq, wc->wc_seq))
+        start(wc, wc->wc_forward, wc->wc_at.key, wc->wc_at.key_size, true);
+    return ws_cursor_at(wc);
+}
