@@ -20,7 +20,7 @@
 
 uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
 {
-    if (buffer->bf_room - buffer->bf_size < n) {
+    if (!buffer->bf_bytes || buffer->bf_room - buffer->bf_size < n) {
         size_t room = buffer->bf_size + n + 256;
         if (room < 2 * buffer->bf_room)
             room = 2 * buffer->bf_room;

@@ -62,7 +62,8 @@ static const char *skip_digits(const char *at, const char *end)
     return at;
 }
 
-/* Space, sign, digits with a point, exponent, space: nothing else is a number to SQLite. Dates end here. */
+/* Space, sign, digits with a point, exponent, space: nothing else is a number to SQLite, which reads up to the first
+ * zero byte. Dates end here. */
 static bool may_be_number(const char *at, const char *end)
 {
     while (at < end && is_space(*at))
@@ -87,7 +88,7 @@ static bool may_be_number(const char *at, const char *end)
     }
     while (at < end && is_space(*at))
         at++;
-    return at == end;
+    return at == end || !*at;
 }
 
 /* "-123": at most 18 digits, so that it fits. */
