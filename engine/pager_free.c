@@ -75,11 +75,9 @@ static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, co
 
 /* ---- what may be reused --------------------------------------------------------------------------------------- */
 
-int free_look(pager_commit *pc)
+static int look(pager_commit *pc)
 {
     shm_area *shm = pc->pc_pager->pg_shm;
-    if (pc->pc_looked)
-        return EDB_OK;
     pc->pc_durable = atomic_load(&shm->sh_durable);     /* before the slots: I4 */
     uint64_t big = atomic_load(&shm->sh_big);
     pc->pc_floor = big > pc->pc_durable ? big : pc->pc_durable;
@@ -103,20 +101,18 @@ int free_look(pager_commit *pc)
         if (target)
             pc->pc_pins[pc->pc_n_pins++] = (pin_range){target, target};
     }
-    pc->pc_looked = true;
     return EDB_OK;
 }
 
-/* As free_look; an old pin that holds pages back is checked for a dead owner. */
-static int look_alive(pager_commit *pc)
+int free_look(pager_commit *pc)
 {
     if (pc->pc_looked)
         return EDB_OK;
-    int rc = free_look(pc);
-    if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false)) {
-        pc->pc_looked = false;
-        rc = free_look(pc);
-    }
+    int rc = look(pc);
+    /* A pin that holds pages back may be a dead process's. */
+    if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false))
+        rc = look(pc);
+    pc->pc_looked = rc == EDB_OK;
     return rc;
 }
 
@@ -193,7 +189,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
 
 int free_take(pager_commit *pc, uint64_t *page)
 {
-    int rc = look_alive(pc);
+    int rc = free_look(pc);
     if (rc)
         return rc;
     *page = young_take(pc);

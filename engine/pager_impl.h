@@ -40,6 +40,7 @@ struct pager {
     uint64_t pg_first_page;
     unsigned pg_generation;         /* fork generation it was opened in */
     int pg_fd;
+    int pg_lock_fd;                 /* the data file again, for locks alone: a mapping would keep them in a child */
     bool pg_read_only;              /* asked for */
     bool pg_can_write;              /* the descriptor is open for writing */
     bool pg_memory;

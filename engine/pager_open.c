@@ -52,7 +52,9 @@ static void fork_child(void)
     for (pager *pg = registry; pg; pg = pg->pg_next) {
         shm_forked(&pg->pg_lock);
         close(pg->pg_fd);
-        pg->pg_fd = -1;
+        if (pg->pg_lock_fd >= 0)
+            close(pg->pg_lock_fd);
+        pg->pg_fd = pg->pg_lock_fd = -1;
     }
     registry = NULL;
     pthread_mutex_unlock(&registry_mutex);
@@ -106,6 +108,10 @@ static int file_open(pager *pg, const char *path, const pager_options *options)
         return edb_fail(EDB_CANTOPEN, "cannot open %s: it is not a regular file", path);
     pg->pg_device = (uint64_t)st.st_dev;
     pg->pg_inode = (uint64_t)st.st_ino;
+    pg->pg_lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat again;
+    if (pg->pg_lock_fd < 0 || fstat(pg->pg_lock_fd, &again) || again.st_ino != st.st_ino)
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: it was removed or replaced meanwhile", path);
     return EDB_OK;
 }
 
@@ -173,7 +179,7 @@ static pager *pager_new(const char *name, const pager_options *options)
     pthread_mutex_init(&pg->pg_sync_mutex, NULL);
     pthread_mutex_init(&pg->pg_map_mutex, NULL);
     const char *any_clock = getenv("ENTITYDB_ANY_CLOCK");
-    pg->pg_fd = -1;
+    pg->pg_fd = pg->pg_lock_fd = -1;
     pg->pg_lock.lk_fd = -1;
     pg->pg_generation = atomic_load(&pager_generation);
     pg->pg_references = 1;
@@ -193,6 +199,8 @@ static void pager_delete(pager *pg)
     shm_close(&pg->pg_lock);
     if (pg->pg_fd >= 0)
         close(pg->pg_fd);
+    if (pg->pg_lock_fd >= 0)
+        close(pg->pg_lock_fd);
     pthread_mutex_destroy(&pg->pg_map_mutex);
     if (pg->pg_generation == atomic_load(&pager_generation)) {
         pthread_mutex_destroy(&pg->pg_sync_mutex);
@@ -206,13 +214,12 @@ static int lock_open_private(pager *pg, shm_before *before)
 {
     memset(before, 0, sizeof *before);
     if (!pg->pg_memory) {
-        data_lock(pg->pg_fd, DATA_BYTE_PRIVATE);        /* first, then look: the writer does the same */
-        if (data_locked(pg->pg_fd, DATA_BYTE_WRITER))
+        data_lock(pg->pg_lock_fd, DATA_BYTE_PRIVATE);        /* first, then look: the writer does the same */
+        if (data_locked(pg->pg_lock_fd, DATA_BYTE_WRITER))
             return edb_fail(EDB_BUSY, "%s: a writer has the database open; reading beside it needs permission to write "
                             "the lock file %s-lock", pg->pg_name, pg->pg_name);
     }
-    int rc = shm_open_private(&pg->pg_lock);
-    return rc;
+    return shm_open_private(&pg->pg_lock);
 }
 
 static int lock_open(pager *pg, shm_before *before)
@@ -229,8 +236,8 @@ static int lock_open(pager *pg, shm_before *before)
     }
     snprintf(name, size, "%s-lock", pg->pg_name);       /* dirname() cut it */
     if (pg->pg_can_write) {
-        data_lock(pg->pg_fd, DATA_BYTE_WRITER);
-        if (data_locked(pg->pg_fd, DATA_BYTE_PRIVATE)) {
+        data_lock(pg->pg_lock_fd, DATA_BYTE_WRITER);
+        if (data_locked(pg->pg_lock_fd, DATA_BYTE_PRIVATE)) {
             rc = edb_fail(EDB_BUSY, "%s: somebody without permission for the lock file is reading the database; it "
                           "cannot be written meanwhile", pg->pg_name);
             goto out;

@@ -182,7 +182,8 @@ static int lock_prepare(shm_lock *lock, const char *name)
     return lock->lk_name ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to open %s", name);
 }
 
-/* Maps the file at full size. Only with OPEN held, so that nobody sees the file half-grown. */
+/* Maps the file at full size. Only with OPEN held, so that nobody sees the file half-grown. Through a descriptor of
+ * its own: a mapping keeps the open file description, with its locks, alive in a forked child that has closed all. */
 static int lock_map(shm_lock *lock)
 {
     if (lock->lk_area)
@@ -190,11 +191,20 @@ static int lock_map(shm_lock *lock)
     int rc = os_extend(lock->lk_fd, sizeof(shm_area), lock->lk_name);
     if (rc)
         return rc;
-    void *area = mmap(NULL, sizeof(shm_area), PROT_READ | PROT_WRITE, MAP_SHARED, lock->lk_fd, 0);
+    struct stat st, other;
+    int fd = open(lock->lk_name, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) || fstat(lock->lk_fd, &other) || st.st_ino != other.st_ino) {
+        if (fd >= 0)
+            close(fd);
+        return edb_fail(EDB_CANTOPEN, "cannot open the lock file %s: it was removed or replaced", lock->lk_name);
+    }
+    void *area = mmap(NULL, sizeof(shm_area), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (area == MAP_FAILED)
-        return edb_fail(errno == ENOMEM ? EDB_NOMEM : EDB_IO, "cannot map %s: %s", lock->lk_name, strerror(errno));
-    lock->lk_area = area;
-    return EDB_OK;
+        rc = edb_fail(errno == ENOMEM ? EDB_NOMEM : EDB_IO, "cannot map %s: %s", lock->lk_name, strerror(errno));
+    else
+        lock->lk_area = area;
+    close(fd);
+    return rc;
 }
 
 /* One attempt. -> EDB_OK with lk_first told, EDB_BUSY when somebody is building, or another error. */

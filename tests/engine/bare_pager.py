@@ -245,8 +245,8 @@ class Disk:
         """What is left: of the unsynced writes each is kept, lost or torn at sectors; those of one place reordered."""
         left = Disk(bytearray(self.image))
         waiting = list(self.waiting)
-        keep = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
-        torn = rng.choice((0.0, 0.1, 0.5))
+        keep = rng.choice((0.0, 0.5, 0.9, 0.98, 1.0))
+        torn = rng.choice((0.0, 0.0, 0.02, 0.3))
         if rng.random() < 0.5:
             rng.shuffle(waiting)
         for entry in waiting:
