@@ -446,14 +446,14 @@ static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *pub
     int rc;
 
     *publish = false;
-    if ((rc = FAILPOINT("commit_locked")) || (rc = validate(cm, trees, n)) || (rc = FAILPOINT("commit_validated"))
-        || (rc = apply(cm, trees, n)) || (rc = FAILPOINT("commit_applied")))
+    if ((rc = FAILPOINT("txn:locked")) || (rc = validate(cm, trees, n)) || (rc = FAILPOINT("txn:validated"))
+        || (rc = apply(cm, trees, n)) || (rc = FAILPOINT("txn:applied")))
         return rc;
     if (!anything_changed(cm))
         return EDB_OK;
     if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)))
         return rc;
-    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("commit_prepared")))
+    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("txn:prepared")))
         return rc;
     *publish = true;
     return EDB_OK;

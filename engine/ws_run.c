@@ -63,7 +63,7 @@ static int file_open(run_file *file)
 
 static int write_all(run_writer *w, const uint8_t *bytes, size_t size)
 {
-    int rc = FAILPOINT("ws_spill_write");
+    int rc = FAILPOINT("spill:write");
 
     if (rc)
         return edb_fail(rc, "the temporary file of a large transaction in %s cannot be written", folder());
