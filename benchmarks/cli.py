@@ -37,7 +37,7 @@ def main(quick: bool, only: tuple[str, ...], write: bool, tuned: bool, seed: int
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": machine(), "quick": quick, "tuned": tuned, "seed": seed,
     }
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(", ".join(f"{name} {value}" for name, value in about["machine"].items()), highlight=False)
     if write and about["machine"]["build"] != "release":
         raise click.UsageError("RESULTS.md is made with a release build")

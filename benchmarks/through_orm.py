@@ -75,11 +75,12 @@ def orm(setting: Setting) -> Iterator[Row]:
             session.commit()
 
         def objects(session: Session) -> int:
-            return sum(len(owner.name) > 0 for owner in session.scalars(select(Owner).limit(OBJECTS)))
+            query = select(Owner).order_by(Owner.id).limit(OBJECTS)
+            return sum(len(owner.name) > 0 for owner in session.scalars(query))
 
         def loaded(session: Session) -> int:
-            owners = session.scalars(select(Owner).options(selectinload(Owner.things)).limit(OBJECTS))
-            return sum(len(owner.things) for owner in owners)
+            query = select(Owner).options(selectinload(Owner.things)).order_by(Owner.id).limit(OBJECTS)
+            return sum(len(owner.things) for owner in session.scalars(query))
 
         def gotten(session: Session) -> int:
             return sum(session.get_one(Thing, i).id for i in range(1, 300))
@@ -102,7 +103,7 @@ def orm(setting: Setting) -> Iterator[Row]:
 
         def written(engine: Engine) -> None:
             with Session(engine) as session:
-                for thing in session.scalars(select(Thing).limit(OBJECTS)):
+                for thing in session.scalars(select(Thing).order_by(Thing.id).limit(OBJECTS)):
                     thing.price += 1
                 session.commit()
 

@@ -87,13 +87,13 @@ def test_the_check_notices_a_wrong_row(git_history: ModuleType, run: Run, tmp_pa
     assert run("git_history.py", repository, "--database", database, "--checks", "3").returncode == 0
     engine = create_engine(f"entitydb:///{database}")
     with Session(engine) as session:
-        commits = session.scalars(select(git_history.Commit).order_by(git_history.Commit.number)).all()
         file = session.scalars(select(git_history.File).limit(1)).one()
         path, file.mode = file.path, "100600"
         session.commit()
         now = time.time_ns()
+        last = session.scalars(select(git_history.Commit).order_by(git_history.Commit.number.desc()).limit(1)).one()
+        session.expunge(last)
     with git_history.Repository(repository) as opened:
-        last = commits[-1]
         rng = random.Random(seed)
         good = git_history.check_commit(engine, opened, last, last.moment, rng)
         bad = git_history.check_commit(engine, opened, last, now, rng)
