@@ -142,11 +142,13 @@ class Connection:
         self._check_open()
         if self._raw.in_transaction:
             self._execute_control("COMMIT")
+            self._committed()
 
     def rollback(self) -> None:
         self._check_open()
         if self._raw.in_transaction:
             self._execute_control("ROLLBACK")
+            self._rolled_back()
 
     def close(self) -> None:
         """Rolls back what is open. Closing twice is harmless."""
