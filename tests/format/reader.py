@@ -1,0 +1,720 @@
+"""A reader of database files in plain Python, written from docs/format.md and from nothing else.
+
+It shares no code with the engine, so that a test which finds both to agree has found the description to be true. It
+reads whole files into memory and knows no locks: the file must be closed, or a copy.
+
+    file = File(path.read_bytes())
+    for tree in file.trees():
+        for key, begun, value in file.scan(tree, moment=7): ...
+
+Whatever is not as the description says raises Damaged, which names the page.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+MAGIC = b"EntityDB\r\n\x1a\n\0\0\0"
+RECORD_MAGIC = 0x43455245
+MARK_MAGIC = 0x4B52414D
+MARK, SETTLED, RING, RECORD, SLOTS = 4096, 6144, 8192, 4096, 256
+LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE = 1, 2, 3, 4, 5, 6
+FOREVER = 2**48 - 1
+
+
+class Damaged(Exception):
+    """The file is not as the description says. `page`: where, 0 when it is no page."""
+
+    def __init__(self, sentence: str, page: int = 0) -> None:
+        super().__init__(sentence, page)
+        self.page = page
+
+
+def _table() -> list[int]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+_CRC = _table()
+
+
+def crc32c(data: bytes) -> int:
+    crc, table = 0xFFFFFFFF, _CRC
+    for byte in bytes(data):
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+@lru_cache(maxsize=1 << 16)
+def page_checksum(page: bytes) -> int:
+    """A page's tag: never 0."""
+    return crc32c(page[4:]) or 1
+
+
+def u16(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "little")
+
+
+def u32(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def u40(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 5], "little")
+
+
+def u48(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 6], "little")
+
+
+def u64(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")
+
+
+def i64(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little", signed=True)
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """-> the number, and where what follows it begins."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift >= 70:
+            raise Damaged("a varint does not end")
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+# ---- what stands in a record --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ref:
+    page: int
+    tag: int
+
+
+@dataclass(frozen=True)
+class List:
+    """A list in pages: its top page, the interior levels above the pages of elements, its elements' count."""
+
+    root: Ref
+    levels: int
+    count: int
+
+
+@dataclass(frozen=True)
+class FreeEntry:
+    page: int
+    made: int
+    freed: int
+
+
+@dataclass
+class Record:
+    offset: int
+    checksum: int
+    flags: int
+    number: int
+    time_ns: int
+    durable: int
+    schema: int
+    horizon: int
+    pages: int
+    trees: List
+    stamps: List
+    free_head: int
+    free_seq: int
+    free_chain: int
+    free_entries: int
+    free_next: int
+    free_index: int
+    before: int
+    tail: list[int]
+    young: list[FreeEntry]
+    listed: list[Ref]
+
+
+def _list(data: bytes, at: int) -> List:
+    return List(Ref(u64(data, at), u32(data, at + 8)), u32(data, at + 12), u64(data, at + 16))
+
+
+def record(data: bytes, offset: int) -> Record | None:
+    """The record in a slot; None when it is not whole, or says the impossible."""
+    slot = data[offset : offset + RECORD]
+    size = u32(slot, 8)
+    if u32(slot, 4) != RECORD_MAGIC or not 256 <= size <= RECORD or u32(slot, 0) != crc32c(slot[4:size]):
+        return None
+    n_young, n_tail, n_list = u32(slot, 156), u32(slot, 160), u32(slot, 164)
+    number, stamps = u64(slot, 16), _list(slot, 88)
+    if not 1 <= n_tail <= 64 or n_young > 96 or 256 + 8 * n_tail + 17 * n_young + 9 * n_list > size:
+        return None
+    if stamps.count + n_tail != number + 1 or u32(slot, 12) & ~1:
+        return None
+    at = 256
+    tail = [i64(slot, at + 8 * i) for i in range(n_tail)]
+    at += 8 * n_tail
+    young = [FreeEntry(u40(slot, p), u48(slot, p + 5), u48(slot, p + 11)) for p in range(at, at + 17 * n_young, 17)]
+    at += 17 * n_young
+    listed = [Ref(u40(slot, p), u32(slot, p + 5)) for p in range(at, at + 9 * n_list, 9)]
+    return Record(
+        offset, u32(slot, 0), u32(slot, 12), number, i64(slot, 24), u64(slot, 32), u64(slot, 40), u64(slot, 48),
+        u64(slot, 56), _list(slot, 64), stamps, u64(slot, 112), u64(slot, 120), u64(slot, 128), u64(slot, 136),
+        u64(slot, 144), u32(slot, 152), u32(slot, 168), tail, young, listed,
+    )
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The state of a tree."""
+
+    id: int
+    root: Ref
+    key_size: int
+    since: int
+    born: int
+    live: int
+    next_id: int
+    recent: tuple[tuple[int, Ref], ...]
+    older: List
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version in a node. `value`: bytes in a leaf (of an overflow chain: its 20-byte pointer), a Ref above."""
+
+    key: bytes
+    begun: int
+    value: bytes | Ref
+    live: bool                      # stands in the first directory
+    tombstone: bool = False
+    overflow: bool = False
+    cell: int = 0                   # its cell's offset
+    slot: int = 0                   # its directory entry's offset
+
+
+@dataclass
+class Node:
+    page: int
+    level: int
+    owner: int
+    key_size: int
+    newest: int
+    oldest: int
+    entries: list[Entry] = field(default_factory=list)
+
+    def at(self, moment: int) -> list[Entry]:
+        """Of each key the newest version with begun <= moment, tombstones included."""
+        seen: dict[bytes, Entry] = {}
+        for entry in self.entries:
+            if entry.begun <= moment and entry.key not in seen:
+                seen[entry.key] = entry
+        return list(seen.values())
+
+
+# ---- the file -----------------------------------------------------------------------------------------------------
+
+
+class File:
+    """A file at its newest commit that counts.
+
+    Args:
+        data: the whole file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        if data[:16] != MAGIC.ljust(16, b"\0"):
+            raise Damaged("this is not an EntityDB database")
+        header = data[:4096]
+        if len(header) < 4096 or u32(header, 4092) != crc32c(header[:4092]):
+            raise Damaged("the header's checksum is wrong")
+        self.version, self.page_size, self.required, self.optional = (
+            u32(header, 16), u32(header, 20), u64(header, 24), u64(header, 32),
+        )
+        self.created_ns, self.id, self.ring = i64(header, 40), header[48:64], u32(header, 64)
+        if self.version != 1 or self.required or self.ring != SLOTS:
+            raise Damaged("this is another version of the format")
+        if self.page_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
+            raise Damaged("an impossible page size")
+        self.first_page = -(-(RING + SLOTS * RECORD) // self.page_size)
+        self.durable_mark = self._mark(MARK)
+        self.settled_mark = self._mark(SETTLED)
+        self.records = self._records()
+        self.newest = self._choose()
+
+    def _mark(self, at: int) -> tuple[int, int] | None:
+        mark = self.data[at : at + 24]
+        if u32(mark, 4) != MARK_MAGIC or u32(mark, 0) != crc32c(mark[4:24]):
+            return None
+        return u64(mark, 8), i64(mark, 16)
+
+    def _records(self) -> dict[int, Record]:
+        found = {}
+        for slot in range(SLOTS):
+            rc = record(self.data, RING + slot * RECORD)
+            if rc is None or rc.number % SLOTS != slot:
+                continue
+            if self.settled_mark and self.settled_mark[0] == rc.number and rc.time_ns <= self.settled_mark[1]:
+                continue
+            found[rc.number] = rc
+        return found
+
+    def _choose(self) -> Record:
+        if not self.records:
+            raise Damaged("no record is left")
+        claimed = max([rc.durable for rc in self.records.values()] + [self.durable_mark[0] if self.durable_mark else 0])
+        number = claimed
+        while number + 1 in self.records:
+            number += 1
+        while number > claimed and not self._whole(claimed, number):
+            number -= 1
+        if number not in self.records:
+            raise Damaged(f"the record of commit {number}, which was durable, is gone")
+        return self.records[number]
+
+    def _whole(self, claimed: int, number: int) -> bool:
+        """Whether every page that the records claimed+1 .. number list, as the newest lists it, is there."""
+        wanted: dict[int, int] = {}
+        for n in range(claimed + 1, number + 1):
+            wanted.update({ref.page: ref.tag for ref in self.records[n].listed})
+        for page, tag in wanted.items():
+            raw = self.data[page * self.page_size : (page + 1) * self.page_size]
+            if tag and (len(raw) < self.page_size or u64(raw, 8) != page or u32(raw, 0) != tag
+                        or page_checksum(raw) != tag):
+                return False
+        return True
+
+    # ---- pages
+
+    def raw(self, page: int) -> bytes:
+        if not self.first_page <= page < len(self.data) // self.page_size:
+            raise Damaged("a pointer leads outside the file", page)
+        return self.data[page * self.page_size : (page + 1) * self.page_size]
+
+    def page(self, ref: Ref, *kinds: int) -> bytes:
+        """The page, checked against the pointer to it."""
+        raw = self.raw(ref.page)
+        if u32(raw, 0) != ref.tag or page_checksum(raw) != ref.tag or u64(raw, 8) != ref.page:
+            raise Damaged("it is not the page that the pointer means", ref.page)
+        if kinds and raw[4] not in kinds:
+            raise Damaged("a page of another kind than expected", ref.page)
+        return raw
+
+    def writer(self, page: int) -> int:
+        """The commit that wrote the page."""
+        return u64(self.raw(page), 16)
+
+    # ---- lists
+
+    def room(self, size: int) -> int:
+        """Elements of this size in a page."""
+        return (self.page_size - 32) // size
+
+    def list_pages(self, what: List) -> Iterator[tuple[int, Ref]]:
+        """Every page of a list: its level and the pointer to it, a page before those below it."""
+        def walk(ref: Ref, level: int) -> Iterator[tuple[int, Ref]]:
+            page = self.page(ref, ARRAY_INTERIOR if level else ARRAY)
+            if page[5] != level:
+                raise Damaged("a list's page of the wrong level", ref.page)
+            yield level, ref
+            if level:
+                for i in range(u32(page, 28)):
+                    yield from walk(Ref(u64(page, 32 + 12 * i), u32(page, 40 + 12 * i)), level - 1)
+
+        if what.count:
+            yield from walk(what.root, what.levels)
+
+    def elements(self, what: List, size: int) -> list[bytes]:
+        found = []
+        for level, ref in self.list_pages(what):
+            if level == 0:
+                page = self.page(ref)
+                count = u32(page, 28)
+                if count > self.room(size):
+                    raise Damaged("a page of a list says that it holds too much", ref.page)
+                found += [page[32 + i * size : 32 + (i + 1) * size] for i in range(count)]
+        if len(found) < what.count:
+            raise Damaged("a list is shorter than its count", what.root.page)
+        return found[: what.count]
+
+    def times(self) -> list[int]:
+        """The time of every commit, from commit 0 on."""
+        rc = self.newest
+        return [i64(element, 0) for element in self.elements(rc.stamps, 8)] + rc.tail
+
+    def number_at(self, moment_ns: int) -> int:
+        """The newest commit at or before a moment."""
+        return sum(time <= moment_ns for time in self.times()) - 1
+
+    # ---- free space
+
+    def free_pages(self) -> tuple[list[int], list[int], int]:
+        """Pages that are free, pages that hold the queue, and the page reserved for its next."""
+        rc = self.newest
+        free, chain = [entry.page for entry in rc.young], []
+        at, index, left = rc.free_head, rc.free_index, 0
+        for i in range(rc.free_chain):
+            page = self.raw(at)
+            if u32(page, 0) != page_checksum(page) or page[4] != FREE or u64(page, 8) != at:
+                raise Damaged("a page of the free queue is damaged", at)
+            if u64(page, 40) != rc.free_seq + i:
+                raise Damaged("a page of the free queue has another's place", at)
+            count = u32(page, 28)
+            free += [u40(page, 48 + 11 * k) for k in range(index, count)]
+            left += count - index
+            chain.append(at)
+            at, index = u64(page, 32), 0
+        if left != rc.free_entries:
+            raise Damaged("the free queue holds another number of pages than the record says")
+        if rc.free_chain and at != rc.free_next:
+            raise Damaged("the free queue ends elsewhere than the record says", at)
+        return free, chain, rc.free_next
+
+    # ---- trees
+
+    def trees(self) -> list[Tree]:
+        return [tree for i, state in enumerate(self.elements(self.newest.trees, 128))
+                if (tree := decode_tree(i, state)).root.page]
+
+    def tree(self, id_: int) -> Tree:
+        for tree in self.trees():
+            if tree.id == id_:
+                return tree
+        raise LookupError(id_)
+
+    def roots(self, tree: Tree) -> list[tuple[int, Ref]]:
+        """(since, root), oldest first; the last is the current one."""
+        older = [(u64(e, 0), Ref(u64(e, 8), u32(e, 16))) for e in self.elements(tree.older, 24)]
+        return [*older, *tree.recent, (tree.since, tree.root)]
+
+    def root_at(self, tree: Tree, moment: int) -> Ref | None:
+        answer = None
+        for since, root in self.roots(tree):
+            if since <= moment:
+                answer = root
+        return answer
+
+    def node(self, ref: Ref) -> Node:
+        return decode_node(self.page(ref, LEAF, INTERIOR), ref.page)
+
+    def scan(self, tree: Tree, moment: int = FOREVER) -> Iterator[tuple[bytes, int, bytes]]:
+        """(key, commit that wrote it, value) of all that lived at the moment, by key."""
+        def walk(ref: Ref, low: bytes, high: bytes | None, above: int) -> Iterator[tuple[bytes, int, bytes]]:
+            node = self.node(ref)
+            if node.level >= above:
+                raise Damaged("a child's level is not below its parent's", ref.page)
+            seen = node.at(moment)
+            for i, entry in enumerate(seen):
+                if node.level == 0:
+                    if not entry.tombstone and low <= entry.key and (high is None or entry.key < high):
+                        assert isinstance(entry.value, bytes)
+                        value = self.overflow(entry.value) if entry.overflow else entry.value
+                        yield entry.key, entry.begun, value
+                    continue
+                assert isinstance(entry.value, Ref)
+                if not entry.value.page:
+                    continue
+                until = seen[i + 1].key if i + 1 < len(seen) else None
+                if high is not None and (until is None or high < until):
+                    until = high
+                if until is None or max(low, entry.key) < until:
+                    yield from walk(entry.value, max(low, entry.key), until, node.level)
+
+        root = self.root_at(tree, moment)
+        if root is not None:
+            yield from walk(root, b"", None, 256)
+
+    def overflow_pages(self, pointer: bytes) -> Iterator[tuple[Ref, bytes]]:
+        length, ref = u64(pointer, 0), Ref(u64(pointer, 8), u32(pointer, 16))
+        while length:
+            page = self.page(ref, OVERFLOW)
+            here = u32(page, 28)
+            if not 0 < here <= min(length, self.page_size - 48):
+                raise Damaged("an impossible piece of a large value", ref.page)
+            yield ref, page[48 : 48 + here]
+            length -= here
+            ref = Ref(u64(page, 32), u32(page, 40))
+        if ref.page:
+            raise Damaged("a large value's chain goes on behind its end", ref.page)
+
+    def overflow(self, pointer: bytes) -> bytes:
+        return b"".join(piece for _, piece in self.overflow_pages(pointer))
+
+    # ---- what the catalog says
+
+    def catalog(self, moment: int = FOREVER) -> dict[str, TableInfo]:
+        tables = self.trees()
+        if not tables or tables[0].id != 0:
+            return {}
+        found = {}
+        for key, _, payload in self.scan(tables[0], moment):
+            table = decode_payload(payload)
+            if rowid(key) != table.id:
+                raise Damaged("a table's key in the catalog is not its id")
+            found[table.name] = table
+        return found
+
+    def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
+        """(row id, its columns in declared order), by row id."""
+        found = []
+        for key, _, value in self.scan(self.tree(table.id), moment):
+            stored, id_, values = decode_row(value), rowid(key), []
+            for place, column in enumerate(table.columns):
+                if place == table.rowid_column:
+                    values.append(id_)
+                elif column.id < len(stored):
+                    values.append(stored[column.id])
+                else:
+                    values.append(decode_row(column.default_value)[0] if column.default_value else None)
+            found.append((id_, values))
+        return found
+
+
+def decode_tree(id_: int, state: bytes) -> Tree:
+    if len(state) != 128 or any(state[14:16]) or any(state[112:]):
+        raise Damaged(f"the state of tree {id_} holds what it should not")
+    recent = tuple((u64(state, p), Ref(u64(state, p + 8), u32(state, p + 16))) for p in (48, 68))
+    return Tree(
+        id_, Ref(u64(state, 0), u32(state, 8)), state[12], u64(state, 16), u64(state, 24), u64(state, 32),
+        u64(state, 40), recent[: state[13]], List(Ref(u64(state, 88), u32(state, 104)), u32(state, 108), u64(state, 96)),
+    )
+
+
+def decode_node(page: bytes, number: int) -> Node:
+    """A node, strictly: everything that the description says of its directories must be true."""
+    leaf, live, dead = page[4] == LEAF, u16(page, 28), u16(page, 30)
+    node = Node(number, page[5], u32(page, 24), u16(page, 50), u64(page, 32), u64(page, 40))
+    if (node.level == 0) != leaf or any(page[52:64]) or 64 + 8 * live + 16 * dead > len(page):
+        raise Damaged("a node's header is impossible", number)
+
+    def cell(at: int, begun: int, lives: bool, tombstone: bool, slot: int) -> Entry:
+        if at < u16(page, 48):
+            raise Damaged("a cell lies below the heap", number)
+        p, size = at, node.key_size
+        if not size:
+            size, p = varint(page, p)
+        key = page[p : p + size]
+        p += size
+        if not leaf:
+            return Entry(key, begun, Ref(u40(page, p), u32(page, p + 5)), lives, cell=at, slot=slot)
+        info, p = varint(page, p)
+        if p + (info >> 1) > len(page):
+            raise Damaged("a cell reaches beyond its page", number)
+        return Entry(key, begun, page[p : p + (info >> 1)], lives, tombstone, bool(info & 1), at, slot)
+
+    living, ended = [], []
+    for at in range(64, 64 + 8 * live, 8):
+        word = u64(page, at)
+        living.append(cell(word & 0xFFFF, word >> 16, True, False, at))
+    start = 64 + 8 * live
+    for at in range(start, start + 16 * dead, 16):
+        word, state = u64(page, at), u64(page, at + 8)
+        ended.append((cell(word & 0xFFFF, word >> 16, False, bool(state & 0x8000), at), state >> 16, state & 0x7FFF))
+    node.entries = sorted(living + [e for e, _, _ in ended], key=lambda e: (e.key, -e.begun))
+    if [e for e in node.entries if e.live] != living or [e for e in node.entries if not e.live] != [e[0] for e in ended]:
+        raise Damaged("a node's entries are not in order", number)
+    follower: dict[bytes, int] = {}
+    states = {id(e): (to, rank) for e, to, rank in ended}
+    rank = 0
+    keys: dict[bytes, int] = {}
+    for entry in node.entries:
+        first = entry.key not in follower
+        keys.setdefault(entry.key, rank)
+        if entry.live:
+            if not first or entry.tombstone:
+                raise Damaged("a living entry is not the newest of its key", number)
+            rank += 1
+        else:
+            if first and leaf and not entry.tombstone:
+                raise Damaged("the newest version of a key lives and stands with the ended", number)
+            if first and not leaf:
+                raise Damaged("the newest entry of a key of an interior node stands with the ended", number)
+            if states[id(entry)] != (follower.get(entry.key, FOREVER), keys[entry.key]):
+                raise Damaged("the second directory misstates an end or a rank", number)
+        follower[entry.key] = entry.begun
+    if node.entries and (max(e.begun for e in node.entries), min(e.begun for e in node.entries)) != (node.newest, node.oldest):
+        raise Damaged("a node misstates its newest or oldest version", number)
+    return node
+
+
+# ---- keys and rows ------------------------------------------------------------------------------------------------
+
+
+def rowid(key: bytes) -> int:
+    """A row id is a signed number with the sign bit turned over, so that keys order as numbers."""
+    return int.from_bytes(key, "big") - 2**63
+
+
+def _double(ordered: int) -> float:
+    bits = ordered ^ 2**63 if ordered >> 63 else ordered ^ (2**64 - 1)
+    return float(struct.unpack("<d", bits.to_bytes(8, "little"))[0])
+
+
+def decode_key(key: bytes, descending: list[bool]) -> tuple[list[object], bytes]:
+    """The values of the parts (text under its collation; whole numbers as int), and what follows them."""
+    values: list[object] = []
+    for down in descending:
+        part = bytes(byte ^ 255 for byte in key) if down else key
+        if not part:
+            raise Damaged("a key ends before its parts do")
+        kind, at = part[0], 1
+        if kind == 0x10:
+            values.append(None)
+        elif kind == 0x20:
+            double = _double(int.from_bytes(part[1:9], "big"))
+            at = 9
+            if double != double or part[1:9] == bytes.fromhex("7fffffffffffffff"):
+                raise Damaged("a number that no key holds")
+            if abs(double) >= 2.0**53:
+                rest = int.from_bytes(part[9:11], "big") - 32768
+                at = 11
+                values.append(int(double) + rest if abs(double) < 2.0**64 else double)
+            else:
+                values.append(int(double) if double == int(double) else double)
+        elif kind in (0x30, 0x40):
+            out = bytearray()
+            while True:
+                byte = part[at : at + 1]
+                if byte != b"\0":
+                    if not byte:
+                        raise Damaged("a part of a key does not end")
+                    out += byte
+                    at += 1
+                    continue
+                at += 2
+                if part[at - 1 : at] == b"\0":
+                    break
+                if part[at - 1 : at] != b"\xff":
+                    raise Damaged("a wrong escape in a key")
+                out += b"\0"
+            values.append(bytes(out) if kind == 0x40 else out.decode("utf-8", "surrogateescape"))
+        else:
+            raise Damaged("a key's part of an unknown class")
+        key = key[at:]
+    return values, key
+
+
+def decode_row(row: bytes) -> list[object]:
+    head, at = varint(row, 0)
+    n, width = head >> 2, {0: 1, 1: 2, 2: 4}.get(head & 3, 0)
+    if not width or at + n * (1 + width) > len(row):
+        raise Damaged("a row's head does not fit")
+    types, ends, data = row[at : at + n], at + n, row[at + n * (1 + width) :]
+    values: list[object] = []
+    start = 0
+    for i, kind in enumerate(types):
+        end = int.from_bytes(row[ends + i * width : ends + (i + 1) * width], "little")
+        piece = data[start:end]
+        if end < start or end > len(data):
+            raise Damaged("a column lies outside its row")
+        decode: dict[int, tuple[tuple[int, ...] | None, Callable[[bytes], object]]] = {
+            0: ((0,), lambda p: None),
+            1: ((0,), lambda p: 0),
+            2: ((0,), lambda p: 1),
+            3: ((1, 2, 4, 8), lambda p: int.from_bytes(p, "little", signed=True)),
+            4: ((8,), lambda p: struct.unpack("<d", p)[0]),
+            5: (None, lambda p: p.decode("utf-8", "surrogateescape")),
+            6: (None, bytes),
+        }
+        if kind not in decode or (decode[kind][0] is not None and len(piece) not in (decode[kind][0] or ())):
+            raise Damaged("a column of an unknown type or an impossible size")
+        values.append(decode[kind][1](piece))
+        start = end
+    return values
+
+
+# ---- payloads -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ColumnInfo:
+    id: int
+    name: str
+    type: str
+    affinity: int
+    collation: int
+    not_null: bool
+    default: str | None
+    default_value: bytes | None
+
+
+@dataclass
+class IndexInfo:
+    tree: int
+    name: str
+    sql: str
+    flags: int
+    parts: list[tuple[int, int, bool]]          # column's position, collation, descending
+
+
+@dataclass
+class TableInfo:
+    id: int
+    name: str
+    sql: str
+    flags: int
+    rowid_column: int                           # -1: none
+    columns: list[ColumnInfo]
+    indexes: list[IndexInfo]
+    extra: str
+
+
+class _Payload:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def byte(self) -> int:
+        if self.at >= len(self.data):
+            raise Damaged("a payload ends too early")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self) -> int:
+        value, self.at = varint(self.data, self.at)
+        return value
+
+    def bytes(self) -> bytes:
+        size = self.varint()
+        if self.at + size > len(self.data):
+            raise Damaged("a payload ends too early")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def str(self) -> str:
+        return self.bytes().decode()
+
+
+def decode_payload(data: bytes) -> TableInfo:
+    p = _Payload(data)
+    if (p.byte(), p.byte()) != (1, 1):
+        raise Damaged("a payload of an unknown format or kind")
+    id_, name, sql, flags, rowid_column = p.varint(), p.str(), p.str(), p.varint(), p.varint()
+    columns = []
+    for _ in range(p.varint()):
+        column, cname, ctype, affinity, collation, cflags = p.varint(), p.str(), p.str(), p.byte(), p.byte(), p.byte()
+        default = p.str() if cflags & 2 else None
+        value = p.bytes() if cflags & 4 else None
+        columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value))
+    indexes = []
+    for _ in range(p.varint()):
+        tree, iname, isql, iflags, reserved = p.varint(), p.str(), p.str(), p.byte(), p.varint()
+        if reserved:
+            raise Damaged("a reserved field of an index is used")
+        parts = [(p.varint(), p.byte(), bool(p.byte() & 1)) for _ in range(p.varint())]
+        indexes.append(IndexInfo(tree, iname, isql, iflags, parts))
+    table = TableInfo(id_, name, sql, flags, rowid_column - 1, columns, indexes, p.str())
+    if p.at != len(data):
+        raise Damaged("a payload goes on behind its end")
+    return table

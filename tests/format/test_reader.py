@@ -1,0 +1,267 @@
+"""docs/format.md is true: a reader made from it reads what the engine wrote, at every commit, as the engine does."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import pytest
+
+from entitydb_dialect import driver
+
+from engine.bare_tree import BareTree
+from engine.tree_model import Model, history
+from .reader import File, Tree, crc32c, decode_key, decode_node, decode_row
+
+
+def every_page_once(file: File) -> None:
+    """Free, in a list, in a tree: each page of the file is one of these, and one only."""
+    uses: dict[int, str] = {}
+
+    def use(page: int, what: str) -> None:
+        assert page not in uses, f"page {page} is {uses[page]} and {what}"
+        uses[page] = what
+
+    free, chain, reserved = file.free_pages()
+    for page in free:
+        use(page, "free")
+    for page in chain:
+        use(page, "the free queue")
+    use(reserved, "reserved")
+    for what in (file.newest.trees, file.newest.stamps):
+        for _, ref in file.list_pages(what):
+            use(ref.page, "a list")
+    for tree in file.trees():
+        for _, ref in file.list_pages(tree.older):
+            use(ref.page, "a list of roots")
+        for page in tree_pages(file, tree):
+            use(page, f"tree {tree.id}")
+    assert sorted(uses) == list(range(file.first_page, file.newest.pages))
+
+
+def tree_pages(file: File, tree: Tree) -> set[int]:
+    seen: set[int] = set()
+    todo = [root for _, root in file.roots(tree)]
+    while todo:
+        ref = todo.pop()
+        if ref.page in seen:
+            continue
+        seen.add(ref.page)
+        for entry in file.node(ref).entries:
+            if entry.overflow:
+                seen.update(r.page for r, _ in file.overflow_pages(entry.value))
+            elif isinstance(entry.value, bytes):
+                continue
+            elif entry.value.page:
+                todo.append(entry.value)
+    return seen
+
+
+@pytest.mark.parametrize("key_size", [0, 8])
+@pytest.mark.parametrize("page_size", [512, 2048])
+def test_bare_trees_read_the_same_at_every_commit(tmp_path: Path, seed: int, native, key_size: int, page_size: int) -> None:
+    path = tmp_path / "t.edb"
+    model = Model()
+    tree = BareTree(path, page_size, key_size)
+    for batch in history(seed ^ page_size, key_size, 70, largest=2000):
+        model.apply(tree.apply(batch), batch)
+    live = tree.live()
+    tree.close()
+    file = File(path.read_bytes())
+    assert file.newest.number == max(model.at)
+    (state,) = file.trees()
+    assert (state.key_size, state.live, state.born) == (key_size, live, 1)
+    for number, rows in model.at.items():
+        expected = [(key, begun, value) for key, (value, begun) in sorted(rows.items())]
+        assert list(file.scan(state, number)) == expected, f"at {number}"
+    every_page_once(file)
+
+
+def random_value(rng: random.Random, page_size: int) -> object:
+    """For a column that is indexed (page_size 0: short ones only), or for any."""
+    short: list[object] = [
+        None, 0, 1, -1, rng.randrange(-200, 200), rng.randrange(-(2**63), 2**63), 2**53 + 1, rng.random() * 1e6, -0.5,
+        1e300, "", "a", "Ä\0b", "B\0a", "x" * rng.randrange(20), b"", b"\0\xff", rng.randbytes(10),
+    ]
+    return rng.choice([*short, "long " * rng.randrange(page_size), rng.randbytes(2 * page_size)] if page_size else short)
+
+
+@pytest.mark.parametrize("page_size", [512, 4096])
+def test_databases_made_through_sql_read_the_same_at_every_commit(
+    tmp_path: Path, rng: random.Random, native, page_size: int
+) -> None:
+    """Tables, columns of all affinities, indexes of several parts and collations, DDL on the way, reopening."""
+    path = tmp_path / "t.edb"
+    queries = {
+        "alpha": "SELECT rowid, id, a, b, c, d FROM alpha ORDER BY rowid",
+        "beta": "SELECT rowid, x, y FROM beta ORDER BY rowid",
+    }
+    states: dict[int, tuple[int, dict[str, list[tuple[object, ...]]]]] = {}
+
+    def connect() -> driver.Connection:
+        return driver.connect(path, page_size=page_size, synchronous="normal")
+
+    def remember(db: driver.Connection) -> None:
+        number, ns = db.last_commit
+        tables = db.catalog()
+        states[number] = ns, {name: db.execute(queries[name]).fetchall() for name in tables}
+        db.rollback()
+
+    def change(db: driver.Connection, names: list[str]) -> None:
+        name = rng.choice(names)
+        ids = rng.randrange(1, 60)
+        kind = rng.random()
+        if name == "alpha":
+            row = [random_value(rng, room) for room in (0, 0, page_size, 0)]
+            if kind < 0.5:
+                db.execute("INSERT OR REPLACE INTO alpha VALUES (?, ?, ?, ?, ?)", [ids, *row])
+            elif kind < 0.8:
+                column = rng.randrange(4)
+                db.execute(f"UPDATE alpha SET {'abcd'[column]} = ? WHERE id BETWEEN ? AND ?", [row[column], ids, ids + 5])
+            else:
+                db.execute("DELETE FROM alpha WHERE id BETWEEN ? AND ?", [ids, ids + rng.randrange(10)])
+        elif kind < 0.6:
+            db.executemany("INSERT INTO beta(x) VALUES (?)", [(rng.randrange(5),) for _ in range(rng.randrange(1, 20))])
+        else:
+            db.execute("DELETE FROM beta WHERE x = ?", [rng.randrange(5)])
+
+    db = connect()
+    db.execute("CREATE TABLE alpha(id INTEGER PRIMARY KEY, a INTEGER, b TEXT COLLATE NOCASE DEFAULT 'none', c, d REAL)")
+    db.execute("CREATE INDEX alpha_ab ON alpha(a DESC, b)")
+    db.commit()
+    remember(db)
+    names = ["alpha"]
+    for step in range(60):
+        if step == 10:
+            db.execute("CREATE TABLE beta(x INTEGER NOT NULL, y TEXT DEFAULT 'why')")
+            names.append("beta")
+        if step == 25:
+            db.execute("CREATE INDEX alpha_d ON alpha(d, a)")
+            db.execute("CREATE INDEX beta_x ON beta(x)")
+        if step == 50:
+            db.execute("DROP TABLE beta")
+            names.remove("beta")
+        before = db.last_commit[0]
+        for _ in range(rng.randrange(1, 4)):
+            change(db, names)
+        db.commit()
+        if db.last_commit[0] != before:
+            remember(db)
+        if step % 20 == 19:
+            db.close()
+            db = connect()
+            db.execute("INSERT OR REPLACE INTO alpha(id, a) VALUES (1, ?)", [step])
+            db.commit()
+            remember(db)
+    db.close()
+
+    file = File(path.read_bytes())
+    assert file.durable_mark == (file.newest.number, 0), "a clean close leaves the mark"
+    times = file.times()
+    assert times[0] == 0
+    assert times == sorted(set(times))
+    assert set(states) == set(range(1, len(times)))
+    for number, (ns, tables) in states.items():
+        assert times[number] == ns
+        assert file.number_at(ns) == number
+        assert file.number_at(ns - 1) == number - 1
+        catalog = file.catalog(number)
+        assert sorted(catalog) == sorted(tables)
+        for name, rows in tables.items():
+            assert [(id_, *values) for id_, values in file.rows(catalog[name], number)] == rows, f"{name} at {number}"
+    indexes_agree(file, range(1, len(times)))
+    every_page_once(file)
+
+
+def fold(value: object, collation: int) -> object:
+    if collation == 1 and isinstance(value, str):
+        head, _, rest = value.partition("\0")
+        folded = "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in head)
+        return folded + "\0" * (len(value.encode()) - len(head.encode())) if len(value) > len(head) else folded
+    return value
+
+
+def indexes_agree(file: File, numbers: range) -> None:
+    """At every commit since an index is complete, its keys give back the rows' values."""
+    for number in numbers:
+        for table in file.catalog(number).values():
+            rows = dict(file.rows(table, number))
+            for index in table.indexes:
+                tree = file.tree(index.tree)
+                if number < tree.born:
+                    continue
+                found = {}
+                for key, _, _ in file.scan(tree, number):
+                    values, rest = decode_key(key, [down for _, _, down in index.parts])
+                    found[int.from_bytes(rest, "big") - 2**63] = values
+                assert found == {
+                    id_: [fold(values[column], collation) for column, collation, _ in index.parts]
+                    for id_, values in rows.items()
+                }, f"{index.name} at {number}"
+
+
+def test_the_reader_knows_the_examples_of_the_description() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+    for value, hexes in {
+        None: "10", 1: "20 BFF0000000000000", -1: "20 400FFFFFFFFFFFFF", 2**53 + 1: "20 C340000000000000 8001",
+        2**63 - 1: "20 C3E0000000000000 7FFF", "a\0b": "30 61 00FF 62 0000",
+    }.items():
+        assert decode_key(bytes.fromhex(hexes), [False]) == ([value], b"")
+    row = bytes([4 << 2 | 0, 3, 5, 0, 4, 2, 4, 4, 12]) + b"\x01\x02hi" + struct.pack("<d", 1.5)
+    assert decode_row(row) == [513, "hi", None, 1.5]
+
+
+def test_unsynced_commits_count_when_their_pages_are_there(tmp_path: Path, rng: random.Random, native) -> None:
+    """A copy of an open file, as a killed process leaves it: the reader chooses the commit that the engine does."""
+    path, copy = tmp_path / "t.edb", tmp_path / "copy.edb"
+    db = driver.connect(path, page_size=512, synchronous="normal")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n)")
+    db.executemany("INSERT INTO t VALUES (?, 0)", [(i,) for i in range(30)])
+    db.commit()
+    chosen = set()
+    for n in range(60):
+        db.execute("UPDATE t SET n = ? WHERE id = ?", (n, rng.randrange(30)))
+        db.commit()
+        image = bytearray(path.read_bytes())
+        file = File(bytes(image))
+        assert file.newest.number == db.last_commit[0]
+        # A page that the newest lists was never written.
+        lost = rng.choice([ref for ref in file.newest.listed if ref.tag] or [None])
+        if lost is None:
+            continue
+        image[lost.page * 512 : (lost.page + 1) * 512] = bytes(512)
+        try:
+            number = File(bytes(image)).newest.number
+        except Exception:
+            number = None
+        copy.write_bytes(image)
+        with_engine = driver.Database(copy)
+        assert with_engine.stats()["published"] == number
+        with_engine.close()
+        copy.unlink()
+        chosen.add(db.last_commit[0] - number)
+    db.close()
+    assert chosen - {0}
+
+
+def test_nodes_are_read_strictly(tmp_path: Path, native) -> None:
+    """The reader is a judge too: what it lets pass is what the description says."""
+    path = tmp_path / "t.edb"
+    tree = BareTree(path, 512, 8)
+    for n in range(8):
+        tree.apply({(i + (1 << 63)).to_bytes(8, "big"): b"%d" % n for i in range(3)})
+    tree.close()
+    file = File(path.read_bytes())
+    root = file.trees()[0].root
+    page = bytearray(file.page(root))
+    decode_node(bytes(page), root.page)
+    wrong = 0
+    for at in range(28, 64 + 8 * 3):
+        forged = bytearray(page)
+        forged[at] ^= 4
+        try:
+            decode_node(bytes(forged), root.page)
+        except Exception:
+            wrong += 1
+    assert wrong > 50
