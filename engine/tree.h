@@ -110,6 +110,10 @@ static inline int tree_cursor_prev(tree_cursor *tc)
     return tree_cursor_prev_slow(tc);
 }
 
+/* How many entries the tree has at the moment. Of the newest moment it is known; else the leaves are counted, without
+ * looking at rows. */
+int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out);
+
 /* A guess at the number of living entries in [low, high) from the pages above the leaves; NULL: unbounded. */
 int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,
                   size_t high_size, uint64_t *out);

@@ -385,7 +385,28 @@ int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
     return leaf_after(tc, false);
 }
 
-/* ---- estimates ---------------------------------------------------------------------------------------------------- */
+/* ---- counts and estimates ---------------------------------------------------------------------------------------------------- */
+
+int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out)
+{
+    tree_cursor tc;
+    uint64_t n = 0;
+    if (moment == FOREVER) {
+        *out = state->ts_live;
+        return EDB_OK;
+    }
+    int rc = tree_cursor_open(&tc, pg, state, moment);
+    if (rc == EDB_OK)
+        rc = tree_cursor_seek(&tc, NULL, 0);
+    while (rc == EDB_OK && tc.tc_valid) {
+        n += (uint64_t)(tc.tc_high - tc.tc_i);
+        rc = tree_cursor_next_slow(&tc);                /* to the next leaf */
+    }
+    tree_cursor_close(&tc);
+    if (rc == EDB_OK)
+        *out = n;
+    return rc;
+}
 
 /* Where in the tree a key lies, as a share of its entries between 0 and 1, supposing children of equal weight. */
 static int position(pager *pg, const tree_state *state, const void *key, size_t key_size, double *out)
