@@ -254,7 +254,7 @@ static int open_first(pager *pg, const pager_options *options, const shm_before 
 {
     uint32_t page_size = options->page_size ? options->page_size : PAGE_SIZE_DEFAULT;
     int rc = EDB_OK;
-    if (pg->pg_memory || (options->create && pg->pg_can_write && file_blank(pg))) {
+    if (pg->pg_memory || (options->create && !options->read_only && pg->pg_can_write && file_blank(pg))) {
         rc = recover_create(pg, page_size);
         if (!rc && !pg->pg_memory)
             folder_sync(pg->pg_name);

@@ -161,6 +161,9 @@ typedef struct {
     listing *rv_list;
     size_t rv_n_list;
     uint64_t rv_file_size;
+    bool rv_is_settled;                 /* the settled mark says that commit rv_settled has no time up to rv_floor */
+    uint64_t rv_settled;
+    int64_t rv_floor;
 } recovery;
 
 static const uint8_t *recovery_record(const recovery *rv, uint64_t number)
@@ -173,8 +176,8 @@ static const uint8_t *recovery_record(const recovery *rv, uint64_t number)
 static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
 {
     uint8_t marks[RING_OFFSET - MARK_OFFSET];
-    uint64_t number, settled = 0;
-    int64_t time, floor = 0;
+    uint64_t number;
+    int64_t time;
     struct stat st;
     rv->rv_ring = malloc((size_t)RECORD_RING * RECORD_SIZE);
     if (!rv->rv_ring)
@@ -189,7 +192,7 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
         return rc;
     if (mark_load(marks, &number, &time))
         rv->rv_claimed = number;
-    bool is_settled = mark_load(marks + SETTLED_OFFSET - MARK_OFFSET, &settled, &floor);
+    rv->rv_is_settled = mark_load(marks + SETTLED_OFFSET - MARK_OFFSET, &rv->rv_settled, &rv->rv_floor);
     for (uint64_t i = 0; i < RECORD_RING; i++) {
         const uint8_t *bytes = rv->rv_ring + i * RECORD_SIZE;
         if (!record_whole(bytes, &number) || number % RECORD_RING != i)
@@ -198,7 +201,7 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
         if (!record_load(bytes, &one))
             continue;
         /* Taken back: somebody asked about its time and was told that nothing is there. */
-        if (is_settled && number == settled && record_time(bytes) <= floor)
+        if (rv->rv_is_settled && number == rv->rv_settled && record_time(bytes) <= rv->rv_floor)
             continue;
         if (before->old_known && number == before->old_published + 1 && record_time(bytes) <= before->old_floor)
             continue;
@@ -363,7 +366,10 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
     atomic_store(&shm->sh_published, rv->rv_chosen);
     atomic_store(&shm->sh_durable, rv->rv_chosen);
     atomic_store(&shm->sh_big, rv->rv_chosen);
-    atomic_store(&shm->sh_floor, record_time(bytes));
+    int64_t floor = record_time(bytes);
+    if (rv->rv_is_settled && rv->rv_settled == rv->rv_chosen + 1 && rv->rv_floor > floor)
+        floor = rv->rv_floor;           /* else the next opening would take that commit for the void one */
+    atomic_store(&shm->sh_floor, floor);
     atomic_store(&shm->sh_file_pages, rv->rv_file_size >> pg->pg_page_shift);
     atomic_store(&shm->sh_zeroed, chosen.rc_snapshot.sn_pages);
     return EDB_OK;
