@@ -50,14 +50,14 @@ static void mark(check *ck, uint64_t page, uint8_t what)
     uint8_t before;
 
     if (page < pager_first_page(ck->ck_pager) || page >= ck->ck_root.sn_pages) {
-        check_breach(ck, "I3", page, "page %" PRIu64 " is used as %s but lies outside the file's pages", page,
+        check_breach(ck, "I36", page, "page %" PRIu64 " is used as %s but lies outside the file's pages", page,
                      page_words[what]);
         return;
     }
     before = ck->ck_pages[page];
     ck->ck_pages[page] = what;
     if (before != PAGE_UNKNOWN)
-        check_breach(ck, "I3", page, "page %" PRIu64 " is %s and %s at once", page, page_words[before],
+        check_breach(ck, "I36", page, "page %" PRIu64 " is %s and %s at once", page, page_words[before],
                      page_words[what]);
 }
 
@@ -90,7 +90,7 @@ static void count_pages(check *ck)
             ck->ck_result.pages_history++;
             break;
         default:
-            check_breach(ck, "I3", page, "page %" PRIu64 " is neither in use nor free", page);
+            check_breach(ck, "I36", page, "page %" PRIu64 " is neither in use nor free", page);
         }
 }
 

@@ -96,6 +96,10 @@ bool test_ws_at(const ws_cursor *wc, test_entry *out);
 /* `n` puts of a value of value_size bytes in key order (step 1) or scattered (a larger step). -> nanoseconds a put. */
 double test_ws_speed(uint64_t spill_bytes, uint64_t n, uint64_t step, size_t value_size);
 
+/* A commit that breaks one invariant: 30 the state of `tree` answers from a commit to come; 34 an entry of the catalog
+ * is written without the schema number; 36 a page is drawn and nobody's; 37 the root page of `tree` is freed. */
+int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size);
+
 typedef struct test_cursor test_cursor;
 int test_cursor_open(edb_stmt *stmt, uint32_t tree, test_cursor **out);
 void test_cursor_close(test_cursor *tc);

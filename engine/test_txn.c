@@ -143,4 +143,66 @@ int test_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, co
     return rc ? rc : txn_put(stmt, tree, key, key_size, value, value_size, entry.seen_from);
 }
 
+/* ---- forged files ----------------------------------------------------------------------------------------------- */
+
+static int forge_page(pager_commit *pc, uint32_t page_size)
+{
+    uint8_t *bytes = calloc(1, page_size);
+    page_ref ref;
+    uint64_t page;
+    int rc = bytes ? pager_alloc(pc, &page) : EDB_NOMEM;
+
+    if (!rc) {
+        bytes[PH_KIND] = PAGE_LEAF;
+        rc = pager_write(pc, page, bytes, &ref);
+    }
+    free(bytes);
+    return rc;
+}
+
+static int forge(pager_commit *pc, array_state *trees, int what, tree_state *state, const void *value, size_t size)
+{
+    uint8_t element[TREE_STATE_SIZE], key[8];
+    tree_change change = { .key = key, .value = value, .key_size = sizeof key, .value_size = (uint32_t)size };
+    int rc = EDB_OK;
+
+    rowid_store(key, 99);
+    if (what == 30)
+        state->ts_since = pager_commit_number(pc) + 5;
+    else if (what == 34)
+        rc = tree_apply(pc, state, &change, 1);
+    else if (what == 36)
+        rc = forge_page(pc, pager_page_size(pager_commit_pager(pc)));
+    else if (what == 37)
+        rc = pager_free(pc, state->ts_root);
+    else
+        rc = EDB_MISUSE;
+    memset(element, 0, sizeof element);
+    tree_state_store(element, state);
+    return rc ? rc : array_set(pc, trees, 0, TREE_STATE_SIZE, state->ts_id, element, 1);
+}
+
+int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size)
+{
+    pager_commit *pc;
+    array_state trees;
+    tree_state state;
+    int64_t ns;
+    int rc = pager_commit_begin(db->db_pager, &pc);
+
+    if (rc)
+        return rc;
+    trees = pager_commit_base(pc)->sn_trees;
+    rc = tree_state_get(db->db_pager, pager_commit_base(pc), tree, &state);
+    if (!rc)
+        rc = forge(pc, &trees, what, &state, value, size);
+    if (!rc)
+        rc = pager_commit_prepare(pc, &trees, false);
+    if (rc)
+        pager_commit_abort(pc);
+    else
+        rc = pager_commit_publish(pc, 0, &ns);
+    return rc;
+}
+
 #endif

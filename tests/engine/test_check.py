@@ -1,0 +1,223 @@
+"""edb_check: counts every page once, and names the invariant and the page of what was forged to break only it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from .bare_txn import Database, done, ffi, lib, raw
+
+ROW = b"\4\0\0"                                 # a row of one column, NULL
+
+
+def varint(n):
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def table_payload(table, index=None):
+    """A table t(c), with an index on c or without; docs/format.md, "Catalog"."""
+    column = b"\0\1c\0\x41\0\0"
+    part = b"\0\0\0"
+    one = b"\0" if index is None else b"\1" + varint(index) + b"\1i\0\0\0\1" + part
+    return b"\1\1" + varint(table) + b"\1t\0\0\0" + b"\1" + column + one + b"\0"
+
+
+def null_key():
+    value = ffi.new("test_value *", {"type": 0})
+    out = ffi.new("uint8_t[16]")
+    return bytes(out[0:lib.test_key_encode(out, value, 0, False)])
+
+
+@pytest.fixture
+def database(tmp_path, native):
+    database = Database(tmp_path / "t.edb")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def conn(database):
+    connection = database.connect()
+    yield connection
+    connection.close()
+
+
+def make_table(conn, indexed=True):
+    with conn.statement(writes=True) as statement:
+        table = statement.make_tree()
+        index = statement.make_tree(0) if indexed else None
+        statement.put(0, table, table_payload(table, index))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    return table, index
+
+
+def add_rows(conn, table, index, ids):
+    with conn.statement(writes=True) as statement:
+        for row in ids:
+            statement.use_id(table, row)
+            statement.put(table, row, ROW)
+            if index is not None:
+                statement.put(index, null_key() + raw(row), b"")
+    conn.commit()
+
+
+def root_of(breaches):
+    (breach,) = breaches
+    return breach
+
+
+def test_a_sound_file_is_sound_and_every_page_is_counted(database, conn, rng):
+    stats, (_, counts) = database.stats(), database.check()
+    reserved = stats.pages - counts.pages_live - counts.pages_history - counts.pages_free - counts.pages_other
+    table, index = make_table(conn)
+    for _ in range(60):
+        add_rows(conn, table, index, [rng.randrange(1, 500) for _ in range(20)])
+        with conn.statement(writes=True) as statement:
+            for key in rng.sample(sorted(statement.scan(table)), 15):
+                statement.put(table, key, None)
+                statement.put(index, null_key() + key, None)
+        conn.commit()
+    breaches, counts = database.check()
+    assert breaches == []
+    stats = database.stats()
+    counted = counts.pages_live + counts.pages_history + counts.pages_free + counts.pages_other
+    assert stats.pages == reserved + counted        # header, mark and ring come before
+    assert counts.pages_history > 0 and counts.pages_free > 0
+    assert counts.versions >= 2 * 60 * 15
+
+
+def test_checking_while_others_commit(database, conn):
+    table, index = make_table(conn)
+    stop = threading.Event()
+
+    def write():
+        connection = database.connect()
+        row = 1
+        while not stop.is_set():
+            add_rows(connection, table, index, range(row, row + 3))
+            row += 3
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(25):
+            assert database.check()[0] == []
+    finally:
+        stop.set()
+        thread.join()
+    assert database.check()[0] == []
+
+
+def test_a_state_from_the_future_is_i30(database, conn):
+    table, _ = make_table(conn, indexed=False)
+    done(lib.test_forge(database.db, 30, table, ffi.NULL, 0))
+    breaches, _ = database.check()
+    assert breaches[0][0] == "I30" and f"tree {table}" in breaches[0][2]
+
+
+def test_a_table_without_its_tree_is_i32(database, conn):
+    with conn.statement(writes=True) as statement:
+        statement.put(0, 77, table_payload(77))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    invariant, _, sentence = root_of(database.check()[0])
+    assert invariant == "I32" and "table t" in sentence and "77" in sentence
+
+
+def test_an_index_whose_tree_has_row_ids_is_i32(database, conn):
+    table, _ = make_table(conn, indexed=False)
+    with conn.statement(writes=True) as statement:
+        index = statement.make_tree(8)
+        statement.put(0, table, table_payload(table, index))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+
+
+def test_a_row_without_index_entry_is_i33(database, conn):
+    table, index = make_table(conn)
+    add_rows(conn, table, index, [1, 2, 3])
+    conn.delete(index, null_key() + raw(2))
+    conn.commit()
+    breaches, _ = database.check()
+    assert {invariant for invariant, _, _ in breaches} == {"I33"}
+    assert "row 2 of table t has no entry in index i" in breaches[0][2]
+    assert breaches[0][1] >= 1
+
+
+def test_an_index_entry_without_row_is_i33(database, conn):
+    table, index = make_table(conn)
+    add_rows(conn, table, index, [1, 2, 3])
+    conn.delete(table, 2)
+    conn.commit()
+    invariant, page, sentence = root_of(database.check()[0])
+    assert (invariant, sentence) == ("I33", "index i has 3 entries for the 2 rows of table t")
+    assert page >= 1
+
+
+def test_a_catalog_younger_than_the_schema_number_is_i34(database, conn):
+    make_table(conn, indexed=False)
+    spare, _ = make_table(conn, indexed=False)
+    entry = table_payload(spare)
+    done(lib.test_forge(database.db, 34, 0, entry, len(entry)))
+    assert root_of(database.check()[0])[0] == "I34"
+
+
+def test_a_row_id_yet_to_be_given_out_is_i35(database, conn):
+    table, index = make_table(conn)
+    add_rows(conn, table, index, [5])
+    conn.put(table, 6, ROW)
+    conn.put(index, null_key() + raw(6), b"")
+    conn.commit()
+    invariant, _, sentence = root_of(database.check()[0])
+    assert invariant == "I35" and "row 6" in sentence
+
+
+def test_a_lost_page_is_i36(database, conn):
+    table, _ = make_table(conn, indexed=False)
+    done(lib.test_forge(database.db, 36, table, ffi.NULL, 0))
+    invariant, page, sentence = root_of(database.check()[0])
+    assert invariant == "I36" and sentence == f"page {page} is neither in use nor free"
+
+
+def test_a_page_in_use_and_free_is_i36(database, conn):
+    table, _ = make_table(conn, indexed=False)
+    done(lib.test_forge(database.db, 37, table, ffi.NULL, 0))
+    invariant, page, sentence = root_of(database.check()[0])
+    assert invariant == "I36" and sentence == f"page {page} is free and current at once"
+
+
+def test_a_damaged_page_is_named_and_the_check_goes_on(tmp_path, native):
+    database = Database(tmp_path / "t.edb")
+    conn = database.connect()
+    table, index = make_table(conn)
+    add_rows(conn, table, index, range(1, 200))
+    _, before = database.check()
+    page_size, pages = database.stats().page_size, database.stats().pages
+    conn.close()
+    database.close()
+    data = (tmp_path / "t.edb").read_bytes()
+    damaged = 0
+    for page in range(pages):
+        at = page * page_size
+        kind, owner = data[at + 4], int.from_bytes(data[at + 24:at + 28], "little")
+        if kind not in (1, 2) or owner not in (table, index) or int.from_bytes(data[at + 8:at + 16], "little") != page:
+            continue
+        copy = bytearray(data)
+        copy[at + page_size - 3] ^= 0x10
+        (tmp_path / "copy.edb").write_bytes(copy)
+        other = Database(tmp_path / "copy.edb", create=False)
+        breaches, _ = other.check()
+        other.close()
+        if breaches:                                # else a free page
+            damaged += 1
+            assert page in [page for invariant, page, _ in breaches if invariant == "I2"]
+            assert {invariant for invariant, _, _ in breaches} <= {"I2", "I36"}     # what is below it is not reached
+    assert damaged == before.pages_live + before.pages_history - 1      # the catalog has one
