@@ -72,6 +72,8 @@ void db_catalogs_free(edb *db, void (*free_fn)(void *catalogs));
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
 int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
+/* Entries of the tree at the statement's moment; without own writes to it, no row is visited. */
+int cursor_count(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 void cursor_close(edb_cursor *cu);
 int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* first >= key; NULL: first */
 int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */

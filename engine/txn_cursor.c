@@ -84,6 +84,29 @@ void cursor_close(edb_cursor *cu)
     cu->valid = false;
 }
 
+int cursor_count(edb_stmt *st, uint32_t tree, uint64_t *out)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+    if (rc)
+        return rc;
+    if (own_writes(st, tree)) {
+        edb_cursor cu;
+        uint64_t n = 0;
+        if ((rc = cursor_open(st, tree, &cu)))
+            return rc;
+        for (rc = cursor_seek(&cu, NULL, 0); !rc && cu.valid; rc = cursor_next(&cu))
+            n++;
+        cursor_close(&cu);
+        *out = n;
+        return rc;
+    }
+    *out = 0;
+    if (!state || state->ts_born > st->st_moment)
+        return EDB_OK;
+    return tree_count(st->st_conn->cn_pager, state, st->st_moment == st->st_root.sn_number ? FOREVER : st->st_moment, out);
+}
+
 static bool base_valid(const edb_cursor *cu)
 {
     return cu->cu_base && cu->cu_tree.tc_valid;

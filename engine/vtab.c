@@ -169,11 +169,10 @@ static int refresh(vtab_entity *vt, edb_stmt *stmt)
     return find_whole(vt, stmt);
 }
 
-static int not_yet(vtab_entity *vt, edb_stmt *stmt, uint64_t born)
+int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born)
 {
     char asked[MOMENT_TEXT], first[MOMENT_TEXT];
     int64_t ns;
-    const char *name = vt->vt_table->et_name;
     moment_text(stmt_moment_ns(stmt), asked);
     if (born == FOREVER)
         return edb_fail(EDB_NOSUCH, "no such table: %s at %s; it was created in the running transaction", name, asked);
@@ -190,7 +189,7 @@ int vtab_current(vtab_entity *vt, edb_stmt *stmt)
         return likely(stmt_schema(stmt) == vt->vt_schema) ? EDB_OK : refresh(vt, stmt);
     /* The past is read under today's columns; the table itself must have been there. */
     uint64_t born = vt->vt_born ? vt->vt_born : stmt_tree_born(stmt, vt->vt_table->et_id);
-    return likely(born <= edb_stmt_moment(stmt)) ? EDB_OK : not_yet(vt, stmt, born);
+    return likely(born <= edb_stmt_moment(stmt)) ? EDB_OK : vtab_not_yet(stmt, vt->vt_table->et_name, born);
 }
 
 /* ---- connecting ----------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
  *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
+ *   vtab_count.c    the function entitydb_count()
  *
  * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
  * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
@@ -70,6 +71,8 @@ int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of
  * a moment before the table. */
 int vtab_current(vtab_entity *vt, edb_stmt *stmt);
+/* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
+int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
 int vtab_begin(sqlite3_vtab *base);
 int vtab_sync(sqlite3_vtab *base);
 int vtab_commit(sqlite3_vtab *base);
@@ -78,6 +81,11 @@ int vtab_savepoint(sqlite3_vtab *base, int n);
 int vtab_release(sqlite3_vtab *base, int n);
 int vtab_rollback_to(sqlite3_vtab *base, int n);
 extern const sqlite3_module vtab_entity_module;
+
+/* ---- vtab_count.c ---- */
+
+/* entitydb_count(table id, name): what SELECT count(*) FROM the table says, without visiting its rows. */
+void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_value.c ---- */
 
@@ -95,18 +103,20 @@ void value_result(sqlite3_context *context, const edb_value *value, bool copied)
 
 /* ---- vtab_plan.c ----
  *
- * The plan. idxNum is the tree to walk: an index's, or 0 for the table's own. idxStr has two characters, and two more
- * for each argument of xFilter:
+ * The plan. idxNum is the tree to walk: an index's, or 0 for the table's own. idxStr has two characters, and three
+ * more for each argument of xFilter:
  *
  *     1    direction      'f' forward, 'r' reverse
  *     2    promised       'o' rows come in the order of the keys, equal parts left out; '-' in any order
  *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
  *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
  *          right side     'k' a constant written in the statement, '-' anything
+ *          role           'c' an equality whose part has no place in the promised order, '-' any other
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
  * part behind them. */
-enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };
+enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
+enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || op == 's' || op == 'n'; }
 
