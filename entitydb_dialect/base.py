@@ -128,8 +128,8 @@ class EntityDialect(SQLiteDialect):
         return True
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
-        if context is not None and context.execution_options.get("as_of") is not None:
-            self._pin(cursor, context)
+        if context is not None:
+            _pin(cursor, context)
         cursor.execute(statement, parameters)
         if cursor.connection.isolation_level is None:
             self._remember(cursor.connection)
@@ -138,18 +138,11 @@ class EntityDialect(SQLiteDialect):
         self.do_execute(cursor, statement, (), context)
 
     def do_executemany(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
-        if context is not None and context.execution_options.get("as_of") is not None:
-            self._pin(cursor, context)
+        if context is not None:
+            _pin(cursor, context)
         cursor.executemany(statement, parameters)
         if cursor.connection.isolation_level is None:
             self._remember(cursor.connection)
-
-    def _pin(self, cursor: Any, context: Any) -> None:
-        """Gives the cursor the statement's moment. Raises ArgumentError when it is not one."""
-        moment = context.execution_options["as_of"]
-        ns = _time.to_ns(moment)
-        _guard(context, moment)
-        cursor.as_of = ns
 
     # ---- reflection ----
 
@@ -302,14 +295,33 @@ def _driver(dbapi_connection: Any) -> Any:
     return getattr(dbapi_connection, "driver_connection", None) or dbapi_connection
 
 
+def _pin(cursor: Any, context: Any) -> None:
+    """Gives the cursor the statement's moment. Raises ArgumentError when it is not one."""
+    moment = context.execution_options.get("as_of")
+    statement = getattr(context, "invoked_statement", None)
+    if statement is not None and "as_of" in statement._execution_options:
+        # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better.
+        # What came with execute() is neither and stays.
+        if moment is context.root_connection.get_execution_options().get("as_of"):
+            moment = statement._execution_options["as_of"]
+    if moment is not None:
+        ns = _time.to_ns(moment)
+        _guard(context, moment)
+        cursor.as_of = ns
+
+
 def _guard(context: Any, moment: Any) -> None:
     """Refuses entities of the past in a Session of now: one identity would stand for two states.
 
     A Session made by at() marks its statements with an identity token; under an Engine with the option every statement
     has the same moment.
     """
-    load_options = context.execution_options.get("_sa_orm_load_options")
-    if load_options is None or load_options._identity_token is not None:
+    options = context.execution_options
+    load_options = options.get("_sa_orm_load_options")
+    if load_options is None:
+        if "_result_disable_adapt_to_context" not in options:
+            return                  # Core: rows, no identities
+    elif load_options._identity_token is not None:
         return
     if context.root_connection.engine.get_execution_options().get("as_of") is moment:
         return

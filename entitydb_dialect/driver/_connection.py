@@ -497,6 +497,19 @@ class Connection:
         new = [d for key, d in wanted.items() if self._declared.get(key) != d]
         if old:
             self._drain()
+        try:
+            self._replace_declarations(old, new)
+        except apsw.Error:
+            # SQLite connects a table before it drops it. One it has forgotten in a rollback, and that another connection
+            # has dropped since, cannot be connected any more: take all declarations out of its schema instead.
+            self._raw.execute("PRAGMA writable_schema = ON")
+            self._raw.execute("DELETE FROM main.sqlite_master")
+            self._raw.execute("PRAGMA writable_schema = RESET")
+            self._replace_declarations([], list(wanted.values()))
+        self._declared = wanted
+        self._schema_moved()
+
+    def _replace_declarations(self, old: Iterable[Declared], new: Iterable[Declared]) -> None:
         run = self._raw.execute
         run("BEGIN")
         try:
@@ -509,8 +522,6 @@ class Connection:
             if self._raw.in_transaction:
                 run("ROLLBACK")
             raise
-        self._declared = wanted
-        self._schema_moved()
 
     # ---- DDL ----
 
@@ -523,13 +534,14 @@ class Connection:
         self._fresh = False
         self._control.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:
-            # A context of its own for each: a statement does not see what was written after it began.
-            self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", (op, name, payload), writes=True)
             declared = dict(self._declared)
             old = declared.pop(name.lower(), None)
-            rows = self._run("SELECT name, payload FROM entitydb_catalog WHERE lower(name) = ?", (name.lower(),))
+            # A context of its own for each: a statement does not see what was written after it began. The declaration
+            # goes first, because SQLite connects a table before it drops it.
             if old is not None:
                 self._run(f"DROP TABLE main.{quote(old.name)}", writes=True)
+            self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", (op, name, payload), writes=True)
+            rows = self._run("SELECT name, payload FROM entitydb_catalog WHERE lower(name) = ?", (name.lower(),))
             for new_name, new_payload in rows:
                 new = Declared(new_name, new_payload, _catalog.decode(new_payload))
                 self._run(_declaration(new), writes=True)

@@ -109,6 +109,22 @@ def test_schema_changes_of_others_are_followed(connect: Connect) -> None:
     assert rows(one, "SELECT * FROM t ORDER BY b") == [(2, 5), (3, 5)]
 
 
+def test_drop_by_another_after_own_ddl_was_rolled_back(connect: Connect) -> None:
+    one, two = connect(), connect()
+    one.execute("CREATE TABLE t(a)")
+    one.execute("CREATE TABLE u(a)")
+    one.commit()
+    one.execute("DROP TABLE u")
+    one.rollback()      # SQLite forgets what it knew of its tables
+    two.execute("DROP TABLE t")
+    two.execute("CREATE TABLE t(b)")
+    two.commit()
+    assert rows(one, "SELECT * FROM u") == []
+    assert [c[0] for c in one.execute("SELECT * FROM t").description] == ["b"]
+    one.execute("DROP TABLE u")
+    one.commit()
+
+
 def test_half_fetched_cursor_survives_a_schema_change(connect: Connect) -> None:
     one, two = connect(isolation_level=None), connect(isolation_level=None)
     one.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)")

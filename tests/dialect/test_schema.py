@@ -1,0 +1,249 @@
+"""create_all, drop_all, reflection, and the SQL the dialect compiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Engine,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    exc,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.types import TypeDecorator
+
+import entitydb_dialect
+
+
+def schema() -> MetaData:
+    metadata = MetaData()
+    Table(
+        "dep", metadata,
+        Column("id", Integer, primary_key=True),
+        Column("code", String(10), nullable=False, unique=True),
+        Column("Region Name", String(20), server_default="here"),
+        UniqueConstraint("code", "Region Name", name="uq_code_region"),
+        CheckConstraint("length(code) > 1", name="ck_code"),
+    )
+    Table(
+        "emp", metadata,
+        Column("dep_id", Integer, ForeignKey("dep.id", name="fk_dep", ondelete="CASCADE", onupdate="SET NULL"), primary_key=True),
+        Column("nr", Integer, primary_key=True),
+        Column("name", String(50), nullable=False, index=True),
+        Column("pay", Numeric(10, 2), server_default=text("0")),
+        Column("hired", DateTime, server_default=text("CURRENT_TIMESTAMP")),
+        Index("ix_emp_pay_name", "pay", "name", unique=True),
+    )
+    Table(
+        "task", metadata,
+        Column("id", BigInteger, primary_key=True),
+        Column("dep_id", Integer),
+        Column("emp_nr", Integer),
+        Column("parent_id", BigInteger, ForeignKey("task.id", deferrable=True, initially="DEFERRED")),
+        ForeignKeyConstraint(["dep_id", "emp_nr"], ["emp.dep_id", "emp.nr"], name="fk_emp"),
+    )
+    Table("plain", metadata, Column("a", Text), Column("b", SmallInteger), sqlite_strict=False)
+    Table("rowless", metadata, Column("k", String(5), primary_key=True), Column("v", Integer), sqlite_with_rowid=False)
+    return metadata
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    inspector = inspect(engine)
+    found = {}
+    for name in inspector.get_table_names():
+        found[name] = {
+            "columns": [{**c, "type": repr(c["type"])} for c in inspector.get_columns(name)],
+            "pk": inspector.get_pk_constraint(name),
+            "fks": sorted(inspector.get_foreign_keys(name), key=lambda k: k["constrained_columns"]),
+            "indexes": [{k: v for k, v in i.items() if k != "unique"} | {"unique": bool(i["unique"])}
+                        for i in inspector.get_indexes(name)],
+            "uniques": sorted(inspector.get_unique_constraints(name), key=lambda u: u["column_names"]),
+            "checks": inspector.get_check_constraints(name),
+            "options": inspector.get_table_options(name),
+        }
+    return found
+
+
+def test_reflection_says_what_sqlite_says(engine: Engine) -> None:
+    other = create_engine("sqlite://")
+    schema().create_all(other)
+    schema().create_all(engine)
+    assert described(engine) == described(other)
+    other.dispose()
+
+
+def test_reflected_tables_make_the_same_statements(engine: Engine) -> None:
+    schema().create_all(engine)
+    reflected = MetaData()
+    reflected.reflect(engine)
+    assert set(reflected.tables) == {"dep", "emp", "task", "plain", "rowless"}
+    again = create_engine("entitydb://")
+    reflected.create_all(again)
+    assert described(again) == described(engine)
+    again.dispose()
+
+
+def test_multi_reflection_equals_single(engine: Engine) -> None:
+    schema().create_all(engine)
+    inspector = inspect(engine)
+    columns = inspector.get_multi_columns()
+    for name in inspector.get_table_names():
+        assert [c["name"] for c in columns[(None, name)]] == [c["name"] for c in inspector.get_columns(name)]
+        assert inspector.get_multi_pk_constraint()[(None, name)] == inspector.get_pk_constraint(name)
+        assert inspector.get_multi_indexes()[(None, name)] == inspector.get_indexes(name)
+        assert inspector.get_multi_foreign_keys()[(None, name)] == inspector.get_foreign_keys(name)
+
+
+def test_create_and_drop_are_transactional_and_repeatable(engine: Engine) -> None:
+    metadata = schema()
+    metadata.create_all(engine)
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        metadata.drop_all(connection)
+        assert inspect(connection).get_table_names() == []
+        connection.rollback()
+    assert len(inspect(engine).get_table_names()) == 5
+    metadata.drop_all(engine)
+    metadata.drop_all(engine)
+    assert inspect(engine).get_table_names() == []
+    assert inspect(engine).get_view_names() == []
+
+
+def test_names_that_are_not_there(engine: Engine) -> None:
+    inspector = inspect(engine)
+    assert not inspector.has_table("nope")
+    for method in ("get_columns", "get_indexes", "get_pk_constraint", "get_foreign_keys", "get_unique_constraints"):
+        with pytest.raises(exc.NoSuchTableError):
+            getattr(inspector, method)("nope")
+    with pytest.raises(exc.NoSuchTableError):
+        Table("nope", MetaData(), autoload_with=engine)
+
+
+def test_temp_tables_are_reflected_apart(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TEMP TABLE scratch(a INTEGER PRIMARY KEY, b TEXT NOT NULL)"))
+        inspector = inspect(connection)
+        assert inspector.get_table_names() == []
+        assert inspector.get_temp_table_names() == ["scratch"]
+        assert inspector.has_table("scratch")
+        assert [c["name"] for c in inspector.get_columns("scratch")] == ["a", "b"]
+        connection.rollback()
+
+
+def test_schema_of_a_moment_is_reflected(engine: Engine) -> None:
+    metadata = MetaData()
+    first = Table("first", metadata, Column("id", Integer, primary_key=True))
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        connection.execute(insert(first))
+        connection.commit()
+        moment = entitydb_dialect.commit_moment(connection)
+    Table("second", metadata, Column("id", Integer, primary_key=True))
+    metadata.create_all(engine)
+    assert inspect(engine).get_table_names() == ["first", "second"]
+    assert inspect(engine.execution_options(as_of=moment)).get_table_names() == ["first"]
+
+
+def test_index_made_later_is_used_and_reflected(engine: Engine) -> None:
+    metadata = MetaData()
+    table = Table("t", metadata, Column("id", Integer, primary_key=True), Column("a", String(10)))
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(table), [{"a": f"v{i % 7}"} for i in range(100)])
+    index = Index("ix_a", table.c.a)
+    index.create(engine)
+    with engine.connect() as connection:
+        assert len(connection.execute(select(table.c.id).where(table.c.a == "v3")).all()) == 14
+    assert [i["name"] for i in inspect(engine).get_indexes("t")] == ["ix_a"]
+    index.drop(engine)
+    assert inspect(engine).get_indexes("t") == []
+
+
+@pytest.mark.parametrize("kind", [Integer, BigInteger, SmallInteger])
+def test_integer_keys_of_one_column_number_themselves(engine: Engine, kind: Any) -> None:
+    metadata = MetaData()
+    table = Table("t", metadata, Column("id", kind, primary_key=True), Column("a", Integer))
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        assert connection.execute(insert(table).values(a=1)).inserted_primary_key == (1,)
+        assert connection.execute(insert(table).values(id=10, a=1)).inserted_primary_key == (10,)
+        assert connection.execute(insert(table).values(a=1)).inserted_primary_key == (11,)
+
+
+def test_variants_for_sqlite_hold_here_too(engine: Engine) -> None:
+    class Upper(TypeDecorator[str]):
+        impl = String
+        cache_ok = True
+
+        def process_bind_param(self, value: Any, dialect: Any) -> Any:
+            return value.upper()
+
+    table = Table(
+        "t", MetaData(),
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("a", String(10).with_variant(Upper(), "sqlite")),
+        Column("b", String(10).with_variant(Text, "postgresql")),
+    )
+    ddl = str(CreateTable(table).compile(dialect=engine.dialect))
+    assert "id INTEGER" in ddl
+    assert "b VARCHAR(10)" in ddl
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(a="x", b="y"))
+        assert connection.execute(select(table)).one() == (1, "X", "y")
+
+
+def test_for_update_is_refused_at_compile(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("id", Integer, primary_key=True))
+    with pytest.raises(exc.CompileError, match="FOR UPDATE"):
+        select(table).with_for_update().compile(dialect=engine.dialect)
+
+
+def test_returning_and_upsert_say_they_are_not_there(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
+    table.create(engine)
+    dialect = engine.dialect
+    assert not (dialect.insert_returning or dialect.update_returning or dialect.delete_returning)
+    assert not dialect.use_insertmanyvalues
+    for statement in (insert(table).values(a=1).returning(table.c.id),
+                      sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing()):
+        with engine.connect() as connection, pytest.raises(exc.NotSupportedError):
+            connection.execute(statement)
+
+
+def test_index_for_some_rows_does_not_become_one_for_all(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("a", Integer))
+    index = Index("i", table.c.a, unique=True, postgresql_where=table.c.a > 5)
+    assert "WHERE a > 5" in str(CreateIndex(index).compile(dialect=engine.dialect))
+    table.indexes.discard(index)
+    table.create(engine)
+    with pytest.raises(exc.NotSupportedError), engine.begin() as connection:
+        connection.execute(CreateIndex(index))
+
+
+def test_computed_columns_are_refused(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("a", Integer), Column("b", Integer, Computed("a + 1")))
+    with pytest.raises(exc.NotSupportedError):
+        table.create(engine)

@@ -1,0 +1,240 @@
+"""URLs, options, pools, isolation levels, and what happens to a memory database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, event, exc, inspect, pool, text
+
+import entitydb_dialect
+from entitydb_dialect import driver
+
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("entitydb://", "entitydb"), ("entitydb+apsw://", "entitydb"), ("sqlite+entitydb://", "sqlite")]
+)
+def test_urls_lead_to_the_dialect(url: str, name: str) -> None:
+    engine = create_engine(url)
+    assert engine.dialect.name == name
+    assert isinstance(engine.pool, pool.QueuePool)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    assert engine.dialect.supports_statement_cache
+    engine.dispose()
+
+
+def test_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = create_engine("entitydb:///app.edb")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    engine.dispose()
+    assert (tmp_path / "app.edb").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("entitydb:///x.edb?colour=red", "colour"),
+        ("entitydb:///x.edb?page_size=big", "page_size"),
+        ("entitydb:///x.edb?synchronous=maybe", "synchronous"),
+        ("entitydb:///x.edb?timeout=soon", "timeout"),
+        ("entitydb:///x.edb?mode=memory", "mode"),
+        ("entitydb:///file:x?mode=rw", "mode"),
+        ("entitydb://host/x.edb", "host"),
+    ],
+)
+def test_wrong_url_is_an_argument_error_that_names_it(url: str, message: str) -> None:
+    with pytest.raises(exc.ArgumentError, match=message):
+        create_engine(url).connect()
+
+
+def test_options_reach_the_engine(tmp_path: Path) -> None:
+    engine = create_engine(f"entitydb:///{tmp_path}/a.edb?page_size=1024&synchronous=normal&timeout=0.5")
+    assert entitydb_dialect.stats(engine)["page_size"] == 1024
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+    engine.dispose()
+
+
+def test_read_only_url(make_engine: MakeEngine, tmp_path: Path) -> None:
+    engine = make_engine()
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    reader = make_engine(f"entitydb:///{tmp_path}/test.edb?read_only=true")
+    with reader.connect() as connection:
+        assert connection.execute(text("SELECT * FROM t")).all() == []
+        with pytest.raises(exc.OperationalError):
+            connection.execute(text("INSERT INTO t VALUES (1)"))
+
+
+@pytest.mark.parametrize("path", ["missing/x.edb", "folder"])
+def test_unusable_path_is_an_operational_error(tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(exc.OperationalError):
+        create_engine(f"entitydb:///{tmp_path}/{path}").connect()
+
+
+def test_memory_database_belongs_to_the_engine() -> None:
+    engine = create_engine("entitydb://")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    seen: list[object] = []
+
+    def read() -> None:
+        with engine.connect() as connection:
+            seen.append(connection.scalar(text("SELECT a FROM t")))
+
+    thread = threading.Thread(target=read)
+    with engine.connect():
+        thread.start()
+        thread.join()
+    assert seen == [1]
+    assert inspect(create_engine("entitydb://")).get_table_names() == []
+    engine.dispose()
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_named_memory_database_is_shared_by_name() -> None:
+    url = "entitydb:///file:shared?mode=memory"
+    one, two = create_engine(url), create_engine(url)
+    with one.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    assert inspect(two).get_table_names() == ["t"]
+    assert inspect(create_engine("entitydb:///file:other?mode=memory")).get_table_names() == []
+    one.dispose()
+    two.dispose()
+
+
+def test_isolation_levels(engine: Engine) -> None:
+    assert engine.dialect.default_isolation_level == "REPEATABLE READ"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    with engine.connect() as connection:
+        assert connection.get_isolation_level() == "REPEATABLE READ"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        assert connection.get_isolation_level() == "AUTOCOMMIT"
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+        assert entitydb_dialect.commit_moment(connection) > 0
+    with engine.connect() as connection:
+        assert connection.get_isolation_level() == "REPEATABLE READ"
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 1
+        connection.execute(text("DELETE FROM t"))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 1
+    with pytest.raises(exc.ArgumentError):
+        engine.connect().execution_options(isolation_level="SERIALIZABLE")
+
+
+def test_nested_transactions_are_savepoints(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+        with connection.begin_nested():
+            connection.execute(text("INSERT INTO t VALUES (1)"))
+        nested = connection.begin_nested()
+        connection.execute(text("INSERT INTO t VALUES (2)"))
+        nested.rollback()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT a FROM t")).scalars().all() == [1]
+
+
+def test_usual_connect_listener_works(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+
+    @event.listens_for(engine, "connect")
+    def listen(connection: driver.Connection, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.close()
+        connection.create_function("answer", 0, lambda: 42)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT answer()")) == 42
+
+
+def test_regexp_and_floor_are_there(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT 'abc' REGEXP '^a.c$', floor(1.5), NULL REGEXP 'x'")).one() == (1, 1, None)
+
+
+def test_pre_ping_opens_no_transaction(make_engine: MakeEngine) -> None:
+    engine = make_engine(pool_pre_ping=True)
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert not connection.connection.dbapi_connection.in_transaction  # type: ignore[union-attr]
+            connection.execute(text("SELECT 1"))
+
+
+def test_pool_opens_anew_after_fork(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            engine.dispose(close=False)
+            with engine.begin() as connection:
+                connection.execute(text("INSERT INTO t VALUES (1)"))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 1
+
+
+def test_inherited_connection_is_a_disconnect(make_engine: MakeEngine) -> None:
+    engine = make_engine(pool_size=1)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            try:
+                with engine.connect() as connection:
+                    connection.execute(text("SELECT * FROM t"))
+            except exc.DBAPIError as error:
+                assert error.connection_invalidated
+            with engine.connect() as connection:
+                assert connection.execute(text("SELECT * FROM t")).all() == []
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_errors_arrive_as_sqlalchemys(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a INTEGER PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    with engine.connect() as connection, pytest.raises(exc.IntegrityError, match="UNIQUE constraint failed"):
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    with engine.connect() as connection, pytest.raises(exc.OperationalError, match="no such table"):
+        connection.execute(text("SELECT * FROM nope"))
+    with engine.connect() as one, engine.connect() as two:
+        one.execute(text("UPDATE t SET a = 5"))
+        two.execute(text("UPDATE t SET a = 6"))
+        one.commit()
+        with pytest.raises(exc.OperationalError) as caught:
+            two.commit()
+        assert isinstance(caught.value.orig, entitydb_dialect.SerializationFailure)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT a FROM t")) == 5
+
+
+def test_public_names_are_exactly_all() -> None:
+    public = {n for n, v in vars(entitydb_dialect).items() if not n.startswith("_") and n != "annotations"}
+    modules = {"base", "apsw", "driver"}
+    assert public - modules == set(entitydb_dialect.__all__)
+    assert (Path(entitydb_dialect.__file__).parent / "py.typed").exists()
