@@ -189,10 +189,20 @@ static void candidate_match(const planner *pl, candidate *ca)
 
 /* ---- order ---------------------------------------------------------------------------------------------------- */
 
-/* Bound to one value: its part plays no role in the order. */
-static bool part_is_constant(const candidate *ca, uint32_t part)
+static bool in_order_by(const planner *pl, int column)
 {
-    return part < ca->ca_n_equal && ca->ca_steps[part].ps_op != 'i';
+    for (int i = 0; i < pl->pl_info->nOrderBy; i++)
+        if (pl->pl_info->aOrderBy[i].iColumn == column)
+            return true;
+    return false;
+}
+
+/* Bound to one value, so that it plays no role in the order. A text compared with a number may be equal to several
+ * ('12' and '012' to 12); then it plays none only where the order asked for does not name it. */
+static bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part)
+{
+    return part < ca->ca_n_equal && ca->ca_steps[part].ps_op != 'i'
+           && (part_is_numeric(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
 }
 
 /* Whether the part sorts as ORDER BY of that column does. */
@@ -214,7 +224,7 @@ static bool part_descends(const candidate *ca, uint32_t part)
 static bool column_is_constant(const planner *pl, const candidate *ca, int column)
 {
     for (uint32_t part = 0; part < ca->ca_n_equal; part++)
-        if (part_is_constant(ca, part) && part_sorts(pl, ca, part, column))
+        if (part_is_constant(pl, ca, part) && part_sorts(pl, ca, part, column))
             return true;
     return false;
 }
@@ -229,7 +239,7 @@ static bool order_exact(const planner *pl, candidate *ca)
         bool descending = info->aOrderBy[i].desc, unique = is_rowid(pl, column);
         if (column_is_constant(pl, ca, column))
             continue;
-        while (part < ca->ca_n_parts && part_is_constant(ca, part))
+        while (part < ca->ca_n_parts && part_is_constant(pl, ca, part))
             part++;
         bool reverse;
         if (part < ca->ca_n_parts && part_sorts(pl, ca, part, column))
@@ -262,7 +272,7 @@ static bool order_grouped(const planner *pl, const candidate *ca)
             left++;
         }
     for (uint32_t part = 0; left && part < ca->ca_n_parts; part++) {
-        bool found = part_is_constant(ca, part);
+        bool found = part_is_constant(pl, ca, part);
         for (int i = 0; i < info->nOrderBy; i++)
             if (waiting >> i & 1 && part_sorts(pl, ca, part, info->aOrderBy[i].iColumn)) {
                 waiting &= ~(UINT64_C(1) << i);
@@ -379,7 +389,7 @@ static double with_sorting(const planner *pl, const candidate *ca)
 static int candidate_write(const planner *pl, const candidate *ca)
 {
     sqlite3_index_info *info = pl->pl_info;
-    char *plan = sqlite3_malloc64(PLAN_HEAD + 2 * (uint64_t)ca->ca_n_steps + 1);
+    char *plan = sqlite3_malloc64(PLAN_HEAD + PLAN_STEP * (uint64_t)ca->ca_n_steps + 1);
     if (!plan)
         return SQLITE_NOMEM;
     plan[PLAN_DIRECTION] = ca->ca_ordered && ca->ca_reverse ? 'r' : 'f';
@@ -393,6 +403,7 @@ static int candidate_write(const planner *pl, const candidate *ca)
             sqlite3_vtab_in(info, step->ps_constraint, 1);
         *at++ = step->ps_op;
         *at++ = step->ps_known ? 'k' : '-';
+        *at++ = part_is_constant(pl, ca, i) ? 'c' : '-';
     }
     *at = 0;
     info->idxStr = plan;

@@ -44,7 +44,7 @@ typedef struct {
     sqlite3_vtab_cursor cu_base;
     /* what next and column touch */
     bool cu_eof, cu_plain;          /* plain: the whole tree, forward */
-    bool cu_row_ready, cu_row_copied, cu_entry_ready, cu_entry_row;
+    bool cu_row_ready, cu_row_copied, cu_entry_ready;
     bool cu_reverse, cu_single, cu_open;
     edb_cursor cu_entries;          /* open if cu_open; its .at and .valid hold the entry in every case */
     row_view cu_row;                /* if cu_row_ready */
@@ -53,7 +53,7 @@ typedef struct {
     int16_t *cu_part_of;            /* column -> part of the index that holds it, -1: none */
     uint32_t *cu_part_at;           /* where parts begin in the entry's key; cu_parts_known of them */
     uint32_t cu_parts_known, cu_parts_room;
-    row_view cu_entry;              /* if cu_entry_row: the entry's value */
+    row_view cu_entry;              /* if cu_entry_ready: the entry's value */
     edb_stmt *cu_stmt;              /* one user is ours; NULL before the first filter */
     /* the range */
     table_buffer cu_low, cu_end;
@@ -71,7 +71,9 @@ typedef struct {
     entry_list *cu_late, *cu_sorted;    /* owned */
     size_t cu_list_at;
     /* bytes that are not in a page */
-    table_buffer cu_chain, cu_decoded;
+    table_buffer cu_chain;          /* a row from a chain */
+    table_buffer cu_parts;          /* an entry's value from a chain */
+    table_buffer cu_decoded;        /* a part out of its key */
 } scan;
 
 static int no_memory(void)
@@ -118,6 +120,7 @@ int vtab_close(sqlite3_vtab_cursor *base)
     buffer_free(&cu->cu_end);
     buffer_free(&cu->cu_codes);
     buffer_free(&cu->cu_chain);
+    buffer_free(&cu->cu_parts);
     buffer_free(&cu->cu_decoded);
     free(cu->cu_items);
     free(cu->cu_part_of);
@@ -248,12 +251,13 @@ static int part_affinity(const scan *cu, uint32_t part)
     return cu->cu_index ? cu->cu_table->et_columns[cu->cu_index->parts[part].column].affinity : AFFINITY_INTEGER;
 }
 
-/* The right side of a comparison with the part: numeric columns apply their affinity to it. */
+/* The right side of a comparison with the part. Every numeric column applies NUMERIC affinity to it: an integer stays
+ * one beside a REAL column, where not all integers have an equal. */
 static int read_side(scan *cu, uint32_t part, sqlite3_value *in, edb_value *out)
 {
-    int affinity = part_affinity(cu, part);
     vtab_binding *bd = ((vtab_any *)cu->cu_base.pVtab)->vt_bd;
-    return affinity >= AFFINITY_NUMERIC ? value_convert(bd, in, affinity, out) : value_read(in, out);
+    bool numeric = part_affinity(cu, part) >= AFFINITY_NUMERIC;
+    return numeric ? value_convert(bd, in, AFFINITY_NUMERIC, out) : value_read(in, out);
 }
 
 /* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers against text: '012' is
@@ -357,14 +361,14 @@ static int decode_equality(scan *cu, uint32_t part, const char *step, sqlite3_va
     bool decided = true;
     int rc = EDB_OK;
     wheel->wh_first = cu->cu_n_items;
-    if (step[0] == 'i') {
+    if (step[STEP_OP] == 'i') {
         rc = add_list(cu, part, value, &decided);
     } else {
-        if (step[0] != 'n')
+        if (step[STEP_OP] != 'n')
             rc = read_side(cu, part, value, &v);
-        decided = keys_decide(cu, part, step[0], step[1] == 'k', &v);
+        decided = keys_decide(cu, part, step[STEP_OP], step[STEP_SIDE] == 'k', &v);
         if (!rc && decided)
-            rc = add_equal(cu, part, step[0], &v);
+            rc = add_equal(cu, part, step[STEP_OP], &v);
     }
     if (rc)
         return rc;
@@ -374,7 +378,7 @@ static int decode_equality(scan *cu, uint32_t part, const char *step, sqlite3_va
         return EDB_OK;
     }
     wheel->wh_count = cu->cu_n_items - wheel->wh_first;
-    if (step[0] == 'i')
+    if (step[STEP_OP] == 'i')
         sort_wheel(cu, wheel);
     if (!wheel->wh_count)
         cu->cu_eof = true;
@@ -456,7 +460,7 @@ static int decode_bound(scan *cu, uint32_t part, const char *step, sqlite3_value
 {
     edb_value v = {.type = VALUE_NULL};
     int rc = EDB_OK;
-    if (step[0] != 'N') {
+    if (step[STEP_OP] != 'N') {
         rc = read_side(cu, part, value, &v);
         if (rc)
             return rc;
@@ -466,14 +470,14 @@ static int decode_bound(scan *cu, uint32_t part, const char *step, sqlite3_value
         }
     }
     if (!cu->cu_index) {
-        bound_rowid(cu, step[0], &v);
+        bound_rowid(cu, step[STEP_OP], &v);
         return EDB_OK;
     }
-    if (!keys_decide(cu, part, step[0], step[1] == 'k', &v)) {
+    if (!keys_decide(cu, part, step[STEP_OP], step[STEP_SIDE] == 'k', &v)) {
         cu->cu_inexact = true;
         return EDB_OK;
     }
-    return bound_part(cu, part, step[0], &v);
+    return bound_part(cu, part, step[STEP_OP], &v);
 }
 
 /* A bounded part is not NULL: NULLs lie before an ascending part's values, behind a descending one's. */
@@ -498,16 +502,16 @@ static int decode_plan(scan *cu, const char *plan, int argc, sqlite3_value **arg
     cu->cu_least = INT64_MIN;
     cu->cu_most = INT64_MAX;
     cu->cu_reverse = plan[PLAN_DIRECTION] == 'r';
-    for (; !rc && i < argc && plan_is_equality(step[2 * i]); i++) {
+    for (; !rc && i < argc && plan_is_equality(step[PLAN_STEP * i]); i++) {
         if (cu->cu_inexact)
             continue;               /* parts behind one that was given up are given up too */
-        rc = decode_equality(cu, part, step + 2 * i, argv[i]);
+        rc = decode_equality(cu, part, step + PLAN_STEP * i, argv[i]);
         part++;
     }
     if (cu->cu_inexact)
         return rc;
     for (; !rc && i < argc; i++) {
-        rc = decode_bound(cu, part, step + 2 * i, argv[i]);
+        rc = decode_bound(cu, part, step + PLAN_STEP * i, argv[i]);
         bounded = true;
     }
     return !rc && bounded && cu->cu_index ? exclude_nulls(cu, part) : rc;
@@ -727,20 +731,48 @@ static int advance(scan *cu)
     return rc ? rc : settle(cu);
 }
 
+static int load_chain(scan *cu, const edb_entry *entry, table_buffer *buffer, const uint8_t **bytes, size_t *size)
+{
+    uint64_t n = entry_size(entry);
+    buffer->bf_size = 0;
+    uint8_t *copy = buffer_reserve(buffer, n);
+    int rc = copy ? entry_load(cu->cu_stmt, entry, copy) : no_memory();
+    if (rc)
+        return rc;
+    *bytes = copy;                  /* may be a field of the entry itself, so not before */
+    *size = n;
+    return EDB_OK;
+}
+
+/* The value of the index entry: empty, or a row of the parts. */
+static int entry_value(scan *cu, const uint8_t **bytes, size_t *size)
+{
+    const edb_entry *at = &cu->cu_entries.at;
+    if (unlikely(at->overflow))
+        return load_chain(cu, at, &cu->cu_parts, bytes, size);
+    *bytes = at->value;
+    *size = at->value_size;
+    return EDB_OK;
+}
+
 /* An order was promised that the keys do not have any more: sort what is left by the parts it was promised for. */
 static int sort_scan(scan *cu, const char *plan)
 {
-    const char *op = plan + PLAN_HEAD;
+    const char *step = plan + PLAN_HEAD;
     uint64_t skip = 0;
     int rc = list_new(&cu->cu_sorted);
-    for (uint32_t i = 0; i < 64 && plan_is_equality(op[2 * i]); i++)
-        if (op[2 * i] != 'i')
+    for (uint32_t i = 0; i < 64 && plan_is_equality(step[STEP_OP]); i++, step += PLAN_STEP)
+        if (step[STEP_ROLE] == 'c')
             skip |= UINT64_C(1) << i;
     if (!rc)
         rc = start(cu);
     while (!rc && !cu->cu_eof) {
         const edb_entry *at = &cu->cu_entries.at;
-        rc = list_add(cu->cu_sorted, cu->cu_index, skip, at->key, at->key_size, at->value, at->value_size);
+        const uint8_t *value;
+        size_t size;
+        rc = entry_value(cu, &value, &size);
+        if (!rc)
+            rc = list_add(cu->cu_sorted, cu->cu_index, skip, at->key, at->key_size, value, size);
         if (!rc)
             rc = advance(cu);
     }
@@ -842,13 +874,10 @@ static int load_row(scan *cu)
         return rc;
     cu->cu_row_copied = row.overflow;
     if (unlikely(row.overflow)) {
-        size_t size = entry_size(&row);
-        cu->cu_chain.bf_size = 0;
-        uint8_t *copy = buffer_reserve(&cu->cu_chain, size);
-        rc = copy ? entry_load(cu->cu_stmt, &row, copy) : no_memory();
+        size_t size;
+        rc = load_chain(cu, &row, &cu->cu_chain, &row.value, &size);
         if (rc)
             return rc;
-        row.value = copy;
         row.value_size = (uint32_t)size;
     }
     if (unlikely(row_open(&cu->cu_row, row.value, row.value_size)))
@@ -862,14 +891,19 @@ static int entry_column(scan *cu, uint32_t part, edb_value *out, bool *copied)
 {
     const edb_entry *at = &cu->cu_entries.at;
     const edb_index *index = cu->cu_index;
-    *copied = cu->cu_list != NULL;
+    *copied = cu->cu_list || at->overflow;
     if (at->value_size) {
-        if (!cu->cu_entry_ready && row_open(&cu->cu_entry, at->value, at->value_size))
-            return damaged_entry(cu);
-        cu->cu_entry_ready = true;
-        if (at->overflow || part >= cu->cu_entry.rw_columns || row_column(&cu->cu_entry, part, out))
-            return damaged_entry(cu);
-        return EDB_OK;
+        if (!cu->cu_entry_ready) {
+            const uint8_t *value;
+            size_t size;
+            int rc = entry_value(cu, &value, &size);
+            if (rc)
+                return rc;
+            if (row_open(&cu->cu_entry, value, size))
+                return damaged_entry(cu);
+            cu->cu_entry_ready = true;
+        }
+        return part < cu->cu_entry.rw_columns && !row_column(&cu->cu_entry, part, out) ? EDB_OK : damaged_entry(cu);
     }
     if (!cu->cu_parts_known) {
         cu->cu_part_at[0] = 0;
