@@ -39,7 +39,7 @@ int check_damage(check *ck, int rc)
 
     if (rc != EDB_CORRUPT)
         return rc;
-    check_breach(ck, "I2", page, "%s", message);
+    check_breach(ck, "I9", page, "%s", message);
     return EDB_OK;
 }
 
@@ -65,6 +65,11 @@ static int free_page(void *arg, uint64_t page, int what)
 {
     mark(arg, page, what == FREE_CHAIN ? PAGE_IS_OTHER : PAGE_IS_FREE);
     return 0;
+}
+
+static void record_breach(void *arg, const char *invariant, uint64_t page, const char *sentence)
+{
+    check_breach(arg, invariant, page, "%s", sentence);
 }
 
 static int list_page(void *arg, page_ref ref)
@@ -153,7 +158,7 @@ static void tree_breach(void *arg, const char *invariant, uint64_t page, const c
 }
 
 /* I30: the state of a tree is one that a commit can have written. */
-static bool check_state(check *ck, const tree_state *state)
+static void check_state(check *ck, const tree_state *state)
 {
     const char *wrong = NULL;
 
@@ -167,7 +172,6 @@ static bool check_state(check *ck, const tree_state *state)
         wrong = "its next row id is impossible";
     if (wrong)
         check_breach(ck, "I30", state->ts_root.page, "the state of tree %" PRIu32 " is wrong: %s", state->ts_id, wrong);
-    return !wrong;
 }
 
 static int check_trees(check *ck)
@@ -180,8 +184,10 @@ static int check_trees(check *ck)
         rc = tree_state_get(ck->ck_pager, &ck->ck_root, (uint32_t)id, &state);
         if (rc == EDB_NOSUCH)
             rc = EDB_OK;            /* made and rolled back: a hole */
-        else if (!rc && check_state(ck, &state))
+        else if (!rc) {
+            check_state(ck, &state);
             rc = tree_check(ck->ck_pager, &state, &checker);
+        }
         rc = check_damage(ck, rc);
     }
     return rc;
@@ -205,6 +211,8 @@ static int check_free(check *ck, reader_slot *slot)
             return edb_fail(EDB_NOMEM, "memory is exhausted: checking takes a byte for each page of the file");
         ck->ck_result.breaches = 0;
         rc = check_damage(ck, pager_free_walk(ck->ck_pager, &ck->ck_root, free_page, ck));
+        if (!rc)
+            rc = pager_record_judge(ck->ck_pager, &ck->ck_root, record_breach, ck);
     }
     return rc;
 }

@@ -3,22 +3,29 @@
 
 /* ---- structure ------------------------------------------------------------------------------------------------ */
 
+/* A varint of a cell, so short that cell_varint reads it. */
+static const uint8_t *varint_short(const uint8_t *p, const uint8_t *end, uint64_t *out)
+{
+    const uint8_t *after = varint_load(p, end, out);
+    return after && after - p <= 5 ? after : NULL;
+}
+
 static bool cell_valid(const uint8_t *page, uint32_t page_size, unsigned offset, unsigned heap, unsigned fixed, bool leaf)
 {
     if (offset < heap || offset >= page_size)
         return false;
     const uint8_t *p = page + offset, *end = page + page_size;
     uint64_t key_size = fixed, info;
-    if (!fixed && !(p = varint_load(p, end, &key_size)))
+    if (!fixed && !(p = varint_short(p, end, &key_size)))
         return false;
     if (key_size > (uint64_t)(end - p))
         return false;
     p += key_size;
     if (!leaf)
         return end - p >= (ptrdiff_t)CHILD_SIZE;
-    if (!(p = varint_load(p, end, &info)) || info >> 1 > (uint64_t)(end - p))
+    if (!(p = varint_short(p, end, &info)) || info >> 1 > (uint64_t)(end - p))
         return false;
-    return !(info & 1) || info >> 1 == OVERFLOW_SIZE;
+    return !(info & 1) || (info >> 1 == OVERFLOW_SIZE && load64(p) <= UINT32_MAX);  /* sizes of values have 32 bits */
 }
 
 bool page_valid(const uint8_t *page, uint32_t page_size)

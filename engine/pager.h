@@ -196,6 +196,9 @@ extern _Thread_local uint64_t pager_touched;
 enum { FREE_LISTED = 1, FREE_CHAIN = 2, FREE_RESERVED = 3 };
 typedef int (*pager_free_fn)(void *arg, uint64_t page, int what);
 int pager_free_walk(pager *pg, const snapshot *sn, pager_free_fn fn, void *arg);
+/* For check: what the record itself shows of I5 and I7. EDB_BUSY as pager_free_walk. */
+typedef void (*pager_breach_fn)(void *arg, const char *invariant, uint64_t page, const char *sentence);
+int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, void *arg);
 uint64_t pager_first_page(const pager *pg);     /* pages before it hold header, mark and ring */
 
 #endif

@@ -335,3 +335,24 @@ int pager_free_walk(pager *pg, const snapshot *sn, pager_free_fn fn, void *arg)
     free(rc_copy);
     return rc;
 }
+
+int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, void *arg)
+{
+    bool stale;
+    record *rc_copy = malloc(sizeof *rc_copy);
+    if (!rc_copy)
+        return edb_fail(EDB_NOMEM, "no memory to judge a commit record");
+    int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
+    if (!rc && stale)
+        rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to judge its record; ask for a newer one", pg->pg_name,
+                      (unsigned long long)sn->sn_number);
+    for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++) {
+        const free_entry *e = &rc_copy->rc_young[i];
+        if (e->fe_made > e->fe_freed || e->fe_freed > sn->sn_number)
+            breach(arg, "I5", e->fe_page, "a free page was made after it was freed, or freed by a commit yet to come");
+    }
+    if (!rc && rc_copy->rc_durable <= sn->sn_number && sn->sn_number - rc_copy->rc_durable > UNSYNCED_COMMITS)
+        breach(arg, "I7", 0, "the record is too far from the commit that it says was durable");
+    free(rc_copy);
+    return rc;
+}

@@ -1,4 +1,5 @@
-/* Walking a whole tree and judging every node: the invariants I12 to I21 of ARCHITECTURE.md.
+/* Walking a whole tree and judging every node: the invariants I12 to I21 of ARCHITECTURE.md, and of I1 what a file shows:
+ * since no page changes while anything refers to it, none is younger than the page that refers to it.
  *
  * Each root is walked from the top. A page reached through the newest entries of current nodes is current, everything
  * else is history; a history page may be reached many times and is judged once. */
@@ -55,8 +56,14 @@ static int mark(walk_state *w, page_ref ref, int kind, bool history, bool *fresh
     return EDB_OK;
 }
 
+static void check_writer(walk_state *w, uint64_t number, const uint8_t *page, uint64_t latest)
+{
+    if (load64(page + PH_WRITER) > latest)
+        breach(w, "I1", number, "a page was written by a later commit than what refers to it");
+}
+
 /* The chain of a large value is shared by all copies of its version and can never change: it counts as history. */
-static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf)
+static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf, uint64_t writer)
 {
     page_ref ref = { load64(e->value + 8), load32(e->value + 16) };
     uint64_t left = load64(e->value);
@@ -70,6 +77,7 @@ static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf)
             rc = mark(w, ref, PAGE_OVERFLOW, true, &fresh);
             if (rc != EDB_OK)
                 return rc;
+            check_writer(w, ref.page, page, writer);
         }
         uint32_t here = load32(page + PH_COUNT);
         if (here == 0 || here > left || here > pager_page_size(w->cw_pager) - OVERFLOW_DATA) {
@@ -140,7 +148,8 @@ static bool in_range(const page_entry *e, const key_range *r)
         && (!r->high || key_compare(e->key, e->key_size, r->high, r->high_size) < 0);
 }
 
-static int check_page(walk_state *w, page_ref ref, unsigned above, bool history, const key_range *range);
+static int check_page(walk_state *w, page_ref ref, unsigned above, uint64_t writer, bool history,
+                      const key_range *range);
 
 static int check_children(walk_state *w, const uint8_t *page, size_t n, bool history)
 {
@@ -160,13 +169,15 @@ static int check_children(walk_state *w, const uint8_t *page, size_t n, bool his
                 range.high_size = e[k].key_size;
                 break;
             }
-        rc = check_page(w, e[i].child, page_level(page), history || !e[i].newest, &range);
+        rc = check_page(w, e[i].child, page_level(page), load64(page + PH_WRITER), history || !e[i].newest, &range);
     }
     free(e);
     return rc;
 }
 
-static int check_page(walk_state *w, page_ref ref, unsigned above, bool history, const key_range *range)
+/* `above`, `writer`: level and writer of what refers to the page. */
+static int check_page(walk_state *w, page_ref ref, unsigned above, uint64_t writer, bool history,
+                      const key_range *range)
 {
     const uint8_t *page;
     bool fresh;
@@ -181,6 +192,7 @@ static int check_page(walk_state *w, page_ref ref, unsigned above, bool history,
     rc = mark(w, ref, page[PH_KIND], history, &fresh);
     if (rc != EDB_OK || !fresh || w->cw_stopped)
         return rc;
+    check_writer(w, ref.page, page, writer);
     size_t n = page_entries(page, w->cw_entries);
     check_node(w, page, ref.page, n);
     if (!history) {
@@ -199,7 +211,7 @@ static int check_page(walk_state *w, page_ref ref, unsigned above, bool history,
         w->cw_live += page_live(page);
     for (size_t i = 0; i < n && rc == EDB_OK; i++)
         if (w->cw_entries[i].overflow)
-            rc = check_overflow(w, &w->cw_entries[i], ref.page);
+            rc = check_overflow(w, &w->cw_entries[i], ref.page, load64(page + PH_WRITER));
     return rc;
 }
 
@@ -225,7 +237,7 @@ static int check_old_roots(walk_state *w, const key_range *all)
             breach(w, "I17", root.root.page, "the roots of a tree do not ascend in time");
         first = false;
         last = root.since;
-        int rc = check_page(w, root.root, 256, true, all);
+        int rc = check_page(w, root.root, 256, w->cw_latest, true, all);
         if (rc != EDB_OK)
             return rc;
     }
@@ -251,7 +263,7 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
     int rc = w.cw_entries && w.cw_page ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to check the file");
     key_range all = { .low = lowest_key, .low_size = state->ts_key_size };
     if (rc == EDB_OK)
-        rc = check_page(&w, state->ts_root, 256, false, &all);
+        rc = check_page(&w, state->ts_root, 256, w.cw_latest, false, &all);
     if (rc == EDB_OK && w.cw_live != state->ts_live)
         breach(&w, "I21", state->ts_root.page, "a tree's count of living entries is wrong");
     if (rc == EDB_OK)

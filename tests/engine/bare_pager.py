@@ -166,7 +166,7 @@ def random_changes(rng: random.Random, size: int, most: int = 60) -> dict[int, i
 @contextmanager
 def failpoint(action) -> Iterator[None]:
     """Calls action(name) at every failpoint of this process; its result (an error's name, or None) is the outcome."""
-    @ffi.callback("int(const char *)", error=NAMES["MISUSE"])
+    @ffi.callback("int(*)(const char *)", error=NAMES["MISUSE"])
     def called(name):
         outcome = action(ffi.string(name).decode())
         return NAMES[outcome] if outcome else 0
