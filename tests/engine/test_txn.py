@@ -5,6 +5,9 @@ Trees are bare: tree ids instead of tables, bytes instead of rows. The fixture c
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
+
 import pytest
 
 from .bare_txn import FULL, NORMAL, Database, Duplicate, EngineError, done, ffi, lib, raw
@@ -296,6 +299,49 @@ def test_spilled_writes_roll_back_under_an_open_cursor(open_database):
     reading.end()
     conn.commit()
     assert len(conn.scan(tree)) == 100
+    conn.close()
+
+
+def load_within(path, limit, results):
+    """Twelve times the spill limit in one statement, with a cursor open, in five times the limit of memory: a
+    generation that is being filled and one that the statement holds, each in chunks that round up."""
+    database = Database(path, page_size=8192, spill=limit, synchronous=NORMAL)
+    conn = database.connect()
+    tree = conn.make_tree()
+    conn.put(tree, -1, b"first")
+    used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (used + 5 * limit, before[1]))
+    try:
+        with conn.statement(writes=True) as statement:
+            cursor = statement.cursor(tree)
+            cursor.seek()
+            for key in range(12 * limit // 1000):
+                statement.put(tree, key * 7919 % 1_000_003, b"x" * 1000)
+            at = cursor.at()
+            cursor.next()
+            assert (at, cursor.at()) == ((raw(-1), b"first"), None)
+            cursor.close()
+        conn.commit()
+        outcome = "done"
+    except EngineError as error:
+        outcome = str(error)
+    resource.setrlimit(resource.RLIMIT_DATA, before)
+    results.put(outcome)
+    conn.close()
+    database.close()
+
+
+def test_a_large_write_set_stays_within_memory(open_database, tmp_path):
+    limit = 8 << 20
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    loading = context.Process(target=load_within, args=(str(tmp_path / "t.edb"), limit, results))
+    loading.start()
+    assert results.get(timeout=100) == "done"
+    loading.join()
+    conn = open_database(page_size=0).connect()
+    assert len(conn.scan(1, transaction=False)) == 12 * limit // 1000 + 1
     conn.close()
 
 
