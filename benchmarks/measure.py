@@ -20,9 +20,10 @@ import apsw
 import sqlalchemy
 from entitydb_dialect._native import lib
 
+import entitydb_dialect
 from entitydb_dialect import driver
 
-PAGE_CACHE_WARM = 1         # rounds whose times do not count
+SAMPLE_SECONDS = 0.02       # shorter work is repeated to fill one sample
 
 
 @dataclass(frozen=True)
@@ -94,28 +95,35 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, answer
 
 
-def race(sides: dict[str, Callable[[], Any]], rounds: int = 5, *, same: bool = True) -> dict[str, list[float]]:
-    """Runs the sides in turns. -> seconds of each round by side.
+def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = True) -> dict[str, list[float]]:
+    """Runs the sides in turns. -> seconds of one run of the work, for each round, by side.
+
+    A first round warms the caches, compares the answers and, unless not `again` (the work changes something), finds how
+    often to repeat the work in a sample, the same for all sides.
 
     Raises:
-        AssertionError: the sides gave different answers (unless not `same`).
+        AssertionError: the sides gave different answers (not compared unless `again`).
     """
     taken: dict[str, list[float]] = {name: [] for name in sides}
+    warm = {name: timed(work) for name, work in sides.items()}
+    repeats = 1
+    if again:
+        first, *others = (answer for _, answer in warm.values())
+        if any(answer != first for answer in others):
+            raise AssertionError(f"{' and '.join(sides)} gave different answers")
+        del first, others
+        repeats = max(1, round(SAMPLE_SECONDS / min(seconds for seconds, _ in warm.values())))
+    warm.clear()
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for number in range(PAGE_CACHE_WARM + rounds):
-            answers = []
-            order = list(sides) if number % 2 else list(reversed(sides))
-            for name in order:
-                seconds, answer = timed(sides[name])
-                if number >= PAGE_CACHE_WARM:
-                    taken[name].append(seconds)
-                answers.append(answer if same else None)
-                del answer
-            if any(answer != answers[0] for answer in answers):
-                raise AssertionError(f"{' and '.join(sides)} gave different answers")
-            del answers
+        for number in range(rounds):
+            for name in list(sides) if number % 2 else list(reversed(sides)):
+                work = sides[name]
+                started = time.perf_counter()
+                for _ in range(repeats):
+                    work()
+                taken[name].append((time.perf_counter() - started) / repeats)
             gc.collect()
     finally:
         if collecting:
@@ -124,9 +132,9 @@ def race(sides: dict[str, Callable[[], Any]], rounds: int = 5, *, same: bool = T
 
 
 def raced(group: str, name: str, ours: Callable[[], Any], other: Callable[[], Any], against: str, *,
-          rounds: int = 5, same: bool = True, **bounds: Any) -> Row:
+          rounds: int = 9, again: bool = True, **bounds: Any) -> Row:
     """The Row of two sides' times."""
-    taken = race({"ours": ours, "other": other}, rounds, same=same)
+    taken = race({"ours": ours, "other": other}, rounds, again=again)
     return Row(group, name, min(taken["ours"]), min(taken["other"]), "s", against, samples=taken, **bounds)
 
 
@@ -189,18 +197,9 @@ def machine() -> dict[str, str]:
         "sqlite": apsw.sqlite_lib_version(),
         "apsw": apsw.apsw_version(),
         "sqlalchemy": sqlalchemy.__version__,
-        "entitydb": version(),
+        "entitydb": entitydb_dialect.__version__,
         "build": "test (slower than what users get)" if lib.edb_is_test_build() else "release",
     }
-
-
-def version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("entitydb-dialect")
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def show(line: str) -> None:

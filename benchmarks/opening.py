@@ -127,7 +127,7 @@ def opening(setting: Setting) -> Iterator[Row]:
         except subprocess.CalledProcessError:
             killed = child("open_seconds", path)[:1]
             yield Row(GROUP, f"opening {sizes} after its writer was killed, against 10 ms", killed[0], MOST_SECONDS,
-                      "s", "10 ms", samples={"ours": killed})
+                      "s", "10 ms", at_most=1.0, samples={"ours": killed})
         used = child("memory", path, str(first_moment))
         yield Row(GROUP, f"memory of a reader of {sizes} beside the map, against 20 MiB", used["beyond"], MOST_BYTES,
                   "bytes", "20 MiB", at_most=1.0, note=f"{used['mapped'] / 2**20:,.0f} MiB of the map resident")

@@ -108,7 +108,7 @@ def orm(setting: Setting) -> Iterator[Row]:
                 session.commit()
 
         yield raced(GROUP, "change 1,000 objects", lambda: written(ours), lambda: written(theirs), "pysqlite",
-                    same=False)
+                    again=False)
     finally:
         ours.dispose()
         theirs.dispose()

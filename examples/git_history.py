@@ -400,7 +400,8 @@ def main(repository: Path, database: Path | None, checks: int, seed: int | None,
             database = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="git-history-"))) / "history.edb"
         elif database.exists():
             raise click.UsageError(f"{database} exists; name a new file, or add --check-only")
-        engine = create_engine(f"entitydb:///{database}")
+        # A load that was cut off is begun anew, so no commit has to wait for the disk.
+        engine = create_engine(f"entitydb:///{database}?synchronous=normal")
         with Repository(repository) as git:
             loaded = load(engine, git, Console(stderr=True))
         engine.dispose()
