@@ -166,7 +166,8 @@ bool pager_is_private(const pager_commit *pc, const uint8_t *page_bytes);
 int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema_changed);
 /* Draws the commit time under the stamp lock (or takes time_ns, which must be later than the last commit and the
  * floor of settled moments and not later than the clock: EDB_COMMIT_TIME; 0 means the clock), writes the record,
- * publishes, gives the committer lock back and frees pc. */
+ * publishes, gives the committer lock back and frees pc, also when it fails: EDB_COMMIT_TIME (somebody asked about
+ * time_ns after the check) and EDB_IO, both with nothing published. begin .. publish or abort: one thread. */
 int pager_commit_check_time(pager_commit *pc, int64_t time_ns);     /* call in prepare: the same test, may fail */
 int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out);
 /* Forgets the commit: nothing was published, its pages are as free as before. Frees pc. */

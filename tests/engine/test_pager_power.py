@@ -9,7 +9,7 @@ import pytest
 
 from .bare_pager import (
     NOTE, RECORD_SIZE, RING, RING_OFFSET, SYNC_START, Disk,
-    FULL, NORMAL, BarePager, apply, logging, note, power_losses, random_changes, read_log,
+    FULL, NORMAL, BarePager, apply, failpoint, logging, note, power_losses, random_changes, read_log,
 )
 
 
@@ -183,3 +183,35 @@ def test_what_recovery_needs_survives_the_wrap_of_the_ring(tmp_path, rng):
             assert number >= least
             assert db.pinned_values() == ([number] if number else [])
         path.unlink()
+
+
+def test_commits_beside_a_sync_leave_its_pages_alone(tmp_path):
+    """Between the disk's answer and the new durable number, commits must not write over what was just promised."""
+    with logging(tmp_path / "log"):
+        db, beside = BarePager(tmp_path / "live.edb", 512, NORMAL), BarePager(tmp_path / "live.edb")
+        for i in range(5):
+            db.commit({0: i + 1}, wait=False)
+        busy = []
+
+        def action(name):
+            if name == "sync:after" and not busy:
+                busy.append(name)
+                for i in range(8):
+                    beside.commit({0: 100 + i}, wait=False)
+
+        with failpoint(action):
+            db.wait(5, force=True)
+        assert busy and db.stats()["durable"] == 5
+        note("promised")
+        log = read_log(tmp_path / "log")
+        _, disk, _ = next(power_losses(log, {len(log) - 1}))
+        beside.close()
+        db.close()
+    for entry in disk.waiting:
+        if not RING_OFFSET <= entry.offset < RING_OFFSET + RING * RECORD_SIZE:
+            disk.apply(entry)                       # the pages are kept, the records lost
+    path = tmp_path / "left.edb"
+    path.write_bytes(bytes(disk.image))
+    with BarePager(path) as db:
+        assert db.pin()[0] == 5
+        assert db.pinned_values() == [5]
