@@ -309,10 +309,16 @@ int vtab_release(sqlite3_vtab *base, int n)
     return SQLITE_OK;
 }
 
+/* A SAVEPOINT that began the transaction has the number -1, of which no xSavepoint tells. */
 int vtab_rollback_to(sqlite3_vtab *base, int n)
 {
-    if (conn_of(base))
-        txn_rollback_savepoint(conn_of(base), n);
+    edb_conn *conn = conn_of(base);
+    if (conn && n < 0) {
+        txn_rollback_to(conn, 0);
+        txn_release(conn, 0);
+    } else if (conn) {
+        txn_rollback_savepoint(conn, n);
+    }
     return SQLITE_OK;
 }
 

@@ -215,6 +215,8 @@ class Pair:
     def outcome(db: apsw.Connection, sql: str, bindings: Any) -> Any:
         try:
             return images(list(db.execute(sql, bindings)))
+        except apsw.BindingsError:
+            raise
         except apsw.Error as error:
             return type(error).__name__, getattr(error, "extendedresult", None), str(error)
 

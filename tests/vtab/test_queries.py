@@ -82,8 +82,8 @@ class Query:
         if kind == 9:
             return f"{column} IN (SELECT {self.column('w')} FROM u AS w WHERE w.id < {self.rng.randrange(12)})"
         if kind == 10:
-            return self.rng.choice([f"{column} IS NULL", f"{column} IS NOT NULL", f"{column} IS {self.operand(other)}",
-                                    f"{column} IS NOT {self.operand(other)}"])
+            operator = self.rng.choice(["IS NULL", "IS NOT NULL", "IS", "IS NOT"])
+            return f"{column} {operator} {'' if operator.endswith('NULL') else self.operand(other)}"
         if kind == 11:
             return f"{column} = {self.operand(other)} COLLATE {self.rng.choice(['BINARY', 'NOCASE', 'RTRIM'])}"
         if kind == 12 and depth == 0:
