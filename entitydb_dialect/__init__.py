@@ -26,8 +26,11 @@ from ._time import Moment
 from .driver import Breach
 
 # So that the URLs work in a checkout that is not installed too.
-for _name, _class in (("entitydb", "EntityDialect_apsw"), ("entitydb.apsw", "EntityDialect_apsw"),
-                      ("sqlite.entitydb", "EntityDialect_apsw_sqlite")):
+for _name, _class in (
+    ("entitydb", "EntityDialect_apsw"),
+    ("entitydb.apsw", "EntityDialect_apsw"),
+    ("sqlite.entitydb", "EntityDialect_apsw_sqlite"),
+):
     _registry.register(_name, "entitydb_dialect.apsw", _class)
 del _name, _class
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
@@ -15,7 +15,7 @@ from .base import EntityDialect
 from .driver import Breach
 from .driver import Connection as DriverConnection
 
-Source = Union[Session, "scoped_session[Any]", Engine, Connection]
+Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
 
 
 def _bind(source: Source) -> Engine | Connection:
@@ -92,12 +92,12 @@ def begin_at(engine: Engine, moment: _time.Moment) -> Iterator[Connection]:
 
     Args:
         engine: where to.
-        moment: as for `resolve`, but its *first* nanosecond. Later than the last commit and than any moment read before,
+        moment: as for `resolve`, but its *first* nanosecond. Later than the last commit and any moment read before,
             and not later than the clock.
 
     Yields:
-        A Connection in a transaction, committed at the end of the block and rolled back by an exception. Sessions may be
-        bound to it, and `metadata.create_all(connection)` may be the first thing an importer does.
+        A Connection in a transaction, committed at the end of the block and rolled back by an exception. Sessions may
+        be bound to it, and `metadata.create_all(connection)` may be the first thing an importer does.
 
     Raises:
         OperationalError: the time is not later than the last commit, or later than the clock (at the end of the block;

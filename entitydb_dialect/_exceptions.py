@@ -19,8 +19,8 @@
     UserWarning
     |- EntityDBWarning               something works, but hardly as meant
 
-Every Error carries what it was made from: `sqlite_errorcode` (extended) and `sqlite_errorname` as the sqlite3 module has
-them, `engine_code` and `engine_name` when the engine itself refused (docs: engine/codes.h), else None.
+Every Error carries what it was made from: `sqlite_errorcode` (extended) and `sqlite_errorname` as the sqlite3 module
+has them, `engine_code` and `engine_name` when the engine itself refused (see engine/codes.h), else None.
 
 SQLAlchemy wraps these in its own classes of the same PEP 249 names; the instance raised here is then `.orig`.
 """
@@ -28,7 +28,7 @@ SQLAlchemy wraps these in its own classes of the same PEP 249 names; the instanc
 from __future__ import annotations
 
 
-class Warning(Exception):  # noqa: A001 - PEP 249 demands the name
+class Warning(Exception):
     """PEP 249's Warning; EntityDB raises none."""
 
 

@@ -1,16 +1,16 @@
 """at(): a read-only Session of one moment.
 
 For an Engine it is a Session on the Engine with the option `as_of`. For a Session it is a *child* on the parent's
-connection, so that it stands in the parent's transaction: its `do_orm_execute` gives every statement the moment and marks
-its objects with it (the identity token), lazy, deferred and eager loads included. The child never ends the parent's
-transaction; when that ends, the child lets go of the connection and takes the next one at its next statement.
+connection, so that it stands in the parent's transaction: its `do_orm_execute` gives every statement the moment and
+marks its objects with it (the identity token), lazy, deferred and eager loads included. The child never ends the
+parent's transaction; when that ends, the child lets go of the connection and takes the next one at its next statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, Union
+from typing import Any, NoReturn, TypeAlias
 
 from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine
@@ -19,7 +19,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, scoped_session
 from . import _time
 from ._exceptions import PastWriteError
 
-Source = Union[Session, "scoped_session[Any]", Engine, Connection]
+Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
 
 
 class PastSession(Session):
@@ -59,9 +59,9 @@ class PastSession(Session):
     def _refuse(self, *args: Any, **kw: Any) -> NoReturn:
         raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
 
-    add = add_all = delete = merge = _refuse  # type: ignore[assignment]
-    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse  # type: ignore[assignment]
-    begin_nested = _refuse  # type: ignore[assignment]
+    add = add_all = delete = merge = _refuse
+    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse
+    begin_nested = _refuse
 
     def _changed(self) -> bool:
         return bool(self._wrote or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
@@ -71,7 +71,7 @@ class PastSession(Session):
         if not self.in_transaction():
             return
         if self._changed():
-            self._wrote = True          # said at the end of at()
+            self._wrote = True  # said at the end of at()
             self.expunge_all()
         self.commit()
 
@@ -126,7 +126,9 @@ def at(source: Source, moment: _time.Moment) -> Iterator[Session]:
     try:
         yield past
         if past._changed():
-            raise PastWriteError("objects of a past moment were changed; load them in an ordinary Session to change them")
+            raise PastWriteError(
+                "objects of a past moment were changed; load them in an ordinary Session to change them"
+            )
     finally:
         if listening:
             event.remove(parent, "after_transaction_end", ended)

@@ -18,13 +18,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 import warnings
-from typing import Union
+from typing import TypeAlias
 
 from sqlalchemy.exc import ArgumentError
 
 from ._exceptions import EntityDBWarning
 
-Moment = Union[dt.datetime, dt.date, dt.timedelta, str, int]
+Moment: TypeAlias = dt.datetime | dt.date | dt.timedelta | str | int
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -65,7 +65,7 @@ def _to_ns(moment: Moment, start: bool) -> int:
         return day_ns if start else day_ns + _DAY_NS - 1
     elif isinstance(moment, dt.timedelta):
         if moment > dt.timedelta(0):
-            raise ArgumentError(f"moment {moment!r} lies in the future: a timedelta counts back from now, so make it negative")
+            raise ArgumentError(f"moment {moment!r} lies in the future: a timedelta counts back from now; negate it")
         return clock_ns() + moment // _MICROSECOND * 1000
     elif isinstance(moment, str):
         return _to_ns(_parse(moment), start)
@@ -73,9 +73,10 @@ def _to_ns(moment: Moment, start: bool) -> int:
 
 
 def _datetime_ns(moment: dt.datetime, start: bool) -> int:
-    aware = moment if moment.tzinfo is not None and moment.utcoffset() is not None else moment.replace(tzinfo=dt.timezone.utc)
+    naive = moment.utcoffset() is None
+    aware = moment.replace(tzinfo=dt.timezone.utc) if naive else moment
     ns = (aware - _EPOCH) // _MICROSECOND * 1000
-    if aware is not moment and ns > clock_ns():
+    if naive and ns > clock_ns():
         warnings.warn(
             f"naive moment {moment.isoformat()} is taken as UTC and lies in the future, so it means now; "
             "for local time use moment.astimezone()",

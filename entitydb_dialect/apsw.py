@@ -4,8 +4,8 @@
     entitydb://                     a memory database of the Engine's own, gone with Engine.dispose()
     entitydb:///file:name?mode=memory       a memory database shared in this process by name
 
-Options of the URL: page_size (bytes, at creation), synchronous (full, normal), read_only (true, false), timeout (seconds
-to wait for another process's commit).
+Options of the URL: page_size (bytes, at creation), synchronous (full, normal), read_only (true, false), timeout
+(seconds to wait for another process's commit).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import event, exc, pool, util
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from . import driver
 from .base import EntityDialect
@@ -43,7 +44,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
 }
 
 
-class EntityDialect_apsw(EntityDialect):  # noqa: N801 - SQLAlchemy's way of naming
+class EntityDialect_apsw(EntityDialect):
     driver = "apsw"
     default_paramstyle = "qmark"
     supports_statement_cache = True
@@ -71,7 +72,9 @@ class EntityDialect_apsw(EntityDialect):  # noqa: N801 - SQLAlchemy's way of nam
     def create_connect_args(self, url: Any) -> Any:
         """The arguments of driver.connect(). Raises ArgumentError for what the URL should not say."""
         if url.username or url.password or url.host or url.port:
-            raise exc.ArgumentError(f"{url}: write entitydb:///relative/path, entitydb:////absolute/path or entitydb://")
+            raise exc.ArgumentError(
+                f"{url}: write entitydb:///relative/path, entitydb:////absolute/path or entitydb://"
+            )
         settings: dict[str, Any] = {}
         query = dict(url.query)
         mode = query.pop("mode", None)
@@ -116,12 +119,12 @@ class EntityDialect_apsw(EntityDialect):  # noqa: N801 - SQLAlchemy's way of nam
         return isinstance(e, driver.ProgrammingError) and "closed database" in str(e)
 
 
-class EntityDialect_apsw_sqlite(EntityDialect_apsw):  # noqa: N801
+class EntityDialect_apsw_sqlite(EntityDialect_apsw):
     """The same under the name "sqlite" (sqlite+entitydb://), for models and libraries that ask for it by name."""
 
     name = "sqlite"
     driver = "entitydb"
-    construct_arguments = EntityDialect.__mro__[1].construct_arguments  # type: ignore[attr-defined]
+    construct_arguments = SQLiteDialect.construct_arguments
     supports_statement_cache = True
 
 

@@ -5,6 +5,9 @@ the engine's catalog and parses no text; isolation levels; what virtual tables c
 statement is rewritten for `as_of`: the moment goes down to the cursor.
 """
 
+# SQLAlchemy's SQLite dialect is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import threading
@@ -24,21 +27,24 @@ from sqlalchemy.engine.reflection import ReflectionDefaults
 from . import _time
 from .driver._catalog import Table
 
+# SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
+_KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
+
 _ISOLATION: dict[str, str | None] = {"REPEATABLE READ": "DEFERRED", "AUTOCOMMIT": None}
 
 
 class EntityCompiler(SQLiteCompiler):
     def for_update_clause(self, select: Any, **kw: Any) -> str:
         raise exc.CompileError(
-            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that change "
-            "the same row the later to commit gets SerializationFailure; catch that and run it again"
+            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that "
+            "change the same row the later to commit gets SerializationFailure; catch that and run it again"
         )
 
 
 class EntityDDLCompiler(SQLiteDDLCompiler):
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
         index = create.element
-        text = super().visit_create_index(create, *args, **kw)
+        text: str = super().visit_create_index(create, *args, **kw)
         where = index.dialect_kwargs.get("postgresql_where")
         # Left out, a unique index meant for some rows would hold for all.
         if where is not None and index.dialect_options["sqlite"]["where"] is None:
@@ -48,7 +54,7 @@ class EntityDDLCompiler(SQLiteDDLCompiler):
 
 class EntityTypeCompiler(SQLiteTypeCompiler):
     def process(self, type_: Any, **kw: Any) -> str:
-        return super().process(_variant(type_, self.dialect.name), **kw)
+        return str(super().process(_variant(type_, self.dialect.name), **kw))
 
 
 class EntityExecutionContext(SQLiteExecutionContext):
@@ -83,13 +89,13 @@ class EntityDialect(SQLiteDialect):
     postfetch_lastrowid = True
 
     # sqlite_... options of tables and indexes are honoured; there are none of our own.
-    construct_arguments: Any = []
+    construct_arguments: Any = []  # noqa: RUF012 - as SQLAlchemy has it
 
     default_isolation_level: Any = "REPEATABLE READ"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # This thread's last commit through this dialect: a Session has given its connection back by the time it is asked.
+        # This thread's last commit through this dialect: a Session has no connection any more when it is asked.
         self._last = threading.local()
 
     def type_descriptor(self, typeobj: Any) -> Any:
@@ -152,7 +158,8 @@ class EntityDialect(SQLiteDialect):
             return {}
         moment = connection.get_execution_options().get("as_of")
         as_of = None if moment is None else _time.to_ns(moment)
-        return _driver(connection.connection.dbapi_connection).catalog(as_of)
+        tables: dict[str, Table] = _driver(connection.connection.dbapi_connection).catalog(as_of)
+        return tables
 
     def _table(self, connection: Any, name: str, schema: str | None) -> Table | None:
         return self._tables(connection, schema).get(name.lower())
@@ -226,14 +233,16 @@ class EntityDialect(SQLiteDialect):
                 options["deferrable"] = True
             if key["initially_deferred"]:
                 options["initially"] = "DEFERRED"
-            found.append({
-                "name": key["name"],
-                "constrained_columns": list(key["columns"]),
-                "referred_schema": schema,
-                "referred_table": key["table"],
-                "referred_columns": list(key["referred"]) or self._parent_key(connection, key["table"], schema),
-                "options": options,
-            })
+            found.append(
+                {
+                    "name": key["name"],
+                    "constrained_columns": list(key["columns"]),
+                    "referred_schema": schema,
+                    "referred_table": key["table"],
+                    "referred_columns": list(key["referred"]) or self._parent_key(connection, key["table"], schema),
+                    "options": options,
+                }
+            )
         return found or ReflectionDefaults.foreign_keys()
 
     def _parent_key(self, connection: Any, name: str, schema: str | None) -> list[str]:
@@ -264,7 +273,8 @@ class EntityDialect(SQLiteDialect):
         if table is None:
             return super().get_unique_constraints(connection, table_name, schema)
         found = [
-            {"name": unique["name"], "column_names": list(unique["columns"])} for unique in table.extra.get("unique", [])
+            {"name": unique["name"], "column_names": list(unique["columns"])}
+            for unique in table.extra.get("unique", [])
         ]
         return found or ReflectionDefaults.unique_constraints()
 
@@ -285,7 +295,7 @@ class EntityDialect(SQLiteDialect):
         options = {}
         if table.without_rowid:
             options["sqlite_with_rowid"] = False
-        if table.strict:
+        if table.strict and _KNOWS_STRICT:
             options["sqlite_strict"] = True
         return options or ReflectionDefaults.table_options()
 
@@ -298,12 +308,12 @@ def _driver(dbapi_connection: Any) -> Any:
 def _pin(cursor: Any, context: Any) -> None:
     """Gives the cursor the statement's moment. Raises ArgumentError when it is not one."""
     moment = context.execution_options.get("as_of")
-    statement = getattr(context, "invoked_statement", None)
-    if statement is not None and "as_of" in statement._execution_options:
-        # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better.
-        # What came with execute() is neither and stays.
-        if moment is context.root_connection.get_execution_options().get("as_of"):
-            moment = statement._execution_options["as_of"]
+    statement: Any = getattr(context, "invoked_statement", None)
+    own = statement is not None and "as_of" in statement._execution_options
+    # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better. What
+    # came with execute() is neither and stays.
+    if own and moment is context.root_connection.get_execution_options().get("as_of"):
+        moment = statement._execution_options["as_of"]
     if moment is not None:
         ns = _time.to_ns(moment)
         _guard(context, moment)
@@ -320,7 +330,7 @@ def _guard(context: Any, moment: Any) -> None:
     load_options = options.get("_sa_orm_load_options")
     if load_options is None:
         if "_result_disable_adapt_to_context" not in options:
-            return                  # Core: rows, no identities
+            return  # Core: rows, no identities
     elif load_options._identity_token is not None:
         return
     if context.root_connection.engine.get_execution_options().get("as_of") is moment:

@@ -41,8 +41,8 @@ from ._cursor import Cursor
 from ._database import Breach, Database, MemoryDatabase, Options, named_memory
 
 apilevel = "2.0"
-threadsafety = 1        # threads may share the module; a connection serves one thread at a time
-paramstyle = "qmark"    # :name works too
+threadsafety = 1  # threads may share the module; a connection serves one thread at a time
+paramstyle = "qmark"  # :name works too
 
 sqlite_version = _apsw.sqlite_lib_version()
 sqlite_version_info = tuple(int(part) for part in sqlite_version.split("."))
@@ -58,15 +58,15 @@ Time = datetime.time
 Timestamp = datetime.datetime
 
 
-def DateFromTicks(ticks: float) -> datetime.date:  # noqa: N802 - PEP 249's name
+def DateFromTicks(ticks: float) -> datetime.date:
     return Date(*time.localtime(ticks)[:3])
 
 
-def TimeFromTicks(ticks: float) -> datetime.time:  # noqa: N802
+def TimeFromTicks(ticks: float) -> datetime.time:
     return Time(*time.localtime(ticks)[3:6])
 
 
-def TimestampFromTicks(ticks: float) -> datetime.datetime:  # noqa: N802
+def TimestampFromTicks(ticks: float) -> datetime.datetime:
     return Timestamp(*time.localtime(ticks)[:6])
 
 
@@ -100,8 +100,9 @@ def connect(
         return Connection(database.get(), isolation_level=isolation_level)
     if isinstance(database, Database):
         return Connection(database, isolation_level=isolation_level)
-    options = Options(page_size=page_size, synchronous=synchronous, read_only=read_only, timeout=timeout,
-                      spill_bytes=spill_bytes)
+    options = Options(
+        page_size=page_size, synchronous=synchronous, read_only=read_only, timeout=timeout, spill_bytes=spill_bytes
+    )
     path = None if database is None or os.fspath(database) in ("", ":memory:") else os.fspath(database)
     handle = Database(path, options)
     try:

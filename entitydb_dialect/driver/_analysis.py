@@ -1,8 +1,8 @@
 """What kind of statement an SQL string is, and what the driver has to do about it.
 
 One analysis per string, cached, so that a plain statement pays one lookup. It says only what the driver needs: does it
-write, is it DDL that has to become an edit of the catalog, which columns an INSERT names, is there a clause that virtual
-tables cannot do. What it does not understand is OTHER and goes to SQLite unchanged, to be refused there.
+write, is it DDL that has to become an edit of the catalog, which columns an INSERT names, is there a clause that
+virtual tables cannot do. What it does not understand is OTHER and goes to SQLite unchanged, to be refused there.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ._sql import VARIABLE, WORD, Token, closing, find, is_name, tokens, unquote
+from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
 
-READ = "read"           # SELECT, VALUES, WITH ... SELECT, EXPLAIN
-WRITE = "write"         # INSERT, REPLACE, UPDATE, DELETE
-DDL = "ddl"             # CREATE, DROP, ALTER, ATTACH, VACUUM, ...
-CONTROL = "control"     # BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE
+READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
+WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE
+DDL = "ddl"  # CREATE, DROP, ALTER, ATTACH, VACUUM, ...
+CONTROL = "control"  # BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE
 PRAGMA = "pragma"
-EMPTY = "empty"         # white space and comments
-OTHER = "other"         # everything else: SQLite's to refuse
+EMPTY = "empty"  # white space and comments
+OTHER = "other"  # everything else: SQLite's to refuse
 
 
 @dataclass(frozen=True)
 class Ddl:
     """A CREATE, DROP, ALTER and the like, taken apart as far as the driver routes it."""
 
-    verb: str                       # CREATE, DROP, ALTER, ATTACH, DETACH, VACUUM, REINDEX, ANALYZE
-    what: str = ""                  # TABLE, INDEX, VIEW, TRIGGER, VIRTUAL
+    verb: str  # CREATE, DROP, ALTER, ATTACH, DETACH, VACUUM, REINDEX, ANALYZE
+    what: str = ""  # TABLE, INDEX, VIEW, TRIGGER, VIRTUAL
     temporary: bool = False
     unique: bool = False
-    if_clause: bool = False         # IF [NOT] EXISTS
-    schema: str | None = None       # as written before the dot
+    if_clause: bool = False  # IF [NOT] EXISTS
+    schema: str | None = None  # as written before the dot
     name: str = ""
-    table: str = ""                 # of CREATE INDEX
-    as_select: bool = False         # CREATE TABLE ... AS
+    table: str = ""  # of CREATE INDEX
+    as_select: bool = False  # CREATE TABLE ... AS
 
 
 @dataclass(frozen=True)
 class Analysis:
     kind: str
-    verb: str = ""                  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
-    several: bool = False           # more than one statement
-    schema: str | None = None       # of the table written to
-    table: str = ""                 # written to
-    columns: tuple[str, ...] | None = None      # an INSERT's column list
-    default_values: bool = False    # INSERT ... DEFAULT VALUES
-    plain_values: bool = False      # INSERT whose rows come from VALUES without a subquery: reads no table
+    verb: str = ""  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
+    several: bool = False  # more than one statement
+    schema: str | None = None  # of the table written to
+    table: str = ""  # written to
+    columns: tuple[str, ...] | None = None  # an INSERT's column list
+    default_values: bool = False  # INSERT ... DEFAULT VALUES
+    plain_values: bool = False  # INSERT whose rows come from VALUES without a subquery: reads no table
     returning: bool = False
-    on_conflict: bool = False       # ON CONFLICT (...) DO ...
+    on_conflict: bool = False  # ON CONFLICT (...) DO ...
     ddl: Ddl | None = None
-    name: str = ""                  # of a PRAGMA, lower case, or of a savepoint
-    argument: str | None = None     # of a PRAGMA, unquoted
-    assignment: bool = False        # PRAGMA name = value
+    name: str = ""  # of a PRAGMA, lower case, or of a savepoint
+    argument: str | None = None  # of a PRAGMA, unquoted
+    assignment: bool = False  # PRAGMA name = value
 
     @property
     def returns_rows(self) -> bool:
@@ -146,9 +146,7 @@ def _write(reader: _Reader, verb: str, several: bool) -> Analysis:
                 on_conflict = True
                 break
             at += 1
-    return Analysis(
-        WRITE, verb, several, schema, table, columns, default_values, plain_values, returning, on_conflict
-    )
+    return Analysis(WRITE, verb, several, schema, table, columns, default_values, plain_values, returning, on_conflict)
 
 
 def _ddl(reader: _Reader, verb: str, several: bool) -> Analysis:
@@ -204,8 +202,9 @@ def _pragma(reader: _Reader, several: bool) -> Analysis:
                 break
             parts.append(unquote(token.text))
         argument = "".join(parts)
-    return Analysis(PRAGMA, "PRAGMA", several, schema=schema, name=name.lower(), argument=argument,
-                    assignment=assignment)
+    return Analysis(
+        PRAGMA, "PRAGMA", several, schema=schema, name=name.lower(), argument=argument, assignment=assignment
+    )
 
 
 def _several(items: list[Token]) -> bool:
@@ -253,7 +252,7 @@ def _analyse(sql: str) -> Analysis:
 
 
 _cached = lru_cache(maxsize=4096)(_analyse)
-_LONG = 50_000          # characters; longer statements (rows written as literals) hardly come twice
+_LONG = 50_000  # characters; longer statements (rows written as literals) hardly come twice
 
 
 def analyse(sql: str) -> Analysis:
@@ -261,10 +260,4 @@ def analyse(sql: str) -> Analysis:
     return _cached(sql) if len(sql) < _LONG else _analyse(sql)
 
 
-def named_variables(sql: str) -> list[str]:
-    """Names of :a, @a and $a in order of appearance, with their sign."""
-    return [t.text for t in tokens(sql) if t.kind == VARIABLE and len(t.text) > 1 and t.text[0] != "?"]
-
-
-__all__ = ["Analysis", "Ddl", "analyse", "named_variables", "READ", "WRITE", "DDL", "CONTROL", "PRAGMA", "EMPTY", "OTHER"]
-
+__all__ = ["CONTROL", "DDL", "EMPTY", "OTHER", "PRAGMA", "READ", "WRITE", "Analysis", "Ddl", "analyse"]

@@ -11,56 +11,56 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from .._exceptions import DamageError
 
-Value = Union[None, int, float, str, bytes]
+Value: TypeAlias = int | float | str | bytes | None
 
 COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 
 
 @dataclass(frozen=True)
 class Column:
-    id: int                         # position in stored rows
+    id: int  # position in stored rows
     name: str
-    type: str                       # as declared
-    affinity: int                   # ord("A") BLOB .. ord("E") REAL
-    collation: int                  # index into COLLATIONS
+    type: str  # as declared
+    affinity: int  # ord("A") BLOB .. ord("E") REAL
+    collation: int  # index into COLLATIONS
     not_null: bool
-    default_sql: str | None         # None: no default
+    default_sql: str | None  # None: no default
     default_constant: bool = False
-    default: Value = None           # when constant
+    default: Value = None  # when constant
 
 
 @dataclass(frozen=True)
 class Part:
-    column: int                     # index into Table.columns
+    column: int  # index into Table.columns
     collation: int
     descending: bool
 
 
 @dataclass(frozen=True)
 class Index:
-    tree: int                       # 0: to be given
+    tree: int  # 0: to be given
     name: str
-    sql: str                        # "" for one made by a constraint
+    sql: str  # "" for one made by a constraint
     unique: bool
     primary_key: bool
-    automatic: bool                 # made by a constraint
-    complete_since: int             # commit number; 0: since the table began
+    automatic: bool  # made by a constraint
+    complete_since: int  # commit number; 0: since the table began
     parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    id: int                         # 0: to be given
+    id: int  # 0: to be given
     name: str
     sql: str
     without_rowid: bool
     strict: bool
     autoincrement: bool
-    rowid_column: int               # index into columns; -1: none
+    rowid_column: int  # index into columns; -1: none
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...]
     # CHECK and FOREIGN KEY constraints and names: see _ddl.py for its keys
@@ -239,21 +239,54 @@ def _decode(payload: bytes) -> Table:
         affinity, collation, column_flags = r.byte(), r.byte(), r.byte()
         default_sql = r.text() if column_flags & 2 else None
         default = decode_value(r.bytes()) if column_flags & 4 else None
-        columns.append(Column(column_id, column_name, type_, affinity, collation, bool(column_flags & 1), default_sql,
-                              bool(column_flags & 4), default))
+        columns.append(
+            Column(
+                column_id,
+                column_name,
+                type_,
+                affinity,
+                collation,
+                bool(column_flags & 1),
+                default_sql,
+                bool(column_flags & 4),
+                default,
+            )
+        )
     indexes = []
     for _ in range(r.varint()):
         tree, index_name, index_sql, index_flags, since = r.varint(), r.text(), r.text(), r.byte(), r.varint()
         parts = tuple(Part(r.varint(), r.byte(), bool(r.byte())) for _ in range(r.varint()))
-        indexes.append(Index(tree, index_name, index_sql, bool(index_flags & 1), bool(index_flags & 2),
-                             bool(index_flags & 4), since, parts))
+        indexes.append(
+            Index(
+                tree,
+                index_name,
+                index_sql,
+                bool(index_flags & 1),
+                bool(index_flags & 2),
+                bool(index_flags & 4),
+                since,
+                parts,
+            )
+        )
     extra = r.text()
     if rowid > len(columns) or any(part.column >= len(columns) for i in indexes for part in i.parts):
         raise ValueError("a column beyond the last")
-    if any(x >= len(COLLATIONS) for x in [c.collation for c in columns] + [p.collation for i in indexes for p in i.parts]):
+    if any(
+        x >= len(COLLATIONS) for x in [c.collation for c in columns] + [p.collation for i in indexes for p in i.parts]
+    ):
         raise ValueError("an unknown collation")
-    return Table(id_, name, sql, bool(flags & 1), bool(flags & 2), bool(flags & 4), rowid - 1, tuple(columns),
-                 tuple(indexes), MappingProxyType(json.loads(extra)) if extra else {})
+    return Table(
+        id_,
+        name,
+        sql,
+        bool(flags & 1),
+        bool(flags & 2),
+        bool(flags & 4),
+        rowid - 1,
+        tuple(columns),
+        tuple(indexes),
+        MappingProxyType(json.loads(extra)) if extra else {},
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -54,9 +54,9 @@ class Declared(NamedTuple):
 class Connection:
     """A PEP 249 connection.
 
-    Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one state);
-    `commit()` and `rollback()` end it. With `isolation_level = None` (autocommit) each statement is its own transaction
-    unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried again.
+    Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one
+    state); `commit()` and `rollback()` end it. With `isolation_level = None` (autocommit) each statement is its own
+    transaction unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried again.
 
     Closing twice is harmless; using a closed connection raises ProgrammingError.
     """
@@ -73,7 +73,7 @@ class Connection:
     NotSupportedError = ex.NotSupportedError
 
     def __init__(self, database: Database, *, isolation_level: str | None = "DEFERRED", owns: bool = False) -> None:
-        self._closed = True             # until everything is there
+        self._closed = True  # until everything is there
         self._pid = os.getpid()
         self._database: Database | None = database
         self._owns = owns
@@ -105,13 +105,13 @@ class Connection:
         self._last_id = ffi.new("int64_t *")
         self._has_last_id = ffi.new("_Bool *")
 
-        self._running: Any = None       # the context being stepped now
-        self._current: Any = None       # the context the engine has as current
+        self._running: Any = None  # the context being stepped now
+        self._current: Any = None  # the context the engine has as current
         self._orphans: deque[tuple[Any, Any]] = deque()
         self._cursors: WeakSet[Cursor] = WeakSet()
-        self._fresh = False             # BEGIN was said and no statement has run since
+        self._fresh = False  # BEGIN was said and no statement has run since
         self._declared: dict[str, Declared] = {}
-        self._declared_before: dict[str, Declared] | None = None    # what ROLLBACK returns to; None: no own DDL
+        self._declared_before: dict[str, Declared] | None = None  # what ROLLBACK returns to; None: no own DDL
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
         self._descriptions: dict[str, Any] = {}
@@ -225,7 +225,8 @@ class Connection:
         """The SQLite connection underneath. What it runs reads now, outside the driver's transactions' care."""
         self._check_open()
         self._leave(None)
-        return self._raw
+        raw: apsw.Connection = self._raw
+        return raw
 
     @property
     def database(self) -> Database:
@@ -273,7 +274,7 @@ class Connection:
         return int(self._number[0]), int(self._last_id[0])
 
     def set_commit_time(self, ns: int) -> None:
-        """The next commit gets this time: later than the last commit's and not later than the clock. 0 takes it back."""
+        """The next commit gets this time: later than the last commit's, not later than the clock. 0 takes it back."""
         self._check_open()
         check(lib.edb_conn_commit_time(self._session, ns))
 
@@ -500,8 +501,9 @@ class Connection:
         try:
             self._replace_declarations(old, new)
         except apsw.Error:
-            # SQLite connects a table before it drops it. One it has forgotten in a rollback, and that another connection
-            # has dropped since, cannot be connected any more: take all declarations out of its schema instead.
+            # SQLite connects a table before it drops it. One it has forgotten in a rollback, and that another
+            # connection has dropped since, cannot be connected any more: take all declarations out of its
+            # schema instead.
             self._raw.execute("PRAGMA writable_schema = ON")
             self._raw.execute("DELETE FROM main.sqlite_master")
             self._raw.execute("PRAGMA writable_schema = RESET")
@@ -582,7 +584,8 @@ class Connection:
         if ddl.name.lower() in self._declared:
             if ddl.if_clause:
                 return
-            raise ex.OperationalError(f"table {quote(ddl.name) if not ddl.name.isidentifier() else ddl.name} already exists")
+            written = ddl.name if ddl.name.isidentifier() else quote(ddl.name)
+            raise ex.OperationalError(f"table {written} already exists")
         if self._find_index(ddl.name):
             raise ex.OperationalError(f"there is already an index named {ddl.name}")
         table = _ddl.parse_table(sql, ddl.name)

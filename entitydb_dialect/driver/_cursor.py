@@ -23,9 +23,7 @@ from ._pragma import answer
 from ._sql import tokens
 
 _RETRIES = 10
-_CHUNK = 1000           # rows taken from a generator at a time by executemany
-
-Description = "tuple[tuple[str, Any, None, None, None, None, None], ...]"
+_CHUNK = 1000  # rows taken from a generator at a time by executemany
 
 
 class Cursor:
@@ -48,7 +46,7 @@ class Cursor:
         self.arraysize = 1
         self.as_of: int | None = None
         self._raw: Any = connection._raw.cursor()
-        self._stmt: Any = None          # the context of the rows being fetched
+        self._stmt: Any = None  # the context of the rows being fetched
         self._rows: Iterator[Any] | None = None
         self._closed = False
         connection._cursors.add(self)
@@ -306,7 +304,7 @@ class Cursor:
         assert ddl is not None
         if self.as_of is not None:
             raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
-        route = connection_route(connection, analysis, sql)
+        route = _route(connection, analysis, sql)
         begin = ddl.verb in ("CREATE", "DROP", "ALTER") and not connection._autocommit
         if begin and not connection._raw.in_transaction:
             # The schema is looked at before BEGIN, which fixes what the transaction sees.
@@ -336,7 +334,8 @@ class Cursor:
             return row
         stmt = self._stmt
         if stmt is None:
-            return self._nothing(None)
+            self._check_open()
+            return None
         connection = self.connection
         # Left current behind the step: the next fetchone of the same cursor finds it so.
         before = connection._enter(stmt)
@@ -358,8 +357,9 @@ class Cursor:
         if self._rows is not None:
             return list(islice(self._rows, size))
         if self._stmt is None:
-            return self._nothing([])
-        rows = self._step(lambda: list(islice(self._raw, size)))
+            self._check_open()
+            return []
+        rows: list[Any] = self._step(lambda: list(islice(self._raw, size)))
         if len(rows) < size:
             self._finish()
         return rows
@@ -367,18 +367,12 @@ class Cursor:
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
         if self._rows is not None:
-            rows, self._rows = list(self._rows), None
-            return rows
+            kept, self._rows = self._rows, None
+            return list(kept)
         if self._stmt is None:
-            return self._nothing([])
-        connection = self.connection
-        before = connection._enter(self._stmt)
-        try:
-            rows = self._raw.fetchall()
-        except BaseException as error:
-            connection._leave(before)
-            self._fail(error)
-        connection._leave(before)
+            self._check_open()
+            return []
+        rows: list[Any] = self._step(self._raw.fetchall)
         self._finish()
         return rows
 
@@ -410,11 +404,10 @@ class Cursor:
             raise error
         raise translated from error
 
-    def _nothing(self, value: Any) -> Any:
+    def _check_open(self) -> None:
         if self._closed:
             raise ex.ProgrammingError("Cannot operate on a closed cursor.")
         self.connection._check_open()
-        return value
 
     def _finish(self, *, close: bool = False) -> None:
         """The rows are over, or given up: lets go of the engine's pin."""
@@ -497,7 +490,7 @@ def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
     return ffi.new("uint8_t[]", bytes(bits)), len(supplied)
 
 
-def connection_route(connection: Connection, analysis: Analysis, sql: str) -> str:
+def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
     """Whose a DDL statement is: "catalog" (ours) or "sqlite" (TEMP, attached memory). Raises NotSupportedError."""
     ddl = analysis.ddl
     assert ddl is not None
@@ -506,7 +499,9 @@ def connection_route(connection: Connection, analysis: Analysis, sql: str) -> st
     if verb in ("REINDEX", "ANALYZE", "DETACH"):
         return "sqlite"
     if verb == "VACUUM":
-        raise ex.NotSupportedError("VACUUM: an EntityDB file keeps its history; free pages are used again by themselves")
+        raise ex.NotSupportedError(
+            "VACUUM: an EntityDB file keeps its history; free pages are used again by themselves"
+        )
     if verb == "ATTACH":
         words = [token.text for token in tokens(sql)]
         target = next((w for w in words[1:] if w.upper() != "DATABASE"), "")
@@ -541,7 +536,7 @@ def connection_route(connection: Connection, analysis: Analysis, sql: str) -> st
         return "catalog"
     if verb == "CREATE" and what == "VIRTUAL":
         raise ex.NotSupportedError(
-            f"CREATE VIRTUAL TABLE {ddl.name}: its data would be lost with the connection; make it in TEMP (temp.{ddl.name})"
+            f"CREATE VIRTUAL TABLE {ddl.name}: its data would be lost with the connection; make it temp.{ddl.name}"
         )
     if verb == "CREATE" and what in ("VIEW", "TRIGGER"):
         raise ex.NotSupportedError(f"CREATE {what} {ddl.name}: EntityDB has no {what.lower()}s yet; TEMP ones work")

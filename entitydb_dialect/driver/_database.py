@@ -25,19 +25,19 @@ SYNCHRONOUS = {"normal": 1, "full": 2}
 class Options:
     """How to open a database. None: what the file or the engine says."""
 
-    page_size: int | None = None        # bytes, a power of two from 512 to 32,768; counts at creation only
-    synchronous: str | None = None      # "full" or "normal"
+    page_size: int | None = None  # bytes, a power of two from 512 to 32,768; counts at creation only
+    synchronous: str | None = None  # "full" or "normal"
     read_only: bool = False
-    create: bool = True                 # make the file if it is missing
-    timeout: float = 5.0                # seconds to wait for the committer lock
-    spill_bytes: int | None = None      # of a transaction's writes kept in memory
+    create: bool = True  # make the file if it is missing
+    timeout: float = 5.0  # seconds to wait for the committer lock
+    spill_bytes: int | None = None  # of a transaction's writes kept in memory
 
 
 @dataclass(frozen=True)
 class Breach:
     """Something `check` found: an invariant that does not hold."""
 
-    invariant: str                      # "I3" of ARCHITECTURE.md
+    invariant: str  # "I3" of ARCHITECTURE.md
     page: int
     sentence: str
 
@@ -112,12 +112,12 @@ class Database:
         """Walks the whole file. -> every breach, and how many pages of each sort and versions there are."""
         found: list[Breach] = []
 
-        @ffi.callback("void(void *, const char *, uint64_t, const char *)")
         def report(_: Any, invariant: Any, page: int, sentence: Any) -> None:
             found.append(Breach(ffi.string(invariant).decode(), page, ffi.string(sentence).decode(errors="replace")))
 
+        callback = ffi.callback("edb_report_fn", report)
         out = ffi.new("edb_check_result *")
-        check(lib.edb_check(self.handle, report, ffi.NULL, out))
+        check(lib.edb_check(self.handle, callback, ffi.NULL, out))
         return found, {name: int(getattr(out, name)) for name, _ in ffi.typeof("edb_check_result").fields}
 
 

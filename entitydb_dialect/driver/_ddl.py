@@ -1,7 +1,8 @@
 """CREATE TABLE and CREATE INDEX as catalog entries.
 
-SQLite itself is the parser: the statement runs in a scratch in-memory database and is read back through its pragmas. Only
-what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT, DEFERRABLE.
+SQLite itself is the parser: the statement runs in a scratch in-memory database and is read back through its pragmas.
+Only what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT and
+DEFERRABLE.
 
 `Table.extra` (stored as JSON, for the layers above the engine) has these keys, each left out when empty:
 
@@ -73,7 +74,7 @@ def _collation(name: str, what: str) -> int:
     try:
         return COLLATIONS.index(name.upper())
     except ValueError:
-        raise NotSupportedError(f"collation {name} of {what}: EntityDB orders by BINARY, NOCASE and RTRIM only") from None
+        raise NotSupportedError(f"collation {name} of {what}: EntityDB has BINARY, NOCASE and RTRIM only") from None
 
 
 # ---- defaults ----
@@ -89,8 +90,8 @@ def _default(db: apsw.Connection, sql: str, declared: str) -> tuple[bool, Value]
     if any(t.upper in _CLOCK_WORDS for t in items):
         return False, None
     if not lone and any(t.kind == WORD and t.upper not in _CONSTANT_WORDS for t in items):
-        return False, None          # a function, which may answer differently each time
-    for text in (f"({sql})", sql):      # the pragma leaves the parentheses out; a bare name may have none
+        return False, None  # a function, which may answer differently each time
+    for text in (f"({sql})", sql):  # the pragma leaves the parentheses out; a bare name may have none
         try:
             db.execute(f'CREATE TEMP TABLE "default"(x {declared} DEFAULT {text})')
         except apsw.Error:
@@ -157,8 +158,15 @@ def _references(items: list[Token], at: int) -> dict[str, Any]:
             at += 2
         else:
             break
-    return {"table": table, "referred": referred, "on_update": actions["UPDATE"], "on_delete": actions["DELETE"],
-            "match": match, "deferrable": deferrable, "initially_deferred": deferred}
+    return {
+        "table": table,
+        "referred": referred,
+        "on_update": actions["UPDATE"],
+        "on_delete": actions["DELETE"],
+        "match": match,
+        "deferrable": deferrable,
+        "initially_deferred": deferred,
+    }
 
 
 class _Constraints:
@@ -208,9 +216,7 @@ class _Constraints:
                 self.unique.append({"name": name, "columns": columns})
                 name = None
             elif word == "FOREIGN":
-                start = find(items, "(", at)
-                # find() counts the parenthesis itself as depth 1
-                start = next((i for i in range(at, len(items)) if items[i].upper == "("), start)
+                start = next((i for i in range(at, len(items)) if items[i].upper == "("), len(items))
                 end = closing(items, start)
                 columns = _names(items[start + 1 : end])
                 if end + 1 < len(items) and items[end + 1].upper == "REFERENCES":
@@ -253,15 +259,25 @@ def _refuse_conflict_clauses(items: list[Token]) -> None:
 def _columns(db: apsw.Connection, name: str, strict: bool) -> tuple[list[Column], list[int]]:
     """Columns, and the position of each in the primary key (0: not in it)."""
     columns, key = [], []
-    for position, column, declared, not_null, default_sql, in_key, hidden in db.execute(
-        f"PRAGMA main.table_xinfo({quote(name)})"
-    ).fetchall():
+    info: list[Any] = db.execute(f"PRAGMA main.table_xinfo({quote(name)})").fetchall()
+    for position, column, declared, not_null, default_sql, in_key, hidden in info:
         if hidden:
             raise NotSupportedError(f"generated column {name}.{column}: EntityDB does not compute columns yet")
         collation = db.column_metadata("main", name, column)[1]
         constant, value = (False, None) if default_sql is None else _default(db, default_sql, declared)
-        columns.append(Column(position, column, declared, affinity(declared, strict),
-                              _collation(collation, f"{name}.{column}"), bool(not_null), default_sql, constant, value))
+        columns.append(
+            Column(
+                position,
+                column,
+                declared,
+                affinity(declared, strict),
+                _collation(collation, f"{name}.{column}"),
+                bool(not_null),
+                default_sql,
+                constant,
+                value,
+            )
+        )
         key.append(in_key)
     if len(columns) > MAX_COLUMNS:
         raise OperationalError(f"too many columns on {name}")
@@ -274,7 +290,8 @@ def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> I
     if partial:
         raise NotSupportedError(f"index {name} has a WHERE clause: EntityDB has no partial indexes yet")
     parts = []
-    for _, column, _, descending, collation, is_key in db.execute(f"PRAGMA main.index_xinfo({quote(name)})").fetchall():
+    info: list[Any] = db.execute(f"PRAGMA main.index_xinfo({quote(name)})").fetchall()
+    for _, column, _, descending, collation, is_key in info:
         if not is_key:
             continue
         if column < 0:
@@ -317,8 +334,18 @@ def parse_table(sql: str, name: str) -> Table:
         if columns[position].affinity == INTEGER and alias:
             rowid_column = position
             indexes = [i for i in indexes if not i.primary_key]
-    return Table(0, name, sql, without_rowid, strict, constraints.autoincrement, rowid_column, tuple(columns),
-                 tuple(indexes), constraints.extra())
+    return Table(
+        0,
+        name,
+        sql,
+        without_rowid,
+        strict,
+        constraints.autoincrement,
+        rowid_column,
+        tuple(columns),
+        tuple(indexes),
+        constraints.extra(),
+    )
 
 
 def _rename_target(sql: str, table: str) -> str:

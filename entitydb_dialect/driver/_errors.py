@@ -15,13 +15,13 @@ import apsw
 from .. import _exceptions as ex
 from .._native import ffi, lib
 
-Parameters = Any        # a sequence or a mapping of values
+Parameters = Any  # a sequence or a mapping of values
 
 
 def _names() -> dict[int, str]:
     names: dict[int, str] = {}
     for mapping in (apsw.mapping_result_codes, apsw.mapping_extended_result_codes):
-        names.update({key: value for key, value in mapping.items() if isinstance(key, int)})
+        names.update({key: str(value) for key, value in mapping.items() if isinstance(key, int)})
     return names
 
 
@@ -29,17 +29,17 @@ _NAMES = _names()
 
 # By primary SQLite result, as the sqlite3 module does it.
 _BY_RESULT: dict[int, type[ex.Error]] = {
-    2: ex.InternalError,            # INTERNAL
-    11: ex.DamageError,             # CORRUPT
-    12: ex.InternalError,           # NOTFOUND
-    18: ex.DataError,               # TOOBIG
-    19: ex.IntegrityError,          # CONSTRAINT
-    20: ex.IntegrityError,          # MISMATCH
-    21: ex.InterfaceError,          # MISUSE
-    25: ex.InterfaceError,          # RANGE
-    26: ex.DatabaseError,           # NOTADB
+    2: ex.InternalError,  # INTERNAL
+    11: ex.DamageError,  # CORRUPT
+    12: ex.InternalError,  # NOTFOUND
+    18: ex.DataError,  # TOOBIG
+    19: ex.IntegrityError,  # CONSTRAINT
+    20: ex.IntegrityError,  # MISMATCH
+    21: ex.InterfaceError,  # MISUSE
+    25: ex.InterfaceError,  # RANGE
+    26: ex.DatabaseError,  # NOTADB
 }
-_CONFLICT = 517                     # SQLITE_BUSY_SNAPSHOT
+_CONFLICT = 517  # SQLITE_BUSY_SNAPSHOT
 
 
 def code_names() -> dict[str, int]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-WORD = "word"           # a bare identifier or keyword
-QUOTED = "quoted"       # "x", [x], `x`
-STRING = "string"       # 'x'
+WORD = "word"  # a bare identifier or keyword
+QUOTED = "quoted"  # "x", [x], `x`
+STRING = "string"  # 'x'
 NUMBER = "number"
-BLOB = "blob"           # x'00'
-VARIABLE = "variable"   # ?, ?1, :a, @a, $a
-OPERATOR = "operator"   # one or more signs
-BAD = "bad"             # an unterminated quote
+BLOB = "blob"  # x'00'
+VARIABLE = "variable"  # ?, ?1, :a, @a, $a
+OPERATOR = "operator"  # one or more signs
+BAD = "bad"  # an unterminated quote
 
 _ONE = re.compile(
     r"""
@@ -36,10 +36,10 @@ _ONE = re.compile(
 
 class Token(NamedTuple):
     kind: str
-    text: str           # as written
-    start: int          # offset in the SQL
+    text: str  # as written
+    start: int  # offset in the SQL
     end: int
-    upper: str          # of a WORD or OPERATOR: the text in upper case, else ""
+    upper: str  # of a WORD or OPERATOR: the text in upper case, else ""
 
 
 def tokens(sql: str) -> list[Token]:
@@ -82,7 +82,7 @@ def split_statements(sql: str) -> list[str]:
     start: int | None = None
     end = 0
     head: list[str] = []
-    depth = 0           # BEGIN and CASE inside a trigger's body, waiting for their END
+    depth = 0  # BEGIN and CASE inside a trigger's body, waiting for their END
     for token in tokens(sql):
         if token.text == ";" and depth == 0:
             if start is not None:

@@ -40,7 +40,8 @@ import entitydb_dialect
 def schema() -> MetaData:
     metadata = MetaData()
     Table(
-        "dep", metadata,
+        "dep",
+        metadata,
         Column("id", Integer, primary_key=True),
         Column("code", String(10), nullable=False, unique=True),
         Column("Region Name", String(20), server_default="here"),
@@ -48,8 +49,14 @@ def schema() -> MetaData:
         CheckConstraint("length(code) > 1", name="ck_code"),
     )
     Table(
-        "emp", metadata,
-        Column("dep_id", Integer, ForeignKey("dep.id", name="fk_dep", ondelete="CASCADE", onupdate="SET NULL"), primary_key=True),
+        "emp",
+        metadata,
+        Column(
+            "dep_id",
+            Integer,
+            ForeignKey("dep.id", name="fk_dep", ondelete="CASCADE", onupdate="SET NULL"),
+            primary_key=True,
+        ),
         Column("nr", Integer, primary_key=True),
         Column("name", String(50), nullable=False, index=True),
         Column("pay", Numeric(10, 2), server_default=text("0")),
@@ -57,14 +64,15 @@ def schema() -> MetaData:
         Index("ix_emp_pay_name", "pay", "name", unique=True),
     )
     Table(
-        "task", metadata,
+        "task",
+        metadata,
         Column("id", BigInteger, primary_key=True),
         Column("dep_id", Integer),
         Column("emp_nr", Integer),
         Column("parent_id", BigInteger, ForeignKey("task.id", deferrable=True, initially="DEFERRED")),
         ForeignKeyConstraint(["dep_id", "emp_nr"], ["emp.dep_id", "emp.nr"], name="fk_emp"),
     )
-    Table("plain", metadata, Column("a", Text), Column("b", SmallInteger), sqlite_strict=False)
+    Table("plain", metadata, Column("a", Text), Column("b", SmallInteger))
     Table("rowless", metadata, Column("k", String(5), primary_key=True), Column("v", Integer), sqlite_with_rowid=False)
     return metadata
 
@@ -77,8 +85,10 @@ def described(engine: Engine) -> dict[str, Any]:
             "columns": [{**c, "type": repr(c["type"])} for c in inspector.get_columns(name)],
             "pk": inspector.get_pk_constraint(name),
             "fks": sorted(inspector.get_foreign_keys(name), key=lambda k: k["constrained_columns"]),
-            "indexes": [{k: v for k, v in i.items() if k != "unique"} | {"unique": bool(i["unique"])}
-                        for i in inspector.get_indexes(name)],
+            "indexes": [
+                {k: v for k, v in i.items() if k != "unique"} | {"unique": bool(i["unique"])}
+                for i in inspector.get_indexes(name)
+            ],
             "uniques": sorted(inspector.get_unique_constraints(name), key=lambda u: u["column_names"]),
             "checks": inspector.get_check_constraints(name),
             "options": inspector.get_table_options(name),
@@ -201,7 +211,8 @@ def test_variants_for_sqlite_hold_here_too(engine: Engine) -> None:
             return value.upper()
 
     table = Table(
-        "t", MetaData(),
+        "t",
+        MetaData(),
         Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
         Column("a", String(10).with_variant(Upper(), "sqlite")),
         Column("b", String(10).with_variant(Text, "postgresql")),
@@ -225,10 +236,12 @@ def test_returning_and_upsert_say_they_are_not_there(engine: Engine) -> None:
     table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
     table.create(engine)
     dialect = engine.dialect
-    assert not (dialect.insert_returning or dialect.update_returning or dialect.delete_returning)
+    assert [dialect.insert_returning, dialect.update_returning, dialect.delete_returning] == [False] * 3
     assert not dialect.use_insertmanyvalues
-    for statement in (insert(table).values(a=1).returning(table.c.id),
-                      sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing()):
+    for statement in (
+        insert(table).values(a=1).returning(table.c.id),
+        sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing(),
+    ):
         with engine.connect() as connection, pytest.raises(exc.NotSupportedError):
             connection.execute(statement)
 

@@ -81,8 +81,12 @@ def test_json_paths(engine: Engine) -> None:
 
 def test_check_and_foreign_keys_are_kept_for_reflection(engine: Engine) -> None:
     metadata = sa.MetaData()
-    sa.Table("t", metadata, sa.Column("a", sa.Enum("x", "y", name="xy", create_constraint=True)),
-             sa.Column("b", sa.Boolean(create_constraint=True, name="b_check")))
+    sa.Table(
+        "t",
+        metadata,
+        sa.Column("a", sa.Enum("x", "y", name="xy", create_constraint=True)),
+        sa.Column("b", sa.Boolean(create_constraint=True, name="b_check")),
+    )
     metadata.create_all(engine)
     checks = sa.inspect(engine).get_check_constraints("t")
     assert [check["name"] for check in checks] == ["b_check", "xy"]

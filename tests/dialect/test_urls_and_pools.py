@@ -163,7 +163,11 @@ def test_usual_connect_listener_works(make_engine: MakeEngine) -> None:
 
 def test_regexp_and_floor_are_there(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT 'abc' REGEXP '^a.c$', floor(1.5), NULL REGEXP 'x'")).one() == (1, 1, None)
+        assert connection.execute(text("SELECT 'abc' REGEXP '^a.c$', floor(1.5), NULL REGEXP 'x'")).one() == (
+            1,
+            1,
+            None,
+        )
 
 
 def test_pre_ping_opens_no_transaction(make_engine: MakeEngine) -> None:
@@ -201,11 +205,9 @@ def test_inherited_connection_is_a_disconnect(make_engine: MakeEngine) -> None:
     if pid == 0:
         code = 1
         try:
-            try:
-                with engine.connect() as connection:
-                    connection.execute(text("SELECT * FROM t"))
-            except exc.DBAPIError as error:
-                assert error.connection_invalidated
+            with pytest.raises(exc.DBAPIError) as caught, engine.connect() as connection:
+                connection.execute(text("SELECT * FROM t"))
+            assert caught.value.connection_invalidated
             with engine.connect() as connection:
                 assert connection.execute(text("SELECT * FROM t")).all() == []
             code = 0

@@ -18,10 +18,16 @@ from entitydb_dialect.driver._sql import split_statements, tokens, unquote
         ("VALUES (1), (2)", an.READ, "VALUES"),
         ("EXPLAIN QUERY PLAN DELETE FROM t", an.READ, "EXPLAIN"),
         ("WITH a AS (SELECT 1) SELECT * FROM a", an.READ, "SELECT"),
-        ("WITH RECURSIVE a(x) AS (SELECT 1 UNION SELECT x + 1 FROM a), b AS MATERIALIZED (SELECT 2) DELETE FROM t",
-         an.WRITE, "DELETE"),
-        ("with [replace] as not materialized (values (')')) replace into t select * from [replace]",
-         an.WRITE, "REPLACE"),
+        (
+            "WITH RECURSIVE a(x) AS (SELECT 1 UNION SELECT x + 1 FROM a), b AS MATERIALIZED (SELECT 2) DELETE FROM t",
+            an.WRITE,
+            "DELETE",
+        ),
+        (
+            "with [replace] as not materialized (values (')')) replace into t select * from [replace]",
+            an.WRITE,
+            "REPLACE",
+        ),
         ("INSERT INTO t VALUES (1)", an.WRITE, "INSERT"),
         ("UPDATE OR IGNORE t SET a = 1", an.WRITE, "UPDATE"),
         ("begin immediate", an.CONTROL, "BEGIN"),
@@ -101,7 +107,14 @@ def test_ddl_is_taken_apart() -> None:
     ddl = an.analyse('CREATE UNIQUE INDEX IF NOT EXISTS main."i x" ON "t y"(a)').ddl
     assert ddl is not None
     assert (ddl.verb, ddl.what, ddl.unique, ddl.if_clause, ddl.schema, ddl.name, ddl.table) == (
-        "CREATE", "INDEX", True, True, "main", "i x", "t y")
+        "CREATE",
+        "INDEX",
+        True,
+        True,
+        "main",
+        "i x",
+        "t y",
+    )
     ddl = an.analyse("CREATE TEMPORARY TABLE t AS SELECT 1").ddl
     assert ddl is not None
     assert (ddl.temporary, ddl.as_select, ddl.name) == (True, True, "t")
@@ -120,9 +133,54 @@ def test_script_is_split_outside_trigger_bodies() -> None:
 
 
 _PIECES = st.sampled_from(
-    ["SELECT", "WITH", "INSERT", "INTO", "CREATE", "TABLE", "INDEX", "TEMP", "IF", "NOT", "EXISTS", "AS", "ON", "CONFLICT",
-     "PRAGMA", "ROLLBACK", "TO", "BEGIN", "TRIGGER", "(", ")", ",", ";", ".", "'", '"', "[", "`", "--", "/*", "*/", "\n",
-     "x'00'", "'a''b'", '"a""b"', "?1", ":a", "1.5e3", "0x1F", "=", "é", "\0", "VALUES", "DEFAULT", "RETURNING", "t"]
+    [
+        "SELECT",
+        "WITH",
+        "INSERT",
+        "INTO",
+        "CREATE",
+        "TABLE",
+        "INDEX",
+        "TEMP",
+        "IF",
+        "NOT",
+        "EXISTS",
+        "AS",
+        "ON",
+        "CONFLICT",
+        "PRAGMA",
+        "ROLLBACK",
+        "TO",
+        "BEGIN",
+        "TRIGGER",
+        "(",
+        ")",
+        ",",
+        ";",
+        ".",
+        "'",
+        '"',
+        "[",
+        "`",
+        "--",
+        "/*",
+        "*/",
+        "\n",
+        "x'00'",
+        "'a''b'",
+        '"a""b"',
+        "?1",
+        ":a",
+        "1.5e3",
+        "0x1F",
+        "=",
+        "é",
+        "\0",
+        "VALUES",
+        "DEFAULT",
+        "RETURNING",
+        "t",
+    ]
 )
 
 

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import Any
 
 import apsw
 import pytest
 
-from entitydb_dialect.driver import NotSupportedError, OperationalError
+from entitydb_dialect.driver import DamageError, NotSupportedError, OperationalError
 from entitydb_dialect.driver import _catalog as cat
 from entitydb_dialect.driver._catalog import COLLATIONS, decode, decode_value, encode, encode_value
 from entitydb_dialect.driver._ddl import parse_index, parse_table
 from entitydb_dialect.driver._pragma import _foreign_keys, _index_info, _index_list, _table_info
 
-TYPES = ["INTEGER", "INT", "BIGINT", "VARCHAR(20)", "TEXT", "NUMERIC(10, 2)", "REAL", "DOUBLE PRECISION", "BLOB", "",
-         "DATETIME", "BOOLEAN", "FLOAT", "CLOB", "CHARINT", "my type"]
-DEFAULTS = ["", "DEFAULT 1", "DEFAULT -2.5", "DEFAULT 'x''y'", "DEFAULT (1 + 2)", "DEFAULT NULL", "DEFAULT x'00ff'",
-            "DEFAULT TRUE", "DEFAULT CURRENT_TIMESTAMP", "DEFAULT (random())", "DEFAULT bare", 'DEFAULT "text"', "DEFAULT '12'"]
+TYPES = [
+    "INTEGER",
+    "INT",
+    "BIGINT",
+    "VARCHAR(20)",
+    "TEXT",
+    "NUMERIC(10, 2)",
+    "REAL",
+    "DOUBLE PRECISION",
+    "BLOB",
+    "",
+    "DATETIME",
+    "BOOLEAN",
+    "FLOAT",
+    "CLOB",
+    "CHARINT",
+    "my type",
+]
+DEFAULTS = [
+    "",
+    "DEFAULT 1",
+    "DEFAULT -2.5",
+    "DEFAULT 'x''y'",
+    "DEFAULT (1 + 2)",
+    "DEFAULT NULL",
+    "DEFAULT x'00ff'",
+    "DEFAULT TRUE",
+    "DEFAULT CURRENT_TIMESTAMP",
+    "DEFAULT (random())",
+    "DEFAULT bare",
+    'DEFAULT "text"',
+    "DEFAULT '12'",
+]
 NAMES = ["a", "b", '"c d"', "[e]", "`f``g`", "h", '"order"', "né"]
 
 
@@ -36,8 +66,15 @@ def random_table(rng: random.Random) -> str:
         if rng.random() < 0.2:
             parts.append("CHECK (1 < 2)")
         if rng.random() < 0.2:
-            parts.append(rng.choice(["REFERENCES other", "REFERENCES other(x) ON DELETE CASCADE",
-                                     "CONSTRAINT fk REFERENCES other(x) ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED"]))
+            parts.append(
+                rng.choice(
+                    [
+                        "REFERENCES other",
+                        "REFERENCES other(x) ON DELETE CASCADE",
+                        "CONSTRAINT fk REFERENCES other(x) ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED",
+                    ]
+                )
+            )
         if not keyed and rng.random() < 0.2:
             keyed = True
             parts.append("PRIMARY KEY")
@@ -120,12 +157,28 @@ def test_names_checks_and_keys_are_kept() -> None:
     assert table.extra["primary_key"] == {"name": "pk"}
     assert table.extra["unique"] == [{"name": "u", "columns": ["a", "b"]}]
     assert [(c["name"], c["sql"], c["column"]) for c in table.extra["check"]] == [
-        ("a check", "length(a) > (0) AND a <> ')'", "a"), (None, "b > 0", None)]
+        ("a check", "length(a) > (0) AND a <> ')'", "a"),
+        (None, "b > 0", None),
+    ]
     first, second = table.extra["foreign_keys"]
-    assert first == {"name": "fk", "columns": ["b"], "table": "p", "referred": ["x"], "on_update": "CASCADE",
-                     "on_delete": "SET NULL", "match": "FULL", "deferrable": True, "initially_deferred": True}
+    assert first == {
+        "name": "fk",
+        "columns": ["b"],
+        "table": "p",
+        "referred": ["x"],
+        "on_update": "CASCADE",
+        "on_delete": "SET NULL",
+        "match": "FULL",
+        "deferrable": True,
+        "initially_deferred": True,
+    }
     assert (second["columns"], second["table"], second["referred"], second["on_delete"], second["deferrable"]) == (
-        ["a", "b"], "q", [], "NO ACTION", False)
+        ["a", "b"],
+        "q",
+        [],
+        "NO ACTION",
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,13 +205,19 @@ def test_index_has_the_parts_sqlite_says() -> None:
     index = parse_index('CREATE UNIQUE INDEX IF NOT EXISTS main."i x" ON t(b DESC, a, c COLLATE rtrim)', table)
     assert (index.name, index.unique, index.automatic) == ("i x", True, False)
     assert [(p.column, COLLATIONS[p.collation], p.descending) for p in index.parts] == [
-        (1, "BINARY", True), (0, "NOCASE", False), (2, "RTRIM", False)]
+        (1, "BINARY", True),
+        (0, "NOCASE", False),
+        (2, "RTRIM", False),
+    ]
 
 
 @pytest.mark.parametrize(
     "sql",
-    ["CREATE TABLE t(a, b GENERATED ALWAYS AS (a))", "CREATE TABLE t(a PRIMARY KEY ON CONFLICT REPLACE)",
-     "CREATE TABLE t(a UNIQUE ON CONFLICT IGNORE)"],
+    [
+        "CREATE TABLE t(a, b GENERATED ALWAYS AS (a))",
+        "CREATE TABLE t(a PRIMARY KEY ON CONFLICT REPLACE)",
+        "CREATE TABLE t(a UNIQUE ON CONFLICT IGNORE)",
+    ],
 )
 def test_what_is_not_there_is_refused(sql: str) -> None:
     with pytest.raises(NotSupportedError):
@@ -181,8 +240,28 @@ def test_reserved_names_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, 0, 1, -1, 127, 128, -128, -129, 32767, 32768, 2**31, -(2**63), 2**63 - 1, 0.0, 1.5, -1e300, "", "é" * 300, b"",
-     b"\0" * 70000],
+    [
+        None,
+        0,
+        1,
+        -1,
+        127,
+        128,
+        -128,
+        -129,
+        32767,
+        32768,
+        2**31,
+        -(2**63),
+        2**63 - 1,
+        0.0,
+        1.5,
+        -1e300,
+        "",
+        "é" * 300,
+        b"",
+        b"\0" * 70000,
+    ],
 )
 def test_value_survives_its_row(value: cat.Value) -> None:
     back = decode_value(encode_value(value))
@@ -195,7 +274,6 @@ def test_damaged_payload_is_damage(rng: random.Random) -> None:
         broken = bytearray(payload[: rng.randint(0, len(payload))] if rng.random() < 0.3 else payload)
         if broken:
             broken[rng.randrange(len(broken))] = rng.randrange(256)
-        try:
-            decode(bytes(broken))
-        except Exception as error:
-            assert type(error).__name__ == "DamageError"
+        # Anything but a table or DamageError fails the test.
+        with contextlib.suppress(DamageError):
+            assert isinstance(decode(bytes(broken)), cat.Table)

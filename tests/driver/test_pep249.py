@@ -170,7 +170,7 @@ def test_context_manager_commits_or_rolls_back(connect: Connect) -> None:
     with one:
         one.execute("CREATE TABLE t(a)")
         one.execute("INSERT INTO t VALUES (1)")
-    with pytest.raises(ZeroDivisionError), one:
+    with pytest.raises(ZeroDivisionError), one:  # noqa: PT012
         one.execute("INSERT INTO t VALUES (2)")
         raise ZeroDivisionError
     assert rows(two, "SELECT * FROM t") == [(1,)]
@@ -350,7 +350,9 @@ def test_cursors_left_to_the_collector_let_go(db: driver.Connection) -> None:
 
 def test_pragmas_tell_the_truth(db: driver.Connection) -> None:
     db.execute("CREATE TABLE p(id INTEGER PRIMARY KEY)")
-    db.execute("CREATE TABLE t(a TEXT NOT NULL DEFAULT 'x', b INTEGER REFERENCES p(id) ON DELETE CASCADE, PRIMARY KEY (a))")
+    db.execute(
+        "CREATE TABLE t(a TEXT NOT NULL DEFAULT 'x', b INTEGER REFERENCES p(id) ON DELETE CASCADE, PRIMARY KEY (a))"
+    )
     db.execute("CREATE UNIQUE INDEX i ON t(b DESC)")
     assert rows(db, "PRAGMA table_info('t')") == [(0, "a", "TEXT", 1, "'x'", 1), (1, "b", "INTEGER", 0, None, 0)]
     assert rows(db, "PRAGMA main.index_list(t)") == [(0, "i", 1, "c", 0), (1, "sqlite_autoindex_t_1", 1, "pk", 0)]
@@ -363,8 +365,14 @@ def test_pragmas_tell_the_truth(db: driver.Connection) -> None:
 
 
 def test_usual_pragmas_of_connect_listeners_do_no_harm(db: driver.Connection) -> None:
-    for sql in ("PRAGMA foreign_keys=ON", "PRAGMA synchronous=NORMAL", "PRAGMA busy_timeout=5000", "PRAGMA cache_size=-1000",
-                "PRAGMA temp_store=MEMORY", "PRAGMA mmap_size=1000000"):
+    for sql in (
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA synchronous=NORMAL",
+        "PRAGMA busy_timeout=5000",
+        "PRAGMA cache_size=-1000",
+        "PRAGMA temp_store=MEMORY",
+        "PRAGMA mmap_size=1000000",
+    ):
         db.execute(sql)
     assert rows(db, "PRAGMA journal_mode=WAL") == [("wal",)]
     assert rows(db, "PRAGMA user_version") == [(0,)]
@@ -410,7 +418,9 @@ def test_interrupt_ends_a_running_statement(db: driver.Connection) -> None:
 
     def run() -> None:
         try:
-            db.execute("WITH RECURSIVE c(x) AS (SELECT running() UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c").fetchall()
+            db.execute(
+                "WITH RECURSIVE c(x) AS (SELECT running() UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c"
+            ).fetchall()
         except BaseException as error:
             caught.append(error)
 

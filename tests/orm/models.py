@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
-from sqlalchemy import ForeignKey, String, Table, Column
+from sqlalchemy import Column, ForeignKey, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column, relationship
 
 
@@ -13,7 +11,8 @@ class Base(DeclarativeBase):
 
 
 employee_skill = Table(
-    "employee_skill", Base.metadata,
+    "employee_skill",
+    Base.metadata,
     Column("employee_id", ForeignKey("employee.id"), primary_key=True),
     Column("skill_id", ForeignKey("skill.id"), primary_key=True),
 )
@@ -34,36 +33,40 @@ class Employee(Base):
     kind: Mapped[str] = mapped_column(String(20))
     name: Mapped[str] = mapped_column(String(50), index=True)
     pay: Mapped[int] = mapped_column(default=0)
-    notes: Mapped[Optional[str]] = deferred(mapped_column(String(200)))
-    department_id: Mapped[Optional[int]] = mapped_column(ForeignKey("department.id"), index=True)
-    boss_id: Mapped[Optional[int]] = mapped_column(ForeignKey("employee.id"))
-    department: Mapped[Optional[Department]] = relationship(back_populates="employees")
-    boss: Mapped[Optional[Employee]] = relationship(remote_side=[id], back_populates="team")
+    notes: Mapped[str | None] = deferred(mapped_column(String(200)))
+    department_id: Mapped[int | None] = mapped_column(ForeignKey("department.id"), index=True)
+    boss_id: Mapped[int | None] = mapped_column(ForeignKey("employee.id"))
+    department: Mapped[Department | None] = relationship(back_populates="employees")
+    boss: Mapped[Employee | None] = relationship(remote_side=[id], back_populates="team")
     team: Mapped[list[Employee]] = relationship(back_populates="boss", order_by="Employee.id")
     skills: Mapped[list[Skill]] = relationship(secondary=employee_skill, back_populates="people", order_by="Skill.id")
-    shifts: Mapped[list[Shift]] = relationship(back_populates="employee", cascade="all, delete-orphan", order_by="Shift.room_id")
-    badge: Mapped[Optional[Badge]] = relationship(back_populates="employee", uselist=False, cascade="all, delete-orphan")
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "employee"}
+    shifts: Mapped[list[Shift]] = relationship(
+        back_populates="employee", cascade="all, delete-orphan", order_by="Shift.room_id"
+    )
+    badge: Mapped[Badge | None] = relationship(back_populates="employee", uselist=False, cascade="all, delete-orphan")
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "employee"}  # noqa: RUF012
 
 
 class Engineer(Employee):
     __tablename__ = "engineer"
     id: Mapped[int] = mapped_column(ForeignKey("employee.id"), primary_key=True)
     language: Mapped[str] = mapped_column(String(20))
-    __mapper_args__ = {"polymorphic_identity": "engineer"}
+    __mapper_args__ = {"polymorphic_identity": "engineer"}  # noqa: RUF012
 
 
 class Manager(Employee):
     # Single-table inheritance below a joined hierarchy's base.
-    budget: Mapped[Optional[int]]
-    __mapper_args__ = {"polymorphic_identity": "manager"}
+    budget: Mapped[int | None]
+    __mapper_args__ = {"polymorphic_identity": "manager"}  # noqa: RUF012
 
 
 class Skill(Base):
     __tablename__ = "skill"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50))
-    people: Mapped[list[Employee]] = relationship(secondary=employee_skill, back_populates="skills", order_by="Employee.id")
+    people: Mapped[list[Employee]] = relationship(
+        secondary=employee_skill, back_populates="skills", order_by="Employee.id"
+    )
 
 
 class Room(Base):

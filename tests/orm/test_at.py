@@ -91,13 +91,26 @@ def is_then(past: Session, engineer: Employee) -> None:
 LOADERS = {
     "lazy": [],
     "lazyload": [lazyload("*")],
-    "joined": [joinedload(Employee.department), joinedload(Employee.boss), joinedload(Employee.skills),
-               joinedload(Employee.shifts).joinedload(Shift.room), joinedload(Employee.badge)],
-    "selectin": [selectinload(Employee.department).selectinload(Department.employees), selectinload(Employee.boss),
-                 selectinload(Employee.skills).selectinload(Skill.people), selectinload(Employee.shifts).selectinload(Shift.room),
-                 selectinload(Employee.badge)],
-    "subquery": [subqueryload(Employee.department).subqueryload(Department.employees), subqueryload(Employee.boss),
-                 subqueryload(Employee.skills), subqueryload(Employee.shifts).subqueryload(Shift.room)],
+    "joined": [
+        joinedload(Employee.department),
+        joinedload(Employee.boss),
+        joinedload(Employee.skills),
+        joinedload(Employee.shifts).joinedload(Shift.room),
+        joinedload(Employee.badge),
+    ],
+    "selectin": [
+        selectinload(Employee.department).selectinload(Department.employees),
+        selectinload(Employee.boss),
+        selectinload(Employee.skills).selectinload(Skill.people),
+        selectinload(Employee.shifts).selectinload(Shift.room),
+        selectinload(Employee.badge),
+    ],
+    "subquery": [
+        subqueryload(Employee.department).subqueryload(Department.employees),
+        subqueryload(Employee.boss),
+        subqueryload(Employee.skills),
+        subqueryload(Employee.shifts).subqueryload(Shift.room),
+    ],
     "immediate": [immediateload(Employee.department), immediateload(Employee.skills), immediateload(Employee.shifts)],
     "deferred": [defer(Employee.pay), defer(Employee.name)],
     "undeferred": [undefer(Employee.notes)],
@@ -113,9 +126,9 @@ def test_every_loading_strategy_keeps_the_moment(engine: Engine, then: int, load
         source = {"session": session, "engine": engine, "connection": connection}[kind]
         seen = watch(engine)
         with at(source, then) as past:  # type: ignore[arg-type]
-            found = past.scalars(
-                select(Employee).where(Employee.name == "Bob").options(*LOADERS[loader])
-            ).unique().one()
+            found = (
+                past.scalars(select(Employee).where(Employee.name == "Bob").options(*LOADERS[loader])).unique().one()
+            )
             is_then(past, found)
         assert seen
         assert set(seen) == {then}
@@ -137,7 +150,9 @@ def test_get_refresh_expire_and_query(engine: Engine, then: int) -> None:
         assert past.query(Employee).filter_by(name="Cy").one().pay == 40
         assert past.execute(text("SELECT name FROM employee WHERE id = 2")).scalar() == "Bob"
         assert past.scalar(select(func.sum(Employee.pay))) == 190
-        assert past.scalars(select(Skill).where(with_parent(bob, Employee.skills)).order_by(Skill.id)).all() == bob.skills
+        assert (
+            past.scalars(select(Skill).where(with_parent(bob, Employee.skills)).order_by(Skill.id)).all() == bob.skills
+        )
         every = with_polymorphic(Employee, "*")
         assert {e.name for e in past.scalars(select(every))} == {"Ada", "Bob", "Cy"}
         assert set(seen) == {then}
@@ -242,7 +257,7 @@ def test_changed_past_object_raises_at_flush_and_at_the_end(engine: Engine, then
             past.expire(bob)
         with pytest.raises(PastWriteError), at(session, then) as past:
             past.get(Employee, 2).pay = 0  # type: ignore[union-attr]
-        with pytest.raises(PastWriteError), at(session, then) as past:
+        with pytest.raises(PastWriteError), at(session, then) as past:  # noqa: PT012
             past.get(Employee, 2).pay = 0  # type: ignore[union-attr]
             session.commit()
         assert session.get(Employee, 2).pay == 1050  # type: ignore[union-attr]

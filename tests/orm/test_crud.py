@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Optional
 
 import pytest
 from sqlalchemy import Engine, ForeignKey, String, delete, event, exc, func, insert, select, update
-from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.ext.associationproxy import association_proxy
+from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -82,7 +81,13 @@ def test_update_and_delete(session: Session) -> None:
     session.commit()
     session.expunge_all()
     eng = session.scalars(select(Engineer)).one()
-    assert (eng.pay, eng.language, [s.name for s in eng.skills], len(eng.shifts), eng.badge) == (51, "Rust", ["SQL"], 1, None)
+    assert (eng.pay, eng.language, [s.name for s in eng.skills], len(eng.shifts), eng.badge) == (
+        51,
+        "Rust",
+        ["SQL"],
+        1,
+        None,
+    )
     session.delete(eng)
     session.commit()
     assert session.scalar(select(func.count()).select_from(Engineer)) == 0
@@ -108,16 +113,27 @@ def test_joins_subqueries_and_aggregates(session: Session) -> None:
     boss = aliased(Employee)
     found = session.execute(
         select(Employee.name, boss.name, Department.name)
-        .join(boss, Employee.boss).join(Employee.department).order_by(Employee.id)
+        .join(boss, Employee.boss)
+        .join(Employee.department)
+        .order_by(Employee.id)
     ).all()
     assert found == [("Bob", "Ada", "lab"), ("Cy", "Ada", "shop")]
-    total = select(Employee.department_id, func.sum(Employee.pay).label("pay")).group_by(Employee.department_id).subquery()
+    total = (
+        select(Employee.department_id, func.sum(Employee.pay).label("pay")).group_by(Employee.department_id).subquery()
+    )
     assert session.execute(
-        select(Department.name, total.c.pay).join(total, total.c.department_id == Department.id).order_by(Department.name)
+        select(Department.name, total.c.pay)
+        .join(total, total.c.department_id == Department.id)
+        .order_by(Department.name)
     ).all() == [("lab", 150), ("shop", 40)]
     assert session.scalars(select(Employee.name).where(Employee.skills.any(Skill.name == "C"))).all() == ["Bob"]
-    assert session.scalars(select(Department.name).where(~Department.employees.any(Employee.pay > 45))).all() == ["shop"]
-    assert session.scalars(select(Employee.name).order_by(Employee.name.desc()).limit(2).offset(1)).all() == ["Bob", "Ada"]
+    assert session.scalars(select(Department.name).where(~Department.employees.any(Employee.pay > 45))).all() == [
+        "shop"
+    ]
+    assert session.scalars(select(Employee.name).order_by(Employee.name.desc()).limit(2).offset(1)).all() == [
+        "Bob",
+        "Ada",
+    ]
     found = session.execute(select(Employee.name, func.rank().over(order_by=Employee.pay)).order_by(Employee.pay)).all()
     assert found == [("Cy", 1), ("Bob", 2), ("Ada", 3)]
 
@@ -132,7 +148,9 @@ def test_polymorphic_loading(session: Session) -> None:
     assert [getattr(e, "language", None) for e in found] == [None, "C", None]
     assert len(statements) == 1
     session.expunge_all()
-    found = session.scalars(select(Employee).options(selectin_polymorphic(Employee, [Engineer])).order_by(Employee.id)).all()
+    found = session.scalars(
+        select(Employee).options(selectin_polymorphic(Employee, [Engineer])).order_by(Employee.id)
+    ).all()
     assert [type(e) for e in found] == [Manager, Engineer, Employee]
     assert found[1].__dict__["language"] == "C"
 
@@ -147,7 +165,9 @@ def test_bulk_statements(session: Session) -> None:
     assert session.get(Room, 200).name == "ROOM 199"  # type: ignore[union-attr]
     assert session.get(Room, 1) is None
     room = session.get_one(Room, 60) if hasattr(session, "get_one") else session.get(Room, 60)
-    session.execute(update(Room).where(Room.name == "room 59").values(name="x"), execution_options={"synchronize_session": "fetch"})
+    session.execute(
+        update(Room).where(Room.name == "room 59").values(name="x"), execution_options={"synchronize_session": "fetch"}
+    )
     assert room is not None
     assert room.name == "x"
     session.rollback()
@@ -169,7 +189,7 @@ def test_rollback_and_savepoints(session: Session) -> None:
     session.rollback()
     with session.begin_nested():
         session.add(Skill(name="kept"))
-    with pytest.raises(exc.IntegrityError), session.begin_nested():
+    with pytest.raises(exc.IntegrityError), session.begin_nested():  # noqa: PT012
         session.add(Department(name="lab"))
         session.flush()
     session.commit()
@@ -248,7 +268,7 @@ def test_version_counter_and_stale_rows(engine: Engine) -> None:
         id: Mapped[int] = mapped_column(primary_key=True)
         text: Mapped[str]
         version: Mapped[int] = mapped_column()
-        __mapper_args__ = {"version_id_col": version}
+        __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
     Own.metadata.create_all(engine)
     with Session(engine) as session:
@@ -272,19 +292,19 @@ def test_concrete_inheritance_and_association_proxy(engine: Engine) -> None:
         __tablename__ = "shape"
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
-        __mapper_args__ = {"polymorphic_identity": "shape", "concrete": True}
+        __mapper_args__ = {"polymorphic_identity": "shape", "concrete": True}  # noqa: RUF012
 
     class Circle(Shape):
         __tablename__ = "circle"
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str]
         radius: Mapped[float]
-        __mapper_args__ = {"polymorphic_identity": "circle", "concrete": True}
+        __mapper_args__ = {"polymorphic_identity": "circle", "concrete": True}  # noqa: RUF012
 
     class Node(Own):
         __tablename__ = "node"
         name: Mapped[str] = mapped_column(String(10), primary_key=True)
-        parent_name: Mapped[Optional[str]] = mapped_column(ForeignKey("node.name"))
+        parent_name: Mapped[str | None] = mapped_column(ForeignKey("node.name"))
         children: Mapped[list[Node]] = relationship(cascade="all, delete-orphan", order_by="Node.name")
         child_names = association_proxy("children", "name", creator=lambda name: Node(name=name))
 
@@ -296,7 +316,10 @@ def test_concrete_inheritance_and_association_proxy(engine: Engine) -> None:
         session.add_all([Shape(name="s"), Circle(name="c", radius=1.5), root])
         session.commit()
         session.expunge_all()
-        assert sorted((type(s).__name__, s.name) for s in session.scalars(select(Shape))) == [("Circle", "c"), ("Shape", "s")]
+        assert sorted((type(s).__name__, s.name) for s in session.scalars(select(Shape))) == [
+            ("Circle", "c"),
+            ("Shape", "s"),
+        ]
         root = session.scalars(select(Node).where(Node.name == "root").options(selectinload(Node.children))).one()
         assert list(root.child_names) == ["a", "b"]
         session.delete(root)
@@ -324,7 +347,9 @@ def test_composite_and_natural_keys(engine: Engine) -> None:
         found.number = 70
         session.commit()
         assert session.get(Order, ("fr", 7)) is None
-        assert session.scalars(select(Order.number).where(Order.country == "fr", Order.number > 18).order_by(Order.number)).all() == [19, 70]
+        assert session.scalars(
+            select(Order.number).where(Order.country == "fr", Order.number > 18).order_by(Order.number)
+        ).all() == [19, 70]
         session.add(Order(country="de", number=1))
-        with pytest.raises(exc.IntegrityError, match="order.country, order.number"):
+        with pytest.raises(exc.IntegrityError, match=r"order\.country, order\.number"):
             session.commit()
