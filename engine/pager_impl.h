@@ -1,7 +1,7 @@
 /* What the files of the pager share among themselves; nobody else includes it.
  *
  *   pager_open.c     opening and closing, the process's list of pagers, fork
- *   pager_recover.c  which record an opened file stands at; making and forging nothing, only choosing
+ *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
  *   pager_read.c     the map, pages, pins, settled moments
  *   pager_commit.c   one commit: its pages, its record, publishing
  *   pager_free.c     free space: which page a commit may use, and the queue of free pages

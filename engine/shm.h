@@ -91,7 +91,8 @@ typedef struct {                    /* what the area held before it was built an
 } shm_before;
 
 /* Opens NAME-lock, waiting up to wait_ms for somebody who is building it. When nobody else has it open, *lock comes
- * back with lk_first: the caller recovers, fills in the numbers and calls shm_ready. -> EDB_BUSY, CANTOPEN, FULL, IO. */
+ * back with lk_first: the caller recovers, fills in the numbers and calls shm_ready.
+ * -> EDB_BUSY, CANTOPEN, FULL, IO. */
 int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wait_ms, shm_lock *lock,
                   shm_before *before);
 /* The same area in private memory; lk_first is set. */
