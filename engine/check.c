@@ -168,6 +168,8 @@ static void check_state(check *ck, const tree_state *state)
         wrong = "it was made by a commit that does not exist";
     else if (state->ts_since < state->ts_born || state->ts_since > ck->ck_root.sn_number)
         wrong = "its root answers from a commit that does not exist";
+    else if (state->ts_changed < state->ts_born || state->ts_changed > ck->ck_root.sn_number)
+        wrong = "it was changed by a commit that does not exist";
     else if (state->ts_next_id > (uint64_t)INT64_MAX + 1)
         wrong = "its next row id is impossible";
     if (wrong)

@@ -113,30 +113,14 @@ static int make_trees(commit *cm)
 
 /* ---- validation --------------------------------------------------------------------------------------------------- */
 
-/* The commit that changed the tree last: every change copies the root's page. */
-static int tree_writer(commit *cm, const tree_state *state, uint64_t *out)
-{
-    const uint8_t *page;
-    int rc = pager_page(cm->cm_pager, pager_get_view(cm->cm_pager), state->ts_root, 0, &page);
-
-    if (!rc)
-        *out = load64(page + PH_WRITER);
-    return rc;
-}
-
 /* Whether anybody changed the tree after T. */
 static int changed_since(commit *cm, uint32_t id, bool *out)
 {
     tree_state state;
-    uint64_t writer;
     int rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state);
 
-    *out = false;
-    if (rc)
-        return rc == EDB_NOSUCH ? EDB_OK : rc;
-    if (!(rc = tree_writer(cm, &state, &writer)))
-        *out = writer > cm->cm_txn->tx_moment;
-    return rc;
+    *out = !rc && state.ts_changed > cm->cm_txn->tx_moment;
+    return rc == EDB_NOSUCH ? EDB_OK : rc;
 }
 
 static int conflict_in_row(const commit *cm, const ws_entry *w, uint64_t living)
@@ -304,7 +288,7 @@ static int apply_tree(commit *cm, uint32_t id)
     edb_conn *conn = cm->cm_conn;
     size_t room = CHANGES_FEW, n;
     written_tree *tree = NULL;
-    page_ref before;
+    uint64_t now = pager_commit_number(cm->cm_commit);
     ws_cursor *wc;
     int rc;
 
@@ -320,7 +304,6 @@ static int apply_tree(commit *cm, uint32_t id)
         rc = edb_fail(EDB_MISUSE, "something was written to tree %" PRIu32 ", which does not exist", id);
     if (rc)
         goto done;
-    before = tree->wt_state.ts_root;
     do {
         if ((rc = changes_room(conn, room)))
             goto done;
@@ -332,8 +315,7 @@ static int apply_tree(commit *cm, uint32_t id)
             goto done;
         room = CHANGES_MANY;
     } while (n >= CHANGES_FEW);
-    if (tree->wt_state.ts_root.page != before.page || tree->wt_state.ts_root.tag != before.tag)
-        tree->wt_dirty = true;
+    tree->wt_dirty |= tree->wt_state.ts_changed == now;
     cm->cm_catalog |= id == TREE_CATALOG && tree->wt_dirty;
 done:
     ws_cursor_close(wc);
@@ -453,7 +435,8 @@ static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *pub
         return EDB_OK;
     if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)))
         return rc;
-    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog)) || (rc = FAILPOINT("txn:prepared")))
+    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog))
+        || (rc = FAILPOINT("txn:prepared")))
         return rc;
     *publish = true;
     return EDB_OK;

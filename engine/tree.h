@@ -30,6 +30,7 @@ typedef struct {
     page_ref ts_root;               /* current root */
     uint64_t ts_since;              /* the commit number from which it answers */
     uint64_t ts_born;               /* the commit that made the tree */
+    uint64_t ts_changed;            /* the commit that changed it last; the root page may be older (root_lower) */
     uint64_t ts_live;               /* living entries now */
     uint64_t ts_next_id;            /* row ids below it were given out (table trees) */
     uint32_t ts_n_recent;           /* tree_roots in ts_recent, oldest first */

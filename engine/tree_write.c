@@ -959,7 +959,8 @@ int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out
 {
     writer w;
     uint64_t now = pager_commit_number(pc);
-    tree_state state = { .ts_id = id, .ts_key_size = key_size, .ts_since = now, .ts_born = now, .ts_next_id = 1 };
+    tree_state state = { .ts_id = id, .ts_key_size = key_size, .ts_since = now, .ts_born = now, .ts_changed = now,
+                         .ts_next_id = 1 };
     int rc = writer_open(&w, pc, &state);
     if (rc == EDB_OK)
         rc = node_write(&w, true, 0, NULL, 0, &state.ts_root);
@@ -990,8 +991,10 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
         goto done;
     unsigned level = page_level(page);
     rc = apply_node(&w, state->ts_root, 256, state->ts_since, changes, n, true, true, &split, &changed);
-    if (rc == EDB_OK && changed)
+    if (rc == EDB_OK && changed) {
+        state->ts_changed = w.tw_now;
         rc = root_replace(&w, &split, level);
+    }
 done:
     writer_close(&w);
     if (rc != EDB_OK)
@@ -1021,6 +1024,7 @@ void tree_state_store(uint8_t out[TREE_STATE_SIZE], const tree_state *s)
     store64(out + 96, s->ts_roots.ar_count);
     store32(out + 104, s->ts_roots.ar_root.tag);
     store32(out + 108, s->ts_roots.ar_levels);
+    store64(out + 112, s->ts_changed);
 }
 
 void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZE])
@@ -1038,6 +1042,7 @@ void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZ
     s->ts_roots.ar_root = (page_ref){ load64(in + 88), load32(in + 104) };
     s->ts_roots.ar_count = load64(in + 96);
     s->ts_roots.ar_levels = load32(in + 108);
+    s->ts_changed = load64(in + 112);
 }
 
 int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out)

@@ -66,6 +66,32 @@ def test_an_update_of_a_row_deleted_meanwhile_does_not_bring_it_back(connect):
     assert a.get(tree, 5, transaction=False) is None
 
 
+@pytest.mark.parametrize("size", [40, 150, 700, 3000])
+@pytest.mark.parametrize("kept", ["first", "last", "middle"])
+def test_a_tree_that_shrank_to_an_untouched_page_has_changed(connect, size, kept):
+    """Deleting nearly everything may leave an old page as the root: it was not written, but the tree was."""
+    a, b = connect(), connect()
+    tree = a.make_tree()
+    with a.statement(writes=True) as statement:
+        for key in range(size):
+            statement.put(tree, key, b"x" * 20)
+    a.commit()
+    low = {"first": 0, "middle": size // 2, "last": size - 3}[kept]
+    for width in (size // 4, size // 16, 3):
+        low_now = min(max(0, low - width // 2), size - width) if kept == "middle" else low if not low else size - width
+        here = set(b.scan(tree))
+        victims = [key for key in range(size) if raw(key) in here and not low_now <= key < low_now + width]
+        with a.statement(writes=True) as statement:
+            for key in victims:
+                statement.put(tree, key, None)
+        a.commit()
+        if victims:
+            b.put(tree, victims[0], b"back")
+            conflict(b)
+            assert b.get(tree, victims[0]) is None
+        b.rollback()
+
+
 def test_a_delete_of_a_row_updated_meanwhile_conflicts(connect):
     a, b = connect(), connect()
     tree = a.make_tree()

@@ -483,7 +483,7 @@ class File:
 
 
 def decode_tree(id_: int, state: bytes) -> Tree:
-    if len(state) != 128 or any(state[14:16]) or any(state[112:]):
+    if len(state) != 128 or any(state[14:16]) or any(state[120:]):
         raise Damaged(f"the state of tree {id_} holds what it should not")
     recent = tuple((u64(state, p), Ref(u64(state, p + 8), u32(state, p + 16))) for p in (48, 68))
     return Tree(
