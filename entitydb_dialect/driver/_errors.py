@@ -127,6 +127,8 @@ def translate(error: BaseException, parameters: Parameters = ()) -> BaseExceptio
         return ex.ProgrammingError(f"You did not supply a value for binding parameter :{error.args[0]}.")
     if isinstance(error, UnicodeEncodeError):
         return ex.DataError(str(error))
+    if isinstance(error, UnicodeDecodeError):
+        return ex.OperationalError(f"Could not decode a text to UTF-8: {error}")
     return error
 
 

@@ -71,6 +71,7 @@ class Forger:
         self.data = bytearray(data)
         self.record = self.file.newest
         self.size = self.file.page_size
+        self.flips: list[int] = []          # bytes of the sealed file that get their lowest bit turned over
 
     def page(self, number: int) -> memoryview:
         return memoryview(self.data)[number * self.size : (number + 1) * self.size]
@@ -164,7 +165,10 @@ class Forger:
                 seal(number, "free")
         rc = replace(rc, listed=[Ref(ref.page, seals.get(ref.page, ref.tag) if ref.tag else 0) for ref in rc.listed])
         self.data[rc.offset : rc.offset + RECORD] = encode_record(rc)
-        return bytes(self.data)
+        out = bytearray(self.data)
+        for at in self.flips:
+            out[at] ^= 1
+        return bytes(out)
 
     def _pointers(self, page: memoryview, what: str) -> Iterator[tuple[int, int, int, str]]:
         """(place of a page number, its size, place of the tag, what is there) of all pointers in a page."""

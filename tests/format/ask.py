@@ -1,0 +1,60 @@
+"""Reads a database as whole as can be and says what came of it; run as a process, so that a crash is seen from outside.
+
+Questions come as lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [[sql, ...], ...]}; answers too:
+
+    opened   null, or [class, message] of the error that opening raised
+    rows     for each moment (and, last, now), for each query: rows, or [class, message] under "error"
+    check    [[invariant, page, sentence], ...] or {"error": [class, message]}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from entitydb_dialect import driver
+
+
+def failure(error: BaseException) -> list[Any]:
+    return [type(error).__name__, [base.__name__ for base in type(error).__mro__], str(error)]
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {"opened": None, "rows": [], "check": None}
+    try:
+        database = driver.Database(question["path"], driver.Options(create=question.get("create", False)))
+    except driver.Error as error:
+        result["opened"] = failure(error)
+        return result
+    try:
+        try:
+            result["check"] = [[b.invariant, b.page, b.sentence] for b in database.check()[0]]
+        except driver.Error as error:
+            result["check"] = {"error": failure(error)}
+        if "moments" in question:
+            for moment in [*question["moments"], None]:
+                result["rows"].append([one(database, sql, moment) for sql in question["queries"]])
+    finally:
+        database.close()
+    return result
+
+
+def one(database: driver.Database, sql: str, moment: int | None) -> Any:
+    try:
+        connection = driver.connect(database)
+    except driver.Error as error:
+        return {"error": failure(error)}
+    try:
+        cursor = connection.cursor()
+        cursor.as_of = moment
+        return [list(row) for row in cursor.execute(sql).fetchall()]
+    except driver.Error as error:
+        return {"error": failure(error)}
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,0 +1,110 @@
+"""A database with everything in it that a file can hold, made once; and questions asked in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import driver
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def make_database(path: Path) -> dict[str, Any]:
+    """Tables by what their trees look like:
+
+    plain    rows inserted in order: an interior root without history
+    hot      rows updated over and over: splits by time, old roots, history pages below living ones
+    big      values in chains; the first value of row 1 is history
+    indexed  two indexes over rows that change
+
+    -> {"moments": of every commit, "rows": {table: [rows at each commit, or None before it was made]}}
+    """
+    db = driver.connect(path, page_size=512, synchronous="normal")
+    queries = {name: f"SELECT * FROM {name} ORDER BY id" for name in ("plain", "hot", "big", "indexed")}
+    moments: list[int] = []
+    rows: dict[str, list[Any]] = {name: [] for name in queries}
+
+    def commit() -> None:
+        db.commit()
+        moments.append(db.last_commit[1])
+        for name, query in queries.items():
+            rows[name].append(db.execute(query).fetchall() if name in db.catalog() else None)
+        db.rollback()
+
+    db.execute("CREATE TABLE plain(id INTEGER PRIMARY KEY, v TEXT)")
+    db.execute("CREATE TABLE hot(id INTEGER PRIMARY KEY, v TEXT)")
+    commit()
+    db.execute("CREATE TABLE big(id INTEGER PRIMARY KEY, v TEXT)")
+    db.execute("CREATE TABLE indexed(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)")
+    db.execute("CREATE INDEX indexed_b ON indexed(b)")
+    commit()
+    for i in range(6):
+        db.executemany("INSERT INTO plain VALUES (?, ?)", [(n, f"row {n}") for n in range(i * 20, i * 20 + 20)])
+        db.executemany("INSERT INTO indexed VALUES (?, ?, ?)", [(n, n * 7, "b" * n) for n in range(i * 4, i * 4 + 4)])
+        commit()
+    db.executemany("INSERT INTO hot VALUES (?, 'first')", [(n,) for n in range(40)])
+    db.executemany("INSERT INTO big VALUES (?, ?)", [(n, str(n) * 1500) for n in range(4)])
+    commit()
+    for i in range(140):
+        db.execute("UPDATE hot SET v = ? WHERE id % 13 = ?", (f"version {i}", i % 13))
+        if i % 9 == 0:
+            db.execute("UPDATE indexed SET b = ?, a = a + 1000 WHERE id % 5 = ?", (f"b{i}", i % 5))
+        commit()
+    db.execute("UPDATE big SET v = 'small' WHERE id = 1")
+    commit()
+    db.close()
+    return {"moments": moments, "rows": rows}
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes, dict[str, Any]]:
+    """The file's bytes, and what is in it."""
+    path = tmp_path_factory.mktemp("sample") / "sample.edb"
+    contents = make_database(path)
+    return path.read_bytes(), contents
+
+
+class Asker:
+    """tests/format/ask.py as a process: it reads files that may hurt. Started anew when it died, which fails a test."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def __call__(self, path: Path, **options: Any) -> dict[str, Any]:
+        if self.process is None:
+            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self.process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", str(Path(__file__).with_name("ask.py"))], text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if (ROOT / "entitydb_dialect").exists() else None,
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"path": str(path), **options}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            code, self.process = self.process.wait(), None
+            raise AssertionError(f"reading {path} killed the process: {code}")
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        if self.process is not None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            assert self.process.wait(60) == 0
+
+
+@pytest.fixture(scope="session")
+def ask(native: Any) -> Any:
+    asker: Callable[..., dict[str, Any]] = Asker()
+    yield asker
+    asker.close()
