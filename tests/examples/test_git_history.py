@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ from sqlalchemy.orm import Session
 
 from .conftest import EXAMPLES, Run
 from .make_repository import make_repository
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 @pytest.fixture(scope="module")
