@@ -50,8 +50,6 @@ void db_unref(edb *db)
 {
     if (atomic_fetch_sub_explicit(&db->db_refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (db->db_catalogs && db->db_catalogs_free)
-        db->db_catalogs_free(db->db_catalogs);
     if (db->db_slot)
         pager_slot_give(db->db_pager, db->db_slot);
     pager_close(db->db_pager);
@@ -75,16 +73,6 @@ void db_lock(edb *db)
 void db_unlock(edb *db)
 {
     pthread_mutex_unlock(&db->db_mutex);
-}
-
-void **db_catalogs(edb *db)
-{
-    return &db->db_catalogs;
-}
-
-void db_catalogs_free(edb *db, void (*free_fn)(void *catalogs))
-{
-    db->db_catalogs_free = free_fn;
 }
 
 /* ---- figures and moments --------------------------------------------------------------------------------------- */

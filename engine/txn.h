@@ -63,12 +63,6 @@ void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);
 
-/* A place for the decoded catalogs of a database; under db_lock. `free_fn` frees it when the database is closed. */
-void db_lock(edb *db);
-void db_unlock(edb *db);
-void **db_catalogs(edb *db);
-void db_catalogs_free(edb *db, void (*free_fn)(void *catalogs));
-
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
 int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
@@ -82,7 +76,7 @@ int cursor_prev_merged(edb_cursor *cu);
 /* out->seen_from is set also when nothing is found. */
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
-uint64_t stmt_tree_born(edb_stmt *stmt, uint32_t tree);
+int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 /* Living entries of the tree now, and how many lie in a range (a guess); for plans. */
 uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);
 uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,

@@ -38,8 +38,6 @@ struct edb {
     reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
     past_schema *db_past;
     size_t db_n_past;
-    void *db_catalogs;
-    void (*db_catalogs_free)(void *);
 };
 
 typedef struct {
@@ -134,6 +132,8 @@ int conn_check(const edb_conn *conn);               /* EDB_FORKED, EDB_MISUSE wh
 void conn_announce(edb_conn *conn);                 /* tells the pager the oldest root and moment still in use */
 void db_unref(edb *db);
 edb *db_ref(edb *db);
+void db_lock(edb *db);                             /* for what db_mutex guards */
+void db_unlock(edb *db);
 
 /* ---- stmt.c */
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
