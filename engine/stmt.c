@@ -339,11 +339,14 @@ int stmt_tree(edb_stmt *st, uint32_t tree, const tree_state **out)
     return EDB_OK;
 }
 
-uint64_t stmt_tree_born(edb_stmt *st, uint32_t tree)
+int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
 {
     const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
 
-    return !stmt_tree(st, tree, &state) && state ? state->ts_born : FOREVER;
+    if (!rc)
+        *out = state ? state->ts_born : FOREVER;
+    return rc;
 }
 
 /* A hash over keys and commit numbers of the catalog at T. */

@@ -133,12 +133,21 @@ static int declare(sqlite3 *db, const edb_table *table)
 static int find_whole(vtab_entity *vt, edb_stmt *stmt)
 {
     const edb_table *table = vt->vt_table;
-    uint64_t born = stmt_tree_born(stmt, table->et_id);
+    uint64_t born, index_born;
+    int rc = stmt_tree_born(stmt, table->et_id, &born);
+    if (rc)
+        return rc;
     bool *whole = calloc(table->et_n_indexes + 1, sizeof *whole);
     if (!whole)
         return edb_fail(EDB_NOMEM, "no memory for table %s", table->et_name);
-    for (uint32_t i = 0; i < table->et_n_indexes; i++)
-        whole[i] = stmt_tree_born(stmt, table->et_indexes[i].tree) == born;
+    for (uint32_t i = 0; i < table->et_n_indexes; i++) {
+        rc = stmt_tree_born(stmt, table->et_indexes[i].tree, &index_born);
+        if (rc) {
+            free(whole);
+            return rc;
+        }
+        whole[i] = index_born == born;
+    }
     free(vt->vt_whole);
     vt->vt_whole = whole;
     if (born != FOREVER)
@@ -188,7 +197,10 @@ int vtab_current(vtab_entity *vt, edb_stmt *stmt)
     if (likely(!stmt_is_past(stmt)))
         return likely(stmt_schema(stmt) == vt->vt_schema) ? EDB_OK : refresh(vt, stmt);
     /* The past is read under today's columns; the table itself must have been there. */
-    uint64_t born = vt->vt_born ? vt->vt_born : stmt_tree_born(stmt, vt->vt_table->et_id);
+    uint64_t born = vt->vt_born;
+    int rc = born ? EDB_OK : stmt_tree_born(stmt, vt->vt_table->et_id, &born);
+    if (rc)
+        return rc;
     return likely(born <= edb_stmt_moment(stmt)) ? EDB_OK : vtab_not_yet(stmt, vt->vt_table->et_name, born);
 }
 

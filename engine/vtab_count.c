@@ -7,7 +7,10 @@
 static int count_rows(edb_stmt *stmt, uint32_t tree, const char *name, uint64_t *out)
 {
     if (stmt_is_past(stmt)) {
-        uint64_t born = stmt_tree_born(stmt, tree);
+        uint64_t born;
+        int rc = stmt_tree_born(stmt, tree, &born);
+        if (rc)
+            return rc;
         if (born > edb_stmt_moment(stmt))
             return vtab_not_yet(stmt, name, born);
     }

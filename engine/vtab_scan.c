@@ -177,14 +177,20 @@ static int choose_tree(scan *cu, const edb_table *table, const edb_index *index)
 }
 
 /* Whether the tree knows nothing of the statement's moment, because the index was made later. */
-static bool index_is_late(const scan *cu, const vtab_entity *vt)
+static int index_is_late(const scan *cu, const vtab_entity *vt, bool *out)
 {
+    *out = false;
     if (!cu->cu_index || vt->vt_whole[cu->cu_index - cu->cu_table->et_indexes])
-        return false;
-    uint64_t born = stmt_tree_born(cu->cu_stmt, cu->cu_index->tree);
+        return EDB_OK;
+    uint64_t born;
+    int rc = stmt_tree_born(cu->cu_stmt, cu->cu_index->tree, &born);
+    if (rc)
+        return rc;
     if (born == FOREVER)            /* made in the running transaction, which sees it */
-        return stmt_is_past(cu->cu_stmt);
-    return born > edb_stmt_moment(cu->cu_stmt);
+        *out = stmt_is_past(cu->cu_stmt);
+    else
+        *out = born > edb_stmt_moment(cu->cu_stmt);
+    return EDB_OK;
 }
 
 static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree)
@@ -199,7 +205,10 @@ static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree)
             return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", table->et_name);
         rc = choose_tree(cu, table, index);
     }
-    if (!rc && !cu->cu_late && index_is_late(cu, vt))
+    bool late = false;
+    if (!rc && !cu->cu_late)
+        rc = index_is_late(cu, vt, &late);
+    if (!rc && late)
         rc = list_from_table(cu->cu_stmt, table, cu->cu_index, &cu->cu_late);
     list_free(cu->cu_sorted);
     cu->cu_sorted = NULL;

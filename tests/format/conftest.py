@@ -24,6 +24,7 @@ def make_database(path: Path) -> dict[str, Any]:
     hot      rows updated over and over: splits by time, old roots, history pages below living ones
     big      values in chains; the first value of row 1 is history
     indexed  two indexes over rows that change
+    wide     so many pages copied in one commit that the record cannot hold those it frees
 
     -> {"moments": of every commit, "rows": {table: [rows at each commit, or None before it was made]}}
     """
@@ -42,6 +43,7 @@ def make_database(path: Path) -> dict[str, Any]:
     db.execute("CREATE TABLE plain(id INTEGER PRIMARY KEY, v TEXT)")
     db.execute("CREATE TABLE hot(id INTEGER PRIMARY KEY, v TEXT)")
     commit()
+    db.execute("CREATE TABLE wide(id INTEGER PRIMARY KEY, v TEXT)")
     db.execute("CREATE TABLE big(id INTEGER PRIMARY KEY, v TEXT)")
     db.execute("CREATE TABLE indexed(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)")
     db.execute("CREATE INDEX indexed_b ON indexed(b)")
@@ -58,6 +60,10 @@ def make_database(path: Path) -> dict[str, Any]:
         if i % 9 == 0:
             db.execute("UPDATE indexed SET b = ?, a = a + 1000 WHERE id % 5 = ?", (f"b{i}", i % 5))
         commit()
+    db.executemany("INSERT INTO wide VALUES (?, 'v')", [(n,) for n in range(2400)])
+    commit()
+    db.execute("UPDATE wide SET v = 'w' WHERE id % 12 = 0")
+    commit()
     db.execute("UPDATE big SET v = 'small' WHERE id = 1")
     commit()
     db.close()
