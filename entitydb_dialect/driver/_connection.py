@@ -19,7 +19,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
+from weakref import ref
 
 import apsw
 
@@ -56,7 +56,8 @@ class Connection:
 
     Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one
     state); `commit()` and `rollback()` end it. With `isolation_level = None` (autocommit) each statement is its own
-    transaction unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried again.
+    transaction unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried
+    again.
 
     Closing twice is harmless; using a closed connection raises ProgrammingError.
     """
@@ -98,7 +99,8 @@ class Connection:
             self._free()
             raise
 
-        self._options = ffi.new("edb_stmt_options *")
+        # By in_transaction + 2 * writes.
+        self._plain = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, False, 0)) for i in range(4)]
         self._out = ffi.new("edb_stmt **")
         self._number = ffi.new("uint64_t *")
         self._changes = ffi.new("int64_t *")
@@ -108,8 +110,9 @@ class Connection:
         self._running: Any = None  # the context being stepped now
         self._current: Any = None  # the context the engine has as current
         self._orphans: deque[tuple[Any, Any]] = deque()
-        self._cursors: WeakSet[Cursor] = WeakSet()
-        self._fresh = False  # BEGIN was said and no statement has run since
+        self._active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch
+        self._fresh = False  # a transaction is open and no statement has run in it
+        self._said: list[str] = []  # when fresh: what opened it, and savepoints since
         self._declared: dict[str, Declared] = {}
         self._declared_before: dict[str, Declared] | None = None  # what ROLLBACK returns to; None: no own DDL
         self._temporary: frozenset[str] = frozenset()
@@ -159,7 +162,7 @@ class Connection:
             _kept.append((self._session, self._raw, list(self._orphans)))
             self._session = self._raw = self._database = None
             return
-        for cursor in list(self._cursors):
+        for cursor in self._fetching():
             cursor._abandon()
         self._reap()
         self._free()
@@ -318,12 +321,11 @@ class Connection:
 
     def _open_statement(self, writes: bool, moment: int | None, in_transaction: bool) -> Any:
         """A new context, after declaring the schema anew if it has changed."""
-        options = self._options
+        if moment is None:
+            options = self._plain[in_transaction + 2 * writes]
+        else:
+            options = ffi.new("edb_stmt_options *", (in_transaction, writes, True, moment))
         for _ in range(_RETRIES):
-            options.in_transaction = in_transaction
-            options.writes = writes
-            options.has_moment = moment is not None
-            options.moment_ns = moment or 0
             code = lib.edb_stmt_begin(self._session, options, self._out)
             if code == 0:
                 return self._out[0]
@@ -333,13 +335,14 @@ class Connection:
         raise engine_error(_SCHEMA)
 
     def _follow_schema(self) -> None:
-        """Declares anew. Inside a transaction that has done nothing yet, BEGIN is said again behind it."""
+        """Declares anew. Inside a transaction that has done nothing yet, what began it is said again behind it."""
         if not self._raw.in_transaction:
             self._redeclare()
         elif self._fresh:
             self._control.execute("COMMIT")
             self._redeclare()
-            self._control.execute("BEGIN")
+            for sql in self._said:
+                self._control.execute(sql)
         else:
             raise engine_error(_SCHEMA, "the schema was changed by another connection; roll back and try again")
 
@@ -360,10 +363,12 @@ class Connection:
             self._current = before
 
     def _end_statement(self, stmt: Any) -> None:
-        if self._current is stmt:
-            self._leave(None if self._running is stmt else self._running)
         lib.edb_stmt_end(stmt)
-        lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+        if self._current is stmt:
+            self._current = None  # the engine knows
+            self._leave(None if self._running is stmt else self._running)
+        if not self._raw.in_transaction:
+            lib.edb_conn_settle(self._session, True)
 
     def _reap(self) -> None:
         """Ends what the garbage collector left behind."""
@@ -391,6 +396,7 @@ class Connection:
     def _begin(self) -> None:
         self._control.execute("BEGIN")
         self._fresh = True
+        self._said = ["BEGIN"]
 
     def _execute_control(self, sql: str) -> None:
         """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed."""
@@ -414,9 +420,12 @@ class Connection:
             self._begin()
         self._execute_control(sql)
         is_open = bool(self._raw.in_transaction)
-        if verb == "BEGIN":
+        if is_open and not was_open and not self._fresh:
             self._fresh = True
-        elif verb == "ROLLBACK TO":
+            self._said = [sql]
+        elif self._fresh and is_open:
+            self._said.append(sql)  # savepoints before the first statement
+        if verb == "ROLLBACK TO":
             self._rolled_back_to()
         elif was_open and not is_open:
             if verb == "ROLLBACK":
@@ -458,9 +467,13 @@ class Connection:
         self._descriptions.clear()
         self._masks.clear()
 
+    def _fetching(self) -> list[Cursor]:
+        found = [reference() for reference in list(self._active.values())]
+        return [cursor for cursor in found if cursor is not None]
+
     def _drain(self) -> None:
         """Reads half-fetched cursors into memory, because SQLite cannot change a schema under them."""
-        for cursor in list(self._cursors):
+        for cursor in self._fetching():
             cursor._drain()
         self._reap()
 
@@ -469,9 +482,7 @@ class Connection:
         for _ in range(_RETRIES):
             check(lib.edb_conn_schema(self._session, self._number))
             lib.edb_conn_declared(self._session, self._number[0])
-            options = self._options
-            options.in_transaction = options.writes = options.has_moment = False
-            code = lib.edb_stmt_begin(self._session, options, self._out)
+            code = lib.edb_stmt_begin(self._session, self._plain[0], self._out)
             if code == 0:
                 break
             if code != _SCHEMA:
