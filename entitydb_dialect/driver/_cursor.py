@@ -6,6 +6,7 @@ because the schema had to change) are kept in `_rows` and handed out first.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -49,7 +50,7 @@ class Cursor:
         self._stmt: Any = None  # the context of the rows being fetched
         self._rows: Iterator[Any] | None = None
         self._closed = False
-        connection._cursors.add(self)
+        self._ref = weakref.ref(self)
 
     # ---- executing ----
 
@@ -63,7 +64,10 @@ class Cursor:
             NotSupportedError: what EntityDB does not do.
             IntegrityError, OperationalError, DataError: as the sqlite3 module.
         """
-        connection = self._ready()
+        connection = self.connection
+        if self._stmt is not None or self._closed or connection._closed or connection._orphans:
+            self._ready()
+        self._rows = None
         analysis = analyse(sql)
         if analysis.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
@@ -122,33 +126,37 @@ class Cursor:
         raw = connection._raw
         is_open = raw.in_transaction
         begin = not is_open and not connection._autocommit and analysis.kind is an.READ
-        stmt = connection._open_statement(False, self.as_of, is_open or begin)
-        self._stmt = stmt
+        self._stmt = stmt = connection._open_statement(False, self.as_of, is_open or begin)
+        before = connection._running
         try:
             if begin:
                 connection._begin()
-            before = connection._enter(stmt)
-            try:
-                description = connection._descriptions.get(sql)
-                if description is None:
-                    description = self._describe(connection, sql, parameters)
-                else:
-                    self._raw.execute(sql, parameters)
-            finally:
-                connection._leave(before)
+            connection._enter(stmt)
+            description = connection._descriptions.get(sql)
+            if description is None:
+                description = self._describe(connection, sql, parameters)
+            else:
+                self._raw.execute(sql, parameters)
         except BaseException as error:
             translated = translate(error, parameters)
+            connection._leave(before)
             self._finish(close=True)
             connection._check_transaction_end(is_open or begin)
             if translated is error:
                 raise
             raise translated from error
+        # Left current behind the step: fetching finds it so.
+        connection._running = before
+        if before is not None:
+            connection._leave(before)
         connection._fresh = False
         self.description = description or None
         try:
             self._raw.has_vdbe  # noqa: B018 - apsw's only way to ask whether rows are left
         except apsw.ExecutionCompleteError:
             self._finish()
+        else:
+            connection._active[id(self)] = self._ref
 
     def _describe(self, connection: Connection, sql: str, parameters: Parameters) -> Any:
         """Executes, and keeps the names of the result's columns for this schema.
@@ -337,13 +345,16 @@ class Cursor:
             self._check_open()
             return None
         connection = self.connection
-        # Left current behind the step: the next fetchone of the same cursor finds it so.
-        before = connection._enter(stmt)
+        before = connection._running
+        connection._running = stmt
+        if connection._current is not stmt:
+            connection._enter(stmt)
         try:
             row = self._raw.fetchone()
         except BaseException as error:
             connection._leave(before)
             self._fail(error)
+        # Left current behind the step: the next fetchone of the same cursor finds it so.
         connection._running = before
         if before is not None:
             connection._leave(before)
@@ -393,7 +404,9 @@ class Cursor:
         except BaseException as error:
             connection._leave(before)
             self._fail(error)
-        connection._leave(before)
+        connection._running = before
+        if before is not None:
+            connection._leave(before)
         return rows
 
     def _fail(self, error: BaseException) -> None:
@@ -415,6 +428,7 @@ class Cursor:
         if stmt is None:
             return
         connection = self.connection
+        connection._active.pop(id(self), None)
         if close:
             # SQLite's cursors first: they belong to the context.
             self._raw.close(True)
@@ -446,6 +460,7 @@ class Cursor:
         stmt = getattr(self, "_stmt", None)
         if stmt is not None:
             # Maybe in another thread, while the connection works: it ends the context itself.
+            self.connection._active.pop(id(self), None)
             self.connection._orphans.append((self._raw, stmt))
 
     def __enter__(self) -> Cursor:

@@ -31,10 +31,15 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeDecorator
 
 import entitydb_dialect
+
+
+# SQLAlchemy 2.0's SQLite dialect reflects none.
+_HAS_OPTIONS = "get_table_options" in vars(SQLiteDialect)
 
 
 def schema() -> MetaData:
@@ -91,7 +96,7 @@ def described(engine: Engine) -> dict[str, Any]:
             ],
             "uniques": sorted(inspector.get_unique_constraints(name), key=lambda u: u["column_names"]),
             "checks": inspector.get_check_constraints(name),
-            "options": inspector.get_table_options(name),
+            "options": inspector.get_table_options(name) if _HAS_OPTIONS else {},
         }
     return found
 

@@ -133,6 +133,20 @@ def test_drop_by_another_after_own_ddl_was_rolled_back(connect: Connect) -> None
     one.commit()
 
 
+def test_savepoint_before_the_first_statement_survives_a_schema_change(connect: Connect) -> None:
+    one, two = connect(), connect()
+    two.execute("SAVEPOINT outer")
+    two.execute("SAVEPOINT inner")
+    one.execute("CREATE TABLE t(a)")
+    one.commit()
+    two.execute("INSERT INTO t VALUES (1)")
+    two.execute("RELEASE inner")
+    two.execute("ROLLBACK TO outer")
+    two.execute("INSERT INTO t VALUES (2)")
+    two.commit()
+    assert rows(one, "SELECT * FROM t") == [(2,)]
+
+
 def test_half_fetched_cursor_survives_a_schema_change(connect: Connect) -> None:
     one, two = connect(isolation_level=None), connect(isolation_level=None)
     one.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)")
