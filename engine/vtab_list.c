@@ -81,7 +81,7 @@ int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint
     }
     list_item *item = &list->el_items[list->el_count];
     item->li_key = arena_copy(&list->el_memory, key, key_size);
-    item->li_value = arena_copy(&list->el_memory, value, value_size);
+    item->li_value = value_size ? arena_copy(&list->el_memory, value, value_size) : item->li_key;
     if (!item->li_key || !item->li_value)
         return no_memory();
     item->li_key_size = (uint32_t)key_size;

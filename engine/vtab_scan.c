@@ -330,6 +330,8 @@ static void sort_wheel(scan *cu, scan_wheel *wheel)
 {
     scan_code *items = cu->cu_items + wheel->wh_first;
     uint32_t n = 0;
+    if (wheel->wh_count < 2)
+        return;
     qsort_r(items, wheel->wh_count, sizeof *items, compare_items, cu->cu_codes.bf_bytes);
     for (uint32_t i = 0; i < wheel->wh_count; i++)
         if (!n || compare_items(&items[n - 1], &items[i], cu->cu_codes.bf_bytes))
@@ -557,8 +559,8 @@ static int append_end(scan *cu, table_buffer *out, const scan_end *end)
 /* cu_low and cu_end for where the wheels stand. */
 static int make_range(scan *cu)
 {
-    int rc = EDB_OK;
     cu->cu_low.bf_size = 0;
+    int rc = buffer_reserve(&cu->cu_low, 1) ? EDB_OK : no_memory();     /* an empty end is compared with, too */
     for (uint32_t i = 0; !rc && i < cu->cu_n_wheels; i++) {
         const scan_wheel *wheel = &cu->cu_wheels[i];
         const scan_code *code = &cu->cu_items[wheel->wh_first + wheel->wh_at];

@@ -17,13 +17,21 @@ static int no_memory(void)
     return edb_fail(EDB_NOMEM, "no memory to convert a value");
 }
 
+/* SQLite gives no address for bytes there are none of. */
+static int read_bytes(sqlite3_value *in, edb_value *out)
+{
+    out->size = (size_t)sqlite3_value_bytes(in);
+    if (!out->size)
+        out->bytes = "";
+    return out->bytes ? EDB_OK : no_memory();
+}
+
 static int read_text(sqlite3_value *in, edb_value *out)
 {
     out->type = VALUE_TEXT;
     /* Asked as blob, UTF-8 text comes as it is; asked as text it would be copied to get its final zero. */
     out->bytes = sqlite3_value_encoding(in) == SQLITE_UTF8 ? sqlite3_value_blob(in) : sqlite3_value_text(in);
-    out->size = (size_t)sqlite3_value_bytes(in);
-    return out->size && !out->bytes ? no_memory() : EDB_OK;
+    return read_bytes(in, out);
 }
 
 int value_read(sqlite3_value *in, edb_value *out)
@@ -42,8 +50,7 @@ int value_read(sqlite3_value *in, edb_value *out)
     case SQLITE_BLOB:
         out->type = VALUE_BLOB;
         out->bytes = sqlite3_value_blob(in);
-        out->size = (size_t)sqlite3_value_bytes(in);
-        return out->size && !out->bytes ? no_memory() : EDB_OK;
+        return read_bytes(in, out);
     default:
         out->type = VALUE_NULL;
         return EDB_OK;

@@ -27,6 +27,7 @@ def test_random_changes_under_every_conflict_clause(pair: Pair, rng: random.Rand
     pair.create_index("CREATE UNIQUE INDEX du ON t(d, a DESC)", "t")
     pair.create_index("CREATE INDEX c ON t(c, b)", "t")
 
+    # Row ids are always named: SQLite uses those of deleted rows again, we do not.
     def value() -> object:
         return rng.choice([None, 0, 1, 2, 3, "1", "a", "A", "b", 2.5, 2.0])
 
@@ -37,10 +38,10 @@ def test_random_changes_under_every_conflict_clause(pair: Pair, rng: random.Rand
             pair.both(rng.choice(["COMMIT", "ROLLBACK"]) if pair.raw.db.in_transaction else "BEGIN")
         elif kind <= 4:
             outcomes(pair, f"INSERT {clause} INTO t VALUES (?, ?, ?, ?, ?)",
-                     (rng.choice([None, None, rng.randrange(12)]), value(), value(), value(), value()))
+                     (rng.randrange(12), value(), value(), value(), value()))
         elif kind == 5:
             outcomes(pair, f"INSERT {clause} INTO t VALUES {', '.join(['(?, ?, ?, ?, ?)'] * 3)}",
-                     tuple(rng.choice([None, rng.randrange(12)]) if i % 5 == 0 else value() for i in range(15)))
+                     tuple(rng.randrange(12) if i % 5 == 0 else value() for i in range(15)))
         elif kind <= 8:
             column = rng.choice("abcd")
             outcomes(pair, f"UPDATE {clause} t SET {column} = ? WHERE id = ?", (value(), rng.randrange(12)))
@@ -51,18 +52,8 @@ def test_random_changes_under_every_conflict_clause(pair: Pair, rng: random.Rand
                      (value(), value(), rng.randrange(12)))
         else:
             pair.both("DELETE FROM t WHERE id = ?", (rng.randrange(12),))
-        # Row ids are given by other rules than SQLite's: bring both to the same ones before they matter.
-        mine = pair.raw.rows("SELECT * FROM t")
-        theirs = list(pair.sqlite.execute("SELECT * FROM t"))
-        if [row[1:] for row in mine] != [row[1:] for row in theirs] or mine != theirs:
-            assert sorted(map(repr, (r[1:] for r in mine))) == sorted(map(repr, (r[1:] for r in theirs)))
-            if pair.raw.db.in_transaction:
-                pair.both("COMMIT")
-            pair.both("BEGIN")
-            pair.both("DELETE FROM t")
-            for row in mine:
-                pair.both("INSERT INTO t VALUES (?, ?, ?, ?, ?)", row)
-            pair.both("COMMIT")
+        if rng.random() < 0.05:
+            pair.same_table("t")
     pair.same_table("t")
     for index in ("a", "b, c", "d, a DESC", "c, b"):
         pair.ask(f"SELECT {index.replace(' DESC', '')} FROM t ORDER BY {index}")
