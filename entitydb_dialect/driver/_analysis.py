@@ -37,6 +37,15 @@ class Ddl:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """`SELECT count(*) [AS label] FROM table [AS alias]` and nothing else: the engine knows the answer."""
+
+    schema: str | None
+    table: str
+    label: str  # the result column's name
+
+
+@dataclass(frozen=True)
 class Analysis:
     kind: str
     verb: str = ""  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
@@ -52,6 +61,7 @@ class Analysis:
     name: str = ""  # of a PRAGMA, lower case, or of a savepoint
     argument: str | None = None  # of a PRAGMA, unquoted
     assignment: bool = False  # PRAGMA name = value
+    counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
 
     @property
     def returns_rows(self) -> bool:
@@ -207,6 +217,31 @@ def _pragma(reader: _Reader, several: bool) -> Analysis:
     )
 
 
+def _counted(reader: _Reader, sql: str) -> Counted | None:
+    """Behind SELECT: is the rest a bare count(*)?"""
+    first = reader.at
+    if not reader.take("COUNT", "(", "*", ")"):
+        return None
+    label = sql[reader.items[first].start : reader.items[reader.at - 1].end]
+    if reader.take("AS") or reader.peek() != "FROM":
+        label = reader.name() or ""
+    if not label or not reader.take("FROM"):
+        return None
+    schema, table = reader.qualified()
+    if table and (reader.take("AS") or reader.peek() != ";") and reader.at < len(reader.items):
+        if reader.items[reader.at].upper in _NO_ALIAS or not reader.name():
+            return None
+    reader.take(";")
+    return Counted(schema, table, label) if table and reader.at == len(reader.items) else None
+
+
+# Words that may follow a table's name and are no alias of it.
+_NO_ALIAS = frozenset(
+    "WHERE GROUP ORDER LIMIT HAVING WINDOW JOIN INNER LEFT RIGHT FULL CROSS NATURAL UNION EXCEPT INTERSECT INDEXED NOT"
+    " ON USING".split()
+)
+
+
 def _several(items: list[Token]) -> bool:
     """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
     if [t.upper for t in items[:3]].count("TRIGGER"):
@@ -238,7 +273,10 @@ def _analyse(sql: str) -> Analysis:
         _after_with(reader)
         verb = reader.peek()
         reader.at += 1
-    if verb in ("SELECT", "VALUES"):
+    if verb == "SELECT":
+        bare = not several and items[0].upper == "SELECT"       # WITH may give the table's name another meaning
+        return Analysis(READ, verb, several, counted=_counted(reader, sql) if bare else None)
+    if verb == "VALUES":
         return Analysis(READ, verb, several)
     if verb in _WRITES:
         return _write(reader, verb, several)

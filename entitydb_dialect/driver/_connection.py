@@ -27,7 +27,7 @@ from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
 from . import _catalog, _ddl
-from ._analysis import Analysis, Ddl
+from ._analysis import Analysis, Counted, Ddl
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
 from ._sql import quote, split_statements
@@ -462,6 +462,15 @@ class Connection:
             self._rolled_back()
 
     # ---- declarations ----
+
+    def _count(self, sql: str, counted: Counted) -> str:
+        """A bare count(*) as a question to the engine, which need not visit the rows; views and TEMP tables stay."""
+        name = counted.table.lower()
+        declared = self._declared.get(name)
+        if not declared or (counted.schema or "main").lower() != "main" or name in self.temporary_tables():
+            return sql
+        literal = "'" + declared.name.replace("'", "''") + "'"
+        return f"SELECT entitydb_count({declared.table.id}, {literal}) AS {quote(counted.label)}"
 
     def _schema_moved(self) -> None:
         self._descriptions.clear()

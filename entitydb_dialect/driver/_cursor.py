@@ -132,6 +132,8 @@ class Cursor:
             if begin:
                 connection._begin()
             connection._enter(stmt)
+            if analysis.counted is not None:
+                sql = connection._count(sql, analysis.counted)
             description = connection._descriptions.get(sql)
             if description is None:
                 description = self._describe(connection, sql, parameters)
@@ -383,8 +385,28 @@ class Cursor:
         if self._stmt is None:
             self._check_open()
             return []
-        rows: list[Any] = self._step(self._raw.fetchall)
-        self._finish()
+        # _step() and _finish() in one: most results are fetched here.
+        stmt = self._stmt
+        connection = self.connection
+        before = connection._running
+        connection._running = stmt
+        if connection._current is not stmt:
+            lib.edb_stmt_enter(stmt)
+            connection._current = stmt
+        try:
+            rows: list[Any] = self._raw.fetchall()
+        except BaseException as error:
+            connection._leave(before)
+            self._fail(error)
+        self._stmt = None
+        connection._active.pop(id(self), None)
+        connection._running = before
+        connection._current = None  # the engine forgets a context that ends
+        lib.edb_stmt_end(stmt)
+        if before is not None:
+            connection._leave(before)
+        if not connection._raw.in_transaction:
+            lib.edb_conn_settle(connection._session, True)
         return rows
 
     def __iter__(self) -> Iterator[Any]:
