@@ -1,0 +1,83 @@
+"""A database in which something must hold after every commit: money moves between two tables and never gets lost.
+
+    debit, credit   accounts; the sum of all balances is constant; credit has an index on its balances
+    transfer        what was moved, by whom, as which of his transfers: the sum of its amounts is what debit lacks
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from entitydb_dialect import driver
+
+ACCOUNTS, BALANCE = 12, 1000
+TOTAL = 2 * ACCOUNTS * BALANCE
+
+
+def open_bank(path: Path, **options: object) -> driver.Connection:
+    return driver.connect(path, page_size=1024, timeout=20.0, **options)  # type: ignore[arg-type]
+
+
+def make_bank(path: Path, **options: object) -> None:
+    db = open_bank(path, **options)
+    db.execute("CREATE TABLE debit(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL)")
+    db.execute("CREATE TABLE credit(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL)")
+    db.execute("CREATE INDEX credit_balance ON credit(balance)")
+    db.execute("CREATE TABLE transfer(id INTEGER PRIMARY KEY, who INTEGER, nth INTEGER, amount INTEGER, note TEXT, "
+               "UNIQUE (who, nth))")
+    for table in ("debit", "credit"):
+        db.executemany(f"INSERT INTO {table} VALUES (?, ?)", [(i, BALANCE) for i in range(ACCOUNTS)])
+    db.commit()
+    db.close()
+
+
+def transfer(db: driver.Connection, rng: random.Random, who: int, nth: int) -> None:
+    """One transfer, repeated until nobody was faster. Its note is sometimes long, so that pages are allocated."""
+    while True:
+        try:
+            amount, one, two = rng.randrange(1, 50), rng.randrange(ACCOUNTS), rng.randrange(ACCOUNTS)
+            db.execute("UPDATE debit SET balance = balance - ? WHERE id = ?", (amount, one))
+            db.execute("UPDATE credit SET balance = balance + ? WHERE id = ?", (amount, two))
+            db.execute("INSERT INTO transfer(who, nth, amount, note) VALUES (?, ?, ?, ?)",
+                       (who, nth, amount, "n" * rng.choice((0, 5, 40, 3000))))
+            db.commit()
+            return
+        except driver.SerializationFailure:
+            db.rollback()
+
+
+def audit(db: driver.Connection, as_of: int | None = None) -> int:
+    """Demands what must hold at a moment. -> transfers there."""
+    cursor = db.cursor()
+    cursor.as_of = as_of
+
+    def ask(sql: str) -> list[tuple[int, ...]]:
+        return cursor.execute(sql).fetchall()
+
+    ((total, debits, moved, count),) = ask(
+        "SELECT (SELECT sum(balance) FROM debit) + (SELECT sum(balance) FROM credit), (SELECT sum(balance) FROM debit), "
+        "(SELECT coalesce(sum(amount), 0) FROM transfer), (SELECT count(*) FROM transfer)"
+    )
+    assert total == TOTAL, f"{total - TOTAL} appeared"
+    assert debits == TOTAL // 2 - moved
+    by_index = ask("SELECT balance, id FROM credit WHERE balance > -1000000000 ORDER BY balance, id")
+    assert by_index == sorted(ask("SELECT balance, id FROM credit"))
+    assert len(by_index) == ACCOUNTS
+    return count
+
+
+def transfers(db: driver.Connection) -> dict[int, set[int]]:
+    """Which transfers of whom are there."""
+    found: dict[int, set[int]] = {}
+    for who, nth in db.execute("SELECT who, nth FROM transfer"):
+        found.setdefault(who, set()).add(nth)
+    return found
+
+
+def check_clean(path: Path) -> None:
+    database = driver.Database(path)
+    try:
+        assert database.check()[0] == []
+    finally:
+        database.close()
