@@ -126,12 +126,19 @@ class Cursor:
         raw = connection._raw
         is_open = raw.in_transaction
         begin = not is_open and not connection._autocommit and analysis.kind is an.READ
-        self._stmt = stmt = connection._open_statement(False, self.as_of, is_open or begin)
+        moment = self.as_of
+        plain = connection._plain[is_open or begin]
+        if moment is None and not lib.edb_stmt_begin(connection._session, plain, connection._out):
+            stmt = connection._out[0]
+        else:
+            stmt = connection._open_statement(False, moment, is_open or begin)
+        self._stmt = stmt
         before = connection._running
         try:
             if begin:
                 connection._begin()
-            connection._enter(stmt)
+            connection._running = connection._current = stmt
+            lib.edb_stmt_enter(stmt)
             if analysis.counted is not None:
                 sql = connection._count(sql, analysis.counted)
             description = connection._descriptions.get(sql)
