@@ -112,11 +112,14 @@ def reads(setting: Setting) -> Iterator[Row]:
                      for range_ in ranges]
             return [(count, round(total, 3)) for count, total in found]
 
-        # SQLite adds up the numbers of entries in the pages of its smallest index, visiting no row.
-        yield compare("count(*)", once("SELECT count(*) FROM item"), ours, theirs, at_most=1.5)
+        # SQLite adds up the numbers of entries in the pages of its smallest index, visiting no row, but asks a virtual
+        # table for every row. The driver answers this statement itself; below it, on the apsw connection, it cannot.
+        yield compare("count(*), ours below the driver", once("SELECT count(*) FROM item"), ours, theirs, at_most=1.5)
         yield raced(GROUP, "count(*), ours through the driver",
                     lambda: connection.execute("SELECT count(*) FROM item").fetchall(),
-                    lambda: theirs.execute("SELECT count(*) FROM item").fetchall(), "SQLite")
+                    lambda: theirs.execute("SELECT count(*) FROM item").fetchall(), "SQLite", at_most=1.5)
+        yield compare("count(*), ours below the driver, SQLite without its index",
+                      once("SELECT count(*) FROM item NOT INDEXED"), ours, theirs)
         yield compare("count(*) by visiting rows", once("SELECT count(*) FROM item WHERE b >= 0"), ours, theirs)
         yield compare("sum with GROUP BY", grouped, ours, theirs, at_most=1.5)
         yield compare("fetch of three columns", fetched, ours, theirs, at_most=1.5)
