@@ -10,7 +10,13 @@
 #include "txn.h"
 
 /* SQLite's affinities, with its codes. */
-enum { AFFINITY_BLOB = 0x41, AFFINITY_TEXT = 0x42, AFFINITY_NUMERIC = 0x43, AFFINITY_INTEGER = 0x44, AFFINITY_REAL = 0x45 };
+enum {
+    AFFINITY_BLOB = 0x41,
+    AFFINITY_TEXT = 0x42,
+    AFFINITY_NUMERIC = 0x43,
+    AFFINITY_INTEGER = 0x44,
+    AFFINITY_REAL = 0x45,
+};
 
 #define CATALOG_COLUMNS 2000        /* the most columns of a table */
 #define CATALOG_INDEXES 64          /* the most indexes of a table */
@@ -58,7 +64,7 @@ int table_decode(const uint8_t *payload, size_t size, edb_table **out);
 edb_table *table_ref(const edb_table *table);
 void table_unref(const edb_table *table);
 const edb_index *table_index(const edb_table *table, uint32_t tree);     /* NULL: it has no such index */
-/* Whether both have the same columns, in order, stored the same way: then one may stand for the other but for indexes. */
+/* Whether both have the same columns, in order, stored the same way: then they differ in indexes alone. */
 bool table_same_columns(const edb_table *a, const edb_table *b);
 
 /* A table as the statement sees it; for statements of now, own DDL of the very same statement included. */

@@ -4,6 +4,7 @@
  *   vtab.c          connect and declare; transactions and savepoints; which table a statement means
  *   vtab_value.c    SQLite values to ours and back, affinity
  *   vtab_plan.c     best-index
+ *   vtab_range.c    plan and values to ranges of keys
  *   vtab_scan.c     filter, next, column
  *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
  *   vtab_update.c   INSERT, UPDATE, DELETE
