@@ -344,7 +344,9 @@ class Connection:
             for sql in self._said:
                 self._control.execute(sql)
         else:
-            raise engine_error(_SCHEMA, "the schema was changed by another connection; roll back and try again")
+            raise engine_error(
+                CODES["CONFLICT"], "another connection changed the schema after this transaction began: roll back and retry"
+            )
 
     def _enter(self, stmt: Any) -> Any:
         """Makes a context current for a step. -> what to give `_leave`."""
@@ -397,6 +399,28 @@ class Connection:
         self._control.execute("BEGIN")
         self._fresh = True
         self._said = ["BEGIN"]
+
+    def _begin_write(self) -> None:
+        """Begins a transaction at the newest schema, which is followed before BEGIN fixes what is seen."""
+        stmt = self._open_statement(True, None, True)
+        try:
+            self._begin()
+        finally:
+            self._end_statement(stmt)
+
+    def _autocommitted(self, run: Callable[[], None]) -> None:
+        """Runs a piece of the driver's own in a transaction by itself, again when it lost a race."""
+        for attempt in range(_RETRIES):
+            self._begin_write()
+            try:
+                run()
+                self.commit()
+                return
+            except ex.SerializationFailure:
+                if attempt == _RETRIES - 1:
+                    raise
+            finally:
+                self.rollback()
 
     def _execute_control(self, sql: str) -> None:
         """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed."""

@@ -158,7 +158,8 @@ class Cursor:
         connection._running = before
         if before is not None:
             connection._leave(before)
-        connection._fresh = False
+        if moment is None:
+            connection._fresh = False
         self.description = description or None
         try:
             self._raw.has_vdbe  # noqa: B018 - apsw's only way to ask whether rows are left
@@ -322,23 +323,23 @@ class Cursor:
         if self.as_of is not None:
             raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
         route = _route(connection, analysis, sql)
-        begin = ddl.verb in ("CREATE", "DROP", "ALTER") and not connection._autocommit
-        if begin and not connection._raw.in_transaction:
-            # The schema is looked at before BEGIN, which fixes what the transaction sees.
-            stmt = connection._open_statement(True, None, True)
-            try:
-                connection._begin()
-            finally:
-                connection._end_statement(stmt)
-        elif not connection._raw.in_transaction:
-            connection.ping()
-        if route == "catalog":
-            connection._ddl(ddl, sql)
+
+        def run() -> None:
+            if route == "catalog":
+                connection._ddl(ddl, sql)
+            else:
+                connection._drain()
+                connection._run(sql, parameters, writes=True)
+                connection._temporary_unsure = True
+                connection._schema_moved()
+
+        if connection._raw.in_transaction or ddl.verb not in ("CREATE", "DROP", "ALTER"):
+            run()
+        elif not connection._autocommit:
+            connection._begin_write()
+            run()
         else:
-            connection._drain()
-            connection._run(sql, parameters, writes=True)
-            connection._temporary_unsure = True
-            connection._schema_moved()
+            connection._autocommitted(run)
 
     # ---- fetching ----
 

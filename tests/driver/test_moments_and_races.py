@@ -147,6 +147,42 @@ def test_savepoint_before_the_first_statement_survives_a_schema_change(connect: 
     assert rows(one, "SELECT * FROM t") == [(2,)]
 
 
+def test_past_reads_leave_the_present_of_a_transaction_open(connect: Connect) -> None:
+    one, two = connect(), connect()
+    one.execute("CREATE TABLE t(a)")
+    one.execute("INSERT INTO t VALUES (1)")
+    one.commit()
+    moment = one.last_commit[1]
+    assert rows(two, "SELECT a FROM t", as_of=moment) == [(1,)]
+    one.execute("CREATE TABLE u(a)")
+    one.commit()
+    assert rows(two, "SELECT * FROM u") == []
+
+
+def test_autocommit_ddl_of_many_threads(connect: Connect) -> None:
+    connections = [connect(isolation_level=None) for _ in range(4)]
+    failures: list[BaseException] = []
+
+    def work(who: int) -> None:
+        try:
+            for n in range(5):
+                connections[who].execute(f"CREATE TABLE t{who}_{n}(a)")
+                connections[who].execute("CREATE TABLE IF NOT EXISTS common(a)")
+                connections[who].execute(f"DROP TABLE t{who}_{n}")
+        except driver.SerializationFailure:
+            pass  # ten times in a row another one was first
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert rows(connections[0], "SELECT * FROM common") == []
+
+
 def test_half_fetched_cursor_survives_a_schema_change(connect: Connect) -> None:
     one, two = connect(isolation_level=None), connect(isolation_level=None)
     one.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)")
