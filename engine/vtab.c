@@ -167,7 +167,8 @@ static int refresh(vtab_entity *vt, edb_stmt *stmt)
     int rc = catalog_table(stmt, vt->vt_table->et_id, &fresh);
     if (rc)
         return rc == EDB_NOSUCH ? schema_changed(vt->vt_table) : rc;
-    if (!table_same_columns(fresh, vt->vt_table)) {
+    /* Nor under the feet of a write that a function in a DEFAULT has interrupted. */
+    if (!table_same_columns(fresh, vt->vt_table) || vt->vt_writing) {
         table_unref(fresh);
         return schema_changed(vt->vt_table);
     }

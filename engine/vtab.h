@@ -32,18 +32,23 @@ extern const sqlite3_api_routines *sqlite3_api;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+typedef struct {                    /* a row being written; reused from row to row */
+    table_scratch rs_table;
+    edb_value *rs_values;           /* in declared order */
+    bool *rs_changed;
+    char (*rs_digits)[32];          /* text of integers, one place a column */
+    uint32_t rs_columns;            /* room in these three */
+    uint32_t rs_n_digits;           /* places taken */
+    uint32_t rs_n_held, rs_held_room;
+    sqlite3_value **rs_held;        /* converted values the row points into; freed after it */
+} row_scratch;
+
 typedef struct {
     int bd_refs;                    /* modules, function and virtual tables that use it */
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
-    table_scratch bd_scratch;
-    edb_value *bd_values;           /* the row being written, in declared order */
-    bool *bd_changed;
-    uint32_t bd_columns;            /* room in both */
-    sqlite3_value **bd_held;        /* converted values the row points into; freed after it */
-    uint32_t bd_n_held, bd_held_room;
-    char (*bd_digits)[32];          /* text of integers, one place a column */
-    uint32_t bd_n_digits;           /* places taken by the row being written */
+    row_scratch bd_row;
+    bool bd_writing;                /* bd_row is in use: a write inside a write (a function in a DEFAULT) has its own */
 } vtab_binding;
 
 void binding_unref(vtab_binding *bd);
@@ -57,6 +62,7 @@ typedef struct {
     vtab_any vt_any;
     edb_table *vt_table;            /* counted; as the last statement saw it */
     uint64_t vt_schema;             /* the stmt_schema() it was found at */
+    uint32_t vt_writing;            /* calls that hold on to vt_table */
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     sqlite3_stmt **vt_defaults;     /* SELECT (expression) by column, prepared when first used */
@@ -92,13 +98,13 @@ void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* The value as it is; text and blobs point into it. */
 int value_read(sqlite3_value *in, edb_value *out);
-/* The value under a column's affinity, as SQLite would store it. What had to be converted is held by the binding
- * until values_drop(). */
-int value_convert(vtab_binding *bd, sqlite3_value *in, int affinity, edb_value *out);
-/* Keeps a value, which becomes the binding's, until values_drop(). */
-int value_hold(vtab_binding *bd, sqlite3_value *value);
-int values_prepare(vtab_binding *bd, uint32_t columns);
-void values_drop(vtab_binding *bd);
+/* The value under a column's affinity, as SQLite would store it. Text made of a number lasts until values_drop(). */
+int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *out);
+/* Keeps a value, which becomes the scratch's, until values_drop(). */
+int value_hold(row_scratch *rs, sqlite3_value *value);
+int values_prepare(row_scratch *rs, uint32_t columns);
+void values_drop(row_scratch *rs);
+void row_scratch_free(row_scratch *rs);
 /* copied: the bytes do not last as long as the statement. */
 void value_result(sqlite3_context *context, const edb_value *value, bool copied);
 

@@ -14,12 +14,7 @@ void binding_unref(vtab_binding *bd)
 {
     if (--bd->bd_refs)
         return;
-    values_drop(bd);
-    free(bd->bd_held);
-    free(bd->bd_values);
-    free(bd->bd_changed);
-    free(bd->bd_digits);
-    scratch_free(&bd->bd_scratch);
+    row_scratch_free(&bd->bd_row);
     conn_unref(bd->bd_conn);
     free(bd);
 }

@@ -72,7 +72,7 @@ static int part_affinity(const key_range *kr, uint32_t part)
 static int read_side(key_range *kr, uint32_t part, sqlite3_value *in, edb_value *out)
 {
     bool numeric = part_affinity(kr, part) >= AFFINITY_NUMERIC;
-    return numeric ? value_convert(kr->kr_bd, in, AFFINITY_NUMERIC, out) : value_read(in, out);
+    return numeric ? value_convert(&kr->kr_bd->bd_row, in, AFFINITY_NUMERIC, out) : value_read(in, out);
 }
 
 /* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers against text: '012' is

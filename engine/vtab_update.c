@@ -12,7 +12,8 @@
 
 typedef struct {                    /* one call */
     vtab_entity *up_vt;
-    vtab_binding *up_bd;
+    sqlite3 *up_db;
+    row_scratch *up_row;
     const edb_table *up_table;
     edb_stmt *up_stmt;
     sqlite3_value **up_columns;     /* of argv */
@@ -38,7 +39,7 @@ void vtab_defaults_free(vtab_entity *vt)
 static int default_failed(const update *up, const edb_column *column)
 {
     return edb_fail(EDB_MISUSE, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
-                    sqlite3_errmsg(up->up_bd->bd_db));
+                    sqlite3_errmsg(up->up_db));
 }
 
 static int default_prepare(const update *up, uint32_t i)
@@ -54,7 +55,7 @@ static int default_prepare(const update *up, uint32_t i)
     if (vt->vt_defaults[i])
         return EDB_OK;
     char *sql = sqlite3_mprintf("SELECT (%s)", column->default_sql);
-    int rc = sql ? sqlite3_prepare_v3(up->up_bd->bd_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &vt->vt_defaults[i], NULL)
+    int rc = sql ? sqlite3_prepare_v3(up->up_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &vt->vt_defaults[i], NULL)
                  : SQLITE_NOMEM;
     sqlite3_free(sql);
     return rc ? default_failed(up, column) : EDB_OK;
@@ -69,9 +70,9 @@ static int default_evaluate(const update *up, uint32_t i, edb_value *out)
     sqlite3_stmt *select = up->up_vt->vt_defaults[i];
     if (sqlite3_step(select) == SQLITE_ROW) {
         sqlite3_value *copy = sqlite3_value_dup(sqlite3_column_value(select, 0));
-        rc = copy ? value_hold(up->up_bd, copy) : edb_fail(EDB_NOMEM, "no memory for a default");
+        rc = copy ? value_hold(up->up_row, copy) : edb_fail(EDB_NOMEM, "no memory for a default");
         if (!rc)
-            rc = value_convert(up->up_bd, copy, column->affinity, out);
+            rc = value_convert(up->up_row, copy, column->affinity, out);
     } else {
         rc = default_failed(up, column);
     }
@@ -125,7 +126,7 @@ static int judge_strict(const update *up, uint32_t i, const edb_value *v)
 static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
 {
     const edb_column *column = &up->up_table->et_columns[i];
-    int rc = value_convert(up->up_bd, up->up_columns[i], column->affinity, out);
+    int rc = value_convert(up->up_row, up->up_columns[i], column->affinity, out);
     if (rc)
         return rc;
     /* Left out, or, under REPLACE, a NULL where none may be: the default. */
@@ -139,7 +140,7 @@ static int column_value(const update *up, uint32_t i, bool inserting, edb_value 
 static int read_rowid(const update *up, sqlite3_value *in, bool *given, int64_t *out)
 {
     edb_value v;
-    int rc = value_convert(up->up_bd, in, AFFINITY_INTEGER, &v);
+    int rc = value_convert(up->up_row, in, AFFINITY_INTEGER, &v);
     if (rc)
         return rc;
     *given = v.type != VALUE_NULL;
@@ -168,20 +169,20 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
 static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
 {
     const edb_table *table = up->up_table;
-    vtab_binding *bd = up->up_bd;
+    row_scratch *rs = up->up_row;
     int64_t rowid;
     bool fresh;
     int rc = insert_rowid(up, given, &rowid, &fresh);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
         if ((int)i != table->et_rowid_column)
-            rc = column_value(up, i, true, &bd->bd_values[i]);
+            rc = column_value(up, i, true, &rs->rs_values[i]);
     if (rc)
         return rc;
     if (table->et_rowid_column >= 0) {
-        bd->bd_values[table->et_rowid_column].type = VALUE_INTEGER;
-        bd->bd_values[table->et_rowid_column].integer = rowid;
+        rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
+        rs->rs_values[table->et_rowid_column].integer = rowid;
     }
-    rc = table_insert(&bd->bd_scratch, up->up_stmt, table, rowid, fresh, bd->bd_values, up->up_replace);
+    rc = table_insert(&rs->rs_table, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
     if (rc)
         return rc;
     if (!fresh)
@@ -210,23 +211,23 @@ static int update_rowid(const update *up, int64_t old, sqlite3_value *rowid, int
 static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_rowid)
 {
     const edb_table *table = up->up_table;
-    vtab_binding *bd = up->up_bd;
+    row_scratch *rs = up->up_row;
     table_row old;
     int64_t rowid;
     bool found;
-    int rc = table_row_load(&bd->bd_scratch, up->up_stmt, table, old_rowid, &old, &found);
+    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, old_rowid, &old, &found);
     if (rc || !found)
         return rc;                  /* REPLACE of an earlier row of this statement took it away */
     rc = update_rowid(up, old_rowid, new_rowid, &rowid);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
-        edb_value *v = &bd->bd_values[i];
-        bd->bd_changed[i] = true;
+        edb_value *v = &rs->rs_values[i];
+        rs->rs_changed[i] = true;
         if ((int)i == table->et_rowid_column) {
             v->type = VALUE_INTEGER;
             v->integer = rowid;
-            bd->bd_changed[i] = rowid != old_rowid;
+            rs->rs_changed[i] = rowid != old_rowid;
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
-            bd->bd_changed[i] = false;
+            rs->rs_changed[i] = false;
             if (table_column(table, &old.tr_view, old_rowid, i, v))
                 rc = table_damaged(table, old_rowid);
         } else {
@@ -234,7 +235,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
         }
     }
     if (!rc)
-        rc = table_update(&bd->bd_scratch, up->up_stmt, table, &old, rowid, bd->bd_values, bd->bd_changed,
+        rc = table_update(&rs->rs_table, up->up_stmt, table, &old, rowid, rs->rs_values, rs->rs_changed,
                           up->up_replace);
     if (rc)
         return rc;
@@ -247,17 +248,34 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
 static int do_delete(const update *up, int64_t rowid)
 {
     bool existed;
-    int rc = table_delete(&up->up_bd->bd_scratch, up->up_stmt, up->up_table, rowid, &existed);
+    int rc = table_delete(&up->up_row->rs_table, up->up_stmt, up->up_table, rowid, &existed);
     if (!rc && existed)
         stmt_count(up->up_stmt, 1);
     return rc;
+}
+
+static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+{
+    edb_conn *conn = stmt_conn(up->up_stmt);
+    int rc = values_prepare(up->up_row, up->up_table->et_n_columns);
+    if (!rc)
+        rc = scratch_prepare(&up->up_row->rs_table, up->up_table, conn);
+    if (rc)
+        return rc;
+    if (argc == 1)
+        return do_delete(up, sqlite3_value_int64(argv[0]));
+    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        return do_insert(up, argv[1], rowid);
+    return do_update(up, sqlite3_value_int64(argv[0]), argv[1]);
 }
 
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     vtab_entity *vt = (vtab_entity *)base;
     vtab_binding *bd = vt->vt_any.vt_bd;
-    update up = {.up_vt = vt, .up_bd = bd, .up_columns = argv + 2};
+    row_scratch own = {.rs_values = NULL};
+    update up = {.up_vt = vt, .up_db = bd->bd_db, .up_columns = argv + 2};
+    bool nested = bd->bd_writing;
     /* A table made in this transaction got no xBegin: every write begins. */
     int rc = vtab_acquire(bd, true, &up.up_stmt);
     if (rc)
@@ -267,20 +285,17 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
         rc = vtab_current(vt, up.up_stmt);
     up.up_table = vt->vt_table;
     up.up_replace = sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_REPLACE;
+    up.up_row = nested ? &own : &bd->bd_row;
+    bd->bd_writing = true;
+    vt->vt_writing++;
     if (!rc)
-        rc = values_prepare(bd, up.up_table->et_n_columns);
-    if (!rc)
-        rc = scratch_prepare(&bd->bd_scratch, up.up_table, bd->bd_conn);
-    if (rc)
-        goto done;
-    if (argc == 1)
-        rc = do_delete(&up, sqlite3_value_int64(argv[0]));
-    else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        rc = do_insert(&up, argv[1], rowid);
+        rc = do_change(&up, argc, argv, rowid);
+    vt->vt_writing--;
+    bd->bd_writing = nested;
+    if (nested)
+        row_scratch_free(&own);
     else
-        rc = do_update(&up, sqlite3_value_int64(argv[0]), argv[1]);
-    values_drop(bd);
-done:
+        values_drop(up.up_row);
     stmt_release(up.up_stmt);
     return likely(!rc) ? SQLITE_OK : vtab_result(base, rc);
 }

@@ -156,33 +156,33 @@ static void real_to_integer(edb_value *out)
     }
 }
 
-int value_hold(vtab_binding *bd, sqlite3_value *value)
+int value_hold(row_scratch *rs, sqlite3_value *value)
 {
-    if (bd->bd_n_held == bd->bd_held_room) {
-        uint32_t room = 2 * bd->bd_held_room + 8;
-        sqlite3_value **held = realloc(bd->bd_held, room * sizeof(*held));
+    if (rs->rs_n_held == rs->rs_held_room) {
+        uint32_t room = 2 * rs->rs_held_room + 8;
+        sqlite3_value **held = realloc(rs->rs_held, room * sizeof(*held));
         if (!held) {
             sqlite3_value_free(value);
             return no_memory();
         }
-        bd->bd_held = held;
-        bd->bd_held_room = room;
+        rs->rs_held = held;
+        rs->rs_held_room = room;
     }
-    bd->bd_held[bd->bd_n_held++] = value;
+    rs->rs_held[rs->rs_n_held++] = value;
     return EDB_OK;
 }
 
-static int number_to_text(vtab_binding *bd, sqlite3_value *in, edb_value *out)
+static int number_to_text(row_scratch *rs, sqlite3_value *in, edb_value *out)
 {
-    if (out->type == VALUE_INTEGER && bd->bd_n_digits < bd->bd_columns) {
-        char *digits = bd->bd_digits[bd->bd_n_digits++];
-        out->size = (size_t)snprintf(digits, sizeof bd->bd_digits[0], "%lld", (long long)out->integer);
+    if (out->type == VALUE_INTEGER && rs->rs_n_digits < rs->rs_columns) {
+        char *digits = rs->rs_digits[rs->rs_n_digits++];
+        out->size = (size_t)snprintf(digits, sizeof rs->rs_digits[0], "%lld", (long long)out->integer);
         out->bytes = digits;
         out->type = VALUE_TEXT;
         return EDB_OK;
     }
     sqlite3_value *copy = sqlite3_value_dup(in);
-    int rc = copy ? value_hold(bd, copy) : no_memory();
+    int rc = copy ? value_hold(rs, copy) : no_memory();
     if (rc)
         return rc;
     out->type = VALUE_TEXT;
@@ -191,13 +191,13 @@ static int number_to_text(vtab_binding *bd, sqlite3_value *in, edb_value *out)
     return out->bytes ? EDB_OK : no_memory();
 }
 
-int value_convert(vtab_binding *bd, sqlite3_value *in, int affinity, edb_value *out)
+int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *out)
 {
     int rc = value_read(in, out);
     if (rc || affinity == AFFINITY_BLOB || out->type == VALUE_NULL || out->type == VALUE_BLOB)
         return rc;
     if (affinity == AFFINITY_TEXT)
-        return out->type == VALUE_TEXT ? EDB_OK : number_to_text(bd, in, out);
+        return out->type == VALUE_TEXT ? EDB_OK : number_to_text(rs, in, out);
     if (out->type == VALUE_TEXT)
         rc = text_to_number(in, out);
     if (out->type == VALUE_REAL)
@@ -210,30 +210,40 @@ int value_convert(vtab_binding *bd, sqlite3_value *in, int affinity, edb_value *
     return rc;
 }
 
-int values_prepare(vtab_binding *bd, uint32_t columns)
+int values_prepare(row_scratch *rs, uint32_t columns)
 {
-    if (columns <= bd->bd_columns)
+    if (columns <= rs->rs_columns)
         return EDB_OK;
-    edb_value *values = realloc(bd->bd_values, columns * sizeof *values);
+    edb_value *values = realloc(rs->rs_values, columns * sizeof *values);
     if (values)
-        bd->bd_values = values;
-    bool *changed = realloc(bd->bd_changed, columns * sizeof *changed);
+        rs->rs_values = values;
+    bool *changed = realloc(rs->rs_changed, columns * sizeof *changed);
     if (changed)
-        bd->bd_changed = changed;
-    char (*digits)[32] = realloc(bd->bd_digits, columns * sizeof *digits);
+        rs->rs_changed = changed;
+    char (*digits)[32] = realloc(rs->rs_digits, columns * sizeof *digits);
     if (digits)
-        bd->bd_digits = digits;
+        rs->rs_digits = digits;
     if (!values || !changed || !digits)
         return no_memory();
-    bd->bd_columns = columns;
+    rs->rs_columns = columns;
     return EDB_OK;
 }
 
-void values_drop(vtab_binding *bd)
+void values_drop(row_scratch *rs)
 {
-    while (bd->bd_n_held)
-        sqlite3_value_free(bd->bd_held[--bd->bd_n_held]);
-    bd->bd_n_digits = 0;
+    while (rs->rs_n_held)
+        sqlite3_value_free(rs->rs_held[--rs->rs_n_held]);
+    rs->rs_n_digits = 0;
+}
+
+void row_scratch_free(row_scratch *rs)
+{
+    values_drop(rs);
+    free(rs->rs_held);
+    free(rs->rs_values);
+    free(rs->rs_changed);
+    free(rs->rs_digits);
+    scratch_free(&rs->rs_table);
 }
 
 void value_result(sqlite3_context *context, const edb_value *value, bool copied)

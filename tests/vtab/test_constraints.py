@@ -217,3 +217,36 @@ def test_a_row_changed_after_the_moment_is_a_conflict_at_once(database) -> None:
             two.run(sql)
     two.run("ROLLBACK")
     assert two.rows("SELECT * FROM t") == [(1, 5)]
+
+
+def test_a_function_in_a_default_may_write_itself(raw: Raw) -> None:
+    """The row being built must not be lost to the one the function inserts."""
+    raw.create_table("CREATE TABLE log(id INTEGER PRIMARY KEY, a TEXT, b TEXT)", "log")
+    raw.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b DEFAULT (note('b')), c TEXT, d DEFAULT (note('d')))", "t")
+
+    def note(what: str) -> str:
+        raw.run("INSERT INTO log(a, b) VALUES (12345, 1.5)")
+        return what * 3
+
+    raw.db.create_scalar_function("note", note)
+    for row in ((1.25, 77), (2.25, 78)):
+        with raw.statement(writes=True, supplied=[False, True, False, True, False]):
+            raw.run("INSERT INTO t(a, c) VALUES (?, ?)", row)
+        raw.settle()
+    assert raw.rows("SELECT * FROM t") == [(1, "1.25", "bbb", "77", "ddd"), (2, "2.25", "bbb", "78", "ddd")]
+    assert raw.rows("SELECT count(*), min(a), max(b) FROM log") == [(4, "12345", "1.5")]
+
+
+def test_a_function_in_a_default_that_changes_the_table(raw: Raw) -> None:
+    raw.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b DEFAULT (meddle()), c)", "t")
+
+    def meddle() -> int:
+        with pytest.raises(apsw.Error):
+            raw.create_index("CREATE INDEX a ON t(a)", "t")     # SQLite: the table is in use
+        return len(raw.rows("SELECT * FROM t WHERE a = 1"))
+
+    raw.db.create_scalar_function("meddle", meddle)
+    with raw.statement(writes=True, supplied=[False, True, False, True]):
+        raw.run("INSERT INTO t(a, c) VALUES (1, 2)")
+    raw.settle()
+    assert raw.rows("SELECT * FROM t") == [(1, 1, 0, 2)]
