@@ -228,18 +228,18 @@ def _counted(reader: _Reader, sql: str) -> Counted | None:
     if not label or not reader.take("FROM"):
         return None
     schema, table = reader.qualified()
-    if table and (reader.take("AS") or reader.peek() != ";") and reader.at < len(reader.items):
-        if reader.items[reader.at].upper in _NO_ALIAS or not reader.name():
-            return None
+    aliased = reader.take("AS") or (reader.at < len(reader.items) and reader.peek() != ";")
+    if aliased and (reader.peek() in _NO_ALIAS or not reader.name()):
+        return None
     reader.take(";")
     return Counted(schema, table, label) if table and reader.at == len(reader.items) else None
 
 
 # Words that may follow a table's name and are no alias of it.
-_NO_ALIAS = frozenset(
-    "WHERE GROUP ORDER LIMIT HAVING WINDOW JOIN INNER LEFT RIGHT FULL CROSS NATURAL UNION EXCEPT INTERSECT INDEXED NOT"
-    " ON USING".split()
-)
+_NO_ALIAS = frozenset((
+    *("WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS"),
+    *("NATURAL", "UNION", "EXCEPT", "INTERSECT", "INDEXED", "NOT", "ON", "USING"),
+))  # fmt: skip
 
 
 def _several(items: list[Token]) -> bool:

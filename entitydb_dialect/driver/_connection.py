@@ -19,7 +19,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ref
+from weakref import WeakSet, ref
 
 import apsw
 
@@ -41,6 +41,23 @@ _SAVEPOINT = '"entitydb ddl"'
 
 # Handles of a parent process: the child must neither use nor free them.
 _kept: list[Any] = []
+
+# So that a fork can find the cursors with rows to fetch: they must not step in the child, where nobody keeps the pages
+# under them from being used again.
+_open: WeakSet[Connection] = WeakSet()
+
+
+def _forked() -> None:
+    for connection in list(_open):
+        for reference in list(connection._active.values()):
+            cursor = reference()
+            if cursor is not None:
+                _kept.append((cursor._raw, cursor._stmt))
+                cursor._stmt = None
+        connection._active.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Declared(NamedTuple):
@@ -111,6 +128,7 @@ class Connection:
         self._current: Any = None  # the context the engine has as current
         self._orphans: deque[tuple[Any, Any]] = deque()
         self._active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch
+        _open.add(self)
         self._fresh = False  # a transaction is open and no statement has run in it
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
         self._declared: dict[str, Declared] = {}
@@ -344,9 +362,8 @@ class Connection:
             for sql in self._said:
                 self._control.execute(sql)
         else:
-            raise engine_error(
-                CODES["CONFLICT"], "another connection changed the schema after this transaction began: roll back and retry"
-            )
+            sentence = "another connection changed the schema after this transaction began: roll back and retry"
+            raise engine_error(CODES["CONFLICT"], sentence)
 
     def _enter(self, stmt: Any) -> Any:
         """Makes a context current for a step. -> what to give `_leave`."""

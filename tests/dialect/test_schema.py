@@ -37,7 +37,6 @@ from sqlalchemy.types import TypeDecorator
 
 import entitydb_dialect
 
-
 # SQLAlchemy 2.0's SQLite dialect reflects none.
 _HAS_OPTIONS = "get_table_options" in vars(SQLiteDialect)
 
