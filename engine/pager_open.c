@@ -97,8 +97,12 @@ static int file_open(pager *pg, const char *path, const pager_options *options)
     int create = options->create && !options->read_only ? O_CREAT : 0;
     pg->pg_fd = open(path, O_RDWR | O_CLOEXEC | create, 0666);
     pg->pg_can_write = pg->pg_fd >= 0;
-    if (pg->pg_fd < 0 && error_of_permission(errno))
+    if (pg->pg_fd < 0 && error_of_permission(errno)) {
+        int denied = errno;
         pg->pg_fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (pg->pg_fd < 0 && errno == ENOENT)
+            errno = denied;             /* it could not be made, is what the caller must know */
+    }
     if (pg->pg_fd < 0)
         return edb_fail(EDB_CANTOPEN, "cannot open %s: %s", path, strerror(errno));
     struct stat st;
