@@ -36,7 +36,7 @@ typedef struct {
     const snapshot *cm_base;
     written_tree *cm_trees;         /* ascending by id */
     size_t cm_n_trees, cm_trees_room;
-    bool cm_catalog;                /* the catalog changed */
+    bool cm_catalog;                /* the catalog changed, or a tree was made: nobody else may make one of that id */
 } commit;
 
 /* ---- trees of this commit ---------------------------------------------------------------------------------------- */
@@ -69,6 +69,7 @@ static int tree_make(commit *cm, uint32_t id, uint8_t key_size, written_tree **o
     tree_state state;
     int rc = tree_create(cm->cm_commit, id, key_size, &state);
 
+    cm->cm_catalog = true;
     return rc ? rc : tree_add(cm, &state, true, out);
 }
 
