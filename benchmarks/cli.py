@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 import time
@@ -33,7 +32,7 @@ def main(quick: bool, only: tuple[str, ...], write: bool, tuned: bool, seed: int
     if write and (quick or only):
         raise click.UsageError("RESULTS.md is made from a whole run: leave out --quick and --only")
     about = {
-        "command": shlex.join(["python", "benchmarks", *sys.argv[1:]]),
+        "command": f"python benchmarks --write --seed {seed}{' --tuned' if tuned else ''}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": machine(), "quick": quick, "tuned": tuned, "seed": seed,
     }

@@ -62,6 +62,10 @@ class Row:
         return self.ours / self.other if self.other else float("inf")
 
     @property
+    def shown(self) -> str:
+        return f"{self.ratio:.2f}" if self.ratio >= 0.01 else "< 0.01"
+
+    @property
     def verdict(self) -> str:
         if self.at_most is None and self.at_least is None:
             return "report"

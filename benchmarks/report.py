@@ -23,7 +23,7 @@ def table(rows: list[Row]) -> Table:
     for row in rows:
         if before not in (None, row.group):
             made.add_section()
-        made.add_row(row.group if row.group != before else "", row.name, row.against, row.target, f"{row.ratio:.2f}",
+        made.add_row(row.group if row.group != before else "", row.name, row.against, row.target, row.shown,
                      f"[{COLOURS[row.verdict]}]{row.verdict}[/]")
         before = row.group
     return made
@@ -57,7 +57,7 @@ def write_results(about: dict[str, Any], rows: list[Row]) -> None:
         "",
         f"{judged - len(short)} of {judged} targets are reached. " + ("Rows that fall short:" if short else ""),
         "",
-        *(f"- {row.group}: {row.name}: {row.ratio:.2f}, target {row.target}" for row in short),
+        *(f"- {row.group}: {row.name}: {row.shown}, target {row.target}" for row in short),
         *([""] if short else []),
     ]
     group = None
@@ -70,7 +70,7 @@ def write_results(about: dict[str, Any], rows: list[Row]) -> None:
         verdict = "**falls short**" if row.verdict == "falls short" else row.verdict
         note = f"; {row.note}" if row.note else ""
         lines.append(f"| {row.name} | {amount(row.ours, row.unit)} | {amount(row.other, row.unit)} | {row.against} | "
-                     f"{row.target} | {row.ratio:.2f} | {verdict}{note} |")
+                     f"{row.target} | {row.shown} | {verdict}{note} |")
     RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
