@@ -477,7 +477,7 @@ static int prepare(edb_conn *conn)
         tx->tx_state = TXN_PREPARED;
         goto done;
     }
-    if ((rc = pager_commit_begin(conn->cn_pager, &cm.cm_commit)))
+    if ((rc = pager_commit_begin(conn->cn_pager, &conn->cn_interrupted, &cm.cm_commit)))
         goto done;
     cm.cm_base = pager_commit_base(cm.cm_commit);
     rc = prepare_locked(&cm, trees, n, &publish);

@@ -144,9 +144,10 @@ static inline int pager_page(pager *pg, const pager_view *view, page_ref ref, in
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */
 
-/* Takes the committer lock (EDB_BUSY after busy_ms, naming the pid that holds it), and starts commit N+1 from the
+/* Takes the committer lock (EDB_BUSY after busy_ms, naming the pid that holds it; EDB_INTERRUPT soon after
+ * *interrupted, if given, becomes true), and starts commit N+1 from the
  * newest published record. EDB_POISONED, READONLY. On failure nothing is held. */
-int pager_commit_begin(pager *pg, pager_commit **out);
+int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit **out);
 uint64_t pager_commit_number(const pager_commit *pc);
 pager *pager_commit_pager(const pager_commit *pc);
 const snapshot *pager_commit_base(const pager_commit *pc);     /* the record this commit starts from */

@@ -94,10 +94,18 @@ static void commit_unlock(pager *pg)
     pthread_mutex_unlock(&pg->pg_shm->sh_committer);
 }
 
-static int commit_lock(pager *pg)
+#define LOCK_SLICE_MS 20            /* so late at most an interrupt ends the wait */
+
+static int commit_lock(pager *pg, const atomic_bool *interrupted)
 {
     shm_area *shm = pg->pg_shm;
-    int lock = shm_mutex_lock(&shm->sh_committer, pg->pg_busy_ms);
+    int64_t left_ms = pg->pg_busy_ms;
+    int lock;
+    while ((lock = shm_mutex_lock(&shm->sh_committer, left_ms < LOCK_SLICE_MS ? left_ms : LOCK_SLICE_MS)) == ETIMEDOUT
+           && (left_ms -= LOCK_SLICE_MS) > 0)
+        if (interrupted && atomic_load(interrupted))
+            return edb_fail(EDB_INTERRUPT, "%s: the wait for process %u to commit was interrupted; nothing was done",
+                            pg->pg_name, (unsigned)atomic_load(&shm->sh_committer_pid));
     if (lock == ETIMEDOUT)
         return edb_fail(EDB_BUSY, "%s: process %u has been committing for more than %lld ms; retry", pg->pg_name,
                         (unsigned)atomic_load(&shm->sh_committer_pid), (long long)pg->pg_busy_ms);
@@ -140,7 +148,7 @@ static int commit_load(pager_commit *pc)
     return EDB_OK;
 }
 
-int pager_commit_begin(pager *pg, pager_commit **out)
+int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit **out)
 {
     int rc = pager_alive(pg);
     if (rc)
@@ -154,7 +162,7 @@ int pager_commit_begin(pager *pg, pager_commit **out)
     if (!pc)
         return edb_fail(EDB_NOMEM, "no memory for a commit");
     pc->pc_pager = pg;
-    rc = commit_lock(pg);
+    rc = commit_lock(pg, interrupted);
     if (rc) {
         commit_free(pc);
         return rc;

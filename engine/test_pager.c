@@ -158,7 +158,7 @@ int test_pager_settle(test_pager *t, int64_t moment_ns)
 
 int test_pager_begin(test_pager *t)
 {
-    int rc = pager_commit_begin(t->pg, &t->pc);
+    int rc = pager_commit_begin(t->pg, NULL, &t->pc);
     if (!rc)
         t->trees = pager_commit_base(t->pc)->sn_trees;
     return rc;

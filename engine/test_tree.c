@@ -48,7 +48,7 @@ int test_tree_open(const char *path, uint32_t page_size, uint8_t key_size, test_
     if (rc == EDB_OK && t->sn.sn_trees.ar_count == 0) {
         pager_commit *pc;
         array_state trees = t->sn.sn_trees;
-        rc = pager_commit_begin(t->pg, &pc);
+        rc = pager_commit_begin(t->pg, NULL, &pc);
         if (rc == EDB_OK) {
             rc = tree_create(pc, 0, key_size, &t->state);
             if (rc == EDB_OK)
@@ -94,7 +94,7 @@ int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, 
     }
     pager_commit *pc;
     int64_t time_ns;
-    int rc = pager_commit_begin(t->pg, &pc);
+    int rc = pager_commit_begin(t->pg, NULL, &pc);
     if (rc != EDB_OK)
         goto done;
     tree_state state = t->state;

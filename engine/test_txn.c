@@ -188,7 +188,7 @@ int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size)
     array_state trees;
     tree_state state;
     int64_t ns;
-    int rc = pager_commit_begin(db->db_pager, &pc);
+    int rc = pager_commit_begin(db->db_pager, NULL, &pc);
 
     if (rc)
         return rc;
