@@ -117,7 +117,9 @@ class Connection:
             raise
 
         # By in_transaction + 2 * writes.
+        # Options of contexts, by in_transaction + 2 * writes: of now, and of the past (the moment is set for each use).
         self._plain = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, False, 0)) for i in range(4)]
+        self._past = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, True, 0)) for i in range(4)]
         self._out = ffi.new("edb_stmt **")
         self._number = ffi.new("uint64_t *")
         self._changes = ffi.new("int64_t *")
@@ -342,7 +344,8 @@ class Connection:
         if moment is None:
             options = self._plain[in_transaction + 2 * writes]
         else:
-            options = ffi.new("edb_stmt_options *", (in_transaction, writes, True, moment))
+            options = self._past[in_transaction + 2 * writes]
+            options.moment_ns = moment
         for _ in range(_RETRIES):
             code = lib.edb_stmt_begin(self._session, options, self._out)
             if code == 0:

@@ -127,8 +127,12 @@ class Cursor:
         is_open = raw.in_transaction
         begin = not is_open and not connection._autocommit and analysis.kind is an.READ
         moment = self.as_of
-        plain = connection._plain[is_open or begin]
-        if moment is None and not lib.edb_stmt_begin(connection._session, plain, connection._out):
+        if moment is None:
+            options = connection._plain[is_open or begin]
+        else:
+            options = connection._past[is_open or begin]
+            options.moment_ns = moment
+        if not lib.edb_stmt_begin(connection._session, options, connection._out):
             stmt = connection._out[0]
         else:
             stmt = connection._open_statement(False, moment, is_open or begin)
