@@ -263,7 +263,7 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
     int rc = w.cw_entries && w.cw_page ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to check the file");
     key_range all = { .low = lowest_key, .low_size = state->ts_key_size };
     if (rc == EDB_OK)
-        rc = check_page(&w, state->ts_root, 256, w.cw_latest, false, &all);
+        rc = check_page(&w, state->ts_root, 256, state->ts_changed, false, &all);
     if (rc == EDB_OK && w.cw_live != state->ts_live)
         breach(&w, "I21", state->ts_root.page, "a tree's count of living entries is wrong");
     if (rc == EDB_OK)

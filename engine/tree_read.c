@@ -50,15 +50,18 @@ static int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref
     return rc;
 }
 
-/* A node below one of level `above`. The level must fall, so that no forged file makes a reader run in circles. */
-static int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, const uint8_t **out)
+/* A node below one of level `above`, of a tree with such keys. The level must fall, so that no forged file makes a reader
+ * run in circles; and cells are read with the tree's key size, while the page was judged by its own. */
+static int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size,
+                     const uint8_t **out)
 {
     const uint8_t *page;
     int rc = pager_page(pg, view, ref, 0, &page);
     if (rc != EDB_OK)
         return rc;
     pager_touched++;
-    if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above)
+    if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
+        || load16(page + TP_KEY_SIZE) != key_size)
         return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
                         pager_name(pg), (unsigned long long)ref.page);
     *out = page;
@@ -105,7 +108,7 @@ int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *ke
     *found = false;
     while (rc == EDB_OK && ref.page) {
         const uint8_t *page;
-        rc = node_open(pg, view, ref, above, &page);
+        rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
         if (rc != EDB_OK)
             return rc;
         if (page_is_leaf(page)) {
@@ -283,7 +286,7 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
     }
     while (ref.page) {
         const uint8_t *page;
-        int rc = node_open(tc->tc_pager, tc->tc_view, ref, above, &page);
+        int rc = node_open(tc->tc_pager, tc->tc_view, ref, above, tc->tc_key_size, &page);
         if (rc != EDB_OK)
             return rc;
         if (page_is_leaf(page)) {
@@ -416,7 +419,7 @@ static int position(pager *pg, const tree_state *state, const void *key, size_t 
     double low = 0, width = 1;
     for (unsigned above = LEVEL_ANY; ref.page;) {
         const uint8_t *page;
-        int rc = node_open(pg, view, ref, above, &page);
+        int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
         if (rc != EDB_OK)
             return rc;
         unsigned n = page_live(page);

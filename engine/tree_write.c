@@ -809,6 +809,17 @@ static int apply_interior(writer *w, page_ref ref, const uint8_t *page, uint64_t
     return rc == EDB_OK ? pager_free(w->tw_commit, ref) : rc;
 }
 
+static bool is_node(const writer *w, const uint8_t *page)
+{
+    return (page[PH_KIND] == PAGE_LEAF || page[PH_KIND] == PAGE_INTERIOR) && load16(page + TP_KEY_SIZE) == w->tw_fixed;
+}
+
+static int not_a_node(const writer *w, page_ref ref)
+{
+    return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
+                    pager_name(w->tw_pager), (unsigned long long)ref.page);
+}
+
 static int apply_node(writer *w, page_ref ref, unsigned above, uint64_t born, const tree_change *c, size_t n,
                       bool is_root, bool rightmost, pieces *out, bool *changed)
 {
@@ -817,10 +828,8 @@ static int apply_node(writer *w, page_ref ref, unsigned above, uint64_t born, co
         int rc = pager_page(w->tw_pager, w->tw_view, ref, 0, &page);
         if (rc != EDB_OK)
             return rc;
-        if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
-            || load16(page + TP_KEY_SIZE) != w->tw_fixed)
-            return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
-                            pager_name(w->tw_pager), (unsigned long long)ref.page);
+        if (!is_node(w, page) || page_level(page) >= above)
+            return not_a_node(w, ref);
         if (page[PH_KIND] == PAGE_INTERIOR)
             return apply_interior(w, ref, page, born, c, n, is_root, rightmost, out, changed);
     }
@@ -857,6 +866,8 @@ static int root_lower(writer *w)
         int rc = pager_page(w->tw_pager, w->tw_view, s->ts_root, 0, &page);
         if (rc != EDB_OK)
             return rc;
+        if (!is_node(w, page))
+            return not_a_node(w, s->ts_root);
         if (page_is_leaf(page) || page_live(page) + page_dead(page) != 1)
             return EDB_OK;
         uint64_t slot = page_live_slots(page)[0];

@@ -56,7 +56,8 @@ def audit(db: driver.Connection, as_of: int | None = None) -> int:
         return cursor.execute(sql).fetchall()
 
     ((total, debits, moved, count),) = ask(
-        "SELECT (SELECT sum(balance) FROM debit) + (SELECT sum(balance) FROM credit), (SELECT sum(balance) FROM debit), "
+        "SELECT (SELECT sum(balance) FROM debit) + (SELECT sum(balance) FROM credit), "
+        "(SELECT sum(balance) FROM debit), "
         "(SELECT coalesce(sum(amount), 0) FROM transfer), (SELECT count(*) FROM transfer)"
     )
     assert total == TOTAL, f"{total - TOTAL} appeared"

@@ -18,7 +18,7 @@ LIMIT_S = 60.0          # a process that says nothing for so long hangs
 
 Say = Callable[[str], None]
 
-# Where a commit, or a reader, can be stopped or killed: the engine's failpoints. At UNDECIDED ones a commit is not one yet.
+# Where a commit, or a reader, can be stopped or killed: the engine's failpoints. At UNDECIDED ones it is no commit yet.
 UNDECIDED = ("txn:locked", "txn:validated", "txn:applied", "txn:prepared", "commit:alloc", "commit:prepared",
              "commit:stamped")
 FAILPOINTS = (*UNDECIDED, "commit:record-written", "commit:published", "sync:before", "sync:after", "pin:between-loads")

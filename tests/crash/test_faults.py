@@ -1,4 +1,5 @@
-"""Full disks, missing rights, wrong places: an error of the right class that names the file, and a database that goes on."""
+"""Full disks, missing rights, wrong places: an error of the right class that names the file, and a database that goes
+on."""
 
 from __future__ import annotations
 
@@ -8,15 +9,14 @@ import os
 import random
 import resource
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-
 from engine.bare_pager import failpoint
+
 from entitydb_dialect import driver
 
 from .bank import audit, check_clean, make_bank, open_bank, transfer
@@ -57,16 +57,17 @@ def survives_full_disk(path: Path, make_room: Callable[[], None] = lambda: None)
         other.rollback()
         assert db.database.check()[0] == []
         # Smaller ones go on as long as free pages are found; what fails leaves nothing.
-        done = 0
+        done, told = 0, set()
         for nth in range(1, 30):
             try:
                 transfer(db, rng, 0, nth)
                 done += 1
             except driver.OperationalError as again:
-                assert again.engine_name == "FULL"
+                told.add(again.engine_name)
                 db.rollback()
             assert audit(db) == full + done
             db.rollback()
+        assert told <= {"FULL"}
         make_room()
         transfer(db, rng, 1, 0)
         assert audit(db) == full + done + 1
@@ -83,7 +84,9 @@ def run(work: Callable[[Say], None]) -> list[str]:
 
 
 @pytest.mark.parametrize("point", FULL_POINTS)
-def test_a_commit_that_finds_no_space_leaves_nothing(tmp_path: Path, rng: random.Random, native: object, point: str) -> None:
+def test_a_commit_that_finds_no_space_leaves_nothing(
+    tmp_path: Path, rng: random.Random, native: object, point: str
+) -> None:
     path = tmp_path / "bank.edb"
     make_bank(path)
     db, other = open_bank(path), open_bank(path)
@@ -109,7 +112,9 @@ IO_POINTS = [point for point in FAILPOINTS if point not in ("commit:published", 
 
 
 @pytest.mark.parametrize("point", IO_POINTS)
-def test_an_input_output_error_of_a_commit_is_told(tmp_path: Path, rng: random.Random, native: object, point: str) -> None:
+def test_an_input_output_error_of_a_commit_is_told(
+    tmp_path: Path, rng: random.Random, native: object, point: str
+) -> None:
     """Before the sync nothing was committed; at the sync nobody knows, and the database demands to be reopened."""
     path = tmp_path / "bank.edb"
     make_bank(path)
@@ -255,12 +260,10 @@ def test_a_file_that_may_only_be_read(open_folder: Path, native: object) -> None
         db = open_bank(path)
         assert audit(db) == 0
         db.rollback()
-        try:
+        with pytest.raises(driver.OperationalError) as caught:
             transfer(db, random.Random(1), 0, 0)
-        except driver.OperationalError as error:
-            assert error.engine_name == "READONLY", error
-            assert error.sqlite_errorcode == 8
-            say("refused")
+        assert (caught.value.engine_name, caught.value.sqlite_errorcode) == ("READONLY", 8)
+        say("refused")
         assert audit(db) == 0
         db.close()
 
@@ -293,13 +296,12 @@ def test_no_permission(open_folder: Path, native: object, case: str) -> None:
         open_folder.chmod(0o555 if case == "new" else 0)
 
     def work(say: Say) -> None:
-        try:
+        with pytest.raises(driver.OperationalError) as caught:
             driver.connect(path)
-        except driver.OperationalError as error:
-            assert error.engine_name == "CANTOPEN", error
-            assert str(path) in str(error)
-            assert "ermission denied" in str(error)
-            say("refused")
+        assert caught.value.engine_name == "CANTOPEN"
+        assert str(path) in str(caught.value)
+        assert "ermission denied" in str(caught.value)
+        say("refused")
         engine = sa.create_engine(f"entitydb:///{path}")
         with contextlib.suppress(sa.exc.OperationalError), engine.connect():
             say("connected")
@@ -329,26 +331,23 @@ def test_places_where_no_file_can_be(tmp_path: Path, native: object) -> None:
     assert not (tmp_path / "not there.edb").exists()
 
 
-def test_a_database_that_vanishes_under_its_connections_is_still_theirs(tmp_path: Path, rng: random.Random, native: object) -> None:
+def test_a_database_that_vanishes_under_its_connections_is_still_theirs(
+    tmp_path: Path, rng: random.Random, native: object
+) -> None:
     """Unlinked files live on; a new file of the same name is another database."""
     path = tmp_path / "bank.edb"
     make_bank(path)
     old = open_bank(path)
     transfer(old, rng, 0, 0)
     path.unlink()
-    make_error = None
-    try:
-        new = driver.connect(path)
-        new.execute("CREATE TABLE t(a)")
-        new.commit()
-        new.close()
-    except driver.Error as error:           # refused is right too: the lock file is the old one's
-        make_error = error
-        assert str(path) in str(error)
+    with pytest.raises(driver.OperationalError, match=r"bank\.edb"):     # its lock file is the old one's
+        driver.connect(path)
     transfer(old, rng, 0, 1)
     assert audit(old) == 2
     old.close()
-    assert make_error is None or stat.S_ISREG(os.stat(tmp_path / "bank.edb-lock").st_mode)
+    new = driver.connect(path)
+    assert new.catalog() == {}
+    new.close()
 
 
 # ---- fork ---------------------------------------------------------------------------------------------------------
@@ -375,12 +374,8 @@ def test_fork_with_open_connections(tmp_path: Path, rng: random.Random, native: 
     def inherited(say: Say) -> None:
         for attempt in (lambda: db.execute("SELECT 1"), db.commit, lambda: half.fetchall(), lambda: db.database,
                         database.stats, lambda: driver.connect(database)):
-            try:
+            with pytest.raises(driver.OperationalError, match="fork"):
                 attempt()
-            except driver.Error as error:
-                assert "fork" in str(error), error
-            else:
-                raise AssertionError("not refused")
         engine.dispose(close=False)
         with engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM transfer").scalar() == 1

@@ -1,7 +1,7 @@
 """Power losses after real SQL transactions: unsynced writes are kept, lost, torn and reordered.
 
-At `full` exactly the acknowledged commits are there, the one in flight or not; at `normal` some earlier state, whole. More
-points: ENTITYDB_POWER_POINTS (default 200).
+At `full` exactly the acknowledged commits are there, the one in flight or not; at `normal` some earlier state, whole.
+More points: ENTITYDB_POWER_POINTS (default 200).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from engine.bare_pager import SYNC, logging, note, power_losses, read_log
+
 from entitydb_dialect import driver
 
 POINTS = int(os.environ.get("ENTITYDB_POWER_POINTS") or 200)

@@ -16,6 +16,7 @@ from entitydb_dialect import driver
 from .bank import audit, check_clean, make_bank, open_bank, transfer
 from .children import FAILPOINTS, Child, Say
 
+
 @pytest.mark.parametrize("point", FAILPOINTS)
 def test_reads_complete_beside_a_stopped_committer(tmp_path: Path, native: object, point: str) -> None:
     path = tmp_path / "bank.edb"
@@ -95,11 +96,10 @@ def test_writers_name_the_process_they_wait_for(tmp_path: Path, native: object, 
         db = driver.connect(path, timeout=0.1)
         os.read(begin, 1)
         db.execute("INSERT INTO transfer(who, nth, amount) VALUES (5, 5, 0)")
-        try:
+        with pytest.raises(driver.OperationalError) as caught:
             db.commit()
-        except driver.OperationalError as error:
-            assert error.engine_name == "BUSY"
-            say(str(error))
+        assert caught.value.engine_name == "BUSY"
+        say(str(caught.value))
         assert not db.in_transaction, "what failed is rolled back"
         assert db.execute("SELECT count(*) FROM transfer").fetchall() in ([(0,)], [(1,)])
         db.rollback()

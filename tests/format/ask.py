@@ -1,9 +1,11 @@
 """Reads a database as whole as can be and says what came of it; run as a process, so that a crash is seen from outside.
 
-Questions come as lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [[sql, ...], ...]}; answers too:
+Questions are lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [sql, ...], "writes": [sql, ...]}.
+So are the answers:
 
     opened   null, or [class, message] of the error that opening raised
     rows     for each moment (and, last, now), for each query: rows, or [class, message] under "error"
+    writes   for each of "writes", each a transaction: [] or {"error": [class, message]}
     check    [[invariant, page, sentence], ...] or {"error": [class, message]}
 """
 
@@ -21,7 +23,7 @@ def failure(error: BaseException) -> list[Any]:
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {"opened": None, "rows": [], "check": None}
+    result: dict[str, Any] = {"opened": None, "rows": [], "writes": [], "check": None}
     try:
         database = driver.Database(question["path"], driver.Options(create=question.get("create", False)))
     except driver.Error as error:
@@ -35,6 +37,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         if "moments" in question:
             for moment in [*question["moments"], None]:
                 result["rows"].append([one(database, sql, moment) for sql in question["queries"]])
+        result["writes"] = [one(database, sql, None) for sql in question.get("writes", ())]
     finally:
         database.close()
     return result
@@ -48,7 +51,9 @@ def one(database: driver.Database, sql: str, moment: int | None) -> Any:
     try:
         cursor = connection.cursor()
         cursor.as_of = moment
-        return [list(row) for row in cursor.execute(sql).fetchall()]
+        rows = [list(row) for row in cursor.execute(sql).fetchall()]
+        connection.commit()
+        return rows
     except driver.Error as error:
         return {"error": failure(error)}
     finally:

@@ -14,8 +14,6 @@ import pytest
 
 from entitydb_dialect import driver
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 def make_database(path: Path) -> dict[str, Any]:
     """Tables by what their trees look like:
@@ -86,11 +84,12 @@ class Asker:
 
     def __call__(self, path: Path, **options: Any) -> dict[str, Any]:
         if self.process is None:
-            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            # The same engine as here, installed or not.
+            paths = [str(Path(driver.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
             self.process = subprocess.Popen(
                 [sys.executable, "-X", "faulthandler", str(Path(__file__).with_name("ask.py"))], text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if (ROOT / "entitydb_dialect").exists() else None,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

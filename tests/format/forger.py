@@ -4,9 +4,9 @@
     forged.page(17)[40] ^= 1
     path.write_bytes(forged.sealed())
 
-A changed page has another checksum, hence another tag, which must be patched into whatever points to it, and so on up to
-the record. sealed() walks down from the newest record, through whatever pointers now stand there, and seals pages from
-below; pages of the free queue, which nothing tags, are sealed too.
+A changed page has another checksum, hence another tag, which must be patched into whatever points to it, and so on up
+to the record. sealed() walks down from the newest record, through whatever pointers now stand there, and seals pages
+from below; pages of the free queue, which nothing tags, are sealed too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .reader import (
-    ARRAY, ARRAY_INTERIOR, FREE, INTERIOR, LEAF, OVERFLOW, RECORD, RECORD_MAGIC,
-    Entry, File, FreeEntry, Record, Ref, crc32c, u16, u32, u40, u64, varint,
+    ARRAY,
+    ARRAY_INTERIOR,
+    FREE,
+    INTERIOR,
+    LEAF,
+    OVERFLOW,
+    RECORD,
+    RECORD_MAGIC,
+    Entry,
+    File,
+    FreeEntry,
+    Record,
+    Ref,
+    crc32c,
+    page_checksum,
+    u16,
+    u32,
+    u40,
+    u64,
+    varint,
 )
 
 
@@ -39,7 +57,8 @@ def encode_record(rc: Record) -> bytes:
         (8, 4, 256 + 8 * len(rc.tail) + 17 * len(rc.young) + 9 * len(rc.listed)), (12, 4, rc.flags), (16, 8, rc.number),
         (32, 8, rc.durable), (40, 8, rc.schema), (48, 8, rc.horizon), (56, 8, rc.pages),
         (64, 8, rc.trees.root.page), (72, 4, rc.trees.root.tag), (76, 4, rc.trees.levels), (80, 8, rc.trees.count),
-        (88, 8, rc.stamps.root.page), (96, 4, rc.stamps.root.tag), (100, 4, rc.stamps.levels), (104, 8, rc.stamps.count),
+        (88, 8, rc.stamps.root.page), (96, 4, rc.stamps.root.tag), (100, 4, rc.stamps.levels),
+        (104, 8, rc.stamps.count),
         (112, 8, rc.free_head), (120, 8, rc.free_seq), (128, 8, rc.free_chain), (136, 8, rc.free_entries),
         (144, 8, rc.free_next), (152, 4, rc.free_index), (156, 4, len(rc.young)), (160, 4, len(rc.tail)),
         (164, 4, len(rc.listed)), (168, 4, rc.before),
@@ -150,7 +169,7 @@ class Forger:
                     if tag is not None:
                         put(page, tag_at, tag, 4)
                 open_.discard(number)
-                seals[number] = crc32c(page[4:]) or 1
+                seals[number] = page_checksum(b"\0\0\0\0" + page[4:])
                 put(page, 0, seals[number], 4)
             return seals[number]
 

@@ -55,7 +55,7 @@ def crc32c(data: bytes) -> int:
 @lru_cache(maxsize=1 << 16)
 def page_checksum(page: bytes) -> int:
     """A page's tag: never 0."""
-    return crc32c(page[4:]) or 1
+    return crc32c(page[4:]) or 1        # cached: tests read the same pages again and again
 
 
 def u16(data: bytes, at: int) -> int:
@@ -184,6 +184,7 @@ class Tree:
     key_size: int
     since: int
     born: int
+    changed: int
     live: int
     next_id: int
     recent: tuple[tuple[int, Ref], ...]
@@ -487,8 +488,9 @@ def decode_tree(id_: int, state: bytes) -> Tree:
         raise Damaged(f"the state of tree {id_} holds what it should not")
     recent = tuple((u64(state, p), Ref(u64(state, p + 8), u32(state, p + 16))) for p in (48, 68))
     return Tree(
-        id_, Ref(u64(state, 0), u32(state, 8)), state[12], u64(state, 16), u64(state, 24), u64(state, 32),
-        u64(state, 40), recent[: state[13]], List(Ref(u64(state, 88), u32(state, 104)), u32(state, 108), u64(state, 96)),
+        id_, Ref(u64(state, 0), u32(state, 8)), state[12], u64(state, 16), u64(state, 24), u64(state, 112),
+        u64(state, 32), u64(state, 40), recent[: state[13]],
+        List(Ref(u64(state, 88), u32(state, 104)), u32(state, 108), u64(state, 96)),
     )
 
 
@@ -523,7 +525,8 @@ def decode_node(page: bytes, number: int) -> Node:
         word, state = u64(page, at), u64(page, at + 8)
         ended.append((cell(word & 0xFFFF, word >> 16, False, bool(state & 0x8000), at), state >> 16, state & 0x7FFF))
     node.entries = sorted(living + [e for e, _, _ in ended], key=lambda e: (e.key, -e.begun))
-    if [e for e in node.entries if e.live] != living or [e for e in node.entries if not e.live] != [e[0] for e in ended]:
+    in_order = [e for e in node.entries if e.live], [e for e in node.entries if not e.live]
+    if in_order != (living, [e[0] for e in ended]):
         raise Damaged("a node's entries are not in order", number)
     follower: dict[bytes, int] = {}
     states = {id(e): (to, rank) for e, to, rank in ended}
@@ -544,7 +547,8 @@ def decode_node(page: bytes, number: int) -> Node:
             if states[id(entry)] != (follower.get(entry.key, FOREVER), keys[entry.key]):
                 raise Damaged("the second directory misstates an end or a rank", number)
         follower[entry.key] = entry.begun
-    if node.entries and (max(e.begun for e in node.entries), min(e.begun for e in node.entries)) != (node.newest, node.oldest):
+    times = [e.begun for e in node.entries]
+    if times and (max(times), min(times)) != (node.newest, node.oldest):
         raise Damaged("a node misstates its newest or oldest version", number)
     return node
 
@@ -703,7 +707,8 @@ def decode_payload(data: bytes) -> TableInfo:
     id_, name, sql, flags, rowid_column = p.varint(), p.str(), p.str(), p.varint(), p.varint()
     columns = []
     for _ in range(p.varint()):
-        column, cname, ctype, affinity, collation, cflags = p.varint(), p.str(), p.str(), p.byte(), p.byte(), p.byte()
+        column, cname, ctype = p.varint(), p.str(), p.str()
+        affinity, collation, cflags = p.byte(), p.byte(), p.byte()
         default = p.str() if cflags & 2 else None
         value = p.bytes() if cflags & 4 else None
         columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value))

@@ -1,8 +1,8 @@
 """Damaged files: opening, reading everything at many moments and checking give exactly right rows or a clean error.
 
-Everything is read in another process, which must survive. The moments are those of the sample's commits; rows as of one are
-known. After damage the newest commit may be another one only where the description allows it: bytes of the ring or of the
-marks; then what is read is what that earlier commit held.
+Everything is read in another process, which must survive. The moments are those of the sample's commits; rows as of one
+are known. After damage the newest commit may be another one only where the description allows it: bytes of the ring or
+of the marks; then what is read is what that earlier commit held.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ ERRORS = {"DamageError", "DatabaseError", "OperationalError"}
 
 
 def rows_at(contents: dict[str, Any], commit: int) -> list[Any]:
-    return [None if (rows := contents["rows"][name][commit]) is None else [list(row) for row in rows] for name in TABLES]
+    found = [contents["rows"][name][commit] for name in TABLES]
+    return [None if rows is None else [list(row) for row in rows] for rows in found]
 
 
 class Judge:
@@ -150,7 +151,7 @@ def test_bytes_outside_what_is_used_do_not_matter(judge: Judge, rng: random.Rand
     free, _, reserved = file.free_pages()
     newest = file.newest
     spare = [page * file.page_size + rng.randrange(file.page_size) for page in [*free, reserved]]
-    spare += [at for at in range(newest.pages * file.page_size, len(judge.data), 5000)]
+    spare += range(newest.pages * file.page_size, len(judge.data), 5000)
     spare += [MARK + 24 + rng.randrange(1000), SETTLED + 24 + rng.randrange(1000)]
     data = bytearray(judge.data)
     for at in spare:

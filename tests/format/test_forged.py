@@ -1,11 +1,11 @@
 """For each numbered invariant that bytes of a file can break: a forged file that breaks only it, and `check` names it.
 
-The page is named too where the invariant is one of a page. What is forged has whole checksums all the way up, so nothing
-but `check` can know; and what reads the file meanwhile gets rows or an error and does not crash.
+The page is named too where the invariant is one of a page. What is forged has whole checksums all the way up, so that
+nothing but `check` can know; and what reads the file meanwhile gets rows or an error and does not crash.
 
 No forged file can break these, because they say what processes do and not what a file holds: I2 and I6 (the order of a
-commit, settled moments), I3 (that free space follows from the record; what it says of pages is I36), I4 and I10 (pins and
-locks in memory). I11 and I8 are kept at opening and at committing, and tested as such below.
+commit, settled moments), I3 (that free space follows from the record; what it says of pages is I36), I4 and I10 (pins
+and locks in memory). I11 and I8 are kept at opening and at committing, and tested as such below.
 """
 
 from __future__ import annotations
@@ -96,6 +96,14 @@ def a_value_written_after_its_leaf(f: Forger) -> int:
     first = next(ref for ref, _ in f.file.overflow_pages(pointer))
     put(f.page(first.page), 16, f.file.writer(leaf.page) + 1, 8)
     return first.page
+
+
+@breaks("I1")
+def a_tree_changed_later_than_its_state_says(f: Forger) -> int:
+    """Validation at commit believes the state: conflicts would be missed."""
+    tree = tree_of(f, "hot")
+    put(f.state(tree.id), 112, tree.born, 8)
+    return tree.root.page
 
 
 @breaks("I5")
@@ -295,6 +303,12 @@ def a_tree_made_by_no_commit(f: Forger) -> int:
 
 
 @breaks("I30")
+def a_tree_changed_by_no_commit(f: Forger) -> int:
+    put(f.state(tree_of(f, "plain").id), 112, f.record.number + 1, 8)
+    return tree_of(f, "plain").root.page
+
+
+@breaks("I30")
 def an_impossible_next_row_id(f: Forger) -> int:
     put(f.state(tree_of(f, "plain").id), 40, 2**63 + 1, 8)
     return tree_of(f, "plain").root.page
@@ -358,6 +372,11 @@ QUERIES = [
     "SELECT id, v FROM plain", "SELECT id, v FROM hot ORDER BY id DESC", "SELECT id, v FROM big",
     "SELECT id, a, b FROM indexed", "SELECT id FROM indexed INDEXED BY indexed_b WHERE b > 'b' ORDER BY b",
     "SELECT a.id FROM indexed a JOIN indexed b ON a.a = b.a WHERE a.id = 7", "SELECT count(*) FROM hot",
+]
+WRITES = [
+    "UPDATE indexed SET b = b || 'x', a = a + 1 WHERE id % 3 = 0", "DELETE FROM indexed WHERE a > 50",
+    "INSERT INTO indexed VALUES (1000, 7, 'new')", "UPDATE hot SET v = 'last'", "DELETE FROM plain WHERE id < 70",
+    "INSERT OR REPLACE INTO big SELECT id, v || v FROM big", "CREATE INDEX plain_v ON plain(v)", "DROP TABLE hot",
 ]
 
 
@@ -442,7 +461,7 @@ def test_i11_a_last_commit_in_the_future_is_not_built_upon(sample: Any, tmp_path
 
 
 def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
-    """Random bytes of random pages, sealed: whatever a page says is believed as far as it is possible, and no further."""
+    """Random bytes of random pages, sealed: what a page says is believed as far as it is possible, and no further."""
     moments = sample[1]["moments"]
     kinds: dict[int, int] = {}
     for round_ in range(150):
@@ -456,19 +475,78 @@ def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, 
             page = f.page(rng.choice(by_kind[kind]))
             kinds[kind] = kinds.get(kind, 0) + 1
             # Mostly heads, directories and pointers: there the harm is.
-            at = rng.choice([rng.randrange(5, 64), rng.randrange(28, 52), rng.randrange(64, 160), rng.randrange(5, f.size)])
+            low, high = rng.choice([(5, 64), (28, 52), (64, 160), (5, f.size)])
+            at = rng.randrange(low, high)
             size = rng.choice([1, 1, 1, 2, 4, 8])
             value = rng.choice([0, 1, 255, 2 ** (8 * size) - 1, 2 ** (8 * size - 1), rng.randrange(2 ** (8 * size))])
             put(page[:], min(at, f.size - size), value % 2 ** (8 * size), size)
         path = tmp_path / f"{round_}.edb"
         path.write_bytes(f.sealed())
-        answer = ask(path, moments=rng.sample(moments, 3), queries=QUERIES)
+        answer = ask(path, moments=rng.sample(moments, 3), queries=QUERIES, writes=WRITES)
         if answer["opened"] is None:
-            assert isinstance(answer["check"], list) or answer["check"]["error"][0] in ("DamageError", "OperationalError")
-            for result in [one for at in answer["rows"] for one in at]:
+            check = answer["check"]
+            assert isinstance(check, list) or check["error"][0] in ("DamageError", "OperationalError")
+            for result in [one for at in answer["rows"] for one in at] + answer["writes"]:
                 assert isinstance(result, list) or "DatabaseError" in result["error"][1], result
         path.unlink()
     assert set(kinds) >= {LEAF, INTERIOR, ARRAY}
+
+
+def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
+    """Nodes are whole, but keys and values are not what the table says: cut, lengthened, exchanged, random. In trees of
+    rows, of indexes and of the catalog; read, and written to."""
+    moments = sample[1]["moments"]
+    whole = Forger(sample[0])
+    leaves: list[int] = []
+    for tree in whole.file.trees():
+        if tree.id == whole.file.catalog()["wide"].id:
+            continue
+        todo = [tree.root]
+        while todo:
+            node = whole.file.node(todo.pop())
+            if node.level:
+                todo += [e.value for e in node.entries if e.live and e.value.page]
+            elif node.entries:
+                leaves.append(node.page)
+
+    def spoil(data: bytes) -> bytes:
+        kind = rng.randrange(5)
+        if kind == 0:
+            return data[: rng.randrange(len(data) + 1)]
+        if kind == 1:
+            return data + rng.randbytes(rng.randrange(1, 10))
+        if kind == 2:
+            return rng.randbytes(len(data))
+        out = bytearray(data)
+        for _ in range(rng.choice([1, 2, 4]) if out else 0):
+            out[rng.randrange(len(out))] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+        return bytes(out)
+
+    for round_ in range(120):
+        f = Forger(sample[0])
+        for page in rng.sample(leaves, rng.choice([1, 1, 3])):
+            node = f.file.node(Ref(page, u32(f.page(page), 0)))
+            entries = list(node.entries)
+            for _ in range(rng.choice([1, 1, 5])):
+                i = rng.randrange(len(entries))
+                if rng.random() < 0.6 and not entries[i].overflow and not entries[i].tombstone:
+                    entries[i] = replace(entries[i], value=spoil(entries[i].value))
+                else:
+                    key = spoil(entries[i].key)
+                    entries[i] = replace(entries[i], key=(key + bytes(8))[:8] if node.key_size else key)
+            if rng.random() < 0.7:
+                entries.sort(key=lambda e: (e.key, -e.begun))
+            try:
+                f.rebuild(page, entries)
+            except AssertionError:          # they do not fit any more
+                continue
+        path = tmp_path / f"{round_}.edb"
+        path.write_bytes(f.sealed())
+        answer = ask(path, moments=rng.sample(moments, 2), queries=QUERIES, writes=WRITES)
+        assert answer["opened"] is None
+        for result in [one for at in answer["rows"] for one in at] + answer["writes"]:
+            assert isinstance(result, list) or "DatabaseError" in result["error"][1], result
+        path.unlink()
 
 
 def test_a_chain_of_impossible_length_is_damage(sample: Any, ask: Any, tmp_path: Path) -> None:
