@@ -239,6 +239,22 @@ def test_of_two_inserts_of_one_key_one_stays(connect: Connect) -> None:
     assert rows(two, "SELECT count(*) FROM t") == [(1,)]
 
 
+def test_a_value_held_by_the_newer_version_of_a_row_written_here_is_taken(connect: Connect) -> None:
+    """Of a row that two transactions wrote, the newest state has one version and this transaction another. Whichever
+    judges a unique value here, this transaction cannot commit."""
+    one, two = connect(), connect()
+    one.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER UNIQUE)")
+    one.commit()
+    one.execute("INSERT INTO t VALUES (2, 2)")
+    two.execute("INSERT INTO t VALUES (2, 1)")
+    one.commit()
+    with pytest.raises((driver.IntegrityError, driver.SerializationFailure)):
+        two.execute("INSERT INTO t VALUES (1, 2)")
+    with pytest.raises(driver.SerializationFailure):
+        two.commit()
+    assert rows(one, "SELECT * FROM t") == [(2, 2)]
+
+
 def test_autocommit_updates_of_one_row_retry_themselves(connect: Connect) -> None:
     first = connect(isolation_level=None)
     first.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n)")

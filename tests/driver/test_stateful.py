@@ -83,6 +83,12 @@ class TwoConnections(RuleBasedStateMachine):
         now = {**self.newest, **running.own}
         return any(row and row[0] == unique and k != key for k, row in now.items())
 
+    def taken_in_vain(self, running: Transaction, unique: int) -> bool:
+        """Whether a row has the value in the newest state that was written here too: of two versions of that row,
+        either may be judged by, for the transaction cannot commit any more."""
+        return any(row[0] == unique and k in running.own and self.changed_since(running, k)
+                   for k, row in self.newest.items())
+
     @rule(side=SIDES, key=IDS, unique=UNIQUES)
     def insert(self, side: int, key: int, unique: int) -> None:
         running = self.begin(side)
@@ -93,6 +99,8 @@ class TwoConnections(RuleBasedStateMachine):
             assert answer in ("IntegrityError", "SerializationFailure"), answer
         elif answer == "SerializationFailure":
             assert self.changed_since(running, key)
+        elif answer == "IntegrityError":
+            assert self.taken_in_vain(running, unique)
         else:
             assert answer == "done", answer
             running.own[key] = (unique, self.counter)
@@ -112,6 +120,8 @@ class TwoConnections(RuleBasedStateMachine):
             self.lose(side)
         elif self.taken(running, key, unique):
             assert answer == "IntegrityError", answer
+        elif answer == "IntegrityError":
+            assert self.taken_in_vain(running, unique)
         else:
             assert answer == "done", answer
             running.own[key] = (unique, self.counter)
@@ -121,7 +131,8 @@ class TwoConnections(RuleBasedStateMachine):
         running = self.begin(side)
         answer = self.write(side, "DELETE FROM t WHERE id = ?", (key,))
         if answer == "SerializationFailure":
-            assert key in running.view() and self.changed_since(running, key)
+            assert key in running.view()
+            assert self.changed_since(running, key)
             self.lose(side)
             return
         assert answer == "done", answer
@@ -162,7 +173,8 @@ class TwoConnections(RuleBasedStateMachine):
             self.lose(side)
             return
         except driver.IntegrityError:
-            assert running is not None and self.unique_lost(running)
+            assert running is not None
+            assert self.unique_lost(running)
             self.lose(side)
             return
         self.running[side] = None
@@ -199,7 +211,8 @@ class TwoConnections(RuleBasedStateMachine):
         self.begin(side, fix=False)
         cursor = self.sides[side].cursor()
         cursor.as_of = moment
-        assert cursor.execute("SELECT id, u, n FROM t ORDER BY id").fetchall() == sorted((k, *v) for k, v in rows.items())
+        found = cursor.execute("SELECT id, u, n FROM t ORDER BY id").fetchall()
+        assert found == sorted((k, *v) for k, v in rows.items())
         assert cursor.execute("SELECT count(*) FROM t").fetchall() == [(len(rows),)]
 
     @invariant()
