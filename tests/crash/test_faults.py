@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from engine.bare_pager import failpoint
 
+from engine.bare_pager import failpoint
 from entitydb_dialect import driver
 
 from .bank import audit, check_clean, make_bank, open_bank, transfer
@@ -294,6 +294,7 @@ def test_no_permission(open_folder: Path, native: object, case: str) -> None:
         path.chmod(0)
     else:
         open_folder.chmod(0o555 if case == "new" else 0)
+    engine = sa.create_engine(f"entitydb:///{path}")    # loads the dialect while its files can be read
 
     def work(say: Say) -> None:
         with pytest.raises(driver.OperationalError) as caught:
@@ -302,7 +303,6 @@ def test_no_permission(open_folder: Path, native: object, case: str) -> None:
         assert str(path) in str(caught.value)
         assert "ermission denied" in str(caught.value)
         say("refused")
-        engine = sa.create_engine(f"entitydb:///{path}")
         with contextlib.suppress(sa.exc.OperationalError), engine.connect():
             say("connected")
 
