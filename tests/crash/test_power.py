@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.bare_pager import SYNC, logging, note, power_losses, read_log
 
+from engine.bare_pager import SYNC, logging, note, power_losses, read_log
 from entitydb_dialect import driver
 
 POINTS = int(os.environ.get("ENTITYDB_POWER_POINTS") or 200)

@@ -96,5 +96,5 @@ def test_a_count_before_the_table_is_an_error(db: driver.Connection) -> None:
     cursor.execute("CREATE TABLE t (a)")
     db.commit()
     cursor.as_of = moment
-    with pytest.raises(driver.OperationalError, match="no such table: t at .* first moment"):
+    with pytest.raises(driver.OperationalError, match=r"no such table: t at .* first moment"):
         cursor.execute("SELECT count(*) FROM t")

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from entitydb_dialect import driver
-
 from engine.bare_pager import failpoint
+from entitydb_dialect import driver
 
 
 def test_a_wait_for_the_committer_lock_ends_when_interrupted(connect: Callable[..., driver.Connection]) -> None:

@@ -88,7 +88,8 @@ def test_a_sound_file_is_sound_and_every_page_is_counted(database, conn, rng):
     stats = database.stats()
     counted = counts.pages_live + counts.pages_history + counts.pages_free + counts.pages_other
     assert stats.pages == reserved + counted        # header, mark and ring come before
-    assert counts.pages_history > 0 and counts.pages_free > 0
+    assert counts.pages_history > 0
+    assert counts.pages_free > 0
     assert counts.versions >= 2 * 60 * 15
 
 
@@ -119,7 +120,8 @@ def test_a_state_from_the_future_is_i30(database, conn):
     table, _ = make_table(conn, indexed=False)
     done(lib.test_forge(database.db, 30, table, ffi.NULL, 0))
     breaches, _ = database.check()
-    assert breaches[0][0] == "I30" and f"tree {table}" in breaches[0][2]
+    assert breaches[0][0] == "I30"
+    assert f"tree {table}" in breaches[0][2]
 
 
 def test_a_table_without_its_tree_is_i32(database, conn):
@@ -128,7 +130,9 @@ def test_a_table_without_its_tree_is_i32(database, conn):
         done(lib.txn_schema_changed(statement.stmt))
     conn.commit()
     invariant, _, sentence = root_of(database.check()[0])
-    assert invariant == "I32" and "table t" in sentence and "77" in sentence
+    assert invariant == "I32"
+    assert "table t" in sentence
+    assert "77" in sentence
 
 
 def test_an_index_whose_tree_has_row_ids_is_i32(database, conn):
@@ -177,21 +181,24 @@ def test_a_row_id_yet_to_be_given_out_is_i35(database, conn):
     conn.put(index, null_key() + raw(6), b"")
     conn.commit()
     invariant, _, sentence = root_of(database.check()[0])
-    assert invariant == "I35" and "row 6" in sentence
+    assert invariant == "I35"
+    assert "row 6" in sentence
 
 
 def test_a_lost_page_is_i36(database, conn):
     table, _ = make_table(conn, indexed=False)
     done(lib.test_forge(database.db, 36, table, ffi.NULL, 0))
     invariant, page, sentence = root_of(database.check()[0])
-    assert invariant == "I36" and sentence == f"page {page} is neither in use nor free"
+    assert invariant == "I36"
+    assert sentence == f"page {page} is neither in use nor free"
 
 
 def test_a_page_in_use_and_free_is_i36(database, conn):
     table, _ = make_table(conn, indexed=False)
     done(lib.test_forge(database.db, 37, table, ffi.NULL, 0))
     invariant, page, sentence = root_of(database.check()[0])
-    assert invariant == "I36" and sentence == f"page {page} is free and current at once"
+    assert invariant == "I36"
+    assert sentence == f"page {page} is free and current at once"
 
 
 def test_a_damaged_page_is_named_and_the_check_goes_on(tmp_path, native):

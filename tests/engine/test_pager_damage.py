@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from .bare_pager import (
-    NO_CREATE, READ_ONLY, RECORD_SIZE, RING, RING_OFFSET, BarePager, PagerError, apply, random_changes,
+    NO_CREATE,
+    READ_ONLY,
+    RECORD_SIZE,
+    RING,
+    RING_OFFSET,
+    BarePager,
+    PagerError,
+    apply,
+    random_changes,
 )
 
 DAMAGE = {"CORRUPT", "NOTADB", "VERSION"}
@@ -54,14 +62,14 @@ def test_flipped_bytes_are_an_error_or_change_nothing(tmp_path, rng):
     whole = path.read_bytes()
     with BarePager(path) as db:
         first, pages = db.stats()["first"], db.stats()["pages"]
-    front = range(0, RING_OFFSET)
+    front = range(RING_OFFSET)
     ring = range(RING_OFFSET, RING_OFFSET + RING * RECORD_SIZE)
     newest = len(history) - 1
     record = range(RING_OFFSET + newest * RECORD_SIZE, RING_OFFSET + newest * RECORD_SIZE + 1200)
     body = range(first * 512, pages * 512)
     places = [rng.choice(part) for part in (front, ring, record, body) for _ in range(60)]
     found = {"page": 0, "header": 0, "record": 0}
-    for place in places + [16, 20, 60, MARK := 4096, MARK + 9, 4092, record[0], record[20], record[200]]:
+    for place in [*places, 16, 20, 60, (mark := 4096), mark + 9, 4092, record[0], record[20], record[200]]:
         image = bytearray(whole)
         image[place] ^= 1 << rng.randrange(8)
         bad.write_bytes(image)
@@ -95,7 +103,8 @@ def test_flipped_bytes_met_by_a_writer_leave_the_rest_usable(tmp_path, rng):
                 try:
                     db.commit(changes)
                 except PagerError as failure:
-                    assert failure.name == "CORRUPT" and "page" in str(failure)
+                    assert failure.name == "CORRUPT"
+                    assert "page" in str(failure)
                 else:
                     values = apply(values, changes)
             try:

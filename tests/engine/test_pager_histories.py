@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from .bare_pager import (
-    DURABLE, FULL, NONE, NORMAL, ANY_CLOCK, NO_CREATE, PUBLISHED, READ_ONLY, BarePager, PagerError, apply, failpoint,
+    ANY_CLOCK,
+    DURABLE,
+    FULL,
+    NO_CREATE,
+    NONE,
+    NORMAL,
+    PUBLISHED,
+    READ_ONLY,
+    BarePager,
+    PagerError,
+    apply,
+    failpoint,
     random_changes,
 )
 

@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from .bare_pager import (
-    NOTE, RECORD_SIZE, RING, RING_OFFSET, SYNC_START, Disk,
-    FULL, NORMAL, BarePager, apply, failpoint, logging, note, power_losses, random_changes, read_log,
+    FULL,
+    NORMAL,
+    NOTE,
+    RECORD_SIZE,
+    RING,
+    RING_OFFSET,
+    SYNC_START,
+    BarePager,
+    Disk,
+    apply,
+    failpoint,
+    logging,
+    note,
+    power_losses,
+    random_changes,
+    read_log,
 )
 
 
@@ -19,7 +33,7 @@ def record(path: Path, log: Path, rng: random.Random, synchronous: int, commits:
     with logging(log):
         db = BarePager(path, page_size, synchronous)
         reader = BarePager(path)
-        for i in range(commits):
+        for _ in range(commits):
             changes = random_changes(rng, len(history[-1]))
             if rng.random() < 0.03:         # a commit too long for its record
                 changes.update({k: rng.randrange(1, 2**60) for k in range(len(history[-1]))})
@@ -117,11 +131,12 @@ def test_power_loss_in_recovery_changes_nothing(tmp_path, rng):
         path, second = tmp_path / f"{position}.edb", tmp_path / f"{position}.log"
         image = disk.lose_power(rng)
         number, values = recover(image, path, second)
-        assert least <= number <= most and values == history[number]
+        assert least <= number <= most
+        assert values == history[number]
         again = read_log(second)
         for _, disk2, _ in power_losses(again, set(range(len(again)))):
             disk2.image = disk2.image or bytearray(image)
-            number2, values2 = recover(disk2.lose_power(rng), tmp_path / "again.edb")
+            number2, _ = recover(disk2.lose_power(rng), tmp_path / "again.edb")
             assert number2 == number
 
 
@@ -201,7 +216,8 @@ def test_commits_beside_a_sync_leave_its_pages_alone(tmp_path):
 
         with failpoint(action):
             db.wait(5, force=True)
-        assert busy and db.stats()["durable"] == 5
+        assert busy
+        assert db.stats()["durable"] == 5
         note("promised")
         log = read_log(tmp_path / "log")
         _, disk, _ = next(power_losses(log, {len(log) - 1}))

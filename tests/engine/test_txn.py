@@ -1,56 +1,17 @@
 """Transactions of one connection, against a Python model and by the traps they must not fall into.
 
-Trees are bare: tree ids instead of tables, bytes instead of rows. The fixture checks every file it made.
+Trees are bare: tree ids instead of tables, bytes instead of rows. The fixtures check every file they made.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+from pathlib import Path
 
 import pytest
 
 from .bare_txn import FULL, NORMAL, Database, Duplicate, EngineError, done, ffi, lib, raw
-
-
-@pytest.fixture
-def open_database(tmp_path, native):
-    """Opens databases on one file; at the end everything is rolled back, closed and checked."""
-    opened = []
-
-    def open_one(name="t.edb", **options):
-        opened.append(Database(None if name is None else tmp_path / name, **options))
-        return opened[-1]
-
-    yield open_one
-    for database in opened:
-        breaches, _ = database.check()
-        assert breaches == []
-    for database in opened:
-        database.close()
-
-
-@pytest.fixture
-def database(open_database):
-    return open_database()
-
-
-@pytest.fixture
-def connect(database):
-    connections = []
-
-    def one(of=None):
-        connections.append((of or database).connect())
-        return connections[-1]
-
-    yield one
-    for connection in connections:
-        connection.close()
-
-
-@pytest.fixture
-def conn(connect):
-    return connect()
 
 
 def rows(pairs):
@@ -193,7 +154,8 @@ def test_trees_and_schema_numbers_roll_back(conn):
     conn.commit()
     assert conn.schema() == conn.last_commit()[0] == 1
     assert conn.scan(fourth) == rows({9: b"z"})
-    assert conn.scan(first) == {} and conn.scan(third) == {}
+    assert conn.scan(first) == {}
+    assert conn.scan(third) == {}
     assert fourth > third
 
 
@@ -309,7 +271,8 @@ def load_within(path, limit, results):
     conn = database.connect()
     tree = conn.make_tree()
     conn.put(tree, -1, b"first")
-    used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
+    status = Path("/proc/self/status").read_text()
+    used = int(next(line for line in status.splitlines() if line.startswith("VmData")).split()[1]) * 1024
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (used + 5 * limit, before[1]))
     try:
@@ -378,7 +341,8 @@ def test_row_ids_ascend_are_never_reused_and_survive_reopening(open_database):
         ids = [statement.next_id(tree) for _ in range(5)]
         for key in ids:
             statement.put(tree, key, b"x")
-    assert ids == sorted(set(ids)) and ids[0] == 1
+    assert ids == sorted(set(ids))
+    assert ids[0] == 1
     conn.commit()
     conn.delete(tree, ids[-1])
     conn.commit()
@@ -450,7 +414,8 @@ def test_commit_times_are_found_in_tail_and_list(database, conn):
         conn.put(tree, 1, b"%d" % value)
         conn.commit()
     times = [database.time_of(number) for number in range(202)]
-    assert times[0] == 0 and times == sorted(set(times))
+    assert times[0] == 0
+    assert times == sorted(set(times))
     for number in range(1, 202):
         assert database.resolve(times[number])[:3] == (number, times[number], times[number])
         if number > 1:
@@ -628,7 +593,7 @@ def test_half_read_statements_of_several_moments_alternate(conn):
         if key == 20:
             conn.put(tree, 30, b"late")     # not seen by the statement already open
             conn.commit()
-    for cursor, statement in zip(cursors, statements):
+    for cursor, statement in zip(cursors, statements, strict=True):
         cursor.close()
         statement.end()
     assert conn.get(tree, 30) == b"late"

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from .bare_txn import CODES, NORMAL, Database, Duplicate, EngineError, ffi, lib, raw
-from .test_txn import conn, connect, database, open_database, rows  # noqa: F401
+from .test_txn import rows
 
 
 def conflict(connection):
@@ -197,7 +197,7 @@ def test_write_skew_is_allowed(connect):
 
 @pytest.mark.parametrize("round", range(6))
 def test_random_interleavings_follow_the_model_at_every_moment(open_database, rng, round):
-    """Snapshot isolation: a commit fails exactly if a key it wrote is not what it was at T; then every number is asked."""
+    """Snapshot isolation: a commit fails exactly if a key it wrote has changed since T; then all moments are read."""
     database = open_database(synchronous=NORMAL, spill=4_000 if round % 2 else 0)
     connections = [database.connect() for _ in range(4)]
     trees = [connections[0].make_tree() for _ in range(2)]
@@ -256,7 +256,8 @@ def test_random_interleavings_follow_the_model_at_every_moment(open_database, rn
                     assert connection.last_commit()[0] == len(states) - 1
                     times.append(connection.last_commit()[1])
             open_[i] = None
-    assert conflicts > 5 and len(states) > 20
+    assert conflicts > 5
+    assert len(states) > 20
     for connection in connections[1:]:
         connection.close()
     connection = connections[0]
@@ -413,7 +414,7 @@ def test_a_unique_value_given_back_by_rollback_to_a_savepoint_collides_again(con
 
 
 def test_between_the_unique_check_and_publishing_nobody_slips_in(open_database):
-    """A committer stands at each of its failpoints; another inserts the same value and must fail, whatever the order."""
+    """A committer stands at each of its failpoints; another inserts the same value and must fail in either order."""
     for point in ("txn:locked", "txn:validated", "txn:applied", "txn:prepared"):
         database = open_database(f"{point}.edb")
         a, b = database.connect(), database.connect()

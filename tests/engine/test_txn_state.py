@@ -1,4 +1,4 @@
-"""A hypothesis state machine of one connection: writes, savepoints, statements of several moments, half-read cursors."""
+"""A state machine of one connection: writes, savepoints, statements of several moments, half-read cursors."""
 
 from __future__ import annotations
 

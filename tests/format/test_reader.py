@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from engine.bare_tree import BareTree
 from engine.tree_model import Model, history
-
 from entitydb_dialect import driver
 
 from .reader import File, Tree, crc32c, decode_key, decode_node, decode_row

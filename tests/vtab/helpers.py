@@ -190,7 +190,7 @@ def difference(mine: Any, theirs: Any) -> str:
     """Where two outcomes differ first; outcomes are long."""
     if not (isinstance(mine, list) and isinstance(theirs, list)):
         return f"ours {str(mine)[:300]}, SQLite {str(theirs)[:300]}"
-    for i, (ours, other) in enumerate(zip(mine, theirs)):
+    for i, (ours, other) in enumerate(zip(mine, theirs, strict=False)):
         if ours != other:
             return f"row {i} of {len(mine)}: ours {ours}, SQLite {other}"
     return f"ours has {len(mine)} rows, SQLite {len(theirs)}: {(mine + theirs)[min(len(mine), len(theirs))]}"

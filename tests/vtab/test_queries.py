@@ -18,15 +18,16 @@ COLUMNS = {"i": "INTEGER", "r": "REAL", "n": "NUMERIC", "s": "TEXT", "nc": "TEXT
 NUMERIC = ("id", "i", "r", "n")
 
 VALUES: list[Any] = [
-    None, None, 0, 1, 2, 3, -1, 12, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 0.0, 1.0, 1.5, 2.5, -1.0, 12.0, 9.3e18, 1e300,
-    2.0**53, -0.0, 9223372036854775807.0, "0", "1", "1.0", "1.5", "2", "12", "012", " 12", "12 ", "1e0", "abc", "ABC", "abc ",
-    "aBc", "b", "", " ", "!", "a\x00b", "2024-01-01", "3000", "zz", "é", "É", b"", b"1", b"abc", b"\x00", b"12", b"\xff",
+    None, None, 0, 1, 2, 3, -1, 12, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 0.0, 1.0, 1.5, 2.5, -1.0, 12.0, 9.3e18,
+    1e300, 2.0**53, -0.0, 9223372036854775807.0, "0", "1", "1.0", "1.5", "2", "12", "012", " 12", "12 ", "1e0", "abc",
+    "ABC", "abc ", "aBc", "b", "", " ", "!", "a\x00b", "2024-01-01", "3000", "zz", "é", "É", b"", b"1", b"abc", b"\x00",
+    b"12", b"\xff",
 ]
 
 INDEXES = [
-    "i", "r", "n", "s", "nc", "rt", "b", "x", "i DESC", "s DESC", "x DESC", "b DESC", "i, s", "s, i", "n, r DESC, s", "nc, i",
-    "x, n", "i DESC, n DESC", "s COLLATE NOCASE", "nc COLLATE BINARY", "s, nc, rt", "r DESC, i", "b, x", "rt, id", "id, s",
-    "i, n, s", "x DESC, i", "s COLLATE RTRIM DESC, i",
+    "i", "r", "n", "s", "nc", "rt", "b", "x", "i DESC", "s DESC", "x DESC", "b DESC", "i, s", "s, i", "n, r DESC, s",
+    "nc, i", "x, n", "i DESC, n DESC", "s COLLATE NOCASE", "nc COLLATE BINARY", "s, nc, rt", "r DESC, i", "b, x",
+    "rt, id", "id, s", "i, n, s", "x DESC, i", "s COLLATE RTRIM DESC, i",
 ]
 
 
@@ -91,12 +92,13 @@ class Query:
             return "(" + joiner.join(self.predicate(table, other, 1) for _ in range(2)) + ")"
         if self.rng.random() < 0.3 and other is None:
             # Not in the condition of a LEFT JOIN: there plain SQLite 3.54 loses rows that match nothing.
-            return f"{table}.{self.rng.choice(['s', 'nc', 'rt'])} LIKE '{self.rng.choice(['a%', 'AB%', '1%', '%2', '_'])}'"
+            column, pattern = self.rng.choice(["s", "nc", "rt"]), self.rng.choice(["a%", "AB%", "1%", "%2", "_"])
+            return f"{table}.{column} LIKE '{pattern}'"
         row = f"({self.column(table)}, {self.column(table)})"
         if self.rng.random() < 0.5:
             return f"{row} {self.rng.choice(['=', '<', '>='])} ({self.operand(other)}, {self.operand(other)})"
-        # Of numeric columns only: SQLite checks a vector IN on virtual tables without the subquery's affinities, so that
-        # a text '012' misses the 12 of an INTEGER column there, whatever the table answers.
+        # Of numeric columns only: SQLite checks a vector IN on virtual tables without the subquery's affinities, so
+        # that a text '012' misses the 12 of an INTEGER column there, whatever the table answers.
         row = f"({self.column(table, True)}, {self.column(table, True)})"
         return f"{row} IN (SELECT {self.column('w')}, {self.column('w')} FROM u AS w)"
 
@@ -139,7 +141,8 @@ def joined(q: Query) -> tuple[str, int | None]:
         return f"SELECT u.id, (SELECT count(*) FROM t WHERE {on}) FROM u", None
     where = q.where("u")
     if rng.random() < 0.5:
-        return f"SELECT t.id, u.id, t.{rng.choice(list(COLUMNS))} FROM u {join} t ON {on} WHERE {where} ORDER BY t.id, u.id", 2
+        column = rng.choice(list(COLUMNS))
+        return f"SELECT t.id, u.id, t.{column} FROM u {join} t ON {on} WHERE {where} ORDER BY t.id, u.id", 2
     return f"SELECT count(*), sum(t.id) FROM u {join} t ON {on} WHERE {where}", None
 
 
@@ -187,7 +190,8 @@ def test_order_without_tie_break_is_monotonic(pair: Pair, rng: random.Random, co
     for _ in range(200):
         name = rng.choice(list(COLUMNS))
         direction = rng.choice(["", "DESC"])
-        query = f"SELECT {name} FROM t WHERE {rng.choice(['1', 'i > 0', 's < ?1', 'nc = ?1'])} ORDER BY {name} {direction}"
+        where = rng.choice(["1", "i > 0", "s < ?1", "nc = ?1"])
+        query = f"SELECT {name} FROM t WHERE {where} ORDER BY {name} {direction}"
         rows = pair.raw.rows(query, ("abc",) if "?1" in query else ())
         declared = {"nc": "NOCASE", "rt": "RTRIM"}.get(name, "BINARY")
         pair.sqlite.execute("DROP TABLE IF EXISTS got")
@@ -195,8 +199,9 @@ def test_order_without_tie_break_is_monotonic(pair: Pair, rng: random.Random, co
         pair.sqlite.executemany("INSERT INTO got(v) VALUES (?)", rows)
         smaller, none = ("<", "IS NULL") if not direction else (">", "IS NOT NULL")
         wrong = list(pair.sqlite.execute(
-            f"SELECT a.v, b.v FROM got a JOIN got b ON b.p = a.p + 1 WHERE b.v {smaller} a.v OR (b.v IS NULL AND a.v IS NOT NULL "
-            f"AND 1 = {int(not direction)}) OR (a.v IS NULL AND b.v IS NOT NULL AND 1 = {int(bool(direction))})"))
+            f"SELECT a.v, b.v FROM got a JOIN got b ON b.p = a.p + 1 WHERE b.v {smaller} a.v OR (b.v IS NULL "
+            f"AND a.v IS NOT NULL AND 1 = {int(not direction)}) "
+            f"OR (a.v IS NULL AND b.v IS NOT NULL AND 1 = {int(bool(direction))})"))
         assert wrong == [], (query, none)
 
 
@@ -236,7 +241,8 @@ def test_in_order_with_lists_of_several_parts(pair: Pair) -> None:
     for i in range(300):
         pair.both("INSERT INTO t VALUES (NULL, ?, ?, ?)", (i % 5, i % 7, i % 11))
     for tail in ("", "ORDER BY a, b DESC, c", "ORDER BY a DESC, b, c DESC", "ORDER BY a, b DESC", "ORDER BY b"):
-        for where in ("a IN (3, 1, 9, 1) AND b IN (5, 2)", "a IN (4, 2) AND b = 3 AND c > 4", "a = 2 AND b IN (1, 6) AND c < 9",
-                      "a IN (1, 2) AND b > 3", "a IN (SELECT a FROM t WHERE id < 4) AND b IS 2", "a IN () AND b = 1"):
+        for where in ("a IN (3, 1, 9, 1) AND b IN (5, 2)", "a IN (4, 2) AND b = 3 AND c > 4",
+                      "a = 2 AND b IN (1, 6) AND c < 9", "a IN (1, 2) AND b > 3",
+                      "a IN (SELECT a FROM t WHERE id < 4) AND b IS 2", "a IN () AND b = 1"):
             columns = "b, a, c" if tail == "ORDER BY b" else "a, b, c"
             pair.ask(f"SELECT {columns} FROM t WHERE {where} {tail}", (), tail.count(",") + 1 if tail else None)
