@@ -120,6 +120,9 @@ void edb_stmt_restore(edb_conn *conn, edb_stmt *before);
 /* Which columns the INSERT names: bit i of mask[i / 8] is column i in declared order. Omitted ones get their DEFAULT;
  * without this call all count as supplied. */
 int edb_stmt_supplied(edb_stmt *stmt, const uint8_t *mask, size_t columns);
+/* Call it before a statement with `(a, b) IN ...` is prepared. SQLite loops over such a list itself and compares the
+ * rows found once more, without the affinity of the list's columns; so texts must not be looked up by it. */
+void edb_stmt_row_in(edb_stmt *stmt);
 /* Rows changed and the last row id given by this statement. */
 void edb_stmt_counts(edb_stmt *stmt, int64_t *changes, int64_t *last_id, bool *has_last_id);
 /* The commit number it reads at. */

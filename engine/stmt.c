@@ -301,6 +301,16 @@ bool stmt_supplied(const edb_stmt *st, size_t column)
     return !st->st_mask || (column < st->st_columns && st->st_mask[column / 8] >> column % 8 & 1);
 }
 
+void edb_stmt_row_in(edb_stmt *st)
+{
+    st->st_row_in = true;
+}
+
+bool stmt_row_in(const edb_stmt *st)
+{
+    return st->st_row_in;
+}
+
 void stmt_count(edb_stmt *st, int64_t changes)
 {
     st->st_changes += changes;

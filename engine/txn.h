@@ -59,6 +59,7 @@ const snapshot *stmt_snapshot(const edb_stmt *stmt);    /* the root pinned */
  * with bit 63 set, unique in the process. Equal numbers, equal catalogs (of one `edb`). */
 uint64_t stmt_schema(edb_stmt *stmt);
 bool stmt_supplied(const edb_stmt *stmt, size_t column);
+bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);

@@ -115,6 +115,7 @@ struct edb_stmt {
     ws_generation *st_held;
     size_t st_users;                /* cursors and writes in progress */
     bool st_past, st_writing, st_implicit, st_ended;
+    bool st_row_in;                 /* it has a row value on the left of IN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
     int64_t st_changes, st_last_id;

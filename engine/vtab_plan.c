@@ -14,6 +14,11 @@
  * numeric affinity, and both look alike here; so the scan returns a superset and SQLite judges. Once a part is left
  * inexact the parts behind it are too, because the scan may have to give up bounds from there on.
  *
+ * One comparison must not even be used: a text column with a list that SQLite loops over by itself, which looks like an
+ * equality here. SQLite compares such rows once more with each value of the list, but without the affinity of the
+ * list's column, and so drops rows that are equal as numbers only ('012' and 12). It does so for row values, which the
+ * driver announces, and for conditions that its masks of lists have no bit for.
+ *
  * LIMIT and OFFSET are not consumed: SQLite stops asking, which costs the same. */
 #include <math.h>
 #include <stdio.h>
@@ -48,6 +53,7 @@ typedef struct {                    /* what all candidates look at */
     const edb_table *pl_table;
     sqlite3_index_info *pl_info;
     double pl_rows;                 /* rows of the table */
+    bool pl_row_in;                 /* an equality may be a row value's list */
 } planner;
 
 /* ---- matching ------------------------------------------------------------------------------------------------- */
@@ -132,6 +138,13 @@ static void add_step(const planner *pl, candidate *ca, int constraint, char op, 
         .ps_constraint = constraint, .ps_op = op, .ps_omit = omit, .ps_known = right_side_known(pl, constraint)};
 }
 
+#define LISTS_TOLD 32               /* of conditions from this one on SQLite does not say that they are lists */
+
+static bool may_be_loop(const planner *pl, int i, char op)
+{
+    return op == '=' && (pl->pl_row_in || i >= LISTS_TOLD) && !right_side_known(pl, i);
+}
+
 /* -> whether an equality binds the part. */
 static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool exact)
 {
@@ -139,6 +152,8 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
     char best_op = 0;
     for (int i = 0; i < pl->pl_info->nConstraint; i++) {
         char op = equality_op(pl, i);
+        if (may_be_loop(pl, i, op) && !part_is_numeric(pl, ca, part))
+            continue;
         if (op && constraint_fits(pl, ca, part, i) && equality_rank(op) < equality_rank(best_op)) {
             best = i;
             best_op = op;
@@ -422,6 +437,8 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info};
     candidate best, other;
+    edb_stmt *stmt = conn ? conn_current(conn) : NULL;
+    pl.pl_row_in = stmt && stmt_row_in(stmt);
     pl.pl_rows = conn ? fmax((double)conn_tree_rows(conn, vt->vt_table->et_id), 1) : 1;
     candidate_make(&pl, NULL, true, &best);
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++)

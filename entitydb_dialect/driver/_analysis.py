@@ -7,7 +7,7 @@ virtual tables cannot do. What it does not understand is OTHER and goes to SQLit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
@@ -62,6 +62,7 @@ class Analysis:
     argument: str | None = None  # of a PRAGMA, unquoted
     assignment: bool = False  # PRAGMA name = value
     counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
+    row_in: bool = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
 
     @property
     def returns_rows(self) -> bool:
@@ -242,6 +243,33 @@ _NO_ALIAS = frozenset((
 ))  # fmt: skip
 
 
+# Words that an expression can follow; behind any other word or name a parenthesis holds a function's arguments.
+_BEFORE_EXPRESSION = frozenset((
+    *("ALL", "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "ESCAPE", "FROM", "GLOB", "HAVING", "IN", "IS"),
+    *("LIKE", "LIMIT", "MATCH", "NOT", "OFFSET", "ON", "OR", "REGEXP", "RETURNING", "SELECT", "THEN", "WHEN", "WHERE"),
+))  # fmt: skip
+
+
+def _row_in(items: list[Token]) -> bool:
+    """Is there a row value (or a subquery of several columns) on the left of IN?"""
+    opened: list[tuple[int, bool]] = []  # open parentheses, and whether a comma was met in each
+    for i, token in enumerate(items):
+        upper = token.upper
+        if upper == "(":
+            opened.append((i, False))
+        elif upper == "," and opened:
+            opened[-1] = (opened[-1][0], True)
+        elif upper == ")" and opened:
+            start, comma = opened.pop()
+            behind = _Reader(items, i + 1)
+            behind.take("NOT")
+            if comma and behind.peek() == "IN":
+                before = items[start - 1] if start else None
+                if before is None or not is_name(before) or before.upper in _BEFORE_EXPRESSION:
+                    return True
+    return False
+
+
 def _several(items: list[Token]) -> bool:
     """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
     if [t.upper for t in items[:3]].count("TRIGGER"):
@@ -255,8 +283,7 @@ def _several(items: list[Token]) -> bool:
     return False
 
 
-def _analyse(sql: str) -> Analysis:
-    items = tokens(sql)
+def _sort(sql: str, items: list[Token]) -> Analysis:
     start = 0
     while start < len(items) and items[start].upper == ";":
         start += 1
@@ -287,6 +314,12 @@ def _analyse(sql: str) -> Analysis:
     if verb == "PRAGMA":
         return _pragma(reader, several)
     return Analysis(OTHER, verb, several)
+
+
+def _analyse(sql: str) -> Analysis:
+    items = tokens(sql)
+    analysis = _sort(sql, items)
+    return replace(analysis, row_in=True) if _row_in(items) else analysis
 
 
 _cached = lru_cache(maxsize=4096)(_analyse)

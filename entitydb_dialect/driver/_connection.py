@@ -137,6 +137,7 @@ class Connection:
         self._declared_before: dict[str, Declared] | None = None  # what ROLLBACK returns to; None: no own DDL
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
+        self._row_in = False  # a TEMP view or trigger has a row value beside IN
         self._descriptions: dict[str, Any] = {}
         self._masks: dict[str, Any] = {}
         self._closed = False

@@ -137,6 +137,8 @@ class Cursor:
         else:
             stmt = connection._open_statement(False, moment, is_open or begin)
         self._stmt = stmt
+        if analysis.row_in or connection._row_in:
+            lib.edb_stmt_row_in(stmt)
         before = connection._running
         try:
             if begin:
@@ -220,6 +222,8 @@ class Cursor:
         if self.as_of is not None:
             raise ex.PastWriteError(f"{analysis.verb} as of a past moment: the past cannot be changed")
         stmt = connection._open_statement(True, None, is_open or begin)
+        if analysis.row_in or connection._row_in:
+            lib.edb_stmt_row_in(stmt)
         try:
             if begin:
                 connection._begin()
@@ -335,6 +339,7 @@ class Cursor:
                 connection._drain()
                 connection._run(sql, parameters, writes=True)
                 connection._temporary_unsure = True
+                connection._row_in |= analysis.row_in
                 connection._schema_moved()
 
         if connection._raw.in_transaction or ddl.verb not in ("CREATE", "DROP", "ALTER"):
