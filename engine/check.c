@@ -179,9 +179,13 @@ static void check_state(check *ck, const tree_state *state)
 static int check_trees(check *ck)
 {
     const tree_checker checker = { tree_page, tree_breach, ck };
+    const uint64_t room = ck->ck_root.sn_pages * (pager_page_size(ck->ck_pager) / TREE_STATE_SIZE);
     tree_state state;
     int rc = EDB_OK;
 
+    if (ck->ck_root.sn_trees.ar_count > room)       /* more than the file can hold: not to be walked */
+        return check_damage(ck, edb_fail(EDB_CORRUPT, "page %" PRIu64 " is damaged: the list of trees is shorter than its "
+                                         "count", ck->ck_root.sn_trees.ar_root.page));
     for (uint64_t id = 0; id < ck->ck_root.sn_trees.ar_count && !rc; id++) {
         rc = tree_state_get(ck->ck_pager, &ck->ck_root, (uint32_t)id, &state);
         if (rc == EDB_NOSUCH)

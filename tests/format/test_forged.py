@@ -549,6 +549,54 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
         path.unlink()
 
 
+def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
+    """Every number of the newest record, small and huge, with and without the mark that vouches for it. (But for the
+    number of pages: believed, it is a file to be made that long.)"""
+    moments = sample[1]["moments"]
+    numbers = ("durable", "schema", "horizon", "free_head", "free_seq", "free_chain", "free_entries", "free_next",
+               "free_index", "before", "time_ns")
+    huge = (0, 1, 7, 255, 2**16, 2**31, 2**32 - 1, 2**40, 2**62)
+    for round_ in range(60):
+        f = Forger(sample[0])
+        rc = f.record
+        for _ in range(rng.choice([1, 1, 3])):
+            value, kind = rng.choice(huge), rng.randrange(6)
+            if kind == 0:
+                name = rng.choice(("trees", "stamps"))
+                what = getattr(rc, name)
+                what = rng.choice([
+                    replace(what, levels=min(value, 2**32 - 1)), replace(what, root=Ref(value, what.root.tag)),
+                    replace(what, count=value if name == "trees" else what.count),
+                ])
+                rc = replace(rc, **{name: what})
+            elif kind == 1:
+                more = 256 * rng.choice([1, 2**30, 2**40])      # commits that never were, in the same slot
+                rc = replace(rc, number=rc.number + more, stamps=replace(rc.stamps, count=rc.stamps.count + more))
+            elif kind == 2 and rc.young:
+                young = list(rc.young)
+                entry = rng.randrange(len(young))
+                part, limit = rng.choice([("page", 2**40), ("made", 2**48), ("freed", 2**48)])
+                young[entry] = replace(young[entry], **{part: value % limit})
+                rc = replace(rc, young=young)
+            elif kind == 3:
+                tail = list(rc.tail)
+                tail[rng.randrange(len(tail))] = rng.choice([value, -value])
+                rc = replace(rc, tail=tail)
+            else:
+                name = rng.choice(numbers)
+                rc = replace(rc, **{name: min(value, 2**32 - 1) if name in ("free_index", "before") else value})
+        f.record = rc
+        data = bytearray(f.sealed())
+        if rng.random() < 0.3:
+            data[MARK : MARK + 24] = bytes(24)
+        path = tmp_path / f"{round_}.edb"
+        path.write_bytes(data)
+        answer = ask(path, moments=rng.sample(moments, 2), queries=QUERIES, writes=WRITES)
+        for result in [one for at in answer["rows"] for one in at] + answer["writes"]:
+            assert isinstance(result, list) or "DatabaseError" in result["error"][1], result
+        path.unlink()
+
+
 def test_a_chain_of_impossible_length_is_damage(sample: Any, ask: Any, tmp_path: Path) -> None:
     """2^64-1 bytes: one more overflowed a buffer's size. And 1 TiB, which is not tried to be had."""
     for length in (2**64 - 1, 2**64 - 20, 2**40, 2**32, 2**31):
