@@ -344,6 +344,9 @@ static double rows_equal(uint32_t n_parts)
 }
 
 #define ROWS_IN 10                  /* a guess at the length of a list */
+/* Tables count as at least so long. The count knows nothing of what the running transaction wrote, and a plan may be
+ * kept from when the table was empty; for tables that are short indeed any plan will do. */
+#define ROWS_LEAST 1000
 
 static void candidate_cost(const planner *pl, candidate *ca)
 {
@@ -439,7 +442,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
-    pl.pl_rows = conn ? fmax((double)conn_tree_rows(conn, vt->vt_table->et_id), 1) : 1;
+    pl.pl_rows = fmax(conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0, ROWS_LEAST);
     candidate_make(&pl, NULL, true, &best);
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++)
         if (candidate_make(&pl, &pl.pl_table->et_indexes[i], vt->vt_whole[i], &other)

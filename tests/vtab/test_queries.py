@@ -235,6 +235,27 @@ def test_plans_use_the_index_and_its_order(pair: Pair) -> None:
         assert "TEMP B-TREE" not in got, (sql, got)
 
 
+def test_a_plan_made_while_the_table_was_empty_uses_the_index(pair: Pair) -> None:
+    """Plans are kept, and rows of the running transaction are in no count: a table must not be planned as if empty."""
+    pair.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER, c)", "t")
+    pair.create_index("CREATE INDEX b ON t(b)", "t")
+    trees = [index.tree for index in pair.raw.table("t").indexes]
+    queries = [("SELECT * FROM t WHERE a = ?", trees[0]), ("SELECT * FROM t WHERE b > ?", trees[1]),
+               ("SELECT c FROM t WHERE b = ? AND c > 1", trees[1])]
+
+    def check() -> None:
+        for sql, tree in queries:
+            assert f"INDEX {tree}:" in plan_of(pair, sql.replace("?", "random()")), sql
+
+    check()
+    pair.raw.run("BEGIN")
+    for i in range(50):
+        pair.raw.run("INSERT INTO t VALUES (NULL, ?, ?, ?)", (f"x{i}", i, i))
+    check()
+    pair.raw.run("COMMIT")
+    check()
+
+
 def test_in_order_with_lists_of_several_parts(pair: Pair) -> None:
     pair.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER)", "t")
     pair.create_index("CREATE INDEX abc ON t(a, b DESC, c)", "t")
