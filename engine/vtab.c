@@ -110,7 +110,7 @@ static const char *declared_type(const edb_column *column)
     return names[column->affinity - AFFINITY_BLOB];
 }
 
-static int declare(sqlite3 *db, const edb_table *table)
+int vtab_declare(sqlite3 *db, const edb_table *table)
 {
     static const char *const collations[] = {"BINARY", "NOCASE", "RTRIM"};
     sqlite3_str *sql = sqlite3_str_new(db);
@@ -120,7 +120,7 @@ static int declare(sqlite3 *db, const edb_table *table)
         sqlite3_str_appendf(sql, "%s\"%w\" %s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
                             collations[column->collation]);
     }
-    sqlite3_str_appendall(sql, ")");
+    sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN)");
     char *text = sqlite3_str_finish(sql);
     int rc = text ? sqlite3_declare_vtab(db, text) : SQLITE_NOMEM;
     sqlite3_free(text);
@@ -205,12 +205,36 @@ int vtab_current(vtab_entity *vt, edb_stmt *stmt)
     return likely(born <= edb_stmt_moment(stmt)) ? EDB_OK : vtab_not_yet(stmt, vt->vt_table->et_name, born);
 }
 
+/* Tables without columns added to existing rows read alike at every moment; for others the last moment is kept. */
+int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out)
+{
+    if (likely(!vt->vt_table->et_has_added) || !stmt_is_past(stmt)) {
+        *out = vt->vt_table;
+        return EDB_OK;
+    }
+    if (!vt->vt_then || vt->vt_then_of != vt->vt_table || vt->vt_then_moment != edb_stmt_moment(stmt)) {
+        edb_table *then;
+        int rc = catalog_then(stmt, vt->vt_table, &then);
+        if (rc)
+            return rc;
+        table_unref(vt->vt_then);
+        table_unref(vt->vt_then_of);
+        vt->vt_then = then;
+        vt->vt_then_of = table_ref(vt->vt_table);
+        vt->vt_then_moment = edb_stmt_moment(stmt);
+    }
+    *out = vt->vt_then;
+    return EDB_OK;
+}
+
 /* ---- connecting ----------------------------------------------------------------------------------------------- */
 
 static void entity_free(vtab_entity *vt)
 {
     vtab_defaults_free(vt);
     table_unref(vt->vt_table);
+    table_unref(vt->vt_then);
+    table_unref(vt->vt_then_of);
     free(vt->vt_whole);
     if (vt->vt_any.vt_bd)
         binding_unref(vt->vt_any.vt_bd);
@@ -234,6 +258,8 @@ static int connect_table(vtab_entity *vt, const char *argument)
     if (rc)
         return rc;
     rc = catalog_table(stmt, (uint32_t)id, &vt->vt_table);
+    if (!rc && vt->vt_table->et_kind != CATALOG_TABLE)
+        rc = edb_fail(EDB_NOSUCH, "the catalog's entry %llu is no table", id);
     if (!rc) {
         vt->vt_schema = stmt_schema(stmt);
         rc = find_whole(vt, stmt);
@@ -256,7 +282,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
         *error = sqlite3_mprintf("%s", edb_message());
         rc = edb_code_sqlite(rc);
     } else {
-        rc = declare(db, vt->vt_table);
+        rc = vtab_declare(db, vt->vt_table);
         if (rc)
             *error = sqlite3_mprintf("table %s cannot be declared: %s", vt->vt_table->et_name, sqlite3_errmsg(db));
     }

@@ -10,6 +10,7 @@
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
  *   vtab_count.c    the function entitydb_count()
+ *   rowexpr.c       SQL expressions over one row (rowexpr.h)
  *
  * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
  * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
@@ -62,6 +63,9 @@ typedef struct {
     vtab_any vt_any;
     edb_table *vt_table;            /* counted; as the last statement saw it */
     uint64_t vt_schema;             /* the stmt_schema() it was found at */
+    edb_table *vt_then;             /* counted; vt_then_of at vt_then_moment; see vtab_table() */
+    const edb_table *vt_then_of;
+    uint64_t vt_then_moment;
     uint32_t vt_writing;            /* calls that hold on to vt_table */
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
@@ -78,8 +82,12 @@ int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of
  * a moment before the table. */
 int vtab_current(vtab_entity *vt, edb_stmt *stmt);
+/* The columns a statement reads by, after vtab_current(): not counted, valid until the next call. */
+int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out);
 /* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
 int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
+/* Tells SQLite the columns: names, types, collations. */
+int vtab_declare(sqlite3 *db, const edb_table *table);
 int vtab_begin(sqlite3_vtab *base);
 int vtab_sync(sqlite3_vtab *base);
 int vtab_commit(sqlite3_vtab *base);
@@ -122,6 +130,10 @@ void value_result(sqlite3_context *context, const edb_value *value, bool copied)
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
  * part behind them. */
+/* Behind the table's columns every declaration has a hidden one, always NULL to look at. WHERE it is 1, the rows are
+ * those that the statement's capture kept (capture.h), in their order; idxNum is then PLAN_RETURNED. */
+#define COLUMN_RETURNED "entitydb returned"
+#define PLAN_RETURNED (-1)
 enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
