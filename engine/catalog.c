@@ -88,11 +88,39 @@ static void *payload_alloc(payload_reader *pr, size_t size)
     return memory;
 }
 
+/* The bytes of a character, 0 if they are not UTF-8: cut short, too long a form, a surrogate, above U+10FFFF. */
+static size_t utf8_character(const uint8_t *at, size_t size)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint8_t first = at[0];
+    if (first < 0x80)
+        return 1;
+    size_t n = first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+    if (!n || n > size)
+        return 0;
+    uint32_t c = first & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (at[i] & 0x3f);
+    }
+    return c < least[n] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ? 0 : n;
+}
+
+/* Names and SQL go on to SQLite and into messages, whose readers decode them. */
+static bool utf8_valid(const uint8_t *at, size_t size)
+{
+    for (size_t n; size; at += n, size -= n)
+        if (!(n = utf8_character(at, size)))
+            return false;
+    return true;
+}
+
 static char *payload_string(payload_reader *pr, const char *what)
 {
     size_t size;
     const uint8_t *at = payload_bytes(pr, &size, what);
-    if (memchr(at, 0, size))
+    if (memchr(at, 0, size) || !utf8_valid(at, size))
         payload_wrong(pr, what);
     char *copy = payload_alloc(pr, size + 1);
     if (copy)

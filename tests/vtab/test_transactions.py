@@ -229,6 +229,26 @@ def test_hostile_payloads_are_refused(raw: Raw, rng: random.Random) -> None:
         raw.run("RELEASE s")
 
 
+def test_names_that_are_not_utf8_are_refused(raw: Raw) -> None:
+    """Those of a damaged file: what decodes them later would fail in its own way."""
+    from entitydb_dialect.driver import _catalog, _ddl
+
+    good = _catalog.encode(_ddl.parse_table("CREATE TABLE names(id INTEGER PRIMARY KEY, abcd TEXT)", "names"))
+    assert good.count(b"\x04abcd") == 1
+    for name in ("ab", "\x7f", "\x80", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000",
+                 "\U0010ffff", "éé"):
+        encoded = name.encode()
+        payload = good.replace(b"\x04abcd", bytes([len(encoded)]) + encoded)
+        raw.run("SAVEPOINT s")
+        raw.run("INSERT INTO entitydb_ddl(op, payload) VALUES ('create', ?)", (payload,))
+        raw.run("ROLLBACK TO s")
+    for bad in (b"\xff", b"\x80", b"\xc3", b"a\xe2\x82", b"\xf0\x9f\x98", b"\xc3a", b"\xc1\xbf", b"\xe0\x9f\xbf",
+                b"\xf0\x8f\xbf\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80"):
+        payload = good.replace(b"\x04abcd", bytes([len(bad)]) + bad)
+        with pytest.raises(apsw.Error, match="column name"):
+            raw.run("INSERT INTO entitydb_ddl(op, payload) VALUES ('create', ?)", (payload,))
+
+
 def test_an_unbound_connection_says_so(native) -> None:
     from entitydb_dialect import _native
 
