@@ -11,7 +11,7 @@
  *          0    4 kind     1 write, 2 sync, 3 extend (size: the new file size), 4 note
  *          4    4 process id
  *          8    8 inode number of the file, 0 for a note
- *         16    8 offset in the file
+ *         16    8 offset in the file; of a sync, and its start, the thread
  *         24    8 size     bytes that follow (write, note); of an extension: the new file size, nothing follows
  *
  * A test rebuilds what a power loss leaves by applying all writes before the last sync and any subset, order and
@@ -174,14 +174,14 @@ int os_read(int fd, void *bytes, size_t size, uint64_t offset, const char *what)
 
 int os_sync(int fd, const char *what)
 {
-    log_entry(LOG_SYNC_START, fd, 0, 0, NULL);
+    log_entry(LOG_SYNC_START, fd, (uint64_t)gettid(), 0, NULL);
     int rc;
     do
         rc = fdatasync(fd);
     while (rc < 0 && errno == EINTR);
     if (rc < 0)
         return edb_fail(EDB_IO, "%s: fdatasync failed: %s", what, strerror(errno));
-    log_entry(LOG_SYNC, fd, 0, 0, NULL);
+    log_entry(LOG_SYNC, fd, (uint64_t)gettid(), 0, NULL);
     return EDB_OK;
 }
 

@@ -267,12 +267,12 @@ def power_losses(log: list[Entry], points: set[int]) -> Iterator[tuple[int, Disk
         if entry.kind == NOTE:
             notes.append(entry.data.decode())
         elif entry.kind == SYNC_START:
-            started[entry.pid] = len(disk.waiting)
+            started[entry.pid, entry.offset] = len(disk.waiting)       # of a thread: a process may sync twice at once
         elif entry.kind == SYNC:
-            covered = started.pop(entry.pid)
+            covered = started.pop((entry.pid, entry.offset))
             for waiting in disk.waiting[:covered]:
                 disk.apply(waiting)
             del disk.waiting[:covered]
-            started = {pid: max(0, count - covered) for pid, count in started.items()}
+            started = {who: max(0, count - covered) for who, count in started.items()}
         else:
             disk.waiting.append(entry)

@@ -464,7 +464,8 @@ class File:
             table = decode_payload(payload)
             if rowid(key) != table.id:
                 raise Damaged("a table's key in the catalog is not its id")
-            found[table.name] = table
+            if table.kind == 1:
+                found[table.name] = table
         return found
 
     def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
@@ -478,7 +479,7 @@ class File:
                 elif column.id < len(stored):
                     values.append(stored[column.id])
                 else:
-                    values.append(decode_row(column.default_value)[0] if column.default_value else None)
+                    values.append(decode_row(column.added_value)[0] if column.added_value else None)
             found.append((id_, values))
         return found
 
@@ -652,6 +653,7 @@ class ColumnInfo:
     not_null: bool
     default: str | None
     default_value: bytes | None
+    added_value: bytes | None                   # in rows written before the column was added
 
 
 @dataclass
@@ -673,6 +675,7 @@ class TableInfo:
     columns: list[ColumnInfo]
     indexes: list[IndexInfo]
     extra: str
+    kind: int = 1                               # 1 table, 2 view, 3 setting
 
 
 class _Payload:
@@ -702,16 +705,23 @@ class _Payload:
 
 def decode_payload(data: bytes) -> TableInfo:
     p = _Payload(data)
-    if (p.byte(), p.byte()) != (1, 1):
+    format_, kind = p.byte(), p.byte()
+    if format_ != 1 or kind not in (1, 2, 3):
         raise Damaged("a payload of an unknown format or kind")
-    id_, name, sql, flags, rowid_column = p.varint(), p.str(), p.str(), p.varint(), p.varint()
+    id_, name, sql = p.varint(), p.str(), p.str()
+    if kind != 1:
+        if p.at != len(data):
+            raise Damaged("a payload goes on behind its end")
+        return TableInfo(id_, name, sql, 0, -1, [], [], "", kind)
+    flags, rowid_column = p.varint(), p.varint()
     columns = []
     for _ in range(p.varint()):
         column, cname, ctype = p.varint(), p.str(), p.str()
         affinity, collation, cflags = p.byte(), p.byte(), p.byte()
         default = p.str() if cflags & 2 else None
         value = p.bytes() if cflags & 4 else None
-        columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value))
+        added = p.bytes() if cflags & 64 else None
+        columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value, added))
     indexes = []
     for _ in range(p.varint()):
         tree, iname, isql, iflags, reserved = p.varint(), p.str(), p.str(), p.byte(), p.varint()
