@@ -326,17 +326,23 @@ done:
 /* Row ids given out stay given out. Alone they are no reason to commit. */
 static int apply_ids(commit *cm)
 {
-    const txn *tx = cm->cm_txn;
+    txn *tx = cm->cm_txn;
     written_tree *tree;
     int rc;
 
     for (size_t i = 0; i < tx->tx_n_ids; i++) {
-        if (!tx->tx_ids[i].ti_used)
-            continue;
-        if ((rc = tree_of(cm, tx->tx_ids[i].ti_tree, &tree)))
+        const txn_ids *ids = &tx->tx_ids[i];
+        uint64_t used = ids->ti_used, far = 0, seq;
+        if (ids->ti_has_far && (rc = txn_largest_id(tx, ids->ti_tree, &far, &seq)))
             return rc;
-        if (tree && tree->wt_state.ts_next_id <= tx->tx_ids[i].ti_used) {
-            tree->wt_state.ts_next_id = tx->tx_ids[i].ti_used + 1;
+        if (far > used)
+            used = far;
+        if (!used)
+            continue;
+        if ((rc = tree_of(cm, ids->ti_tree, &tree)))
+            return rc;
+        if (tree && tree->wt_state.ts_next_id <= used) {
+            tree->wt_state.ts_next_id = used + 1;
             tree->wt_dirty = true;
         }
     }

@@ -43,8 +43,13 @@ struct edb {
 typedef struct {
     uint32_t ti_tree;
     uint64_t ti_floor;              /* lowest id the pinned root allows */
-    uint64_t ti_used;               /* largest id used by this transaction, 0: none */
+    uint64_t ti_used;               /* largest id drawn, or written and not far from these; 0: none */
+    bool ti_has_far;                /* larger ones were written, rolled back or not */
+    uint64_t ti_far;                /* the largest of them that stands; 0: none, IDS_UNKNOWN: to be looked up */
+    uint64_t ti_far_seq;            /* it stands as long as this write does */
 } txn_ids;
+
+#define IDS_UNKNOWN UINT64_MAX
 
 typedef struct {
     uint32_t tu_tree;
@@ -143,6 +148,8 @@ int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
 void txn_end(edb_conn *conn);                       /* forgets the transaction; its writes live on in statements */
+/* The largest id of a row that this transaction wrote to the tree and did not delete or roll back; 0: none positive. */
+int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq);
 /* Makes room for one more element of an array that grows. */
 int array_room(void **array, size_t *room, size_t count, size_t each);
 
