@@ -596,6 +596,8 @@ class Connection:
         """Edits the catalog, then SQLite's declaration, both or neither."""
         self._drain()
         outermost = not self._raw.in_transaction
+        if self._fresh:     # opened by SAVEPOINT or BEGIN: here is the last chance to follow the schema
+            self._end_statement(self._open_statement(True, None, True))
         if self._declared_before is None:
             self._declared_before = dict(self._declared)
         self._fresh = False
