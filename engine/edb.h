@@ -120,6 +120,10 @@ void edb_stmt_restore(edb_conn *conn, edb_stmt *before);
 /* Which columns the INSERT names: bit i of mask[i / 8] is column i in declared order. Omitted ones get their DEFAULT;
  * without this call all count as supplied. */
 int edb_stmt_supplied(edb_stmt *stmt, const uint8_t *mask, size_t columns);
+/* Keeps each row of the table that the statement itself inserts, changes (the new one) or deletes (the old one). */
+int edb_stmt_capture(edb_stmt *stmt, uint32_t table);
+/* Hands what `from` has kept to `stmt`, which reads it as the rows WHERE "entitydb returned" = 1, a hidden column. */
+void edb_stmt_returned(edb_stmt *stmt, edb_stmt *from);
 /* Call it before a statement with `(a, b) IN ...` is prepared. SQLite loops over such a list itself and compares the
  * rows found once more, without the affinity of the list's columns; so texts must not be looked up by it. */
 void edb_stmt_row_in(edb_stmt *stmt);

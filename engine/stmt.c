@@ -52,6 +52,7 @@ static void stmt_free(edb_stmt *st)
     ws_release(st->st_held);
     ws_unref(st->st_writes);
     free(st->st_mask);
+    capture_free(st->st_capture);
     conn_announce(conn);
     if (conn->cn_spare)
         free(st);
@@ -299,6 +300,25 @@ int edb_stmt_supplied(edb_stmt *st, const uint8_t *mask, size_t columns)
 bool stmt_supplied(const edb_stmt *st, size_t column)
 {
     return !st->st_mask || (column < st->st_columns && st->st_mask[column / 8] >> column % 8 & 1);
+}
+
+int edb_stmt_capture(edb_stmt *st, uint32_t table)
+{
+    capture_free(st->st_capture);
+    st->st_capture = NULL;
+    return capture_new(table, &st->st_capture);
+}
+
+void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
+{
+    capture_free(st->st_capture);
+    st->st_capture = from->st_capture;
+    from->st_capture = NULL;
+}
+
+capture *stmt_capture(edb_stmt *st, uint32_t table)
+{
+    return st->st_capture && capture_table(st->st_capture) == table ? st->st_capture : NULL;
 }
 
 void edb_stmt_row_in(edb_stmt *st)

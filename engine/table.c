@@ -371,6 +371,14 @@ static int encode_row(table_scratch *ts, const edb_table *table, const edb_value
     return EDB_OK;
 }
 
+/* Who keeps the row of this change; not those of changes that follow from it. */
+static capture *take_capture(table_scratch *ts)
+{
+    capture *cp = ts->ts_capture;
+    ts->ts_capture = NULL;
+    return cp;
+}
+
 static bool index_unchanged(const edb_index *index, const bool *changed)
 {
     for (uint32_t i = 0; i < index->n_parts; i++)
@@ -389,9 +397,13 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     int64_t old_rowid = old ? old->tr_rowid : 0;
     uint64_t old_seen = old ? old->tr_seen_from : 0, seen_from = moved ? 0 : old_seen;
     uint64_t mark = txn_mark(stmt_conn(stmt));
+    capture *cp = take_capture(ts);
+    size_t kept = cp ? capture_count(cp) : 0;
     uint8_t key[8];
     int rc = encode_row(ts, table, values);
 
+    if (!rc && cp)
+        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
     if (!rc && old && table->et_n_indexes)
         rc = table_values(table, &old->tr_view, old_rowid, ts->ts_before);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
@@ -418,6 +430,8 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
         rc = write_index(ts, stmt, &changes[i]);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
+    if (rc && cp)
+        capture_drop(cp, kept);
     ts->ts_keys.bf_size = keys;
     if (!keys)
         buffer_clear(&ts->ts_keys);
@@ -452,13 +466,19 @@ int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
     index_change changes[CATALOG_INDEXES];
     size_t keys = ts->ts_keys.bf_size;
     uint64_t mark = txn_mark(stmt_conn(stmt));
+    capture *cp = take_capture(ts);
+    size_t kept = cp ? capture_count(cp) : 0;
     table_row old;
     uint8_t key[8];
     int rc = table_row_load(ts, stmt, table, rowid, &old, existed);
     if (rc || !*existed)
         return rc;
-    if (table->et_n_indexes)
+    if (table->et_n_indexes || cp)
         rc = table_values(table, &old.tr_view, rowid, ts->ts_before);
+    if (!rc && cp)
+        rc = encode_row(ts, table, ts->ts_before);
+    if (!rc && cp)
+        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
         rc = change_index(ts, table, &table->et_indexes[i], ts->ts_before, rowid, NULL, 0, &changes[i]);
     if (!rc) {
@@ -469,6 +489,8 @@ int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
         rc = write_index(ts, stmt, &changes[i]);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
+    if (rc && cp)
+        capture_drop(cp, kept);
     ts->ts_keys.bf_size = keys;
     return rc;
 }

@@ -10,6 +10,7 @@
 #define EDB_TABLE_H
 
 #include "../native/rowcode.h"
+#include "capture.h"
 #include "catalog.h"
 
 typedef struct {
@@ -29,6 +30,7 @@ typedef struct {                    /* reused from row to row; one a connection 
     edb_value *ts_before;           /* an old row's values, in declared order */
     uint32_t ts_columns;            /* room in both */
     uint32_t ts_key_max;            /* the most bytes a key may have */
+    capture *ts_capture;            /* keeps the row of the next change, which takes it; NULL: none does */
 } table_scratch;
 
 int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn);     /* room for a table's columns */

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "capture.h"
 #include "moment.h"
 #include "txn.h"
 
@@ -123,6 +124,7 @@ struct edb_stmt {
     bool st_row_in;                 /* it has a row value on the left of IN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
+    capture *st_capture;            /* owned; rows for RETURNING, NULL: not asked for */
     int64_t st_changes, st_last_id;
     bool st_has_last_id;
     bool st_now_open;               /* st_now is open, on tree st_now_tree, to read the pinned root as it is now */

@@ -434,6 +434,27 @@ static int candidate_write(const planner *pl, const candidate *ca)
     return SQLITE_OK;
 }
 
+/* The hidden column chooses what is read at all: -1: it does not occur, else what to answer. */
+static int plan_returned(const edb_table *table, sqlite3_index_info *info)
+{
+    int result = -1;
+    for (int i = 0; i < info->nConstraint; i++) {
+        if (info->aConstraint[i].iColumn != (int)table->et_n_columns
+            || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ)
+            continue;
+        result = SQLITE_CONSTRAINT;
+        if (info->aConstraint[i].usable) {
+            info->aConstraintUsage[i].argvIndex = 1;
+            info->aConstraintUsage[i].omit = 1;
+            info->idxNum = PLAN_RETURNED;
+            info->estimatedCost = 1;
+            info->estimatedRows = 1;
+            return SQLITE_OK;
+        }
+    }
+    return result;
+}
+
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     vtab_entity *vt = (vtab_entity *)base;
@@ -441,6 +462,9 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
+    int returned = plan_returned(vt->vt_table, info);
+    if (returned >= 0)
+        return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
     pl.pl_rows = fmax(conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0, ROWS_LEAST);
     candidate_make(&pl, NULL, true, &best);

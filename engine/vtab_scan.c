@@ -31,10 +31,12 @@ typedef struct {
     row_view cu_entry;              /* if cu_entry_ready: the entry's value */
     edb_stmt *cu_stmt;              /* one user is ours; NULL before the first filter */
     key_range cu_range;
+    const capture *cu_capture;      /* the statement's; its rows are walked when cu_returned */
+    bool cu_returned;
     /* lists */
     entry_list *cu_list;            /* walked instead of a tree: one of the next two, or NULL */
     entry_list *cu_late, *cu_sorted;    /* owned */
-    size_t cu_list_at;
+    size_t cu_list_at;              /* also of the captured rows */
     /* bytes that are not in a page */
     table_buffer cu_chain;          /* a row from a chain */
     table_buffer cu_parts;          /* an entry's value from a chain */
@@ -301,6 +303,10 @@ static int start(scan *cu)
 static int advance(scan *cu)
 {
     int rc = EDB_OK;
+    if (cu->cu_returned) {
+        cu->cu_eof = !capture_entry(cu->cu_capture, ++cu->cu_list_at, &cu->cu_entries.at);
+        return EDB_OK;
+    }
     if (cu->cu_single)
         cu->cu_entries.valid = false;
     else
@@ -361,6 +367,23 @@ static int sort_scan(scan *cu, const char *plan)
     return EDB_OK;
 }
 
+/* The rows that the statement's capture has kept. */
+static int filter_returned(scan *cu)
+{
+    vtab_entity *vt = (vtab_entity *)cu->cu_base.pVtab;
+    int rc = enter_statement(cu, vt);
+    if (!rc)
+        rc = choose_tree(cu, vt->vt_table, NULL);
+    if (rc)
+        return rc;
+    cu->cu_returned = true;
+    cu->cu_plain = cu->cu_single = false;
+    cu->cu_capture = stmt_capture(cu->cu_stmt, vt->vt_table->et_id);
+    cu->cu_list_at = 0;
+    cu->cu_eof = !capture_entry(cu->cu_capture, 0, &cu->cu_entries.at);
+    return EDB_OK;
+}
+
 static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
@@ -385,7 +408,9 @@ int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc,
     scan *cu = (scan *)base;
     cu->cu_row_ready = cu->cu_entry_ready = false;
     cu->cu_parts_known = 0;
-    return vtab_result(base->pVtab, filter(cu, (uint32_t)tree, plan, argc, argv));
+    cu->cu_returned = false;
+    return vtab_result(base->pVtab, tree == PLAN_RETURNED ? filter_returned(cu)
+                                                          : filter(cu, (uint32_t)tree, plan, argc, argv));
 }
 
 int vtab_next(sqlite3_vtab_cursor *base)
@@ -522,6 +547,8 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
     int rc;
     if (sqlite3_vtab_nochange(context))
         return SQLITE_OK;           /* an UPDATE that leaves the column alone: vtab_update() copies it */
+    if (unlikely(i >= (int)cu->cu_table->et_n_columns))
+        return SQLITE_OK;           /* the hidden one: NULL */
     if (cu->cu_index && cu->cu_part_of[i] >= 0 && i != cu->cu_table->et_rowid_column) {
         rc = entry_column(cu, (uint32_t)cu->cu_part_of[i], &v, &copied);
     } else if (i == cu->cu_table->et_rowid_column) {

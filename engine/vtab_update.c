@@ -262,6 +262,7 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
         rc = scratch_prepare(&up->up_row->rs_table, up->up_table, conn);
     if (rc)
         return rc;
+    up->up_row->rs_table.ts_capture = stmt_capture(up->up_stmt, up->up_table->et_id);
     if (argc == 1)
         return do_delete(up, sqlite3_value_int64(argv[0]));
     if (sqlite3_value_type(argv[0]) == SQLITE_NULL)

@@ -1,8 +1,8 @@
 """The dialect: SQLite's SQL, EntityDB's catalog, and the moment of each statement.
 
 What is inherited from SQLAlchemy's SQLite dialect: types, compilers, quoting. What is not: reflection, which comes from
-the engine's catalog and parses no text; isolation levels; what virtual tables cannot do yet (RETURNING). Nothing of a
-statement is rewritten for `as_of`: the moment goes down to the cursor.
+the engine's catalog and parses no text; isolation levels. Nothing of a statement is rewritten for `as_of`: the moment
+goes down to the cursor.
 """
 
 # SQLAlchemy's SQLite dialect is not typed.
@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite.base import (
 )
 from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
+from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from . import _time
 from .driver._catalog import Table
@@ -81,12 +82,15 @@ class EntityDialect(SQLiteDialect):
 
     supports_statement_cache = True
 
-    # Virtual tables cannot do RETURNING; ids come from cursor.lastrowid.
-    insert_returning = False
-    update_returning = False
-    delete_returning = False
-    use_insertmanyvalues = False
+    insert_returning = True
+    update_returning = True
+    delete_returning = True
+    update_returning_multifrom = True
+    supports_sane_rowcount_returning = True
     postfetch_lastrowid = True
+    use_insertmanyvalues = True
+    # The engine gives ids in the order of VALUES, so rows need no sentinel column to be told apart.
+    insertmanyvalues_implicit_sentinel = InsertmanyvaluesSentinelOpts.AUTOINCREMENT
 
     # sqlite_... options of tables and indexes are honoured; there are none of our own.
     construct_arguments: Any = []  # noqa: RUF012 - as SQLAlchemy has it

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from .. import _exceptions as ex
+from ._clauses import Returned, split_returning
 from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
@@ -56,12 +58,14 @@ class Analysis:
     default_values: bool = False  # INSERT ... DEFAULT VALUES
     plain_values: bool = False  # INSERT whose rows come from VALUES without a subquery: reads no table
     returning: bool = False
+    returned: Returned | str | None = None  # a statement with RETURNING in parts, or why it has none
     on_conflict: bool = False  # ON CONFLICT (...) DO ...
     ddl: Ddl | None = None
     name: str = ""  # of a PRAGMA, lower case, or of a savepoint
     argument: str | None = None  # of a PRAGMA, unquoted
     assignment: bool = False  # PRAGMA name = value
     counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
+    conflict: str = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     row_in: bool = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
 
     @property
@@ -127,21 +131,28 @@ def _after_with(reader: _Reader) -> None:
             return
 
 
-def _write(reader: _Reader, verb: str, several: bool) -> Analysis:
+def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
     items = reader.items
+    conflict = ""
     if reader.take("OR"):
+        conflict = reader.peek()
         reader.at += 1
     if verb in ("INSERT", "REPLACE"):
         reader.take("INTO")
     elif verb == "DELETE":
         reader.take("FROM")
     schema, table = reader.qualified()
-    returning = find(items, "RETURNING", reader.at) >= 0
+    alias = (reader.name() or "") if reader.take("AS") else ""
+    listed = find(items, "RETURNING", reader.at)
+    returned: Returned | str | None = None
+    if listed >= 0:
+        try:
+            returned = split_returning(sql, items, listed, table, alias)
+        except ex.OperationalError as error:
+            returned = str(error)
     columns = None
     default_values = plain_values = on_conflict = False
     if verb in ("INSERT", "REPLACE"):
-        if reader.take("AS"):
-            reader.at += 1
         if reader.peek() == "(":
             end = closing(items, reader.at)
             columns = tuple(unquote(t.text) for t in items[reader.at + 1 : end] if is_name(t))
@@ -157,7 +168,10 @@ def _write(reader: _Reader, verb: str, several: bool) -> Analysis:
                 on_conflict = True
                 break
             at += 1
-    return Analysis(WRITE, verb, several, schema, table, columns, default_values, plain_values, returning, on_conflict)
+    return Analysis(
+        WRITE, verb, several, schema, table, columns, default_values, plain_values, listed >= 0, returned, on_conflict,
+        conflict=conflict,
+    )
 
 
 def _ddl(reader: _Reader, verb: str, several: bool) -> Analysis:
@@ -306,7 +320,7 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
     if verb == "VALUES":
         return Analysis(READ, verb, several)
     if verb in _WRITES:
-        return _write(reader, verb, several)
+        return _write(reader, verb, several, sql)
     if verb in _CONTROL:
         return _control(reader, verb, several)
     if verb in _DDL:

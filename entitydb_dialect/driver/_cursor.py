@@ -18,12 +18,14 @@ from .._native import ffi, lib
 from . import _analysis as an
 from ._analysis import Analysis, analyse
 from ._catalog import Table
+from ._clauses import Returned
 from ._connection import Connection
-from ._errors import Parameters, translate
+from ._errors import Parameters, check, translate
 from ._pragma import answer
 from ._sql import tokens
 
 _RETRIES = 10
+_SAVEPOINT = '"entitydb returning"'
 _CHUNK = 1000  # rows taken from a generator at a time by executemany
 
 
@@ -94,13 +96,18 @@ class Cursor:
         total = 0
         # INSERT ... VALUES reads nothing of what it writes, so one context serves all rows; in autocommit mode each
         # row is a transaction, and UPDATE and DELETE must see what the row before did.
-        together = analysis.plain_values and (connection.in_transaction or not connection._autocommit)
+        together = (
+            analysis.plain_values
+            and not analysis.returning
+            and (connection.in_transaction or not connection._autocommit)
+        )
         if together:
             for chunk in _chunks(parameters):
                 total += self._write(connection, analysis, sql, chunk, many=True)
         else:
             for one in parameters:
                 total += self._write_once(connection, analysis, sql, one)
+        self.description = self._rows = None  # rows of RETURNING are not kept
         self.rowcount = total
         return self
 
@@ -221,6 +228,8 @@ class Cursor:
             self._refuse_clauses(analysis)
         if self.as_of is not None:
             raise ex.PastWriteError(f"{analysis.verb} as of a past moment: the past cannot be changed")
+        if analysis.returning and not temporary:
+            return self._write_returning(connection, analysis, sql, parameters)
         stmt = connection._open_statement(True, None, is_open or begin)
         if analysis.row_in or connection._row_in:
             lib.edb_stmt_row_in(stmt)
@@ -266,6 +275,84 @@ class Cursor:
             connection._committed()
         return int(changed)
 
+    def _write_returning(self, connection: Connection, analysis: Analysis, sql: str, parameters: Any) -> int:
+        """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
+        returned = analysis.returned
+        if not isinstance(returned, Returned):
+            raise ex.OperationalError(returned or "incomplete input")
+        change, change_parameters, query, query_parameters = returned.bind(parameters)
+        raw = connection._raw
+        alone = connection._autocommit and not raw.in_transaction
+        begin = not raw.in_transaction
+        stmt = connection._open_statement(True, None, True)
+        changed = 0
+        listing = False
+        try:
+            if begin:
+                connection._begin()
+            if not alone:
+                connection._control.execute(f"SAVEPOINT {_SAVEPOINT}")
+            if analysis.row_in or connection._row_in:
+                lib.edb_stmt_row_in(stmt)
+            if analysis.columns is not None or analysis.default_values:
+                self._supply(connection, analysis, sql, stmt)
+            declared = connection._declared.get(analysis.table.lower())
+            if declared is not None:
+                check(lib.edb_stmt_capture(stmt, declared.table.id))
+            before = connection._enter(stmt)
+            try:
+                self._raw.execute(change, change_parameters)
+            finally:
+                connection._leave(before)
+            lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
+            changed = int(connection._changes[0])
+            last_id = connection._last_id[0] if connection._has_last_id[0] else self.lastrowid
+            listing = True
+            before_change, stmt = stmt, connection._open_statement(False, None, True)
+            lib.edb_stmt_returned(stmt, before_change)
+            connection._end_statement(before_change)
+            before = connection._enter(stmt)
+            try:
+                description = connection._descriptions.get(query)
+                if description is None:
+                    description = self._describe(connection, query, query_parameters)
+                else:
+                    self._raw.execute(query, query_parameters)
+                rows = self._raw.fetchall()
+            finally:
+                connection._leave(before)
+        except BaseException as error:
+            translated = translate(error, parameters)
+            self._raw.close(True)
+            self._raw = raw.cursor()
+            connection._end_statement(stmt)
+            self._undo_returning(connection, alone, listing or analysis.conflict != "FAIL")
+            connection._check_transaction_end(True)
+            if translated is error:
+                raise
+            raise translated from error
+        connection._fresh = False
+        connection._end_statement(stmt)
+        if alone:
+            connection.commit()
+        else:
+            connection._control.execute(f"RELEASE {_SAVEPOINT}")
+        self.lastrowid = last_id
+        self.description = description or None
+        self._rows = iter(rows)
+        return changed
+
+    def _undo_returning(self, connection: Connection, alone: bool, everything: bool) -> None:
+        """After an error. What failed in the change itself SQLite has undone already, as far as OR FAIL wants it."""
+        if not connection._raw.in_transaction:
+            return
+        if alone:
+            connection.rollback() if everything else connection.commit()
+            return
+        if everything:
+            connection._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
+        connection._control.execute(f"RELEASE {_SAVEPOINT}")
+
     def _keep_returned(self) -> None:
         """RETURNING on a TEMP table, which SQLite does itself."""
         try:
@@ -285,10 +372,6 @@ class Cursor:
         return bool(temporary) and analysis.table.lower() in temporary
 
     def _refuse_clauses(self, analysis: Analysis) -> None:
-        if analysis.returning:
-            raise ex.NotSupportedError(
-                f"{analysis.verb} ... RETURNING is not there yet: use lastrowid, or SELECT in the same transaction"
-            )
         if analysis.on_conflict:
             raise ex.NotSupportedError(
                 "INSERT ... ON CONFLICT is not there yet: use INSERT OR REPLACE or INSERT OR IGNORE, or UPDATE first"

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     create_engine,
+    event,
     exc,
     insert,
     inspect,
@@ -236,18 +237,40 @@ def test_for_update_is_refused_at_compile(engine: Engine) -> None:
         select(table).with_for_update().compile(dialect=engine.dialect)
 
 
-def test_returning_and_upsert_say_they_are_not_there(engine: Engine) -> None:
+def test_upsert_says_it_is_not_there(engine: Engine) -> None:
     table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
     table.create(engine)
-    dialect = engine.dialect
-    assert [dialect.insert_returning, dialect.update_returning, dialect.delete_returning] == [False] * 3
-    assert not dialect.use_insertmanyvalues
-    for statement in (
-        insert(table).values(a=1).returning(table.c.id),
-        sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing(),
-    ):
-        with engine.connect() as connection, pytest.raises(exc.NotSupportedError):
-            connection.execute(statement)
+    statement = sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing()
+    with engine.connect() as connection, pytest.raises(exc.NotSupportedError):
+        connection.execute(statement)
+
+
+def test_returning_of_every_change(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
+    table.create(engine)
+    with engine.begin() as connection:
+        rows = connection.execute(insert(table).returning(table.c.id, table.c.a + 1), [{"a": 1}, {"a": 2}])
+        assert rows.all() == [(1, 2), (2, 3)]
+        changed = connection.execute(table.update().where(table.c.a == 2).values(a=7).returning(table))
+        assert (changed.rowcount, changed.all()) == (1, [(2, 7)])
+        assert connection.execute(table.delete().returning(table.c.a)).scalars().all() == [1, 7]
+
+
+def test_many_rows_are_inserted_with_one_statement_in_order(engine: Engine) -> None:
+    table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
+    table.create(engine)
+    executed: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        executed.append(statement)
+
+    with engine.begin() as connection:
+        values = [{"a": a} for a in range(500, 0, -1)]
+        insert_sorted = insert(table).returning(table.c.id, table.c.a, sort_by_parameter_order=True)
+        rows = connection.execute(insert_sorted, values).all()
+    assert [tuple(row) for row in rows] == [(i + 1, 500 - i) for i in range(500)]
+    assert len(executed) == 1
 
 
 def test_index_for_some_rows_does_not_become_one_for_all(engine: Engine) -> None:
