@@ -16,9 +16,9 @@
 #include "../native/rowcode.h"
 #include "table.h"
 
-enum { PAYLOAD_FORMAT = 1, PAYLOAD_TABLE = 1 };
+enum { PAYLOAD_FORMAT = 1 };
 enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
-enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4 };
+enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_ADDED = 64 };
 enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4 };
 
 typedef struct {
@@ -128,13 +128,13 @@ static char *payload_string(payload_reader *pr, const char *what)
     return copy;
 }
 
-static void payload_default(payload_reader *pr, edb_column *column)
+static void payload_value(payload_reader *pr, edb_value *out, const char *what)
 {
     row_view view;
     size_t size;
-    const uint8_t *row = payload_bytes(pr, &size, "default value");
-    if (row_open(&view, row, size) || view.rw_columns < 1 || row_column(&view, 0, &column->default_value))
-        payload_wrong(pr, "default value");
+    const uint8_t *row = payload_bytes(pr, &size, what);
+    if (row_open(&view, row, size) || view.rw_columns < 1 || row_column(&view, 0, out))
+        payload_wrong(pr, what);
 }
 
 static void payload_column(payload_reader *pr, edb_column *column)
@@ -154,8 +154,11 @@ static void payload_column(payload_reader *pr, edb_column *column)
     column->default_constant = flags & COLUMN_CONSTANT;
     if (column->has_default)
         column->default_sql = payload_string(pr, "default");
+    column->added = flags & COLUMN_ADDED;
     if (column->default_constant)
-        payload_default(pr, column);
+        payload_value(pr, &column->default_value, "default value");
+    if (column->added)
+        payload_value(pr, &column->added_value, "value of an added column");
 }
 
 /* "t.a, t.b" */
@@ -218,6 +221,53 @@ static void payload_columns(payload_reader *pr, edb_table *table)
         payload_column(pr, &table->et_columns[i]);
         if (table->et_columns[i].id >= table->et_width)
             table->et_width = table->et_columns[i].id + 1;
+        table->et_has_added |= table->et_columns[i].added;
+    }
+}
+
+static void payload_rules(payload_reader *pr, edb_table *table)
+{
+    uint64_t n = payload_varint(pr, CATALOG_RULES, "number of CHECK constraints");
+    table->et_rules = payload_alloc(pr, n * sizeof(edb_rule));
+    for (uint64_t i = 0; i < n && table->et_rules && !pr->pr_wrong; i++) {
+        table->et_rules[i].label = payload_string(pr, "name of a CHECK constraint");
+        table->et_rules[i].sql = payload_string(pr, "CHECK constraint");
+        table->et_n_rules++;
+    }
+}
+
+enum { FKEY_DEFERRED = 1, FKEY_NAMES = 2 };
+
+static void payload_fkey(payload_reader *pr, const edb_table *table, edb_fkey *key)
+{
+    key->parent = payload_string(pr, "table of a foreign key");
+    uint8_t flags = payload_byte(pr, "foreign key flags");
+    key->deferred = flags & FKEY_DEFERRED;
+    key->names_columns = flags & FKEY_NAMES;
+    key->on_delete = payload_byte(pr, "ON DELETE");
+    key->on_update = payload_byte(pr, "ON UPDATE");
+    uint64_t n = payload_varint(pr, CATALOG_COLUMNS, "number of columns of a foreign key");
+    if (!n || key->on_delete > FK_CASCADE || key->on_update > FK_CASCADE)
+        payload_wrong(pr, "foreign key");
+    key->columns = payload_alloc(pr, n * sizeof *key->columns);
+    key->referred = payload_alloc(pr, n * sizeof *key->referred);
+    if (!key->columns || !key->referred || pr->pr_wrong)
+        return;
+    key->n_columns = (uint32_t)n;
+    for (uint64_t i = 0; i < n; i++) {
+        key->columns[i] = (uint32_t)payload_varint(pr, table->et_n_columns - 1, "column of a foreign key");
+        if (key->names_columns)
+            key->referred[i] = payload_string(pr, "column referred to");
+    }
+}
+
+static void payload_fkeys(payload_reader *pr, edb_table *table)
+{
+    uint64_t n = payload_varint(pr, CATALOG_RULES, "number of foreign keys");
+    table->et_fkeys = payload_alloc(pr, n * sizeof(edb_fkey));
+    for (uint64_t i = 0; i < n && table->et_fkeys && !pr->pr_wrong; i++) {
+        payload_fkey(pr, table, &table->et_fkeys[i]);
+        table->et_n_fkeys++;
     }
 }
 
@@ -225,11 +275,18 @@ static void payload_table(payload_reader *pr, edb_table *table)
 {
     if (payload_byte(pr, "payload format") != PAYLOAD_FORMAT)
         payload_wrong(pr, "payload format");
-    if (payload_byte(pr, "payload kind") != PAYLOAD_TABLE)
+    table->et_kind = payload_byte(pr, "payload kind");
+    if (table->et_kind < CATALOG_TABLE || table->et_kind > CATALOG_SETTING)
         payload_wrong(pr, "payload kind");
     table->et_id = (uint32_t)payload_varint(pr, UINT32_MAX, "table id");
     table->et_name = payload_string(pr, "table name");
     table->et_sql = payload_string(pr, "table SQL");
+    table->et_rowid_column = -1;
+    if (table->et_kind != CATALOG_TABLE) {
+        if (pr->pr_at != pr->pr_end)
+            payload_wrong(pr, "length");
+        return;
+    }
     uint64_t flags = payload_varint(pr, UINT32_MAX, "table flags");
     table->et_without_rowid = flags & TABLE_WITHOUT_ROWID;
     table->et_strict = flags & TABLE_STRICT;
@@ -242,6 +299,8 @@ static void payload_table(payload_reader *pr, edb_table *table)
     table->et_n_indexes = (uint32_t)n;
     for (uint32_t i = 0; i < n && !pr->pr_wrong && !pr->pr_nomem; i++)
         payload_index(pr, table, &table->et_indexes[i]);
+    payload_rules(pr, table);
+    payload_fkeys(pr, table);
     table->et_extra = payload_string(pr, "extra");
     if (pr->pr_at != pr->pr_end)
         payload_wrong(pr, "length");
@@ -394,6 +453,43 @@ static int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg)
     return rc;
 }
 
+typedef struct {
+    edb_table **li_tables;
+    size_t li_n, li_room;
+} list_arg;
+
+static int list_each(void *arg, edb_table *table)
+{
+    list_arg *li = arg;
+    if (table->et_kind != CATALOG_TABLE)
+        return 0;
+    if (li->li_n == li->li_room) {
+        size_t room = 2 * li->li_room + 16;
+        edb_table **tables = realloc(li->li_tables, room * sizeof *tables);
+        if (!tables)
+            return edb_fail(EDB_NOMEM, "no memory for the list of tables");
+        li->li_tables = tables;
+        li->li_room = room;
+    }
+    li->li_tables[li->li_n++] = table_ref(table);
+    return 0;
+}
+
+int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n)
+{
+    list_arg li = {.li_tables = NULL};
+    int rc = catalog_each(stmt, list_each, &li);
+    if (rc) {
+        while (li.li_n)
+            table_unref(li.li_tables[--li.li_n]);
+        free(li.li_tables);
+        return rc;
+    }
+    *out = li.li_tables;
+    *n = li.li_n;
+    return EDB_OK;
+}
+
 enum { EACH_STOP = -1 };
 
 typedef struct {
@@ -404,7 +500,7 @@ typedef struct {
 static int find_each(void *arg, edb_table *table)
 {
     find_arg *fi = arg;
-    if (!same_name(table->et_name, fi->fi_name))
+    if (table->et_kind == CATALOG_SETTING || !same_name(table->et_name, fi->fi_name))
         return 0;
     fi->fi_found = table_ref(table);
     return EACH_STOP;
@@ -433,8 +529,11 @@ static int names_each(void *arg, edb_table *other)
     const edb_table *mine = ((names_arg *)arg)->na_table;
     if (other->et_id == mine->et_id)
         return 0;
+    if ((other->et_kind == CATALOG_SETTING) != (mine->et_kind == CATALOG_SETTING))
+        return 0;
     if (same_name(other->et_name, mine->et_name))
-        return edb_fail(EDB_EXISTS, "table %s already exists", mine->et_name);
+        return edb_fail(EDB_EXISTS, "%s %s already exists", other->et_kind == CATALOG_VIEW ? "view" : "table",
+                        mine->et_name);
     for (uint32_t i = 0; i < other->et_n_indexes; i++)
         if (same_name(other->et_indexes[i].name, mine->et_name))
             return edb_fail(EDB_EXISTS, "there is already an index named %s", mine->et_name);
@@ -510,6 +609,8 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
             skip_bytes(&pr);
         if (table->et_columns[i].default_constant)
             skip_bytes(&pr);
+        if (table->et_columns[i].added)
+            skip_bytes(&pr);
     }
     skip_varint(&pr);                           /* number of indexes */
     for (uint32_t i = 0; i < table->et_n_indexes; i++) {
@@ -530,6 +631,27 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
     *out_size = pw.pw_size + (size_t)(end - pw.pw_from);
     *out = pw.pw_bytes;
     return EDB_OK;
+}
+
+int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
+{
+    edb_table *past = NULL, *then = NULL;
+    int rc = table_decode(table->et_payload, table->et_payload_size, &then);
+    if (!rc)
+        rc = catalog_table(stmt, table->et_id, &past);
+    for (uint32_t i = 0; !rc && i < then->et_n_columns; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < past->et_n_columns; k++)
+            there |= past->et_columns[k].id == then->et_columns[i].id;
+        if (!there)
+            then->et_columns[i].added_value.type = VALUE_NULL;
+    }
+    table_unref(past);
+    if (rc)
+        table_unref(then);
+    else
+        *out = then;
+    return rc;
 }
 
 static int catalog_store(edb_stmt *stmt, const edb_table *table, uint64_t seen_from)
@@ -592,7 +714,7 @@ static int replace_indexes(edb_stmt *stmt, const edb_table *before, edb_table *a
     return rc;
 }
 
-int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id)
+int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id)
 {
     edb_table *before = NULL, *after = NULL;
     edb_entry entry;
@@ -613,6 +735,8 @@ int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_
         rc = names_check(stmt, after);
     if (!rc)
         rc = replace_indexes(stmt, before, after);
+    if (!rc && judged)
+        rc = txn_expect_unchanged(stmt, after->et_id);
     if (!rc)
         rc = catalog_store(stmt, after, seen_from);
     if (rc)

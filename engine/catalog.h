@@ -20,6 +20,7 @@ enum {
 
 #define CATALOG_COLUMNS 2000        /* the most columns of a table */
 #define CATALOG_INDEXES 64          /* the most indexes of a table */
+#define CATALOG_RULES 32767         /* the most CHECK, and the most FOREIGN KEY constraints */
 
 typedef struct {
     uint32_t id;                    /* position in stored rows; never reused */
@@ -28,6 +29,8 @@ typedef struct {
     bool not_null, has_default, default_constant;
     char *default_sql;              /* NULL without a default */
     edb_value default_value;        /* when default_constant */
+    bool added;                     /* to a table with rows */
+    edb_value added_value;          /* when added: what it is in rows written before */
 } edb_column;
 
 typedef struct {
@@ -47,14 +50,39 @@ typedef struct {
 } edb_index;
 
 typedef struct {
+    char *label;                    /* what the message names */
+    char *sql;
+} edb_rule;                         /* a CHECK constraint */
+
+enum { FK_NO_ACTION, FK_RESTRICT, FK_SET_NULL, FK_SET_DEFAULT, FK_CASCADE };
+
+typedef struct {
+    char *parent;                   /* name of the table referred to */
+    bool deferred, names_columns;   /* names_columns false: the parent's primary key is meant */
+    uint8_t on_delete, on_update;   /* FK_... */
+    uint32_t n_columns;
+    uint32_t *columns;              /* indexes into et_columns */
+    char **referred;                /* names of the parent's columns, when names_columns */
+} edb_fkey;
+
+/* What an entry of the catalog describes. Views and settings are an id, a name and an SQL text (a setting: its value);
+ * the engine keeps them and gives them no meaning. Their trees stay empty. */
+enum { CATALOG_TABLE = 1, CATALOG_VIEW = 2, CATALOG_SETTING = 3 };
+
+typedef struct {
+    uint8_t et_kind;                /* CATALOG_...; the fields from et_without_rowid on are those of a table */
     uint32_t et_id;                 /* also its tree */
     char *et_name, *et_sql, *et_extra;
     bool et_without_rowid, et_strict, et_autoincrement;
     int et_rowid_column;            /* index into et_columns of the INTEGER PRIMARY KEY; -1: none */
     uint32_t et_n_columns, et_n_indexes;
     uint32_t et_width;              /* columns of a stored row: largest id + 1 */
+    bool et_has_added;              /* a column of it is `added` */
     edb_column *et_columns;
     edb_index *et_indexes;
+    uint32_t et_n_rules, et_n_fkeys;
+    edb_rule *et_rules;             /* CHECK constraints, in the order they are judged */
+    edb_fkey *et_fkeys;
     const uint8_t *et_payload;      /* what it was decoded from */
     size_t et_payload_size;
 } edb_table;
@@ -69,12 +97,18 @@ bool table_same_columns(const edb_table *a, const edb_table *b);
 
 /* A table as the statement sees it; for statements of now, own DDL of the very same statement included. */
 int catalog_table(edb_stmt *stmt, uint32_t id, edb_table **out);    /* EDB_NOSUCH */
+/* All tables the statement sees, each counted for the caller; the array is malloc()ed. */
+int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n);
 int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII case-insensitive; EDB_NOSUCH */
 
 /* DDL, called by the control table `entitydb_ddl`. Payload ids that are 0 are given. EDB_EXISTS, EDB_NOSUCH. */
 int catalog_create(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
-/* A new version of a table; indexes without a tree id are made and filled from the living rows. */
-int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
+/* A new version of a table; indexes without a tree id are made and filled from the living rows. judged: the caller
+ * looked at the table's rows to allow it, so COMMIT fails if another transaction has changed them meanwhile. */
+int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id);
+/* The table under its columns of today as it was at the statement's moment in the past: where a column had not been
+ * added yet it is NULL, whatever it became for these rows when it was. */
+int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
 int catalog_drop(edb_stmt *stmt, const char *name);
 
 #endif

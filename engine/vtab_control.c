@@ -5,6 +5,7 @@
  *
  *     INSERT INTO entitydb_ddl(op, payload) VALUES ('create', ?)      last_insert_rowid(): the table's id
  *     INSERT INTO entitydb_ddl(op, payload) VALUES ('replace', ?)     likewise; new indexes are filled
+ *     INSERT INTO entitydb_ddl(op, payload) VALUES ('judged', ?)      'replace', allowed by what the table's rows are
  *     INSERT INTO entitydb_ddl(op, name)    VALUES ('drop', ?)
  *     SELECT id, name, payload FROM entitydb_catalog                  at the statement's moment; id = ? is a lookup */
 #include <stdlib.h>
@@ -261,11 +262,13 @@ static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid
     if (op && !strcmp(op, "create"))
         rc = catalog_create(stmt, payload, size, &id);
     else if (op && !strcmp(op, "replace"))
-        rc = catalog_replace(stmt, payload, size, &id);
+        rc = catalog_replace(stmt, payload, size, false, &id);
+    else if (op && !strcmp(op, "judged"))
+        rc = catalog_replace(stmt, payload, size, true, &id);
     else if (op && !strcmp(op, "drop") && name)
         rc = catalog_drop(stmt, name);
     else
-        rc = edb_fail(EDB_MISUSE, "entitydb_ddl: op is 'create' or 'replace' (payload), or 'drop' (name)");
+        rc = edb_fail(EDB_MISUSE, "entitydb_ddl: op is 'create', 'replace' or 'judged' (payload), or 'drop' (name)");
     if (!rc)
         *rowid = id;
     return rc;

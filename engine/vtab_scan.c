@@ -163,7 +163,10 @@ static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree)
     int rc = enter_statement(cu, vt);
     if (rc)
         return rc;
-    const edb_table *table = vt->vt_table;
+    const edb_table *table;
+    rc = vtab_table(vt, cu->cu_stmt, &table);
+    if (rc)
+        return rc;
     if (table != cu->cu_table || tree != (cu->cu_index ? cu->cu_index->tree : 0)) {
         const edb_index *index = tree ? table_index(table, tree) : NULL;
         if (tree && !index)

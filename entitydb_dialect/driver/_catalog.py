@@ -31,6 +31,8 @@ class Column:
     default_sql: str | None  # None: no default
     default_constant: bool = False
     default: Value = None  # when constant
+    added: bool = False  # to a table with rows
+    added_value: Value = None  # when added: what it is in rows written before
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,26 @@ class Table:
     def without_index(self, name: str) -> Table:
         lowered = name.lower()
         return replace(self, indexes=tuple(i for i in self.indexes if i.name.lower() != lowered))
+
+
+@dataclass(frozen=True)
+class View:
+    id: int
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value kept with the schema: PRAGMA user_version."""
+
+    id: int
+    name: str
+    sql: str  # the value
+
+
+Entry: TypeAlias = Table | View | Setting
+_TABLE, _VIEW, _SETTING = 1, 2, 3
 
 
 # ---- rows of one column ----
@@ -187,11 +209,54 @@ class _Cursor:
         return self.bytes().decode()
 
 
-def encode(table: Table) -> bytes:
-    """The payload of a table."""
+_ACTIONS = ("NO ACTION", "RESTRICT", "SET NULL", "SET DEFAULT", "CASCADE")
+
+
+def _encode_constraints(w: _Writer, table: Table) -> None:
+    """CHECK and FOREIGN KEY constraints as the engine reads them; `extra` is where this side reads them."""
+    positions = {column.name.lower(): i for i, column in enumerate(table.columns)}
+    checks = table.extra.get("check", ())
+    w.varint(len(checks))
+    for check in checks:
+        w.text(check["name"] if check["name"] is not None else check["sql"])
+        w.text(check["sql"])
+    keys = table.extra.get("foreign_keys", ())
+    w.varint(len(keys))
+    for key in keys:
+        w.text(key["table"])
+        w.byte(bool(key["initially_deferred"]) | bool(key["referred"]) << 1)
+        w.byte(_ACTIONS.index(key["on_delete"].upper()))
+        w.byte(_ACTIONS.index(key["on_update"].upper()))
+        w.varint(len(key["columns"]))
+        for i, column in enumerate(key["columns"]):
+            w.varint(positions[column.lower()])
+            if key["referred"]:
+                w.text(key["referred"][i])
+
+
+def _skip_constraints(r: _Cursor) -> None:
+    for _ in range(r.varint()):
+        r.text(), r.text()
+    for _ in range(r.varint()):
+        r.text()
+        flags, *_actions = r.byte(), r.byte(), r.byte()
+        for _ in range(r.varint()):
+            r.varint()
+            if flags & 2:
+                r.text()
+
+
+def encode(table: Entry) -> bytes:
+    """The payload of a table, view or setting."""
     w = _Writer()
     w.byte(1)
-    w.byte(1)
+    if not isinstance(table, Table):
+        w.byte(_VIEW if isinstance(table, View) else _SETTING)
+        w.varint(table.id)
+        w.text(table.name)
+        w.text(table.sql)
+        return bytes(w.out)
+    w.byte(_TABLE)
     w.varint(table.id)
     w.text(table.name)
     w.text(table.sql)
@@ -205,11 +270,14 @@ def encode(table: Table) -> bytes:
         w.byte(column.affinity)
         w.byte(column.collation)
         has_default = column.default_sql is not None
-        w.byte(column.not_null | has_default << 1 | (has_default and column.default_constant) << 2)
+        constant = has_default and column.default_constant
+        w.byte(column.not_null | has_default << 1 | constant << 2 | column.added << 6)
         if column.default_sql is not None:
             w.text(column.default_sql)
             if column.default_constant:
                 w.bytes(encode_value(column.default))
+        if column.added:
+            w.bytes(encode_value(column.added_value))
     w.varint(len(table.indexes))
     for index in table.indexes:
         w.varint(index.tree)
@@ -222,23 +290,32 @@ def encode(table: Table) -> bytes:
             w.varint(part.column)
             w.byte(part.collation)
             w.byte(part.descending)
+    _encode_constraints(w, table)
     w.text(json.dumps(dict(table.extra), separators=(",", ":"), sort_keys=True) if table.extra else "")
     return bytes(w.out)
 
 
-def _decode(payload: bytes) -> Table:
+def _decode(payload: bytes) -> Entry:
     r = _Cursor(payload)
     if r.byte() != 1:
         raise ValueError("an unknown payload format")
-    if r.byte() != 1:
+    kind = r.byte()
+    if kind not in (_TABLE, _VIEW, _SETTING):
         raise ValueError("an unknown kind")
-    id_, name, sql, flags, rowid = r.varint(), r.text(), r.text(), r.varint(), r.varint()
+    id_, name, sql = r.varint(), r.text(), r.text()
+    if kind != _TABLE:
+        if r.at != len(payload):
+            raise ValueError("something behind the end")
+        return (View if kind == _VIEW else Setting)(id_, name, sql)
+    flags, rowid = r.varint(), r.varint()
     columns = []
     for _ in range(r.varint()):
         column_id, column_name, type_ = r.varint(), r.text(), r.text()
         affinity, collation, column_flags = r.byte(), r.byte(), r.byte()
         default_sql = r.text() if column_flags & 2 else None
         default = decode_value(r.bytes()) if column_flags & 4 else None
+        added = bool(column_flags & 64)
+        added_value = decode_value(r.bytes()) if added else None
         columns.append(
             Column(
                 column_id,
@@ -250,6 +327,8 @@ def _decode(payload: bytes) -> Table:
                 default_sql,
                 bool(column_flags & 4),
                 default,
+                added,
+                added_value,
             )
         )
     indexes = []
@@ -268,6 +347,7 @@ def _decode(payload: bytes) -> Table:
                 parts,
             )
         )
+    _skip_constraints(r)
     extra = r.text()
     if rowid > len(columns) or any(part.column >= len(columns) for i in indexes for part in i.parts):
         raise ValueError("a column beyond the last")
@@ -290,8 +370,8 @@ def _decode(payload: bytes) -> Table:
 
 
 @lru_cache(maxsize=1024)
-def decode(payload: bytes) -> Table:
-    """The table of a payload. Raises DamageError when it is not one."""
+def decode(payload: bytes) -> Entry:
+    """What a payload says. Raises DamageError when it is damaged."""
     try:
         return _decode(payload)
     except (ValueError, IndexError, UnicodeDecodeError, RecursionError) as error:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet, ref
 
 import apsw
@@ -26,7 +26,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _catalog, _ddl
+from . import _catalog, _ddl, _edit
 from ._analysis import Analysis, Counted, Ddl
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
@@ -66,6 +66,10 @@ class Declared(NamedTuple):
     name: str
     payload: bytes
     table: _catalog.Table
+
+
+_Either: TypeAlias = Declared | _catalog.View
+_CATALOG = "SELECT payload FROM entitydb_catalog"
 
 
 class Connection:
@@ -135,6 +139,10 @@ class Connection:
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
         self._declared: dict[str, Declared] = {}
         self._declared_before: dict[str, Declared] | None = None  # what ROLLBACK returns to; None: no own DDL
+        self._views: dict[str, _catalog.View] = {}
+        self._views_before: dict[str, _catalog.View] = {}
+        self._settings: dict[str, _catalog.Setting] = {}
+        self._settings_before: dict[str, _catalog.Setting] = {}
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
@@ -315,10 +323,32 @@ class Connection:
             as_of: nanoseconds; the catalog of that moment instead, without own DDL.
         """
         self._check_open()
+        return self.schema(as_of)[0]
+
+    def views(self, as_of: int | None = None) -> dict[str, _catalog.View]:
+        """The views by lower-case name; otherwise as catalog()."""
+        self._check_open()
+        return self.schema(as_of)[1]
+
+    def schema(self, as_of: int | None = None) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
+        """Tables and views."""
         if as_of is None and self._raw.in_transaction and not self._fresh:
-            return {name: declared.table for name, declared in self._declared.items()}
-        rows = self._run("SELECT id, name, payload FROM entitydb_catalog", (), as_of=as_of)
-        return {name.lower(): _catalog.decode(payload) for _, name, payload in rows}
+            return {name: declared.table for name, declared in self._declared.items()}, self._views
+        entries = [_catalog.decode(payload) for (payload,) in self._run(_CATALOG, (), as_of=as_of)]
+        tables = {e.name.lower(): e for e in entries if isinstance(e, _catalog.Table)}
+        return tables, {e.name.lower(): e for e in entries if isinstance(e, _catalog.View)}
+
+    def setting(self, name: str, as_of: int | None = None) -> str | None:
+        """A value kept with the schema, as PRAGMA user_version is."""
+        self._check_open()
+        if as_of is None and self._raw.in_transaction and not self._fresh:
+            found = self._settings.get(name)
+            return None if found is None else found.sql
+        for (payload,) in self._run(_CATALOG, (), as_of=as_of):
+            entry = _catalog.decode(payload)
+            if isinstance(entry, _catalog.Setting) and entry.name == name:
+                return entry.sql
+        return None
 
     def temporary_tables(self) -> frozenset[str]:
         """Lower-case names of the TEMP tables and views, which are SQLite's own."""
@@ -489,6 +519,7 @@ class Connection:
         self._fresh = False
         if self._declared_before is not None:
             self._declared = self._declared_before
+            self._views, self._settings = self._views_before, self._settings_before
             self._declared_before = None
             self._schema_moved()
         self._temporary_unsure = True
@@ -497,8 +528,7 @@ class Connection:
         """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
         self._temporary_unsure = True
         if self._declared_before is not None:
-            rows = self._run("SELECT name, payload FROM entitydb_catalog")
-            self._declared = {name.lower(): Declared(name, payload, _catalog.decode(payload)) for name, payload in rows}
+            self._declared, self._views, self._settings = _sorted(self._run(_CATALOG))
             self._schema_moved()
 
     def _check_transaction_end(self, was_open: bool) -> None:
@@ -547,10 +577,9 @@ class Connection:
         try:
             before = self._enter(stmt)
             try:
-                rows = self._raw.execute("SELECT id, name, payload FROM entitydb_catalog").fetchall()
-                wanted = {name.lower(): Declared(name, payload, _catalog.decode(payload)) for _, name, payload in rows}
-                if wanted != self._declared:
-                    self._declare(wanted)
+                wanted, views, self._settings = _sorted(self._raw.execute(_CATALOG).fetchall())
+                if wanted != self._declared or views != self._views:
+                    self._declare(wanted, views)
             finally:
                 self._leave(before)
         except apsw.Error as error:
@@ -558,9 +587,11 @@ class Connection:
         finally:
             self._end_statement(stmt)
 
-    def _declare(self, wanted: dict[str, Declared]) -> None:
-        old = [d for key, d in self._declared.items() if wanted.get(key) != d]
-        new = [d for key, d in wanted.items() if self._declared.get(key) != d]
+    def _declare(self, wanted: dict[str, Declared], views: dict[str, _catalog.View]) -> None:
+        old: list[_Either] = [v for key, v in self._views.items() if views.get(key) != v]
+        old += [d for key, d in self._declared.items() if wanted.get(key) != d]
+        new: list[_Either] = [d for key, d in wanted.items() if self._declared.get(key) != d]
+        new += [v for key, v in views.items() if self._views.get(key) != v]
         if old:
             self._drain()
         try:
@@ -572,16 +603,16 @@ class Connection:
             self._raw.execute("PRAGMA writable_schema = ON")
             self._raw.execute("DELETE FROM main.sqlite_master")
             self._raw.execute("PRAGMA writable_schema = RESET")
-            self._replace_declarations([], list(wanted.values()))
-        self._declared = wanted
+            self._replace_declarations([], [*wanted.values(), *views.values()])
+        self._declared, self._views = wanted, views
         self._schema_moved()
 
-    def _replace_declarations(self, old: Iterable[Declared], new: Iterable[Declared]) -> None:
+    def _replace_declarations(self, old: Iterable[_Either], new: Iterable[_Either]) -> None:
         run = self._raw.execute
         run("BEGIN")
         try:
             for declared in old:
-                run(f"DROP TABLE main.{quote(declared.name)}")
+                run(_undeclaration(declared))
             for declared in new:
                 run(_declaration(declared))
             run("COMMIT")
@@ -592,52 +623,88 @@ class Connection:
 
     # ---- DDL ----
 
-    def _own_ddl(self, op: str, name: str, payload: bytes | None) -> None:
-        """Edits the catalog, then SQLite's declaration, both or neither."""
+    def _own_ddl(self, op: str, name: str, entry: _catalog.Entry | None) -> None:
+        self._edit_catalog([(op, name, entry)])
+
+    def _edit_catalog(
+        self, edits: list[tuple[str, str, _catalog.Entry | None]], then: Callable[[], None] | None = None
+    ) -> None:
+        """Edits the catalog, then SQLite's declarations, all or nothing.
+
+        Args:
+            edits: what entitydb_ddl is told: its operation, the name until now, the new entry.
+            then: run behind them, with the new declarations; what it raises undoes everything.
+        """
         self._drain()
         outermost = not self._raw.in_transaction
         if self._fresh:     # opened by SAVEPOINT or BEGIN: here is the last chance to follow the schema
             self._end_statement(self._open_statement(True, None, True))
         if self._declared_before is None:
             self._declared_before = dict(self._declared)
+            self._views_before, self._settings_before = dict(self._views), dict(self._settings)
         self._fresh = False
         self._control.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:
-            declared = dict(self._declared)
-            old = declared.pop(name.lower(), None)
-            # A context of its own for each: a statement does not see what was written after it began. The declaration
-            # goes first, because SQLite connects a table before it drops it.
-            if old is not None:
-                self._run(f"DROP TABLE main.{quote(old.name)}", writes=True)
-            self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", (op, name, payload), writes=True)
-            rows = self._run("SELECT name, payload FROM entitydb_catalog WHERE lower(name) = ?", (name.lower(),))
-            for new_name, new_payload in rows:
-                new = Declared(new_name, new_payload, _catalog.decode(new_payload))
-                self._run(_declaration(new), writes=True)
-                declared[new_name.lower()] = new
+            # A context of its own for each: a statement does not see what was written after it began. The declarations
+            # go first, because SQLite connects a table before it drops it.
+            declared, views = dict(self._declared), dict(self._views)
+            for _, name, entry in edits:
+                if isinstance(entry, _catalog.Setting):
+                    continue
+                old = views.pop(name.lower(), None) or declared.pop(name.lower(), None)
+                if old is not None:
+                    self._run(_undeclaration(old), writes=True)
+            for op, name, entry in edits:
+                payload = None if entry is None else _catalog.encode(entry)
+                row = (op, name, payload)
+                self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", row, writes=True)
+            tables, new_views, settings = _sorted(self._run(_CATALOG))
+            new: list[_Either] = [d for key, d in tables.items() if declared.get(key) != d]
+            for made in [*new, *(v for key, v in new_views.items() if views.get(key) != v)]:
+                self._run(_declaration(made), writes=True)
+            if then is not None:
+                then()
         except BaseException:
             if self._raw.in_transaction:
                 self._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
                 self._control.execute(f"RELEASE {_SAVEPOINT}")
             lib.edb_conn_settle(self._session, not self._raw.in_transaction)
+            self._schema_moved()
             if outermost:
                 self._declared_before = None
             raise
         self._execute_control(f"RELEASE {_SAVEPOINT}")
-        self._declared = declared
+        self._declared, self._views, self._settings = tables, new_views, settings
         self._schema_moved()
         if outermost:
             self._committed()
 
-    def _ddl(self, ddl: Ddl, sql: str) -> None:
-        """CREATE and DROP of tables and indexes as edits of the catalog."""
+    def _ddl(self, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
+        """CREATE, DROP and ALTER of tables, indexes and views as edits of the catalog."""
         try:
-            if ddl.verb == "CREATE":
+            if ddl.verb == "ALTER":
+                _edit.alter_table(self, ddl, sql)
+            elif ddl.what == "VIEW":
+                (_edit.create_view if ddl.verb == "CREATE" else _edit.drop_view)(self, ddl, sql)
+            elif ddl.as_select:
+                _edit.create_as(self, ddl, sql, parameters)
+            elif ddl.verb == "CREATE":
                 (self._create_table if ddl.what == "TABLE" else self._create_index)(ddl, sql)
             else:
                 (self._drop_table if ddl.what == "TABLE" else self._drop_index)(ddl)
         except apsw.Error as error:
             raise translate(error) from error
+
+    def _taken(self, name: str) -> str | None:
+        """What has a name already, as SQLite says it."""
+        written = name if name.isidentifier() else quote(name)
+        if name.lower() in self._declared:
+            return f"table {written} already exists"
+        if name.lower() in self._views:
+            return f"view {written} already exists"
+        if self._find_index(name):
+            return f"there is already an index named {written}"
+        return None
 
     def _find_index(self, name: str) -> tuple[_catalog.Table, _catalog.Index] | None:
         lowered = name.lower()
@@ -648,19 +715,19 @@ class Connection:
         return None
 
     def _create_table(self, ddl: Ddl, sql: str) -> None:
-        if ddl.name.lower() in self._declared:
-            if ddl.if_clause:
+        taken = self._taken(ddl.name)
+        if taken is not None:
+            if ddl.if_clause and self._find_index(ddl.name) is None:
                 return
-            written = ddl.name if ddl.name.isidentifier() else quote(ddl.name)
-            raise ex.OperationalError(f"table {written} already exists")
-        if self._find_index(ddl.name):
-            raise ex.OperationalError(f"there is already an index named {ddl.name}")
+            raise ex.OperationalError(taken)
         table = _ddl.parse_table(sql, ddl.name)
-        self._own_ddl("create", table.name, _catalog.encode(table))
+        self._own_ddl("create", table.name, table)
 
     def _drop_table(self, ddl: Ddl) -> None:
         declared = self._declared.get(ddl.name.lower())
         if declared is None:
+            if ddl.name.lower() in self._views:
+                raise ex.OperationalError(f"use DROP VIEW to delete view {ddl.name}")
             if ddl.if_clause:
                 return
             raise ex.OperationalError(f"no such table: {ddl.name}")
@@ -669,6 +736,8 @@ class Connection:
     def _create_index(self, ddl: Ddl, sql: str) -> None:
         declared = self._declared.get(ddl.table.lower())
         if declared is None:
+            if ddl.table.lower() in self._views:
+                raise ex.OperationalError("views may not be indexed")
             raise ex.OperationalError(f"no such table: main.{ddl.table}")
         if self._find_index(ddl.name):
             if ddl.if_clause:
@@ -677,7 +746,7 @@ class Connection:
         if ddl.name.lower() in self._declared:
             raise ex.OperationalError(f"there is already a table named {ddl.name}")
         index = _ddl.parse_index(sql, declared.table)
-        self._own_ddl("replace", declared.name, _catalog.encode(declared.table.with_index(index)))
+        self._own_ddl("replace", declared.name, declared.table.with_index(index))
 
     def _drop_index(self, ddl: Ddl) -> None:
         found = self._find_index(ddl.name)
@@ -688,7 +757,7 @@ class Connection:
         table, index = found
         if index.automatic:
             raise ex.OperationalError("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")
-        self._own_ddl("replace", table.name, _catalog.encode(table.without_index(index.name)))
+        self._own_ddl("replace", table.name, table.without_index(index.name))
 
     # ---- the end ----
 
@@ -706,5 +775,29 @@ class Connection:
             database.close()
 
 
-def _declaration(declared: Declared) -> str:
+def _sorted(
+    rows: Iterable[Any],
+) -> tuple[dict[str, Declared], dict[str, _catalog.View], dict[str, _catalog.Setting]]:
+    """The catalog's payloads as tables, views and settings."""
+    tables: dict[str, Declared] = {}
+    views: dict[str, _catalog.View] = {}
+    settings: dict[str, _catalog.Setting] = {}
+    for (payload,) in rows:
+        entry = _catalog.decode(payload)
+        if isinstance(entry, _catalog.Table):
+            tables[entry.name.lower()] = Declared(entry.name, payload, entry)
+        elif isinstance(entry, _catalog.View):
+            views[entry.name.lower()] = entry
+        else:
+            settings[entry.name] = entry
+    return tables, views, settings
+
+
+def _undeclaration(declared: _Either) -> str:
+    return f"DROP {'VIEW' if isinstance(declared, _catalog.View) else 'TABLE'} main.{quote(declared.name)}"
+
+
+def _declaration(declared: _Either) -> str:
+    if isinstance(declared, _catalog.View):
+        return declared.sql
     return f"CREATE VIRTUAL TABLE main.{quote(declared.name)} USING entitydb({declared.table.id})"

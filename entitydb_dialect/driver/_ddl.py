@@ -41,7 +41,7 @@ def _scratch() -> apsw.Connection:
     return db
 
 
-class _Scratch:
+class scratch:  # noqa: N801 - used like a function
     """The scratch database inside a transaction that is always rolled back."""
 
     def __enter__(self) -> apsw.Connection:
@@ -301,6 +301,29 @@ def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> I
     return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts))
 
 
+def table_text(sql: str) -> str:
+    """A CREATE TABLE statement as SQLite keeps it: without the schema and IF NOT EXISTS."""
+    with scratch() as db:
+        db.execute(sql)
+        return _kept(db, "table")
+
+
+def _kept(db: apsw.Connection, kind: str) -> str:
+    rows = db.execute(
+        "SELECT sql FROM main.sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite_%'", (kind,)
+    ).fetchall()
+    return str(rows[-1][0])
+
+
+def under_type(value: Value, declared: str) -> Value:
+    """A value as a column of the type stores it."""
+    with scratch() as db:
+        db.execute(f"CREATE TABLE x(y {declared})")
+        db.execute("INSERT INTO x VALUES (?)", (value,))
+        kept: Value = db.execute("SELECT y FROM x").fetchall()[0][0]
+        return kept
+
+
 def parse_table(sql: str, name: str) -> Table:
     """The table a CREATE TABLE statement makes, ids still 0.
 
@@ -311,8 +334,9 @@ def parse_table(sql: str, name: str) -> Table:
     items = tokens(sql)
     opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
     end = closing(items, opening)
-    with _Scratch() as db:
+    with scratch() as db:
         db.execute(sql)
+        text = _kept(db, "table")
         options = [t.upper for t in items[end + 1 :]]
         strict, without_rowid = "STRICT" in options, "WITHOUT" in options
         _refuse_conflict_clauses(items[opening:end])
@@ -337,7 +361,7 @@ def parse_table(sql: str, name: str) -> Table:
     return Table(
         0,
         name,
-        sql,
+        text,
         without_rowid,
         strict,
         constraints.autoincrement,
@@ -348,13 +372,15 @@ def parse_table(sql: str, name: str) -> Table:
     )
 
 
-def _rename_target(sql: str, table: str) -> str:
+def index_text(sql: str, table: str) -> str:
     """A CREATE INDEX without the schema and IF NOT EXISTS, on `table`: what the scratch database can run."""
     items = tokens(sql)
     on = find(items, "ON")
     index_name = next(i for i in range(on - 1, -1, -1) if is_name(items[i]))
     unique = "UNIQUE " if any(t.upper == "UNIQUE" for t in items[:index_name]) else ""
-    return f"CREATE {unique}INDEX main.{items[index_name].text} ON {quote(table)} {sql[items[on + 2].start :]}"
+    written = items[on + 1].text
+    target = written if unquote(written).lower() == table.lower() else quote(table)
+    return f"CREATE {unique}INDEX main.{items[index_name].text} ON {target} {sql[items[on + 2].start :]}"
 
 
 def parse_index(sql: str, table: Table) -> Index:
@@ -362,11 +388,11 @@ def parse_index(sql: str, table: Table) -> Index:
 
     Raises apsw.Error for what SQLite refuses, NotSupportedError for what EntityDB does not do yet.
     """
-    with _Scratch() as db:
+    with scratch() as db:
         db.execute(_plain_create(table))
-        db.execute(_rename_target(sql, table.name))
+        db.execute(index_text(sql, table.name))
         made = db.execute(f"PRAGMA main.index_list({quote(table.name)})").fetchall()[0]
-        index = _index(db, table.name, made, sql)
+        index = _index(db, table.name, made, _kept(db, "index").replace("INDEX main.", "INDEX ", 1))
     if index.name.lower().startswith("entitydb_"):
         raise OperationalError(f"object name reserved for internal use: {index.name}")
     if len(table.indexes) >= MAX_INDEXES:
@@ -380,4 +406,14 @@ def _plain_create(table: Table) -> str:
     return f"CREATE TABLE main.{quote(table.name)}({columns})"
 
 
-__all__ = ["MAX_COLUMNS", "MAX_INDEXES", "affinity", "parse_index", "parse_table"]
+__all__ = [
+    "MAX_COLUMNS",
+    "MAX_INDEXES",
+    "affinity",
+    "index_text",
+    "parse_index",
+    "parse_table",
+    "scratch",
+    "table_text",
+    "under_type",
+]

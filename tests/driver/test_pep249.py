@@ -257,11 +257,8 @@ def test_one_statement_at_a_time(db: driver.Connection) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "CREATE TABLE u AS SELECT 1",
-        "CREATE VIEW v AS SELECT 1",
         "CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END",
         "CREATE VIRTUAL TABLE f USING fts5(a)",
-        "ALTER TABLE t ADD COLUMN b",
         "ATTACH 'other.db' AS o",
         "VACUUM",
         "INSERT INTO t(a) VALUES (1) ON CONFLICT DO NOTHING",

@@ -729,6 +729,17 @@ def decode_payload(data: bytes) -> TableInfo:
             raise Damaged("a reserved field of an index is used")
         parts = [(p.varint(), p.byte(), bool(p.byte() & 1)) for _ in range(p.varint())]
         indexes.append(IndexInfo(tree, iname, isql, iflags, parts))
+    for _ in range(p.varint()):                 # CHECK constraints
+        p.str(), p.str()
+    for _ in range(p.varint()):                 # foreign keys
+        p.str()
+        kflags, on_delete, on_update = p.byte(), p.byte(), p.byte()
+        if kflags > 3 or on_delete > 4 or on_update > 4:
+            raise Damaged("an impossible foreign key")
+        for _ in range(p.varint()):
+            p.varint()
+            if kflags & 2:
+                p.str()
     table = TableInfo(id_, name, sql, flags, rowid_column - 1, columns, indexes, p.str())
     if p.at != len(data):
         raise Damaged("a payload goes on behind its end")

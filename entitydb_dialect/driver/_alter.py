@@ -1,0 +1,440 @@
+"""ALTER TABLE as a new catalog entry of the same table.
+
+What SQLite can do (rename a table or column, add or drop a column) SQLite does: the whole schema is built in a scratch
+database, altered there, and read back, so that references in other tables, indexes and views follow and refusals are
+SQLite's own. What it cannot do (a column's type, nullability and default, constraints) is an edit of the CREATE TABLE
+text. Either way the new text is parsed like any CREATE TABLE, and then meets the old table: columns keep their ids,
+which is where stored rows have them, and indexes their trees.
+
+No row is rewritten, but for a type of another affinity, where values are stored anew as the new type has them. Rows
+older than an added column have its value as of the ALTER from now on; as of a moment before they have NULL there. What
+is asked of existing rows (NOT NULL, CHECK, FOREIGN KEY) is a query that must find nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import apsw
+
+from .._exceptions import NotSupportedError, OperationalError
+from . import _ddl
+from ._catalog import Column, Index, Table, View
+from ._ddltext import Segment, TableText, default_clause
+from ._sql import Token, closing, is_name, quote, tokens, unquote
+
+
+@dataclass
+class Check:
+    """A query that must find no row before the ALTER stands."""
+
+    sql: str
+    failed: str  # the message
+    integrity: bool = True  # IntegrityError, else OperationalError
+
+
+@dataclass
+class Change:
+    """What an ALTER does to the catalog."""
+
+    tables: list[tuple[str, Table]] = field(default_factory=list)  # old name, new entry
+    views: list[View] = field(default_factory=list)  # with new texts
+    checks: list[Check] = field(default_factory=list)
+    updates: list[str] = field(default_factory=list)  # statements that store values anew
+
+
+class _Action:
+    """The tokens behind ALTER TABLE name."""
+
+    def __init__(self, sql: str, items: list[Token], at: int) -> None:
+        while items and items[-1].text == ";":
+            items = items[:-1]
+        self.sql, self.items, self.at = sql, items, at
+
+    def take(self, *words: str) -> bool:
+        upper = [t.upper for t in self.items[self.at : self.at + len(words)]]
+        if upper == list(words):
+            self.at += len(words)
+            return True
+        return False
+
+    def name(self) -> str:
+        if self.at >= len(self.items) or not is_name(self.items[self.at]):
+            near = self.items[self.at].text if self.at < len(self.items) else "end of statement"
+            raise OperationalError(f'near "{near}": syntax error')
+        self.at += 1
+        return unquote(self.written())
+
+    def written(self) -> str:
+        """The name just taken, as it was written."""
+        return self.items[self.at - 1].text
+
+    def rest(self) -> str:
+        if self.at >= len(self.items):
+            raise OperationalError("incomplete input")
+        return self.sql[self.items[self.at].start : self.items[-1].end]
+
+    def end(self) -> None:
+        if self.at < len(self.items):
+            raise OperationalError(f'near "{self.items[self.at].text}": syntax error')
+
+
+def _action(sql: str) -> _Action:
+    items = tokens(sql)
+    at = next(i for i, t in enumerate(items) if t.upper == "TABLE") + 1
+    action = _Action(sql, items, at)
+    action.take("IF", "EXISTS")
+    action.name()
+    if action.take("."):
+        action.name()
+    return action
+
+
+# ---- the altered text meets the table as it was ----
+
+
+def _next_column(table: Table) -> int:
+    return max([int(table.extra.get("next_column", 0)), *(c.id + 1 for c in table.columns)])
+
+
+def _same_index(old: Table, a: Index, new: Table, b: Index) -> bool:
+    def parts(table: Table, index: Index) -> list[tuple[int, int, bool]]:
+        return [(table.columns[p.column].id, p.collation, p.descending) for p in index.parts]
+
+    return a.unique == b.unique and a.primary_key == b.primary_key and parts(old, a) == parts(new, b)
+
+
+def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], renamed: Mapping[str, str]) -> Table:
+    """The parsed table with the old one's ids and trees.
+
+    Args:
+        indexes: (old name, CREATE INDEX text) of those made by statements.
+        renamed: lower-case new to old column names.
+    """
+    before = {c.name.lower(): c for c in old.columns}
+    following = _next_column(old)
+    columns: list[Column] = []
+    for column in parsed.columns:
+        key = column.name.lower()
+        was = before.get(renamed.get(key, key))
+        if was is not None:
+            columns.append(replace(column, id=was.id, added=was.added, added_value=was.added_value))
+            continue
+        value = column.default if column.default_constant else None
+        columns.append(replace(column, id=following, added=value is not None, added_value=value))
+        following += 1
+    if len(columns) > _ddl.MAX_COLUMNS:
+        raise OperationalError(f"too many columns on {old.name}")
+    extra = {k: v for k, v in parsed.extra.items() if k != "next_column"}
+    if following > max(c.id for c in columns) + 1:
+        extra["next_column"] = following
+    new = replace(parsed, id=old.id, columns=tuple(columns), indexes=(), extra=extra)
+    if _alias(old) != _alias(new):
+        raise NotSupportedError(
+            f"ALTER TABLE {old.name}: its integer primary key is what rows are stored by and cannot be changed;"
+            " make a new table and copy the rows"
+        )
+    kept = [i for i in old.indexes if i.automatic]
+    for index in parsed.indexes:
+        same = next((i for i in kept if _same_index(old, i, new, index)), None)
+        if same is not None:
+            kept.remove(same)
+            index = replace(index, tree=same.tree)
+        new = new.with_index(index)
+    trees = {i.name.lower(): i.tree for i in old.indexes}
+    for name, sql in indexes:
+        new = new.with_index(replace(_ddl.parse_index(sql, new), tree=trees[name.lower()]))
+    return new
+
+
+def _alias(table: Table) -> int | None:
+    return table.columns[table.rowid_column].id if table.rowid_column >= 0 else None
+
+
+def _own_indexes(table: Table) -> list[tuple[str, str]]:
+    return [(i.name, i.sql) for i in table.indexes if not i.automatic]
+
+
+# ---- what SQLite does ----
+
+
+def _in_scratch(sql: str, tables: Mapping[str, Table], views: Iterable[View]) -> dict[tuple[str, str], str]:
+    """Runs an ALTER on a copy of the schema. -> the texts after it, by (type, lower-case name)."""
+    with _ddl.scratch() as db:
+        for table in tables.values():
+            db.execute(table.sql)
+            for _, text in _own_indexes(table):
+                db.execute(_ddl.index_text(text, table.name))
+        for view in views:
+            db.execute(view.sql)
+        # A view that does not work would make SQLite refuse whatever is asked of other tables.
+        broken = True
+        while broken:
+            broken = False
+            for (name,) in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'view'").fetchall():
+                try:
+                    db.execute(f"SELECT * FROM main.{quote(name)} LIMIT 0").fetchall()
+                except apsw.Error:
+                    db.execute(f"DROP VIEW main.{quote(name)}")
+                    broken = True
+        db.execute(sql)
+        rows = db.execute("SELECT type, name, sql FROM main.sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {(kind, name.lower()): text for kind, name, text in rows}
+
+
+def _like_sqlite(
+    sql: str,
+    old: Table,
+    new_name: str,
+    tables: Mapping[str, Table],
+    views: Iterable[View],
+    renamed: Mapping[str, str],
+) -> Change:
+    texts = _in_scratch(sql, tables, views)
+    change = Change()
+    for table in tables.values():
+        mine = table.id == old.id
+        name = new_name if mine else table.name
+        text = texts["table", name.lower()]
+        indexes = [(i, texts["index", i.lower()]) for i, _ in _own_indexes(table)]
+        # The texts of indexes may differ in form alone; those of the table that is altered are taken over.
+        if mine or text != _ddl.table_text(table.sql):
+            merged = _merge(table, _ddl.parse_table(text, name), indexes, renamed if mine else {})
+            change.tables.append((table.name, merged))
+    for view in views:
+        text = texts.get(("view", view.name.lower()), view.sql)
+        if text != view.sql:
+            change.views.append(replace(view, sql=text))
+    return change
+
+
+def _where_not(table: Table, condition: str) -> str:
+    return f"SELECT 1 FROM main.{quote(table.name)} WHERE NOT ({condition}) LIMIT 1"
+
+
+def _add_column(change: Change, old: Table) -> None:
+    (_, new), *_ = change.tables
+    column = new.columns[-1]
+    some = f"SELECT 1 FROM main.{quote(new.name)} LIMIT 1"
+    value = column.added_value if column.added else None
+    if column.default_sql is not None and not column.default_constant:
+        change.checks.append(Check(some, "Cannot add a column with non-constant default", False))
+    elif column.not_null and value is None:
+        change.checks.append(Check(some, "Cannot add a NOT NULL column with default value NULL", False))
+    keys = [k for k in new.extra.get("foreign_keys", []) if [c.lower() for c in k["columns"]] == [column.name.lower()]]
+    if keys and value is not None:
+        change.checks.append(Check(some, "Cannot add a REFERENCES column with non-NULL default value", False))
+    known = list(old.extra.get("check", []))
+    for check in new.extra.get("check", []):
+        if check not in known:
+            change.checks.append(_check_rows(new, check["sql"], check["name"]))
+
+
+# ---- what SQLite does not do ----
+
+
+def _check_rows(table: Table, condition: str, name: str | None) -> Check:
+    return Check(_where_not(table, condition), f"CHECK constraint failed: {name or condition}")
+
+
+def _not_null_rows(table: Table, column: Column) -> Check:
+    return Check(
+        f"SELECT 1 FROM main.{quote(table.name)} WHERE {quote(column.name)} IS NULL LIMIT 1",
+        f"NOT NULL constraint failed: {table.name}.{column.name}",
+    )
+
+
+def _foreign_rows(table: Table, key: Mapping[str, object], tables: Mapping[str, Table]) -> Check | None:
+    """Rows whose key is not in the parent. None: the parent does not exist, which is found out when rows are written."""
+    parent = table if str(key["table"]).lower() == table.name.lower() else tables.get(str(key["table"]).lower())
+    columns = list(key["columns"])  # type: ignore[call-overload]
+    referred = list(key["referred"])  # type: ignore[call-overload]
+    if parent is None:
+        return None
+    referred = referred or [parent.columns[i].name for i in parent.primary_key]
+    if len(referred) != len(columns):
+        raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{parent.name}"')
+    present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in columns)
+    match = " AND ".join(f"p.{quote(r)} = c.{quote(c)}" for c, r in zip(columns, referred, strict=True))
+    return Check(
+        f"SELECT 1 FROM main.{quote(table.name)} AS c WHERE {present}"
+        f" AND NOT EXISTS (SELECT 1 FROM main.{quote(parent.name)} AS p WHERE {match}) LIMIT 1",
+        "FOREIGN KEY constraint failed",
+    )
+
+
+def _edited(old: Table, text: str) -> tuple[Change, Table]:
+    new = _merge(old, _ddl.parse_table(text, old.name), _own_indexes(old), {})
+    return Change(tables=[(old.name, new)]), new
+
+
+def _is_null(segment: Segment) -> bool:
+    return segment.kind in ("NOT", "NULL")
+
+
+def _is_default(segment: Segment) -> bool:
+    return segment.kind == "DEFAULT"
+
+
+def _column_of(table: Table, name: str) -> Column:
+    for column in table.columns:
+        if column.name.lower() == name.lower():
+            return column
+    raise OperationalError(f'no such column: "{name}"')
+
+
+def _alter_column(action: _Action, old: Table) -> Change:
+    column = _column_of(old, action.name())
+    text = TableText(old.sql)
+    if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
+        return _alter_type(action, old, column)
+    if action.take("SET", "NOT", "NULL"):
+        action.end()
+        if column.not_null:
+            return Change()
+        edited = TableText(text.without(column.name, _is_null)).with_clause(column.name, "NOT NULL")
+        change, new = _edited(old, edited)
+        change.checks.append(_not_null_rows(new, column))
+        return change
+    if action.take("DROP", "NOT", "NULL"):
+        action.end()
+        if _column_of(old, column.name).not_null and old.strict and column in _key_columns(old):
+            raise NotSupportedError(f"column {column.name} is in the primary key of a STRICT table: NOT NULL stays")
+        return _edited(old, text.without(column.name, _is_null))[0]
+    if action.take("DROP", "DEFAULT"):
+        action.end()
+        return _edited(old, text.without(column.name, _is_default))[0]
+    if action.take("SET", "DEFAULT"):
+        bare = TableText(text.without(column.name, _is_default))
+        return _edited(old, bare.with_clause(column.name, default_clause(action.rest())))[0]
+    raise NotSupportedError(
+        f"ALTER TABLE {old.name} ALTER COLUMN {column.name}: EntityDB knows TYPE, SET NOT NULL, DROP NOT NULL,"
+        " SET DEFAULT and DROP DEFAULT"
+    )
+
+
+def _key_columns(table: Table) -> list[Column]:
+    return [table.columns[i] for i in table.primary_key]
+
+
+def _alter_type(action: _Action, old: Table, column: Column) -> Change:
+    start = action.at
+    at = start
+    while at < len(action.items) and action.items[at].upper != "USING":
+        at = closing(action.items, at) + 1 if action.items[at].upper == "(" else at + 1
+    if at == start:
+        raise OperationalError("incomplete input")
+    declared = action.sql[action.items[start].start : action.items[at - 1].end]
+    using = None
+    if at < len(action.items):
+        action.at = at + 1
+        using = action.rest()
+    change, new = _edited(old, TableText(old.sql).with_type(column.name, declared))
+    altered = _column_of(new, column.name)
+    if altered.added and altered.affinity != column.affinity:
+        altered = replace(altered, added_value=_ddl.under_type(altered.added_value, altered.type))
+        new = replace(new, columns=tuple(altered if c.id == altered.id else c for c in new.columns))
+        change.tables = [(old.name, new)]
+    if using is not None or altered.affinity != column.affinity or (new.strict and altered.type != column.type):
+        name = quote(column.name)
+        change.updates.append(f"UPDATE main.{quote(new.name)} SET {name} = {using or name}")
+    return change
+
+
+def _add_constraint(action: _Action, old: Table, tables: Mapping[str, Table]) -> Change:
+    text = action.rest()
+    if action.take("CONSTRAINT"):
+        name = action.name()
+        if TableText(old.sql).without_constraint(name) is not None:
+            raise OperationalError(f"constraint {name} of table {old.name} already exists")
+    change, new = _edited(old, TableText(old.sql).with_constraint(text))
+    known = old.extra.get("check", [])
+    for check in new.extra.get("check", []):
+        if check not in known:
+            change.checks.append(_check_rows(new, check["sql"], check["name"]))
+    known = old.extra.get("foreign_keys", [])
+    for key in new.extra.get("foreign_keys", []):
+        if key not in known:
+            missing = _foreign_rows(new, key, tables)
+            if missing is not None:
+                change.checks.append(missing)
+    if not old.primary_key and new.primary_key:
+        change.checks += [_not_null_rows(new, c) for c in _key_columns(new)]
+    return change
+
+
+def _drop_constraint(action: _Action, old: Table) -> Change:
+    lenient = action.take("IF", "EXISTS")
+    name = action.name()
+    action.take("CASCADE")
+    action.take("RESTRICT")
+    action.end()
+    text = TableText(old.sql).without_constraint(name)
+    if text is None:
+        if lenient:
+            return Change()
+        raise OperationalError(f"no such constraint: {name}")
+    return _edited(old, text)[0]
+
+
+_CONSTRAINTS = ("CONSTRAINT", "UNIQUE", "CHECK", "FOREIGN", "PRIMARY")
+
+
+def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) -> Change:
+    """What an ALTER TABLE does.
+
+    Raises apsw.Error for what SQLite refuses; OperationalError, NotSupportedError.
+    """
+    action = _action(sql)
+    if action.take("RENAME", "TO"):
+        name = action.name()
+        plain = f"ALTER TABLE main.{quote(old.name)} RENAME TO {action.written()}"
+        action.end()
+        if name.lower().startswith("entitydb_"):
+            raise OperationalError(f"object name reserved for internal use: {name}")
+        return _like_sqlite(plain, old, name, tables, views, {})
+    if action.take("RENAME"):
+        action.take("COLUMN")
+        before = action.name()
+        if not action.take("TO"):
+            raise OperationalError(f"ALTER TABLE {old.name} RENAME {before}: expected TO and the new name")
+        after = action.name()
+        plain = f"ALTER TABLE main.{quote(old.name)} RENAME COLUMN {quote(before)} TO {action.written()}"
+        action.end()
+        return _like_sqlite(plain, old, old.name, tables, views, {after.lower(): before.lower()})
+    if action.take("ADD"):
+        if action.at < len(action.items) and action.items[action.at].upper in _CONSTRAINTS:
+            return _add_constraint(action, old, tables)
+        action.take("COLUMN")
+        lenient = action.take("IF", "NOT", "EXISTS")
+        definition = action.rest()
+        name = action.name()
+        if lenient and any(c.name.lower() == name.lower() for c in old.columns):
+            return Change()
+        plain = f"ALTER TABLE main.{quote(old.name)} ADD COLUMN {definition}"
+        change = _like_sqlite(plain, old, old.name, {old.name.lower(): old}, [], {})
+        _add_column(change, old)
+        return change
+    if action.take("DROP", "CONSTRAINT"):
+        return _drop_constraint(action, old)
+    if action.take("DROP"):
+        action.take("COLUMN")
+        lenient = action.take("IF", "EXISTS")
+        name = action.name()
+        action.take("CASCADE")
+        action.take("RESTRICT")
+        action.end()
+        if lenient and all(c.name.lower() != name.lower() for c in old.columns):
+            return Change()
+        plain = f"ALTER TABLE main.{quote(old.name)} DROP COLUMN {quote(name)}"
+        return _like_sqlite(plain, old, old.name, tables, views, {})
+    if action.take("ALTER"):
+        action.take("COLUMN")
+        return _alter_column(action, old)
+    raise NotSupportedError(
+        f"ALTER TABLE {old.name}: EntityDB knows RENAME, ADD, DROP and ALTER COLUMN, and ADD and DROP CONSTRAINT"
+    )
+
+
+__all__ = ["Change", "Check", "alter"]

@@ -1,0 +1,117 @@
+"""DDL beyond tables and indexes: ALTER TABLE, views, CREATE TABLE AS. Each an edit of the catalog by the connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import _exceptions as ex
+from . import _alter, _ddl
+from ._analysis import Ddl
+from ._catalog import Entry, Setting, View
+from ._sql import find, quote, tokens
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+
+
+def alter_table(connection: Connection, ddl: Ddl, sql: str) -> None:
+    declared = connection._declared.get(ddl.name.lower())
+    if declared is None:
+        if ddl.name.lower() in connection._views:
+            raise ex.OperationalError(f"view {ddl.name} may not be altered")
+        if ddl.if_clause:
+            return
+        raise ex.OperationalError(f"no such table: {ddl.name}")
+    tables = {key: d.table for key, d in connection._declared.items()}
+    change = _alter.alter(sql, declared.table, tables, list(connection._views.values()))
+    if not change.tables:
+        return
+    judged = bool(change.checks or change.updates)
+    edits: list[tuple[str, str, Entry | None]] = []
+    for name, table in change.tables:
+        mine = table.id == declared.table.id
+        edits.append(("judged" if judged and mine else "replace", name, table))
+    edits += [("replace", view.name, view) for view in change.views]
+
+    def then() -> None:
+        for check in change.checks:
+            if connection._run(check.sql):
+                raise (ex.IntegrityError if check.integrity else ex.OperationalError)(check.failed)
+        for update in change.updates:
+            connection._run(update, writes=True)
+
+    connection._edit_catalog(edits, then)
+
+
+# ---- views ----
+
+
+def _view_text(sql: str, name: str) -> str:
+    """A CREATE VIEW as SQLite keeps it: without the schema and IF NOT EXISTS. Raises apsw.Error for bad syntax."""
+    with _ddl.scratch() as db:
+        db.execute(sql)
+        rows = db.execute("SELECT sql FROM main.sqlite_master WHERE type = 'view' AND name = ?", (name,)).fetchall()
+    return str(rows[0][0])
+
+
+def create_view(connection: Connection, ddl: Ddl, sql: str) -> None:
+    taken = connection._taken(ddl.name)
+    if taken is not None:
+        if ddl.if_clause and connection._find_index(ddl.name) is None:
+            return
+        raise ex.OperationalError(taken)
+    if ddl.name.lower().startswith("entitydb_"):
+        raise ex.OperationalError(f"object name reserved for internal use: {ddl.name}")
+    connection._own_ddl("create", ddl.name, View(0, ddl.name, _view_text(sql, ddl.name)))
+
+
+def drop_view(connection: Connection, ddl: Ddl, sql: str) -> None:
+    view = connection._views.get(ddl.name.lower())
+    if view is None:
+        if ddl.name.lower() in connection._declared:
+            raise ex.OperationalError(f"use DROP TABLE to delete table {ddl.name}")
+        if ddl.if_clause:
+            return
+        raise ex.OperationalError(f"no such view: {ddl.name}")
+    connection._own_ddl("drop", view.name, None)
+
+
+# ---- CREATE TABLE ... AS ----
+
+_MODEL = '"entitydb model"'
+
+
+def create_as(connection: Connection, ddl: Ddl, sql: str, parameters: Any) -> None:
+    """The columns are those of a TEMP table that SQLite makes of the query, empty; then the query's rows go in."""
+    taken = connection._taken(ddl.name)
+    if taken is not None:
+        if ddl.if_clause and connection._find_index(ddl.name) is None:
+            return
+        raise ex.OperationalError(taken)
+    items = tokens(sql)
+    query = sql[items[find(items, "AS") + 1].start :].rstrip().rstrip(";")
+    limited = f"CREATE TEMP TABLE {_MODEL} AS SELECT * FROM ({query}) LIMIT 0"
+    connection._run(limited, parameters, writes=True)
+    try:
+        text = connection._run("SELECT sql FROM temp.sqlite_master WHERE name = ?", (_MODEL.strip('"'),))[0][0]
+    finally:
+        connection._run(f"DROP TABLE temp.{_MODEL}", writes=True)
+    columns = text[text.index("(") :]
+    table = _ddl.parse_table(f"CREATE TABLE {quote(ddl.name)}{columns}", ddl.name)
+
+    def fill() -> None:
+        connection._run(f"INSERT INTO main.{quote(ddl.name)} {query}", parameters, writes=True)
+
+    connection._edit_catalog([("create", table.name, table)], fill)
+
+
+# ---- settings ----
+
+
+def set_setting(connection: Connection, name: str, value: str) -> None:
+    """A value that is kept with the schema and rolls back with it."""
+    known = connection._settings.get(name)
+    if known is None:
+        connection._own_ddl("create", name, Setting(0, name, value))
+    elif known.sql != value:
+        connection._own_ddl("replace", name, Setting(known.id, name, value))
