@@ -272,8 +272,10 @@ int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq)
     int rc;
 
     *id = *seq = 0;
-    if (!tx->tx_writes || (rc = ws_cursor_open(tx->tx_writes, tree, UINT64_MAX, &wc)))
-        return tx->tx_writes ? rc : EDB_OK;
+    if (!tx->tx_writes)
+        return EDB_OK;
+    if ((rc = ws_cursor_open(tx->tx_writes, tree, UINT64_MAX, &wc)))
+        return rc;
     ws_cursor_seek_last(wc, NULL, 0);
     while ((w = ws_cursor_at(wc)) && w->flags & WS_TOMBSTONE)
         ws_cursor_prev(wc);
