@@ -417,7 +417,7 @@ class Cursor:
 
         def run() -> None:
             if route == "catalog":
-                connection._ddl(ddl, sql)
+                connection._ddl(ddl, sql, parameters)
             else:
                 connection._drain()
                 connection._run(sql, parameters, writes=True)
@@ -627,6 +627,15 @@ def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
     return ffi.new("uint8_t[]", bytes(bits)), len(supplied)
 
 
+def _is_entitydb(path: str) -> bool:
+    """Is it a file of ours, which SQLite cannot attach?"""
+    try:
+        with open(path, "rb") as file:
+            return file.read(8) == b"EntityDB"
+    except OSError:
+        return False
+
+
 def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
     """Whose a DDL statement is: "catalog" (ours) or "sqlite" (TEMP, attached memory). Raises NotSupportedError."""
     ddl = analysis.ddl
@@ -642,9 +651,9 @@ def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
     if verb == "ATTACH":
         words = [token.text for token in tokens(sql)]
         target = next((w for w in words[1:] if w.upper() != "DATABASE"), "")
-        if target in ("':memory:'", "''", '":memory:"'):
-            return "sqlite"
-        raise ex.NotSupportedError("ATTACH of a file: open it with an engine of its own")
+        if _is_entitydb(target.strip("'\"")):
+            raise ex.NotSupportedError(f"ATTACH {target}: an EntityDB file is opened with an engine of its own")
+        return "sqlite"
     temporary = connection.temporary_tables()
     if ddl.temporary or schema == "temp" or (schema is not None and schema != "main"):
         if what == "VIRTUAL" and not (schema == "temp" or ddl.temporary):
@@ -663,18 +672,17 @@ def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
             ).fetchall()
             if rows:
                 return "sqlite"
-    if verb == "ALTER":
-        raise ex.NotSupportedError(f"ALTER TABLE {ddl.name}: EntityDB does not alter tables yet; make a new one")
-    if what in ("TABLE", "INDEX"):
-        if ddl.as_select:
-            raise ex.NotSupportedError(
-                f"CREATE TABLE {ddl.name} AS: create the table with its columns, then INSERT INTO ... SELECT"
-            )
+    if verb == "ALTER" and what != "TABLE":
+        return "sqlite"  # which refuses it
+    if what in ("TABLE", "INDEX", "VIEW"):
         return "catalog"
     if verb == "CREATE" and what == "VIRTUAL":
         raise ex.NotSupportedError(
             f"CREATE VIRTUAL TABLE {ddl.name}: its data would be lost with the connection; make it temp.{ddl.name}"
         )
-    if verb == "CREATE" and what in ("VIEW", "TRIGGER"):
-        raise ex.NotSupportedError(f"CREATE {what} {ddl.name}: EntityDB has no {what.lower()}s yet; TEMP ones work")
+    if verb == "CREATE" and what == "TRIGGER":
+        raise ex.NotSupportedError(
+            f"CREATE TRIGGER {ddl.name}: EntityDB has no triggers. History needs none: read it with as_of. For rules use"
+            " CHECK and FOREIGN KEY constraints, for derived values generated columns or SQLAlchemy's events"
+        )
     return "sqlite"
