@@ -994,7 +994,12 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
         goto done;
     for (size_t i = 0; i < n; i++) {
         assert(changes[i].key_size <= tree_key_max(w.tw_page_size));
-        assert(!w.tw_fixed || changes[i].key_size == w.tw_fixed);
+        /* The catalog and the tree's state disagree: one of them is damaged. */
+        if (w.tw_fixed && changes[i].key_size != w.tw_fixed) {
+            rc = edb_fail(EDB_CORRUPT, "%s: tree %u says that its keys have %u bytes, which those of its index have not; "
+                          "restore a backup", pager_name(w.tw_pager), state->ts_id, w.tw_fixed);
+            goto done;
+        }
     }
     const uint8_t *page;
     rc = pager_page(w.tw_pager, w.tw_view, state->ts_root, 0, &page);

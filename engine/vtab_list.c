@@ -48,6 +48,8 @@ void list_free(entry_list *list)
 /* The parts not in `skip`, and the row id behind them. */
 static int sort_key(entry_list *list, const edb_index *index, uint64_t skip, list_item *item)
 {
+    if (item->li_key_size < 8)
+        return edb_fail(EDB_CORRUPT, "index %s holds a damaged key", index->name);
     const uint8_t *at = item->li_key, *end = at + item->li_key_size - 8;
     uint8_t *sort = arena_alloc(&list->el_memory, item->li_key_size), *out = sort;
     if (!sort)
@@ -146,6 +148,8 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
 {
     const uint8_t *row = entry->value;
     size_t size = entry->value_size, key_size, value_size;
+    if (entry->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "table %s holds a key of %u bytes", table->et_name, entry->key_size);
     int64_t rowid = rowid_load(entry->key);
     row_view view;
     bool has_null;
