@@ -41,7 +41,10 @@
     X(     27,    SETTING,         1,      "ProgrammingError",   "the setting differs from the one in force")   \
     X(     28,    CLOCK,           1,      "OperationalError",   "the clock is far from the last commit")       \
     X(     29,    CANNOT,          1,      "NotSupportedError",  "this is not supported")                       \
-    X(     30,    MISMATCH,        20,     "IntegrityError",     "a row id is not an integer")
+    X(     30,    MISMATCH,        20,     "IntegrityError",     "a row id is not an integer")                  \
+    X(     31,    CHECK,           275,    "IntegrityError",     "a CHECK constraint failed")                   \
+    X(     32,    FOREIGNKEY,      787,    "IntegrityError",     "a FOREIGN KEY constraint failed")             \
+    X(     33,    FKMISMATCH,      1,      "OperationalError",   "a foreign key refers to nothing unique, or cascades too deep")
 
 enum edb_code {
 #define EDB_CODE_NUMBER(number, name, sqlite, python, meaning) EDB_##name = number,

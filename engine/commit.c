@@ -6,8 +6,9 @@
  *   2  every row written is in the base what it was at T: the same version, or none in both. (Comparing with the newest
  *      version alone would miss a delete whose tombstone a time split has moved to history.)
  *   3  no unique entry collides, if the base is newer than what it was judged on;
- *   4  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
- *   5  the pager makes the record.
+ *   4  promises hold (foreign keys), if one was unmet or the base is newer than what they were judged on;
+ *   5  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
+ *   6  the pager makes the record.
  *
  * *Net* means: of each key the newest write that was not rolled back, and of these only what differs from the base
  * (tree_apply drops the rest). A transaction whose net effect is nothing makes no commit. txn_publish then only draws
@@ -234,6 +235,35 @@ close_base:
     return rc;
 }
 
+/* Through a statement made up for it, that reads the base with all own writes: it pins nothing, the committer lock
+ * keeps the base where it is. */
+static int validate_promises(commit *cm)
+{
+    txn *tx = cm->cm_txn;
+    edb_stmt *st;
+    ws_cursor *wc;
+    int rc;
+
+    if (!(st = calloc(1, sizeof *st)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
+    st->st_conn = cm->cm_conn;
+    st->st_root = *cm->cm_base;
+    st->st_moment = cm->cm_base->sn_number;
+    st->st_schema = tx->tx_schema;
+    st->st_serial = tx->tx_serial;
+    st->st_writes = tx->tx_writes;
+    st->st_seq = UINT64_MAX;
+    if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
+        rc = tx->tx_judge(st, wc, true);
+        ws_cursor_close(wc);
+    }
+    if (st->st_now_open)
+        tree_cursor_close(&st->st_now);
+    ws_release(st->st_held);
+    free(st);
+    return rc;
+}
+
 static int validate(commit *cm, const uint32_t *trees, size_t n)
 {
     const txn *tx = cm->cm_txn;
@@ -249,12 +279,14 @@ static int validate(commit *cm, const uint32_t *trees, size_t n)
                 rc = edb_fail(EDB_CONFLICT, "another transaction changed table %" PRIu32 " while an index over it was "
                               "being made; roll back and retry", tx->tx_unchanged[i]);
         for (size_t i = 0; i < n && !rc; i++)
-            if (trees[i] != TREE_META)
+            if (tree_is_real(trees[i]))
                 rc = validate_rows(cm, trees[i]);
     }
     if (cm->cm_base->sn_number > tx->tx_judged)
         for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
             rc = validate_unique(cm, &tx->tx_unique[i]);
+    if (!rc && tx->tx_judge && (tx->tx_unmet || cm->cm_base->sn_number > tx->tx_promised))
+        rc = validate_promises(cm);
     return rc;
 }
 
@@ -419,7 +451,7 @@ static int apply(commit *cm, const uint32_t *trees, size_t n)
     int rc = make_trees(cm);
 
     for (size_t i = 0; i < n && !rc; i++)
-        if (trees[i] != TREE_META)
+        if (tree_is_real(trees[i]))
             rc = apply_tree(cm, trees[i]);
     if (!rc && anything_changed(cm))
         rc = apply_ids(cm);

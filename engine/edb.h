@@ -127,6 +127,11 @@ void edb_stmt_returned(edb_stmt *stmt, edb_stmt *from);
 /* Call it before a statement with `(a, b) IN ...` is prepared. SQLite loops over such a list itself and compares the
  * rows found once more, without the affinity of the list's columns; so texts must not be looked up by it. */
 void edb_stmt_row_in(edb_stmt *stmt);
+/* To be called when a statement that writes is over, with its context still open: whether the foreign keys it touched
+ * hold now. EDB_FOREIGNKEY: no; what the statement wrote is undone. Without this call COMMIT asks. */
+int edb_stmt_judge(edb_stmt *stmt);
+/* The same of all promises of the transaction, deferred ones included, before COMMIT; nothing is undone. */
+int edb_conn_judge(edb_conn *conn);
 /* Rows changed and the last row id given by this statement. */
 void edb_stmt_counts(edb_stmt *stmt, int64_t *changes, int64_t *last_id, bool *has_last_id);
 /* The commit number it reads at. */

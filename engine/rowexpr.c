@@ -121,7 +121,8 @@ static int row_eof(sqlite3_vtab_cursor *base)
 static int row_value(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     const rowexpr_row *row = cursor_row(base);
-    if (row && row->ro_values)
+    const edb_table *table = ((row_table *)base->pVtab)->rt_source->rs_table;
+    if (row && row->ro_values && column < (int)table->et_n_columns)
         value_result(context, &row->ro_values[column], false);
     else
         sqlite3_result_null(context);

@@ -251,6 +251,46 @@ void stmt_release(edb_stmt *st)
         stmt_free(st);
 }
 
+/* ---- what it sees ----------------------------------------------------------------------------------------------- */
+
+void stmt_look(edb_stmt *st, stmt_sight *before)
+{
+    const txn *tx = &st->st_conn->cn_txn;
+
+    *before = (stmt_sight){ .si_writes = st->st_writes, .si_seq = st->st_seq };
+    if (st->st_serial == tx->tx_serial && tx->tx_writes) {
+        st->st_writes = tx->tx_writes;      /* borrowed: the transaction outlives a look */
+        st->st_seq = UINT64_MAX;
+    }
+}
+
+void stmt_look_back(edb_stmt *st, const stmt_sight *before)
+{
+    st->st_writes = before->si_writes;
+    st->st_seq = before->si_seq;
+}
+
+/* A statement for judging promises at the transaction's moment; own cursors make none. */
+int edb_conn_judge(edb_conn *conn)
+{
+    const edb_stmt_options options = { .in_transaction = true };
+    txn *tx = &conn->cn_txn;
+    edb_stmt *st;
+    ws_cursor *wc;
+    int rc;
+
+    if (tx->tx_state != TXN_WRITING || !tx->tx_unmet || !ws_has_tree(tx->tx_writes, TREE_PROMISES))
+        return EDB_OK;
+    if ((rc = stmt_begin(conn, &options, false, &st)))
+        return rc;
+    if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
+        rc = tx->tx_judge(st, wc, false);
+        ws_cursor_close(wc);
+    }
+    edb_stmt_end(st);
+    return rc;
+}
+
 /* ---- what it is and has done ------------------------------------------------------------------------------------ */
 
 edb_conn *stmt_conn(edb_stmt *st)

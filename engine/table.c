@@ -104,8 +104,8 @@ int table_column(const edb_table *table, const row_view *view, int64_t rowid, ui
     }
     if (column->id < view->rw_columns)
         return row_column(view, column->id, out);
-    if (column->default_constant)
-        *out = column->default_value;
+    if (column->added)
+        *out = column->added_value;
     else
         out->type = VALUE_NULL;
     return 0;
@@ -315,7 +315,10 @@ static int out_of_the_way(table_scratch *ts, edb_stmt *stmt, const edb_table *ta
                           int64_t rowid, bool replace)
 {
     bool existed;
-    return replace ? table_delete(ts, stmt, table, rowid, &existed) : not_unique(table, index);
+    if (!replace)
+        return not_unique(table, index);
+    return ts->ts_remove ? ts->ts_remove(ts->ts_arg, stmt, table, rowid)
+                         : table_delete(ts, stmt, table, rowid, &existed);
 }
 
 static int judge_rowid(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool replace,
@@ -447,17 +450,23 @@ static int judge_not_null(const edb_table *table, const edb_value *values)
     return EDB_OK;
 }
 
+static int judge_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values)
+{
+    int rc = judge_not_null(table, values);
+    return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);
+}
+
 int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace)
 {
-    int rc = judge_not_null(table, values);
+    int rc = judge_row(ts, stmt, table, rowid, values);
     return rc ? rc : write_row(ts, stmt, table, NULL, rowid, fresh, values, NULL, replace);
 }
 
 int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace)
 {
-    int rc = judge_not_null(table, values);
+    int rc = judge_row(ts, stmt, table, rowid, values);
     return rc ? rc : write_row(ts, stmt, table, old, rowid, false, values, changed, replace);
 }
 

@@ -30,6 +30,11 @@ typedef struct {                    /* reused from row to row; one a connection 
     edb_value *ts_before;           /* an old row's values, in declared order */
     uint32_t ts_columns;            /* room in both */
     uint32_t ts_key_max;            /* the most bytes a key may have */
+    /* What the layer above has to say to a change; NULL: nothing. ts_judge is asked behind NOT NULL and before unique
+     * keys; ts_remove deletes a row that REPLACE found in the way. */
+    int (*ts_judge)(void *arg, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values);
+    int (*ts_remove)(void *arg, edb_stmt *stmt, const edb_table *table, int64_t rowid);
+    void *ts_arg;
     capture *ts_capture;            /* keeps the row of the next change, which takes it; NULL: none does */
 } table_scratch;
 
@@ -46,7 +51,7 @@ typedef struct {                    /* a row to be changed: valid until the next
  * deleted by the statement itself. EDB_CONFLICT when somebody else changed it since that moment. */
 int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
                    bool *found);
-/* Column i of a stored row; one added after the row was written has its constant default. -1: the row is damaged. */
+/* Column i of a stored row; one added after the row was written has the value it was added with. -1: the row is damaged. */
 int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
 int table_damaged(const edb_table *table, int64_t rowid);       /* sets the message; EDB_CORRUPT */
 

@@ -144,6 +144,21 @@ int txn_schema_changed(edb_stmt *stmt);
 int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
 void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
 
+/* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true
+ * when the statement ends (edb_stmt_judge). Keyed, so the same one is kept once; undone by rollback like any write.
+ * unmet: it does not hold now. `judge` says of each promise at the cursor whether it holds, read by `stmt`, which sees
+ * exactly the state in question; at_commit: that of COMMIT. One judge a transaction. */
+typedef int (*txn_judge_fn)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+int txn_promise(edb_stmt *stmt, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
+                bool at_once, txn_judge_fn judge);
+/* Reading at T with all own writes, those of the running statement included, until it is given back. */
+typedef struct {
+    writeset *si_writes;
+    uint64_t si_seq;
+} stmt_sight;
+void stmt_look(edb_stmt *stmt, stmt_sight *before);
+void stmt_look_back(edb_stmt *stmt, const stmt_sight *before);
+
 uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
 void txn_rollback_to(edb_conn *conn, uint64_t mark);
 /* SQLite's savepoint calls (ENGINE-proof): sets every unset mark 0..n / unsets >= n / undoes to mark n. Idempotent. */

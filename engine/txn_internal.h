@@ -21,6 +21,8 @@
 #include "txn.h"
 
 #define TREE_META (UINT32_MAX - 1)  /* not a tree: what a write set holds beside rows, so that it rolls back with them */
+#define TREE_PROMISES (UINT32_MAX - 2)  /* likewise: promises that COMMIT judges */
+#define TREE_AT_ONCE (UINT32_MAX - 3)   /* likewise: those that the end of the statement judges */
 #define META_SCHEMA "s"             /* its key for: the catalog was changed; value: u64 unique in the process */
 #define META_TREE 't'               /* first byte of its key for a new tree: then u32 id, big-endian; value: key size */
 #define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
@@ -73,6 +75,9 @@ typedef struct {                    /* a transaction; all zero but tx_serial: no
     size_t tx_n_ids, tx_ids_room, tx_ids_hint;
     txn_unique *tx_unique;
     size_t tx_n_unique, tx_unique_room, tx_unique_hint;
+    txn_judge_fn tx_judge;          /* of promises; NULL: none was made */
+    uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
+    bool tx_unmet;                  /* one did not hold when it was made */
     uint32_t *tx_unchanged;         /* trees that nobody else may have changed after T */
     size_t tx_n_unchanged, tx_unchanged_room;
     uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
@@ -146,6 +151,9 @@ void db_unlock(edb *db);
 /* ---- stmt.c */
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
 int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
+
+/* Whether the write set's tree is a tree, and not what it holds beside rows. */
+static inline bool tree_is_real(uint32_t tree) { return tree < TREE_AT_ONCE; }
 
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "moment.h"
-#include "vtab.h"
+#include "rules.h"
 
 int vtab_result(sqlite3_vtab *base, int rc)
 {
@@ -237,6 +237,8 @@ static void entity_free(vtab_entity *vt)
     table_unref(vt->vt_then_of);
     free(vt->vt_whole);
     if (vt->vt_any.vt_bd)
+        rules_disconnected(vt->vt_any.vt_bd);
+    if (vt->vt_any.vt_bd)
         binding_unref(vt->vt_any.vt_bd);
     free(vt);
 }
@@ -276,6 +278,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
         return SQLITE_NOMEM;
     vt->vt_any.vt_bd = aux;
     vt->vt_any.vt_bd->bd_refs++;
+    rules_connected(aux);
     rc = argc == 4 ? connect_table(vt, argv[3])
                    : edb_fail(EDB_MISUSE, "USING entitydb(table id): one argument is needed");
     if (rc) {

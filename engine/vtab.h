@@ -10,6 +10,7 @@
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
  *   vtab_count.c    the function entitydb_count()
+ *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
  *
  * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
@@ -44,12 +45,20 @@ typedef struct {                    /* a row being written; reused from row to r
     sqlite3_value **rs_held;        /* converted values the row points into; freed after it */
 } row_scratch;
 
+typedef struct rule_book rule_book;
+
 typedef struct {
     int bd_refs;                    /* modules, function and virtual tables that use it */
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
     bool bd_writing;                /* bd_row is in use: a write inside a write (a function in a DEFAULT) has its own */
+    /* rules.c */
+    rule_book *bd_rules;            /* constraints of the schema used last; NULL: not read yet */
+    uint32_t bd_tables;             /* tables connected */
+    uint32_t bd_judging;            /* changes that stand on bd_rules */
+    uint32_t bd_depth, bd_n_frames; /* levels of foreign key actions now; scratches there are */
+    row_scratch **bd_frames;        /* one for each level; owned */
 } vtab_binding;
 
 void binding_unref(vtab_binding *bd);

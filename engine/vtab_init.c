@@ -8,13 +8,14 @@ SQLITE_EXTENSION_INIT1
 #include <stdlib.h>
 
 #include "edb.h"
-#include "vtab.h"
+#include "rules.h"
 
 void binding_unref(vtab_binding *bd)
 {
     if (--bd->bd_refs)
         return;
     row_scratch_free(&bd->bd_row);
+    rules_free(bd);
     conn_unref(bd->bd_conn);
     free(bd);
 }
@@ -56,6 +57,7 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         return SQLITE_NOMEM;
     bd->bd_refs = 1;
     bd->bd_db = db;
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
     int rc = module_add(bd, "entitydb", &vtab_entity_module);
     if (!rc)
         rc = module_add(bd, "entitydb_ddl", &vtab_ddl_module);

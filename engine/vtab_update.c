@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vtab.h"
+#include "rules.h"
 
 typedef struct {                    /* one call */
     vtab_entity *up_vt;
@@ -182,7 +182,7 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
         rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
         rs->rs_values[table->et_rowid_column].integer = rowid;
     }
-    rc = table_insert(&rs->rs_table, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
+    rc = rules_insert(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
     if (rc)
         return rc;
     if (!fresh)
@@ -235,7 +235,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
         }
     }
     if (!rc)
-        rc = table_update(&rs->rs_table, up->up_stmt, table, &old, rowid, rs->rs_values, rs->rs_changed,
+        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, rs->rs_values, rs->rs_changed,
                           up->up_replace);
     if (rc)
         return rc;
@@ -248,7 +248,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
 static int do_delete(const update *up, int64_t rowid)
 {
     bool existed;
-    int rc = table_delete(&up->up_row->rs_table, up->up_stmt, up->up_table, rowid, &existed);
+    int rc = rules_delete(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid, &existed);
     if (!rc && existed)
         stmt_count(up->up_stmt, 1);
     return rc;

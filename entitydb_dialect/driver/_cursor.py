@@ -254,6 +254,7 @@ class Cursor:
                 if analysis.verb in ("INSERT", "REPLACE"):
                     self.lastrowid = raw.last_insert_rowid()
             else:
+                check(lib.edb_stmt_judge(stmt))
                 lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
                 changed = connection._changes[0]
                 if connection._has_last_id[0]:
@@ -304,6 +305,7 @@ class Cursor:
                 self._raw.execute(change, change_parameters)
             finally:
                 connection._leave(before)
+            check(lib.edb_stmt_judge(stmt))
             lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
             changed = int(connection._changes[0])
             last_id = connection._last_id[0] if connection._has_last_id[0] else self.lastrowid
