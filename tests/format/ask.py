@@ -1,7 +1,7 @@
 """Reads a database as whole as can be and says what came of it; run as a process, so that a crash is seen from outside.
 
 Questions are lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [sql, ...], "writes": [sql, ...]}.
-So are the answers:
+An empty line ends it. Answers are lines of JSON too:
 
     opened   null, or [class, message] of the error that opening raised
     rows     for each moment (and, last, now), for each query: rows, or [class, message] under "error"
@@ -61,5 +61,5 @@ def one(database: driver.Database, sql: str, moment: int | None) -> Any:
 
 
 if __name__ == "__main__":
-    for line in sys.stdin:
+    for line in iter(sys.stdin.readline, "\n"):
         print(json.dumps(answer(json.loads(line)), default=repr), flush=True)      # a forged text may be a blob
