@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import apsw
 
@@ -172,14 +173,15 @@ def _in_scratch(sql: str, tables: Mapping[str, Table], views: Iterable[View]) ->
         broken = True
         while broken:
             broken = False
-            for (name,) in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'view'").fetchall():
+            names: list[Any] = db.execute("SELECT name FROM main.sqlite_master WHERE type = 'view'").fetchall()
+            for (name,) in names:
                 try:
                     db.execute(f"SELECT * FROM main.{quote(name)} LIMIT 0").fetchall()
                 except apsw.Error:
                     db.execute(f"DROP VIEW main.{quote(name)}")
                     broken = True
         db.execute(sql)
-        rows = db.execute("SELECT type, name, sql FROM main.sqlite_master WHERE sql IS NOT NULL").fetchall()
+        rows: list[Any] = db.execute("SELECT type, name, sql FROM main.sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {(kind, name.lower()): text for kind, name, text in rows}
 
 
@@ -246,7 +248,7 @@ def _not_null_rows(table: Table, column: Column) -> Check:
 
 
 def _foreign_rows(table: Table, key: Mapping[str, object], tables: Mapping[str, Table]) -> Check | None:
-    """Rows whose key is not in the parent. None: the parent does not exist, which is found out when rows are written."""
+    """Rows whose key is not in the parent. None: there is no parent, which is found out when rows are written."""
     parent = table if str(key["table"]).lower() == table.name.lower() else tables.get(str(key["table"]).lower())
     columns = list(key["columns"])  # type: ignore[call-overload]
     referred = list(key["referred"])  # type: ignore[call-overload]

@@ -9,6 +9,7 @@ captured. Parameters are numbered across the whole statement, as SQLite does it;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .. import _exceptions as ex
@@ -150,7 +151,7 @@ def split_returning(sql: str, items: list[Token], at: int, table: str, alias: st
         raise ex.OperationalError(refused)
     name = table
     if alias:
-        pairs = zip(listed, listed[1:], strict=False)
+        pairs = pairwise(listed)
         if any(b.upper == "." and a.text.strip('"`[]').lower() == alias.lower() for a, b in pairs):
             name = alias
     change = part(sql, items, numbers, start=0, end=items[at].start)

@@ -684,7 +684,7 @@ def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
         )
     if verb == "CREATE" and what == "TRIGGER":
         raise ex.NotSupportedError(
-            f"CREATE TRIGGER {ddl.name}: EntityDB has no triggers. History needs none: read it with as_of. For rules use"
-            " CHECK and FOREIGN KEY constraints, for derived values generated columns or SQLAlchemy's events"
+            f"CREATE TRIGGER {ddl.name}: EntityDB has no triggers. History needs none: read it with as_of. For rules"
+            " use CHECK and FOREIGN KEY constraints, for derived values generated columns or SQLAlchemy's events"
         )
     return "sqlite"

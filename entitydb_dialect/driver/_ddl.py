@@ -41,7 +41,7 @@ def _scratch() -> apsw.Connection:
     return db
 
 
-class scratch:  # noqa: N801 - used like a function
+class scratch:      # used like a function
     """The scratch database inside a transaction that is always rolled back."""
 
     def __enter__(self) -> apsw.Connection:

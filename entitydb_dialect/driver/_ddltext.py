@@ -1,6 +1,6 @@
 """Edits of a CREATE TABLE statement's text, by tokens, for the ALTERs that SQLite does not have.
 
-The text in the catalog is what tools show and what the table is parsed from, so an ALTER changes the text and everything
+The text in the catalog is what tools show and what the table is parsed from, so an ALTER changes the text and all
 else follows from it. White space and comments elsewhere stay as they were written.
 """
 
