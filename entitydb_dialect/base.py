@@ -186,7 +186,9 @@ class EntityDialect(SQLiteDialect):
     ) -> list[str]:
         if schema is not None and schema.lower() != "main":
             return list(super().get_view_names(connection, schema, sqlite_include_internal))
-        return []
+        moment = connection.get_execution_options().get("as_of")
+        as_of = None if moment is None else _time.to_ns(moment)
+        return sorted(v.name for v in _driver(connection.connection.dbapi_connection).views(as_of).values())
 
     @reflection.cache
     def has_table(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> bool:

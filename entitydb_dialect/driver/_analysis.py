@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .. import _exceptions as ex
+from ._asked import rewritten
 from ._clauses import Returned, split_returning
 from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
 
@@ -66,6 +67,7 @@ class Analysis:
     assignment: bool = False  # PRAGMA name = value
     counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
     conflict: str = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
+    schema_sql: str | None = None  # for statements that ask for sqlite_master or pragma_...(): what to run instead
     row_in: bool = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
 
     @property
@@ -333,6 +335,8 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
 def _analyse(sql: str) -> Analysis:
     items = tokens(sql)
     analysis = _sort(sql, items)
+    if analysis.kind in (READ, OTHER):
+        analysis = replace(analysis, schema_sql=rewritten(sql))
     return replace(analysis, row_in=True) if _row_in(items) else analysis
 
 

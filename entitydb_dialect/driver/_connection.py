@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet, ref
 
@@ -26,7 +26,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _catalog, _ddl, _edit
+from . import _catalog, _ddl, _dump, _edit, _master
 from ._analysis import Analysis, Counted, Ddl
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
@@ -143,6 +143,8 @@ class Connection:
         self._views_before: dict[str, _catalog.View] = {}
         self._settings: dict[str, _catalog.Setting] = {}
         self._settings_before: dict[str, _catalog.Setting] = {}
+        self._shows = False  # sqlite_master and pragma_...() can be asked
+        self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
@@ -290,6 +292,31 @@ class Connection:
         self._check_open()
         self._raw.create_collation(name, callback)
 
+    def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
+        """The database of now as SQL statements; `filter`: a LIKE pattern for names. History is not in it."""
+        self._check_open()
+        return _dump.iterdump(self, filter)
+
+    def backup(
+        self,
+        target: Any,
+        *,
+        pages: int = -1,
+        progress: Callable[[int, int, int], object] | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Copies the database of now, without its history, into an empty connection of ours or of the sqlite3 module.
+
+        `pages` and `sleep` are taken and mean nothing: one snapshot is copied at once.
+        """
+        self._check_open()
+        if name != "main":
+            raise ex.NotSupportedError(f"backup of {name}: only main can be copied")
+        _dump.backup(self, target)
+        if progress is not None:
+            progress(0, 0, 1)
+
     def interrupt(self) -> None:
         """Makes what this connection runs raise OperationalError soon. The one method for other threads to call."""
         self._check_open()
@@ -337,6 +364,13 @@ class Connection:
         entries = [_catalog.decode(payload) for (payload,) in self._run(_CATALOG, (), as_of=as_of)]
         tables = {e.name.lower(): e for e in entries if isinstance(e, _catalog.Table)}
         return tables, {e.name.lower(): e for e in entries if isinstance(e, _catalog.View)}
+
+    def _show(self, as_of: int | None) -> None:
+        """Before a statement that asks for the schema: what the functions of _master.py are to tell."""
+        if not self._shows:
+            _master.register(self)
+            self._shows = True
+        self._shown = self.schema(as_of)
 
     def setting(self, name: str, as_of: int | None = None) -> str | None:
         """A value kept with the schema, as PRAGMA user_version is."""

@@ -21,6 +21,7 @@ from ._catalog import Table
 from ._clauses import Returned
 from ._connection import Connection
 from ._errors import Parameters, check, translate
+from ._master import explained
 from ._pragma import answer
 from ._sql import tokens
 
@@ -76,7 +77,15 @@ class Cursor:
         self.rowcount = -1
         kind = analysis.kind
         if kind is an.READ or kind is an.OTHER:
-            self._read(connection, analysis, sql, parameters)
+            if analysis.schema_sql is not None:
+                connection._show(self.as_of)
+                self._read(connection, analysis, analysis.schema_sql, parameters)
+                self._rows = iter(self.fetchall())
+            else:
+                self._read(connection, analysis, sql, parameters)
+            if analysis.verb == "EXPLAIN":
+                trees = {i.tree: (d.table, i) for d in connection._declared.values() for i in d.table.indexes}
+                self._rows = iter([explained(row, trees) for row in self.fetchall()])
         elif kind is an.WRITE:
             self.description = None
             self.rowcount = self._write_once(connection, analysis, sql, parameters)

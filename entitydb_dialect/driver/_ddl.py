@@ -380,7 +380,7 @@ def index_text(sql: str, table: str) -> str:
     unique = "UNIQUE " if any(t.upper == "UNIQUE" for t in items[:index_name]) else ""
     written = items[on + 1].text
     target = written if unquote(written).lower() == table.lower() else quote(table)
-    return f"CREATE {unique}INDEX main.{items[index_name].text} ON {target} {sql[items[on + 2].start :]}"
+    return f"CREATE {unique}INDEX main.{items[index_name].text} ON {target}{sql[items[on + 1].end :]}"
 
 
 def parse_index(sql: str, table: Table) -> Index:

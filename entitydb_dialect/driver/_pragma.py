@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
 from ._analysis import Analysis
-from ._catalog import COLLATIONS, Index, Table
+from ._catalog import COLLATIONS, Index, Table, View
+from ._edit import set_setting
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -59,39 +60,72 @@ def _foreign_keys(table: Table) -> Answer:
     return _KEY, rows
 
 
-def _about_table(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer | None:
-    if analysis.argument is None or (analysis.schema or "main").lower() != "main":
+ABOUT = {
+    "table_info": _INFO,
+    "table_xinfo": (*_INFO, "hidden"),
+    "index_list": ("seq", "name", "unique", "origin", "partial"),
+    "index_info": ("seqno", "cid", "name"),
+    "index_xinfo": ("seqno", "cid", "name", "desc", "coll", "key"),
+    "foreign_key_list": _KEY,
+}
+
+
+def about(
+    connection: Connection, pragma: str, argument: str, schema: str | None, tables: dict[str, Table]
+) -> Answer | None:
+    """The answer of one of ABOUT; None: it is about something of SQLite's own."""
+    name = argument.lower()
+    if (schema or "main").lower() != "main":
         return None
-    name = analysis.argument.lower()
-    if analysis.schema is None and name in connection.temporary_tables():
+    if schema is None and name in connection.temporary_tables():
         return None
-    tables = connection.catalog(as_of)
-    if analysis.name in ("index_info", "index_xinfo"):
+    if pragma in ("index_info", "index_xinfo"):
         for table in tables.values():
             for index in table.indexes:
                 if index.name.lower() == name:
-                    return _index_info(table, index, analysis.name == "index_xinfo")
+                    return _index_info(table, index, pragma == "index_xinfo")
         return None
     found = tables.get(name)
     if found is None:
         return None
-    if analysis.name == "index_list":
+    if pragma == "index_list":
         return _index_list(found)
-    if analysis.name == "foreign_key_list":
+    if pragma == "foreign_key_list":
         return _foreign_keys(found)
-    return _table_info(found, analysis.name == "table_xinfo")
+    return _table_info(found, pragma == "table_xinfo")
 
 
-def _table_list(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer:
-    rows = [
-        ("main", t.name, "table", len(t.columns), int(t.without_rowid), int(t.strict))
-        for t in connection.catalog(as_of).values()
-        if analysis.argument is None or analysis.argument.lower() == t.name.lower()
+def table_list(
+    connection: Connection, argument: str | None, shown: tuple[dict[str, Table], dict[str, View]]
+) -> Answer:
+    tables, views = shown
+    rows: list[tuple[Any, ...]] = [
+        ("main", t.name, "table", len(t.columns), int(t.without_rowid), int(t.strict)) for t in tables.values()
     ]
-    listed = connection._raw.execute("SELECT * FROM pragma_table_list WHERE schema <> 'main'").fetchall()
-    if analysis.argument is not None:
-        listed = [row for row in listed if row[1].lower() == analysis.argument.lower()]
-    return ("schema", "name", "type", "ncol", "wr", "strict"), rows + listed
+    for row in connection._raw.execute("PRAGMA table_list").fetchall():
+        if row[0] != "main" or row[1].lower() in views:
+            rows.append(row)
+    rows.append(("main", "sqlite_schema", "table", 5, 0, 0))
+    if argument is not None:
+        rows = [row for row in rows if row[1].lower() == argument.lower()]
+    return ("schema", "name", "type", "ncol", "wr", "strict"), rows
+
+
+_KEPT = ("user_version", "application_id")
+
+
+def _set(connection: Connection, name: str, argument: str) -> None:
+    value = argument.strip()
+    try:
+        number = int(value, 0)
+    except ValueError:
+        number = 0
+    if not -(2**31) <= number < 2**31:
+        number = 0
+    if connection._raw.in_transaction:
+        set_setting(connection, name, str(number))
+    else:
+        connection._autocommitted(lambda: set_setting(connection, name, str(number)))
 
 
 def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer | None:
@@ -100,10 +134,12 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
     Raises NotSupportedError for settings that would be silently lost.
     """
     name = analysis.name
-    if name in ("table_info", "table_xinfo", "index_list", "index_info", "index_xinfo", "foreign_key_list"):
-        return _about_table(connection, analysis, as_of)
+    if name in ABOUT:
+        if analysis.argument is None:
+            return None
+        return about(connection, name, analysis.argument, analysis.schema, connection.catalog(as_of))
     if name == "table_list":
-        return _table_list(connection, analysis, as_of)
+        return table_list(connection, analysis.argument, connection.schema(as_of))
     if name == "journal_mode":
         return ("journal_mode",), [("wal",)]
     if name == "synchronous":
@@ -113,6 +149,11 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
     if name in ("integrity_check", "quick_check"):
         breaches, _ = connection.database.check()
         return (name,), [(f"{b.invariant} page {b.page}: {b.sentence}",) for b in breaches] or [("ok",)]
-    if name in ("user_version", "application_id") and analysis.argument is not None:
-        raise ex.NotSupportedError(f"PRAGMA {name}: an EntityDB file does not keep it; use a table")
+    if name in _KEPT and (analysis.schema or "main").lower() == "main":
+        if analysis.argument is None:
+            return (name,), [(int(connection.setting(name, as_of) or 0),)]
+        if as_of is not None:
+            raise ex.PastWriteError(f"PRAGMA {name} as of a past moment: the past cannot be changed")
+        _set(connection, name, analysis.argument)
+        return (), []
     return None

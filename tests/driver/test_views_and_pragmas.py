@@ -1,0 +1,264 @@
+"""Views, CREATE TABLE AS, PRAGMAs and sqlite_master: as plain SQLite tells them of the same schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import driver
+
+Connect = Callable[..., driver.Connection]
+
+SCHEMA = [
+    "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT UNIQUE)",
+    "CREATE TABLE t(a TEXT NOT NULL DEFAULT 'x', b INT REFERENCES p ON DELETE CASCADE, c REAL, PRIMARY KEY (c, a))",
+    "CREATE TABLE w(k TEXT PRIMARY KEY, v NUMERIC(3,2) DEFAULT (1 + 2)) WITHOUT ROWID",
+    "CREATE TABLE s(a INT, b ANY) STRICT",
+    "CREATE INDEX t_b ON t(b, a COLLATE NOCASE DESC)",
+    "CREATE UNIQUE INDEX t_c ON t(c)",
+    "CREATE VIEW v AS SELECT a, b + 1 AS more FROM t",
+    "CREATE VIEW IF NOT EXISTS main.named(x) AS SELECT n FROM p",
+]
+
+
+@pytest.fixture
+def both(db: driver.Connection) -> tuple[driver.Connection, sqlite3.Connection]:
+    plain = sqlite3.connect(":memory:")
+    for sql in SCHEMA:
+        db.execute(sql)
+        plain.execute(sql)
+    db.commit()
+    return db, plain
+
+
+ASKED = [
+    *(f"PRAGMA table_info({name})" for name in ("p", "t", "w", "s", "v", "missing")),
+    *(f"PRAGMA main.table_xinfo({name})" for name in ("p", "t", "w", "s")),
+    *(f"PRAGMA foreign_key_list({name})" for name in ("p", "t")),
+    *(f"PRAGMA index_info({name})" for name in ("t_b", "t_c", "sqlite_autoindex_t_1")),
+    "PRAGMA index_xinfo(t_c)",
+    "PRAGMA index_list('t')",
+    "PRAGMA user_version",
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name <> 'w' ORDER BY name",
+    'SELECT name FROM "sqlite_schema" WHERE type = \'view\' ORDER BY 1',
+    "SELECT sqlite_master.name FROM main.sqlite_master WHERE sqlite_master.type = 'index' AND sql IS NULL ORDER BY 1",
+    "SELECT count(*) FROM temp.sqlite_master",
+    "SELECT m.name, i.name, i.type FROM sqlite_master AS m, pragma_table_info(m.name) AS i"
+    " WHERE m.type = 'table' ORDER BY m.name, i.cid",
+    "SELECT name, pk FROM pragma_table_info('t')",
+    "SELECT * FROM pragma_foreign_key_list('t')",
+    "SELECT type, ncol, wr, strict FROM pragma_table_list WHERE name = 'w'",
+    "SELECT il.name, ii.name FROM pragma_index_list('t') il JOIN pragma_index_info(il.name) ii ORDER BY 1, 2",
+]
+
+
+@pytest.mark.parametrize("sql", ASKED)
+def test_the_schema_is_told_as_sqlite_tells_it(both: tuple[Any, Any], sql: str) -> None:
+    db, plain = both
+    assert list(db.execute(sql).fetchall()) == plain.execute(sql).fetchall()
+    assert [d[0] for d in db.execute(sql).description] == [d[0] for d in plain.execute(sql).description]
+
+
+def test_sqlite_master_of_a_moment(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.commit()
+    before = db.last_commit[1]
+    db.execute("ALTER TABLE t RENAME TO u")
+    db.execute("CREATE VIEW v AS SELECT 1")
+    assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("u",), ("v",)]
+    db.commit()
+    past = db.cursor()
+    past.as_of = before
+    assert past.execute("SELECT name, sql FROM sqlite_schema").fetchall() == [("t", "CREATE TABLE t(a)")]
+    assert past.execute("SELECT name FROM pragma_table_info('t')").fetchall() == [("a",)]
+    assert past.execute("PRAGMA table_info(t)").fetchall() != []
+
+
+def test_a_string_is_not_the_schema(db: driver.Connection) -> None:
+    sql = "SELECT 'sqlite_master', count(*) FROM sqlite_master WHERE name <> 'sqlite_schema'"
+    assert db.execute(sql).fetchall() == [("sqlite_master", 0)]
+
+
+# ---- views ----
+
+
+def test_views_are_kept_and_followed(connect: Connect) -> None:
+    db, other = connect(), connect()
+    db.execute("CREATE TABLE t(a)")
+    db.execute("INSERT INTO t VALUES (1), (2)")
+    db.execute("CREATE VIEW v AS SELECT a * 10 AS x FROM t")
+    db.commit()
+    before = db.last_commit[1]
+    assert other.execute("SELECT x FROM v ORDER BY x").fetchall() == [(10,), (20,)]
+    other.commit()
+    db.execute("DELETE FROM t")
+    db.commit()
+    past = db.cursor()
+    past.as_of = before
+    assert past.execute("SELECT count(*) FROM v").fetchall() == [(2,)]
+    db.execute("DROP VIEW v")
+    db.execute("CREATE VIEW v AS SELECT 'new' AS x")
+    db.commit()
+    assert other.execute("SELECT x FROM v").fetchall() == [("new",)]
+    other.close()
+    third = connect()
+    assert third.execute("SELECT x FROM v").fetchall() == [("new",)]
+
+
+def test_views_roll_back(db: driver.Connection) -> None:
+    db.execute("CREATE VIEW v AS SELECT 1 AS x")
+    db.rollback()
+    with pytest.raises(driver.OperationalError, match="no such table: v"):
+        db.execute("SELECT * FROM v")
+    db.execute("CREATE VIEW v AS SELECT 1 AS x")
+    db.execute("SAVEPOINT s")
+    db.execute("DROP VIEW v")
+    db.execute("ROLLBACK TO s")
+    assert db.execute("SELECT * FROM v").fetchall() == [(1,)]
+    db.commit()
+    assert list(db.views()) == ["v"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("CREATE VIEW t AS SELECT 1", "table t already exists"),
+        ("CREATE VIEW v AS SELECT 1", "view v already exists"),
+        ("CREATE TABLE v(a)", "view v already exists"),
+        ("CREATE VIEW i AS SELECT 1", "there is already an index named i"),
+        ("DROP TABLE v", "use DROP VIEW to delete view v"),
+        ("DROP VIEW t", "use DROP TABLE to delete table t"),
+        ("DROP VIEW nothing", "no such view: nothing"),
+        ("ALTER TABLE v RENAME TO w", "view v may not be altered"),
+        ("CREATE INDEX j ON v(x)", "views may not be indexed"),
+        ("INSERT INTO v VALUES (1)", "cannot modify v because it is a view"),
+        ("CREATE VIEW bad AS SELEC 1", "syntax error"),
+        ("CREATE VIEW bad AS SELECT ?", "parameters are not allowed in views"),
+    ],
+)
+def test_refusals_are_those_of_sqlite(db: driver.Connection, sql: str, message: str) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.execute("CREATE INDEX i ON t(a)")
+    db.execute("CREATE VIEW v AS SELECT 1 AS x")
+    db.commit()
+    with pytest.raises(driver.OperationalError, match=message):
+        db.execute(sql)
+    db.execute("CREATE VIEW IF NOT EXISTS v AS SELECT 2")
+    db.execute("DROP VIEW IF EXISTS nothing")
+    assert db.execute("SELECT x FROM v").fetchall() == [(1,)]
+
+
+def test_a_broken_view_harms_no_ddl(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.execute("CREATE VIEW v AS SELECT a FROM t")
+    db.execute("DROP TABLE t")
+    db.execute("CREATE TABLE u(b)")
+    db.execute("CREATE INDEX u_b ON u(b)")
+    db.commit()
+    with pytest.raises(driver.OperationalError, match=r"no such table: main\.t"):
+        db.execute("SELECT * FROM v")
+    db.execute("CREATE TABLE t(a)")
+    assert db.execute("SELECT * FROM v").fetchall() == []
+
+
+def test_temporary_views(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.execute("CREATE TEMP VIEW v AS SELECT a FROM t")
+    db.commit()
+    assert db.execute("SELECT * FROM v").fetchall() == [(1,)]
+    assert db.views() == {}
+    db.execute("DROP VIEW v")
+
+
+# ---- CREATE TABLE AS ----
+
+
+def test_create_table_as(both: tuple[driver.Connection, sqlite3.Connection]) -> None:
+    for db in both:
+        db.execute("INSERT INTO p VALUES (1, 'one'), (2, 'two')")
+        db.execute("CREATE TABLE copy AS SELECT id, n, id * 1.5 AS x, n || '!' FROM p WHERE id < ?", (9,))
+    db, plain = both
+    db.commit()
+    for sql in ("PRAGMA table_info(copy)", "SELECT * FROM copy ORDER BY id"):
+        assert list(db.execute(sql).fetchall()) == plain.execute(sql).fetchall()
+    db.execute("CREATE TABLE gone AS SELECT 1 AS a")
+    db.rollback()
+    assert "gone" not in db.catalog()
+    with pytest.raises(driver.OperationalError, match="table copy already exists"):
+        db.execute("CREATE TABLE copy AS SELECT 1")
+    db.execute("CREATE TABLE IF NOT EXISTS copy AS SELECT 1")
+
+
+# ---- the rest ----
+
+
+def test_user_version_is_transactional(connect: Connect) -> None:
+    db = connect()
+    db.execute("PRAGMA user_version = 3")
+    assert connect().execute("PRAGMA user_version").fetchall() == [(3,)]
+    moment = db.last_commit[1]
+    db.execute("BEGIN")
+    db.execute("PRAGMA user_version = 4")
+    assert db.execute("PRAGMA user_version").fetchall() == [(4,)]
+    db.rollback()
+    assert db.execute("PRAGMA user_version").fetchall() == [(3,)]
+    db.rollback()
+    db.execute("PRAGMA user_version(5)")
+    past = db.cursor()
+    past.as_of = moment
+    assert past.execute("PRAGMA user_version").fetchall() == [(3,)]
+    db.execute("CREATE TABLE user_version(a)")
+    db.commit()
+    assert db.execute("PRAGMA user_version").fetchall() == [(5,)]
+
+
+def test_integrity_check_runs_the_check(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a UNIQUE)")
+    db.commit()
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+
+
+def test_explain_query_plan_names_the_index(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c)")
+    db.execute("CREATE INDEX t_ab ON t(a, b)")
+
+    def plan(sql: str) -> list[str]:
+        return [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + sql)]
+
+    assert plan("SELECT * FROM t WHERE a = 1 AND b > 2") == ["SEARCH t USING INDEX t_ab (a=? AND b>?)"]
+    assert plan("SELECT * FROM t WHERE id = 1") == ["SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"]
+    assert plan("SELECT * FROM t") == ["SCAN t"]
+
+
+def test_triggers_are_refused_with_an_alternative(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    with pytest.raises(driver.NotSupportedError, match="no triggers"):
+        db.execute("CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END")
+
+
+def test_dump_and_backup(both: tuple[driver.Connection, sqlite3.Connection]) -> None:
+    db, _ = both
+    db.execute("INSERT INTO p VALUES (1, 'it''s'), (2, NULL)")
+    db.execute("INSERT INTO t VALUES ('a', 1, 1.5), ('b', 2, 2.5)")
+    db.commit()
+    plain = sqlite3.connect(":memory:")
+    plain.executescript("\n".join(db.iterdump()))
+    copy = driver.connect()
+    db.backup(copy)
+    for target in (plain, copy):
+        for table in ("p", "t", "v", "named"):
+            sql = f"SELECT * FROM {table} ORDER BY 1"
+            assert list(target.execute(sql).fetchall()) == list(db.execute(sql).fetchall())
+        names = "SELECT name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1"
+        assert list(target.execute(names).fetchall()) == list(db.execute(names).fetchall())
+    assert list(db.iterdump(filter="p"))[1:-1] == [
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT UNIQUE);",
+        "INSERT INTO \"p\" VALUES(1,'it''s');",
+        'INSERT INTO "p" VALUES(2,NULL);',
+    ]
+    copy.close()
