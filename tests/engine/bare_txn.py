@@ -33,7 +33,7 @@ def raw(key: int | bytes) -> bytes:
 
 def payload(table: int, name: str) -> bytes:
     """A table of one column c, docs/format.md, "Catalog"; for ids and names below 128."""
-    return b"\1\1" + bytes([table, len(name)]) + name.encode() + b"\0\0\0" + b"\1\0\1c\0\x41\0\0" + b"\0\0"
+    return b"\1\1" + bytes([table, len(name)]) + name.encode() + b"\0\0\0" + b"\1\0\1c\0\x41\0\0" + b"\0\0\0\0"
 
 
 class Database:

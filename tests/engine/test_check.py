@@ -24,7 +24,7 @@ def table_payload(table, index=None):
     column = b"\0\1c\0\x41\0\0"
     part = b"\0\0\0"
     one = b"\0" if index is None else b"\1" + varint(index) + b"\1i\0\0\0\1" + part
-    return b"\1\1" + varint(table) + b"\1t\0\0\0" + b"\1" + column + one + b"\0"
+    return b"\1\1" + varint(table) + b"\1t\0\0\0" + b"\1" + column + one + b"\0\0\0"
 
 
 def null_key():
