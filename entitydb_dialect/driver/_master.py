@@ -2,8 +2,8 @@
 
 SQLite's own would tell of declarations. The names sqlite_master and sqlite_schema (of no schema or of main) are put by
 the analysis in place of `entitydb_schema`, a table-valued function of this module; functions with SQLite's names take
-the place of pragma_table_info and the like. All answer from the catalog of the cursor's moment, which the connection reads
-before the statement; the statement's rows are fetched at once, so that cursors of several moments do not mix.
+the place of pragma_table_info and the like. All answer from the catalog of the cursor's moment, which the connection
+reads before the statement; the statement's rows are fetched at once, so that cursors of several moments do not mix.
 
 EXPLAIN QUERY PLAN: the names of indexes for the numbers of trees.
 """
