@@ -10,6 +10,9 @@ goes down to the cursor.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 import threading
 from typing import Any
 
@@ -101,6 +104,10 @@ class EntityDialect(SQLiteDialect):
         super().__init__(**kwargs)
         # This thread's last commit through this dialect: a Session has no connection any more when it is asked.
         self._last = threading.local()
+        # Alembic before 1.18 knows no entry points. Whoever migrates has imported it before an engine is made.
+        if "alembic" in sys.modules and "entitydb_migrations" not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module("entitydb_migrations")
 
     def type_descriptor(self, typeobj: Any) -> Any:
         return super().type_descriptor(_variant(typeobj, self.name))

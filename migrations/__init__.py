@@ -1,8 +1,33 @@
-"""Support for Alembic over EntityDB databases (installed as `entitydb_migrations`).
+"""Alembic over EntityDB databases (installed as `entitydb_migrations`). Nothing has to be written into env.py.
 
-Empty in this version: schema changes go through SQLAlchemy's `create_all` and `drop_all`, or plain CREATE and DROP.
+Alembic 1.18 and later loads this module through its `alembic.plugins` entry point; for earlier ones the dialect imports
+it. The name of the entry point begins with `alembic.autogenerate.` because plug-ins of other names take no part in
+autogenerate by default.
+
+Whatever goes wrong here must not break `import alembic` for a program that has nothing to do with EntityDB. So setup()
+comes before everything that imports (Alembic may load this module while it is half-made), neither the native library
+nor apsw is touched, and a failure is a warning.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+import warnings
+from typing import Any
+
+
+def setup(plugin: Any) -> None:
+    """Called by Alembic with its Plugin object."""
+    register()
+
+
+def register() -> None:
+    """Makes the DDL of dialect "entitydb" known to Alembic. Calling twice is harmless."""
+    try:
+        from . import _impl  # noqa: F401 - making the class registers it
+    except Exception as error:
+        warnings.warn(f"EntityDB's support for Alembic cannot be loaded: {error!r}", RuntimeWarning, stacklevel=2)
+
+
+register()
+
+__all__ = ["register", "setup"]

@@ -1,0 +1,75 @@
+"""What Alembic has to know of EntityDB: its DDL is transactional, and ALTER TABLE does what PostgreSQL's does.
+
+Alembic's own spelling of RENAME, ADD and DROP COLUMN, ALTER COLUMN and of constraints is what the driver reads, so no
+statement is written here. Autogenerate compares what the dialect reflects; only server defaults, which SQLite reports
+without their parentheses, are brought to one form first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from alembic.ddl.impl import DefaultImpl
+
+_LITERAL = re.compile(r"[+-]?\s*(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|[xX]?'(?:[^']|'')*'")
+_WORDS = {"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
+
+
+def _literal(text: str) -> bool:
+    return bool(_LITERAL.fullmatch(text)) or text.upper() in _WORDS
+
+
+def _closed(text: str) -> bool:
+    """Are the first and the last character one pair of parentheses?"""
+    if not (text.startswith("(") and text.endswith(")")):
+        return False
+    depth, quoted = 0, ""
+    for i, character in enumerate(text):
+        if quoted:
+            quoted = "" if character == quoted else quoted
+        elif character in "'\"":
+            quoted = character
+        else:
+            depth += (character == "(") - (character == ")")
+            if depth == 0 and i < len(text) - 1:
+                return False
+    return True
+
+
+def _one_form(default: str | None) -> str | None:
+    """A default without parentheses around it; a quoted text without its quotes, as Alembic may render it either way."""
+    if default is None:
+        return None
+    text = default.strip()
+    while _closed(text):
+        text = text[1:-1].strip()
+    if len(text) > 1 and text[0] == text[-1] == "'" and _literal(text):
+        return text[1:-1].replace("''", "'")
+    return text.upper() if text.upper() in _WORDS else text
+
+
+class EntityImpl(DefaultImpl):
+    """Alembic's view of an EntityDB database."""
+
+    __dialect__ = "entitydb"
+    transactional_ddl = True
+
+    def requires_recreate_in_batch(self, batch_op: Any) -> bool:
+        """Never: a table made anew would have no history, and every operation can be done in place."""
+        return False
+
+    def compare_server_default(
+        self,
+        inspector_column: Any,
+        metadata_column: Any,
+        rendered_metadata_default: str | None,
+        rendered_inspector_default: str | None,
+    ) -> bool:
+        return _one_form(rendered_inspector_default) != _one_form(rendered_metadata_default)
+
+    def autogen_column_reflect(self, inspector: Any, table: Any, column_info: Any) -> None:
+        """Puts the parentheses back that an expression needs where it is rendered as a default again."""
+        default = column_info.get("default")
+        if default and not _literal(default.strip()) and not _closed(default.strip()):
+            column_info["default"] = f"({default})"

@@ -1,0 +1,153 @@
+"""An installation of Alembic that finds the plug-in as an installed one is found, and environments made with it.
+
+Everything runs in processes of its own: what is imported first is part of what is tested. Where the distribution is not
+installed, its entry points are written beside a link to the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("alembic")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ENTRY_POINTS = """\
+[sqlalchemy.dialects]
+entitydb = entitydb_dialect.apsw:EntityDialect_apsw
+
+[alembic.plugins]
+alembic.autogenerate.entitydb = entitydb_migrations
+"""
+
+ENV = """\
+import importlib.util, os, sys
+from alembic import context
+from sqlalchemy import create_engine
+import models
+
+url = context.config.get_main_option("sqlalchemy.url")
+options = dict(target_metadata=models.metadata, compare_server_default=True,
+               transaction_per_migration=os.environ.get("PER_MIGRATION") == "1")
+if context.is_offline_mode():
+    context.configure(url=url, literal_binds=True, **options)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        context.configure(connection=connection, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+"""
+
+SCRIPT = '''\
+"""${message}"""
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+from alembic import op
+import sqlalchemy as sa
+${imports if imports else ""}
+
+def upgrade():
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade():
+    ${downgrades if downgrades else "pass"}
+'''
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> str | None:
+    """A folder to put on PYTHONPATH; None: the distribution is installed."""
+    try:
+        metadata.distribution("entitydb-dialect")
+        return None
+    except metadata.PackageNotFoundError:
+        folder = tmp_path / "site"
+        info = folder / "entitydb_dialect-0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: entitydb-dialect\nVersion: 0\n")
+        (info / "entry_points.txt").write_text(ENTRY_POINTS)
+        (folder / "entitydb_migrations").symlink_to(ROOT / "migrations")
+        (folder / "entitydb_dialect").symlink_to(ROOT / "entitydb_dialect")
+        return str(folder)
+
+
+@pytest.fixture
+def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
+    """python(code) -> what it printed."""
+
+    def run(code: str, **variables: str) -> str:
+        path = [p for p in (site, str(tmp_path), os.environ.get("PYTHONPATH")) if p]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), **variables}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+class Project:
+    """A migration environment over one database file."""
+
+    def __init__(self, folder: Path, python: Callable[..., str]) -> None:
+        self.folder, self._python = folder, python
+        self.scripts = folder / "scripts"
+        (self.scripts / "versions").mkdir(parents=True)
+        (self.scripts / "env.py").write_text(ENV)
+        (self.scripts / "script.py.mako").write_text(SCRIPT)
+        self.url = f"entitydb:///{folder}/app.edb"
+        (folder / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = {self.scripts}\nsqlalchemy.url = {self.url}\npath_separator = os\n"
+        )
+
+    def models(self, body: str) -> None:
+        head = "import sqlalchemy as sa\nfrom sqlalchemy import *\nmetadata = MetaData()\n"
+        (self.folder / "models.py").write_text(head + textwrap.dedent(body))
+
+    def alembic(self, command: str, *arguments: str, **keywords: object) -> str:
+        code = f"""
+            from alembic import command
+            from alembic.config import Config
+            command.{command}(Config({str(self.folder / "alembic.ini")!r}), *{arguments!r}, **{keywords!r})
+        """
+        return self._python(code, PYTHONDONTWRITEBYTECODE="1")
+
+    def revision(self, number: str, upgrade: str, downgrade: str = "pass", before: str | None = None) -> None:
+        lines = [f"revision = {number!r}", f"down_revision = {before!r}", "branch_labels = depends_on = None"]
+        lines += ["from alembic import op", "import sqlalchemy as sa", "", "def upgrade():"]
+        lines += ["    " + line for line in textwrap.dedent(upgrade).strip().splitlines()]
+        lines += ["", "def downgrade():"]
+        lines += ["    " + line for line in textwrap.dedent(downgrade).strip().splitlines()]
+        (self.scripts / "versions" / f"{number}_.py").write_text("\n".join(lines) + "\n")
+
+    def sql(self, statement: str) -> list[tuple[object, ...]]:
+        from entitydb_dialect import driver
+
+        with driver.connect(self.folder / "app.edb") as db:
+            rows = [tuple(row) for row in db.execute(statement).fetchall()]
+        db.close()
+        return rows
+
+
+@pytest.fixture
+def project(tmp_path: Path, python: Callable[..., str]) -> Project:
+    made = Project(tmp_path, python)
+    made.models("")
+    return made
