@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _SCHEMA = CODES["SCHEMA"]
 _RETRIES = 10
+_SAVEPOINT_DROP = '"entitydb drop"'
 _SAVEPOINT = '"entitydb ddl"'
 
 # Handles of a parent process: the child must neither use nor free them.
@@ -510,6 +511,8 @@ class Connection:
     def _execute_control(self, sql: str) -> None:
         """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed."""
         was_open = self._raw.in_transaction
+        if was_open and sql[:6].upper() in ("COMMIT", "END", "END TR"):
+            check(lib.edb_conn_judge(self._session))  # a deferred foreign key: the transaction stays open to be mended
         try:
             self._control.execute(sql)
         except Exception as error:
@@ -765,7 +768,48 @@ class Connection:
             if ddl.if_clause:
                 return
             raise ex.OperationalError(f"no such table: {ddl.name}")
-        self._own_ddl("drop", declared.name, None)
+        if not self._refers_to(declared):
+            self._own_ddl("drop", declared.name, None)
+            return
+        self._control.execute(f"SAVEPOINT {_SAVEPOINT_DROP}")
+        try:
+            self._delete_all(declared)
+            self._own_ddl("drop", declared.name, None)
+        except BaseException:
+            if self._raw.in_transaction:
+                self._control.execute(f"ROLLBACK TO {_SAVEPOINT_DROP}")
+                self._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
+            raise
+        self._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
+
+    def _refers_to(self, parent: Declared) -> bool:
+        """Does a foreign key of another table mean this one, and are they enforced?"""
+        if not self._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
+            return False
+        name = parent.name.lower()
+        return any(
+            key["table"].lower() == name
+            for declared in self._declared.values()
+            if declared is not parent
+            for key in declared.table.extra.get("foreign_keys", ())
+        )
+
+    def _delete_all(self, declared: Declared) -> None:
+        """What DROP TABLE does first under foreign keys: their actions run, and those that hinder it are heard. A key
+        that fits nothing hinders nothing."""
+        stmt = self._open_statement(True, None, True)
+        try:
+            before = self._enter(stmt)
+            try:
+                self._raw.execute(f"DELETE FROM main.{quote(declared.name)}").fetchall()
+            finally:
+                self._leave(before)
+            check(lib.edb_stmt_judge(stmt))
+        except apsw.Error as error:
+            if CODES["FKMISMATCH"] != lib.edb_last_code():
+                raise translate(error) from error
+        finally:
+            self._end_statement(stmt)
 
     def _create_index(self, ddl: Ddl, sql: str) -> None:
         declared = self._declared.get(ddl.table.lower())

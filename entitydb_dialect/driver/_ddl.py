@@ -169,6 +169,27 @@ def _references(items: list[Token], at: int) -> dict[str, Any]:
     }
 
 
+_CLOCK_FUNCTIONS = {"DATE", "TIME", "DATETIME", "JULIANDAY", "STRFTIME", "UNIXEPOCH", "TIMEDIFF"}
+
+
+_CHANCE_FUNCTIONS = {"RANDOM", "RANDOMBLOB", "CHANGES", "TOTAL_CHANGES", "LAST_INSERT_ROWID"}
+
+
+def _refuse_clock(items: list[Token]) -> None:
+    """A CHECK that asks the clock, which SQLite refuses when it is first evaluated, or chance: what it allowed once it
+    might not allow again."""
+    for i, token in enumerate(items):
+        if token.kind == WORD and token.upper in _CHANCE_FUNCTIONS and [t.upper for t in items[i + 1 : i + 2]] == ["("]:
+            raise OperationalError("non-deterministic functions prohibited in CHECK constraints")
+        call = token.kind == WORD and token.upper in _CLOCK_FUNCTIONS and items[i + 1 : i + 2]
+        asks = call and items[i + 1].upper == "(" and (
+            items[i + 2 : i + 3] and items[i + 2].upper == ")"
+            or any(t.text.upper() == "'NOW'" for t in items[i + 2 : closing(items, i + 1)])
+        )
+        if asks or (token.kind == WORD and token.upper in _CLOCK_WORDS):
+            raise OperationalError(f"non-deterministic use of {token.text.lower()}() in a CHECK constraint")
+
+
 class _Constraints:
     """Walks the column list of a CREATE TABLE and collects `extra`."""
 
@@ -203,6 +224,7 @@ class _Constraints:
                 end = closing(items, at + 1)
                 if end < len(items):
                     text = self.sql[items[at + 1].end : items[end].start].strip()
+                    _refuse_clock(items[at + 2 : end])
                     self.check.append({"name": name, "sql": text, "column": column})
                 name, at = None, end + 1
                 continue
