@@ -124,6 +124,8 @@ int edb_stmt_supplied(edb_stmt *stmt, const uint8_t *mask, size_t columns);
 int edb_stmt_capture(edb_stmt *stmt, uint32_t table);
 /* Hands what `from` has kept to `stmt`, which reads it as the rows WHERE "entitydb returned" = 1, a hidden column. */
 void edb_stmt_returned(edb_stmt *stmt, edb_stmt *from);
+/* Undoes what was written since the statement began; its transaction goes on. */
+void edb_stmt_undo(edb_stmt *stmt);
 /* Call it before a statement with `(a, b) IN ...` is prepared. SQLite loops over such a list itself and compares the
  * rows found once more, without the affinity of the list's columns; so texts must not be looked up by it. */
 void edb_stmt_row_in(edb_stmt *stmt);

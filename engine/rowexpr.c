@@ -184,14 +184,27 @@ static int failed(const rowexpr *rx)
     return edb_fail(EDB_MISUSE, "%s", sqlite3_errmsg(rx->rx_db));
 }
 
+/* The text, with the row's module in place of ROWEXPR_ROW. */
+static void append_naming(sqlite3_str *sql, const rowexpr *rx, const char *text)
+{
+    for (const char *at; rx->rx_excluded && (at = strstr(text, ROWEXPR_ROW)); text = at + strlen(ROWEXPR_ROW)) {
+        sqlite3_str_append(sql, text, (int)(at - text));
+        sqlite3_str_appendall(sql, rx->rx_module[0]);
+    }
+    sqlite3_str_appendall(sql, text);
+}
+
 static int prepare(rowexpr *rx)
 {
     sqlite3_str *sql = sqlite3_str_new(rx->rx_db);
-    sqlite3_str_appendf(sql, "SELECT %s\nFROM %s AS \"%w\"", rx->rx_list, rx->rx_module[0], rx->rx_alias);
+    sqlite3_str_appendall(sql, "SELECT ");
+    append_naming(sql, rx, rx->rx_list);
     if (rx->rx_excluded)
-        sqlite3_str_appendf(sql, ", %s AS excluded", rx->rx_module[1]);
+        sqlite3_str_appendf(sql, "\nFROM %s AS excluded\n", rx->rx_module[1]);
+    else
+        sqlite3_str_appendf(sql, "\nFROM %s AS \"%w\"\n", rx->rx_module[0], rx->rx_alias);
     if (rx->rx_tail)
-        sqlite3_str_appendf(sql, "\n%s", rx->rx_tail);
+        append_naming(sql, rx, rx->rx_tail);
     char *text = sqlite3_str_finish(sql);
     if (!text)
         return no_memory(rx->rx_table);

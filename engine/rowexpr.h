@@ -30,10 +30,13 @@ typedef struct {
     int64_t ro_rowid;
 } rowexpr_row;
 
+#define ROWEXPR_ROW "\"entitydb row\""
+
 /* Prepares `SELECT list FROM the row [, excluded] [tail]`. alias: the name the row goes by (the table's own, mostly).
  * list: result columns as SQL, `*` and `alias.*` included. tail: NULL, or what follows ("WHERE ..."); then there may
- * be no result row. With excluded, a bare column name is ambiguous to SQLite unless `excluded` is left out of it:
- * write the columns of the row as alias.column. EDB_MISUSE with SQLite's sentence when it cannot be prepared. */
+ * be no result row. With excluded, a bare column name would be ambiguous to SQLite; so then only `excluded` is in FROM,
+ * and list and tail are made of `(SELECT expression FROM "entitydb row" AS alias)`, inside of which a bare name means
+ * the row's. EDB_MISUSE with SQLite's sentence when it cannot be prepared. */
 int rowexpr_new(sqlite3 *db, const edb_table *table, const char *alias, bool excluded, const char *list,
                 const char *tail, rowexpr **out);
 void rowexpr_free(rowexpr *rx);                     /* NULL is fine; not while a run is going on */

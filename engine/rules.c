@@ -589,6 +589,20 @@ int rules_insert(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_ta
     return rc;
 }
 
+int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
+                const edb_value *values)
+{
+    table_rules *tr;
+    hooks hk;
+    int rc = rules_of(bd, stmt, table, &tr);
+    if (rc)
+        return rc;
+    hooks_on(&hk, rs, bd, tr);
+    rc = table_judge(&rs->rs_table, stmt, table, rowid, values);
+    hooks_off(rs);
+    return rc;
+}
+
 int rules_update(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, const table_row *old,
                  int64_t rowid, const edb_value *values, const bool *changed, bool replace)
 {

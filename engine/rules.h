@@ -16,6 +16,9 @@ int rules_insert(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_ta
                  const edb_value *values, bool replace);
 int rules_update(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, const table_row *old,
                  int64_t rowid, const edb_value *values, const bool *changed, bool replace);
+/* What an INSERT judges before it looks for conflicts: NOT NULL and CHECK. */
+int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
+                const edb_value *values);
 int rules_delete(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                  bool *existed);
 

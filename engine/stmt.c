@@ -53,6 +53,7 @@ static void stmt_free(edb_stmt *st)
     ws_unref(st->st_writes);
     free(st->st_mask);
     capture_free(st->st_capture);
+    stmt_keep(st, NULL, NULL);
     conn_announce(conn);
     if (conn->cn_spare)
         free(st);
@@ -354,6 +355,25 @@ void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
     capture_free(st->st_capture);
     st->st_capture = from->st_capture;
     from->st_capture = NULL;
+}
+
+void edb_stmt_undo(edb_stmt *st)
+{
+    if (st->st_serial == st->st_conn->cn_txn.tx_serial)
+        txn_rollback_to(st->st_conn, st->st_seq);
+}
+
+void stmt_keep(edb_stmt *st, void *what, void (*done)(void *what))
+{
+    if (st->st_kept)
+        st->st_kept_done(st->st_kept);
+    st->st_kept = what;
+    st->st_kept_done = done;
+}
+
+void *stmt_kept(const edb_stmt *st)
+{
+    return st->st_kept;
 }
 
 capture *stmt_capture(edb_stmt *st, uint32_t table)

@@ -111,7 +111,7 @@ int table_column(const edb_table *table, const row_view *view, int64_t rowid, ui
     return 0;
 }
 
-static int table_values(const edb_table *table, const row_view *view, int64_t rowid, edb_value *out)
+int table_values(const edb_table *table, const row_view *view, int64_t rowid, edb_value *out)
 {
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (table_column(table, view, rowid, i, &out[i]))
@@ -354,6 +354,31 @@ static int judge_index(table_scratch *ts, edb_stmt *stmt, const edb_table *table
     return out_of_the_way(ts, stmt, table, ic->ic_index, rowid, replace);
 }
 
+int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
+                   const edb_value *values, bool *found, int64_t *other)
+{
+    size_t keys = ts->ts_keys.bf_size;
+    uint8_t key[8];
+    edb_entry entry;
+    index_change ic;
+    *found = false;
+    *other = rowid;
+    if (!index) {
+        rowid_store(key, rowid);
+        return now_get(stmt, table->et_id, key, sizeof key, &entry, found);
+    }
+    int rc = change_index(ts, table, index, NULL, 0, values, rowid, &ic);
+    if (!rc && ic.ic_judge)
+        rc = now_prefix(stmt, index->tree, ts->ts_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
+    if (!rc && *found && entry.key_size < 8)
+        rc = edb_fail(EDB_CORRUPT, "index %s of table %s has a key of %u bytes", index->name, table->et_name,
+                      entry.key_size);
+    if (!rc && *found)
+        *other = rowid_load(entry.key + entry.key_size - 8);
+    ts->ts_keys.bf_size = keys;
+    return rc;
+}
+
 /* ---- the three changes ---------------------------------------------------------------------------------------- */
 
 /* The row as it is stored: by column id, without the row id. */
@@ -417,7 +442,8 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     }
     if (!rc && !fresh && (!old || moved))
         rc = judge_rowid(ts, stmt, table, rowid, replace, &seen_from);
-    for (uint32_t i = 0; !rc && i < n; i++)
+    /* The youngest index first, as SQLite does it: that decides which of several sentences is said. */
+    for (uint32_t i = n; !rc && i-- > 0;)
         if (changes[i].ic_judge)
             rc = judge_index(ts, stmt, table, &changes[i], old ? &old_rowid : NULL, replace);
 
@@ -450,7 +476,7 @@ static int judge_not_null(const edb_table *table, const edb_value *values)
     return EDB_OK;
 }
 
-static int judge_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values)
+int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values)
 {
     int rc = judge_not_null(table, values);
     return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);
@@ -459,14 +485,14 @@ static int judge_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
 int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace)
 {
-    int rc = judge_row(ts, stmt, table, rowid, values);
+    int rc = table_judge(ts, stmt, table, rowid, values);
     return rc ? rc : write_row(ts, stmt, table, NULL, rowid, fresh, values, NULL, replace);
 }
 
 int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace)
 {
-    int rc = judge_row(ts, stmt, table, rowid, values);
+    int rc = table_judge(ts, stmt, table, rowid, values);
     return rc ? rc : write_row(ts, stmt, table, old, rowid, false, values, changed, replace);
 }
 

@@ -62,6 +62,13 @@ int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
 int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace);
 int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed);
+/* NOT NULL and what ts_judge says: what INSERT judges before it looks for conflicts. */
+int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values);
+/* Whether the row, not written yet, would collide in a unique index (NULL: by its row id), and with which row. */
+int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
+                   const edb_value *values, bool *found, int64_t *other);
+/* All columns of a stored row, in declared order. */
+int table_values(const edb_table *table, const row_view *view, int64_t rowid, edb_value *out);
 /* Fills a new index from the rows the statement sees. */
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index);
 

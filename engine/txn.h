@@ -62,6 +62,9 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
+/* One thing that the layer above attaches to a statement; `done` frees it with the statement, or when replaced. */
+void stmt_keep(edb_stmt *stmt, void *what, void (*done)(void *what));
+void *stmt_kept(const edb_stmt *stmt);              /* NULL: nothing */
 bool conn_interrupted(edb_conn *conn);
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */

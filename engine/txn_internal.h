@@ -129,6 +129,8 @@ struct edb_stmt {
     bool st_row_in;                 /* it has a row value on the left of IN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
+    void *st_kept;                  /* stmt_keep() */
+    void (*st_kept_done)(void *what);
     capture *st_capture;            /* owned; rows for RETURNING, NULL: not asked for */
     int64_t st_changes, st_last_id;
     bool st_has_last_id;

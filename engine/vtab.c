@@ -173,6 +173,7 @@ static int refresh(vtab_entity *vt, edb_stmt *stmt)
         return schema_changed(vt->vt_table);
     }
     vtab_defaults_free(vt);
+    upsert_forget(vt);
     table_unref(vt->vt_table);
     vt->vt_table = fresh;
     vt->vt_schema = stmt_schema(stmt);
@@ -232,6 +233,7 @@ int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out)
 static void entity_free(vtab_entity *vt)
 {
     vtab_defaults_free(vt);
+    upsert_forget(vt);
     table_unref(vt->vt_table);
     table_unref(vt->vt_then);
     table_unref(vt->vt_then_of);

@@ -8,6 +8,7 @@
  *   vtab_scan.c     filter, next, column
  *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
  *   vtab_update.c   INSERT, UPDATE, DELETE
+ *   vtab_upsert.c   ON CONFLICT clauses
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
  *   vtab_count.c    the function entitydb_count()
  *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
@@ -80,6 +81,7 @@ typedef struct {
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     sqlite3_stmt **vt_defaults;     /* SELECT (expression) by column, prepared when first used */
     uint32_t vt_n_defaults;
+    struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
 } vtab_entity;
 
 /* ---- vtab.c ---- */
@@ -183,6 +185,25 @@ int vtab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 void vtab_defaults_free(vtab_entity *vt);
+
+/* ---- vtab_upsert.c ---- */
+
+/* ON CONFLICT clauses, attached to a statement by the function entitydb_on_conflict(); see there. */
+typedef struct upsert upsert;
+typedef struct upsert_clause upsert_clause;
+void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv);
+const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no clauses */
+/* The first clause whose constraint the row would hurt, and the row in the way; *clause NULL: none. */
+int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+                const edb_value *values, const upsert_clause **clause, int64_t *other);
+bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
+uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
+/* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else
+ * column (*sets)[i] gets results[i], which `rs` holds. */
+int upsert_evaluate(vtab_entity *vt, row_scratch *rs, const upsert_clause *clause, const edb_value *old,
+                    int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
+                    const uint32_t **sets, sqlite3_value **results);
+void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */
 
 /* ---- vtab_control.c ---- */
 

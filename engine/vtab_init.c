@@ -73,6 +73,11 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         rc = sqlite3_create_function_v2(db, "entitydb_count", 2, SQLITE_UTF8, bd, function_count, NULL, NULL,
                                         binding_destroy);
     }
+    if (!rc) {
+        bd->bd_refs++;
+        rc = sqlite3_create_function_v2(db, "entitydb_on_conflict", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY, bd,
+                                        function_on_conflict, NULL, NULL, binding_destroy);
+    }
     binding_unref(bd);
     return rc;
 }

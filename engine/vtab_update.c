@@ -166,6 +166,76 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
     return !rc && !given ? txn_id_next(up->up_stmt, up->up_table->et_id, out) : rc;
 }
 
+/* DO UPDATE of the row in the way; rs_values hold the row that was to be inserted. */
+static int do_conflict(const update *up, const upsert_clause *clause, int64_t other, int64_t excluded_rowid)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *rs = up->up_row;
+    edb_value *values = NULL;
+    bool *changed = NULL;
+    const uint32_t *sets;
+    sqlite3_value **results = NULL;
+    uint32_t n = upsert_sets(clause);
+    table_row old;
+    int64_t rowid = other;
+    bool found, applies = false, given;
+    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, other, &old, &found);
+    if (rc || !found)
+        return rc;
+    values = calloc(table->et_n_columns + 1, sizeof *values);
+    changed = calloc(table->et_n_columns + 1, sizeof *changed);
+    results = calloc(n + 1, sizeof(*results));
+    if (!values || !changed || !results)
+        rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
+    if (!rc)
+        rc = table_values(table, &old.tr_view, other, values);
+    if (!rc)
+        rc = upsert_evaluate(up->up_vt, rs, clause, values, other, rs->rs_values, excluded_rowid, &applies, &sets,
+                             results);
+    for (uint32_t i = 0; !rc && applies && i < n; i++) {
+        uint32_t c = sets[i];
+        changed[c] = true;
+        if ((int)c == table->et_rowid_column) {
+            rc = read_rowid(up, results[i], &given, &rowid);
+            if (!rc && !given)
+                rc = mismatch();
+            values[c].type = VALUE_INTEGER;
+            values[c].integer = rowid;
+            continue;
+        }
+        rc = value_convert(rs, results[i], table->et_columns[c].affinity, &values[c]);
+        if (!rc && unlikely(table->et_strict))
+            rc = judge_strict(up, c, &values[c]);
+    }
+    if (!rc && applies)
+        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, values, changed, false);
+    if (!rc && applies) {
+        if (rowid != other)
+            txn_id_used(up->up_stmt, table->et_id, rowid);
+        stmt_count(up->up_stmt, 1);
+    }
+    free(results);
+    free(values);
+    free(changed);
+    return rc;
+}
+
+/* Under ON CONFLICT: does a clause take care of the row? Else it is inserted, and what is in its way is an error. */
+static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, bool fresh, bool *done)
+{
+    const upsert_clause *clause;
+    int64_t other;
+    int rc = rules_judge(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid,
+                         up->up_row->rs_values);
+    if (!rc)
+        rc = upsert_find(us, &up->up_row->rs_table, up->up_stmt, up->up_table, rowid, fresh, up->up_row->rs_values,
+                         &clause, &other);
+    if (rc)
+        return rc;
+    *done = clause;
+    return clause && upsert_updates(clause) ? do_conflict(up, clause, other, rowid) : EDB_OK;
+}
+
 static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
 {
     const edb_table *table = up->up_table;
@@ -181,6 +251,15 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
     if (table->et_rowid_column >= 0) {
         rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
         rs->rs_values[table->et_rowid_column].integer = rowid;
+    }
+    const upsert *us = upsert_of(up->up_stmt, table);
+    if (unlikely(us)) {
+        bool done;
+        rc = conflict_resolve(up, us, rowid, fresh, &done);
+        if (rc || done) {
+            *out = rowid;
+            return rc;
+        }
     }
     rc = rules_insert(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
     if (rc)
@@ -262,12 +341,19 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
         rc = scratch_prepare(&up->up_row->rs_table, up->up_table, conn);
     if (rc)
         return rc;
-    up->up_row->rs_table.ts_capture = stmt_capture(up->up_stmt, up->up_table->et_id);
+    capture *cp = stmt_capture(up->up_stmt, up->up_table->et_id);
+    size_t kept = cp ? capture_count(cp) : 0;
+    up->up_row->rs_table.ts_capture = cp;
     if (argc == 1)
-        return do_delete(up, sqlite3_value_int64(argv[0]));
-    if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        return do_insert(up, argv[1], rowid);
-    return do_update(up, sqlite3_value_int64(argv[0]), argv[1]);
+        rc = do_delete(up, sqlite3_value_int64(argv[0]));
+    else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        rc = do_insert(up, argv[1], rowid);
+    else
+        rc = do_update(up, sqlite3_value_int64(argv[0]), argv[1]);
+    up->up_row->rs_table.ts_capture = NULL;
+    if (unlikely(rc && cp))
+        capture_drop(cp, kept);
+    return rc;
 }
 
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from .. import _exceptions as ex
 from ._asked import rewritten
-from ._clauses import Returned, split_returning
+from ._clauses import Pieces, conflict_at, take_apart
 from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
@@ -59,7 +59,7 @@ class Analysis:
     default_values: bool = False  # INSERT ... DEFAULT VALUES
     plain_values: bool = False  # INSERT whose rows come from VALUES without a subquery: reads no table
     returning: bool = False
-    returned: Returned | str | None = None  # a statement with RETURNING in parts, or why it has none
+    pieces: Pieces | ex.Error | None = None  # with RETURNING or ON CONFLICT: the statement taken apart, or why not
     on_conflict: bool = False  # ON CONFLICT (...) DO ...
     ddl: Ddl | None = None
     name: str = ""  # of a PRAGMA, lower case, or of a savepoint
@@ -145,15 +145,10 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
         reader.take("FROM")
     schema, table = reader.qualified()
     alias = (reader.name() or "") if reader.take("AS") else ""
-    listed = find(items, "RETURNING", reader.at)
-    returned: Returned | str | None = None
-    if listed >= 0:
-        try:
-            returned = split_returning(sql, items, listed, table, alias)
-        except ex.OperationalError as error:
-            returned = str(error)
+    returning = find(items, "RETURNING", reader.at)
+    on_conflict = -1
     columns = None
-    default_values = plain_values = on_conflict = False
+    default_values = plain_values = False
     if verb in ("INSERT", "REPLACE"):
         if reader.peek() == "(":
             end = closing(items, reader.at)
@@ -163,16 +158,16 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
         plain_values = default_values or (
             reader.peek() == "VALUES" and not any(t.upper == "SELECT" for t in items[reader.at :])
         )
-        at = reader.at
-        while (at := find(items, "ON", at)) >= 0:
-            ahead = _Reader(items, at)
-            if ahead.take("ON", "CONFLICT") and ahead.peek() in ("(", "DO"):
-                on_conflict = True
-                break
-            at += 1
+        on_conflict = conflict_at(items, reader.at)
+    pieces: Pieces | ex.Error | None = None
+    if max(returning, on_conflict) >= 0 and not several:
+        try:
+            pieces = take_apart(sql, items, table, alias, conflict=on_conflict, returning=returning)
+        except ex.Error as error:
+            pieces = error
     return Analysis(
-        WRITE, verb, several, schema, table, columns, default_values, plain_values, listed >= 0, returned, on_conflict,
-        conflict=conflict,
+        WRITE, verb, several, schema, table, columns, default_values, plain_values, returning >= 0, pieces,
+        on_conflict >= 0, conflict=conflict,
     )
 
 

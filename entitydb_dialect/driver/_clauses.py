@@ -1,9 +1,10 @@
-"""RETURNING taken out of a statement, so that what is left is one that virtual tables can do.
+"""RETURNING and ON CONFLICT taken off a statement, so that what is left is one that virtual tables can do.
 
-    INSERT INTO t(a) VALUES (?) RETURNING id, a + ?
+    INSERT INTO t(a) VALUES (?) ON CONFLICT (a) DO UPDATE SET n = n + ? RETURNING id, a + ?
 
-becomes `INSERT INTO t(a) VALUES (?)`, run with capture, and `SELECT id, a + ? FROM main.t AS t WHERE ...` over the rows
-captured. Parameters are numbered across the whole statement, as SQLite does it; each part gets those it uses.
+becomes `INSERT INTO t(a) VALUES (?)`, run with capture; the clause, told to the engine before; and `SELECT id, a + ?
+FROM main.t AS t WHERE ...` over the rows captured. Parameters are numbered across the whole statement, as SQLite does
+it; each piece gets those it uses.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .. import _exceptions as ex
-from ._sql import VARIABLE, Token, closing, find, quote
+from ._catalog import COLLATIONS, Table
+from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote
 
 _CAPTURED = '"entitydb returned"'
 
@@ -28,31 +30,56 @@ _AGGREGATES = frozenset((
 
 
 class Part(NamedTuple):
-    """A piece of a statement, to be executed by itself."""
+    """A piece of a statement that is executed by itself."""
 
     sql: str  # its parameters as they were written
     numbered: str  # its parameters as ?1, ?2, ...
     uses: tuple[int, ...]  # which of the whole statement's parameters these are, from 0
 
 
-class Returned(NamedTuple):
-    """A statement with RETURNING in two parts."""
+class Term(NamedTuple):
+    """One of the columns that ON CONFLICT names."""
+
+    column: str  # lower case
+    collation: str | None  # upper case
+
+
+class Conflict(NamedTuple):
+    """An ON CONFLICT clause."""
+
+    terms: tuple[Term | None, ...] | None  # None: every constraint; a term None: an expression
+    where: str  # of a partial index; "" none
+    sets: tuple[str, ...] | None  # columns that DO UPDATE sets; None: DO NOTHING
+    values: str  # what it sets them to, as the engine wants it, parameters as ?1, ?2, ...
+    condition: str | None  # its WHERE, likewise
+    uses: tuple[int, ...]
+
+
+class Pieces(NamedTuple):
+    """A statement taken apart."""
 
     change: Part
-    query: Part
+    query: Part | None  # over the captured rows
+    conflicts: tuple[Conflict, ...]
+    numbers: dict[str, int]  # of named parameters, by name with its sign
     total: int  # parameters of the whole statement
-    names: tuple[str, ...]  # of its named parameters
 
-    def bind(self, parameters: Any) -> tuple[str, Any, str, Any]:
-        """Both parts with what to execute them with. Raises ProgrammingError when the parameters do not fit."""
-        change, query = self.change, self.query
-        if not query.uses:
-            return change.sql, parameters, query.sql, ()
+    @property
+    def shares(self) -> bool:
+        """Do other pieces than the change use parameters?"""
+        return bool(self.query and self.query.uses) or any(conflict.uses for conflict in self.conflicts)
+
+    def values(self, parameters: Any) -> Sequence[Any]:
+        """The parameters by number. Raises ProgrammingError when they do not fit."""
         if isinstance(parameters, Mapping):
-            missing = next((name for name in self.names if name not in parameters), None)
-            if missing is not None:
-                raise ex.ProgrammingError(f"You did not supply a value for binding parameter :{missing}.")
-            return change.sql, parameters, query.sql, parameters
+            found: list[Any] = [None] * self.total
+            for name, number in self.numbers.items():
+                if name[1:] not in parameters:
+                    raise ex.ProgrammingError(f"You did not supply a value for binding parameter :{name[1:]}.")
+                found[number] = parameters[name[1:]]
+            if len(self.numbers) < self.total:
+                raise ex.ProgrammingError("a statement with ? wants a sequence of parameters, not a mapping")
+            return found
         if not isinstance(parameters, Sequence):
             raise ex.ProgrammingError("parameters are of unsupported type")
         if len(parameters) != self.total:
@@ -60,14 +87,11 @@ class Returned(NamedTuple):
                 "Incorrect number of bindings supplied. "
                 f"The current statement uses {self.total}, and there are {len(parameters)} supplied."
             )
-        return (
-            change.numbered, [parameters[i] for i in change.uses],
-            query.numbered, [parameters[i] for i in query.uses],
-        )  # fmt: skip
+        return parameters
 
 
-def variables(items: list[Token]) -> tuple[dict[int, int], int]:
-    """The number, from 0, of each parameter by its token's offset, and how many there are; as SQLite counts."""
+def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
+    """Numbers, from 0, of the parameters by their tokens' offsets and by name, and how many; as SQLite counts."""
     numbers: dict[int, int] = {}
     by_name: dict[str, int] = {}
     count = 0
@@ -83,25 +107,37 @@ def variables(items: list[Token]) -> tuple[dict[int, int], int]:
             number = by_name.setdefault(text, count)
         numbers[token.start] = number
         count = max(count, number + 1)
-    return numbers, count
+    return numbers, by_name, count
 
 
-def part(sql: str, items: list[Token], numbers: dict[int, int], *, start: int, end: int) -> Part:
-    """The text between two offsets."""
-    uses: list[int] = []
-    pieces = []
-    at = start
-    for token in items:
-        if token.kind == VARIABLE and start <= token.start < end:
-            number = numbers[token.start]
-            if number not in uses:
-                uses.append(number)
-            pieces.append(f"{sql[at:token.start]}?{uses.index(number) + 1}")
-            at = token.end
-    written = sql[start:end]
-    plain = all(t.text == "?" for t in items if t.kind == VARIABLE and start <= t.start < end)
-    # Kept where it says the same: columns of a result are named by their text.
-    return Part(written, written if plain else "".join(pieces) + sql[at:end], tuple(uses))
+class _Writer:
+    """Text of a statement, put together from spans of it, its parameters numbered anew."""
+
+    def __init__(self, sql: str, items: list[Token], numbers: dict[int, int]) -> None:
+        self.sql = sql
+        self.variables = [token for token in items if token.kind == VARIABLE]
+        self.numbers = numbers
+        self.uses: list[int] = []
+        self.plain = True  # only bare ?, which say the same where they stand now
+
+    def span(self, start: int, end: int) -> str:
+        pieces = []
+        at = start
+        for token in self.variables:
+            if start <= token.start < end:
+                number = self.numbers[token.start]
+                if number not in self.uses:
+                    self.uses.append(number)
+                self.plain &= token.text == "?"
+                pieces.append(f"{self.sql[at : token.start]}?{self.uses.index(number) + 1}")
+                at = token.end
+        return "".join(pieces) + self.sql[at:end]
+
+    def part(self, *spans: tuple[int, int]) -> Part:
+        numbered = "".join(self.span(*span) for span in spans)
+        written = "".join(self.sql[start:end] for start, end in spans)
+        # Kept where it says the same: columns of a result are named by their text.
+        return Part(written, written if self.plain else numbered, tuple(self.uses))
 
 
 def _is_aggregate(items: list[Token], at: int) -> bool:
@@ -138,9 +174,8 @@ def _refused(items: list[Token]) -> str | None:
     return None
 
 
-def split_returning(sql: str, items: list[Token], at: int, table: str, alias: str) -> Returned:
-    """The two parts; `at` is RETURNING's index among the tokens. Raises OperationalError for what is no list."""
-    numbers, total = variables(items)
+def _query(sql: str, items: list[Token], at: int, numbers: dict[int, int], table: str, alias: str) -> Part:
+    """RETURNING, the token `at`, as a query. Raises OperationalError for what is no list."""
     listed = items[at + 1 :]
     while listed and listed[-1].upper == ";":
         listed.pop()
@@ -151,15 +186,218 @@ def split_returning(sql: str, items: list[Token], at: int, table: str, alias: st
         raise ex.OperationalError(refused)
     name = table
     if alias:
-        pairs = pairwise(listed)
-        if any(b.upper == "." and a.text.strip('"`[]').lower() == alias.lower() for a, b in pairs):
+        if any(b.upper == "." and unquote(a.text).lower() == alias.lower() for a, b in pairwise(listed)):
             name = alias
-    change = part(sql, items, numbers, start=0, end=items[at].start)
-    query = part(sql, items, numbers, start=listed[0].start, end=listed[-1].end)
+    part = _Writer(sql, items, numbers).part((listed[0].start, listed[-1].end))
     source = f" FROM main.{quote(table)} AS {quote(name)} WHERE {quote(name)}.{_CAPTURED} = 1"
-    return Returned(
-        change,
-        Part("SELECT " + query.sql + source, "SELECT " + query.numbered + source, query.uses),
-        total,
-        tuple(token.text[1:] for token in items if token.kind == VARIABLE and token.text[0] != "?"),
-    )
+    return Part(f"SELECT {part.sql}{source}", f"SELECT {part.numbered}{source}", part.uses)
+
+
+# ---- ON CONFLICT ----
+
+
+def conflict_at(items: list[Token], start: int) -> int:
+    """Index of the first ON CONFLICT; -1: none."""
+    at = start
+    while (at := find(items, "ON", at)) >= 0:
+        if at + 2 < len(items) and items[at + 1].upper == "CONFLICT" and items[at + 2].upper in ("(", "DO"):
+            behind = closing(items, at + 2) + 1 if items[at + 2].upper == "(" else at + 2
+            if find(items, "DO", behind) >= 0:
+                return at
+        at += 1
+    return -1
+
+
+def _commas(items: list[Token], start: int, end: int) -> list[tuple[int, int]]:
+    """What stands between the commas, as token ranges."""
+    found = []
+    level = 0
+    first = start
+    for i in range(start, end):
+        upper = items[i].upper
+        level += (upper == "(") - (upper == ")")
+        if upper == "," and level == 0:
+            found.append((first, i))
+            first = i + 1
+    found.append((first, end))
+    if any(a >= b for a, b in found):
+        raise ex.OperationalError("incomplete input")
+    return found
+
+
+def _term(items: list[Token]) -> Term | None:
+    """column [COLLATE name], in any number of parentheses"""
+    while len(items) > 2 and items[0].upper == "(" and closing(items, 0) == len(items) - 1:
+        items = items[1:-1]
+    if items[-1].upper in ("ASC", "DESC"):
+        items = items[:-1]
+    collation = None
+    if len(items) > 2 and items[-2].upper == "COLLATE":
+        collation = unquote(items[-1].text).upper()
+        inner = _term(items[:-2])
+        return inner and Term(inner.column, collation)
+    if len(items) == 3 and items[1].upper == ".":
+        items = items[2:]
+    return Term(unquote(items[0].text).lower(), None) if len(items) == 1 and is_name(items[0]) else None
+
+
+class _Clauses:
+    """A walk over the ON CONFLICT clauses of an INSERT."""
+
+    def __init__(self, sql: str, items: list[Token], at: int, numbers: dict[int, int], alias: str) -> None:
+        self.sql, self.items, self.at, self.numbers = sql, items, at, numbers
+        self.row = f'FROM "entitydb row" AS {quote(alias)}'
+
+    def peek(self, ahead: int = 0) -> str:
+        at = self.at + ahead
+        return self.items[at].upper if at < len(self.items) else ""
+
+    def want(self, *words: str) -> None:
+        for word in words:
+            if self.peek() != word:
+                near = self.items[self.at].text if self.at < len(self.items) else ""
+                raise ex.OperationalError(f'near "{near}": syntax error' if near else "incomplete input")
+            self.at += 1
+
+    def until(self, *words: str) -> tuple[int, int]:
+        """The tokens up to one of the words, a semicolon or the end; ON counts before CONFLICT only."""
+        start, level = self.at, 0
+        while self.at < len(self.items):
+            upper = self.peek()
+            if level == 0 and (upper == ";" or (upper in words and (upper != "ON" or self.peek(1) == "CONFLICT"))):
+                break
+            level += (upper == "(") - (upper == ")")
+            self.at += 1
+        if start == self.at:
+            self.want("an expression")
+        return start, self.at
+
+    def text(self, tokens_: tuple[int, int]) -> str:
+        return self.sql[self.items[tokens_[0]].start : self.items[tokens_[1] - 1].end]
+
+    def clause(self) -> Conflict:
+        self.want("ON", "CONFLICT")
+        terms = None
+        where = ""
+        if self.peek() == "(":
+            end = closing(self.items, self.at)
+            terms = tuple(_term(self.items[a:b]) for a, b in _commas(self.items, self.at + 1, end))
+            self.at = end + 1
+            if self.peek() == "WHERE":
+                self.at += 1
+                where = self.text(self.until("DO"))
+        self.want("DO")
+        if self.peek() == "NOTHING":
+            self.at += 1
+            return Conflict(terms, where, None, "", None, ())
+        self.want("UPDATE", "SET")
+        writer = _Writer(self.sql, self.items, self.numbers)
+        sets: list[str] = []
+        values: list[str] = []
+        for assignment in _commas(self.items, *self.until("WHERE", "ON", "RETURNING")):
+            self.assign(writer, assignment, sets, values)
+        condition = None
+        if self.peek() == "WHERE":
+            self.at += 1
+            condition = f"WHERE {self.value(writer, self.until('ON', 'RETURNING'))}"
+        return Conflict(terms, where, tuple(sets), ", ".join(values), condition, tuple(writer.uses))
+
+    def value(self, writer: _Writer, tokens_: tuple[int, int]) -> str:
+        start, end = self.items[tokens_[0]].start, self.items[tokens_[1] - 1].end
+        return f"(SELECT {writer.span(start, end)} {self.row})"
+
+    def assign(self, writer: _Writer, tokens_: tuple[int, int], sets: list[str], values: list[str]) -> None:
+        """column = expression, or (column, ...) = (expression, ...)"""
+        start, end = tokens_
+        sign = find(self.items[:end], "=", start)
+        if sign < 0 or sign + 1 >= end:
+            raise ex.OperationalError(f'near "{self.items[end - 1].text}": syntax error')
+        if self.items[start].upper != "(":
+            if sign != start + 1 or not is_name(self.items[start]):
+                raise ex.OperationalError(f'near "{self.items[start].text}": syntax error')
+            sets.append(unquote(self.items[start].text))
+            values.append(self.value(writer, (sign + 1, end)))
+            return
+        columns = [unquote(self.items[a].text) for a, b in _commas(self.items, start + 1, sign - 1)]
+        if self.items[sign + 1].upper != "(" or closing(self.items, sign + 1) != end - 1:
+            raise ex.OperationalError(f"{len(columns)} columns assigned 1 values")
+        if self.items[sign + 2].upper in ("SELECT", "VALUES", "WITH"):
+            raise ex.NotSupportedError("ON CONFLICT DO UPDATE SET (a, b) = (SELECT ...): one subquery for each column")
+        given = _commas(self.items, sign + 2, end - 1)
+        if len(given) != len(columns):
+            raise ex.OperationalError(f"{len(columns)} columns assigned {len(given)} values")
+        sets += columns
+        values += [self.value(writer, one) for one in given]
+
+
+def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict: int, returning: int) -> Pieces:
+    """`conflict` and `returning`: indexes of ON and RETURNING among the tokens, -1: not there.
+
+    Raises OperationalError for what SQLite would call a syntax error, NotSupportedError for what is not done.
+    """
+    numbers, names, total = variables(items)
+    conflicts = []
+    end = items[-1].end
+    query = None
+    if returning >= 0:
+        end = items[returning].start
+        query = _query(sql, items, returning, numbers, table, alias)
+    if conflict >= 0:
+        end = items[conflict].start
+        walk = _Clauses(sql, items, conflict, numbers, alias or table)
+        while walk.peek() == "ON":
+            if conflicts and conflicts[-1].terms is None:
+                raise ex.OperationalError('near "ON": syntax error')
+            conflicts.append(walk.clause())
+        if walk.peek() not in ("", ";", "RETURNING"):
+            raise ex.OperationalError(f'near "{items[walk.at].text}": syntax error')
+    change = _Writer(sql, items, numbers).part((0, end))
+    return Pieces(change, query, tuple(conflicts), names, total)
+
+
+def constraints_of(conflict: Conflict, table: Table) -> str | None:
+    """The constraints a clause is for, as the engine wants them; None: every one.
+
+    Raises OperationalError when there is none, as SQLite does.
+    """
+    if conflict.terms is None:
+        return None
+    names = {column.name.lower(): i for i, column in enumerate(table.columns)}
+    for term in conflict.terms:
+        if term is not None and term.column not in names and term.column not in ("rowid", "oid", "_rowid_"):
+            raise ex.OperationalError(f"no such column: {term.column}")
+    found = []
+    if len(conflict.terms) == 1 and conflict.terms[0] is not None:
+        column = names.get(conflict.terms[0].column, -1)
+        if column == table.rowid_column or column < 0:
+            found.append(0)
+    for index in table.indexes:
+        if index.unique and len(index.parts) == len(conflict.terms) and all(
+            any(
+                term is not None
+                and names.get(term.column) == part.column
+                and term.collation in (None, COLLATIONS[part.collation])
+                for term in conflict.terms
+            )
+            for part in index.parts
+        ):
+            found.append(index.tree)
+    if not found:
+        raise ex.OperationalError("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
+    return ",".join(map(str, found))
+
+
+def columns_of(conflict: Conflict, table: Table) -> str | None:
+    """The columns DO UPDATE sets, as the engine wants them; None: DO NOTHING."""
+    if conflict.sets is None:
+        return None
+    names = {column.name.lower(): i for i, column in enumerate(table.columns)}
+    found = []
+    for name in conflict.sets:
+        column = names.get(name.lower(), -1)
+        if column < 0 and name.lower() in ("rowid", "oid", "_rowid_"):
+            column = table.rowid_column
+        if column < 0:
+            raise ex.OperationalError(f"no such column: {name}")
+        found.append(column)
+    return ",".join(map(str, found))

@@ -18,7 +18,7 @@ from .._native import ffi, lib
 from . import _analysis as an
 from ._analysis import Analysis, analyse
 from ._catalog import Table
-from ._clauses import Returned
+from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
 from ._errors import Parameters, check, translate
 from ._master import explained
@@ -26,7 +26,7 @@ from ._pragma import answer
 from ._sql import tokens
 
 _RETRIES = 10
-_SAVEPOINT = '"entitydb returning"'
+_ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 _CHUNK = 1000  # rows taken from a generator at a time by executemany
 
 
@@ -108,6 +108,7 @@ class Cursor:
         together = (
             analysis.plain_values
             and not analysis.returning
+            and not (isinstance(analysis.pieces, Pieces) and analysis.pieces.shares)
             and (connection.in_transaction or not connection._autocommit)
         )
         if together:
@@ -233,12 +234,17 @@ class Cursor:
         is_open = raw.in_transaction
         begin = not is_open and not connection._autocommit
         temporary = self._is_temporary(analysis)
-        if not temporary:
-            self._refuse_clauses(analysis)
         if self.as_of is not None:
             raise ex.PastWriteError(f"{analysis.verb} as of a past moment: the past cannot be changed")
-        if analysis.returning and not temporary:
-            return self._write_returning(connection, analysis, sql, parameters)
+        pieces = None if temporary else analysis.pieces
+        if isinstance(pieces, ex.Error):
+            raise type(pieces)(*pieces.args)
+        if pieces is not None and pieces.query is not None:
+            return self._write_returning(connection, analysis, pieces, pieces.query, sql, parameters)
+        written = sql
+        if pieces is not None:
+            told = pieces.values(parameters) if pieces.shares else ()
+            sql, parameters = _piece(pieces.change, parameters, told)
         stmt = connection._open_statement(True, None, is_open or begin)
         if analysis.row_in or connection._row_in:
             lib.edb_stmt_row_in(stmt)
@@ -246,10 +252,12 @@ class Cursor:
             if begin:
                 connection._begin()
             if analysis.columns is not None or analysis.default_values:
-                self._supply(connection, analysis, sql, stmt)
+                self._supply(connection, analysis, written, stmt)
             changes_before = raw.total_changes() if temporary else 0
             before = connection._enter(stmt)
             try:
+                if pieces is not None:
+                    self._tell_conflicts(connection, analysis, pieces, told)
                 if many:
                     self._raw.executemany(sql, parameters)
                 else:
@@ -285,23 +293,21 @@ class Cursor:
             connection._committed()
         return int(changed)
 
-    def _write_returning(self, connection: Connection, analysis: Analysis, sql: str, parameters: Any) -> int:
+    def _write_returning(
+        self, connection: Connection, analysis: Analysis, pieces: Pieces, listed: Part, sql: str, parameters: Any
+    ) -> int:
         """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
-        returned = analysis.returned
-        if not isinstance(returned, Returned):
-            raise ex.OperationalError(returned or "incomplete input")
-        change, change_parameters, query, query_parameters = returned.bind(parameters)
+        told = pieces.values(parameters) if pieces.shares else ()
+        change, change_parameters = _piece(pieces.change, parameters, told)
+        query, query_parameters = _piece(listed, (), told)
         raw = connection._raw
-        alone = connection._autocommit and not raw.in_transaction
         begin = not raw.in_transaction
+        alone = begin and connection._autocommit
         stmt = connection._open_statement(True, None, True)
-        changed = 0
-        listing = False
+        reader: Any = None
         try:
             if begin:
                 connection._begin()
-            if not alone:
-                connection._control.execute(f"SAVEPOINT {_SAVEPOINT}")
             if analysis.row_in or connection._row_in:
                 lib.edb_stmt_row_in(stmt)
             if analysis.columns is not None or analysis.default_values:
@@ -311,6 +317,7 @@ class Cursor:
                 check(lib.edb_stmt_capture(stmt, declared.table.id))
             before = connection._enter(stmt)
             try:
+                self._tell_conflicts(connection, analysis, pieces, told)
                 self._raw.execute(change, change_parameters)
             finally:
                 connection._leave(before)
@@ -318,11 +325,10 @@ class Cursor:
             lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
             changed = int(connection._changes[0])
             last_id = connection._last_id[0] if connection._has_last_id[0] else self.lastrowid
-            listing = True
-            before_change, stmt = stmt, connection._open_statement(False, None, True)
-            lib.edb_stmt_returned(stmt, before_change)
-            connection._end_statement(before_change)
-            before = connection._enter(stmt)
+            # A context of its own: it has to see what the change wrote.
+            reader = connection._open_statement(False, None, True)
+            lib.edb_stmt_returned(reader, stmt)
+            before = connection._enter(reader)
             try:
                 description = connection._descriptions.get(query)
                 if description is None:
@@ -336,33 +342,43 @@ class Cursor:
             translated = translate(error, parameters)
             self._raw.close(True)
             self._raw = raw.cursor()
+            if reader is not None:
+                connection._end_statement(reader)
+                lib.edb_stmt_undo(stmt)
             connection._end_statement(stmt)
-            self._undo_returning(connection, alone, listing or analysis.conflict != "FAIL")
+            if alone and raw.in_transaction:
+                # What failed in the change itself SQLite has undone already, as far as OR FAIL wants it.
+                connection.commit() if analysis.conflict == "FAIL" and reader is None else connection.rollback()
             connection._check_transaction_end(True)
             if translated is error:
                 raise
             raise translated from error
         connection._fresh = False
+        connection._end_statement(reader)
         connection._end_statement(stmt)
         if alone:
             connection.commit()
-        else:
-            connection._control.execute(f"RELEASE {_SAVEPOINT}")
         self.lastrowid = last_id
         self.description = description or None
         self._rows = iter(rows)
         return changed
 
-    def _undo_returning(self, connection: Connection, alone: bool, everything: bool) -> None:
-        """After an error. What failed in the change itself SQLite has undone already, as far as OR FAIL wants it."""
-        if not connection._raw.in_transaction:
-            return
-        if alone:
-            connection.rollback() if everything else connection.commit()
-            return
-        if everything:
-            connection._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
-        connection._control.execute(f"RELEASE {_SAVEPOINT}")
+    def _tell_conflicts(self, connection: Connection, analysis: Analysis, pieces: Pieces, told: Any) -> None:
+        """ON CONFLICT clauses, told to the engine in the context of the INSERT."""
+        declared = connection._declared.get(analysis.table.lower())
+        if declared is None:
+            return  # and the INSERT says so
+        table = declared.table
+        for conflict in pieces.conflicts:
+            constraints, columns = constraints_of(conflict, table), columns_of(conflict, table)
+            values = [told[i] for i in conflict.uses]
+            first, rest = values[:_ARGUMENTS], values[_ARGUMENTS:]
+            fixed = (table.id, constraints, columns, conflict.values, conflict.condition)
+            tell = f"SELECT entitydb_on_conflict(?, ?, ?, ?, ?{', ?' * len(first)})"
+            connection._control.execute(tell, (*fixed, *first)).fetchall()
+            while rest:
+                first, rest = rest[:_ARGUMENTS], rest[_ARGUMENTS:]
+                connection._control.execute(f"SELECT entitydb_on_conflict(NULL{', ?' * len(first)})", first).fetchall()
 
     def _keep_returned(self) -> None:
         """RETURNING on a TEMP table, which SQLite does itself."""
@@ -381,12 +397,6 @@ class Cursor:
         if connection._temporary_unsure:
             temporary = connection.temporary_tables()
         return bool(temporary) and analysis.table.lower() in temporary
-
-    def _refuse_clauses(self, analysis: Analysis) -> None:
-        if analysis.on_conflict:
-            raise ex.NotSupportedError(
-                "INSERT ... ON CONFLICT is not there yet: use INSERT OR REPLACE or INSERT OR IGNORE, or UPDATE first"
-            )
 
     def _supply(self, connection: Connection, analysis: Analysis, sql: str, stmt: Any) -> None:
         """Tells the engine which columns an INSERT names, so that the others get their defaults."""
@@ -607,6 +617,13 @@ class Cursor:
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Does nothing; PEP 249 wants it."""
+
+
+def _piece(part: Part, parameters: Any, told: Any) -> tuple[str, Any]:
+    """What to execute for a piece; told: the statement's parameters by number, () when only the change has any."""
+    if told:
+        return part.numbered, [told[i] for i in part.uses]
+    return part.sql, parameters
 
 
 def _failing(error: Exception) -> Iterator[Any]:

@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeDecorator
@@ -237,12 +237,19 @@ def test_for_update_is_refused_at_compile(engine: Engine) -> None:
         select(table).with_for_update().compile(dialect=engine.dialect)
 
 
-def test_upsert_says_it_is_not_there(engine: Engine) -> None:
+@pytest.mark.parametrize("make", [sqlite.insert, postgresql.insert])
+def test_upserts_of_both_dialects(engine: Engine, make: Any) -> None:
     table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))
     table.create(engine)
-    statement = sqlite.insert(table).values(id=1, a=1).on_conflict_do_nothing()
-    with engine.connect() as connection, pytest.raises(exc.NotSupportedError):
-        connection.execute(statement)
+    with engine.begin() as connection:
+        assert connection.execute(make(table).values(id=1, a=1).on_conflict_do_nothing()).rowcount == 1
+        assert connection.execute(make(table).values(id=1, a=2).on_conflict_do_nothing()).rowcount == 0
+        statement = make(table)
+        statement = statement.on_conflict_do_update(
+            index_elements=[table.c.id], set_={"a": table.c.a + statement.excluded.a}, where=table.c.a < 100
+        ).returning(table.c.id, table.c.a)
+        values = [{"id": 1, "a": 5}, {"id": 2, "a": 6}, {"id": 1, "a": 100}, {"id": 1, "a": 7}]
+        assert connection.execute(statement.values(values)).all() == [(1, 6), (2, 6), (1, 106)]
 
 
 def test_returning_of_every_change(engine: Engine) -> None:

@@ -1,0 +1,56 @@
+"""The same statements in EntityDB and in plain SQLite, to be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from entitydb_dialect import driver
+
+
+class Beside:
+    """Runs each statement in both; results, errors and what the tables hold must agree."""
+
+    def __init__(self, mine: driver.Connection, *schema: str) -> None:
+        self.mine, self.theirs = mine, apsw.Connection(":memory:")
+        self.tables: list[str] = []
+        self.rowids = True  # compare them too; ids are drawn otherwise than SQLite does it, when a row was not inserted
+        for sql in schema:
+            self.mine.execute(sql)
+            self.theirs.execute(sql)
+        self.mine.commit()
+        self.tables = [name for (name,) in self.theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        self.theirs.execute("BEGIN")
+
+    def run(self, sql: str, parameters: Any = ()) -> Any:
+        """-> what both answered: rows, or the sentence of the error."""
+        cursor = self.mine.cursor()
+        try:
+            found: Any = [tuple(row) for row in cursor.execute(sql, parameters).fetchall()]
+        except driver.Error as error:
+            found = str(error)
+        changes = self.theirs.total_changes()
+        try:
+            wanted: Any = [tuple(row) for row in self.theirs.execute(sql, parameters).fetchall()]
+        except apsw.Error as error:
+            wanted = str(error)
+        where = f"{sql!r} with {parameters!r}"
+        if isinstance(wanted, list) and isinstance(found, list):
+            assert kinds(found) == kinds(wanted), where
+            if sql.split()[0].upper() in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
+                assert cursor.rowcount == self.theirs.total_changes() - changes, where
+        else:
+            assert found == wanted, f"{where}: {found!r}, not {wanted!r}"
+        self.compare(where)
+        return found
+
+    def compare(self, where: str = "") -> None:
+        for table in self.tables:
+            sql = f"SELECT {'rowid, *' if self.rowids else 'a, b, c, n'} FROM {table} ORDER BY 1, 2"
+            assert kinds(self.mine.execute(sql).fetchall()) == kinds(self.theirs.execute(sql).fetchall()), where
+
+
+def kinds(rows: Any) -> list[Any]:
+    """Rows with the types of their values: 1 is not 1.0."""
+    return [tuple((type(value).__name__, value) for value in row) for row in rows]

@@ -1,0 +1,178 @@
+"""INSERT ... ON CONFLICT: row by row, as plain SQLite does it.
+
+Duplicates within one statement, conflicts that an earlier DO UPDATE made, constraints that no clause is for, several
+clauses, and RETURNING in between all depend on the rows being taken one after the other.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import driver
+
+from .beside import Beside
+
+Connect = Callable[..., driver.Connection]
+
+SCHEMA = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT, c TEXT COLLATE NOCASE DEFAULT 'x', n NOT NULL"
+    " DEFAULT 0, CHECK (n <> 13), UNIQUE (b, c))",
+    "CREATE TABLE s(x, y)",
+)
+
+
+@pytest.fixture
+def both(db: driver.Connection) -> Beside:
+    return Beside(db, *SCHEMA)
+
+
+def test_duplicates_within_one_statement_are_taken_in_turn(both: Beside) -> None:
+    both.run("INSERT INTO t(id, n) VALUES (1, 5)")
+    found = both.run(
+        "INSERT INTO t(id, n) VALUES (1, 10), (1, 20), (2, 5), (2, 7) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n"
+        " RETURNING id, n"
+    )
+    assert found == [(1, 15), (1, 35), (2, 5), (2, 12)]
+
+
+def test_constraints_of_no_clause_are_not_swallowed(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a, b, c) VALUES (1, 1, 'k', 'v')")
+    for sql in (
+        "INSERT INTO t(id, n) VALUES (1, NULL) ON CONFLICT DO NOTHING",
+        "INSERT INTO t(id, n) VALUES (1, 13) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO t(id, a) VALUES (2, 1) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO t(id, b, c) VALUES (2, 'k', 'V') ON CONFLICT (a) DO UPDATE SET n = 1",
+        "INSERT INTO t(id) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = NULL",
+        "INSERT INTO t(id) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 13",
+    ):
+        assert "constraint failed" in both.run(sql)
+
+
+def test_do_nothing_says_nothing_of_its_rows(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a) VALUES (1, 1)")
+    found = both.run("INSERT INTO t(id, a) VALUES (5, 1), (6, 2), (6, 3), (7, 4) ON CONFLICT DO NOTHING RETURNING id")
+    assert found == [(6,), (7,)]
+
+
+def test_where_false_leaves_the_row(both: Beside) -> None:
+    both.run("INSERT INTO t(id, n) VALUES (1, 5), (2, 50)")
+    sql = "INSERT INTO t(id, n) VALUES (1, 7), (2, 7) ON CONFLICT (id) DO UPDATE SET n = excluded.n WHERE n < 10"
+    assert both.run(sql + " RETURNING id, n") == [(1, 7)]
+
+
+def test_several_clauses_are_judged_in_their_order(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a, b, c) VALUES (1, 10, 'p', 'q'), (2, 20, 'r', 's')")
+    for row in ("1, 20, 'r', 's'", "2, 10, 'z', 'z'", "3, 10, 'r', 'S'", "3, 30, 'r', 's'", "4, 10, 'n', 'n'"):
+        both.run(
+            f"INSERT INTO t(id, a, b, c) VALUES ({row}) ON CONFLICT (a) DO UPDATE SET n = n + 1"
+            " ON CONFLICT (b, c) DO NOTHING ON CONFLICT DO UPDATE SET n = n + 100"
+        )
+    both.run("INSERT INTO t(id, a) VALUES (1, 99) ON CONFLICT DO NOTHING ON CONFLICT (a) DO NOTHING")
+
+
+def test_names_mean_the_row_and_excluded_the_other(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a, b, c) VALUES (1, 1, 'one', 'two')")
+    both.run(
+        "INSERT INTO t(a, b) VALUES (1, 'new') ON CONFLICT (a) DO UPDATE SET b = t.b || '/' || excluded.b || '/' || b,"
+        " c = upper(c) || excluded.c, n = (SELECT count(*) FROM s) + excluded.rowid * 0 RETURNING *"
+    )
+    both.run("INSERT INTO t AS q(a, b) VALUES (1, 'w') ON CONFLICT (a) DO UPDATE SET (b, n) = (q.b || 'x', 7)")
+    both.run("INSERT INTO t(a) VALUES (1) ON CONFLICT (a) DO UPDATE SET id = id + 100, a = '42' RETURNING id, a")
+    both.run("INSERT INTO t(a) VALUES (42) ON CONFLICT (a) DO UPDATE SET id = 'x'")
+    both.run("INSERT INTO t(a) VALUES (42) ON CONFLICT (a) DO UPDATE SET nosuch = 1")
+
+
+def test_targets_have_to_be_unique(both: Beside) -> None:
+    wanted = "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint"
+    for target in ("(n)", "(b)", "(a, b)", "(b, c COLLATE BINARY)", "(a + 1)", "(id, a)"):
+        assert both.run(f"INSERT INTO t(a) VALUES (1) ON CONFLICT {target} DO NOTHING") == wanted
+    for target in ("(rowid)", "(c, b)", "(b, c COLLATE NOCASE)", "(id)", "(t.a)", '("A")'):
+        both.run(f"INSERT INTO t(id, a) VALUES (1, 1) ON CONFLICT {target} DO NOTHING")
+
+
+def test_parameters_of_all_parts_are_counted_across_the_statement(both: Beside) -> None:
+    sql = "INSERT INTO t(id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n + ? WHERE n < ? RETURNING n, ?"
+    for values in ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), (1, 9, 1, 1, "end")):
+        both.run(sql, values)
+    named = "INSERT INTO t(id, n) VALUES (:i, :n) ON CONFLICT (id) DO UPDATE SET n = :n * 2 + :k RETURNING n + :k AS z"
+    for n in (4, 5):
+        both.run(named, {"i": 3, "n": n, "k": 10})
+    both.run("INSERT INTO t(id, n) VALUES (?2, ?1) ON CONFLICT (id) DO UPDATE SET n = ?3 RETURNING ?2", (7, 3, 8))
+    with pytest.raises(driver.ProgrammingError):
+        both.mine.execute(sql, (1, 2, 3))
+    with pytest.raises(driver.ProgrammingError):
+        both.mine.execute(named, {"i": 3, "n": 4})
+    both.compare()
+
+
+def test_insert_select_and_executemany(both: Beside) -> None:
+    both.tables, both.rowids = ["t"], False
+    both.run("INSERT INTO s VALUES (1, 10), (2, 20), (1, 30), (NULL, 40)")
+    sql = "INSERT INTO t(a, n) SELECT x, y FROM s WHERE true ON CONFLICT (a) DO UPDATE SET n = n * 100 + excluded.n"
+    both.run(sql)
+    both.run(sql + " RETURNING a, n")
+    many = "INSERT INTO t(a, n) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET n = n + ?"
+    values = [(1, 1, 5), (8, 1, 5), (8, 1, 5)]
+    cursor = both.mine.cursor().executemany(many, values)
+    both.theirs.executemany(many, values)
+    assert cursor.rowcount == 3
+    both.compare()
+
+
+def test_a_function_may_upsert_inside_an_upsert(both: Beside) -> None:
+    def nested(value: int) -> int:
+        both.mine.execute(
+            "INSERT INTO t(id, n) VALUES (100, ?) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n RETURNING n", (value,)
+        ).fetchall()
+        return value * 2
+
+    both.mine.create_function("nested", 1, nested)
+    both.mine.execute("INSERT INTO t(id, n) VALUES (1, 1), (2, 2)")
+    found = both.mine.execute(
+        "INSERT INTO t(id, n) VALUES (1, 5), (2, 6) ON CONFLICT (id) DO UPDATE SET n = nested(excluded.n) RETURNING id, n"
+    ).fetchall()
+    assert found == [(1, 10), (2, 12)]
+    assert both.mine.execute("SELECT n FROM t WHERE id = 100").fetchall() == [(11,)]
+
+
+def _random_statement(rng: random.Random) -> tuple[str, tuple[Any, ...]]:
+    def value() -> Any:
+        return rng.choice([None, 1, 2, 3, "1", "a", "A", "b", 2.0, 7])
+
+    rows = rng.randint(1, 4)
+    values: list[Any] = []
+    for _ in range(rows):
+        values += [rng.choice([1, 2, 3, 4, 5, 6]), value(), value(), value(), rng.choice([1, 2, 3, 13, "z", 4, None])]
+    sql = f"INSERT INTO t(id, a, b, c, n) VALUES {', '.join(['(?, ?, ?, ?, ?)'] * rows)}"
+    targets = ["(id)", "(a)", "(b, c)", "(c, b)"]
+    rng.shuffle(targets)
+    for target in targets[: rng.choice([0, 1, 1, 2, 3])] + ([""] if rng.random() < 0.4 else []):
+        sql += f" ON CONFLICT {target} DO "
+        if rng.random() < 0.3:
+            sql += "NOTHING"
+            continue
+        settings = ["n = n || excluded.n", "a = excluded.a", "b = excluded.b", "c = c || b", "id = id + 1", "n = ?",
+                    "(b, c) = (excluded.c, t.b)"]
+        chosen = rng.sample(settings, rng.randint(1, 3))
+        sql += "UPDATE SET " + ", ".join(chosen)
+        values += [rng.randint(1, 15)] * sum("?" in one for one in chosen)
+        if rng.random() < 0.4:
+            sql += rng.choice([" WHERE excluded.n > 2", " WHERE t.a IS NOT excluded.a", " WHERE b <> ?"])
+            if sql.endswith("?"):
+                values.append(value())
+    if rng.random() < 0.5:
+        sql += " RETURNING " + rng.choice(["*", "id, n || ?", "a, typeof(a), c = 'A'", "(SELECT max(x) FROM s), b"])
+        if sql.endswith("?"):
+            values.append("!")
+    return sql, tuple(values)
+
+
+def test_random_upserts_are_those_of_plain_sqlite(both: Beside, rng: random.Random) -> None:
+    for _ in range(400):
+        both.run(*_random_statement(rng))
+        if rng.random() < 0.05:
+            both.run("DELETE FROM t WHERE id % 2 = ?", (rng.randint(0, 1),))
