@@ -38,7 +38,7 @@ def _closed(text: str) -> bool:
 
 
 def _one_form(default: str | None) -> str | None:
-    """A default without parentheses around it; a quoted text without its quotes, as Alembic may render it either way."""
+    """A default without parentheses around it, a quoted text without its quotes: Alembic renders either."""
     if default is None:
         return None
     text = default.strip()

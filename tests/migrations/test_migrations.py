@@ -79,7 +79,8 @@ def test_autogenerate_finds_what_changed(project: Project) -> None:
 
 
 EVERY = [
-    ('op.add_column("t", sa.Column("c", sa.String(5), nullable=False, server_default="x"))', 'op.drop_column("t", "c")'),
+    ('op.add_column("t", sa.Column("c", sa.String(5), nullable=False, server_default="x"))',
+     'op.drop_column("t", "c")'),
     ('op.add_column("t", sa.Column("p", sa.Integer, sa.ForeignKey("p.id", name="t_p")))',
      'op.drop_constraint("t_p", "t", type_="foreignkey")\nop.drop_column("t", "p")'),
     ('op.alter_column("t", "a", new_column_name="name")', 'op.alter_column("t", "name", new_column_name="a")'),
