@@ -183,7 +183,7 @@ def _refuse_clock(items: list[Token]) -> None:
             raise OperationalError("non-deterministic functions prohibited in CHECK constraints")
         call = token.kind == WORD and token.upper in _CLOCK_FUNCTIONS and items[i + 1 : i + 2]
         asks = call and items[i + 1].upper == "(" and (
-            items[i + 2 : i + 3] and items[i + 2].upper == ")"
+            (items[i + 2 : i + 3] and items[i + 2].upper == ")")
             or any(t.text.upper() == "'NOW'" for t in items[i + 2 : closing(items, i + 1)])
         )
         if asks or (token.kind == WORD and token.upper in _CLOCK_WORDS):

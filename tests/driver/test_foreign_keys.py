@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import apsw
 import pytest
@@ -186,8 +185,7 @@ def test_checks_that_would_not_stay_true_are_refused(db: driver.Connection, chec
     db.create_function("mine", 1, lambda x: True, deterministic=True)
     with pytest.raises(driver.Error):
         db.execute(f"CREATE TABLE t(a, CHECK ({check}))")
-        db.execute("INSERT INTO t VALUES (1)")
-    assert "t" not in db.catalog() or db.execute("SELECT * FROM t").fetchall() == []
+    assert "t" not in db.catalog()
 
 
 def family(db: driver.Connection, on_delete: str = "NO ACTION", more: str = "") -> None:
@@ -233,7 +231,7 @@ def test_a_parent_inserted_by_another_is_not_seen_before_its_commit(connect: Cal
     one, two = connect(), connect()
     family(one)
     one.execute("INSERT INTO p VALUES (3, 'three')")
-    with pytest.raises(driver.IntegrityError, match="^FOREIGN KEY constraint failed$"):
+    with pytest.raises(driver.IntegrityError, match=r"^FOREIGN KEY constraint failed$"):
         two.execute("INSERT INTO c VALUES (1, 3)")
     two.rollback()
     one.commit()
@@ -254,7 +252,7 @@ def test_a_failed_statement_leaves_the_transaction_and_nothing_of_itself(db: dri
 def test_a_deferred_key_can_be_mended_after_a_refused_commit(db: driver.Connection) -> None:
     family(db, more="DEFERRABLE INITIALLY DEFERRED")
     db.execute("INSERT INTO c VALUES (1, 9)")
-    with pytest.raises(driver.IntegrityError, match="^FOREIGN KEY constraint failed$"):
+    with pytest.raises(driver.IntegrityError, match=r"^FOREIGN KEY constraint failed$"):
         db.commit()
     assert db.in_transaction
     db.execute("INSERT INTO p VALUES (9, 'nine')")
@@ -358,6 +356,6 @@ def test_values_match_under_the_parents_affinity_and_collation(both: Both) -> No
     for values in ("'aBC', NULL, 1", "'abd', NULL, NULL", "NULL, 12, NULL", "NULL, 13, NULL", "NULL, NULL, 2.5"):
         both.run(f"INSERT INTO c VALUES ({values})")
         both.same()
-    for sql in ("UPDATE p SET k = 'ABC' WHERE k = 'abc'", "DELETE FROM p WHERE k = '12'", "DELETE FROM p WHERE k = 'abc'"):
+    for sql in ("UPDATE p SET k = 'ABC' WHERE k = 'abc'", "DELETE FROM p WHERE k = '12'", "DELETE FROM p"):
         both.run(sql)
         both.same()
