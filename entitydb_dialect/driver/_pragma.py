@@ -6,12 +6,14 @@ those of an empty memory database.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
 from ._analysis import Analysis
 from ._catalog import COLLATIONS, Index, Table, View
 from ._edit import set_setting
+from ._sql import quote
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -128,6 +130,35 @@ def _set(connection: Connection, name: str, argument: str) -> None:
         connection._autocommitted(lambda: set_setting(connection, name, str(number)))
 
 
+def _dangling(connection: Connection, child: Table, key: Mapping[str, Any], parent: Table | None) -> str:
+    """A query for the rows whose foreign key means a row that is not there."""
+    columns = [f"c.{quote(column)}" for column in key["columns"]]
+    where = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    rowid = "NULL" if child.without_rowid else "c.rowid"
+    query = f"SELECT {rowid} FROM main.{quote(child.name)} AS c WHERE {where}"
+    if parent is None:
+        return query
+    referred = key["referred"] or [parent.columns[i].name for i in parent.primary_key]
+    known = {column.name.lower() for column in parent.columns}
+    if len(referred) != len(columns) or not all(name.lower() in known for name in referred):
+        raise ex.OperationalError(f'foreign key mismatch - "{child.name}" referencing "{parent.name}"')
+    # The parent's side first: its collation decides.
+    same = " AND ".join(f"p.{quote(name)} = {column}" for name, column in zip(referred, columns, strict=True))
+    return f"{query} AND NOT EXISTS (SELECT 1 FROM main.{quote(parent.name)} AS p WHERE {same})"
+
+
+def _foreign_key_check(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer:
+    tables = {name: table for name, table in connection.catalog(as_of).items() if isinstance(table, Table)}
+    rows: list[tuple[Any, ...]] = []
+    for name, child in sorted(tables.items()):
+        if analysis.argument is not None and analysis.argument.lower() != name:
+            continue
+        for i, key in enumerate(reversed(child.extra.get("foreign_keys", []))):
+            query = _dangling(connection, child, key, tables.get(key["table"].lower()))
+            rows += [(child.name, rowid, key["table"], i) for (rowid,) in connection._run(query, as_of=as_of)]
+    return ("table", "rowid", "parent", "fkid"), rows
+
+
 def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer | None:
     """Names and rows of a PRAGMA's result; None: SQLite answers it.
 
@@ -138,6 +169,8 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
         if analysis.argument is None:
             return None
         return about(connection, name, analysis.argument, analysis.schema, connection.catalog(as_of))
+    if name == "foreign_key_check" and (analysis.schema or "main").lower() == "main":
+        return _foreign_key_check(connection, analysis, as_of)
     if name == "table_list":
         return table_list(connection, analysis.argument, connection.schema(as_of))
     if name == "journal_mode":

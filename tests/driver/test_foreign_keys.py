@@ -359,3 +359,51 @@ def test_values_match_under_the_parents_affinity_and_collation(both: Both) -> No
     for sql in ("UPDATE p SET k = 'ABC' WHERE k = 'abc'", "DELETE FROM p WHERE k = '12'", "DELETE FROM p"):
         both.run(sql)
         both.same()
+
+
+def test_foreign_key_check_finds_what_came_in_while_keys_were_off(both: Both) -> None:
+    both.run("CREATE TABLE p(a INT, b TEXT COLLATE NOCASE, PRIMARY KEY(a, b))")
+    both.run("CREATE TABLE c(id INTEGER PRIMARY KEY, a INT, b TEXT, FOREIGN KEY (a, b) REFERENCES p)")
+    both.run("PRAGMA foreign_keys = OFF")
+    both.run("INSERT INTO p VALUES (1, 'x')")
+    both.run("INSERT INTO c VALUES (1, 1, 'X'), (2, 1, 'y'), (3, NULL, 'y'), (4, 2, 'x')")
+    for sql in ("PRAGMA foreign_key_check", "PRAGMA foreign_key_check(c)", "PRAGMA foreign_key_check(p)"):
+        assert both.db.execute(sql).fetchall() == both.sqlite.execute(sql).fetchall()
+    both.run("PRAGMA foreign_keys = ON")
+    assert both.run("INSERT INTO c VALUES (5, 2, 'x')") == "FOREIGN KEY constraint failed"
+
+
+def test_random_transactions_beside_each_other_leave_nothing_dangling(
+    connect: Callable[..., driver.Connection], rng: random.Random
+) -> None:
+    connections = [connect() for _ in range(3)]
+    first = connections[0]
+    first.execute("CREATE TABLE p(id INTEGER PRIMARY KEY, k TEXT UNIQUE)")
+    first.execute("CREATE TABLE c(id INTEGER PRIMARY KEY, p INT REFERENCES p ON DELETE SET NULL ON UPDATE CASCADE)")
+    first.execute("CREATE TABLE d(id INTEGER PRIMARY KEY, k TEXT REFERENCES p(k) DEFERRABLE INITIALLY DEFERRED)")
+    first.execute("CREATE INDEX d_k ON d(k)")
+    first.commit()
+    changes = (
+        "INSERT OR REPLACE INTO p VALUES (:a, :k)", "INSERT INTO c VALUES (:b, :a)", "INSERT INTO d VALUES (:b, :k)",
+        "DELETE FROM p WHERE id = :a", "DELETE FROM d WHERE id = :b", "UPDATE p SET id = :b WHERE id = :a",
+        "UPDATE p SET k = :k WHERE id = :a", "UPDATE c SET p = :a WHERE id = :b",
+    )
+    lost, moments = 0, []
+    for _ in range(400):
+        db = rng.choice(connections)
+        try:
+            if rng.random() < 0.3:
+                db.commit()
+                moments.append(db.last_commit[1])
+            else:
+                db.execute(rng.choice(changes), {"a": rng.randrange(5), "b": rng.randrange(9), "k": rng.choice("xyz")})
+        except (driver.SerializationFailure, driver.IntegrityError) as error:
+            lost += isinstance(error, driver.SerializationFailure)
+            db.rollback()
+    for db in connections:
+        db.rollback()
+    assert lost
+    for moment in {*moments} - {0}:
+        cursor = connections[0].cursor()
+        cursor.as_of = moment
+        assert cursor.execute("PRAGMA foreign_key_check").fetchall() == []
