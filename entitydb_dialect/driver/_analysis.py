@@ -330,7 +330,7 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
 def _analyse(sql: str) -> Analysis:
     items = tokens(sql)
     analysis = _sort(sql, items)
-    if analysis.kind in (READ, OTHER):
+    if analysis.kind in (READ, WRITE, OTHER):
         analysis = replace(analysis, schema_sql=rewritten(sql))
     return replace(analysis, row_in=True) if _row_in(items) else analysis
 

@@ -17,6 +17,7 @@ from .. import _exceptions as ex
 from .._native import ffi, lib
 from . import _analysis as an
 from ._analysis import Analysis, analyse
+from ._asked import rewritten
 from ._catalog import Table
 from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
@@ -88,6 +89,11 @@ class Cursor:
                 self._rows = iter([explained(row, trees) for row in self.fetchall()])
         elif kind is an.WRITE:
             self.description = None
+            if analysis.schema_sql is not None:
+                if analysis.returning:
+                    raise ex.NotSupportedError(f"{analysis.verb} with RETURNING and sqlite_master in one statement")
+                connection._show(None)
+                sql = analysis.schema_sql
             self.rowcount = self._write_once(connection, analysis, sql, parameters)
         else:
             self._other(connection, analysis, sql, parameters)
@@ -682,6 +688,10 @@ def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
         if _is_entitydb(target.strip("'\"")):
             raise ex.NotSupportedError(f"ATTACH {target}: an EntityDB file is opened with an engine of its own")
         return "sqlite"
+    if verb == "CREATE" and what in ("VIEW", "TRIGGER") and rewritten(sql) is not None:
+        raise ex.NotSupportedError(
+            f"CREATE {what} {ddl.name} over sqlite_master or a pragma function: only statements can ask for the schema"
+        )
     temporary = connection.temporary_tables()
     if ddl.temporary or schema == "temp" or (schema is not None and schema != "main"):
         if what == "VIRTUAL" and not (schema == "temp" or ddl.temporary):

@@ -398,7 +398,9 @@ def index_text(sql: str, table: str) -> str:
     """A CREATE INDEX without the schema and IF NOT EXISTS, on `table`: what the scratch database can run."""
     items = tokens(sql)
     on = find(items, "ON")
-    index_name = next(i for i in range(on - 1, -1, -1) if is_name(items[i]))
+    index_name = next((i for i in range(on - 1, -1, -1) if is_name(items[i])), -1)
+    if index_name < 0 or on + 2 >= len(items):
+        raise OperationalError("incomplete input")
     unique = "UNIQUE " if any(t.upper == "UNIQUE" for t in items[:index_name]) else ""
     written = items[on + 1].text
     target = written if unquote(written).lower() == table.lower() else quote(table)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _exceptions as ex
 from . import _alter, _ddl
 from ._analysis import Ddl
+from ._asked import rewritten
 from ._catalog import Entry, Setting, View
 from ._sql import find, quote, tokens
 
@@ -89,7 +90,16 @@ def create_as(connection: Connection, ddl: Ddl, sql: str, parameters: Any) -> No
             return
         raise ex.OperationalError(taken)
     items = tokens(sql)
-    query = sql[items[find(items, "AS") + 1].start :].rstrip().rstrip(";")
+    while items[-1].text == ";":
+        items.pop()
+    behind = items[find(items, "AS") + 1 :]
+    if not behind:
+        raise ex.OperationalError("incomplete input")
+    query = sql[behind[0].start : behind[-1].end]
+    asking = rewritten(query)
+    if asking is not None:
+        connection._show(None)
+        query = asking
     limited = f"CREATE TEMP TABLE {_MODEL} AS SELECT * FROM ({query}) LIMIT 0"
     connection._run(limited, parameters, writes=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -80,6 +81,49 @@ def test_sqlite_master_of_a_moment(db: driver.Connection) -> None:
 def test_a_string_is_not_the_schema(db: driver.Connection) -> None:
     sql = "SELECT 'sqlite_master', count(*) FROM sqlite_master WHERE name <> 'sqlite_schema'"
     assert db.execute(sql).fetchall() == [("sqlite_master", 0)]
+
+
+def test_the_schema_goes_into_tables_truthfully_and_into_views_not_at_all(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.execute("CREATE TABLE n AS SELECT name FROM sqlite_master -- and nothing else")
+    db.execute("INSERT INTO n SELECT sql FROM main.sqlite_schema WHERE name = 't'")
+    db.commit()
+    assert db.execute("SELECT name FROM n").fetchall() == [("t",), ("CREATE TABLE t(a)",)]
+    for temporary in ("", "TEMP "):
+        with pytest.raises(driver.NotSupportedError, match="sqlite_master"):
+            db.execute(f"CREATE {temporary}VIEW v AS SELECT * FROM sqlite_master")
+
+
+_DDL = [
+    "ALTER TABLE t RENAME TO u",
+    "ALTER TABLE t RENAME COLUMN a TO b",
+    "ALTER TABLE t ADD COLUMN IF NOT EXISTS c TEXT COLLATE NOCASE DEFAULT ('x') CHECK (c > '') REFERENCES t (a)",
+    "ALTER TABLE t ADD CONSTRAINT c UNIQUE (a)",
+    "ALTER TABLE t DROP CONSTRAINT IF EXISTS c CASCADE",
+    "ALTER TABLE t DROP COLUMN IF EXISTS a RESTRICT",
+    "ALTER TABLE t ALTER COLUMN a SET DATA TYPE VARCHAR (3) USING a || 'x'",
+    "ALTER TABLE t ALTER COLUMN a SET DEFAULT (1 + 2)",
+    "CREATE VIEW IF NOT EXISTS main.v (x) AS SELECT a FROM t",
+    "DROP VIEW IF EXISTS main.v",
+    "CREATE TABLE IF NOT EXISTS main.c AS WITH q AS (SELECT 1 AS x) SELECT x FROM q",
+    "CREATE UNIQUE INDEX IF NOT EXISTS main.i ON t (a COLLATE NOCASE DESC)",
+    "PRAGMA main.user_version = 7",
+]
+
+
+def test_no_ddl_cut_short_or_shuffled_does_more_than_fail(db: driver.Connection, rng: random.Random) -> None:
+    for sql in _DDL:
+        words = sql.split(" ")
+        tries = [words[:n] for n in range(1, len(words) + 1)]
+        tries += [[w for i, w in enumerate(words) if i != n] for n in range(len(words))]
+        tries += [rng.sample(words, len(words)) for _ in range(5)]
+        for attempt in tries:
+            db.execute("CREATE TABLE IF NOT EXISTS t(a, z)")
+            try:
+                db.execute(" ".join(attempt))
+            except driver.Error:
+                pass
+            db.rollback()
 
 
 # ---- views ----
