@@ -17,6 +17,7 @@ from .. import _exceptions as ex
 from ._catalog import COLLATIONS, Table
 from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote
 
+_MOST_VARIABLES = 32766  # of a statement; SQLite's
 _CAPTURED = '"entitydb returned"'
 
 # Words that would make another query of the list.
@@ -102,7 +103,9 @@ def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
         if text == "?":
             number = count
         elif text[0] == "?":
-            number = int(text[1:]) - 1
+            number = int(text[1:]) - 1 if len(text) < 10 else -1
+            if not 0 <= number < _MOST_VARIABLES:
+                raise ex.OperationalError(f"variable number must be between ?1 and ?{_MOST_VARIABLES}")
         else:
             number = by_name.setdefault(text, count)
         numbers[token.start] = number
@@ -184,10 +187,8 @@ def _query(sql: str, items: list[Token], at: int, numbers: dict[int, int], table
     refused = _refused(listed)
     if refused is not None:
         raise ex.OperationalError(refused)
-    name = table
-    if alias:
-        if any(b.upper == "." and unquote(a.text).lower() == alias.lower() for a, b in pairwise(listed)):
-            name = alias
+    by_alias = any(b.upper == "." and unquote(a.text).lower() == alias.lower() for a, b in pairwise(listed))
+    name = alias if alias and by_alias else table
     part = _Writer(sql, items, numbers).part((listed[0].start, listed[-1].end))
     source = f" FROM main.{quote(table)} AS {quote(name)} WHERE {quote(name)}.{_CAPTURED} = 1"
     return Part(f"SELECT {part.sql}{source}", f"SELECT {part.numbered}{source}", part.uses)
@@ -227,18 +228,20 @@ def _commas(items: list[Token], start: int, end: int) -> list[tuple[int, int]]:
 
 def _term(items: list[Token]) -> Term | None:
     """column [COLLATE name], in any number of parentheses"""
-    while len(items) > 2 and items[0].upper == "(" and closing(items, 0) == len(items) - 1:
-        items = items[1:-1]
-    if items[-1].upper in ("ASC", "DESC"):
-        items = items[:-1]
     collation = None
-    if len(items) > 2 and items[-2].upper == "COLLATE":
-        collation = unquote(items[-1].text).upper()
-        inner = _term(items[:-2])
-        return inner and Term(inner.column, collation)
+    while True:
+        if len(items) > 2 and items[0].upper == "(" and closing(items, 0) == len(items) - 1:
+            items = items[1:-1]
+        elif len(items) > 2 and items[-2].upper == "COLLATE":
+            collation = collation or unquote(items[-1].text).upper()  # the outermost counts
+            items = items[:-2]
+        elif len(items) > 1 and items[-1].upper in ("ASC", "DESC"):
+            items = items[:-1]
+        else:
+            break
     if len(items) == 3 and items[1].upper == ".":
         items = items[2:]
-    return Term(unquote(items[0].text).lower(), None) if len(items) == 1 and is_name(items[0]) else None
+    return Term(unquote(items[0].text).lower(), collation) if len(items) == 1 and is_name(items[0]) else None
 
 
 class _Clauses:

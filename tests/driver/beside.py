@@ -36,6 +36,9 @@ class Beside:
         except apsw.Error as error:
             wanted = str(error)
         where = f"{sql!r} with {parameters!r}"
+        if isinstance(wanted, list) and sql.startswith(("UPDATE", "DELETE")):
+            wanted.sort(key=repr)  # in which order rows are changed depends on the plan
+            found = sorted(found, key=repr) if isinstance(found, list) else found
         if isinstance(wanted, list) and isinstance(found, list):
             assert kinds(found) == kinds(wanted), where
             if sql.split()[0].upper() in ("INSERT", "REPLACE", "UPDATE", "DELETE"):

@@ -179,6 +179,8 @@ _PIECES = st.sampled_from(
         "VALUES",
         "DEFAULT",
         "RETURNING",
+        *("ON CONFLICT", "DO UPDATE SET", "DO NOTHING", "INSERT INTO t(a) VALUES (1)", "WHERE", "COLLATE"),
+        "INSERT INTO t VALUES (1) ON CONFLICT (",
         "t",
     ]
 )

@@ -95,7 +95,10 @@ def test_targets_have_to_be_unique(both: Beside) -> None:
 
 
 def test_parameters_of_all_parts_are_counted_across_the_statement(both: Beside) -> None:
-    sql = "INSERT INTO t(id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n + ? WHERE n < ? RETURNING n, ?"
+    sql = (
+        "INSERT INTO t(id, n) VALUES (?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET n = excluded.n + ? WHERE n < ? RETURNING n, ?"
+    )
     for values in ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), (1, 9, 1, 1, "end")):
         both.run(sql, values)
     named = "INSERT INTO t(id, n) VALUES (:i, :n) ON CONFLICT (id) DO UPDATE SET n = :n * 2 + :k RETURNING n + :k AS z"
@@ -126,14 +129,16 @@ def test_insert_select_and_executemany(both: Beside) -> None:
 def test_a_function_may_upsert_inside_an_upsert(both: Beside) -> None:
     def nested(value: int) -> int:
         both.mine.execute(
-            "INSERT INTO t(id, n) VALUES (100, ?) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n RETURNING n", (value,)
+            "INSERT INTO t(id, n) VALUES (100, ?) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n RETURNING n",
+            (value,),
         ).fetchall()
         return value * 2
 
     both.mine.create_function("nested", 1, nested)
     both.mine.execute("INSERT INTO t(id, n) VALUES (1, 1), (2, 2)")
     found = both.mine.execute(
-        "INSERT INTO t(id, n) VALUES (1, 5), (2, 6) ON CONFLICT (id) DO UPDATE SET n = nested(excluded.n) RETURNING id, n"
+        "INSERT INTO t(id, n) VALUES (1, 5), (2, 6)"
+        " ON CONFLICT (id) DO UPDATE SET n = nested(excluded.n) RETURNING id, n"
     ).fetchall()
     assert found == [(1, 10), (2, 12)]
     assert both.mine.execute("SELECT n FROM t WHERE id = 100").fetchall() == [(11,)]
