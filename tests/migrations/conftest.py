@@ -121,13 +121,13 @@ class Project:
         head = "import sqlalchemy as sa\nfrom sqlalchemy import *\nmetadata = MetaData()\n"
         (self.folder / "models.py").write_text(head + textwrap.dedent(body))
 
-    def alembic(self, command: str, *arguments: str, **keywords: object) -> str:
+    def alembic(self, command: str, *arguments: str, per_migration: bool = False, **keywords: object) -> str:
         code = f"""
             from alembic import command
             from alembic.config import Config
             command.{command}(Config({str(self.folder / "alembic.ini")!r}), *{arguments!r}, **{keywords!r})
         """
-        return self._python(code, PYTHONDONTWRITEBYTECODE="1")
+        return self._python(code, PYTHONDONTWRITEBYTECODE="1", PER_MIGRATION=str(int(per_migration)))
 
     def revision(self, number: str, upgrade: str, downgrade: str = "pass", before: str | None = None) -> None:
         lines = [f"revision = {number!r}", f"down_revision = {before!r}", "branch_labels = depends_on = None"]

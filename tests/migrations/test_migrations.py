@@ -123,14 +123,7 @@ def test_every_operation_up_down_and_up(project: Project, per_migration: bool) -
     for number, (up, down) in enumerate(EVERY[:-2], 2):
         # Each leaves the table as the next finds it.
         project.revision(str(number), f"{up}\n{down}\n{up}\n{down}", down, str(number - 1))
-    code = f"""
-        import os
-        os.environ["PER_MIGRATION"] = "{int(per_migration)}"
-        from alembic import command
-        from alembic.config import Config
-        command.upgrade(Config({str(project.folder / "alembic.ini")!r}), "head")
-    """
-    project._python(code)
+    project.alembic("upgrade", "head", per_migration=per_migration)
     assert project.sql("SELECT * FROM t ORDER BY id") == [(1, "one", 1), (2, "two", 2)]
     assert project.sql("SELECT version_num FROM alembic_version") == [(str(len(EVERY) - 1),)]
 
@@ -163,6 +156,38 @@ def test_a_failed_migration_leaves_nothing(project: Project) -> None:
         project.alembic("upgrade", "head")
     assert project.sql("SELECT * FROM t ORDER BY id") == [(1, "one", 1), (2, "two", 2)]
     assert project.sql("SELECT version_num FROM alembic_version") == [("1",)]
+
+
+@pytest.mark.parametrize("per_migration", [False, True])
+def test_a_killed_migration_is_before_or_after_its_transaction(project: Project, per_migration: bool) -> None:
+    _first(project)
+    project.revision("2", 'op.drop_column("t", "a")', before="1")
+    project.revision("3", 'op.drop_column("t", "b")\nimport os\nos.kill(os.getpid(), 9)', before="2")
+    with pytest.raises(AssertionError):
+        project.alembic("upgrade", "head", per_migration=per_migration)
+    tables = [name for (name,) in project.sql("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+    if per_migration:
+        assert tables == ["alembic_version", "p", "t"]
+        assert project.sql("SELECT version_num FROM alembic_version") == [("2",)]
+        assert project.sql("SELECT * FROM t ORDER BY id") == [(1, 1), (2, 2)]
+    else:
+        assert tables == []
+    assert project.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_batch_mode_that_makes_the_table_anew_works(project: Project) -> None:
+    _first(project)
+    project.revision(
+        "2",
+        """
+        with op.batch_alter_table("t", recreate="always") as batch:
+            batch.add_column(sa.Column("c", sa.Integer, server_default="4"))
+            batch.drop_column("b")
+        """,
+        before="1",
+    )
+    project.alembic("upgrade", "head")
+    assert project.sql("SELECT id, a, c FROM t ORDER BY id") == [(1, "one", 4), (2, "two", 4)]
 
 
 def test_history_is_readable_across_migrations(project: Project) -> None:
