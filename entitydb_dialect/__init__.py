@@ -26,13 +26,15 @@ from ._time import Moment
 from .driver import Breach
 
 # So that the URLs work in a checkout that is not installed too.
-for _name, _class in (
-    ("entitydb", "EntityDialect_apsw"),
-    ("entitydb.apsw", "EntityDialect_apsw"),
-    ("sqlite.entitydb", "EntityDialect_apsw_sqlite"),
+for _name, _module, _class in (
+    ("entitydb", "apsw", "EntityDialect_apsw"),
+    ("entitydb.apsw", "apsw", "EntityDialect_apsw"),
+    ("entitydb.aio", "aio", "EntityDialect_aio"),
+    ("sqlite.entitydb", "apsw", "EntityDialect_apsw_sqlite"),
+    ("sqlite.entitydb_aio", "aio", "EntityDialect_aio_sqlite"),
 ):
-    _registry.register(_name, "entitydb_dialect.apsw", _class)
-del _name, _class
+    _registry.register(_name, f"entitydb_dialect.{_module}", _class)
+del _name, _module, _class
 
 __version__ = "0.1.0"
 

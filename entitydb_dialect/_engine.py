@@ -29,7 +29,7 @@ def _bind(source: Source) -> Engine | Connection:
 
 
 def _driver(connection: Connection) -> DriverConnection:
-    found = connection.connection.dbapi_connection
+    found = connection.connection.driver_connection
     assert isinstance(found, DriverConnection)
     return found
 
