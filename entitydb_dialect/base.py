@@ -266,7 +266,7 @@ class EntityDialect(SQLiteDialect):
     def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
         table = self._table(connection, table_name, schema)
         if table is None:
-            return super().get_indexes(connection, table_name, schema)
+            return super().get_indexes(connection, table_name, schema, **kw)
         found = [
             {
                 "name": index.name,

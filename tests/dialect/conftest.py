@@ -11,6 +11,9 @@ from sqlalchemy import Engine, create_engine
 
 import entitydb_dialect
 
+# SQLAlchemy's compliance suite: run by `python tests/dialect/suite`.
+collect_ignore = ["suite"]
+
 
 @pytest.fixture
 def make_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
