@@ -60,6 +60,11 @@ class EntityDialect_apsw(EntityDialect):
         return driver
 
     @classmethod
+    def _is_url_file_db(cls, url: Any) -> bool:
+        """SQLAlchemy's tests ask for it."""
+        return bool(url.database) and not url.database.startswith((":memory:", "file:"))
+
+    @classmethod
     def get_pool_class(cls, url: Any) -> type[pool.Pool]:
         return pool.QueuePool
 
