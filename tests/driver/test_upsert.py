@@ -181,3 +181,14 @@ def test_random_upserts_are_those_of_plain_sqlite(both: Beside, rng: random.Rand
         both.run(*_random_statement(rng))
         if rng.random() < 0.05:
             both.run("DELETE FROM t WHERE id % 2 = ?", (rng.randint(0, 1),))
+
+
+def test_lastrowid_and_rowcount(both: Beside) -> None:
+    cursor = both.mine.cursor()
+    sql = "INSERT INTO t(id, n) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1"
+    assert (cursor.execute(sql, (7,)).rowcount, cursor.lastrowid) == (1, 7)
+    assert (cursor.execute(sql, (3,)).rowcount, cursor.lastrowid) == (1, 3)
+    assert (cursor.execute(sql, (7,)).rowcount, cursor.lastrowid) == (1, 3)
+    assert cursor.execute(sql + " WHERE n > 5", (7,)).rowcount == 0
+    assert cursor.execute("INSERT INTO t(id) VALUES (3), (4) ON CONFLICT DO NOTHING").rowcount == 1
+    assert cursor.lastrowid == 4
