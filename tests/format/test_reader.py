@@ -144,7 +144,18 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         if step == 25:
             db.execute("CREATE INDEX alpha_d ON alpha(d, a)")
             db.execute("CREATE INDEX beta_x ON beta(x)")
+        if step == 30:
+            db.execute("ALTER TABLE beta DROP COLUMN y")
+            db.execute("ALTER TABLE beta ADD COLUMN z TEXT NOT NULL DEFAULT 'added'")
+            db.execute("CREATE VIEW gamma AS SELECT x FROM beta")
+            db.execute("PRAGMA user_version = 7")
+            queries["beta"] = "SELECT rowid, x, z FROM beta ORDER BY rowid"
+        if step == 40:
+            db.execute("ALTER TABLE beta ALTER COLUMN z SET DEFAULT 'later'")
+            db.execute("ALTER TABLE beta DROP COLUMN z")
+            db.execute("ALTER TABLE beta ADD COLUMN z REAL DEFAULT 2.5")
         if step == 50:
+            db.execute("DROP VIEW gamma")
             db.execute("DROP TABLE beta")
             names.remove("beta")
         before = db.last_commit[0]
