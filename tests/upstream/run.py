@@ -28,14 +28,15 @@ URLS = {"pysqlite": "sqlite:///upstream.db", "entitydb": "sqlite+entitydb:///ups
 
 # What may differ, and why: (pattern of the test's id, pattern of its message, reason). The first that fits counts.
 REASONS: list[tuple[str, str, str]] = [
+    (r"", r": not .*sqlite\+pysqlite|Unexpected success for .*sqlite\+pysqlite",
+     "the test names the driver pysqlite, and so does not run or is expected to fail here"),
+    (r"LogParamsTest", r"^$", "the test names the driver pysqlite, and so does not run or is expected to fail here"),
     (r"", r"generated column .* does not compute", "generated columns are not there yet"),
     (r"", r"partial indexes yet", "partial indexes are not there yet"),
-    (r"", r"ON CONFLICT is not there yet", "INSERT ... ON CONFLICT is not there yet"),
-    (r"", r"FOREIGN KEY constraint failed|foreign key mismatch",
-     "foreign keys are enforced; SQLAlchemy's tests for SQLite count on their being ignored"),
-    (r"", r"no such isolation level|Invalid value '(SERIALIZABLE|READ UNCOMMITTED)'",
-     "the isolation levels are REPEATABLE READ and AUTOCOMMIT"),
-    (r"", r"expressions? in index|non-deterministic|index on expression", "indexes on expressions are not there yet"),
+    (r"", r"no non-default isolation level", "there is one isolation level beside AUTOCOMMIT: REPEATABLE READ"),
+    (r"IMVSentinelTest", r"AssertionError: .* != [\[{]\('?1'?,",
+     "not mended yet: ids given in a transaction that made the table and was rolled back are not given again to a "
+     "table made later; SQLite begins at 1"),
     (r"", r"SELECT \.\.\. FOR UPDATE", "FOR UPDATE is refused, not ignored, until there are row locks"),
 ]
 
@@ -105,10 +106,16 @@ def document(parts: list[str], ours: Results, theirs: Results) -> tuple[str, int
     counts = {name: Counter(outcome for outcome, _ in found.values()) for name, found in
               (("pysqlite", theirs), ("EntityDB", ours))}
     groups: dict[str, list[str]] = defaultdict(list)
+    firsts: dict[str, str] = {}  # of each class of tests, the first error that nobody has explained
     for test, (outcome, _) in sorted(theirs.items()):
         mine, message = ours.get(test, ("absent", ""))
         if outcome == "passed" and mine != "passed":
-            groups[reason(test, message) or f"not explained: {mine}: {last_error(message)}"].append(test)
+            why = reason(test, message)
+            if why is None:
+                whose = test.rsplit("::", 1)[0]
+                firsts.setdefault(whose, f"not explained: {whose}: {mine}: {last_error(message)}")
+                why = firsts[whose]
+            groups[why].append(test)
     gained = sum(1 for test, (outcome, _) in ours.items()
                  if outcome == "passed" and theirs.get(test, ("absent",))[0] != "passed")
     lines = [
