@@ -339,7 +339,7 @@ def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict
     Raises OperationalError for what SQLite would call a syntax error, NotSupportedError for what is not done.
     """
     numbers, names, total = variables(items)
-    conflicts = []
+    conflicts: list[Conflict] = []
     end = items[-1].end
     query = None
     if returning >= 0:
