@@ -181,6 +181,8 @@ int pager_wait_durable(pager *pg, uint64_t number, bool force);
 
 /* Draws the next row id of a tree: at least `at_least`, never drawn before by anybody who has the file open. */
 uint64_t pager_id_next(pager *pg, uint32_t tree, uint64_t at_least);
+/* Whether ids were drawn for this tree, or for one that shares its counter, since the lock file was made. */
+bool pager_id_drawn(pager *pg, uint32_t tree);
 /* Ids up to and including `id` are taken. */
 void pager_id_raise(pager *pg, uint32_t tree, uint64_t id);
 

@@ -434,6 +434,11 @@ uint64_t pager_id_next(pager *pg, uint32_t tree, uint64_t at_least)
     return id;
 }
 
+bool pager_id_drawn(pager *pg, uint32_t tree)
+{
+    return atomic_load(&pg->pg_shm->sh_id[tree % SHM_IDS]) != 0;
+}
+
 void pager_id_raise(pager *pg, uint32_t tree, uint64_t id)
 {
     shm_raise(&pg->pg_shm->sh_id[tree % SHM_IDS], id == UINT64_MAX ? id : id + 1);

@@ -273,7 +273,19 @@ int edb_stmt_judge(edb_stmt *st)
     return rc;
 }
 
+#define COUNTERS_TRIED 256
+
 /* ---- schema ----------------------------------------------------------------------------------------------------- */
+
+/* A table that was rolled back left its row id counter behind. Its number is passed over, so that ids begin at 1; where
+ * many numbers in a row are used, ids may begin later. */
+static uint32_t fresh_counter(pager *pg, uint32_t first)
+{
+    for (uint32_t tree = first; tree < first + COUNTERS_TRIED; tree++)
+        if (!pager_id_drawn(pg, tree))
+            return tree;
+    return first;
+}
 
 int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
 {
@@ -288,6 +300,8 @@ int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
     next = tx->tx_next_tree;
     if (next < st->st_root.sn_trees.ar_count)
         next = (uint32_t)st->st_root.sn_trees.ar_count;
+    if (key_size)
+        next = fresh_counter(st->st_conn->cn_pager, next);
     store32(key + 1, __builtin_bswap32(next));
     if ((rc = ws_put(tx->tx_writes, TREE_META, key, sizeof key, &key_size, 1, 0, 0)))
         return rc;

@@ -98,3 +98,14 @@ def test_the_largest_row_id_written_and_deleted_again(table: driver.Connection) 
     cursor.execute("INSERT INTO t VALUES (77, 1)")
     table.commit()
     assert fresh_id(table) < 2**33
+
+
+def test_ids_begin_at_one_again_after_a_rolled_back_create(connect: Callable[..., driver.Connection]) -> None:
+    db = connect()
+    for _ in range(5):
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE)")
+        assert [db.execute("INSERT INTO t (a) VALUES (?)", (i,)).lastrowid for i in range(3)] == [1, 2, 3]
+        db.rollback()
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE)")
+    assert db.execute("INSERT INTO t (a) VALUES (1)").lastrowid == 1
+    db.commit()
