@@ -273,12 +273,12 @@ int edb_stmt_judge(edb_stmt *st)
     return rc;
 }
 
-#define COUNTERS_TRIED 256
+#define COUNTERS_TRIED 4096         /* there are no more counters: see pager_id_next */
 
 /* ---- schema ----------------------------------------------------------------------------------------------------- */
 
-/* A table that was rolled back left its row id counter behind. Its number is passed over, so that ids begin at 1; where
- * many numbers in a row are used, ids may begin later. */
+/* A table that was rolled back left its row id counter behind. Its number is passed over, so that ids begin at 1; once
+ * all counters are used, ids begin where one of them stands. */
 static uint32_t fresh_counter(pager *pg, uint32_t first)
 {
     for (uint32_t tree = first; tree < first + COUNTERS_TRIED; tree++)
