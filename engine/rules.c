@@ -559,34 +559,56 @@ static void hooks_off(row_scratch *rs)
     rs->rs_table.ts_remove = NULL;
 }
 
+typedef struct {                    /* a row's insertion or update, from its first look to its last */
+    uint64_t ch_mark;               /* what is undone when it fails */
+    table_rules *ch_rules;
+    hooks ch_hooks;
+    touched_list ch_touched;        /* in use when ch_links */
+    bool ch_links;                  /* the table has foreign keys to see to */
+} row_change;
+
+/* Sees to the foreign keys when nothing failed, undoes the change when something did. -> rc, or what seeing to them
+ * found. */
+static int change_end(row_change *ch, vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, int rc)
+{
+    if (!rc && ch->ch_links)
+        rc = see_to(bd, stmt, &ch->ch_touched);
+    if (rc)
+        txn_rollback_to(stmt_conn(stmt), ch->ch_mark);
+    if (ch->ch_links)
+        arena_free(&ch->ch_touched.ts_memory);
+    bd->bd_judging -= ch->ch_links;
+    hooks_off(rs);
+    return rc;
+}
+
+/* On failure nothing is left to end. */
+static int change_begin(row_change *ch, vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table)
+{
+    ch->ch_mark = txn_mark(stmt_conn(stmt));
+    int rc = rules_of(bd, stmt, table, &ch->ch_rules);
+    if (rc)
+        return rc;
+    ch->ch_links = has_links(ch->ch_rules) && fkeys_on(bd);
+    hooks_on(&ch->ch_hooks, rs, bd, ch->ch_rules);
+    if (ch->ch_links)
+        rc = touched_begin(&ch->ch_touched, ch->ch_rules);
+    bd->bd_judging += ch->ch_links;     /* the book must stay as it is */
+    return rc ? change_end(ch, bd, rs, stmt, rc) : EDB_OK;
+}
+
 int rules_insert(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace)
 {
-    uint64_t mark = txn_mark(stmt_conn(stmt));
-    touched_list tl;
-    table_rules *tr;
-    hooks hk;
-    int rc = rules_of(bd, stmt, table, &tr);
+    row_change ch;
+    int rc = change_begin(&ch, bd, rs, stmt, table);
     if (rc)
         return rc;
-    bool links = has_links(tr) && fkeys_on(bd);
-    hooks_on(&hk, rs, bd, tr);
-    if (links)
-        rc = touched_begin(&tl, tr);
-    bd->bd_judging += links;        /* the book must stay as it is */
-    if (!rc && links)
-        rc = touch_as_child(&tl, tr, values, NULL);
+    if (ch.ch_links)
+        rc = touch_as_child(&ch.ch_touched, ch.ch_rules, values, NULL);
     if (!rc)
         rc = table_insert(&rs->rs_table, stmt, table, rowid, fresh, values, replace);
-    if (!rc && links)
-        rc = see_to(bd, stmt, &tl);
-    if (rc)
-        txn_rollback_to(stmt_conn(stmt), mark);
-    if (links)
-        arena_free(&tl.ts_memory);
-    bd->bd_judging -= links;
-    hooks_off(rs);
-    return rc;
+    return change_end(&ch, bd, rs, stmt, rc);
 }
 
 int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
@@ -606,33 +628,17 @@ int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_tab
 int rules_update(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, const table_row *old,
                  int64_t rowid, const edb_value *values, const bool *changed, bool replace)
 {
-    uint64_t mark = txn_mark(stmt_conn(stmt));
-    touched_list tl;
-    table_rules *tr;
-    hooks hk;
-    int rc = rules_of(bd, stmt, table, &tr);
+    row_change ch;
+    int rc = change_begin(&ch, bd, rs, stmt, table);
     if (rc)
         return rc;
-    bool links = has_links(tr) && fkeys_on(bd);
-    hooks_on(&hk, rs, bd, tr);
-    if (links)
-        rc = touched_begin(&tl, tr);
-    bd->bd_judging += links;
-    if (!rc && links)
-        rc = touch_as_child(&tl, tr, values, changed);
-    if (!rc && links)
-        rc = touch_as_parent(&tl, tr, old, values, changed);
+    if (ch.ch_links)
+        rc = touch_as_child(&ch.ch_touched, ch.ch_rules, values, changed);
+    if (!rc && ch.ch_links)
+        rc = touch_as_parent(&ch.ch_touched, ch.ch_rules, old, values, changed);
     if (!rc)
         rc = table_update(&rs->rs_table, stmt, table, old, rowid, values, changed, replace);
-    if (!rc && links)
-        rc = see_to(bd, stmt, &tl);
-    if (rc)
-        txn_rollback_to(stmt_conn(stmt), mark);
-    if (links)
-        arena_free(&tl.ts_memory);
-    bd->bd_judging -= links;
-    hooks_off(rs);
-    return rc;
+    return change_end(&ch, bd, rs, stmt, rc);
 }
 
 int rules_delete(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
