@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 import apsw
@@ -26,10 +26,11 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _catalog, _ddl, _dump, _edit, _master
-from ._analysis import Analysis, Counted, Ddl
+from . import _catalog, _dump, _master
+from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
+from ._schema import Schema, sorted_catalog
 from ._sql import quote, split_statements
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 _SCHEMA = CODES["SCHEMA"]
 _RETRIES = 10
-_SAVEPOINT_DROP = '"entitydb drop"'
-_SAVEPOINT = '"entitydb ddl"'
 
 # Handles of a parent process: the child must neither use nor free them.
 _kept: list[Any] = []
@@ -61,19 +60,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class Declared(NamedTuple):
-    """A table as SQLite knows it."""
-
-    name: str
-    payload: bytes
-    table: _catalog.Table
-
-
-_Either: TypeAlias = Declared | _catalog.View
-_CATALOG = "SELECT payload FROM entitydb_catalog"
-
-
-class Connection:
+class Connection(Schema):
     """A PEP 249 connection.
 
     Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one
@@ -97,6 +84,7 @@ class Connection:
 
     def __init__(self, database: Database, *, isolation_level: str | None = "DEFERRED", owns: bool = False) -> None:
         self._closed = True  # until everything is there
+        super().__init__()
         self._pid = os.getpid()
         self._database: Database | None = database
         self._owns = owns
@@ -125,6 +113,7 @@ class Connection:
         # Options of contexts, by in_transaction + 2 * writes: of now, and of the past (the moment is set for each use).
         self._plain = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, False, 0)) for i in range(4)]
         self._past = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, True, 0)) for i in range(4)]
+        self._writing = self._plain[2:]
         self._out = ffi.new("edb_stmt **")
         self._number = ffi.new("uint64_t *")
         self._changes = ffi.new("int64_t *")
@@ -138,12 +127,6 @@ class Connection:
         _open.add(self)
         self._fresh = False  # a transaction is open and no statement has run in it
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
-        self._declared: dict[str, Declared] = {}
-        self._declared_before: dict[str, Declared] | None = None  # what ROLLBACK returns to; None: no own DDL
-        self._views: dict[str, _catalog.View] = {}
-        self._views_before: dict[str, _catalog.View] = {}
-        self._settings: dict[str, _catalog.Setting] = {}
-        self._settings_before: dict[str, _catalog.Setting] = {}
         self._shows = False  # sqlite_master and pragma_...() can be asked
         self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
         self._temporary: frozenset[str] = frozenset()
@@ -157,6 +140,9 @@ class Connection:
         except BaseException:
             self.close()
             raise
+
+    def _whole(self) -> Connection:
+        return self
 
     # ---- PEP 249 ----
 
@@ -362,7 +348,7 @@ class Connection:
         """Tables and views."""
         if as_of is None and self._raw.in_transaction and not self._fresh:
             return {name: declared.table for name, declared in self._declared.items()}, self._views
-        entries = [_catalog.decode(payload) for (payload,) in self._run(_CATALOG, (), as_of=as_of)]
+        entries = [_catalog.decode(payload) for (payload,) in self._run(self._catalog_sql, (), as_of=as_of)]
         tables = {e.name.lower(): e for e in entries if isinstance(e, _catalog.Table)}
         return tables, {e.name.lower(): e for e in entries if isinstance(e, _catalog.View)}
 
@@ -379,7 +365,7 @@ class Connection:
         if as_of is None and self._raw.in_transaction and not self._fresh:
             found = self._settings.get(name)
             return None if found is None else found.sql
-        for (payload,) in self._run(_CATALOG, (), as_of=as_of):
+        for (payload,) in self._run(self._catalog_sql, (), as_of=as_of):
             entry = _catalog.decode(payload)
             if isinstance(entry, _catalog.Setting) and entry.name == name:
                 return entry.sql
@@ -405,9 +391,13 @@ class Connection:
         if self._inherited():
             raise engine_error(CODES["FORKED"], "the connection was inherited through fork(); open anew in the child")
 
-    def _open_statement(self, writes: bool, moment: int | None, in_transaction: bool) -> Any:
-        """A new context, after declaring the schema anew if it has changed."""
-        if moment is None:
+    def _open_statement(
+        self, writes: bool, moment: int | None, in_transaction: bool, schema: Schema | None = None
+    ) -> Any:
+        """A new context, after declaring the schema anew if it has changed. `schema`: which is written to."""
+        if writes and schema is not None:
+            options = schema._writing[in_transaction]
+        elif moment is None:
             options = self._plain[in_transaction + 2 * writes]
         else:
             options = self._past[in_transaction + 2 * writes]
@@ -548,25 +538,19 @@ class Connection:
     def _committed(self) -> None:
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
         self._fresh = False
-        self._declared_before = None
+        self._keep_ddl()
         check(lib.edb_conn_wait(self._session))
 
     def _rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""
         self._fresh = False
-        if self._declared_before is not None:
-            self._declared = self._declared_before
-            self._views, self._settings = self._views_before, self._settings_before
-            self._declared_before = None
-            self._schema_moved()
+        self._undo_ddl()
         self._temporary_unsure = True
 
     def _rolled_back_to(self) -> None:
         """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
         self._temporary_unsure = True
-        if self._declared_before is not None:
-            self._declared, self._views, self._settings = _sorted(self._run(_CATALOG))
-            self._schema_moved()
+        self._reread()
 
     def _check_transaction_end(self, was_open: bool) -> None:
         """After an error inside a statement: SQLite may have rolled back the whole transaction."""
@@ -614,7 +598,7 @@ class Connection:
         try:
             before = self._enter(stmt)
             try:
-                wanted, views, self._settings = _sorted(self._raw.execute(_CATALOG).fetchall())
+                wanted, views, self._settings = sorted_catalog(self._raw.execute(self._catalog_sql).fetchall())
                 if wanted != self._declared or views != self._views:
                     self._declare(wanted, views)
             finally:
@@ -623,219 +607,6 @@ class Connection:
             raise translate(error) from error
         finally:
             self._end_statement(stmt)
-
-    def _declare(self, wanted: dict[str, Declared], views: dict[str, _catalog.View]) -> None:
-        old: list[_Either] = [v for key, v in self._views.items() if views.get(key) != v]
-        old += [d for key, d in self._declared.items() if wanted.get(key) != d]
-        new: list[_Either] = [d for key, d in wanted.items() if self._declared.get(key) != d]
-        new += [v for key, v in views.items() if self._views.get(key) != v]
-        if old:
-            self._drain()
-        try:
-            self._replace_declarations(old, new)
-        except apsw.Error:
-            # SQLite connects a table before it drops it. One it has forgotten in a rollback, and that another
-            # connection has dropped since, cannot be connected any more: take all declarations out of its
-            # schema instead.
-            self._raw.execute("PRAGMA writable_schema = ON")
-            self._raw.execute("DELETE FROM main.sqlite_master")
-            self._raw.execute("PRAGMA writable_schema = RESET")
-            self._replace_declarations([], [*wanted.values(), *views.values()])
-        self._declared, self._views = wanted, views
-        self._schema_moved()
-
-    def _replace_declarations(self, old: Iterable[_Either], new: Iterable[_Either]) -> None:
-        run = self._raw.execute
-        run("BEGIN")
-        try:
-            for declared in old:
-                run(_undeclaration(declared))
-            for declared in new:
-                run(_declaration(declared))
-            run("COMMIT")
-        except BaseException:
-            if self._raw.in_transaction:
-                run("ROLLBACK")
-            raise
-
-    # ---- DDL ----
-
-    def _own_ddl(self, op: str, name: str, entry: _catalog.Entry | None) -> None:
-        self._edit_catalog([(op, name, entry)])
-
-    def _edit_catalog(
-        self, edits: list[tuple[str, str, _catalog.Entry | None]], then: Callable[[], None] | None = None
-    ) -> None:
-        """Edits the catalog, then SQLite's declarations, all or nothing.
-
-        Args:
-            edits: what entitydb_ddl is told: its operation, the name until now, the new entry.
-            then: run behind them, with the new declarations; what it raises undoes everything.
-        """
-        self._drain()
-        outermost = not self._raw.in_transaction
-        if self._fresh:     # opened by SAVEPOINT or BEGIN: here is the last chance to follow the schema
-            self._end_statement(self._open_statement(True, None, True))
-        if self._declared_before is None:
-            self._declared_before = dict(self._declared)
-            self._views_before, self._settings_before = dict(self._views), dict(self._settings)
-        self._fresh = False
-        self._control.execute(f"SAVEPOINT {_SAVEPOINT}")
-        try:
-            # A context of its own for each: a statement does not see what was written after it began. The declarations
-            # go first, because SQLite connects a table before it drops it.
-            declared, views = dict(self._declared), dict(self._views)
-            for _, name, entry in edits:
-                if isinstance(entry, _catalog.Setting):
-                    continue
-                old = views.pop(name.lower(), None) or declared.pop(name.lower(), None)
-                if old is not None:
-                    self._run(_undeclaration(old), writes=True)
-            for op, name, entry in edits:
-                payload = None if entry is None else _catalog.encode(entry)
-                row = (op, name, payload)
-                self._run("INSERT INTO entitydb_ddl(op, name, payload) VALUES (?, ?, ?)", row, writes=True)
-            tables, new_views, settings = _sorted(self._run(_CATALOG))
-            new: list[_Either] = [d for key, d in tables.items() if declared.get(key) != d]
-            for made in [*new, *(v for key, v in new_views.items() if views.get(key) != v)]:
-                self._run(_declaration(made), writes=True)
-            if then is not None:
-                then()
-        except BaseException:
-            if self._raw.in_transaction:
-                self._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
-                self._control.execute(f"RELEASE {_SAVEPOINT}")
-            lib.edb_conn_settle(self._session, not self._raw.in_transaction)
-            self._schema_moved()
-            if outermost:
-                self._declared_before = None
-            raise
-        self._execute_control(f"RELEASE {_SAVEPOINT}")
-        self._declared, self._views, self._settings = tables, new_views, settings
-        self._schema_moved()
-        if outermost:
-            self._committed()
-
-    def _ddl(self, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
-        """CREATE, DROP and ALTER of tables, indexes and views as edits of the catalog."""
-        try:
-            if ddl.verb == "ALTER":
-                _edit.alter_table(self, ddl, sql)
-            elif ddl.what == "VIEW":
-                (_edit.create_view if ddl.verb == "CREATE" else _edit.drop_view)(self, ddl, sql)
-            elif ddl.as_select:
-                _edit.create_as(self, ddl, sql, parameters)
-            elif ddl.verb == "CREATE":
-                (self._create_table if ddl.what == "TABLE" else self._create_index)(ddl, sql)
-            else:
-                (self._drop_table if ddl.what == "TABLE" else self._drop_index)(ddl)
-        except apsw.Error as error:
-            raise translate(error) from error
-
-    def _taken(self, name: str) -> str | None:
-        """What has a name already, as SQLite says it."""
-        written = name if name.isidentifier() else quote(name)
-        if name.lower() in self._declared:
-            return f"table {written} already exists"
-        if name.lower() in self._views:
-            return f"view {written} already exists"
-        if self._find_index(name):
-            return f"there is already an index named {written}"
-        return None
-
-    def _find_index(self, name: str) -> tuple[_catalog.Table, _catalog.Index] | None:
-        lowered = name.lower()
-        for declared in self._declared.values():
-            for index in declared.table.indexes:
-                if index.name.lower() == lowered:
-                    return declared.table, index
-        return None
-
-    def _create_table(self, ddl: Ddl, sql: str) -> None:
-        taken = self._taken(ddl.name)
-        if taken is not None:
-            if ddl.if_clause and self._find_index(ddl.name) is None:
-                return
-            raise ex.OperationalError(taken)
-        table = _ddl.parse_table(sql, ddl.name)
-        self._own_ddl("create", table.name, table)
-
-    def _drop_table(self, ddl: Ddl) -> None:
-        declared = self._declared.get(ddl.name.lower())
-        if declared is None:
-            if ddl.name.lower() in self._views:
-                raise ex.OperationalError(f"use DROP VIEW to delete view {ddl.name}")
-            if ddl.if_clause:
-                return
-            raise ex.OperationalError(f"no such table: {ddl.name}")
-        if not self._refers_to(declared):
-            self._own_ddl("drop", declared.name, None)
-            return
-        self._control.execute(f"SAVEPOINT {_SAVEPOINT_DROP}")
-        try:
-            self._delete_all(declared)
-            self._own_ddl("drop", declared.name, None)
-        except BaseException:
-            if self._raw.in_transaction:
-                self._control.execute(f"ROLLBACK TO {_SAVEPOINT_DROP}")
-                self._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
-            raise
-        self._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
-
-    def _refers_to(self, parent: Declared) -> bool:
-        """Does a foreign key of another table mean this one, and are they enforced?"""
-        if not self._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
-            return False
-        name = parent.name.lower()
-        return any(
-            key["table"].lower() == name
-            for declared in self._declared.values()
-            if declared is not parent
-            for key in declared.table.extra.get("foreign_keys", ())
-        )
-
-    def _delete_all(self, declared: Declared) -> None:
-        """What DROP TABLE does first under foreign keys: their actions run, and those that hinder it are heard. A key
-        that fits nothing hinders nothing."""
-        stmt = self._open_statement(True, None, True)
-        try:
-            before = self._enter(stmt)
-            try:
-                self._raw.execute(f"DELETE FROM main.{quote(declared.name)}").fetchall()
-            finally:
-                self._leave(before)
-            check(lib.edb_stmt_judge(stmt))
-        except apsw.Error as error:
-            if CODES["FKMISMATCH"] != lib.edb_last_code():
-                raise translate(error) from error
-        finally:
-            self._end_statement(stmt)
-
-    def _create_index(self, ddl: Ddl, sql: str) -> None:
-        declared = self._declared.get(ddl.table.lower())
-        if declared is None:
-            if ddl.table.lower() in self._views:
-                raise ex.OperationalError("views may not be indexed")
-            raise ex.OperationalError(f"no such table: main.{ddl.table}")
-        if self._find_index(ddl.name):
-            if ddl.if_clause:
-                return
-            raise ex.OperationalError(f"index {ddl.name} already exists")
-        if ddl.name.lower() in self._declared:
-            raise ex.OperationalError(f"there is already a table named {ddl.name}")
-        index = _ddl.parse_index(sql, declared.table)
-        self._own_ddl("replace", declared.name, declared.table.with_index(index))
-
-    def _drop_index(self, ddl: Ddl) -> None:
-        found = self._find_index(ddl.name)
-        if found is None:
-            if ddl.if_clause:
-                return
-            raise ex.OperationalError(f"no such index: {ddl.name}")
-        table, index = found
-        if index.automatic:
-            raise ex.OperationalError("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")
-        self._own_ddl("replace", table.name, table.without_index(index.name))
 
     # ---- the end ----
 
@@ -851,31 +622,3 @@ class Connection:
         database, self._database = self._database, None
         if database is not None and self._owns:
             database.close()
-
-
-def _sorted(
-    rows: Iterable[Any],
-) -> tuple[dict[str, Declared], dict[str, _catalog.View], dict[str, _catalog.Setting]]:
-    """The catalog's payloads as tables, views and settings."""
-    tables: dict[str, Declared] = {}
-    views: dict[str, _catalog.View] = {}
-    settings: dict[str, _catalog.Setting] = {}
-    for (payload,) in rows:
-        entry = _catalog.decode(payload)
-        if isinstance(entry, _catalog.Table):
-            tables[entry.name.lower()] = Declared(entry.name, payload, entry)
-        elif isinstance(entry, _catalog.View):
-            views[entry.name.lower()] = entry
-        else:
-            settings[entry.name] = entry
-    return tables, views, settings
-
-
-def _undeclaration(declared: _Either) -> str:
-    return f"DROP {'VIEW' if isinstance(declared, _catalog.View) else 'TABLE'} main.{quote(declared.name)}"
-
-
-def _declaration(declared: _Either) -> str:
-    if isinstance(declared, _catalog.View):
-        return declared.sql
-    return f"CREATE VIRTUAL TABLE main.{quote(declared.name)} USING entitydb({declared.table.id})"

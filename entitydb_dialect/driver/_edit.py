@@ -1,4 +1,4 @@
-"""DDL beyond tables and indexes: ALTER TABLE, views, CREATE TABLE AS. Each an edit of the catalog by the connection."""
+"""DDL beyond tables and indexes: ALTER TABLE, views, CREATE TABLE AS. Each an edit of the catalog by the schema."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ._catalog import Entry, Setting, View
 from ._sql import find, quote, tokens
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from ._schema import Schema
 
 
-def alter_table(connection: Connection, ddl: Ddl, sql: str) -> None:
-    declared = connection._declared.get(ddl.name.lower())
+def alter_table(schema: Schema, ddl: Ddl, sql: str) -> None:
+    declared = schema._declared.get(ddl.name.lower())
     if declared is None:
-        if ddl.name.lower() in connection._views:
+        if ddl.name.lower() in schema._views:
             raise ex.OperationalError(f"view {ddl.name} may not be altered")
         if ddl.if_clause:
             return
         raise ex.OperationalError(f"no such table: {ddl.name}")
-    tables = {key: d.table for key, d in connection._declared.items()}
-    change = _alter.alter(sql, declared.table, tables, list(connection._views.values()))
+    tables = {key: d.table for key, d in schema._declared.items()}
+    change = _alter.alter(sql, declared.table, tables, list(schema._views.values()))
     if not change.tables:
         return
     judged = bool(change.checks or change.updates)
@@ -36,12 +36,12 @@ def alter_table(connection: Connection, ddl: Ddl, sql: str) -> None:
 
     def then() -> None:
         for check in change.checks:
-            if connection._run(check.sql):
+            if schema._run(check.sql):
                 raise (ex.IntegrityError if check.integrity else ex.OperationalError)(check.failed)
         for update in change.updates:
-            connection._run(update, writes=True)
+            schema._run(update, writes=True)
 
-    connection._edit_catalog(edits, then)
+    schema._edit_catalog(edits, then)
 
 
 # ---- views ----
@@ -55,26 +55,26 @@ def _view_text(sql: str, name: str) -> str:
     return str(rows[0][0])
 
 
-def create_view(connection: Connection, ddl: Ddl, sql: str) -> None:
-    taken = connection._taken(ddl.name)
+def create_view(schema: Schema, ddl: Ddl, sql: str) -> None:
+    taken = schema._taken(ddl.name)
     if taken is not None:
-        if ddl.if_clause and connection._find_index(ddl.name) is None:
+        if ddl.if_clause and schema._find_index(ddl.name) is None:
             return
         raise ex.OperationalError(taken)
     if ddl.name.lower().startswith("entitydb_"):
         raise ex.OperationalError(f"object name reserved for internal use: {ddl.name}")
-    connection._own_ddl("create", ddl.name, View(0, ddl.name, _view_text(sql, ddl.name)))
+    schema._own_ddl("create", ddl.name, View(0, ddl.name, _view_text(sql, ddl.name)))
 
 
-def drop_view(connection: Connection, ddl: Ddl, sql: str) -> None:
-    view = connection._views.get(ddl.name.lower())
+def drop_view(schema: Schema, ddl: Ddl, sql: str) -> None:
+    view = schema._views.get(ddl.name.lower())
     if view is None:
-        if ddl.name.lower() in connection._declared:
+        if ddl.name.lower() in schema._declared:
             raise ex.OperationalError(f"use DROP TABLE to delete table {ddl.name}")
         if ddl.if_clause:
             return
         raise ex.OperationalError(f"no such view: {ddl.name}")
-    connection._own_ddl("drop", view.name, None)
+    schema._own_ddl("drop", view.name, None)
 
 
 # ---- CREATE TABLE ... AS ----
@@ -82,11 +82,11 @@ def drop_view(connection: Connection, ddl: Ddl, sql: str) -> None:
 _MODEL = '"entitydb model"'
 
 
-def create_as(connection: Connection, ddl: Ddl, sql: str, parameters: Any) -> None:
+def create_as(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
     """The columns are those of a TEMP table that SQLite makes of the query, empty; then the query's rows go in."""
-    taken = connection._taken(ddl.name)
+    taken = schema._taken(ddl.name)
     if taken is not None:
-        if ddl.if_clause and connection._find_index(ddl.name) is None:
+        if ddl.if_clause and schema._find_index(ddl.name) is None:
             return
         raise ex.OperationalError(taken)
     items = tokens(sql)
@@ -98,30 +98,30 @@ def create_as(connection: Connection, ddl: Ddl, sql: str, parameters: Any) -> No
     query = sql[behind[0].start : behind[-1].end]
     asking = rewritten(query)
     if asking is not None:
-        connection._show(None)
+        schema._whole()._show(None)
         query = asking
     limited = f"CREATE TEMP TABLE {_MODEL} AS SELECT * FROM ({query}) LIMIT 0"
-    connection._run(limited, parameters, writes=True)
+    schema._run(limited, parameters, writes=True)
     try:
-        text = connection._run("SELECT sql FROM temp.sqlite_master WHERE name = ?", (_MODEL.strip('"'),))[0][0]
+        text = schema._run("SELECT sql FROM temp.sqlite_master WHERE name = ?", (_MODEL.strip('"'),))[0][0]
     finally:
-        connection._run(f"DROP TABLE temp.{_MODEL}", writes=True)
+        schema._run(f"DROP TABLE temp.{_MODEL}", writes=True)
     columns = text[text.index("(") :]
     table = _ddl.parse_table(f"CREATE TABLE {quote(ddl.name)}{columns}", ddl.name)
 
     def fill() -> None:
-        connection._run(f"INSERT INTO main.{quote(ddl.name)} {query}", parameters, writes=True)
+        schema._run(f"INSERT INTO {schema._place}.{quote(ddl.name)} {query}", parameters, writes=True)
 
-    connection._edit_catalog([("create", table.name, table)], fill)
+    schema._edit_catalog([("create", table.name, table)], fill)
 
 
 # ---- settings ----
 
 
-def set_setting(connection: Connection, name: str, value: str) -> None:
+def set_setting(schema: Schema, name: str, value: str) -> None:
     """A value that is kept with the schema and rolls back with it."""
-    known = connection._settings.get(name)
+    known = schema._settings.get(name)
     if known is None:
-        connection._own_ddl("create", name, Setting(0, name, value))
+        schema._own_ddl("create", name, Setting(0, name, value))
     elif known.sql != value:
-        connection._own_ddl("replace", name, Setting(known.id, name, value))
+        schema._own_ddl("replace", name, Setting(known.id, name, value))
