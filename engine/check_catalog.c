@@ -79,7 +79,7 @@ static int index_key(const edb_table *table, const edb_index *index, const row_v
                 return table_damaged(table, id);
             bound = key_encode_bound(&value);
         }
-        if (at + bound > key->ky_room) {
+        if (!key->ky_bytes || at + bound > key->ky_room) {
             if (!(bigger = realloc(key->ky_bytes, 2 * (at + bound))))
                 return no_memory();
             key->ky_bytes = bigger;

@@ -52,8 +52,16 @@ enum edb_code {
 #undef EDB_CODE_NUMBER
 };
 
-/* Sets this thread's message (printf format) and returns code, so that callers write `return edb_fail(...)`. */
-int edb_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sets this thread's message (printf format). */
+void edb_say(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, and is the code, so that callers write `return edb_fail(...)`. A macro, because the compiler and those who
+ * analyse the code then see which code it is: that it is not 0 decides which variables are set. */
+#define edb_fail(code, ...)                     \
+    ({                                          \
+        int code_ = (code);                     \
+        edb_say(code_, __VA_ARGS__);            \
+        code_;                                  \
+    })
 /* The SQLite result code for an engine code. */
 int edb_code_sqlite(int code);
 

@@ -30,7 +30,7 @@ static const code_row *find(int code)
     return code >= 0 && code < TABLE_SIZE && table[code].name ? &table[code] : NULL;
 }
 
-int edb_fail(int code, const char *format, ...)
+void edb_say(int code, const char *format, ...)
 {
     char text[MESSAGE_SIZE];        /* the arguments may contain the message before */
     va_list arguments;
@@ -40,7 +40,6 @@ int edb_fail(int code, const char *format, ...)
     va_end(arguments);
     memcpy(message, text, strlen(text) + 1);
     last_code = code;
-    return code;
 }
 
 const char *edb_message(void)

@@ -83,6 +83,8 @@ void test_tree_close(test_tree *t)
 int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, uint64_t *number)
 {
     tree_change *changes = malloc((n + 1) * sizeof *changes);
+    if (!changes)
+        return EDB_NOMEM;
     for (size_t i = 0; i < n; i++) {
         tree_change *c = &changes[i];
         c->tombstone = batch[0];

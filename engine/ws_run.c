@@ -27,12 +27,12 @@ typedef struct {                    /* a run being written */
     int wr_fd;
     uint64_t wr_start;              /* file offset of the run */
     uint64_t wr_done;               /* bytes of the run in the file */
-    uint8_t *wr_buffer;
     size_t wr_fill;                 /* bytes in the buffer */
     uint64_t *wr_offsets;           /* of the entries so far */
     size_t wr_count, wr_room;
     run_tree *wr_trees;
     size_t wr_n_trees, wr_trees_room;
+    uint8_t wr_buffer[BUFFER_BYTES];
 } run_writer;
 
 static const char *folder(void)
@@ -166,36 +166,38 @@ static int run_map(run_writer *w, uint64_t offsets_at, ws_run *run)
 int run_write(run_file *file, const skiplist *list, run_drop_fn drop, const void *arg, ws_run **out)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), offsets_at;
-    run_writer w = { 0 };
+    run_writer *w = NULL;
     ws_run *run = NULL;
     int rc;
 
     if ((rc = file_open(file)))
         return rc;
-    w.wr_fd = file->rf_fd;
-    w.wr_start = file->rf_end;
-    w.wr_buffer = malloc(BUFFER_BYTES);
+    w = malloc(sizeof *w);
     run = calloc(1, sizeof *run);
-    if (!w.wr_buffer || !run) {
+    if (!w || !run) {
         rc = edb_fail(EDB_NOMEM, "memory is exhausted while a large transaction is written to its temporary file");
         goto done;
     }
+    memset(w, 0, offsetof(run_writer, wr_buffer));
+    w->wr_fd = file->rf_fd;
+    w->wr_start = file->rf_end;
     for (const skip_node *node = skiplist_first(list); node; node = skiplist_next(node))
-        if (!drop(arg, node->sn_seq) && (rc = write_entry(&w, node)))
-            goto done;
-    offsets_at = w.wr_done + w.wr_fill;
-    if ((rc = append(&w, w.wr_offsets, w.wr_count * sizeof *w.wr_offsets)) || (rc = flush(&w)))
-        goto done;
-    if (w.wr_count && (rc = run_map(&w, offsets_at, run)))
-        goto done;
-    file->rf_end = (w.wr_start + w.wr_done + page - 1) / page * page;
+        if (!drop(arg, node->sn_seq) && (rc = write_entry(w, node)))
+            goto free_lists;
+    offsets_at = w->wr_done + w->wr_fill;
+    if ((rc = append(w, w->wr_offsets, w->wr_count * sizeof *w->wr_offsets)) || (rc = flush(w)))
+        goto free_lists;
+    if (w->wr_count && (rc = run_map(w, offsets_at, run)))
+        goto free_lists;
+    file->rf_end = (w->wr_start + w->wr_done + page - 1) / page * page;
     *out = run;
     run = NULL;
+free_lists:
+    free(w->wr_trees);
+    free(w->wr_offsets);
 done:
     free(run);
-    free(w.wr_trees);
-    free(w.wr_offsets);
-    free(w.wr_buffer);
+    free(w);
     return rc;
 }
 

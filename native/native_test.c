@@ -151,7 +151,7 @@ static int64_t read_all(const uint8_t *bytes, size_t size, uint8_t *scratch)
 {
     int64_t readable = 0;
     row_view view;
-    edb_value value;
+    edb_value value = { .type = VALUE_NULL };
 
     if (!row_open(&view, bytes, size))
         for (uint32_t i = 0; i < view.rw_columns; i++)
