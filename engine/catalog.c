@@ -429,8 +429,8 @@ static bool same_name(const char *a, const char *b)
     }
 }
 
-/* Calls fn for every table until it answers nonzero, which is handed on. */
-typedef int (*catalog_each_fn)(void *arg, edb_table *table);
+/* Calls fn for every table until it answers nonzero, which is handed on. Who keeps the table sets *table to NULL. */
+typedef int (*catalog_each_fn)(void *arg, edb_table **table);
 
 static int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg)
 {
@@ -440,12 +440,11 @@ static int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg)
         return rc;
     rc = cursor_seek(&cu, NULL, 0);
     while (!rc && cu.valid) {
-        edb_table *table;
+        edb_table *table = NULL;
         rc = entry_decode(stmt, &cu.at, &table);
-        if (!rc) {
-            rc = fn(arg, table);
-            table_unref(table);
-        }
+        if (!rc)
+            rc = fn(arg, &table);
+        table_unref(table);
         if (!rc)
             rc = cursor_next(&cu);
     }
@@ -458,10 +457,10 @@ typedef struct {
     size_t li_n, li_room;
 } list_arg;
 
-static int list_each(void *arg, edb_table *table)
+static int list_each(void *arg, edb_table **table)
 {
     list_arg *li = arg;
-    if (table->et_kind != CATALOG_TABLE)
+    if ((*table)->et_kind != CATALOG_TABLE)
         return 0;
     if (li->li_n == li->li_room) {
         size_t room = 2 * li->li_room + 16;
@@ -471,7 +470,8 @@ static int list_each(void *arg, edb_table *table)
         li->li_tables = tables;
         li->li_room = room;
     }
-    li->li_tables[li->li_n++] = table_ref(table);
+    li->li_tables[li->li_n++] = *table;
+    *table = NULL;
     return 0;
 }
 
@@ -497,12 +497,13 @@ typedef struct {
     edb_table *fi_found;
 } find_arg;
 
-static int find_each(void *arg, edb_table *table)
+static int find_each(void *arg, edb_table **table)
 {
     find_arg *fi = arg;
-    if (table->et_kind == CATALOG_SETTING || !same_name(table->et_name, fi->fi_name))
+    if ((*table)->et_kind == CATALOG_SETTING || !same_name((*table)->et_name, fi->fi_name))
         return 0;
-    fi->fi_found = table_ref(table);
+    fi->fi_found = *table;
+    *table = NULL;
     return EACH_STOP;
 }
 
@@ -524,9 +525,9 @@ typedef struct {
     const edb_table *na_table;      /* whose names are to be free among all others */
 } names_arg;
 
-static int names_each(void *arg, edb_table *other)
+static int names_each(void *arg, edb_table **table)
 {
-    const edb_table *mine = ((names_arg *)arg)->na_table;
+    const edb_table *mine = ((names_arg *)arg)->na_table, *other = *table;
     if (other->et_id == mine->et_id)
         return 0;
     if ((other->et_kind == CATALOG_SETTING) != (mine->et_kind == CATALOG_SETTING))
@@ -755,11 +756,13 @@ int catalog_drop(edb_stmt *stmt, const char *name)
     edb_entry entry;
     bool found;
     uint8_t key[8];
+    uint64_t mark;
     int rc = txn_begin_write(stmt);
     if (!rc)
         rc = catalog_find(stmt, name, &table);
     if (rc)
         return rc;
+    mark = txn_mark(stmt_conn(stmt));
     rowid_store(key, table->et_id);
     rc = catalog_entry(stmt, table->et_id, &entry, &found);
     if (!rc && !found)
@@ -768,6 +771,8 @@ int catalog_drop(edb_stmt *stmt, const char *name)
         rc = txn_put(stmt, TREE_CATALOG, key, sizeof key, NULL, 0, entry.seen_from);
     if (!rc)
         rc = txn_schema_changed(stmt);
+    if (rc)
+        txn_rollback_to(stmt_conn(stmt), mark);
     table_unref(table);
     return rc;
 }

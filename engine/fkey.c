@@ -379,12 +379,11 @@ int fk_parent_exists(edb_stmt *stmt, const fk_link *link, const edb_value *key, 
 }
 
 /* Whether a child row has the key; its bytes, if they lie in a chain, are loaded into `bytes`. */
-static int child_has(edb_stmt *stmt, const fk_link *link, const edb_entry *entry, table_buffer *bytes,
+static int child_has(edb_stmt *stmt, const fk_link *link, const edb_entry *entry, int64_t rowid, table_buffer *bytes,
                      const edb_value *key, bool *has)
 {
     edb_value row[CATALOG_COLUMNS], mine[CATALOG_COLUMNS];
     const edb_table *child = link->fl_child;
-    int64_t rowid = rowid_load(entry->key);
     const uint8_t *at = entry->value;
     size_t size = entry->value_size;
     arena memory;
@@ -425,10 +424,13 @@ static int scan_children(edb_stmt *stmt, const fk_link *link, const edb_value *k
     rc = cursor_seek(&cu, NULL, 0);
     while (!rc && cu.valid && *n < most) {
         bool has = false;
+        int64_t rowid = 0;
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "looking for the children of a row was interrupted");
         if (!rc)
-            rc = child_has(stmt, link, &cu.at, &bytes, key, &has);
+            rc = table_rowid(link->fl_child, &cu.at, &rowid);
+        if (!rc)
+            rc = child_has(stmt, link, &cu.at, rowid, &bytes, key, &has);
         if (!rc && has && *n == room) {
             room = 2 * room + 4;
             int64_t *more = realloc(*out, room * sizeof *more);
@@ -438,7 +440,7 @@ static int scan_children(edb_stmt *stmt, const fk_link *link, const edb_value *k
                 rc = no_memory();
         }
         if (!rc && has)
-            (*out)[(*n)++] = rowid_load(cu.at.key);
+            (*out)[(*n)++] = rowid;
         if (!rc)
             rc = cursor_next(&cu);
     }

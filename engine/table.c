@@ -36,7 +36,7 @@ uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
 void buffer_free(table_buffer *buffer)
 {
     free(buffer->bf_bytes);
-    memset(buffer, 0, sizeof *buffer);
+    *buffer = (table_buffer){ .bf_bytes = NULL };
 }
 
 /* Empties it, and gives an unusually large one back. */
@@ -72,6 +72,7 @@ int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn)
         ts->ts_before = before;
     if (!stored || !before)
         return no_memory(table);
+    memset(before, 0, columns * sizeof *before);
     ts->ts_columns = columns;
     return EDB_OK;
 }
@@ -116,6 +117,14 @@ int table_values(const edb_table *table, const row_view *view, int64_t rowid, ed
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (table_column(table, view, rowid, i, &out[i]))
             return table_damaged(table, rowid);
+    return EDB_OK;
+}
+
+int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid)
+{
+    if (entry->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "table %s holds a key of %u bytes", table->et_name, entry->key_size);
+    *rowid = rowid_load(entry->key);
     return EDB_OK;
 }
 
@@ -537,8 +546,10 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
 {
     index_change ic;
     row_view view;
-    int64_t rowid = rowid_load(entry->key);
-    int rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
+    int64_t rowid;
+    int rc = table_rowid(table, entry, &rowid);
+    if (!rc)
+        rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
     if (!rc)
         rc = table_values(table, &view, rowid, ts->ts_before);
     if (!rc)
@@ -553,9 +564,9 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
 
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index)
 {
-    table_scratch ts = {0};
+    table_scratch *ts = calloc(1, sizeof *ts);
     edb_cursor cu;
-    int rc = scratch_prepare(&ts, table, stmt_conn(stmt));
+    int rc = ts ? scratch_prepare(ts, table, stmt_conn(stmt)) : no_memory(table);
     if (rc)
         goto done;
     rc = cursor_open(stmt, table->et_id, &cu);
@@ -566,12 +577,14 @@ int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *in
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "filling index %s was interrupted", index->name);
         if (!rc)
-            rc = fill_one(&ts, stmt, table, index, &cu.at);
+            rc = fill_one(ts, stmt, table, index, &cu.at);
         if (!rc)
             rc = cursor_next(&cu);
     }
     cursor_close(&cu);
 done:
-    scratch_free(&ts);
+    if (ts)
+        scratch_free(ts);
+    free(ts);
     return rc;
 }

@@ -54,6 +54,8 @@ int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, in
 /* Column i of a stored row; one added after the row was written has the value it was added with. -1: the row is damaged. */
 int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
 int table_damaged(const edb_table *table, int64_t rowid);       /* sets the message; EDB_CORRUPT */
+/* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
+int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid);
 
 /* replace: rows in the way of a unique key are deleted instead of failing. fresh: the row id was never used. */
 int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,

@@ -117,10 +117,15 @@ static int catalog_load(catalog_scan *cc)
     const edb_entry *at = &cc->cc_entries.at;
     table_unref(cc->cc_table);
     cc->cc_table = NULL;
-    cc->cc_eof = !cc->cc_entries.valid || (cc->cc_lookup && rowid_load(at->key) != cc->cc_only);
+    cc->cc_eof = !cc->cc_entries.valid;
     if (cc->cc_eof)
         return EDB_OK;
+    if (at->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "the catalog holds a key of %u bytes", at->key_size);
     int64_t id = rowid_load(at->key);
+    cc->cc_eof = cc->cc_lookup && id != cc->cc_only;
+    if (cc->cc_eof)
+        return EDB_OK;
     return catalog_table(cc->cc_stmt, (uint32_t)id, &cc->cc_table);
 }
 

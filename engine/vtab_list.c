@@ -140,7 +140,7 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size)
 
 typedef struct {                    /* what list_from_table reuses from row to row */
     table_buffer lb_row, lb_key;
-    edb_value *lb_values;
+    edb_value *lb_values;           /* by column */
 } list_builder;
 
 static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb_table *table, const edb_index *index,
@@ -148,13 +148,11 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
 {
     const uint8_t *row = entry->value;
     size_t size = entry->value_size, key_size, value_size;
-    if (entry->key_size != 8)
-        return edb_fail(EDB_CORRUPT, "table %s holds a key of %u bytes", table->et_name, entry->key_size);
-    int64_t rowid = rowid_load(entry->key);
+    int64_t rowid;
     row_view view;
     bool has_null;
-    int rc = EDB_OK;
-    if (entry->overflow) {
+    int rc = table_rowid(table, entry, &rowid);
+    if (!rc && entry->overflow) {
         size = entry_size(entry);
         lb->lb_row.bf_size = 0;
         uint8_t *copy = buffer_reserve(&lb->lb_row, size);
@@ -180,11 +178,12 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
 
 int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out)
 {
-    list_builder lb = {.lb_values = calloc(table->et_n_columns, sizeof(edb_value))};
+    edb_value *values = calloc(table->et_n_columns, sizeof *values);
+    list_builder lb = {.lb_values = values};
     entry_list *list = NULL;
     edb_cursor cu;
     bool open = false;
-    int rc = lb.lb_values ? list_new(&list) : no_memory();
+    int rc = values ? list_new(&list) : no_memory();
     if (!rc)
         rc = cursor_open(stmt, table->et_id, &cu);
     open = !rc;
@@ -202,7 +201,7 @@ int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *ind
         cursor_close(&cu);
     buffer_free(&lb.lb_row);
     buffer_free(&lb.lb_key);
-    free(lb.lb_values);
+    free(values);
     if (rc) {
         list_free(list);
         return rc;

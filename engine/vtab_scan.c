@@ -440,8 +440,8 @@ int vtab_eof(sqlite3_vtab_cursor *base)
 
 static int damaged_entry(const scan *cu)
 {
-    return edb_fail(EDB_CORRUPT, "index %s of table %s holds a damaged entry", cu->cu_index->name,
-                    cu->cu_table->et_name);
+    return edb_fail(EDB_CORRUPT, "%s%s of table %s holds a damaged entry", cu->cu_index ? "index " : "the tree",
+                    cu->cu_index ? cu->cu_index->name : "", cu->cu_table->et_name);
 }
 
 static inline int entry_rowid(const scan *cu, int64_t *out)
@@ -489,8 +489,11 @@ static int load_row(scan *cu)
             return rc;
         row.value_size = (uint32_t)size;
     }
-    if (unlikely(row_open(&cu->cu_row, row.value, row.value_size)))
-        return table_damaged(cu->cu_table, rowid_load(row.key + row.key_size - 8));
+    if (unlikely(row_open(&cu->cu_row, row.value, row.value_size))) {
+        int64_t rowid;
+        rc = entry_rowid(cu, &rowid);
+        return rc ? rc : table_damaged(cu->cu_table, rowid);
+    }
     cu->cu_row_ready = true;
     return EDB_OK;
 }

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from entitydb_dialect import driver
+
 from .forger import Forger
 from .reader import Ref
 
@@ -53,5 +55,48 @@ def test_an_index_tree_whose_keys_are_said_to_be_row_ids(sample: Any, ask: Any, 
     path.write_bytes(f.sealed())
     answer = ask(path, moments=[], queries=[SORTED],
                  writes=["INSERT INTO indexed(a, b) VALUES (123456, 'new')", "DELETE FROM indexed"])
+    for result in [*answer["rows"][0], *answer["writes"]]:
+        assert damaged(result), result
+
+
+def forge_table(path: Path, key: bytes) -> None:
+    """The tree of `child` becomes one whose keys vary: that of its index, in which one key is `key`."""
+    f = Forger(path.read_bytes())
+    child = f.file.catalog()["child"]
+    tree = child.indexes[0].tree
+    node = next(leaf for leaf in leaves(f, f.file.tree(tree).root))
+    f.rebuild(node.page, [replace(e, key=key) if i == 0 else e for i, e in enumerate(node.entries)])
+    f.state(child.id)[:] = f.state(tree)[:]
+    path.write_bytes(f.sealed())
+
+
+@pytest.mark.parametrize("key", [b"", b"\x20", b"\x20\x20\x20\x20"])
+def test_a_row_whose_key_is_too_short_for_a_row_id(ask: Any, tmp_path: Path, key: bytes) -> None:
+    """Met by whoever goes through all rows: a query, a new index, a parent that looks for its children."""
+    path = tmp_path / "table.edb"
+    db = driver.connect(path, page_size=512)
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, p REFERENCES parent(id) ON DELETE CASCADE, v UNIQUE)")
+    db.execute("INSERT INTO parent VALUES (1)")
+    db.executemany("INSERT INTO child VALUES (?, 1, ?)", [(n, f"v{n}") for n in range(3)])
+    db.commit()
+    db.close()
+    forge_table(path, key)
+    answer = ask(path, moments=[], queries=["SELECT * FROM child", "SELECT id FROM child", "SELECT rowid, p FROM child"],
+                 writes=["CREATE INDEX child_p ON child(p)", "DELETE FROM parent", "UPDATE parent SET id = 2",
+                         "DELETE FROM child", "UPDATE child SET v = 'w' || id"])
+    for result in [*answer["rows"][0], *answer["writes"]]:
+        assert damaged(result), result
+
+
+def test_a_catalog_whose_keys_are_not_table_ids(sample: Any, ask: Any, tmp_path: Path) -> None:
+    f = Forger(sample[0])
+    index = trees(f)[1]
+    node = next(leaf for leaf in leaves(f, f.file.tree(index).root))
+    f.rebuild(node.page, [replace(e, key=b"\x20") if i == 0 else e for i, e in enumerate(node.entries)])
+    f.state(0)[:] = f.state(index)[:]
+    path = tmp_path / "catalog.edb"
+    path.write_bytes(f.sealed())
+    answer = ask(path, moments=[], queries=[SORTED, "SELECT * FROM entitydb_catalog"], writes=["CREATE TABLE t(a)"])
     for result in [*answer["rows"][0], *answer["writes"]]:
         assert damaged(result), result
