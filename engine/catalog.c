@@ -8,6 +8,7 @@
  * history. */
 #include "catalog.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,7 @@ static size_t utf8_character(const uint8_t *at, size_t size)
 }
 
 /* Names and SQL go on to SQLite and into messages, whose readers decode them. */
-static bool utf8_valid(const uint8_t *at, size_t size)
+bool utf8_valid(const uint8_t *at, size_t size)
 {
     for (size_t n; size; at += n, size -= n)
         if (!(n = utf8_character(at, size)))
@@ -276,7 +277,7 @@ static void payload_table(payload_reader *pr, edb_table *table)
     if (payload_byte(pr, "payload format") != PAYLOAD_FORMAT)
         payload_wrong(pr, "payload format");
     table->et_kind = payload_byte(pr, "payload kind");
-    if (table->et_kind < CATALOG_TABLE || table->et_kind > CATALOG_SETTING)
+    if (table->et_kind < CATALOG_TABLE || table->et_kind > CATALOG_TREE)
         payload_wrong(pr, "payload kind");
     table->et_id = (uint32_t)payload_varint(pr, UINT32_MAX, "table id");
     table->et_name = payload_string(pr, "table name");
@@ -490,6 +491,12 @@ int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n)
     return EDB_OK;
 }
 
+/* What has to have different names among itself: tables and views (NULL stands for one), settings, trees. */
+static int names_of(const edb_table *table)
+{
+    return !table || table->et_kind == CATALOG_VIEW ? CATALOG_TABLE : table->et_kind;
+}
+
 enum { EACH_STOP = -1 };
 
 typedef struct {
@@ -500,7 +507,7 @@ typedef struct {
 static int find_each(void *arg, edb_table **table)
 {
     find_arg *fi = arg;
-    if ((*table)->et_kind == CATALOG_SETTING || !same_name((*table)->et_name, fi->fi_name))
+    if (names_of(*table) != names_of(NULL) || !same_name((*table)->et_name, fi->fi_name))
         return 0;
     fi->fi_found = *table;
     *table = NULL;
@@ -530,7 +537,7 @@ static int names_each(void *arg, edb_table **table)
     const edb_table *mine = ((names_arg *)arg)->na_table, *other = *table;
     if (other->et_id == mine->et_id)
         return 0;
-    if ((other->et_kind == CATALOG_SETTING) != (mine->et_kind == CATALOG_SETTING))
+    if (names_of(other) != names_of(mine))
         return 0;
     if (same_name(other->et_name, mine->et_name))
         return edb_fail(EDB_EXISTS, "%s %s already exists", other->et_kind == CATALOG_VIEW ? "view" : "table",
@@ -774,5 +781,62 @@ int catalog_drop(edb_stmt *stmt, const char *name)
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     table_unref(table);
+    return rc;
+}
+
+/* ---- trees that belong to no table ---------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *tr_name;
+    uint32_t tr_tree;
+} tree_arg;
+
+static int tree_each(void *arg, edb_table **table)
+{
+    tree_arg *tr = arg;
+    if ((*table)->et_kind != CATALOG_TREE || strcmp((*table)->et_name, tr->tr_name))
+        return 0;
+    tr->tr_tree = (*table)->et_id;
+    return EACH_STOP;
+}
+
+int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree)
+{
+    tree_arg tr = {.tr_name = name};
+    stmt_sight before;
+    /* The statement may have made it itself. */
+    if (!stmt_is_past(stmt))
+        stmt_look(stmt, &before);
+    int rc = catalog_each(stmt, tree_each, &tr);
+    if (!stmt_is_past(stmt))
+        stmt_look_back(stmt, &before);
+    if (rc && rc != EACH_STOP)
+        return rc;
+    *tree = tr.tr_tree;
+    return EDB_OK;
+}
+
+int catalog_tree_create(edb_stmt *stmt, const char *name, uint8_t key_size, uint32_t *tree)
+{
+    uint8_t key[8], payload[64];
+    size_t size = strlen(name);
+    uint64_t mark = txn_mark(stmt_conn(stmt));
+    int rc = txn_tree_new(stmt, key_size, tree);
+    if (rc)
+        return rc;
+    assert(size < 32);              /* the names of trees are ours */
+    uint8_t *at = payload;
+    *at++ = PAYLOAD_FORMAT;
+    *at++ = CATALOG_TREE;
+    at = varint_store(at, *tree);
+    at = varint_store(at, size);
+    memcpy(at, name, size);
+    at = varint_store(at + size, 0);            /* no SQL */
+    rowid_store(key, *tree);
+    rc = txn_put(stmt, TREE_CATALOG, key, sizeof key, payload, (size_t)(at - payload), 0);
+    if (!rc)
+        rc = txn_schema_changed(stmt);
+    if (rc)
+        txn_rollback_to(stmt_conn(stmt), mark);
     return rc;
 }

@@ -66,8 +66,9 @@ typedef struct {
 } edb_fkey;
 
 /* What an entry of the catalog describes. Views and settings are an id, a name and an SQL text (a setting: its value);
- * the engine keeps them and gives them no meaning. Their trees stay empty. */
-enum { CATALOG_TABLE = 1, CATALOG_VIEW = 2, CATALOG_SETTING = 3 };
+ * the engine keeps them and gives them no meaning. Their trees stay empty. A tree is one that belongs to no table: an id
+ * and the name it is found by. */
+enum { CATALOG_TABLE = 1, CATALOG_VIEW = 2, CATALOG_SETTING = 3, CATALOG_TREE = 4 };
 
 typedef struct {
     uint8_t et_kind;                /* CATALOG_...; the fields from et_without_rowid on are those of a table */
@@ -87,6 +88,7 @@ typedef struct {
     size_t et_payload_size;
 } edb_table;
 
+bool utf8_valid(const uint8_t *at, size_t size);
 /* Decodes a payload. EDB_CORRUPT on anything out of range. */
 int table_decode(const uint8_t *payload, size_t size, edb_table **out);
 edb_table *table_ref(const edb_table *table);
@@ -110,5 +112,8 @@ int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool ju
  * added yet it is NULL, whatever it became for these rows when it was. */
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
 int catalog_drop(edb_stmt *stmt, const char *name);
+/* A tree that belongs to no table, own uncommitted ones included; *tree 0: there is none of that name. */
+int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);
+int catalog_tree_create(edb_stmt *stmt, const char *name, uint8_t key_size, uint32_t *tree);
 
 #endif

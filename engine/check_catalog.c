@@ -4,6 +4,7 @@
  *   I33  every living row has exactly one entry in each index of its table, and an index has no others
  *   I34  no catalog entry is younger than the record's schema number
  *   I35  no living row has an id that is still to be given out
+ *   I37  every label is a text, and its value a number
  *
  * For I33 every row's key is built and looked up; since keys end in the row id they differ, so equal counts (I21 has
  * counted both) then mean that there are no other entries. Only what lives now is compared: earlier moments were
@@ -14,6 +15,7 @@
 
 #include "../native/keycode.h"
 #include "check_internal.h"
+#include "labels.h"
 #include "table.h"
 
 typedef struct {
@@ -150,6 +152,42 @@ static int check_rows(check *ck, const edb_table *table, const tree_state *state
     return rc;
 }
 
+/* I37 */
+static int check_labels(check *ck, const tree_state *state)
+{
+    tree_cursor tc;
+    int rc = tree_cursor_open(&tc, ck->ck_pager, state, ck->ck_root.sn_number);
+
+    if (rc)
+        return rc;
+    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
+        const tree_version *v = &tc.tc_at;
+        const edb_entry entry = { .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
+                                  .overflow = v->overflow };
+        uint64_t place;
+        if (!v->key_size || memchr(v->key, 0, v->key_size) || !utf8_valid(v->key, v->key_size)
+            || label_place(&entry, &place))
+            check_breach(ck, "I37", state->ts_root.page, "a label of %" PRIu32 " bytes, given by commit %" PRIu64
+                         ", is none", v->key_size, v->from);
+    }
+    tree_cursor_close(&tc);
+    return rc;
+}
+
+static int check_own_tree(check *ck, const edb_table *tree)
+{
+    tree_state state;
+    bool here;
+    int rc;
+
+    if (strcmp(tree->et_name, LABELS_NAME)) {
+        check_breach(ck, "I32", 0, "the catalog has a tree %s that nobody knows", tree->et_name);
+        return EDB_OK;
+    }
+    rc = check_tree_of(ck, tree, "it", tree->et_id, 0, &state, &here);
+    return rc || !here ? rc : check_labels(ck, &state);
+}
+
 static int check_table(check *ck, const edb_table *table)
 {
     tree_state *indexes = calloc(table->et_n_indexes + 1, sizeof *indexes);
@@ -189,7 +227,8 @@ int check_catalog(check *ck)
         if ((rc = load_value(ck, &tc.tc_at, &bytes, &size, &owned)))
             break;
         if (!(rc = table_decode(bytes, size, &table))) {
-            rc = check_damage(ck, check_table(ck, table));
+            rc = table->et_kind == CATALOG_TREE ? check_own_tree(ck, table) : check_table(ck, table);
+            rc = check_damage(ck, rc);
             table_unref(table);
         }
         rc = check_damage(ck, rc);

@@ -312,7 +312,8 @@ static size_t take_changes(tree_change *out, size_t room, ws_cursor *wc)
 
     for (const ws_entry *w; n < room && (w = ws_cursor_at(wc)); ws_cursor_next(wc))
         out[n++] = (tree_change){ .key = w->key, .value = w->value, .key_size = w->key_size,
-                                  .value_size = w->value_size, .tombstone = w->flags & WS_TOMBSTONE };
+                                  .value_size = w->value_size, .tombstone = w->flags & WS_TOMBSTONE,
+                                .always = w->flags & WS_ALWAYS };
     return n;
 }
 

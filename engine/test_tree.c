@@ -88,6 +88,7 @@ int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, 
     for (size_t i = 0; i < n; i++) {
         tree_change *c = &changes[i];
         c->tombstone = batch[0];
+        c->always = false;
         c->key_size = load32(batch + 1);
         c->value_size = load32(batch + 5);
         c->key = batch + 9;

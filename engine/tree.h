@@ -127,12 +127,13 @@ typedef struct {
     uint32_t key_size;
     uint32_t value_size;            /* up to 2^31-1 bytes; over a quarter page it goes to an overflow chain */
     bool tombstone;
+    bool always;                    /* makes a version even where it changes nothing */
 } tree_change;
 
 /* The most bytes a key may have on pages of this size. */
 uint32_t tree_key_max(uint32_t page_size);
 /* Applies one commit's changes: sorted by key, one change a key. A change that changes nothing (a tombstone over
- * nothing, a value equal to the living one) is dropped here and stores no version. May be called several times in one
+ * nothing, a value equal to the living one) is dropped here and stores no version, unless it is `always`. May be called several times in one
  * commit with disjoint, ascending key ranges. Keeps ts_live. On failure the commit must be aborted. */
 int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n);
 

@@ -341,7 +341,7 @@ static int change_make(writer *w, const page_entry *versions, size_t n, const tr
     *added = false;
     if (c->tombstone && !living)
         return EDB_OK;
-    if (!c->tombstone && living) {
+    if (!c->tombstone && living && !c->always) {
         int rc = change_is_same(w, &versions[0], c, &same);
         if (rc != EDB_OK || same)
             return rc;

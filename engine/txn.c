@@ -152,6 +152,11 @@ int txn_put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const
     return put(st, tree, key, key_size, value, value ? value_size : 0, value ? 0 : WS_TOMBSTONE, seen_from);
 }
 
+int txn_put_always(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    return put(st, tree, key, key_size, value, value_size, WS_ALWAYS, 0);
+}
+
 /* Notes once that the tree's flagged entries must be unique, and how to say so. */
 static int note_unique(txn *tx, uint32_t tree, int code, const char *what)
 {

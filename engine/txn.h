@@ -133,6 +133,9 @@ int txn_begin_write(edb_stmt *stmt);
  * root is newer than T). value NULL: tombstone. */
 int txn_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
             uint64_t seen_from);
+/* As txn_put, and a version even where the living one has the same value: the commit is what it says. */
+int txn_put_always(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size);
 /* An entry of a unique index: at COMMIT no other living entry may have the same key but for its last 8 bytes (the row
  * id). `code` is EDB_UNIQUE or EDB_PRIMARYKEY, `what` names it in the error ("t.a, t.b"; copied once a tree). */
 int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,

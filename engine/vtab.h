@@ -11,6 +11,7 @@
  *   vtab_upsert.c   ON CONFLICT clauses
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
  *   vtab_count.c    the function entitydb_count()
+ *   vtab_label.c    the eponymous table entitydb_labels
  *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
  *
@@ -208,5 +209,11 @@ void upsert_forget(vtab_entity *vt);                                /* what was 
 /* ---- vtab_control.c ---- */
 
 extern const sqlite3_module vtab_ddl_module, vtab_catalog_module;
+
+/* ---- vtab_label.c ---- */
+
+extern const sqlite3_module vtab_labels_module;
+/* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
+void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 #endif

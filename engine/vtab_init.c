@@ -63,6 +63,11 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         rc = module_add(bd, "entitydb_ddl", &vtab_ddl_module);
     if (!rc)
         rc = module_add(bd, "entitydb_catalog", &vtab_catalog_module);
+    if (!rc)
+        rc = module_add(bd, "entitydb_labels", &vtab_labels_module);
+    if (!rc)
+        rc = sqlite3_create_function_v2(db, "entitydb_label", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, function_label,
+                                        NULL, NULL, NULL);
     if (!rc) {
         bd->bd_refs++;
         rc = sqlite3_create_function_v2(db, "entitydb_bind", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, bd, function_bind,

@@ -25,7 +25,8 @@
 typedef struct writeset writeset;
 typedef struct ws_generation ws_generation;
 
-enum { WS_TOMBSTONE = 1, WS_UNIQUE = 2 };  /* the key is deleted; the key but for its last 8 bytes must be unique */
+/* The key is deleted; the key but for its last 8 bytes must be unique; a version is made whatever the key's value is. */
+enum { WS_TOMBSTONE = 1, WS_UNIQUE = 2, WS_ALWAYS = 4 };
 
 typedef struct {                    /* one write, in a generation's arena or a run's map */
     const uint8_t *key, *value;

@@ -21,6 +21,7 @@ from ._exceptions import (
     PastWriteError,
     SerializationFailure,
 )
+from ._labels import label_moment, labels
 from ._past import at
 from ._time import Moment
 from .driver import Breach
@@ -50,6 +51,8 @@ __all__ = [
     "begin_at",
     "check",
     "commit_moment",
+    "label_moment",
+    "labels",
     "resolve",
     "stats",
 ]

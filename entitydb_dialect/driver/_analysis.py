@@ -20,6 +20,7 @@ WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE
 DDL = "ddl"  # CREATE, DROP, ALTER, ATTACH, VACUUM, ...
 CONTROL = "control"  # BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE
 PRAGMA = "pragma"
+LABEL = "label"  # SELECT entitydb_label(...)
 EMPTY = "empty"  # white space and comments
 OTHER = "other"  # everything else: SQLite's to refuse
 
@@ -68,6 +69,7 @@ class Analysis:
     counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
     conflict: str = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     schema_sql: str | None = None  # for statements that ask for sqlite_master or pragma_...(): what to run instead
+    label_sql: str = ""  # of a LABEL: the query for the labels
     row_in: bool = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
 
     @property
@@ -247,6 +249,19 @@ def _counted(reader: _Reader, sql: str) -> Counted | None:
     return Counted(schema, table, label) if table and reader.at == len(reader.items) else None
 
 
+def _label(reader: _Reader, sql: str) -> str:
+    """Behind SELECT: the statement without the function's name, if entitydb_label(...) is its one column; else ''."""
+    items, at = reader.items, reader.at
+    if not reader.take("ENTITYDB_LABEL") or reader.peek() != "(":
+        return ""
+    reader.group()
+    if reader.take("AS") or reader.peek() not in ("", ";", "FROM", "WHERE"):
+        reader.name()
+    if reader.peek() not in ("", ";", "FROM", "WHERE"):
+        return ""
+    return sql[: items[at].start] + sql[items[at].end :]
+
+
 # Words that may follow a table's name and are no alias of it.
 _NO_ALIAS = frozenset((
     *("WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS"),
@@ -311,6 +326,9 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
         _after_with(reader)
         verb = reader.peek()
         reader.at += 1
+    if verb == "SELECT" and not several and reader.peek() == "ENTITYDB_LABEL":
+        query = _label(reader, sql)
+        return Analysis(LABEL, verb, label_sql=query) if query else Analysis(READ, verb)
     if verb == "SELECT":
         bare = not several and items[0].upper == "SELECT"       # WITH may give the table's name another meaning
         return Analysis(READ, verb, several, counted=_counted(reader, sql) if bare else None)
@@ -344,4 +362,4 @@ def analyse(sql: str) -> Analysis:
     return _cached(sql) if len(sql) < _LONG else _analyse(sql)
 
 
-__all__ = ["CONTROL", "DDL", "EMPTY", "OTHER", "PRAGMA", "READ", "WRITE", "Analysis", "Ddl", "analyse"]
+__all__ = ["CONTROL", "DDL", "EMPTY", "LABEL", "OTHER", "PRAGMA", "READ", "WRITE", "Analysis", "Ddl", "analyse"]

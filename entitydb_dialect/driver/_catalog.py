@@ -102,8 +102,18 @@ class Setting:
     sql: str  # the value
 
 
-Entry: TypeAlias = Table | View | Setting
-_TABLE, _VIEW, _SETTING = 1, 2, 3
+@dataclass(frozen=True)
+class Tree:
+    """A tree of the engine's own that belongs to no table; not to be shown."""
+
+    id: int
+    name: str
+    sql: str  # empty
+
+
+Entry: TypeAlias = Table | View | Setting | Tree
+_TABLE, _VIEW, _SETTING, _TREE = 1, 2, 3, 4
+_PLAIN: dict[int, type[View] | type[Setting] | type[Tree]] = {_VIEW: View, _SETTING: Setting, _TREE: Tree}
 
 
 # ---- rows of one column ----
@@ -247,11 +257,11 @@ def _skip_constraints(r: _Cursor) -> None:
 
 
 def encode(table: Entry) -> bytes:
-    """The payload of a table, view or setting."""
+    """The payload of an entry."""
     w = _Writer()
     w.byte(1)
     if not isinstance(table, Table):
-        w.byte(_VIEW if isinstance(table, View) else _SETTING)
+        w.byte(next(kind for kind, of in _PLAIN.items() if isinstance(table, of)))
         w.varint(table.id)
         w.text(table.name)
         w.text(table.sql)
@@ -300,13 +310,13 @@ def _decode(payload: bytes) -> Entry:
     if r.byte() != 1:
         raise ValueError("an unknown payload format")
     kind = r.byte()
-    if kind not in (_TABLE, _VIEW, _SETTING):
+    if kind not in (_TABLE, _VIEW, _SETTING, _TREE):
         raise ValueError("an unknown kind")
     id_, name, sql = r.varint(), r.text(), r.text()
     if kind != _TABLE:
         if r.at != len(payload):
             raise ValueError("something behind the end")
-        return (View if kind == _VIEW else Setting)(id_, name, sql)
+        return _PLAIN[kind](id_, name, sql)
     flags, rowid = r.varint(), r.varint()
     columns = []
     for _ in range(r.varint()):

@@ -16,6 +16,7 @@ import apsw
 from .. import _exceptions as ex
 from .._native import ffi, lib
 from . import _analysis as an
+from . import _label
 from ._analysis import Analysis, analyse
 from ._asked import rewritten
 from ._catalog import Table
@@ -432,6 +433,8 @@ class Cursor:
                 if names:
                     self.description = tuple((name, None, None, None, None, None, None) for name in names)
                     self._rows = iter(rows)
+        elif kind is an.LABEL:
+            _label.give(self, connection, analysis, parameters)
         elif kind is an.DDL:
             self._ddl(connection, analysis, sql, parameters)
 

@@ -332,6 +332,6 @@ def sorted_catalog(
             tables[entry.name.lower()] = Declared(entry.name, payload, entry)
         elif isinstance(entry, _catalog.View):
             views[entry.name.lower()] = entry
-        else:
+        elif isinstance(entry, _catalog.Setting):
             settings[entry.name] = entry
     return tables, views, settings

@@ -185,6 +185,49 @@ def test_a_row_id_yet_to_be_given_out_is_i35(database, conn):
     assert "row 6" in sentence
 
 
+def labels_payload(tree, name=b"labels"):
+    """docs/format.md, "Labels"."""
+    return b"\1\4" + varint(tree) + varint(len(name)) + name + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"\xff", b"\1"), (b"a\0b", b"\1"), (b"a", b""), (b"a", b"\x80"), (b"a", b"\1\1")]
+)
+def test_what_is_no_label_is_i37(database, conn, key, value):
+    with conn.statement(writes=True) as statement:
+        tree = statement.make_tree(0)
+        statement.put(0, tree, labels_payload(tree))
+        statement.put(tree, b"fine", b"\3")
+        statement.put(tree, key, value)
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I37"
+
+
+def test_labels_without_their_tree_or_with_row_ids_are_i32(database, conn):
+    with conn.statement(writes=True) as statement:
+        statement.put(0, 77, labels_payload(77))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+    with conn.statement(writes=True) as statement:
+        statement.put(0, 77, None)
+        tree = statement.make_tree(8)
+        statement.put(0, tree, labels_payload(tree))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+
+
+def test_a_tree_that_nobody_knows_is_i32(database, conn):
+    with conn.statement(writes=True) as statement:
+        tree = statement.make_tree(0)
+        statement.put(0, tree, labels_payload(tree, b"marks"))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+
+
 def test_a_lost_page_is_i36(database, conn):
     table, _ = make_table(conn, indexed=False)
     done(lib.test_forge(database.db, 36, table, ffi.NULL, 0))

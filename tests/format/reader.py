@@ -468,6 +468,14 @@ class File:
                 found[table.name] = table
         return found
 
+    def labels(self, moment: int = FOREVER) -> dict[str, int]:
+        """The commit that each label names."""
+        for _, _, payload in self.scan(self.tree(0), moment):
+            entry = decode_payload(payload)
+            if entry.kind == 4 and entry.name == "labels":
+                return {key.decode(): begun for key, begun, _ in self.scan(self.tree(entry.id), moment)}
+        return {}
+
     def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
         """(row id, its columns in declared order), by row id."""
         found = []
@@ -675,7 +683,7 @@ class TableInfo:
     columns: list[ColumnInfo]
     indexes: list[IndexInfo]
     extra: str
-    kind: int = 1                               # 1 table, 2 view, 3 setting
+    kind: int = 1                               # 1 table, 2 view, 3 setting, 4 tree
 
 
 class _Payload:
@@ -706,7 +714,7 @@ class _Payload:
 def decode_payload(data: bytes) -> TableInfo:
     p = _Payload(data)
     format_, kind = p.byte(), p.byte()
-    if format_ != 1 or kind not in (1, 2, 3):
+    if format_ != 1 or kind not in (1, 2, 3, 4):
         raise Damaged("a payload of an unknown format or kind")
     id_, name, sql = p.varint(), p.str(), p.str()
     if kind != 1:

@@ -102,6 +102,7 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         "beta": "SELECT rowid, x, y FROM beta ORDER BY rowid",
     }
     states: dict[int, tuple[int, dict[str, list[tuple[object, ...]]]]] = {}
+    labels: dict[int, dict[str, int]] = {}
 
     def connect() -> driver.Connection:
         return driver.connect(path, page_size=page_size, synchronous="normal")
@@ -110,6 +111,7 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         number, ns = db.last_commit
         tables = db.catalog()
         states[number] = ns, {name: db.execute(queries[name]).fetchall() for name in tables}
+        labels[number] = dict(db.execute("SELECT label, number FROM entitydb_labels").fetchall())
         db.rollback()
 
     def change(db: driver.Connection, names: list[str]) -> None:
@@ -161,6 +163,8 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         before = db.last_commit[0]
         for _ in range(rng.randrange(1, 4)):
             change(db, names)
+        if step > 20 and rng.random() < 0.3:
+            db.execute("SELECT entitydb_label(?)", [rng.choice(["one", "two", "äh"])])
         db.commit()
         if db.last_commit[0] != before:
             remember(db)
@@ -182,6 +186,7 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         assert times[number] == ns
         assert file.number_at(ns) == number
         assert file.number_at(ns - 1) == number - 1
+        assert file.labels(number) == labels[number]
         catalog = file.catalog(number)
         assert sorted(catalog) == sorted(tables)
         for name, rows in tables.items():

@@ -1,0 +1,74 @@
+"""Labels: commits by name.
+
+`SELECT entitydb_label('release 3')` names the commit that the running transaction becomes; the Alembic plug-in names
+each revision so, `alembic:` and its id. Here they are turned back into moments.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from sqlalchemy import exc
+
+from . import _time
+from ._engine import Source, _driver_of
+from ._exceptions import EntityDBWarning
+from .driver import _label
+
+_NOW = (1 << 63) - 1
+
+
+def label_moment(source: Source, label: str, *, as_of: _time.Moment | None = None) -> int:
+    """The moment of the newest commit with a label: what that commit left is seen as of it.
+
+    Args:
+        source: an Engine, a Connection or a Session. What it has labelled and not committed is not seen.
+        label: as it was given.
+        as_of: of several commits with the label, the newest at or before this moment; None: now.
+
+    Returns:
+        Nanoseconds since 1970 UTC, a moment for `as_of`, `at()` and `resolve()`.
+
+    Warns:
+        EntityDBWarning: the commit was given another label of this kind (the same text up to its colon) afterwards, as
+            when Alembic runs several revisions in one transaction. They share the moment, and it shows what the last
+            of them left.
+
+    Raises:
+        NoResultFound: no commit has the label.
+
+    Example:
+        with at(engine, label_moment(engine, "alembic:1975ea83b712")) as past:
+            print(past.scalars(select(User)).all())
+    """
+    moment = _NOW if as_of is None else _time.to_ns(as_of)
+    with _driver_of(source) as connection:
+        found = _label.find(connection, label, connection.database.resolve(moment)[2])
+        if found is None:
+            raise exc.NoResultFound(f"no commit is labelled {label!r}")
+        number, ns = found
+        kind = label.partition(":")[0] + ":"
+        alike = [other for other in _label.of_commit(connection, number, ns) if other.startswith(kind)]
+    if label.startswith(kind) and alike[-1] != label:
+        warnings.warn(
+            f"{label!r} shares its commit with {', '.join(repr(o) for o in alike if o != label)}: its moment shows what"
+            f" {alike[-1]!r} left. For a moment of each, commit after each (Alembic: transaction_per_migration=True)",
+            EntityDBWarning,
+            stacklevel=2,
+        )
+    return ns
+
+
+def labels(source: Source, moment: _time.Moment) -> list[str]:
+    """The labels of the commit that a moment names (the newest at or before it), in the order they were given.
+
+    Args:
+        source: an Engine, a Connection or a Session.
+        moment: see `resolve`.
+
+    Raises:
+        OperationalError (HorizonError): there is no such commit.
+    """
+    with _driver_of(source) as connection:
+        number, ns, _, _ = connection.database.resolve(_time.to_ns(moment))
+        return _label.of_commit(connection, number, ns)
