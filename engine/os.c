@@ -201,9 +201,15 @@ int os_extend(int fd, uint64_t size, const char *what)
         log_entry(LOG_EXTEND, fd, 0, size, NULL);
         return EDB_OK;
     }
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return edb_fail(errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? EDB_FULL : EDB_IO,
-                        "%s: cannot grow the file to %llu bytes: %s", what, (unsigned long long)size, strerror(errno));
+    if (errno != EOPNOTSUPP && errno != ENOSYS) {
+        int code = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? EDB_FULL : EDB_IO;
+        rc = edb_fail(code, "%s: cannot grow the file to %llu bytes: %s", what, (unsigned long long)size,
+                      strerror(errno));
+        /* Some file systems keep what they could allocate, the last of the disk; nobody knows of it yet. */
+        if (code == EDB_FULL)
+            (void)!ftruncate(fd, (off_t)old);
+        return rc;
+    }
     static const char zeros[65536];         /* the file system cannot allocate ahead: writing does */
     for (uint64_t at = old; at < size;) {
         size_t n = size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros;

@@ -29,6 +29,9 @@
 #define FILE_VERSION 1
 #define MARK_MAGIC 0x4b52414du          /* "MARK" */
 #define CREATE_PAGES_SIZE (1u << 20)
+/* Pages that may be missing at the end of the file behind a commit that is not known durable: those of unsynced commits
+ * are listed (I7) or were made and dropped by one of them, which uses what it dropped again. Amply. */
+#define FRESH_PAGES (16 * UNSYNCED_PAGES)
 
 static const uint8_t file_magic[16] = "EntityDB\r\n\x1a\n\0\0\0";
 
@@ -342,6 +345,11 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
     if (rv->rv_file_size < size && rv->rv_chosen == rv->rv_claimed)
         return edb_fail(EDB_CORRUPT, "%s: the file is truncated: commit %llu has %llu bytes, %llu are left",
                         pg->pg_name, (unsigned long long)rv->rv_chosen, (unsigned long long)size,
+                        (unsigned long long)rv->rv_file_size);
+    if (rv->rv_file_size < size && size - rv->rv_file_size > (uint64_t)FRESH_PAGES << pg->pg_page_shift)
+        return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu claims %llu bytes of a file of %llu, more than "
+                        "commits can have added since the last sync; restore it from a backup", pg->pg_name,
+                        (unsigned long long)rv->rv_chosen, (unsigned long long)size,
                         (unsigned long long)rv->rv_file_size);
     if (rv->rv_file_size < size && pg->pg_can_write) {  /* pages at the end that are free and were never written */
         rc = os_extend(pg->pg_fd, size, pg->pg_name);

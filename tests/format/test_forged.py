@@ -550,11 +550,10 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
 
 
 def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
-    """Every number of the newest record, small and huge, with and without the mark that vouches for it. (But for the
-    number of pages: believed, it is a file to be made that long.)"""
+    """Every number of the newest record, small and huge, with and without the mark that vouches for it."""
     moments = sample[1]["moments"]
     numbers = ("durable", "schema", "horizon", "free_head", "free_seq", "free_chain", "free_entries", "free_next",
-               "free_index", "before", "time_ns")
+               "free_index", "before", "time_ns", "pages")
     huge = (0, 1, 7, 255, 2**16, 2**31, 2**32 - 1, 2**40, 2**62)
     for round_ in range(60):
         f = Forger(sample[0])
@@ -595,6 +594,21 @@ def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_p
         for result in [one for at in answer["rows"] for one in at] + answer["writes"]:
             assert isinstance(result, list) or "DatabaseError" in result["error"][1], result
         path.unlink()
+
+
+@pytest.mark.parametrize("pages", [2**15, 2**31, 2**40 - 1, 2**40, 2**63])
+def test_a_record_does_not_make_the_file_as_long_as_it_says(sample: Any, ask: Any, tmp_path: Path, pages: int) -> None:
+    """A commit that is not known durable may miss pages at the end of the file, but not more than commits can add."""
+    f = Forger(sample[0])
+    f.record = replace(f.record, pages=pages, durable=f.record.number - 1)
+    data = bytearray(f.sealed())
+    data[MARK : MARK + 24] = bytes(24)
+    path = tmp_path / "long.edb"
+    path.write_bytes(data)
+    answer = ask(path, moments=[], queries=QUERIES, writes=WRITES)
+    assert answer["opened"] is not None
+    assert answer["opened"][0] == "DamageError"
+    assert path.stat().st_size == len(data)
 
 
 def test_a_chain_of_impossible_length_is_damage(sample: Any, ask: Any, tmp_path: Path) -> None:
