@@ -27,7 +27,7 @@ typedef struct {
     const edb_index *cu_index;      /* of cu_table; NULL: the table's own tree is walked */
     int16_t *cu_part_of;            /* column -> part of the index that holds it, -1: none */
     uint32_t *cu_part_at;           /* where parts begin in the entry's key; cu_parts_known of them */
-    uint32_t cu_parts_known, cu_parts_room;
+    uint32_t cu_parts_known, cu_parts_room, cu_columns_room;
     row_view cu_entry;              /* if cu_entry_ready: the entry's value */
     edb_stmt *cu_stmt;              /* one user is ours; NULL before the first filter */
     key_range cu_range;
@@ -113,27 +113,32 @@ static int enter_statement(scan *cu, vtab_entity *vt)
 static int choose_tree(scan *cu, const edb_table *table, const edb_index *index)
 {
     close_entries(cu);
-    if (cu->cu_table != table) {
-        table_unref(cu->cu_table);
-        cu->cu_table = table_ref(table);
-        free(cu->cu_part_of);
-        cu->cu_part_of = malloc(table->et_n_columns * sizeof *cu->cu_part_of);
-        if (!cu->cu_part_of) {
-            table_unref(cu->cu_table);
-            cu->cu_table = NULL;
+    edb_table *chosen = table_ref(table);
+    table_unref(cu->cu_table);
+    cu->cu_table = NULL;            /* until all is there, nothing is chosen */
+    cu->cu_index = NULL;
+    if (cu->cu_columns_room < table->et_n_columns) {
+        int16_t *of = realloc(cu->cu_part_of, table->et_n_columns * sizeof *of);
+        if (!of) {
+            table_unref(chosen);
             return no_memory();
         }
+        cu->cu_part_of = of;
+        cu->cu_columns_room = table->et_n_columns;
     }
-    cu->cu_index = index;
-    if (!index)
-        return EDB_OK;
-    if (cu->cu_parts_room < index->n_parts) {
+    if (index && cu->cu_parts_room < index->n_parts) {
         uint32_t *at = realloc(cu->cu_part_at, index->n_parts * sizeof *at);
-        if (!at)
+        if (!at) {
+            table_unref(chosen);
             return no_memory();
+        }
         cu->cu_part_at = at;
         cu->cu_parts_room = index->n_parts;
     }
+    cu->cu_table = chosen;
+    cu->cu_index = index;
+    if (!index)
+        return EDB_OK;
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         cu->cu_part_of[i] = -1;
     for (uint32_t i = index->n_parts; i-- > 0;)
