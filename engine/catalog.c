@@ -722,6 +722,16 @@ static int replace_indexes(edb_stmt *stmt, const edb_table *before, edb_table *a
     return rc;
 }
 
+/* What is in indexes that are the table's no more need not be unique at COMMIT. after NULL: the table goes, too. */
+static int drop_indexes(edb_stmt *stmt, const edb_table *before, const edb_table *after)
+{
+    int rc = EDB_OK;
+    for (uint32_t i = 0; !rc && i < before->et_n_indexes; i++)
+        if (!after || !table_index(after, before->et_indexes[i].tree))
+            rc = txn_tree_dropped(stmt, before->et_indexes[i].tree);
+    return rc || after ? rc : txn_tree_dropped(stmt, before->et_id);
+}
+
 int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id)
 {
     edb_table *before = NULL, *after = NULL;
@@ -743,6 +753,8 @@ int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool ju
         rc = names_check(stmt, after);
     if (!rc)
         rc = replace_indexes(stmt, before, after);
+    if (!rc)
+        rc = drop_indexes(stmt, before, after);
     if (!rc && judged)
         rc = txn_expect_unchanged(stmt, after->et_id);
     if (!rc)
@@ -776,6 +788,8 @@ int catalog_drop(edb_stmt *stmt, const char *name)
         rc = edb_fail(EDB_NOSUCH, "no such table: %s", name);
     if (!rc)
         rc = txn_put(stmt, TREE_CATALOG, key, sizeof key, NULL, 0, entry.seen_from);
+    if (!rc)
+        rc = drop_indexes(stmt, table, NULL);
     if (!rc)
         rc = txn_schema_changed(stmt);
     if (rc)

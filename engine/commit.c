@@ -106,8 +106,8 @@ static int make_trees(commit *cm)
         return rc;
     for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
         const ws_entry *w = ws_cursor_at(wc);
-        if (w->key_size == 5 && w->key[0] == META_TREE)
-            rc = tree_make(cm, __builtin_bswap32(load32(w->key + 1)), w->value[0], &made);
+        if (w->key_size == META_KEY_SIZE && w->key[0] == META_TREE)
+            rc = tree_make(cm, meta_tree(w->key), w->value[0], &made);
     }
     ws_cursor_close(wc);
     return rc;
@@ -264,27 +264,59 @@ static int validate_promises(commit *cm)
     return rc;
 }
 
+/* A table or index that the transaction dropped: what is in it concerns nobody any more. */
+static bool is_dropped(const commit *cm, uint32_t tree)
+{
+    uint8_t key[META_KEY_SIZE];
+    ws_entry known;
+
+    return ws_has_tree(cm->cm_txn->tx_writes, TREE_META)
+           && ws_get(cm->cm_txn->tx_writes, TREE_META, meta_key(key, META_DROPPED, tree), sizeof key, UINT64_MAX, &known);
+}
+
+/* Trees that had to stay as they were at T. */
+static int validate_unchanged(commit *cm)
+{
+    writeset *ws = cm->cm_txn->tx_writes;
+    bool changed;
+    ws_cursor *wc;
+    int rc;
+
+    if (!ws_has_tree(ws, TREE_META))
+        return EDB_OK;
+    if ((rc = ws_cursor_open(ws, TREE_META, UINT64_MAX, &wc)))
+        return rc;
+    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        if (w->key_size != META_KEY_SIZE || w->key[0] != META_UNCHANGED)
+            continue;
+        uint32_t tree = meta_tree(w->key);
+        if (!(rc = changed_since(cm, tree, &changed)) && changed)
+            rc = edb_fail(EDB_CONFLICT, "another transaction changed table %" PRIu32 " while an index over it was "
+                          "being made; roll back and retry", tree);
+    }
+    ws_cursor_close(wc);
+    return rc;
+}
+
 static int validate(commit *cm, const uint32_t *trees, size_t n)
 {
     const txn *tx = cm->cm_txn;
-    bool changed;
     int rc = EDB_OK;
 
     if (cm->cm_base->sn_schema != tx->tx_schema)
         return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %" PRIu64 ") after this one "
                         "began (commit %" PRIu64 "); roll back and retry", cm->cm_base->sn_schema, tx->tx_moment);
     if (cm->cm_base->sn_number > tx->tx_moment) {
-        for (size_t i = 0; i < tx->tx_n_unchanged && !rc; i++)
-            if (!(rc = changed_since(cm, tx->tx_unchanged[i], &changed)) && changed)
-                rc = edb_fail(EDB_CONFLICT, "another transaction changed table %" PRIu32 " while an index over it was "
-                              "being made; roll back and retry", tx->tx_unchanged[i]);
+        rc = validate_unchanged(cm);
         for (size_t i = 0; i < n && !rc; i++)
-            if (tree_is_real(trees[i]))
+            if (tree_is_real(trees[i]) && !is_dropped(cm, trees[i]))
                 rc = validate_rows(cm, trees[i]);
     }
     if (cm->cm_base->sn_number > tx->tx_judged)
         for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
-            rc = validate_unique(cm, &tx->tx_unique[i]);
+            if (!is_dropped(cm, tx->tx_unique[i].tu_tree))
+                rc = validate_unique(cm, &tx->tx_unique[i]);
     if (!rc && tx->tx_judge && (tx->tx_unmet || cm->cm_base->sn_number > tx->tx_promised))
         rc = validate_promises(cm);
     return rc;
@@ -473,8 +505,10 @@ static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *pub
         return rc;
     if (!anything_changed(cm))
         return EDB_OK;
-    if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns)))
+    if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns))) {
+        cm->cm_conn->cn_commit_ns = 0;
         return rc;
+    }
     if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog))
         || (rc = FAILPOINT("txn:prepared")))
         return rc;
@@ -561,10 +595,11 @@ int txn_prepare(edb_conn *conn)
     return prepare(conn);
 }
 
-/* Keeps what went wrong for edb_conn_wait: SQLite ignores what its xCommit answers. */
-static void note_lost(edb_conn *conn, int rc)
+/* Keeps what went wrong for edb_conn_wait: SQLite ignores what its xCommit answers. known: nothing was done. */
+static void note_lost(edb_conn *conn, int rc, bool known)
 {
     conn->cn_lost_code = rc;
+    conn->cn_lost_known = known;
     free(conn->cn_lost_message);
     conn->cn_lost_message = strdup(edb_message());
 }
@@ -579,13 +614,15 @@ void txn_publish(edb_conn *conn)
         return;
     /* SQLite calls xSync first, but not for a table that was made and dropped in between. */
     if (tx->tx_state == TXN_WRITING && (rc = txn_prepare(conn))) {
-        note_lost(conn, rc);
+        note_lost(conn, rc, true);
         txn_rollback(conn);
         return;
     }
     if (tx->tx_state == TXN_PREPARED && tx->tx_commit) {
         if ((rc = pager_commit_publish(tx->tx_commit, conn->cn_commit_ns, &ns))) {
-            note_lost(conn, rc);
+            note_lost(conn, rc, rc == EDB_COMMIT_TIME);     /* somebody asked about that time meanwhile */
+            if (rc == EDB_COMMIT_TIME)
+                conn->cn_commit_ns = 0;
         } else {
             conn->cn_last_number = tx->tx_number;
             conn->cn_last_ns = ns;

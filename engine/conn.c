@@ -60,7 +60,6 @@ void conn_unref(edb_conn *conn)
     db_unref(conn->cn_db);
     free(conn->cn_txn.tx_ids);
     free(conn->cn_txn.tx_unique);
-    free(conn->cn_txn.tx_unchanged);
     free(conn->cn_txn.tx_marks);
     free(conn->cn_spare);
     free(conn->cn_lost_message);
@@ -175,7 +174,9 @@ int edb_conn_wait(edb_conn *conn)
     if (rc)
         return rc;
     if ((rc = conn->cn_lost_code)) {
-        edb_fail(rc, "the outcome of the last commit is unknown until the database is reopened: %s",
+        edb_fail(rc, "%s: %s", conn->cn_lost_known ? "the last commit was refused, nothing of it was done"
+                                                   : "the outcome of the last commit is unknown until the database is "
+                                                     "reopened",
                  conn->cn_lost_message ? conn->cn_lost_message : "its record could not be written");
         free(conn->cn_lost_message);
         conn->cn_lost_message = NULL;

@@ -116,6 +116,7 @@ int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_si
                    size_t value_size, int code, const char *what);
 int txn_begin_write(edb_stmt *stmt);
 int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
+int txn_tree_dropped(edb_stmt *stmt, uint32_t tree);
 int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
 int txn_schema_changed(edb_stmt *stmt);
 int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);

@@ -48,7 +48,7 @@ void txn_end(edb_conn *conn)
 
     for (size_t i = 0; i < tx->tx_n_unique; i++)
         free(tx->tx_unique[i].tu_what);
-    tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_unchanged = tx->tx_n_marks = 0;
+    tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_marks = 0;
     tx->tx_unique_hint = tx->tx_ids_hint = 0;
     ws_unref(tx->tx_writes);
     tx->tx_writes = NULL;
@@ -194,16 +194,24 @@ int txn_put_unique(edb_stmt *st, uint32_t tree, const void *key, size_t key_size
     return put(st, tree, key, key_size, value ? value : "", value_size, WS_UNIQUE, 0);
 }
 
-int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
+static int note_of_tree(edb_stmt *st, char what, uint32_t tree, uint8_t value)
 {
-    txn *tx = &st->st_conn->cn_txn;
+    uint8_t key[META_KEY_SIZE];
     int rc;
 
-    if ((rc = writable(st))
-        || (rc = array_room((void **)&tx->tx_unchanged, &tx->tx_unchanged_room, tx->tx_n_unchanged, sizeof tree)))
+    if ((rc = writable(st)))
         return rc;
-    tx->tx_unchanged[tx->tx_n_unchanged++] = tree;
-    return EDB_OK;
+    return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, what, tree), sizeof key, &value, 1, 0, 0);
+}
+
+int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
+{
+    return note_of_tree(st, META_UNCHANGED, tree, 0);
+}
+
+int txn_tree_dropped(edb_stmt *st, uint32_t tree)
+{
+    return note_of_tree(st, META_DROPPED, tree, 0);
 }
 
 /* ---- promises --------------------------------------------------------------------------------------------------- */
@@ -295,7 +303,6 @@ static uint32_t fresh_counter(pager *pg, uint32_t first)
 int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
 {
     txn *tx = &st->st_conn->cn_txn;
-    uint8_t key[5] = { META_TREE };
     uint32_t next;
     int rc;
 
@@ -307,8 +314,7 @@ int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
         next = (uint32_t)st->st_root.sn_trees.ar_count;
     if (key_size)
         next = fresh_counter(st->st_conn->cn_pager, next);
-    store32(key + 1, __builtin_bswap32(next));
-    if ((rc = ws_put(tx->tx_writes, TREE_META, key, sizeof key, &key_size, 1, 0, 0)))
+    if ((rc = note_of_tree(st, META_TREE, next, key_size)))
         return rc;
     tx->tx_next_tree = next + 1;
     *id = next;

@@ -142,6 +142,8 @@ int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_si
                    size_t value_size, int code, const char *what);
 /* COMMIT fails if anybody else changed the tree after T: for the table whose rows fill a new index. */
 int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
+/* Of a table or an index that the transaction drops: COMMIT does not judge what is in it. */
+int txn_tree_dropped(edb_stmt *stmt, uint32_t tree);
 /* A new tree, made at COMMIT: key_size 8 for row ids, 0 for keys that vary. */
 int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
 /* A catalog entry was written in this transaction: COMMIT bumps the schema number. */

@@ -24,7 +24,10 @@
 #define TREE_PROMISES (UINT32_MAX - 2)  /* likewise: promises that COMMIT judges */
 #define TREE_AT_ONCE (UINT32_MAX - 3)   /* likewise: those that the end of the statement judges */
 #define META_SCHEMA "s"             /* its key for: the catalog was changed; value: u64 unique in the process */
-#define META_TREE 't'               /* first byte of its key for a new tree: then u32 id, big-endian; value: key size */
+#define META_KEY_SIZE 5             /* its keys for trees: what is said, and u32 id, big-endian */
+#define META_TREE 't'               /* it was made; value: key size */
+#define META_DROPPED 'd'            /* it was dropped; value: nothing of interest */
+#define META_UNCHANGED 'u'          /* nobody else may have changed it after T; likewise */
 #define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
 
 typedef struct {                    /* catalogs of the past, told apart by what is in them */
@@ -78,8 +81,6 @@ typedef struct {                    /* a transaction; all zero but tx_serial: no
     txn_judge_fn tx_judge;          /* of promises; NULL: none was made */
     uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
     bool tx_unmet;                  /* one did not hold when it was made */
-    uint32_t *tx_unchanged;         /* trees that nobody else may have changed after T */
-    size_t tx_n_unchanged, tx_unchanged_room;
     uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
     size_t tx_n_marks, tx_marks_room;
     pager_commit *tx_commit;        /* while prepared; NULL when there is nothing to publish */
@@ -106,6 +107,7 @@ struct edb_conn {
     uint64_t cn_last_number;
     int64_t cn_last_ns;
     int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
+    bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
     tree_change *cn_changes;        /* commit's buffer */
     size_t cn_changes_room;
@@ -156,6 +158,15 @@ int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
 
 /* Whether the write set's tree is a tree, and not what it holds beside rows. */
 static inline bool tree_is_real(uint32_t tree) { return tree < TREE_AT_ONCE; }
+
+static inline const uint8_t *meta_key(uint8_t key[META_KEY_SIZE], char what, uint32_t tree)
+{
+    key[0] = (uint8_t)what;
+    store32(key + 1, __builtin_bswap32(tree));
+    return key;
+}
+
+static inline uint32_t meta_tree(const uint8_t *key) { return __builtin_bswap32(load32(key + 1)); }
 
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
