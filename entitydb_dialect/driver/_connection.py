@@ -30,6 +30,7 @@ from . import _catalog, _dump, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
+from ._savepoints import Savepoints
 from ._schema import Schema, sorted_catalog
 from ._sql import quote, split_statements
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ._cursor import Cursor
 
 _SCHEMA = CODES["SCHEMA"]
+_NO_SCHEMA = 2**64 - 1  # a number that no schema has
 _RETRIES = 10
 
 # Handles of a parent process: the child must neither use nor free them.
@@ -127,6 +129,7 @@ class Connection(Schema):
         _open.add(self)
         self._fresh = False  # a transaction is open and no statement has run in it
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
+        self._savepoints = Savepoints()
         self._shows = False  # sqlite_master and pragma_...() can be asked
         self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
         self._temporary: frozenset[str] = frozenset()
@@ -164,14 +167,6 @@ class Connection(Schema):
         if self._raw.in_transaction:
             self._execute_control("COMMIT")
             self._committed()
-
-    def _commit_or_not(self) -> None:
-        """The end of a statement that is a transaction by itself: one that may not commit is rolled back."""
-        try:
-            self.commit()
-        except BaseException:
-            self.rollback()
-            raise
 
     def rollback(self) -> None:
         self._check_open()
@@ -506,10 +501,11 @@ class Connection(Schema):
             finally:
                 self.rollback()
 
-    def _execute_control(self, sql: str) -> None:
-        """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed."""
+    def _execute_control(self, sql: str, commits: bool = False) -> None:
+        """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed.
+        `commits`: it is a RELEASE that does."""
         was_open = self._raw.in_transaction
-        if was_open and sql[:6].upper() in ("COMMIT", "END", "END TR"):
+        if was_open and (commits or sql[:6].upper() in ("COMMIT", "END", "END TR")):
             check(lib.edb_conn_judge(self._session))  # a deferred foreign key: the transaction stays open to be mended
         try:
             self._control.execute(sql)
@@ -526,9 +522,11 @@ class Connection(Schema):
         """A transaction statement given as SQL."""
         verb = analysis.verb
         was_open = bool(self._raw.in_transaction)
-        if verb == "SAVEPOINT" and not was_open and not self._autocommit:
+        begun = verb == "SAVEPOINT" and not was_open and not self._autocommit
+        if begun:
             self._begin()
-        self._execute_control(sql)
+        self._execute_control(sql, verb == "RELEASE" and self._savepoints.commits(analysis.name))
+        self._savepoints.follow(verb, analysis.name, was_open or begun)
         is_open = bool(self._raw.in_transaction)
         if is_open and not was_open and not self._fresh:
             self._fresh = True
@@ -547,7 +545,11 @@ class Connection(Schema):
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
         self._fresh = False
         self._keep_ddl()
-        check(lib.edb_conn_wait(self._session))
+        code = lib.edb_conn_wait(self._session)
+        if code:
+            # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
+            lib.edb_conn_declared(self._session, _NO_SCHEMA)
+            check(code)
 
     def _rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""

@@ -22,7 +22,7 @@ from ._asked import rewritten
 from ._catalog import Table
 from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
-from ._errors import Parameters, check, engine_error, translate
+from ._errors import CODES, Parameters, check, translate
 from ._master import explained
 from ._pragma import answer
 from ._sql import tokens
@@ -30,6 +30,11 @@ from ._sql import tokens
 _RETRIES = 10
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 _CHUNK = 1000  # rows taken from a generator at a time by executemany
+_FOREIGN_KEY = CODES["FOREIGNKEY"]
+
+
+class _OneByOne(Exception):
+    """A foreign key failed, and with it all rows that one context wrote."""
 
 
 class Cursor:
@@ -120,7 +125,12 @@ class Cursor:
         )
         if together:
             for chunk in _chunks(parameters):
-                total += self._write(connection, analysis, sql, chunk, many=True)
+                try:
+                    total += self._write(connection, analysis, sql, chunk, many=True)
+                except _OneByOne:
+                    # Which row is to blame shows when each is a statement; those before it stay.
+                    for one in chunk:
+                        total += self._write(connection, analysis, sql, one)
         else:
             for one in parameters:
                 total += self._write_once(connection, analysis, sql, one)
@@ -253,6 +263,7 @@ class Cursor:
             told = pieces.values(parameters) if pieces.shares else ()
             sql, parameters = _piece(pieces.change, parameters, told)
         stmt = connection._open_statement(True, None, is_open or begin)
+        judged = 0
         if analysis.row_in or connection._row_in:
             lib.edb_stmt_row_in(stmt)
         try:
@@ -278,7 +289,8 @@ class Cursor:
                 if analysis.verb in ("INSERT", "REPLACE"):
                     self.lastrowid = raw.last_insert_rowid()
             else:
-                check(lib.edb_stmt_judge(stmt))
+                judged = lib.edb_stmt_judge(stmt)
+                check(judged)
                 lib.edb_stmt_counts(stmt, connection._changes, connection._last_id, connection._has_last_id)
                 changed = connection._changes[0]
                 if connection._has_last_id[0]:
@@ -287,14 +299,14 @@ class Cursor:
             translated = translate(error, () if many else parameters)
             if many and translated is error and isinstance(error, (TypeError, OverflowError, KeyError)):
                 translated = next((t for p in parameters if (t := translate(error, p)) is not error), error)
+            # Rows that stay although another one failed have foreign keys, too; if one of them fails, none stays.
+            judged = judged or lib.edb_stmt_judge(stmt)
+            if many and judged == _FOREIGN_KEY:
+                translated = _OneByOne()
             self._raw.close(True)
             self._raw = raw.cursor()
-            if not many:
-                translated = _undo(stmt, analysis, error, translated)
             connection._end_statement(stmt)
             connection._check_transaction_end(is_open or begin)
-            if analysis.conflict == "FAIL" and not (is_open or begin):
-                connection._committed()  # SQLite has, what was kept
             if translated is error:
                 raise
             raise translated from error
@@ -356,11 +368,10 @@ class Cursor:
             if reader is not None:
                 connection._end_statement(reader)
                 lib.edb_stmt_undo(stmt)
-            else:
-                translated = _undo(stmt, analysis, error, translated)
             connection._end_statement(stmt)
             if alone and raw.in_transaction:
-                connection._commit_or_not()
+                # What failed in the change itself SQLite has undone already, as far as OR FAIL wants it.
+                connection.commit() if analysis.conflict == "FAIL" and reader is None else connection.rollback()
             connection._check_transaction_end(True)
             if translated is error:
                 raise
@@ -369,7 +380,7 @@ class Cursor:
         connection._end_statement(reader)
         connection._end_statement(stmt)
         if alone:
-            connection._commit_or_not()
+            connection.commit()
         self.lastrowid = last_id
         self.description = description or None
         self._rows = iter(rows)
@@ -631,17 +642,6 @@ class Cursor:
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Does nothing; PEP 249 wants it."""
-
-
-def _undo(stmt: Any, analysis: Analysis, error: BaseException, translated: BaseException) -> BaseException:
-    """Undoes what a statement had done before it failed: SQLite opens no savepoint for what it takes for a change of a
-    single row, as every UPDATE ... FROM on a virtual table. OR FAIL keeps what it had done when a row's own constraints
-    failed, if the foreign keys hold so far. -> the error to raise."""
-    if analysis.conflict == "FAIL" and isinstance(error, apsw.ConstraintError):
-        code = lib.edb_stmt_judge(stmt)
-        return engine_error(code) if code else translated
-    lib.edb_stmt_undo(stmt)
-    return translated
 
 
 def _piece(part: Part, parameters: Any, told: Any) -> tuple[str, Any]:

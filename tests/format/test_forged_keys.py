@@ -82,7 +82,8 @@ def test_a_row_whose_key_is_too_short_for_a_row_id(ask: Any, tmp_path: Path, key
     db.commit()
     db.close()
     forge_table(path, key)
-    answer = ask(path, moments=[], queries=["SELECT * FROM child", "SELECT id FROM child", "SELECT rowid, p FROM child"],
+    answer = ask(path, moments=[],
+                 queries=["SELECT * FROM child", "SELECT id FROM child", "SELECT rowid, p FROM child"],
                  writes=["CREATE INDEX child_p ON child(p)", "DELETE FROM parent", "UPDATE parent SET id = 2",
                          "DELETE FROM child", "UPDATE child SET v = 'w' || id"])
     for result in [*answer["rows"][0], *answer["writes"]]:
