@@ -62,7 +62,5 @@ void edb_say(int code, const char *format, ...) __attribute__((format(printf, 2,
         edb_say(code_, __VA_ARGS__);            \
         code_;                                  \
     })
-/* The SQLite result code for an engine code. */
-int edb_code_sqlite(int code);
 
 #endif

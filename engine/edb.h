@@ -36,6 +36,7 @@ int edb_last_code(void);                            /* the code that sentence wa
 const char *edb_code_name(int code);                /* "CORRUPT"; NULL past the table */
 const char *edb_code_python(int code);              /* "DamageError" */
 const char *edb_code_meaning(int code);
+int edb_code_sqlite(int code);                      /* the SQLite result for it */
 int edb_code_count(void);
 bool edb_is_test_build(void);
 

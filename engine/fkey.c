@@ -275,12 +275,14 @@ static int key_collation(const fk_link *link, uint32_t i)
                           : link->fl_child->et_columns[link->fl_key->columns[i]].collation;
 }
 
-/* The parts in the foreign key's order, or, for an index, the first n in the index's. */
-static int encode_key(table_buffer *buffer, const fk_link *link, const edb_index *index, const edb_value *key)
+/* The parts in the foreign key's order, or, for an index, the first n in the index's. of_parent: the index is asked for
+ * the parent, else for children; where a table refers to itself, one index may serve for both. */
+static int encode_key(table_buffer *buffer, const fk_link *link, const edb_index *index, bool of_parent,
+                      const edb_value *key)
 {
     for (uint32_t i = 0; i < link->fl_key->n_columns; i++) {
         uint32_t at = i;
-        if (index == link->fl_parent_index && index) {
+        if (index && of_parent) {
             for (at = 0; link->fl_parent_columns[at] != index->parts[i].column;)
                 at++;
         } else if (index) {
@@ -298,9 +300,9 @@ static int encode_key(table_buffer *buffer, const fk_link *link, const edb_index
 int fk_key_same(const fk_link *link, const edb_value *a, const edb_value *b, bool *same)
 {
     table_buffer x = {0}, y = {0};
-    int rc = encode_key(&x, link, NULL, a);
+    int rc = encode_key(&x, link, NULL, false, a);
     if (!rc)
-        rc = encode_key(&y, link, NULL, b);
+        rc = encode_key(&y, link, NULL, false, b);
     *same = !rc && x.bf_size == y.bf_size && !memcmp(x.bf_bytes, y.bf_bytes, x.bf_size);
     buffer_free(&x);
     buffer_free(&y);
@@ -361,7 +363,7 @@ int fk_parent_exists(edb_stmt *stmt, const fk_link *link, const edb_value *key, 
         return EDB_OK;
     if (!link->fl_parent_index)
         return row_exists(stmt, link->fl_parent->et_id, &key[0], exists);
-    int rc = encode_key(&prefix, link, link->fl_parent_index, key);
+    int rc = encode_key(&prefix, link, link->fl_parent_index, true, key);
     if (!rc && stmt_snapshot(stmt)->sn_number == edb_stmt_moment(stmt)) {
         rc = now_prefix(stmt, link->fl_parent_index->tree, prefix.bf_bytes, prefix.bf_size, &entry, exists);
     } else if (!rc) {
@@ -469,7 +471,7 @@ int fk_children(edb_stmt *stmt, const fk_link *link, const edb_value *key, size_
         return EDB_OK;
     }
     if (link->fl_child_index)
-        rc = encode_key(&prefix, link, link->fl_child_index, key);
+        rc = encode_key(&prefix, link, link->fl_child_index, false, key);
     if (!rc) {
         stmt_look(stmt, &before);
         rc = link->fl_child_index ? prefix_rowids(stmt, link->fl_child_index->tree, &prefix, most, rowids, n)
@@ -525,8 +527,6 @@ static int judge_one(edb_stmt *stmt, const fk_link *link, const ws_entry *w, boo
     for (uint32_t i = 0; i < view.rw_columns; i++)
         if (row_column(&view, i, &key[i]))
             return edb_fail(EDB_CORRUPT, "a promise of a foreign key of %s cannot be read", link->fl_child->et_name);
-    if (state == FK_BROKEN)
-        return promise_broken(link, state, at_commit);
     int rc = fk_violated(stmt, link, key, &violated);
     return rc || !violated ? rc : promise_broken(link, state, at_commit);
 }
@@ -578,7 +578,7 @@ int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int st
         at[4] = (uint8_t)(link->fl_number >> 8);
         at[5] = (uint8_t)link->fl_number;
         name.bf_size = PROMISE_HEAD;
-        rc = encode_key(&name, link, NULL, key);
+        rc = encode_key(&name, link, NULL, false, key);
     }
     if (!rc) {
         uint8_t *row = buffer_reserve(&value, 1 + row_encode_bound(key, link->fl_key->n_columns));

@@ -45,8 +45,8 @@ int fk_parent_exists(edb_stmt *stmt, const fk_link *link, const edb_value *key, 
 int fk_children(edb_stmt *stmt, const fk_link *link, const edb_value *key, size_t most, int64_t **rowids, size_t *n);
 int fk_violated(edb_stmt *stmt, const fk_link *link, const edb_value *key, bool *violated);
 
-/* Notes that the key was touched. FK_BROKEN: it is violated for good, whatever comes. */
-enum { FK_MET, FK_UNMET, FK_BROKEN };
+/* Notes that the key was touched. */
+enum { FK_MET, FK_UNMET };
 int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int state, bool at_once);
 
 #endif

@@ -279,14 +279,6 @@ static int settle(vtab_binding *bd, edb_stmt *stmt, const fk_link *link, const e
     return fk_promise(stmt, link, key, violated ? FK_UNMET : FK_MET, at_once);
 }
 
-static int restricted(vtab_binding *bd, edb_stmt *stmt, const fk_link *link, const edb_value *key)
-{
-    /* Under IGNORE SQLite would go on to the next row; but a foreign key is never ignored: the statement fails. */
-    if (sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_IGNORE)
-        return fk_promise(stmt, link, key, FK_BROKEN, true);
-    return edb_fail(EDB_FOREIGNKEY, "FOREIGN KEY constraint failed");
-}
-
 static int default_of(vtab_binding *bd, table_rules *tr, row_scratch *rs, uint32_t column, edb_value *out)
 {
     const edb_table *table = tr->tr_table;
@@ -377,6 +369,7 @@ static int act_on(vtab_binding *bd, edb_stmt *stmt, const fk_link *link, int64_t
     else
         rc = change_child(bd, rs, stmt, link, rowid, action, new_key, memory);
     level_leave(bd, rs);
+    bd->bd_aborts |= rc != EDB_OK;
     return rc;
 }
 
@@ -393,7 +386,7 @@ static int key_gone(vtab_binding *bd, edb_stmt *stmt, const fk_link *link, const
         rc = fk_children(stmt, link, key, action == FK_RESTRICT ? 1 : SIZE_MAX, &rowids, &n);
     if (!rc && n && action == FK_RESTRICT) {
         free(rowids);
-        return restricted(bd, stmt, link, key);
+        return edb_fail(EDB_FOREIGNKEY, "FOREIGN KEY constraint failed");
     }
     for (size_t i = 0; !rc && i < n; i++)
         rc = act_on(bd, stmt, link, rowids[i], action, new_key, memory);
@@ -620,7 +613,7 @@ int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_tab
     if (rc)
         return rc;
     hooks_on(&hk, rs, bd, tr);
-    rc = table_judge(&rs->rs_table, stmt, table, rowid, values);
+    rc = table_judge(&rs->rs_table, stmt, table, rowid, values, false);
     hooks_off(rs);
     return rc;
 }

@@ -424,6 +424,30 @@ static bool index_unchanged(const edb_index *index, const bool *changed)
     return true;
 }
 
+/* What a STRICT column takes besides NULL; VALUE_NULL: anything. The affinity tells the types but BLOB and ANY apart. */
+static int strict_type(const edb_column *column)
+{
+    switch (column->affinity) {
+    case AFFINITY_INTEGER: return VALUE_INTEGER;
+    case AFFINITY_REAL: return VALUE_REAL;
+    case AFFINITY_TEXT: return VALUE_TEXT;
+    default: return column->type[0] == 'B' || column->type[0] == 'b' ? VALUE_BLOB : VALUE_NULL;
+    }
+}
+
+int table_judge_types(const edb_table *table, const edb_value *values)
+{
+    static const char *const names[] = {"NULL", "INT", "REAL", "TEXT", "BLOB"};
+    for (uint32_t i = 0; table->et_strict && i < table->et_n_columns; i++) {
+        const edb_column *column = &table->et_columns[i];
+        int type = strict_type(column);
+        if (values[i].type != VALUE_NULL && type != VALUE_NULL && values[i].type != type)
+            return edb_fail(EDB_DATATYPE, "cannot store %s value in %s column %s.%s", names[values[i].type],
+                            column->type, table->et_name, column->name);
+    }
+    return EDB_OK;
+}
+
 static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                      bool fresh, const edb_value *values, const bool *changed, bool replace)
 {
@@ -451,6 +475,8 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     }
     if (!rc && !fresh && (!old || moved))
         rc = judge_rowid(ts, stmt, table, rowid, replace, &seen_from);
+    if (!rc && !table->et_n_rules)
+        rc = table_judge_types(table, values);
     /* The youngest index first, as SQLite does it: that decides which of several sentences is said. */
     for (uint32_t i = n; !rc && i-- > 0;)
         if (changes[i].ic_judge)
@@ -476,32 +502,40 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     return rc;
 }
 
-static int judge_not_null(const edb_table *table, const edb_value *values)
+/* REPLACE puts a default in a NULL's place, after it has looked at the columns without one. */
+static int judge_not_null(const edb_table *table, const edb_value *values, bool replace)
 {
-    for (uint32_t i = 0; i < table->et_n_columns; i++)
-        if (values[i].type == VALUE_NULL && table->et_columns[i].not_null)
-            return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name,
-                            table->et_columns[i].name);
+    for (int pass = replace ? 0 : 1; pass < 2; pass++)
+        for (uint32_t i = 0; i < table->et_n_columns; i++) {
+            const edb_column *column = &table->et_columns[i];
+            if (values[i].type == VALUE_NULL && column->not_null && (pass || !column->has_default))
+                return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name, column->name);
+        }
     return EDB_OK;
 }
 
-int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values)
+/* SQLite's order, which decides what is said of a row with several faults: NOT NULL; types, if there is a CHECK; CHECK;
+ * the row id; types; unique keys. */
+int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
+                bool replace)
 {
-    int rc = judge_not_null(table, values);
+    int rc = judge_not_null(table, values, replace);
+    if (!rc && table->et_n_rules)
+        rc = table_judge_types(table, values);
     return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);
 }
 
 int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace)
 {
-    int rc = table_judge(ts, stmt, table, rowid, values);
+    int rc = table_judge(ts, stmt, table, rowid, values, replace);
     return rc ? rc : write_row(ts, stmt, table, NULL, rowid, fresh, values, NULL, replace);
 }
 
 int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace)
 {
-    int rc = table_judge(ts, stmt, table, rowid, values);
+    int rc = table_judge(ts, stmt, table, rowid, values, replace);
     return rc ? rc : write_row(ts, stmt, table, old, rowid, false, values, changed, replace);
 }
 

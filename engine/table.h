@@ -64,8 +64,11 @@ int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
 int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace);
 int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed);
+/* STRICT: whether the values, affinities applied, have the declared types. */
+int table_judge_types(const edb_table *table, const edb_value *values);
 /* NOT NULL and what ts_judge says: what INSERT judges before it looks for conflicts. */
-int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values);
+int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
+                bool replace);
 /* Whether the row, not written yet, would collide in a unique index (NULL: by its row id), and with which row. */
 int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
                    const edb_value *values, bool *found, int64_t *other);

@@ -55,6 +55,7 @@ typedef struct {
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
     bool bd_writing;                /* bd_row is in use: a write inside a write (a function in a DEFAULT) has its own */
+    bool bd_aborts;                 /* an action of a foreign key failed: the statement ends, whatever its OR says */
     /* rules.c */
     rule_book *bd_rules;            /* constraints of the schema used last; NULL: not read yet */
     uint32_t bd_tables;             /* tables connected */

@@ -38,7 +38,7 @@ typedef struct {
 typedef struct {
     const edb_index *ca_index;      /* NULL: the table itself */
     bool ca_whole;                  /* as old as the table */
-    bool ca_covers;
+    bool ca_covers, ca_narrow;
     bool ca_ordered, ca_reverse;
     bool ca_one_row, ca_scan_unique;
     uint32_t ca_n_parts;
@@ -318,8 +318,10 @@ static void candidate_order(const planner *pl, candidate *ca)
 
 /* ---- cost ----------------------------------------------------------------------------------------------------- */
 
-static bool index_covers(const planner *pl, const edb_index *index)
+/* narrow: it has not all of the table's columns, so that its entries are shorter than the rows. */
+static bool index_covers(const planner *pl, const edb_index *index, bool *narrow)
 {
+    *narrow = index->n_parts + (pl->pl_table->et_rowid_column >= 0) < pl->pl_table->et_n_columns;
     uint64_t used = pl->pl_info->colUsed;
     for (uint32_t c = 0; used && c < pl->pl_table->et_n_columns; c++) {
         bool has = (int)c == pl->pl_table->et_rowid_column;
@@ -377,7 +379,7 @@ static void candidate_cost(const planner *pl, candidate *ca)
         rows *= ca->ca_steps[i].ps_op == 'N' ? 0.9 : 0.25;
     ca->ca_rows = fmax(rows, 1);
     /* Reading on costs 3 a row (2.5 where entries are narrow), a row looked up by its id 5 more. */
-    double each = !ca->ca_index ? 3 : ca->ca_covers ? 2.5 : 8;
+    double each = !ca->ca_index ? 3 : !ca->ca_covers ? 8 : ca->ca_narrow ? 2.5 : 3;
     ca->ca_cost = seeks * log2(pl->pl_rows + 2) + ca->ca_rows * each;
 }
 
@@ -387,12 +389,12 @@ static bool candidate_make(const planner *pl, const edb_index *index, bool whole
     ca->ca_index = index;
     ca->ca_whole = whole;
     ca->ca_n_parts = index ? index->n_parts : 1;
-    ca->ca_covers = index && index_covers(pl, index);
+    ca->ca_covers = index && index_covers(pl, index, &ca->ca_narrow);
     candidate_match(pl, ca);
     candidate_order(pl, ca);
     candidate_cost(pl, ca);
     /* A whole walk of an index pays by its order or its narrowness; a young one would have to be computed for it. */
-    return !index || ca->ca_n_steps || ca->ca_ordered || (ca->ca_covers && whole);
+    return !index || ca->ca_n_steps || ca->ca_ordered || (ca->ca_covers && ca->ca_narrow && whole);
 }
 
 /* What SQLite will add for sorting: part of the comparison only. */

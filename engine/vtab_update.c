@@ -107,22 +107,6 @@ static int default_value(const update *up, uint32_t i, edb_value *out)
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
-/* STRICT: the value must have the declared type after affinity. */
-static int judge_strict(const update *up, uint32_t i, const edb_value *v)
-{
-    static const struct { const char *type; int value; } types[] = {
-        {"INT", VALUE_INTEGER}, {"INTEGER", VALUE_INTEGER}, {"REAL", VALUE_REAL}, {"TEXT", VALUE_TEXT},
-        {"BLOB", VALUE_BLOB},
-    };
-    static const char *const names[] = {"NULL", "INT", "REAL", "TEXT", "BLOB"};
-    const edb_column *column = &up->up_table->et_columns[i];
-    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
-        if (v->type != VALUE_NULL && sqlite3_stricmp(column->type, types[t].type) == 0 && v->type != types[t].value)
-            return edb_fail(EDB_DATATYPE, "cannot store %s value in %s column %s.%s", names[v->type], column->type,
-                            up->up_table->et_name, column->name);
-    return EDB_OK;
-}
-
 static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
 {
     const edb_column *column = &up->up_table->et_columns[i];
@@ -133,7 +117,7 @@ static int column_value(const update *up, uint32_t i, bool inserting, edb_value 
     if (out->type == VALUE_NULL && column->has_default
         && ((inserting && !stmt_supplied(up->up_stmt, i)) || (up->up_replace && column->not_null)))
         rc = default_value(up, i, out);
-    return !rc && unlikely(up->up_table->et_strict) ? judge_strict(up, i, out) : rc;
+    return rc;
 }
 
 /* A row id as SQLite takes one: integers, and what INTEGER affinity makes one. */
@@ -204,8 +188,6 @@ static int do_conflict(const update *up, const upsert_clause *clause, int64_t ot
             continue;
         }
         rc = value_convert(rs, results[i], table->et_columns[c].affinity, &values[c]);
-        if (!rc && unlikely(table->et_strict))
-            rc = judge_strict(up, c, &values[c]);
     }
     if (!rc && applies)
         rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, values, changed, false);
@@ -230,6 +212,8 @@ static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, b
     if (!rc)
         rc = upsert_find(us, &up->up_row->rs_table, up->up_stmt, up->up_table, rowid, fresh, up->up_row->rs_values,
                          &clause, &other);
+    if (!rc && !(clause && !fresh && other == rowid))
+        rc = table_judge_types(up->up_table, up->up_row->rs_values);   /* before unique keys, behind the row id */
     if (rc)
         return rc;
     *done = clause;
@@ -356,6 +340,19 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
     return rc;
 }
 
+/* IGNORE, FAIL and ROLLBACK are for the row's own NOT NULL, CHECK and unique keys. What else fails ends the statement
+ * and undoes it, as in SQLite; and SQLite must not see a constraint's code then, for it would act on it. The driver
+ * knows the code from edb_last_code(). */
+static int failure(const update *up, int rc)
+{
+    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.vt_bd->bd_aborts;
+    int clause = sqlite3_vtab_on_conflict(up->up_db);
+    int result = vtab_result(&up->up_vt->vt_any.vt_base, rc);
+    if (!aborts || clause == SQLITE_ABORT || clause == SQLITE_REPLACE || (result & 0xff) != SQLITE_CONSTRAINT)
+        return result;
+    return SQLITE_ERROR;
+}
+
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     vtab_entity *vt = (vtab_entity *)base;
@@ -374,6 +371,7 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
     up.up_replace = sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_REPLACE;
     up.up_row = nested ? &own : &bd->bd_row;
     bd->bd_writing = true;
+    bd->bd_aborts = false;
     vt->vt_writing++;
     if (!rc)
         rc = do_change(&up, argc, argv, rowid);
@@ -384,5 +382,5 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
     else
         values_drop(up.up_row);
     stmt_release(up.up_stmt);
-    return likely(!rc) ? SQLITE_OK : vtab_result(base, rc);
+    return likely(!rc) ? SQLITE_OK : failure(&up, rc);
 }

@@ -168,6 +168,14 @@ class Connection(Schema):
             self._execute_control("COMMIT")
             self._committed()
 
+    def _commit_or_not(self) -> None:
+        """The end of a statement that is a transaction by itself: one that may not commit is rolled back."""
+        try:
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
     def rollback(self) -> None:
         self._check_open()
         if self._raw.in_transaction:

@@ -22,7 +22,7 @@ from ._asked import rewritten
 from ._catalog import Table
 from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
-from ._errors import CODES, Parameters, check, translate
+from ._errors import CODES, Parameters, check, engine_error, translate
 from ._master import explained
 from ._pragma import answer
 from ._sql import tokens
@@ -305,8 +305,12 @@ class Cursor:
                 translated = _OneByOne()
             self._raw.close(True)
             self._raw = raw.cursor()
+            if not many:
+                translated = _undo(stmt, analysis, error, translated)
             connection._end_statement(stmt)
             connection._check_transaction_end(is_open or begin)
+            if analysis.conflict == "FAIL" and not (is_open or begin):
+                connection._committed()  # SQLite has, what was kept
             if translated is error:
                 raise
             raise translated from error
@@ -368,10 +372,11 @@ class Cursor:
             if reader is not None:
                 connection._end_statement(reader)
                 lib.edb_stmt_undo(stmt)
+            else:
+                translated = _undo(stmt, analysis, error, translated)
             connection._end_statement(stmt)
             if alone and raw.in_transaction:
-                # What failed in the change itself SQLite has undone already, as far as OR FAIL wants it.
-                connection.commit() if analysis.conflict == "FAIL" and reader is None else connection.rollback()
+                connection._commit_or_not()
             connection._check_transaction_end(True)
             if translated is error:
                 raise
@@ -380,7 +385,7 @@ class Cursor:
         connection._end_statement(reader)
         connection._end_statement(stmt)
         if alone:
-            connection.commit()
+            connection._commit_or_not()
         self.lastrowid = last_id
         self.description = description or None
         self._rows = iter(rows)
@@ -642,6 +647,17 @@ class Cursor:
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Does nothing; PEP 249 wants it."""
+
+
+def _undo(stmt: Any, analysis: Analysis, error: BaseException, translated: BaseException) -> BaseException:
+    """Undoes what a statement had done before it failed: SQLite opens no savepoint for what it takes for a change of a
+    single row, as every UPDATE ... FROM on a virtual table. OR FAIL keeps what it had done when a row's own constraints
+    failed, if the foreign keys hold so far. -> the error to raise."""
+    if analysis.conflict == "FAIL" and isinstance(error, apsw.ConstraintError):
+        code = lib.edb_stmt_judge(stmt)
+        return engine_error(code) if code else translated
+    lib.edb_stmt_undo(stmt)
+    return translated
 
 
 def _piece(part: Part, parameters: Any, told: Any) -> tuple[str, Any]:

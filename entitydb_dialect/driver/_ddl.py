@@ -16,6 +16,7 @@ DEFERRABLE.
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -68,6 +69,10 @@ def affinity(declared: str, strict: bool) -> int:
     if "REAL" in upper or "FLOA" in upper or "DOUB" in upper:
         return REAL
     return NUMERIC
+
+
+# A type that means an integer: INTEGER, INT8, BIGINT(20), UNSIGNED BIG INT.
+_INTEGER_WORD = re.compile(r"\b(?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER)?[0-9]*\b")
 
 
 def _collation(name: str, what: str) -> int:
@@ -372,12 +377,13 @@ def parse_table(sql: str, name: str) -> Table:
     rowid_column = -1
     if sum(map(bool, key)) == 1 and not without_rowid:
         # Any integer key of one column takes the row id's place and numbers itself, not only one declared exactly
-        # INTEGER: then BIGINT keys do as well. (INTEGER PRIMARY KEY DESC is an ordinary index in SQLite.)
+        # INTEGER: then BIGINT keys do as well. (INTEGER PRIMARY KEY DESC is an ordinary index in SQLite, and a POINT
+        # has the affinity by its letters alone.)
         position = key.index(1)
         primary = next((i for i in indexes if i.primary_key), None)
         declared = columns[position].type.upper()
         alias = primary is None or (declared != "INTEGER" and not primary.parts[0].descending)
-        if columns[position].affinity == INTEGER and alias:
+        if columns[position].affinity == INTEGER and alias and _INTEGER_WORD.search(declared):
             rowid_column = position
             indexes = [i for i in indexes if not i.primary_key]
     return Table(

@@ -69,6 +69,8 @@ def engine_error(code: int, message: str | None = None) -> ex.Error:
     error.engine_code = code
     name = lib.edb_code_name(code)
     error.engine_name = ffi.string(name).decode() if name != ffi.NULL else None
+    error.sqlite_errorcode = lib.edb_code_sqlite(code)
+    error.sqlite_errorname = _NAMES.get(error.sqlite_errorcode)
     return error
 
 
@@ -143,11 +145,10 @@ def _from_sqlite(error: apsw.Error) -> ex.Error:
     text = str(error)
     code = lib.edb_last_code()
     if code and text and text == engine_message():
-        found = engine_error(code, text)
-    elif extended == _CONFLICT:
-        found = engine_error(CODES["CONFLICT"], text)
-    else:
-        found = _BY_RESULT.get(result or 0, ex.OperationalError)(text or "the database failed without a message")
+        return engine_error(code, text)         # SQLite may have been told less, to keep it from acting on it
+    if extended == _CONFLICT:
+        return engine_error(CODES["CONFLICT"], text)
+    found = _BY_RESULT.get(result or 0, ex.OperationalError)(text or "the database failed without a message")
     found.sqlite_errorcode = extended
     found.sqlite_errorname = _NAMES.get(extended) if extended is not None else None
     return found

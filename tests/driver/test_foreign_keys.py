@@ -407,3 +407,53 @@ def test_random_transactions_beside_each_other_leave_nothing_dangling(
         cursor = connections[0].cursor()
         cursor.as_of = moment
         assert cursor.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_table_may_refer_to_itself_by_the_same_columns_in_another_order(both: Both) -> None:
+    """One unique index finds the parent and the children then, each by its own columns."""
+    both.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x, y, UNIQUE (x, y), FOREIGN KEY (y, x) REFERENCES t(x, y))")
+    both.tables = ["t"]
+    assert both.run("INSERT INTO t VALUES (1, 1, 2)") == "FOREIGN KEY constraint failed"
+    assert both.run("INSERT INTO t VALUES (1, 1, 2), (2, 2, 1), (3, 3, 3)") is None
+    assert both.run("DELETE FROM t WHERE id = 1") == "FOREIGN KEY constraint failed"
+    assert both.run("UPDATE t SET x = 5 WHERE id = 2") == "FOREIGN KEY constraint failed"
+    both.same()
+
+
+@pytest.mark.parametrize("action", ["RESTRICT", "CASCADE", "SET NULL"])
+@pytest.mark.parametrize("clause", ["OR IGNORE", "OR FAIL", "OR ROLLBACK"])
+def test_what_fails_behind_a_row_aborts_whatever_the_or_clause_says(both: Both, clause: str, action: str) -> None:
+    """The clause is for the row's own constraints, not for its children's."""
+    both.run("CREATE TABLE p(id INTEGER PRIMARY KEY, u UNIQUE)")
+    both.run(f"CREATE TABLE c(id INTEGER PRIMARY KEY, p NOT NULL CHECK (p <> 9) REFERENCES p(u) ON UPDATE {action})")
+    both.run("INSERT INTO p VALUES (1, 5), (2, 6), (3, 7)")
+    both.run("INSERT INTO c VALUES (1, 6)")
+    both.tables = ["p", "c"]
+    both.run("BEGIN")
+    both.run("INSERT INTO p VALUES (4, 10)")
+    assert both.run(f"UPDATE {clause} p SET u = CASE id WHEN 2 THEN 9 ELSE u + 20 END") is not None
+    both.same()
+    assert both.db.in_transaction
+    both.run("COMMIT")
+    both.same()
+
+
+@pytest.mark.parametrize("returning", ["", " RETURNING id"])
+def test_or_fail_keeps_rows_only_when_their_foreign_keys_hold(both: Both, returning: str) -> None:
+    both.run("CREATE TABLE p(id INTEGER PRIMARY KEY)")
+    both.run("CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p)")
+    both.run("INSERT INTO p VALUES (1)")
+    both.tables = ["p", "c"]
+    wanted = "FOREIGN KEY constraint failed"
+    assert both.run(f"INSERT OR FAIL INTO c VALUES (1, 7), (1, 1){returning}") == wanted
+    assert both.run(f"INSERT OR FAIL INTO c VALUES (1, 1), (1, 1){returning}") == "UNIQUE constraint failed: c.id"
+    both.same()
+
+
+@pytest.mark.parametrize("returning", ["", " RETURNING id"])
+def test_a_deferred_key_in_autocommit_leaves_no_transaction_open(both: Both, returning: str) -> None:
+    both.run("CREATE TABLE p(id INTEGER PRIMARY KEY)")
+    both.run("CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
+    both.tables = ["p", "c"]
+    assert both.run(f"INSERT INTO c VALUES (1, 7){returning}") == "FOREIGN KEY constraint failed"
+    both.same()
