@@ -299,9 +299,8 @@ class Cursor:
             translated = translate(error, () if many else parameters)
             if many and translated is error and isinstance(error, (TypeError, OverflowError, KeyError)):
                 translated = next((t for p in parameters if (t := translate(error, p)) is not error), error)
-            # Rows that stay although another one failed have foreign keys, too; if one of them fails, none stays.
-            judged = judged or lib.edb_stmt_judge(stmt)
-            if many and judged == _FOREIGN_KEY:
+            # Rows that stay although a later one failed have foreign keys, too; if one of them fails, none stays.
+            if many and (judged or lib.edb_stmt_judge(stmt)) == _FOREIGN_KEY:
                 translated = _OneByOne()
             self._raw.close(True)
             self._raw = raw.cursor()
