@@ -10,9 +10,6 @@ goes down to the cursor.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import sys
 import threading
 from typing import Any
 
@@ -28,7 +25,7 @@ from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
-from . import _time
+from . import _plugin, _time
 from .driver._catalog import Table
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
@@ -104,10 +101,7 @@ class EntityDialect(SQLiteDialect):
         super().__init__(**kwargs)
         # This thread's last commit through this dialect: a Session has no connection any more when it is asked.
         self._last = threading.local()
-        # Alembic before 1.18 knows no entry points. Whoever migrates has imported it before an engine is made.
-        if "alembic" in sys.modules and "entitydb_migrations" not in sys.modules:
-            with contextlib.suppress(ImportError):
-                importlib.import_module("entitydb_migrations")
+        _plugin.bring()
 
     def type_descriptor(self, typeobj: Any) -> Any:
         return super().type_descriptor(_variant(typeobj, self.name))

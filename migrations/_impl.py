@@ -1,16 +1,22 @@
 """What Alembic has to know of EntityDB: its DDL is transactional, and ALTER TABLE does what PostgreSQL's does.
 
-Alembic's own spelling of RENAME, ADD and DROP COLUMN, ALTER COLUMN and of constraints is what the driver reads, so no
-statement is written here. Autogenerate compares what the dialect reflects; only server defaults, which SQLite reports
-without their parentheses, are brought to one form first.
+Alembic's own spelling of RENAME, ADD and DROP COLUMN, ALTER COLUMN and of constraints is what the driver reads, so
+hardly a statement is written here. Autogenerate compares what the dialect reflects; only server defaults, which SQLite
+reports without their parentheses, are brought to one form first.
+
+Alembic finds an implementation by the dialect's name. `sqlite+entitydb://` has the name "sqlite" for the sake of models
+and libraries that ask for it, so there Alembic is told to look at the dialect itself; SQLite's own is left alone.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
+
+from . import _labels
 
 _LITERAL = re.compile(r"[+-]?\s*(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|[xX]?'(?:[^']|'')*'")
 _WORDS = {"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
@@ -55,6 +61,13 @@ class EntityImpl(DefaultImpl):
     __dialect__ = "entitydb"
     transactional_ddl = True
 
+    def _exec(self, construct: Any, *args: Any, **kw: Any) -> Any:
+        result = super()._exec(construct, *args, **kw)
+        label = _labels.label_for(construct, self.context_opts, self.dialect)
+        if label is not None:
+            super()._exec(label)
+        return result
+
     def requires_recreate_in_batch(self, batch_op: Any) -> bool:
         """Never: a table made anew would have no history, and every operation can be done in place."""
         return False
@@ -73,3 +86,19 @@ class EntityImpl(DefaultImpl):
         default = column_info.get("default")
         if default and not _literal(default.strip()) and not _closed(default.strip()):
             column_info["default"] = f"({default})"
+
+
+def _is_ours(dialect: Any) -> bool:
+    base = sys.modules.get("entitydb_dialect.base")  # where it is missing, no dialect is ours
+    return base is not None and isinstance(dialect, base.EntityDialect)
+
+
+_base: Any = DefaultImpl
+_by_name = DefaultImpl.get_by_dialect
+
+
+def _get_by_dialect(cls: type[DefaultImpl], dialect: Any) -> type[DefaultImpl]:
+    return EntityImpl if _is_ours(dialect) else _by_name(dialect)
+
+
+_base.get_by_dialect = classmethod(_get_by_dialect)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINTS = """\
 [sqlalchemy.dialects]
 entitydb = entitydb_dialect.apsw:EntityDialect_apsw
+sqlite.entitydb = entitydb_dialect.apsw:EntityDialect_apsw_sqlite
 
 [alembic.plugins]
 alembic.autogenerate.entitydb = entitydb_migrations
@@ -35,7 +36,7 @@ from sqlalchemy import create_engine
 import models
 
 url = context.config.get_main_option("sqlalchemy.url")
-options = dict(target_metadata=models.metadata, compare_server_default=True,
+options = dict(target_metadata=models.metadata, compare_server_default=True, **getattr(models, "options", {}),
                transaction_per_migration=os.environ.get("PER_MIGRATION") == "1")
 if context.is_offline_mode():
     context.configure(url=url, literal_binds=True, **options)
@@ -113,8 +114,11 @@ class Project:
         (self.scripts / "env.py").write_text(ENV)
         (self.scripts / "script.py.mako").write_text(SCRIPT)
         self.url = f"entitydb:///{folder}/app.edb"
-        (folder / "alembic.ini").write_text(
-            f"[alembic]\nscript_location = {self.scripts}\nsqlalchemy.url = {self.url}\npath_separator = os\n"
+        self.use(self.url)
+
+    def use(self, url: str) -> None:
+        (self.folder / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = {self.scripts}\nsqlalchemy.url = {url}\npath_separator = os\n"
         )
 
     def models(self, body: str) -> None:

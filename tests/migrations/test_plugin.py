@@ -8,8 +8,11 @@ import pytest
 
 KNOWN = """
 from alembic.ddl.impl import DefaultImpl
+from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy import create_engine
-assert DefaultImpl.get_by_dialect(create_engine("entitydb://").dialect).__name__ == "EntityImpl"
+for url in "entitydb://", "sqlite+entitydb://":
+    assert DefaultImpl.get_by_dialect(create_engine(url).dialect).__name__ == "EntityImpl", url
+assert DefaultImpl.get_by_dialect(create_engine("sqlite://").dialect) is SQLiteImpl
 """
 
 
@@ -28,6 +31,7 @@ assert DefaultImpl.get_by_dialect(create_engine("entitydb://").dialect).__name__
         "from alembic import command",
         "from alembic.autogenerate import api",
         "import sqlalchemy; sqlalchemy.create_engine('entitydb://'); import alembic",
+        "import sqlalchemy; sqlalchemy.create_engine('entitydb://').connect(); import alembic.migration",
     ],
 )
 def test_every_import_order(python: Callable[..., str], imports: str) -> None:
@@ -67,15 +71,64 @@ def test_a_broken_installation_does_not_break_alembic(python: Callable[..., str]
     )
 
 
-def test_without_the_entry_point_the_dialect_brings_it(python: Callable[..., str]) -> None:
+# As in Alembic before 1.18, which asks for no entry points.
+UNKNOWN = """
+import sys
+from importlib import metadata
+found = metadata.entry_points
+metadata.entry_points = lambda **k: () if k.get("group") == "alembic.plugins" else found(**k)
+"""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import alembic; assert 'entitydb_migrations' not in sys.modules",
+        "import entitydb_dialect, alembic; assert 'entitydb_migrations' not in sys.modules",
+        "import sqlalchemy; sqlalchemy.create_engine('entitydb://').connect(); import alembic",
+        "import sqlalchemy; sqlalchemy.create_engine('entitydb://'); from alembic.migration import MigrationContext",
+        "import sqlalchemy; sqlalchemy.create_engine('sqlite+entitydb://'); import alembic.op",
+        "import sqlalchemy; e = sqlalchemy.create_engine('entitydb://'); import alembic; import importlib.util;"
+        "assert not any('entitydb' in type(f).__module__ for f in sys.meta_path);"
+        "assert type(alembic.__loader__) is type(importlib.util.find_spec('json').loader);"
+        "assert alembic.__spec__.loader is alembic.__loader__",
+    ],
+)
+def test_without_the_entry_point_the_dialect_brings_it(python: Callable[..., str], imports: str) -> None:
+    python(f"{UNKNOWN}\n{imports}\n" + KNOWN)
+
+
+def test_an_engine_made_before_alembic_is_migrated_without_the_entry_point(python: Callable[..., str]) -> None:
+    """The engine is not made anew, and its connections are not either."""
     python(
-        """
-        import sys
-        from importlib import metadata
-        found = metadata.entry_points
-        metadata.entry_points = lambda **k: () if k.get("group") == "alembic.plugins" else found(**k)
-        import alembic
-        assert "entitydb_migrations" not in sys.modules
-        """
-        + KNOWN.replace("\n", "\n        ")
+        UNKNOWN + """
+import sqlalchemy
+engine = sqlalchemy.create_engine("entitydb://")
+with engine.begin() as connection:
+    connection.execute(sqlalchemy.text("CREATE TABLE t(a)"))
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+with engine.begin() as connection:
+    Operations(MigrationContext.configure(connection)).alter_column("t", "a", nullable=False)
+"""
+    )
+
+
+def test_a_broken_library_does_not_break_alembic(python: Callable[..., str], site: str | None) -> None:
+    """Neither where the dialect is imported first, nor where a plain SQLite is migrated beside it."""
+    python(
+        UNKNOWN + """
+sys.modules["entitydb_dialect._native"] = None      # importing it raises
+import sqlalchemy
+try:
+    sqlalchemy.create_engine("entitydb://")
+except ImportError:
+    pass
+else:
+    raise AssertionError
+import alembic
+from alembic.migration import MigrationContext
+with sqlalchemy.create_engine("sqlite://").connect() as connection:
+    assert type(MigrationContext.configure(connection).impl).__name__ == "SQLiteImpl"
+"""
     )
