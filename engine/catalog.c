@@ -20,7 +20,7 @@
 enum { PAYLOAD_FORMAT = 1 };
 enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
 enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_ADDED = 64 };
-enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4 };
+enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4, INDEX_PARTIAL = 8 };
 
 typedef struct {
     edb_table tb_table;             /* first: a table is its box */
@@ -188,6 +188,11 @@ static void payload_index(payload_reader *pr, const edb_table *table, edb_index 
     index->primary_key = flags & INDEX_PRIMARY_KEY;
     index->automatic = flags & INDEX_AUTOMATIC;
     payload_varint(pr, 0, "reserved field");
+    if (flags & INDEX_PARTIAL) {
+        index->where = payload_string(pr, "WHERE of an index");
+        if ((index->where && !*index->where) || index->primary_key || index->automatic)
+            payload_wrong(pr, "WHERE of an index");
+    }
     uint64_t n = payload_varint(pr, CATALOG_COLUMNS, "number of index parts");
     if (!n)
         payload_wrong(pr, "number of index parts");
@@ -298,8 +303,10 @@ static void payload_table(payload_reader *pr, edb_table *table)
     if (!table->et_indexes || pr->pr_wrong)
         return;
     table->et_n_indexes = (uint32_t)n;
-    for (uint32_t i = 0; i < n && !pr->pr_wrong && !pr->pr_nomem; i++)
+    for (uint32_t i = 0; i < n && !pr->pr_wrong && !pr->pr_nomem; i++) {
         payload_index(pr, table, &table->et_indexes[i]);
+        table->et_has_partial |= table->et_indexes[i].where != NULL;
+    }
     payload_rules(pr, table);
     payload_fkeys(pr, table);
     table->et_extra = payload_string(pr, "extra");
@@ -629,6 +636,8 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
         skip_bytes(&pr);
         pr.pr_at += 1;
         skip_varint(&pr);                       /* reserved */
+        if (table->et_indexes[i].where)
+            skip_bytes(&pr);
         skip_varint(&pr);                       /* number of parts */
         for (uint32_t k = 0; k < table->et_indexes[i].n_parts; k++) {
             skip_varint(&pr);

@@ -45,6 +45,7 @@ typedef struct {
     char *sql;                      /* "" for one made by a constraint */
     char *what;                     /* "t.a, t.b": the subject of its UNIQUE message */
     bool unique, primary_key, automatic;
+    char *where;                    /* a partial index: of rows for which this is true; NULL: of all */
     uint32_t n_parts;
     edb_index_part *parts;
 } edb_index;
@@ -79,6 +80,7 @@ typedef struct {
     uint32_t et_n_columns, et_n_indexes;
     uint32_t et_width;              /* columns of a stored row: largest id + 1 */
     bool et_has_added;              /* a column of it is `added` */
+    bool et_has_partial;            /* an index of it is partial */
     edb_column *et_columns;
     edb_index *et_indexes;
     uint32_t et_n_rules, et_n_fkeys;

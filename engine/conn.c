@@ -123,6 +123,16 @@ void conn_announce(edb_conn *conn)
     pager_slot_moment(conn->cn_slot, moment);
 }
 
+void conn_lend(edb_conn *conn, const void *helper)
+{
+    conn->cn_helper = helper;
+}
+
+const void *conn_helper(const edb_conn *conn)
+{
+    return conn->cn_helper;
+}
+
 void edb_conn_interrupt(edb_conn *conn)
 {
     atomic_store_explicit(&conn->cn_interrupted, true, memory_order_relaxed);

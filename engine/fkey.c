@@ -47,7 +47,7 @@ static bool affinities_agree(int a, int b)
 /* Whether the index's parts are exactly the columns, in any order, under the columns' own collations. */
 static bool index_is_key(const edb_table *table, const edb_index *index, const uint32_t *columns, uint32_t n)
 {
-    if (!index->unique || index->n_parts != n)
+    if (!index->unique || index->where || index->n_parts != n)
         return false;
     for (uint32_t i = 0; i < n; i++) {
         const edb_index_part *part = &index->parts[i];
@@ -115,7 +115,7 @@ static void find_child_index(fk_link *link)
     uint32_t n = link->fl_key->n_columns;
     for (uint32_t i = 0; i < child->et_n_indexes && !link->fl_child_index; i++) {
         const edb_index *index = &child->et_indexes[i];
-        bool fits = index->n_parts >= n;
+        bool fits = index->n_parts >= n && !index->where;   /* a partial one does not know all children */
         for (uint32_t k = 0; fits && k < n; k++) {
             int at = key_position(link, index->parts[k].column);
             fits = at >= 0 && index->parts[k].collation == parent_column(link, (uint32_t)at)->collation;

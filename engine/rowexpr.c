@@ -7,6 +7,7 @@
 typedef struct {                    /* what a module shows; counted by the module and its virtual tables */
     int rs_refs;
     edb_table *rs_table;            /* counted */
+    uint64_t rs_used;               /* columns that a plan asked for */
     const rowexpr_row *rs_row;      /* NULL: none laid */
 } row_source;
 
@@ -72,7 +73,7 @@ static int row_disconnect(sqlite3_vtab *base)
 
 static int row_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
-    (void)base;
+    ((row_table *)base)->rt_source->rs_used |= info->colUsed;
     info->estimatedCost = 1;
     info->estimatedRows = 1;
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
@@ -259,6 +260,7 @@ void rowexpr_free(rowexpr *rx)
 int rowexpr_columns(const rowexpr *rx) { return sqlite3_column_count(rx->rx_stmt); }
 const char *rowexpr_name(const rowexpr *rx, int i) { return sqlite3_column_name(rx->rx_stmt, i); }
 const edb_table *rowexpr_table(const rowexpr *rx) { return rx->rx_table; }
+uint64_t rowexpr_used(const rowexpr *rx) { return rx->rx_source[0]->rs_used; }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 

@@ -43,6 +43,8 @@ void rowexpr_free(rowexpr *rx);                     /* NULL is fine; not while a
 int rowexpr_columns(const rowexpr *rx);             /* how many values a run has */
 const char *rowexpr_name(const rowexpr *rx, int i); /* SQLite's name for value i */
 const edb_table *rowexpr_table(const rowexpr *rx);
+/* Which of the row's columns it looks at: bit i for column i, bit 63 for all from there on. The row id is no column. */
+uint64_t rowexpr_used(const rowexpr *rx);
 
 /* Lays the rows before the expressions. excluded may be NULL. *run: what to use until rowexpr_end. */
 int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *excluded, rowexpr **run);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fkey.h"
+#include "partial.h"
 #include "rowexpr.h"
 
 enum { DEPTH_MOST = 1000 };         /* levels of actions, as SQLite's triggers */
@@ -148,6 +149,7 @@ void rules_disconnected(vtab_binding *bd)
         return;
     book_free(bd->bd_rules);
     bd->bd_rules = NULL;
+    partial_forget(bd);
 }
 
 void rules_free(vtab_binding *bd)

@@ -376,7 +376,11 @@ int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, co
         rowid_store(key, rowid);
         return now_get(stmt, table->et_id, key, sizeof key, &entry, found);
     }
-    int rc = change_index(ts, table, index, NULL, 0, values, rowid, &ic);
+    uint64_t covered;
+    int rc = table_covers(stmt, table, rowid, values, &covered);
+    if (rc || !(covered >> (index - table->et_indexes) & 1))
+        return rc;
+    rc = change_index(ts, table, index, NULL, 0, values, rowid, &ic);
     if (!rc && ic.ic_judge)
         rc = now_prefix(stmt, index->tree, ts->ts_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
     if (!rc && *found && entry.key_size < 8)
@@ -385,6 +389,79 @@ int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, co
     if (!rc && *found)
         *other = rowid_load(entry.key + entry.key_size - 8);
     ts->ts_keys.bf_size = keys;
+    return rc;
+}
+
+/* ---- partial indexes ------------------------------------------------------------------------------------------ */
+
+static int helper_of(edb_stmt *stmt, const edb_table *table, const row_helper **out)
+{
+    *out = conn_helper(stmt_conn(stmt));
+    return *out ? EDB_OK : edb_fail(EDB_MISUSE, "table %s has a partial index, and no SQLite connection is bound that "
+                                    "could evaluate its WHERE", table->et_name);
+}
+
+int table_covers(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered)
+{
+    const row_helper *rh;
+    *covered = UINT64_MAX;
+    if (!table->et_has_partial)
+        return EDB_OK;
+    int rc = helper_of(stmt, table, &rh);
+    return rc ? rc : rh->rh_covers(rh->rh_arg, table, rowid, values, covered);
+}
+
+typedef struct {                    /* bit i: index i holds the row */
+    uint64_t cv_before, cv_after;
+    bool cv_moved;                  /* they may differ, or the row id does: no partial index can be left alone */
+} coverage;
+
+static bool any_changed(const edb_table *table, uint64_t columns, const bool *changed)
+{
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (columns >> (i < 63 ? i : 63) & 1 && changed[i])
+            return true;
+    return false;
+}
+
+static bool index_unchanged(const edb_index *index, const bool *changed)
+{
+    for (uint32_t i = 0; i < index->n_parts; i++)
+        if (changed[index->parts[i].column])
+            return false;
+    return true;
+}
+
+static bool partial_unchanged(const edb_table *table, const bool *changed)
+{
+    for (uint32_t i = 0; i < table->et_n_indexes; i++)
+        if (table->et_indexes[i].where && !index_unchanged(&table->et_indexes[i], changed))
+            return false;
+    return true;
+}
+
+/* Which indexes hold the row before and after a change; ts_before has the old row. An update that leaves the columns
+ * of the partial indexes and of their WHEREs alone evaluates nothing. */
+static int coverage_of(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+                       const edb_value *values, const bool *changed, coverage *cv)
+{
+    const row_helper *rh;
+    uint64_t looks_at;
+    *cv = (coverage){.cv_before = UINT64_MAX, .cv_after = UINT64_MAX};
+    if (!table->et_has_partial)
+        return EDB_OK;
+    int rc = helper_of(stmt, table, &rh);
+    if (!rc && old)
+        rc = rh->rh_looks_at(rh->rh_arg, table, &looks_at);
+    if (rc)
+        return rc;
+    cv->cv_moved = !old || old->tr_rowid != rowid || any_changed(table, looks_at, changed);
+    if (!cv->cv_moved && partial_unchanged(table, changed))
+        return EDB_OK;
+    rc = rh->rh_covers(rh->rh_arg, table, rowid, values, &cv->cv_after);
+    cv->cv_before = cv->cv_after;
+    if (!rc && old && cv->cv_moved)
+        rc = rh->rh_covers(rh->rh_arg, table, old->tr_rowid, ts->ts_before, &cv->cv_before);
     return rc;
 }
 
@@ -416,14 +493,6 @@ static capture *take_capture(table_scratch *ts)
     return cp;
 }
 
-static bool index_unchanged(const edb_index *index, const bool *changed)
-{
-    for (uint32_t i = 0; i < index->n_parts; i++)
-        if (changed[index->parts[i].column])
-            return false;
-    return true;
-}
-
 /* What a STRICT column takes besides NULL; VALUE_NULL: anything. The affinity tells the types but BLOB and ANY apart. */
 static int strict_type(const edb_column *column)
 {
@@ -452,6 +521,7 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
                      bool fresh, const edb_value *values, const bool *changed, bool replace)
 {
     index_change changes[CATALOG_INDEXES];
+    coverage cv;
     uint32_t n = 0;
     size_t keys = ts->ts_keys.bf_size;
     bool moved = old && old->tr_rowid != rowid;
@@ -467,11 +537,14 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
         rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
     if (!rc && old && table->et_n_indexes)
         rc = table_values(table, &old->tr_view, old_rowid, ts->ts_before);
+    if (!rc)
+        rc = coverage_of(ts, stmt, table, old, rowid, values, changed, &cv);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
         const edb_index *index = &table->et_indexes[i];
-        if (old && !moved && index_unchanged(index, changed))
+        if (old && !moved && index_unchanged(index, changed) && !(index->where && cv.cv_moved))
             continue;
-        rc = change_index(ts, table, index, old ? ts->ts_before : NULL, old_rowid, values, rowid, &changes[n++]);
+        rc = change_index(ts, table, index, old && cv.cv_before >> i & 1 ? ts->ts_before : NULL, old_rowid,
+                          cv.cv_after >> i & 1 ? values : NULL, rowid, &changes[n++]);
     }
     if (!rc && !fresh && (!old || moved))
         rc = judge_rowid(ts, stmt, table, rowid, replace, &seen_from);
@@ -547,6 +620,7 @@ int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
     capture *cp = take_capture(ts);
     size_t kept = cp ? capture_count(cp) : 0;
     table_row old;
+    uint64_t covered;
     uint8_t key[8];
     int rc = table_row_load(ts, stmt, table, rowid, &old, existed);
     if (rc || !*existed)
@@ -557,8 +631,11 @@ int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
         rc = encode_row(ts, table, ts->ts_before);
     if (!rc && cp)
         rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
+    if (!rc)
+        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
-        rc = change_index(ts, table, &table->et_indexes[i], ts->ts_before, rowid, NULL, 0, &changes[i]);
+        rc = change_index(ts, table, &table->et_indexes[i], covered >> i & 1 ? ts->ts_before : NULL, rowid, NULL, 0,
+                          &changes[i]);
     if (!rc) {
         rowid_store(key, rowid);
         rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old.tr_seen_from);
@@ -580,14 +657,18 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
 {
     index_change ic;
     row_view view;
+    uint64_t covered = UINT64_MAX;
     int64_t rowid;
     int rc = table_rowid(table, entry, &rowid);
     if (!rc)
         rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
     if (!rc)
         rc = table_values(table, &view, rowid, ts->ts_before);
-    if (!rc)
-        rc = change_index(ts, table, index, NULL, 0, ts->ts_before, rowid, &ic);
+    if (!rc && index->where)
+        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
+    if (rc || !(covered >> (index - table->et_indexes) & 1))
+        return rc;
+    rc = change_index(ts, table, index, NULL, 0, ts->ts_before, rowid, &ic);
     if (!rc && ic.ic_judge)
         rc = judge_index(ts, stmt, table, &ic, NULL, false);
     if (!rc)

@@ -77,6 +77,18 @@ int table_values(const edb_table *table, const row_view *view, int64_t rowid, ed
 /* Fills a new index from the rows the statement sees. */
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index);
 
+/* What only SQLite can say of a row, lent to the connection by the binding (conn_lend). */
+typedef struct {
+    void *rh_arg;
+    /* Bit i of *covered: the row has an entry in index i; of a full index always set. values: all columns. */
+    int (*rh_covers)(void *arg, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
+    /* Columns that the WHEREs of its partial indexes look at: bit i for column i, bit 63 for all from there on. */
+    int (*rh_looks_at)(void *arg, const edb_table *table, uint64_t *columns);
+} row_helper;
+
+/* rh_covers of the statement's connection; EDB_MISUSE where no SQLite connection is bound to it. */
+int table_covers(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
+
 /* The entry of a row in an index, appended to `keys`: *key_size bytes of key, then *value_size of value. */
 int index_entry(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
                 int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null);

@@ -66,6 +66,9 @@ void stmt_last_id(edb_stmt *stmt, int64_t id);
 void stmt_keep(edb_stmt *stmt, void *what, void (*done)(void *what));
 void *stmt_kept(const edb_stmt *stmt);              /* NULL: nothing */
 bool conn_interrupted(edb_conn *conn);
+/* What the layer above lends to those below it (table.h: row_helper); the lender's, who takes it back with NULL. */
+void conn_lend(edb_conn *conn, const void *helper);
+const void *conn_helper(const edb_conn *conn);      /* NULL: nothing */
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 

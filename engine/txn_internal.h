@@ -109,6 +109,7 @@ struct edb_conn {
     int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
     bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
+    const void *cn_helper;          /* conn_lend() */
     tree_change *cn_changes;        /* commit's buffer */
     size_t cn_changes_room;
 };

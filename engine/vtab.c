@@ -120,7 +120,10 @@ int vtab_declare(sqlite3 *db, const edb_table *table)
         sqlite3_str_appendf(sql, "%s\"%w\" %s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
                             collations[column->collation]);
     }
-    sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN)");
+    sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN");
+    if (table->et_has_partial)
+        sqlite3_str_appendall(sql, ", \"" COLUMN_PARTIAL "\" HIDDEN");
+    sqlite3_str_appendall(sql, ")");
     char *text = sqlite3_str_finish(sql);
     int rc = text ? sqlite3_declare_vtab(db, text) : SQLITE_NOMEM;
     sqlite3_free(text);

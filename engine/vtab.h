@@ -13,6 +13,7 @@
  *   vtab_count.c    the function entitydb_count()
  *   vtab_label.c    the eponymous table entitydb_labels
  *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
+ *   partial.c       partial indexes: their WHERE over rows, and whether a query implies it (partial.h)
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
  *
  * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
@@ -62,6 +63,9 @@ typedef struct {
     uint32_t bd_judging;            /* changes that stand on bd_rules */
     uint32_t bd_depth, bd_n_frames; /* levels of foreign key actions now; scratches there are */
     row_scratch **bd_frames;        /* one for each level; owned */
+    /* partial.c */
+    row_helper bd_helper;           /* lent to bd_conn */
+    struct partial_prepared *bd_partials;       /* owned; used most recently first */
 } vtab_binding;
 
 void binding_unref(vtab_binding *bd);
@@ -142,14 +146,17 @@ void value_result(sqlite3_context *context, const edb_value *value, bool copied)
  *          role           'c' an equality whose part has no place in the promised order, '-' any other
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
- * part behind them. */
+ * part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for the rows that
+ * such an index has: they take an argument and say nothing of keys. */
 /* Behind the table's columns every declaration has a hidden one, always NULL to look at. WHERE it is 1, the rows are
  * those that the statement's capture kept (capture.h), in their order; idxNum is then PLAN_RETURNED. */
 #define COLUMN_RETURNED "entitydb returned"
+#define COLUMN_PARTIAL "entitydb partial"     /* behind it, where an index is partial: partial.h */
 #define PLAN_RETURNED (-1)
 enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
 static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || op == 's' || op == 'n'; }
 
 /* ---- vtab_list.c ---- */

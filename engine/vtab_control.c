@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vtab.h"
+#include "partial.h"
 
 enum { DDL_OP, DDL_NAME, DDL_PAYLOAD };
 enum { CATALOG_ID, CATALOG_NAME, CATALOG_PAYLOAD };
@@ -290,6 +290,8 @@ static int ddl_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite
         return vtab_result(base, rc);
     rc = ddl_run(stmt, argv + 2, rowid);
     stmt_release(stmt);
+    if (!((vtab_any *)base)->vt_bd->bd_tables)
+        partial_forget(((vtab_any *)base)->vt_bd);      /* nothing is sure to end it later */
     return vtab_result(base, rc);
 }
 

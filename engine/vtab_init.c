@@ -8,6 +8,7 @@ SQLITE_EXTENSION_INIT1
 #include <stdlib.h>
 
 #include "edb.h"
+#include "partial.h"
 #include "rules.h"
 
 void binding_unref(vtab_binding *bd)
@@ -16,6 +17,8 @@ void binding_unref(vtab_binding *bd)
         return;
     row_scratch_free(&bd->bd_row);
     rules_free(bd);
+    if (bd->bd_conn && conn_helper(bd->bd_conn) == &bd->bd_helper)
+        conn_lend(bd->bd_conn, NULL);
     conn_unref(bd->bd_conn);
     free(bd);
 }
@@ -34,7 +37,9 @@ static void function_bind(sqlite3_context *context, int argc, sqlite3_value **ar
         return;
     }
     bd->bd_conn = conn_by_id(sqlite3_value_int64(argv[0]));
-    if (!bd->bd_conn)
+    if (bd->bd_conn)
+        partial_lend(bd);
+    else
         sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
 }
 

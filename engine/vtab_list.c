@@ -168,6 +168,14 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
         if (table_column(table, &view, rowid, column, &lb->lb_values[column]))
             return table_damaged(table, rowid);
     }
+    if (index->where) {
+        uint64_t covered;
+        rc = table_values(table, &view, rowid, lb->lb_values);
+        if (!rc)
+            rc = table_covers(stmt, table, rowid, lb->lb_values, &covered);
+        if (rc || !(covered >> (index - table->et_indexes) & 1))
+            return rc;
+    }
     lb->lb_key.bf_size = 0;
     rc = index_entry(&lb->lb_key, index, table, lb->lb_values, rowid, &key_size, &value_size, &has_null);
     if (rc)

@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vtab.h"
+#include "partial.h"
 
 #define STEPS_MAX (CATALOG_INDEXES * 2)
 
@@ -44,6 +44,7 @@ typedef struct {
     uint32_t ca_n_parts;
     uint32_t ca_n_equal;            /* parts bound by equality; the first steps */
     uint32_t ca_n_steps;
+    double ca_entries;              /* in the tree */
     double ca_rows, ca_cost;
     plan_step ca_steps[STEPS_MAX];
 } candidate;
@@ -54,6 +55,8 @@ typedef struct {                    /* what all candidates look at */
     sqlite3_index_info *pl_info;
     double pl_rows;                 /* rows of the table */
     bool pl_row_in;                 /* an equality may be a row value's list */
+    edb_conn *pl_conn;              /* NULL: not bound yet */
+    int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */
 } planner;
 
 /* ---- matching ------------------------------------------------------------------------------------------------- */
@@ -350,9 +353,9 @@ static double rows_equal(uint32_t n_parts)
  * kept from when the table was empty; for tables that are short indeed any plan will do. */
 #define ROWS_LEAST 1000
 
-static void candidate_cost(const planner *pl, candidate *ca)
+static void candidate_cost(candidate *ca)
 {
-    double rows = pl->pl_rows, seeks = 1;
+    double rows = ca->ca_entries, seeks = 1;
     bool all_equal = ca->ca_n_equal == ca->ca_n_parts;
     ca->ca_one_row = is_unique(ca) && all_equal;
     ca->ca_scan_unique = ca->ca_one_row && ca->ca_whole;
@@ -380,7 +383,15 @@ static void candidate_cost(const planner *pl, candidate *ca)
     ca->ca_rows = fmax(rows, 1);
     /* Reading on costs 3 a row (2.5 where entries are narrow), a row looked up by its id 5 more. */
     double each = !ca->ca_index ? 3 : !ca->ca_covers ? 8 : ca->ca_narrow ? 2.5 : 3;
-    ca->ca_cost = seeks * log2(pl->pl_rows + 2) + ca->ca_rows * each;
+    ca->ca_cost = seeks * log2(ca->ca_entries + 2) + ca->ca_rows * each;
+}
+
+/* A short table's share says nothing yet: a guess, so that a plan made early is not a bad one later. */
+static double partial_entries(const planner *pl, const edb_index *index)
+{
+    double rows = (double)conn_tree_rows(pl->pl_conn, pl->pl_table->et_id);
+    double share = rows < ROWS_LEAST ? 0.25 : (double)conn_tree_rows(pl->pl_conn, index->tree) / rows;
+    return fmax(pl->pl_rows * fmin(share, 1), 10);
 }
 
 static bool candidate_make(const planner *pl, const edb_index *index, bool whole, candidate *ca)
@@ -389,12 +400,14 @@ static bool candidate_make(const planner *pl, const edb_index *index, bool whole
     ca->ca_index = index;
     ca->ca_whole = whole;
     ca->ca_n_parts = index ? index->n_parts : 1;
+    ca->ca_entries = index && index->where ? partial_entries(pl, index) : pl->pl_rows;
     ca->ca_covers = index && index_covers(pl, index, &ca->ca_narrow);
     candidate_match(pl, ca);
     candidate_order(pl, ca);
-    candidate_cost(pl, ca);
-    /* A whole walk of an index pays by its order or its narrowness; a young one would have to be computed for it. */
-    return !index || ca->ca_n_steps || ca->ca_ordered || (ca->ca_covers && ca->ca_narrow && whole);
+    candidate_cost(ca);
+    /* A whole walk of an index pays by its order, its narrowness, or because it is partial; a young one would have to
+     * be computed for it, or the table walked instead (vtab_scan.c). */
+    return !index || ca->ca_n_steps || ca->ca_ordered || (ca->ca_covers && ca->ca_narrow && whole) || index->where;
 }
 
 /* What SQLite will add for sorting: part of the comparison only. */
@@ -406,10 +419,27 @@ static double with_sorting(const planner *pl, const candidate *ca)
 
 /* ---- the plan ------------------------------------------------------------------------------------------------- */
 
+/* Terms about partial indexes are ours alone, whatever is walked. */
+static char *write_aside(const planner *pl, uint32_t n_steps, char *at)
+{
+    sqlite3_index_info *info = pl->pl_info;
+    for (int i = 0; i < info->nConstraint; i++) {
+        if (i != pl->pl_asked && !partial_told(pl->pl_table, info, i))
+            continue;
+        info->aConstraintUsage[i].argvIndex = (int)++n_steps;
+        info->aConstraintUsage[i].omit = 1;
+        *at++ = i == pl->pl_asked ? 'P' : 'p';
+        *at++ = 'k';
+        *at++ = '-';
+    }
+    return at;
+}
+
 static int candidate_write(const planner *pl, const candidate *ca)
 {
     sqlite3_index_info *info = pl->pl_info;
-    char *plan = sqlite3_malloc64(PLAN_HEAD + PLAN_STEP * (uint64_t)ca->ca_n_steps + 1);
+    uint64_t most = ca->ca_n_steps + (pl->pl_table->et_has_partial ? (uint64_t)info->nConstraint : 0);
+    char *plan = sqlite3_malloc64(PLAN_HEAD + PLAN_STEP * most + 1);
     if (!plan)
         return SQLITE_NOMEM;
     plan[PLAN_DIRECTION] = ca->ca_ordered && ca->ca_reverse ? 'r' : 'f';
@@ -425,6 +455,8 @@ static int candidate_write(const planner *pl, const candidate *ca)
         *at++ = step->ps_known ? 'k' : '-';
         *at++ = part_is_constant(pl, ca, i) ? 'c' : '-';
     }
+    if (pl->pl_table->et_has_partial)
+        at = write_aside(pl, ca->ca_n_steps, at);
     *at = 0;
     info->idxStr = plan;
     info->needToFreeIdxStr = 1;
@@ -457,11 +489,30 @@ static int plan_returned(const edb_table *table, sqlite3_index_info *info)
     return result;
 }
 
+/* The rows of a partial index, as it has them: -1: nobody asks, else what to answer. */
+static int plan_asked(planner *pl, sqlite3_vtab *base)
+{
+    candidate all;
+    const edb_index *index;
+    bool asked;
+    int constraint;
+    int rc = partial_asked(pl->pl_table, pl->pl_info, &asked, &constraint, &index);
+    if (rc)
+        return vtab_result(base, rc);
+    if (!asked)
+        return -1;
+    pl->pl_asked = constraint;
+    memset(&all, 0, sizeof all);
+    all.ca_index = index;
+    all.ca_rows = all.ca_cost = fmax(pl->pl_rows, 1);
+    return candidate_write(pl, &all);
+}
+
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     vtab_entity *vt = (vtab_entity *)base;
     edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
-    planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info};
+    planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
     int returned = plan_returned(vt->vt_table, info);
@@ -469,10 +520,19 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
         return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
     pl.pl_rows = fmax(conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0, ROWS_LEAST);
+    if (unlikely(vt->vt_table->et_has_partial)) {
+        int asked = plan_asked(&pl, base);
+        if (asked >= 0)
+            return asked;
+    }
     candidate_make(&pl, NULL, true, &best);
-    for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++)
-        if (candidate_make(&pl, &pl.pl_table->et_indexes[i], vt->vt_whole[i], &other)
+    for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++) {
+        const edb_index *index = &pl.pl_table->et_indexes[i];
+        if (index->where && (!conn || !partial_allowed(pl.pl_table, index, info)))
+            continue;
+        if (candidate_make(&pl, index, vt->vt_whole[i], &other)
             && with_sorting(&pl, &other) < with_sorting(&pl, &best))
             best = other;
+    }
     return candidate_write(&pl, &best);
 }

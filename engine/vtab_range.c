@@ -338,7 +338,7 @@ int range_decode(key_range *kr, const char *plan, int argc, sqlite3_value **argv
     }
     if (kr->kr_inexact)
         return rc;
-    for (; !rc && i < argc; i++) {
+    for (; !rc && i < argc && !plan_is_aside(step[PLAN_STEP * i]); i++) {
         rc = decode_bound(kr, part, step + PLAN_STEP * i, argv[i]);
         bounded = true;
     }

@@ -163,7 +163,7 @@ static int index_is_late(const scan *cu, const vtab_entity *vt, bool *out)
     return EDB_OK;
 }
 
-static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree)
+static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan)
 {
     int rc = enter_statement(cu, vt);
     if (rc)
@@ -181,6 +181,12 @@ static int prepare_scan(scan *cu, vtab_entity *vt, uint32_t tree)
     bool late = false;
     if (!rc && !cu->cu_late)
         rc = index_is_late(cu, vt, &late);
+    /* A partial index that is walked for being short: the table has its rows, and SQLite judges them. */
+    if (!rc && late && cu->cu_index->where && plan[PLAN_ORDERED] != 'o'
+        && (!plan[PLAN_HEAD + STEP_OP] || plan[PLAN_HEAD + STEP_OP] == 'p')) {
+        late = false;
+        rc = choose_tree(cu, table, NULL);
+    }
     if (!rc && late)
         rc = list_from_table(cu->cu_stmt, table, cu->cu_index, &cu->cu_late);
     list_free(cu->cu_sorted);
@@ -395,7 +401,7 @@ static int filter_returned(scan *cu)
 static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
-    int rc = prepare_scan(cu, (vtab_entity *)cu->cu_base.pVtab, tree);
+    int rc = prepare_scan(cu, (vtab_entity *)cu->cu_base.pVtab, tree, plan);
     if (rc)
         return rc;
     kr->kr_bd = ((vtab_any *)cu->cu_base.pVtab)->vt_bd;

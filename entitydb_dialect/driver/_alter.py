@@ -144,8 +144,13 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
             index = replace(index, tree=same.tree)
         new = new.with_index(index)
     trees = {i.name.lower(): i.tree for i in old.indexes}
+    affinities = {column.id: column.affinity for column in old.columns}
+    compares = any(affinities.get(c.id, c.affinity) != c.affinity for c in new.columns)
     for name, sql in indexes:
-        new = new.with_index(replace(_ddl.parse_index(sql, new), tree=trees[name.lower()]))
+        index = _ddl.parse_index(sql, new)
+        # Under another affinity a WHERE may be true of other rows: then the index is made anew.
+        tree = 0 if compares and index.where is not None else trees[name.lower()]
+        new = new.with_index(replace(index, tree=tree))
     return new
 
 

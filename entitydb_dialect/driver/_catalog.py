@@ -52,6 +52,7 @@ class Index:
     automatic: bool  # made by a constraint
     complete_since: int  # commit number; 0: since the table began
     parts: tuple[Part, ...]
+    where: str | None = None  # of a partial index, without the word
 
 
 @dataclass(frozen=True)
@@ -293,8 +294,10 @@ def encode(table: Entry) -> bytes:
         w.varint(index.tree)
         w.text(index.name)
         w.text(index.sql)
-        w.byte(index.unique | index.primary_key << 1 | index.automatic << 2)
+        w.byte(index.unique | index.primary_key << 1 | index.automatic << 2 | (index.where is not None) << 3)
         w.varint(index.complete_since)
+        if index.where is not None:
+            w.text(index.where)
         w.varint(len(index.parts))
         for part in index.parts:
             w.varint(part.column)
@@ -344,6 +347,7 @@ def _decode(payload: bytes) -> Entry:
     indexes = []
     for _ in range(r.varint()):
         tree, index_name, index_sql, index_flags, since = r.varint(), r.text(), r.text(), r.byte(), r.varint()
+        where = r.text() if index_flags & 8 else None
         parts = tuple(Part(r.varint(), r.byte(), bool(r.byte())) for _ in range(r.varint()))
         indexes.append(
             Index(
@@ -355,6 +359,7 @@ def _decode(payload: bytes) -> Entry:
                 bool(index_flags & 4),
                 since,
                 parts,
+                where,
             )
         )
     _skip_constraints(r)

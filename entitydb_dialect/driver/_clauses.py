@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .. import _exceptions as ex
 from ._catalog import COLLATIONS, Table
+from ._partial import means
 from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote
 
 _MOST_VARIABLES = 32766  # of a statement; SQLite's
@@ -375,7 +376,7 @@ def constraints_of(conflict: Conflict, table: Table) -> str | None:
         if column == table.rowid_column or column < 0:
             found.append(0)
     for index in table.indexes:
-        if index.unique and len(index.parts) == len(conflict.terms) and all(
+        if index.unique and len(index.parts) == len(conflict.terms) and means(index, table, conflict.where) and all(
             any(
                 term is not None
                 and names.get(term.column) == part.column

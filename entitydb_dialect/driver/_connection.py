@@ -30,6 +30,7 @@ from . import _catalog, _dump, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
+from ._partial import Hints
 from ._savepoints import Savepoints
 from ._schema import Schema, sorted_catalog
 from ._sql import quote, split_statements
@@ -137,6 +138,7 @@ class Connection(Schema):
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
         self._descriptions: dict[str, Any] = {}
         self._masks: dict[str, Any] = {}
+        self._hints: Hints | None = None  # None: no partial indexes
         self._closed = False
         try:
             self._redeclare()
@@ -589,6 +591,7 @@ class Connection(Schema):
     def _schema_moved(self) -> None:
         self._descriptions.clear()
         self._masks.clear()
+        self._hints = Hints.of(declared.table for declared in self._declared.values())
 
     def _fetching(self) -> list[Cursor]:
         found = [reference() for reference in list(self._active.values())]

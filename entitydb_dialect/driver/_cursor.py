@@ -181,6 +181,8 @@ class Cursor:
             lib.edb_stmt_enter(stmt)
             if analysis.counted is not None:
                 sql = connection._count(sql, analysis.counted)
+            elif connection._hints is not None:
+                sql = connection._hints.text(sql, connection.temporary_tables())
             description = connection._descriptions.get(sql)
             if description is None:
                 description = self._describe(connection, sql, parameters)
@@ -262,6 +264,8 @@ class Cursor:
         if pieces is not None:
             told = pieces.values(parameters) if pieces.shares else ()
             sql, parameters = _piece(pieces.change, parameters, told)
+        if connection._hints is not None and not temporary:
+            sql = connection._hints.text(sql, connection.temporary_tables())
         stmt = connection._open_statement(True, None, is_open or begin)
         judged = 0
         if analysis.row_in or connection._row_in:
@@ -325,6 +329,8 @@ class Cursor:
         """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
         told = pieces.values(parameters) if pieces.shares else ()
         change, change_parameters = _piece(pieces.change, parameters, told)
+        if connection._hints is not None:
+            change = connection._hints.text(change, connection.temporary_tables())
         query, query_parameters = _piece(listed, (), told)
         raw = connection._raw
         begin = not raw.in_transaction

@@ -180,19 +180,20 @@ _CLOCK_FUNCTIONS = {"DATE", "TIME", "DATETIME", "JULIANDAY", "STRFTIME", "UNIXEP
 _CHANCE_FUNCTIONS = {"RANDOM", "RANDOMBLOB", "CHANGES", "TOTAL_CHANGES", "LAST_INSERT_ROWID"}
 
 
-def _refuse_clock(items: list[Token]) -> None:
-    """A CHECK that asks the clock, which SQLite refuses when it is first evaluated, or chance: what it allowed once it
-    might not allow again."""
+def _refuse_clock(items: list[Token], where: str = "a CHECK constraint") -> None:
+    """A CHECK or an index that asks the clock, which SQLite refuses when it is first evaluated, or chance: what was
+    true once might not be true again."""
     for i, token in enumerate(items):
         if token.kind == WORD and token.upper in _CHANCE_FUNCTIONS and [t.upper for t in items[i + 1 : i + 2]] == ["("]:
-            raise OperationalError("non-deterministic functions prohibited in CHECK constraints")
+            what = "CHECK constraints" if where == "a CHECK constraint" else "partial index WHERE clauses"
+            raise OperationalError(f"non-deterministic functions prohibited in {what}")
         call = token.kind == WORD and token.upper in _CLOCK_FUNCTIONS and items[i + 1 : i + 2]
         asks = call and items[i + 1].upper == "(" and (
             (items[i + 2 : i + 3] and items[i + 2].upper == ")")
             or any(t.text.upper() == "'NOW'" for t in items[i + 2 : closing(items, i + 1)])
         )
         if asks or (token.kind == WORD and token.upper in _CLOCK_WORDS):
-            raise OperationalError(f"non-deterministic use of {token.text.lower()}() in a CHECK constraint")
+            raise OperationalError(f"non-deterministic use of {token.text.lower()}() in {where}")
 
 
 class _Constraints:
@@ -314,8 +315,7 @@ def _columns(db: apsw.Connection, name: str, strict: bool) -> tuple[list[Column]
 def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> Index:
     """An index of the scratch database: `row` is one of PRAGMA index_list."""
     _, name, unique, origin, partial = row
-    if partial:
-        raise NotSupportedError(f"index {name} has a WHERE clause: EntityDB has no partial indexes yet")
+    where = _where(sql) if partial else None
     parts = []
     info: list[Any] = db.execute(f"PRAGMA main.index_xinfo({quote(name)})").fetchall()
     for _, column, _, descending, collation, is_key in info:
@@ -325,7 +325,15 @@ def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> I
             what = "the row id" if column == -1 else "an expression"
             raise NotSupportedError(f"index {name} is on {what}: EntityDB indexes columns only")
         parts.append(Part(column, _collation(collation, f"index {name}"), bool(descending)))
-    return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts))
+    return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts), where)
+
+
+def _where(sql: str) -> str:
+    """The condition of a CREATE INDEX that SQLite has accepted."""
+    items = tokens(sql)
+    behind = items[find(items, "WHERE", find(items, "ON")) + 1 :]
+    _refuse_clock(behind, "an index")
+    return sql[behind[0].start : behind[-1].end]
 
 
 def table_text(sql: str) -> str:
@@ -420,7 +428,15 @@ def parse_index(sql: str, table: Table) -> Index:
     """
     with scratch() as db:
         db.execute(_plain_create(table))
-        db.execute(index_text(sql, table.name))
+        try:
+            db.execute(index_text(sql, table.name))
+        except apsw.SQLError as error:
+            if "no such function" in str(error):
+                raise NotSupportedError(
+                    f"{error}: an index may use SQLite's own functions only, since whoever opens the file must get the"
+                    " same answer"
+                ) from error
+            raise
         made = db.execute(f"PRAGMA main.index_list({quote(table.name)})").fetchall()[0]
         index = _index(db, table.name, made, _kept(db, "index").replace("INDEX main.", "INDEX ", 1))
     if index.name.lower().startswith("entitydb_"):

@@ -176,6 +176,7 @@ def explained(row: Any, indexes: dict[int, tuple[Table, Index]]) -> Any:
     if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
         return row
     _, name, tree, _, steps = match.groups()
+    steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
     found = indexes.get(int(tree))
     if found is None:
         text = f"SEARCH {name} USING INTEGER PRIMARY KEY ({_terms(['rowid'], steps)})" if steps else f"SCAN {name}"

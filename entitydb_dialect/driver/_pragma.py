@@ -38,7 +38,7 @@ def _index_list(table: Table) -> Answer:
     rows = []
     for i, index in enumerate(reversed(table.indexes)):
         origin = "pk" if index.primary_key else "u" if index.automatic else "c"
-        rows.append((i, index.name, int(index.unique), origin, 0))
+        rows.append((i, index.name, int(index.unique), origin, int(index.where is not None)))
     return ("seq", "name", "unique", "origin", "partial"), rows
 
 

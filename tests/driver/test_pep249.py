@@ -260,7 +260,6 @@ def test_one_statement_at_a_time(db: driver.Connection) -> None:
         "CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END",
         "CREATE VIRTUAL TABLE f USING fts5(a)",
         "VACUUM",
-        "CREATE INDEX i ON t(a) WHERE a > 1",
         "CREATE TABLE g(a, b AS (a))",
     ],
 )

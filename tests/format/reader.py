@@ -671,6 +671,7 @@ class IndexInfo:
     sql: str
     flags: int
     parts: list[tuple[int, int, bool]]          # column's position, collation, descending
+    where: str | None = None                    # of a partial one
 
 
 @dataclass
@@ -735,8 +736,9 @@ def decode_payload(data: bytes) -> TableInfo:
         tree, iname, isql, iflags, reserved = p.varint(), p.str(), p.str(), p.byte(), p.varint()
         if reserved:
             raise Damaged("a reserved field of an index is used")
+        where = p.str() if iflags & 8 else None
         parts = [(p.varint(), p.byte(), bool(p.byte() & 1)) for _ in range(p.varint())]
-        indexes.append(IndexInfo(tree, iname, isql, iflags, parts))
+        indexes.append(IndexInfo(tree, iname, isql, iflags, parts, where))
     for _ in range(p.varint()):                 # CHECK constraints
         p.str(), p.str()
     for _ in range(p.varint()):                 # foreign keys
