@@ -19,7 +19,8 @@
 
 enum { PAYLOAD_FORMAT = 1 };
 enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
-enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_ADDED = 64 };
+enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_VIRTUAL = 8, COLUMN_STORED = 16,
+       COLUMN_HIDDEN = 32, COLUMN_ADDED = 64 };
 enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4, INDEX_PARTIAL = 8 };
 
 typedef struct {
@@ -160,6 +161,14 @@ static void payload_column(payload_reader *pr, edb_column *column)
         payload_value(pr, &column->default_value, "default value");
     if (column->added)
         payload_value(pr, &column->added_value, "value of an added column");
+    column->computed = flags & (COLUMN_VIRTUAL | COLUMN_STORED);
+    column->stored = flags & COLUMN_STORED;
+    column->hidden = flags & COLUMN_HIDDEN;
+    if (column->computed)
+        column->expression = payload_string(pr, "expression of a generated column");
+    if ((flags & COLUMN_VIRTUAL && column->stored) || (column->hidden && !column_virtual(column))
+        || (column->computed && column->has_default))
+        payload_wrong(pr, "kind of generated column");
 }
 
 /* "t.a, t.b" */
@@ -207,6 +216,8 @@ static void payload_index(payload_reader *pr, const edb_table *table, edb_index 
         if (part->collation > COLLATE_RTRIM)
             payload_wrong(pr, "collation of an index part");
         part->descending = payload_byte(pr, "index part flags") & 1;
+        if (!pr->pr_wrong)
+            table->et_columns[part->column].keyed = true;
     }
     if (!pr->pr_wrong)
         index->what = index_what(pr, table, index);
@@ -228,7 +239,10 @@ static void payload_columns(payload_reader *pr, edb_table *table)
         if (table->et_columns[i].id >= table->et_width)
             table->et_width = table->et_columns[i].id + 1;
         table->et_has_added |= table->et_columns[i].added;
+        table->et_has_computed |= table->et_columns[i].computed;
     }
+    if (table->et_rowid_column >= 0 && table->et_columns[table->et_rowid_column].computed)
+        payload_wrong(pr, "generated row id");
 }
 
 static void payload_rules(payload_reader *pr, edb_table *table)
@@ -262,6 +276,8 @@ static void payload_fkey(payload_reader *pr, const edb_table *table, edb_fkey *k
     key->n_columns = (uint32_t)n;
     for (uint64_t i = 0; i < n; i++) {
         key->columns[i] = (uint32_t)payload_varint(pr, table->et_n_columns - 1, "column of a foreign key");
+        if (!pr->pr_wrong)
+            table->et_columns[key->columns[i]].keyed = true;
         if (key->names_columns)
             key->referred[i] = payload_string(pr, "column referred to");
     }
@@ -371,7 +387,8 @@ bool table_same_columns(const edb_table *a, const edb_table *b)
     for (uint32_t i = 0; i < a->et_n_columns; i++) {
         const edb_column *x = &a->et_columns[i], *y = &b->et_columns[i];
         if (x->id != y->id || x->affinity != y->affinity || x->collation != y->collation || strcmp(x->name, y->name)
-            || strcmp(x->type, y->type))
+            || strcmp(x->type, y->type) || x->computed != y->computed || x->stored != y->stored
+            || x->hidden != y->hidden || (x->computed && strcmp(x->expression, y->expression)))
             return false;
     }
     return true;
@@ -625,6 +642,8 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
         if (table->et_columns[i].default_constant)
             skip_bytes(&pr);
         if (table->et_columns[i].added)
+            skip_bytes(&pr);
+        if (table->et_columns[i].computed)
             skip_bytes(&pr);
     }
     skip_varint(&pr);                           /* number of indexes */

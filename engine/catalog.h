@@ -31,7 +31,14 @@ typedef struct {
     edb_value default_value;        /* when default_constant */
     bool added;                     /* to a table with rows */
     edb_value added_value;          /* when added: what it is in rows written before */
+    bool computed, stored;          /* a generated column; stored: in the row, else computed whenever it is read */
+    bool hidden;                    /* the expression of an index, computed and not stored: no column to SQL */
+    bool keyed;                     /* part of an index or of a foreign key */
+    char *expression;               /* when computed */
 } edb_column;
+
+/* Whether the stored row does not have the column, so that generate.h has to be asked. */
+static inline bool column_virtual(const edb_column *column) { return column->computed && !column->stored; }
 
 typedef struct {
     uint32_t column;                /* index into et_columns */
@@ -81,6 +88,7 @@ typedef struct {
     uint32_t et_width;              /* columns of a stored row: largest id + 1 */
     bool et_has_added;              /* a column of it is `added` */
     bool et_has_partial;            /* an index of it is partial */
+    bool et_has_computed;           /* a column of it is computed */
     edb_column *et_columns;
     edb_index *et_indexes;
     uint32_t et_n_rules, et_n_fkeys;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "check_internal.h"
+#include "generate.h"
 
 enum { PAGE_UNKNOWN, PAGE_IS_FREE, PAGE_IS_OTHER, PAGE_IS_LIVE, PAGE_IS_HISTORY };
 
@@ -241,5 +242,6 @@ done:
     pager_pin_move(db->db_pager, slot, UINT64_MAX);
     pager_slot_give(db->db_pager, slot);
     free(ck.ck_pages);
+    generator_free(ck.ck_generator);
     return rc;
 }

@@ -11,6 +11,7 @@ typedef struct {
     void *ck_arg;
     edb_check_result ck_result;
     uint8_t *ck_pages;              /* what each page of the file was found to be */
+    struct generator *ck_generator; /* computes generated columns; NULL: not needed yet */
 } check;
 
 /* Counts a breach and reports it. */

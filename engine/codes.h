@@ -44,7 +44,8 @@
     X(     30,    MISMATCH,        20,     "IntegrityError",     "a row id is not an integer")                  \
     X(     31,    CHECK,           275,    "IntegrityError",     "a CHECK constraint failed")                   \
     X(     32,    FOREIGNKEY,      787,    "IntegrityError",     "a FOREIGN KEY constraint failed")             \
-    X(     33,    FKMISMATCH,      1,      "OperationalError",   "a foreign key refers to nothing unique, or cascades too deep")
+    X(     33,    FKMISMATCH,      1,      "OperationalError",   "a foreign key refers to nothing unique, or cascades too deep") \
+    X(     34,    EXPRESSION,      1,      "OperationalError",   "an expression of the schema fails, or cannot be evaluated")
 
 enum edb_code {
 #define EDB_CODE_NUMBER(number, name, sqlite, python, meaning) EDB_##name = number,

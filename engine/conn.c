@@ -56,6 +56,8 @@ void conn_unref(edb_conn *conn)
     if (!conn || pager_alive(conn->cn_pager)
         || atomic_fetch_sub_explicit(&conn->cn_refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (conn->cn_kept)
+        conn->cn_kept_done(conn->cn_kept);
     pager_slot_give(conn->cn_pager, conn->cn_slot);
     db_unref(conn->cn_db);
     free(conn->cn_txn.tx_ids);
@@ -141,6 +143,17 @@ void edb_conn_interrupt(edb_conn *conn)
 bool conn_interrupted(edb_conn *conn)
 {
     return atomic_load_explicit(&conn->cn_interrupted, memory_order_relaxed);
+}
+
+void conn_keep(edb_conn *conn, void *what, void (*done)(void *what))
+{
+    conn->cn_kept = what;
+    conn->cn_kept_done = done;
+}
+
+void *conn_kept(const edb_conn *conn)
+{
+    return conn->cn_kept;
 }
 
 /* ---- commits -------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "../native/keycode.h"
+#include "generate.h"
 
 static int no_memory(void)
 {
@@ -402,11 +403,13 @@ static int child_has(edb_stmt *stmt, const fk_link *link, const edb_entry *entry
     }
     if (row_open(&view, at, size))
         return table_damaged(child, rowid);
-    for (uint32_t i = 0; i < link->fl_key->n_columns; i++)
-        if (table_column(child, &view, rowid, link->fl_key->columns[i], &row[link->fl_key->columns[i]]))
-            return table_damaged(child, rowid);
+    int rc = EDB_OK;
     arena_init(&memory);
-    int rc = fk_key_of_child(link, row, &memory, mine, &null);
+    for (uint32_t i = 0; !rc && i < link->fl_key->n_columns; i++)
+        rc = generate_column(stmt_conn(stmt), child, &view, rowid, link->fl_key->columns[i], &memory,
+                             &row[link->fl_key->columns[i]]);
+    if (!rc)
+        rc = fk_key_of_child(link, row, &memory, mine, &null);
     *has = false;
     if (!rc && !null)
         rc = fk_key_same(link, mine, key, has);

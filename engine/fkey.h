@@ -9,7 +9,7 @@
  * K holds one value a column, in the foreign key's order, under the parent columns' affinity; parts are compared under
  * the parent columns' collation, as SQLite does. A K with a NULL is never asked about.
  *
- * Nothing here calls SQLite: COMMIT asks from inside xSync. Memory: a link owns its arrays and counts its tables. */
+ * Nothing here calls the SQLite connection of the statement: COMMIT asks from inside xSync. Memory: a link owns its arrays and counts its tables. */
 #ifndef EDB_FKEY_H
 #define EDB_FKEY_H
 

@@ -123,6 +123,14 @@ static int row_value(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
 {
     const rowexpr_row *row = cursor_row(base);
     const edb_table *table = ((row_table *)base->pVtab)->rt_source->rs_table;
+    edb_value asked;
+    if (row && row->ro_get && column < (int)table->et_n_columns) {
+        int rc = row->ro_get(row->ro_arg, (uint32_t)column, &asked);
+        if (rc)
+            return vtab_result(base->pVtab, rc);
+        value_result(context, &asked, false);
+        return SQLITE_OK;
+    }
     if (row && row->ro_values && column < (int)table->et_n_columns)
         value_result(context, &row->ro_values[column], false);
     else
@@ -182,7 +190,7 @@ static int add_module(rowexpr *rx, int which)
 
 static int failed(const rowexpr *rx)
 {
-    return edb_fail(EDB_MISUSE, "%s", sqlite3_errmsg(rx->rx_db));
+    return edb_fail(EDB_EXPRESSION, "%s", sqlite3_errmsg(rx->rx_db));
 }
 
 /* The text, with the row's module in place of ROWEXPR_ROW. */

@@ -27,6 +27,9 @@ typedef struct rowexpr rowexpr;
 
 typedef struct {
     const edb_value *ro_values;     /* one a column, in declared order, affinity applied; NULL: no row, all NULL */
+    /* When set, a column is asked for when an expression needs it; what it answers lasts until rowexpr_end. */
+    int (*ro_get)(void *arg, uint32_t column, edb_value *out);
+    void *ro_arg;
     int64_t ro_rowid;
 } rowexpr_row;
 
@@ -36,7 +39,7 @@ typedef struct {
  * list: result columns as SQL, `*` and `alias.*` included. tail: NULL, or what follows ("WHERE ..."); then there may
  * be no result row. With excluded, a bare column name would be ambiguous to SQLite; so then only `excluded` is in FROM,
  * and list and tail are made of `(SELECT expression FROM "entitydb row" AS alias)`, inside of which a bare name means
- * the row's. EDB_MISUSE with SQLite's sentence when it cannot be prepared. */
+ * the row's. EDB_EXPRESSION with SQLite's sentence when it cannot be prepared. */
 int rowexpr_new(sqlite3 *db, const edb_table *table, const char *alias, bool excluded, const char *list,
                 const char *tail, rowexpr **out);
 void rowexpr_free(rowexpr *rx);                     /* NULL is fine; not while a run is going on */
@@ -49,7 +52,7 @@ uint64_t rowexpr_used(const rowexpr *rx);
 /* Lays the rows before the expressions. excluded may be NULL. *run: what to use until rowexpr_end. */
 int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *excluded, rowexpr **run);
 int rowexpr_bind(rowexpr *run, int parameter, sqlite3_value *value);    /* parameter: from 1 */
-/* Evaluates. *found false: a tail excluded the row. EDB_MISUSE with SQLite's sentence when an expression fails. */
+/* Evaluates. *found false: a tail excluded the row. EDB_EXPRESSION with SQLite's sentence when an expression fails. */
 int rowexpr_step(rowexpr *run, bool *found);
 sqlite3_value *rowexpr_value(rowexpr *run, int i);  /* from 0; unprotected: sqlite3_value_dup() it to keep it */
 void rowexpr_end(rowexpr *run);

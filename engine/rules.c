@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fkey.h"
+#include "generate.h"
 #include "partial.h"
 #include "rowexpr.h"
 
@@ -330,11 +331,16 @@ static int change_child(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const
         return rc;
     for (uint32_t i = 0; i < table->et_n_columns; i++) {
         rs->rs_changed[i] = false;
-        if (table_column(table, &old.tr_view, rowid, i, &rs->rs_values[i]))
+        if (table->et_columns[i].computed)
+            rs->rs_values[i].type = VALUE_NULL;
+        else if (table_column(table, &old.tr_view, rowid, i, &rs->rs_values[i]))
             return table_damaged(table, rowid);
     }
     for (uint32_t i = 0; !rc && i < key->n_columns; i++) {
         edb_value *v = &rs->rs_values[key->columns[i]];
+        if (table->et_columns[key->columns[i]].computed)
+            return edb_fail(EDB_EXPRESSION, "cannot UPDATE generated column \"%s\"",
+                            table->et_columns[key->columns[i]].name);
         rs->rs_changed[key->columns[i]] = true;
         if (action == FK_SET_NULL)
             v->type = VALUE_NULL;
@@ -458,16 +464,18 @@ static int touch_as_child(touched_list *tl, const table_rules *tr, const edb_val
     return EDB_OK;
 }
 
-static int parent_key(touched_list *tl, const fk_link *link, const edb_table *table, const row_view *view,
-                      int64_t rowid, edb_value **out, bool *null)
+static int parent_key(touched_list *tl, edb_stmt *stmt, const fk_link *link, const edb_table *table,
+                      const row_view *view, int64_t rowid, edb_value **out, bool *null)
 {
     edb_value *key = key_room(tl, link);
     if (!key)
         return no_memory();
     *null = false;
     for (uint32_t i = 0; i < link->fl_key->n_columns; i++) {
-        if (table_column(table, view, rowid, link->fl_parent_columns[i], &key[i]))
-            return table_damaged(table, rowid);
+        int rc = generate_column(stmt_conn(stmt), table, view, rowid, link->fl_parent_columns[i], &tl->ts_memory,
+                                 &key[i]);
+        if (rc)
+            return rc;
         *null |= key[i].type == VALUE_NULL;
     }
     *out = key;
@@ -475,8 +483,8 @@ static int parent_key(touched_list *tl, const fk_link *link, const edb_table *ta
 }
 
 /* Foreign keys that mean the row. values NULL: it is to be deleted. */
-static int touch_as_parent(touched_list *tl, const table_rules *tr, const table_row *old, const edb_value *values,
-                           const bool *changed)
+static int touch_as_parent(touched_list *tl, edb_stmt *stmt, const table_rules *tr, const table_row *old,
+                           const edb_value *values, const bool *changed)
 {
     const edb_table *table = tr->tr_table;
     for (uint32_t i = 0; i < tr->tr_n_children; i++) {
@@ -492,7 +500,7 @@ static int touch_as_parent(touched_list *tl, const table_rules *tr, const table_
             continue;
         if (!link->fl_whole)
             return fk_link_wrong(link);
-        int rc = parent_key(tl, link, table, &old->tr_view, old->tr_rowid, &key, &null);
+        int rc = parent_key(tl, stmt, link, table, &old->tr_view, old->tr_rowid, &key, &null);
         if (!rc && !null && values) {
             if (!(new_key = key_room(tl, link)))
                 return no_memory();
@@ -621,16 +629,20 @@ int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_tab
 }
 
 int rules_update(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, const table_row *old,
-                 int64_t rowid, const edb_value *values, const bool *changed, bool replace)
+                 int64_t rowid, edb_value *values, bool *changed, bool replace)
 {
     row_change ch;
-    int rc = change_begin(&ch, bd, rs, stmt, table);
+    int rc = EDB_OK;
+    if (table->et_has_computed)
+        rc = generate_changed(&rs->rs_table, stmt, table, old, rowid, values, changed);
+    if (!rc)
+        rc = change_begin(&ch, bd, rs, stmt, table);
     if (rc)
         return rc;
     if (ch.ch_links)
         rc = touch_as_child(&ch.ch_touched, ch.ch_rules, values, changed);
     if (!rc && ch.ch_links)
-        rc = touch_as_parent(&ch.ch_touched, ch.ch_rules, old, values, changed);
+        rc = touch_as_parent(&ch.ch_touched, stmt, ch.ch_rules, old, values, changed);
     if (!rc)
         rc = table_update(&rs->rs_table, stmt, table, old, rowid, values, changed, replace);
     return change_end(&ch, bd, rs, stmt, rc);
@@ -656,7 +668,7 @@ int rules_delete(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_ta
     if (!rc && tr->tr_n_children) {
         rc = table_row_load(&rs->rs_table, stmt, table, rowid, &old, existed);
         if (!rc && *existed)
-            rc = touch_as_parent(&tl, tr, &old, NULL, NULL);
+            rc = touch_as_parent(&tl, stmt, tr, &old, NULL, NULL);
     }
     if (!rc)
         rc = table_delete(&rs->rs_table, stmt, table, rowid, existed);

@@ -12,10 +12,12 @@
 
 #include "vtab.h"
 
+/* values: all of a row, its generated columns computed (generate_new()). */
 int rules_insert(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace);
+/* values, changed: of the columns that are not generated; the others' are filled in. */
 int rules_update(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, const table_row *old,
-                 int64_t rowid, const edb_value *values, const bool *changed, bool replace);
+                 int64_t rowid, edb_value *values, bool *changed, bool replace);
 /* What an INSERT judges before it looks for conflicts: NOT NULL and CHECK. */
 int rules_judge(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                 const edb_value *values);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../native/keycode.h"
+#include "generate.h"
 
 #define BUFFER_KEEP (1u << 20)      /* bytes a buffer may keep between rows */
 
@@ -77,8 +78,15 @@ int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn)
     return EDB_OK;
 }
 
+void scratch_drop(table_scratch *ts)
+{
+    if (ts->ts_computed.ar_chunks)
+        arena_free(&ts->ts_computed);
+}
+
 void scratch_free(table_scratch *ts)
 {
+    scratch_drop(ts);
     buffer_free(&ts->ts_row);
     buffer_free(&ts->ts_old);
     buffer_free(&ts->ts_keys);
@@ -112,12 +120,17 @@ int table_column(const edb_table *table, const row_view *view, int64_t rowid, ui
     return 0;
 }
 
-int table_values(const edb_table *table, const row_view *view, int64_t rowid, edb_value *out)
+int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
+                 bool all, edb_value *out)
 {
+    int rc = EDB_OK;
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (table_column(table, view, rowid, i, &out[i]))
             return table_damaged(table, rowid);
-    return EDB_OK;
+    for (uint32_t i = 0; table->et_has_computed && !rc && i < table->et_n_columns; i++)
+        if (column_virtual(&table->et_columns[i]) && (all || table->et_columns[i].keyed || table->et_has_partial))
+            rc = generate_column(stmt_conn(stmt), table, view, rowid, i, &ts->ts_computed, &out[i]);
+    return rc;
 }
 
 int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid)
@@ -477,6 +490,9 @@ static int encode_row(table_scratch *ts, const edb_table *table, const edb_value
         ts->ts_stored[table->et_columns[i].id] = values[i];
     if (table->et_rowid_column >= 0)
         ts->ts_stored[table->et_columns[table->et_rowid_column].id].type = VALUE_NULL;
+    for (uint32_t i = 0; table->et_has_computed && i < table->et_n_columns; i++)
+        if (column_virtual(&table->et_columns[i]))
+            ts->ts_stored[table->et_columns[i].id].type = VALUE_NULL;
     buffer_clear(&ts->ts_row);
     uint8_t *row = buffer_reserve(&ts->ts_row, row_encode_bound(ts->ts_stored, table->et_width));
     if (!row)
@@ -536,7 +552,7 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     if (!rc && cp)
         rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
     if (!rc && old && table->et_n_indexes)
-        rc = table_values(table, &old->tr_view, old_rowid, ts->ts_before);
+        rc = table_values(ts, stmt, table, &old->tr_view, old_rowid, false, ts->ts_before);
     if (!rc)
         rc = coverage_of(ts, stmt, table, old, rowid, values, changed, &cv);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
@@ -626,7 +642,7 @@ int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int6
     if (rc || !*existed)
         return rc;
     if (table->et_n_indexes || cp)
-        rc = table_values(table, &old.tr_view, rowid, ts->ts_before);
+        rc = table_values(ts, stmt, table, &old.tr_view, rowid, false, ts->ts_before);
     if (!rc && cp)
         rc = encode_row(ts, table, ts->ts_before);
     if (!rc && cp)
@@ -663,7 +679,7 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
     if (!rc)
         rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
     if (!rc)
-        rc = table_values(table, &view, rowid, ts->ts_before);
+        rc = table_values(ts, stmt, table, &view, rowid, false, ts->ts_before);
     if (!rc && index->where)
         rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
     if (rc || !(covered >> (index - table->et_indexes) & 1))
@@ -674,6 +690,7 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
     if (!rc)
         rc = write_index(ts, stmt, &ic);
     buffer_clear(&ts->ts_keys);
+    scratch_drop(ts);
     return rc;
 }
 

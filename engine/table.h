@@ -9,6 +9,7 @@
 #ifndef EDB_TABLE_H
 #define EDB_TABLE_H
 
+#include "../native/arena.h"
 #include "../native/rowcode.h"
 #include "capture.h"
 #include "catalog.h"
@@ -36,9 +37,11 @@ typedef struct {                    /* reused from row to row; one a connection 
     int (*ts_remove)(void *arg, edb_stmt *stmt, const edb_table *table, int64_t rowid);
     void *ts_arg;
     capture *ts_capture;            /* keeps the row of the next change, which takes it; NULL: none does */
+    arena ts_computed;              /* texts and blobs of generated columns; until scratch_drop() */
 } table_scratch;
 
 int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn);     /* room for a table's columns */
+void scratch_drop(table_scratch *ts);               /* behind a change: forgets what was computed for it */
 void scratch_free(table_scratch *ts);
 
 typedef struct {                    /* a row to be changed: valid until the next write or load with the same scratch */
@@ -51,7 +54,8 @@ typedef struct {                    /* a row to be changed: valid until the next
  * deleted by the statement itself. EDB_CONFLICT when somebody else changed it since that moment. */
 int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
                    bool *found);
-/* Column i of a stored row; one added after the row was written has the value it was added with. -1: the row is damaged. */
+/* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with.
+ * -1: the row is damaged. */
 int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
 int table_damaged(const edb_table *table, int64_t rowid);       /* sets the message; EDB_CORRUPT */
 /* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
@@ -72,8 +76,9 @@ int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64
 /* Whether the row, not written yet, would collide in a unique index (NULL: by its row id), and with which row. */
 int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
                    const edb_value *values, bool *found, int64_t *other);
-/* All columns of a stored row, in declared order. */
-int table_values(const edb_table *table, const row_view *view, int64_t rowid, edb_value *out);
+/* All columns of a stored row, in declared order; unless `all`, of virtual ones only those that its indexes need. */
+int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
+                 bool all, edb_value *out);
 /* Fills a new index from the rows the statement sees. */
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index);
 

@@ -69,6 +69,9 @@ bool conn_interrupted(edb_conn *conn);
 /* What the layer above lends to those below it (table.h: row_helper); the lender's, who takes it back with NULL. */
 void conn_lend(edb_conn *conn, const void *helper);
 const void *conn_helper(const edb_conn *conn);      /* NULL: nothing */
+/* One thing that the layer above attaches to a connection, once; `done` frees it with the connection. */
+void conn_keep(edb_conn *conn, void *what, void (*done)(void *what));
+void *conn_kept(const edb_conn *conn);              /* NULL: nothing */
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 

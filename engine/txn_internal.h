@@ -110,6 +110,8 @@ struct edb_conn {
     bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
     const void *cn_helper;          /* conn_lend() */
+    void *cn_kept;                  /* conn_keep() */
+    void (*cn_kept_done)(void *what);
     tree_change *cn_changes;        /* commit's buffer */
     size_t cn_changes_room;
 };

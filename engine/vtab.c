@@ -6,7 +6,8 @@
  * Declared are names, types and collations, nothing else. NOT NULL would let SQLite fold `IS NULL` to false, and hide
  * the rows of a day when the column could be NULL. The affinity SQLite derives from the declared type has to be the
  * catalog's, since comparisons are made with it: a type that would give another, or that SQLite reads as something
- * else than a type, is declared as the plain name of the affinity.
+ * else than a type, is declared as the plain name of the affinity. Generated columns are declared like others, since
+ * SQLite has none in virtual tables; the driver keeps statements from writing to them.
  *
  * Transactions: one engine transaction serves all tables of a connection, so each call is forwarded and the engine
  * ignores repetitions. xSync prepares and may fail, with an extended result, on which SQLite rolls back; xCommit
@@ -117,8 +118,8 @@ int vtab_declare(sqlite3 *db, const edb_table *table)
     sqlite3_str_appendall(sql, "CREATE TABLE x(");
     for (uint32_t i = 0; i < table->et_n_columns; i++) {
         const edb_column *column = &table->et_columns[i];
-        sqlite3_str_appendf(sql, "%s\"%w\" %s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
-                            collations[column->collation]);
+        sqlite3_str_appendf(sql, "%s\"%w\" %s%s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
+                            column->hidden ? " HIDDEN" : "", collations[column->collation]);
     }
     sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN");
     if (table->et_has_partial)

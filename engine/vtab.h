@@ -15,6 +15,7 @@
  *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
  *   partial.c       partial indexes: their WHERE over rows, and whether a query implies it (partial.h)
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
+ *   generate.c      generated columns (generate.h)
  *
  * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
  * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */

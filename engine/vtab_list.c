@@ -13,6 +13,7 @@
 
 #include "../native/arena.h"
 #include "../native/keycode.h"
+#include "generate.h"
 #include "vtab.h"
 
 struct entry_list {
@@ -141,6 +142,7 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size)
 typedef struct {                    /* what list_from_table reuses from row to row */
     table_buffer lb_row, lb_key;
     edb_value *lb_values;           /* by column */
+    arena lb_computed;              /* texts and blobs of generated columns */
 } list_builder;
 
 static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb_table *table, const edb_index *index,
@@ -163,19 +165,20 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
         return rc;
     if (row_open(&view, row, size))
         return table_damaged(table, rowid);
-    for (uint32_t i = 0; i < index->n_parts; i++) {
-        uint32_t column = index->parts[i].column;
-        if (table_column(table, &view, rowid, column, &lb->lb_values[column]))
-            return table_damaged(table, rowid);
+    if (lb->lb_computed.ar_chunks)
+        arena_free(&lb->lb_computed);
+    for (uint32_t i = 0; !rc && i < (index->where ? table->et_n_columns : index->n_parts); i++) {
+        uint32_t column = index->where ? i : index->parts[i].column;
+        rc = generate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
     }
-    if (index->where) {
+    if (!rc && index->where) {
         uint64_t covered;
-        rc = table_values(table, &view, rowid, lb->lb_values);
-        if (!rc)
-            rc = table_covers(stmt, table, rowid, lb->lb_values, &covered);
+        rc = table_covers(stmt, table, rowid, lb->lb_values, &covered);
         if (rc || !(covered >> (index - table->et_indexes) & 1))
             return rc;
     }
+    if (rc)
+        return rc;
     lb->lb_key.bf_size = 0;
     rc = index_entry(&lb->lb_key, index, table, lb->lb_values, rowid, &key_size, &value_size, &has_null);
     if (rc)
@@ -209,6 +212,7 @@ int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *ind
         cursor_close(&cu);
     buffer_free(&lb.lb_row);
     buffer_free(&lb.lb_key);
+    arena_free(&lb.lb_computed);
     free(values);
     if (rc) {
         list_free(list);

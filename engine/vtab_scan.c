@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../native/keycode.h"
+#include "generate.h"
 #include "vtab_range.h"
 
 typedef struct {
@@ -555,6 +556,28 @@ static int entry_column(scan *cu, uint32_t part, edb_value *out, bool *copied)
     return EDB_OK;
 }
 
+/* A column that no row has; it ends with the next one, so SQLite gets a copy. */
+static int computed_column(scan *cu, sqlite3_context *context, uint32_t i)
+{
+    generate_row row = { .gr_table = cu->cu_table, .gr_stored = &cu->cu_row };
+    generator *ge;
+    edb_value v;
+    int rc = cu->cu_row_ready ? EDB_OK : load_row(cu);
+    if (!rc)
+        rc = entry_rowid(cu, &row.gr_rowid);
+    if (!rc)
+        rc = generator_of(stmt_conn(cu->cu_stmt), &ge);
+    if (!rc)
+        rc = generate_begin(ge, &row);
+    if (rc)
+        return rc;
+    rc = generate_get(ge, i, &v);
+    if (!rc)
+        value_result(context, &v, true);
+    generate_end(ge);
+    return rc;
+}
+
 int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
 {
     scan *cu = (scan *)base;
@@ -572,6 +595,9 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
         rc = entry_rowid(cu, &rowid);
         v.type = VALUE_INTEGER;
         v.integer = rowid;
+    } else if (unlikely(column_virtual(&cu->cu_table->et_columns[i]))) {
+        rc = computed_column(cu, context, (uint32_t)i);
+        return likely(!rc) ? SQLITE_OK : vtab_result(base->pVtab, rc);
     } else {
         rc = likely(cu->cu_row_ready) ? EDB_OK : load_row(cu);
         copied = cu->cu_row_copied;

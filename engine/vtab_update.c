@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "generate.h"
 #include "rules.h"
 
 typedef struct {                    /* one call */
@@ -172,7 +173,7 @@ static int do_conflict(const update *up, const upsert_clause *clause, int64_t ot
     if (!values || !changed || !results)
         rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
     if (!rc)
-        rc = table_values(table, &old.tr_view, other, values);
+        rc = table_values(&rs->rs_table, up->up_stmt, table, &old.tr_view, other, true, values);
     if (!rc)
         rc = upsert_evaluate(up->up_vt, rs, clause, values, other, rs->rs_values, excluded_rowid, &applies, &sets,
                              results);
@@ -228,7 +229,7 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
     bool fresh;
     int rc = insert_rowid(up, given, &rowid, &fresh);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
-        if ((int)i != table->et_rowid_column)
+        if ((int)i != table->et_rowid_column && !table->et_columns[i].computed)
             rc = column_value(up, i, true, &rs->rs_values[i]);
     if (rc)
         return rc;
@@ -236,6 +237,8 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
         rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
         rs->rs_values[table->et_rowid_column].integer = rowid;
     }
+    if (table->et_has_computed && (rc = generate_new(&rs->rs_table, up->up_stmt, table, rowid, rs->rs_values)))
+        return rc;
     const upsert *us = upsert_of(up->up_stmt, table);
     if (unlikely(us)) {
         bool done;
@@ -289,6 +292,8 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
             v->type = VALUE_INTEGER;
             v->integer = rowid;
             rs->rs_changed[i] = rowid != old_rowid;
+        } else if (table->et_columns[i].computed) {
+            v->type = VALUE_NULL;   /* rules_update() has them computed */
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
             rs->rs_changed[i] = false;
             if (table_column(table, &old.tr_view, old_rowid, i, v))

@@ -234,6 +234,7 @@ void values_drop(row_scratch *rs)
     while (rs->rs_n_held)
         sqlite3_value_free(rs->rs_held[--rs->rs_n_held]);
     rs->rs_n_digits = 0;
+    scratch_drop(&rs->rs_table);
 }
 
 void row_scratch_free(row_scratch *rs)

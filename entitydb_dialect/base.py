@@ -26,7 +26,7 @@ from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from . import _plugin, _time
-from .driver._catalog import Table
+from .driver._catalog import Column, Table
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -211,8 +211,9 @@ class EntityDialect(SQLiteDialect):
                 "nullable": not (column.not_null or (table.without_rowid and i in key)),
                 "default": column.default_sql,
                 "primary_key": key.index(i) + 1 if i in key else 0,
+                **_computed(column),
             }
-            for i, column in enumerate(table.columns)
+            for i, column in enumerate(table.visible)
         ]
 
     @reflection.cache
@@ -305,6 +306,12 @@ class EntityDialect(SQLiteDialect):
         if table.strict and _KNOWS_STRICT:
             options["sqlite_strict"] = True
         return options or ReflectionDefaults.table_options()
+
+
+def _computed(column: Column) -> dict[str, Any]:
+    if column.expression is None:
+        return {}
+    return {"computed": {"sqltext": column.expression, "persisted": column.stored}}
 
 
 def _driver(dbapi_connection: Any) -> Any:

@@ -10,10 +10,10 @@ from sqlalchemy.testing import exclusions
 from sqlalchemy.testing.requirements import SuiteRequirements
 
 _OPEN = """
-    autocommit boolean_col_expressions check_constraint_reflection create_table_as create_temp_table_as ctes
-    ctes_with_values date_historic datetime_historic datetime_literals dbapi_lastrowid deferrable_fks
-    emulated_lastrowid emulated_lastrowid_even_with_sequences except_ expression_server_defaults fetch_expression
-    fetch_offset_with_options fk_constraint_option_reflection_ondelete_noaction
+    autocommit boolean_col_expressions check_constraint_reflection computed_columns create_table_as ctes
+    create_temp_table_as ctes_with_values date_historic datetime_historic datetime_literals dbapi_lastrowid
+    deferrable_fks emulated_lastrowid emulated_lastrowid_even_with_sequences except_ expression_server_defaults
+    fetch_expression fetch_offset_with_options fk_constraint_option_reflection_ondelete_noaction
     fk_constraint_option_reflection_ondelete_restrict fk_constraint_option_reflection_onupdate_restrict
     float_or_double_precision_behaves_generically foreign_key_constraint_name_reflection
     foreign_key_constraint_option_reflection_ondelete foreign_key_constraint_option_reflection_onupdate
@@ -30,7 +30,6 @@ _OPEN = """
 
 _CLOSED = {
     # Not there yet.
-    "computed_columns": "generated columns are not there yet",
     "indexes_with_expressions": "indexes on expressions are not there yet",
     # The suite's limits.
     "server_side_cursors": "it asks only drivers that it knows by name; streams have tests of their own",

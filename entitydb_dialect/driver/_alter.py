@@ -137,21 +137,38 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
             " make a new table and copy the rows"
         )
     kept = [i for i in old.indexes if i.automatic]
+    computes = _computes_alike(old, new)
     for index in parsed.indexes:
         same = next((i for i in kept if _same_index(old, i, new, index)), None)
         if same is not None:
             kept.remove(same)
-            index = replace(index, tree=same.tree)
+            if computes or not _is_computed(new, index):
+                index = replace(index, tree=same.tree)
         new = new.with_index(index)
     trees = {i.name.lower(): i.tree for i in old.indexes}
     affinities = {column.id: column.affinity for column in old.columns}
     compares = any(affinities.get(c.id, c.affinity) != c.affinity for c in new.columns)
     for name, sql in indexes:
         index = _ddl.parse_index(sql, new)
-        # Under another affinity a WHERE may be true of other rows: then the index is made anew.
-        tree = 0 if compares and index.where is not None else trees[name.lower()]
-        new = new.with_index(replace(index, tree=tree))
+        # Under another affinity a WHERE may be true of other rows, and what is computed may be something else: then the
+        # index is made anew.
+        if not (compares and index.where is not None) and (computes or not _is_computed(new, index)):
+            index = replace(index, tree=trees[name.lower()])
+        new = new.with_index(index)
     return new
+
+
+def _is_computed(table: Table, index: Index) -> bool:
+    """Has it a column that no row has?"""
+    parts = [table.columns[part.column] for part in index.parts]
+    return any(column.expression is not None and not column.stored for column in parts)
+
+
+def _computes_alike(old: Table, new: Table) -> bool:
+    """Does what is computed over a row come out as before? Otherwise indexes over virtual columns are filled anew: the
+    old entries could not even be found, since that takes the old value."""
+    before = {c.id: (c.affinity, c.collation) for c in old.columns}
+    return all((c.affinity, c.collation) == before.get(c.id, (c.affinity, c.collation)) for c in new.columns)
 
 
 def _alias(table: Table) -> int | None:
@@ -227,6 +244,11 @@ def _add_column(change: Change, old: Table) -> None:
     value = column.added_value if column.added else None
     if column.default_sql is not None and not column.default_constant:
         change.checks.append(Check(some, "Cannot add a column with non-constant default", False))
+    elif column.expression is not None:
+        if column.stored:  # rows would have to be rewritten
+            change.checks.append(Check(some, "cannot add a STORED column", False))
+        elif column.not_null:
+            change.checks.append(_not_null_rows(new, column))
     elif column.not_null and value is None:
         change.checks.append(Check(some, "Cannot add a NOT NULL column with default value NULL", False))
     keys = [k for k in new.extra.get("foreign_keys", []) if [c.lower() for c in k["columns"]] == [column.name.lower()]]
@@ -343,7 +365,13 @@ def _alter_type(action: _Action, old: Table, column: Column) -> Change:
         altered = replace(altered, added_value=_ddl.under_type(altered.added_value, altered.type))
         new = replace(new, columns=tuple(altered if c.id == altered.id else c for c in new.columns))
         change.tables = [(old.name, new)]
-    if using is not None or altered.affinity != column.affinity or (new.strict and altered.type != column.type):
+    if column.expression is not None:
+        if using is not None:
+            raise OperationalError(f'cannot UPDATE generated column "{column.name}"')
+        plain = next(c.name for c in new.columns if c.expression is None)
+        if altered.affinity != column.affinity or (new.strict and altered.type != column.type):
+            change.updates.append(f"UPDATE main.{quote(new.name)} SET {quote(plain)} = {quote(plain)}")
+    elif using is not None or altered.affinity != column.affinity or (new.strict and altered.type != column.type):
         name = quote(column.name)
         change.updates.append(f"UPDATE main.{quote(new.name)} SET {name} = {using or name}")
     return change

@@ -70,6 +70,8 @@ class Analysis:
     conflict: str = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     schema_sql: str | None = None  # for statements that ask for sqlite_master or pragma_...(): what to run instead
     label_sql: str = ""  # of a LABEL: the query for the labels
+    list_at: int = -1  # where an INSERT without column list would have it: an offset in the SQL
+    sets: tuple[str, ...] = ()  # the columns an UPDATE sets
     row_in: bool = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
 
     @property
@@ -135,6 +137,32 @@ def _after_with(reader: _Reader) -> None:
             return
 
 
+def _sets(items: list[Token], at: int) -> tuple[str, ...]:
+    """The columns assigned behind SET, the token `at`: those in front of each `=` that a comma or SET precedes."""
+    names: list[str] = []
+    begins = at >= 0
+    while begins and at + 1 < len(items):
+        at += 1
+        if items[at].upper == "(":
+            end = closing(items, at)
+            names += [unquote(t.text) for t in items[at + 1 : end] if is_name(t)]
+            at = end
+        elif is_name(items[at]):
+            names.append(unquote(items[at].text))
+        level, begins = 0, False
+        while at + 1 < len(items) and not begins:
+            at += 1
+            upper = items[at].upper
+            level += (upper == "(") - (upper == ")")
+            if level == 0 and upper in _BEHIND_SETS:
+                return tuple(names)
+            begins = level == 0 and upper == ","
+    return tuple(names)
+
+
+_BEHIND_SETS = frozenset(("FROM", "WHERE", "RETURNING", "ORDER", "LIMIT", ";"))
+
+
 def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
     items = reader.items
     conflict = ""
@@ -148,7 +176,8 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
     schema, table = reader.qualified()
     alias = (reader.name() or "") if reader.take("AS") else ""
     returning = find(items, "RETURNING", reader.at)
-    on_conflict = -1
+    on_conflict = list_at = -1
+    sets: tuple[str, ...] = ()
     columns = None
     default_values = plain_values = False
     if verb in ("INSERT", "REPLACE"):
@@ -156,11 +185,15 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
             end = closing(items, reader.at)
             columns = tuple(unquote(t.text) for t in items[reader.at + 1 : end] if is_name(t))
             reader.at = end + 1
+        else:
+            list_at = items[reader.at - 1].end
         default_values = reader.peek() == "DEFAULT"
         plain_values = default_values or (
             reader.peek() == "VALUES" and not any(t.upper == "SELECT" for t in items[reader.at :])
         )
         on_conflict = conflict_at(items, reader.at)
+    elif verb == "UPDATE":
+        sets = _sets(items, find(items, "SET", reader.at))
     pieces: Pieces | ex.Error | None = None
     if max(returning, on_conflict) >= 0 and not several:
         try:
@@ -169,7 +202,7 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
             pieces = error
     return Analysis(
         WRITE, verb, several, schema, table, columns, default_values, plain_values, returning >= 0, pieces,
-        on_conflict >= 0, conflict=conflict,
+        on_conflict >= 0, conflict=conflict, list_at=list_at, sets=sets,
     )
 
 

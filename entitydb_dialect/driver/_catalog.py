@@ -33,6 +33,9 @@ class Column:
     default: Value = None  # when constant
     added: bool = False  # to a table with rows
     added_value: Value = None  # when added: what it is in rows written before
+    expression: str | None = None  # of a generated column
+    stored: bool = False  # a generated column that is in the row; else it is computed whenever it is read
+    hidden: bool = False  # an index's expression, generated and not stored: no column to SQL
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class Table:
     indexes: tuple[Index, ...]
     # CHECK and FOREIGN KEY constraints and names: see _ddl.py for its keys
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def visible(self) -> tuple[Column, ...]:
+        """The columns without those that indexes have for their expressions, which stand behind them."""
+        return tuple(column for column in self.columns if not column.hidden)
+
+    @property
+    def generates(self) -> bool:
+        """Has it generated columns, or expressions as indexes?"""
+        return any(column.expression is not None for column in self.columns)
 
     @property
     def primary_key(self) -> tuple[int, ...]:
@@ -282,13 +295,17 @@ def encode(table: Entry) -> bytes:
         w.byte(column.collation)
         has_default = column.default_sql is not None
         constant = has_default and column.default_constant
-        w.byte(column.not_null | has_default << 1 | constant << 2 | column.added << 6)
+        computed = column.expression is not None
+        kind = (16 if column.stored else 8) * computed | column.hidden << 5
+        w.byte(column.not_null | has_default << 1 | constant << 2 | kind | column.added << 6)
         if column.default_sql is not None:
             w.text(column.default_sql)
             if column.default_constant:
                 w.bytes(encode_value(column.default))
         if column.added:
             w.bytes(encode_value(column.added_value))
+        if column.expression is not None:
+            w.text(column.expression)
     w.varint(len(table.indexes))
     for index in table.indexes:
         w.varint(index.tree)
@@ -329,6 +346,10 @@ def _decode(payload: bytes) -> Entry:
         default = decode_value(r.bytes()) if column_flags & 4 else None
         added = bool(column_flags & 64)
         added_value = decode_value(r.bytes()) if added else None
+        expression = r.text() if column_flags & 24 else None
+        hidden, stored = bool(column_flags & 32), bool(column_flags & 16)
+        if column_flags & 24 == 24 or (hidden and not column_flags & 8) or (column_flags & 2 and column_flags & 24):
+            raise ValueError("an impossible kind of generated column")
         columns.append(
             Column(
                 column_id,
@@ -342,6 +363,9 @@ def _decode(payload: bytes) -> Entry:
                 default,
                 added,
                 added_value,
+                expression,
+                stored,
+                hidden,
             )
         )
     indexes = []

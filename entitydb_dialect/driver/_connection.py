@@ -136,6 +136,8 @@ class Connection(Schema):
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
+        self._moves = 0  # counts the changes of the schemas
+        self._generates: bool | None = None  # generates(), when it was asked for
         self._descriptions: dict[str, Any] = {}
         self._masks: dict[str, Any] = {}
         self._hints: Hints | None = None  # None: no partial indexes
@@ -589,9 +591,28 @@ class Connection(Schema):
         return f"SELECT entitydb_count({declared.table.id}, {literal}) AS {quote(counted.label)}"
 
     def _schema_moved(self) -> None:
+        self._moves += 1
+        self._generates = None
         self._descriptions.clear()
         self._masks.clear()
         self._hints = Hints.of(declared.table for declared in self._declared.values())
+
+    @property
+    def generates(self) -> bool:
+        """Has any table declared generated columns, or expressions as indexes?"""
+        if self._generates is None:
+            self._generates = any(declared.table.generates for declared in self._declared.values())
+        return self._generates
+
+    def written_table(self, analysis: Analysis) -> _catalog.Table | None:
+        """The table a statement writes to, when it is one of ours."""
+        name = analysis.table.lower()
+        if (analysis.schema or "main").lower() != "main":
+            return None
+        if analysis.schema is None and name in self.temporary_tables():
+            return None
+        declared = self._declared.get(name)
+        return None if declared is None else declared.table
 
     def _fetching(self) -> list[Cursor]:
         found = [reference() for reference in list(self._active.values())]

@@ -23,6 +23,7 @@ from ._catalog import Table
 from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
 from ._errors import CODES, Parameters, check, engine_error, translate
+from ._generated import SchemaMoved, adapted, unadapted
 from ._master import explained
 from ._pragma import answer
 from ._sql import tokens
@@ -60,6 +61,7 @@ class Cursor:
         self._stmt: Any = None  # the context of the rows being fetched
         self._rows: Iterator[Any] | None = None
         self._closed = False
+        self._moves = 0  # of the schema, when the statement was adapted to it
         self._ref = weakref.ref(self)
 
     # ---- executing ----
@@ -95,11 +97,6 @@ class Cursor:
                 self._rows = iter([explained(row, trees) for row in self.fetchall()])
         elif kind is an.WRITE:
             self.description = None
-            if analysis.schema_sql is not None:
-                if analysis.returning:
-                    raise ex.NotSupportedError(f"{analysis.verb} with RETURNING and sqlite_master in one statement")
-                connection._show(None)
-                sql = analysis.schema_sql
             self.rowcount = self._write_once(connection, analysis, sql, parameters)
         else:
             self._other(connection, analysis, sql, parameters)
@@ -126,11 +123,11 @@ class Cursor:
         if together:
             for chunk in _chunks(parameters):
                 try:
-                    total += self._write(connection, analysis, sql, chunk, many=True)
+                    total += self._write_adapted(connection, analysis, sql, chunk, many=True)
                 except _OneByOne:
                     # Which row is to blame shows when each is a statement; those before it stay.
                     for one in chunk:
-                        total += self._write(connection, analysis, sql, one)
+                        total += self._write_adapted(connection, analysis, sql, one)
         else:
             for one in parameters:
                 total += self._write_once(connection, analysis, sql, one)
@@ -236,14 +233,43 @@ class Cursor:
     def _write_once(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> int:
         """One execution; an autocommit statement that lost a race runs again."""
         if not connection._autocommit:
-            return self._write(connection, analysis, sql, parameters)
+            return self._write_adapted(connection, analysis, sql, parameters)
         for attempt in range(_RETRIES):
             try:
-                return self._write(connection, analysis, sql, parameters)
+                return self._write_adapted(connection, analysis, sql, parameters)
             except ex.SerializationFailure:
                 if attempt == _RETRIES - 1 or connection._raw.in_transaction:
                     raise
         raise AssertionError("unreachable")
+
+    def _write_adapted(
+        self, connection: Connection, analysis: Analysis, sql: str, parameters: Any, *, many: bool = False
+    ) -> int:
+        """_write() of the statement as the schema of the time wants it."""
+        while True:
+            self._moves = connection._moves
+            now, text = adapted(connection, analysis, sql) if connection.generates else (analysis, sql)
+            if now.schema_sql is not None:
+                if now.returning:
+                    raise ex.NotSupportedError(f"{now.verb} with RETURNING and sqlite_master in one statement")
+                connection._show(None)
+                text = now.schema_sql
+            try:
+                return self._write(connection, now, text, parameters, many=many)
+            except SchemaMoved:
+                continue
+            except ex.OperationalError as error:
+                if now is analysis:
+                    raise
+                raise unadapted(error, analysis.table) from error
+
+    def _begin_adapted(self, connection: Connection, in_transaction: bool) -> Any:
+        """A context for the statement that was adapted. Raises SchemaMoved when it was for another schema."""
+        stmt = connection._open_statement(True, None, in_transaction)
+        if connection._moves != self._moves:
+            connection._end_statement(stmt)
+            raise SchemaMoved
+        return stmt
 
     def _write(
         self, connection: Connection, analysis: Analysis, sql: str, parameters: Any, *, many: bool = False
@@ -266,7 +292,7 @@ class Cursor:
             sql, parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None and not temporary:
             sql = connection._hints.text(sql, connection.temporary_tables())
-        stmt = connection._open_statement(True, None, is_open or begin)
+        stmt = self._begin_adapted(connection, is_open or begin)
         judged = 0
         if analysis.row_in or connection._row_in:
             lib.edb_stmt_row_in(stmt)
@@ -335,7 +361,7 @@ class Cursor:
         raw = connection._raw
         begin = not raw.in_transaction
         alone = begin and connection._autocommit
-        stmt = connection._open_statement(True, None, True)
+        stmt = self._begin_adapted(connection, True)
         reader: Any = None
         try:
             if begin:

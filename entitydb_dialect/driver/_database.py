@@ -11,10 +11,14 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
+import apsw
+
 from .. import _exceptions as ex
+from .. import _native
 from .._native import ffi, lib
 from ._errors import check
 
@@ -115,13 +119,13 @@ class Database:
         def report(_: Any, invariant: Any, page: int, sentence: Any) -> None:
             found.append(Breach(ffi.string(invariant).decode(), page, ffi.string(sentence).decode(errors="replace")))
 
+        _load_functions()
         callback = ffi.callback("edb_report_fn", report)
         out = ffi.new("edb_check_result *")
         check(lib.edb_check(self.handle, callback, ffi.NULL, out))
         if not found:
             found += self._check_partial()
         return found, {name: int(getattr(out, name)) for name, _ in ffi.typeof("edb_check_result").fields}
-
 
     def _check_partial(self) -> list[Breach]:
         """What the walk cannot judge: whether partial indexes have the entries of the rows they are for."""
@@ -133,6 +137,15 @@ class Database:
             return [Breach("I33", 0, sentence) for _, sentence in misses(connection)]
         finally:
             connection.close()
+
+
+@lru_cache(maxsize=1)
+def _load_functions() -> None:
+    """Shows the engine SQLite's functions, by which it computes generated columns; any connection does it too."""
+    raw = apsw.Connection(":memory:")
+    raw.enable_load_extension(True)
+    raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
+    raw.close()
 
 
 class MemoryDatabase:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import apsw
@@ -206,6 +207,7 @@ class _Constraints:
         self.check: list[dict[str, Any]] = []
         self.foreign_keys: list[dict[str, Any]] = []
         self.autoincrement = False
+        self.expressions: dict[str, str] = {}  # of generated columns, by lower-case name
         for part in _split(items):
             if not part:
                 continue
@@ -232,6 +234,12 @@ class _Constraints:
                     text = self.sql[items[at + 1].end : items[end].start].strip()
                     _refuse_clock(items[at + 2 : end])
                     self.check.append({"name": name, "sql": text, "column": column})
+                name, at = None, end + 1
+                continue
+            if word == "AS" and opening and column is not None:
+                end = closing(items, at + 1)
+                if end < len(items):
+                    self.expressions[column.lower()] = self.sql[items[at + 1].end : items[end].start].strip()
                 name, at = None, end + 1
                 continue
             if word == "PRIMARY":
@@ -284,13 +292,16 @@ def _refuse_conflict_clauses(items: list[Token]) -> None:
 # ---- tables and indexes ----
 
 
-def _columns(db: apsw.Connection, name: str, strict: bool) -> tuple[list[Column], list[int]]:
-    """Columns, and the position of each in the primary key (0: not in it)."""
+_STORED = 3  # PRAGMA table_xinfo: 2 a VIRTUAL column, 3 a STORED one
+
+
+def _columns(
+    db: apsw.Connection, name: str, strict: bool, expressions: Mapping[str, str]
+) -> tuple[list[Column], list[int]]:
+    """Columns, and the position of each in the primary key (0: not in it). expressions: by lower-case column name."""
     columns, key = [], []
     info: list[Any] = db.execute(f"PRAGMA main.table_xinfo({quote(name)})").fetchall()
     for position, column, declared, not_null, default_sql, in_key, hidden in info:
-        if hidden:
-            raise NotSupportedError(f"generated column {name}.{column}: EntityDB does not compute columns yet")
         collation = db.column_metadata("main", name, column)[1]
         constant, value = (False, None) if default_sql is None else _default(db, default_sql, declared)
         columns.append(
@@ -304,6 +315,8 @@ def _columns(db: apsw.Connection, name: str, strict: bool) -> tuple[list[Column]
                 default_sql,
                 constant,
                 value,
+                expression=expressions.get(column.lower()) if hidden else None,
+                stored=hidden == _STORED,
             )
         )
         key.append(in_key)
@@ -375,13 +388,13 @@ def parse_table(sql: str, name: str) -> Table:
         options = [t.upper for t in items[end + 1 :]]
         strict, without_rowid = "STRICT" in options, "WITHOUT" in options
         _refuse_conflict_clauses(items[opening:end])
-        columns, key = _columns(db, name, strict)
+        constraints = _Constraints(sql, items[opening + 1 : end])
+        columns, key = _columns(db, name, strict, constraints.expressions)
         listed = db.execute(f"PRAGMA main.index_list({quote(name)})").fetchall()
         # Constraints in the order written: the pragma lists the newest first.
         indexes = [_index(db, name, row, "") for row in reversed(listed)]
     if len(indexes) > MAX_INDEXES:
         raise OperationalError(f"too many indexes on {name}: at most {MAX_INDEXES}")
-    constraints = _Constraints(sql, items[opening + 1 : end])
     rowid_column = -1
     if sum(map(bool, key)) == 1 and not without_rowid:
         # Any integer key of one column takes the row id's place and numbers itself, not only one declared exactly

@@ -31,7 +31,7 @@ def iterdump(connection: Connection, pattern: str | None = None) -> Iterator[str
         yield table.sql + ";"
         columns = [quote(name) for name in _stored(connection, table)]
         literals = " || ',' || ".join(f"quote({name})" for name in columns)
-        named = "" if len(columns) == len(table.columns) else "(" + ",".join(columns) + ")"
+        named = "" if len(columns) == len(table.visible) else "(" + ",".join(columns) + ")"
         order = "" if table.without_rowid else " ORDER BY rowid"
         for (values,) in connection.execute(f"SELECT {literals} FROM main.{quote(table.name)}{order}"):
             yield f"INSERT INTO {quote(table.name)}{named} VALUES({values});"

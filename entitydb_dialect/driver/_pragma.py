@@ -26,11 +26,14 @@ _KEY = ("id", "seq", "table", "from", "to", "on_update", "on_delete", "match")
 
 def _table_info(table: Table, extended: bool) -> Answer:
     key = table.primary_key
-    rows = []
-    for i, c in enumerate(table.columns):
+    rows: list[tuple[Any, ...]] = []
+    for i, c in enumerate(table.visible):
         not_null = c.not_null or (table.without_rowid and i in key)
-        row = (i, c.name, c.type, int(not_null), c.default_sql, key.index(i) + 1 if i in key else 0)
-        rows.append((*row, 0) if extended else row)
+        row = (c.name, c.type, int(not_null), c.default_sql, key.index(i) + 1 if i in key else 0)
+        if extended:
+            rows.append((i, *row, 0 if c.expression is None else 3 if c.stored else 2))
+        elif c.expression is None:
+            rows.append((len(rows), *row))
     return (*_INFO, "hidden") if extended else _INFO, rows
 
 
@@ -102,7 +105,7 @@ def table_list(
 ) -> Answer:
     tables, views = shown
     rows: list[tuple[Any, ...]] = [
-        ("main", t.name, "table", len(t.columns), int(t.without_rowid), int(t.strict)) for t in tables.values()
+        ("main", t.name, "table", len(t.visible), int(t.without_rowid), int(t.strict)) for t in tables.values()
     ]
     for row in connection._raw.execute("PRAGMA table_list").fetchall():
         if row[0] != "main" or row[1].lower() in views:

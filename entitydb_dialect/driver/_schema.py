@@ -17,6 +17,7 @@ from .._native import lib
 from . import _catalog, _ddl, _edit
 from ._analysis import Ddl
 from ._errors import CODES, check, translate
+from ._generated import own_function
 from ._sql import quote
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class Schema:
             else:
                 (self._drop_table if ddl.what == "TABLE" else self._drop_index)(ddl)
         except apsw.Error as error:
-            raise translate(error) from error
+            raise own_function(self._whole()._raw, error) or translate(error) from error
 
     def _taken(self, name: str) -> str | None:
         """What has a name already, as SQLite says it."""

@@ -286,11 +286,27 @@ def test_index_for_some_rows_does_not_become_one_for_all(engine: Engine) -> None
     assert "WHERE a > 5" in str(CreateIndex(index).compile(dialect=engine.dialect))
     table.indexes.discard(index)
     table.create(engine)
-    with pytest.raises(exc.NotSupportedError), engine.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(CreateIndex(index))
+        connection.execute(table.insert(), [{"a": 5}, {"a": 5}, {"a": 6}])
+    with pytest.raises(exc.IntegrityError), engine.begin() as connection:
+        connection.execute(table.insert(), {"a": 6})
 
 
-def test_computed_columns_are_refused(engine: Engine) -> None:
-    table = Table("t", MetaData(), Column("a", Integer), Column("b", Integer, Computed("a + 1")))
-    with pytest.raises(exc.NotSupportedError):
-        table.create(engine)
+@pytest.mark.parametrize("persisted", [True, False, None])
+def test_computed_columns_are_made_reflected_and_fetched(engine: Engine, persisted: bool | None) -> None:
+    table = Table(
+        "t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer),
+        Column("b", Integer, Computed("a + 1", persisted=persisted)),
+    )  # fmt: skip
+    table.create(engine)
+    with engine.begin() as connection:
+        assert connection.execute(table.insert().returning(table.c.b), {"a": 4}).scalar_one() == 5
+        connection.execute(table.update().values(a=table.c.b))
+        assert connection.execute(select(table)).all() == [(1, 5, 6)]
+    columns = inspect(engine).get_columns("t")
+    assert columns[2]["computed"] == {"sqltext": "a + 1", "persisted": bool(persisted)}
+    assert [column["default"] for column in columns] == [None, None, None]
+    reflected = Table("t", MetaData(), autoload_with=engine)
+    assert reflected.c.b.computed is not None
+    assert "computed" not in columns[1]

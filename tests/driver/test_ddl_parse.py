@@ -218,7 +218,6 @@ def test_index_has_the_parts_sqlite_says() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "CREATE TABLE t(a, b GENERATED ALWAYS AS (a))",
         "CREATE TABLE t(a PRIMARY KEY ON CONFLICT REPLACE)",
         "CREATE TABLE t(a UNIQUE ON CONFLICT IGNORE)",
     ],

@@ -662,6 +662,9 @@ class ColumnInfo:
     default: str | None
     default_value: bytes | None
     added_value: bytes | None                   # in rows written before the column was added
+    expression: str | None                      # of a generated column
+    stored: bool                                # a generated column that rows have
+    hidden: bool                                # the expression of an index
 
 
 @dataclass
@@ -730,7 +733,11 @@ def decode_payload(data: bytes) -> TableInfo:
         default = p.str() if cflags & 2 else None
         value = p.bytes() if cflags & 4 else None
         added = p.bytes() if cflags & 64 else None
-        columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value, added))
+        expression = p.str() if cflags & 24 else None
+        if cflags & 24 == 24 or (cflags & 32 and not cflags & 8) or (cflags & 24 and cflags & 2):
+            raise Damaged("an impossible kind of generated column")
+        columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value, added,
+                                  expression, bool(cflags & 16), bool(cflags & 32)))
     indexes = []
     for _ in range(p.varint()):
         tree, iname, isql, iflags, reserved = p.varint(), p.str(), p.str(), p.byte(), p.varint()

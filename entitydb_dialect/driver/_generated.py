@@ -1,0 +1,86 @@
+"""Statements and generated columns: what SQLite does for ordinary tables and not for virtual ones.
+
+A declaration shows generated columns as plain ones. So an INSERT without column list gets one that leaves them out, and
+a statement that writes to one is refused, in SQLite's words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import apsw
+
+from .. import _exceptions as ex
+from ._analysis import Analysis, analyse
+from ._catalog import Table
+from ._clauses import Pieces
+from ._sql import quote
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+
+_ROWID = frozenset(("rowid", "oid", "_rowid_"))
+
+
+class SchemaMoved(Exception):
+    """The schema changed between looking at a statement and beginning it: look again."""
+
+
+def _refuse(table: Table, names: tuple[str, ...], verb: str) -> None:
+    columns = {column.name.lower(): column for column in table.visible}
+    for name in names:
+        column = columns.get(name.lower())
+        if column is None and name.lower() not in _ROWID:
+            return  # SQLite says so
+        if column is not None and column.expression is not None:
+            raise ex.OperationalError(f'cannot {verb} generated column "{column.name}"')
+
+
+def adapted(connection: Connection, analysis: Analysis, sql: str) -> tuple[Analysis, str]:
+    """An INSERT, UPDATE or DELETE as the declarations want it.
+
+    Raises OperationalError for a write to a generated column.
+    """
+    table = connection.written_table(analysis)
+    if table is None or not table.generates:
+        return analysis, sql
+    if analysis.columns is not None:
+        _refuse(table, analysis.columns, "INSERT into")
+    _refuse(table, analysis.sets, "UPDATE")
+    if isinstance(analysis.pieces, Pieces):
+        for conflict in analysis.pieces.conflicts:
+            _refuse(table, conflict.sets or (), "UPDATE")
+    plain = [column for column in table.visible if column.expression is None]
+    if analysis.list_at < 0 or analysis.default_values or len(plain) == len(table.visible):
+        return analysis, sql
+    names = ", ".join(quote(column.name) for column in plain)
+    sql = f"{sql[: analysis.list_at]}({names}){sql[analysis.list_at :]}"
+    return analyse(sql), sql
+
+
+_COUNTS = re.compile(r"^(\d+) values for (\d+) columns$")
+
+
+def unadapted(error: ex.OperationalError, table: str) -> ex.OperationalError:
+    """What SQLite would have said of the statement as it was written."""
+    match = _COUNTS.match(str(error))
+    if match is None:
+        return error
+    return ex.OperationalError(f"table {table} has {match[2]} columns but {match[1]} values were supplied")
+
+
+_MISSING = re.compile(r"no such function: (.+)$")
+
+
+def own_function(raw: apsw.Connection, error: apsw.Error) -> ex.NotSupportedError | None:
+    """What to say when an expression of the schema uses a function that somebody registered with the connection."""
+    match = _MISSING.search(str(error))
+    if match is None:
+        return None
+    known = raw.execute("SELECT 1 FROM pragma_function_list WHERE name = ? AND NOT builtin", (match[1].lower(),))
+    if not known.fetchall():
+        return None
+    return ex.NotSupportedError(
+        f"{match[1]}() is a function of this process: what the schema keeps has to mean the same in every other"
+    )
