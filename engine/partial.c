@@ -190,6 +190,7 @@ int partial_asked(const edb_table *table, sqlite3_index_info *info, bool *asked,
 typedef struct {
     const edb_table *pf_table;
     sqlite3_index_info *pf_info;
+    uint64_t pf_unsure, pf_evidence;        /* constraints not to be used; used */
     const char *pf_at;
 } proof;
 
@@ -342,21 +343,28 @@ static bool is_constraint(const proof *pf, int i, int column)
     return about == column || (about < 0 && column == pf->pf_table->et_rowid_column);
 }
 
-/* Whether a constraint of the query implies `column op constant`. */
-static bool proved(const proof *pf, int column, int op, const constant *ct)
+static bool implies(const proof *pf, int i, int op, const constant *ct)
 {
-    const sqlite3_index_info *info = pf->pf_info;
-    for (int i = 0; i < info->nConstraint; i++) {
-        int given = info->aConstraint[i].op;
-        if (!is_constraint(pf, i, column))
+    int given = pf->pf_info->aConstraint[i].op;
+    if (op == ASKS_NOT_NULL)
+        return refuses_null(given);
+    if (op == ASKS_NULL)
+        return given == SQLITE_INDEX_CONSTRAINT_ISNULL;
+    /* `=` and IS say the same of a constant that is not NULL. */
+    if (given == SQLITE_INDEX_CONSTRAINT_IS)
+        given = SQLITE_INDEX_CONSTRAINT_EQ;
+    return given == op && pf->pf_info->aConstraint[i].iColumn >= 0 && same_constant(pf, i, ct);
+}
+
+/* Whether a constraint of the query implies `column op constant`. */
+static bool proved(proof *pf, int column, int op, const constant *ct)
+{
+    for (int i = 0; i < pf->pf_info->nConstraint && i < 64; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if (pf->pf_unsure & bit || !is_constraint(pf, i, column) || !implies(pf, i, op, ct))
             continue;
-        if (op == ASKS_NOT_NULL ? refuses_null(given) : op == ASKS_NULL && given == SQLITE_INDEX_CONSTRAINT_ISNULL)
-            return true;
-        /* `=` and IS say the same of a constant that is not NULL. */
-        if (given == SQLITE_INDEX_CONSTRAINT_IS)
-            given = SQLITE_INDEX_CONSTRAINT_EQ;
-        if (given == op && info->aConstraint[i].iColumn >= 0 && same_constant(pf, i, ct))
-            return true;
+        pf->pf_evidence |= bit;
+        return true;
     }
     return false;
 }
@@ -407,13 +415,16 @@ static bool prove_terms(proof *pf, int depth)
     return true;
 }
 
-bool partial_allowed(const edb_table *table, const edb_index *index, sqlite3_index_info *info)
+bool partial_allowed(const edb_table *table, const edb_index *index, sqlite3_index_info *info, uint64_t unsure,
+                     uint64_t *evidence)
 {
-    proof pf = {.pf_table = table, .pf_info = info, .pf_at = index->where};
+    proof pf = {.pf_table = table, .pf_info = info, .pf_unsure = unsure, .pf_at = index->where};
+    *evidence = 0;
     for (int i = 0; i < info->nConstraint; i++)
         if (tree_named(table, info, i, SQLITE_INDEX_CONSTRAINT_ISNOT) == index->tree)
             return true;
     bool all = prove_terms(&pf, 0);
     skip_space(&pf);
+    *evidence = pf.pf_evidence;
     return all && !*pf.pf_at;
 }

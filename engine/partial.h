@@ -21,8 +21,13 @@ void partial_lend(vtab_binding *bd);                /* once bound: evaluates for
 /* The binding ends, or no table is connected any more. */
 void partial_forget(vtab_binding *bd);
 
-/* Whether the query that is planned wants only rows that a partial index of the table holds. */
-bool partial_allowed(const edb_table *table, const edb_index *index, sqlite3_index_info *info);
+/* Whether the query that is planned wants only rows that a partial index of the table holds. *evidence: bit i set:
+ * constraint i is part of the proof, and has to be among those used (an argvIndex). Only then does SQLite see to it that
+ * the constraint holds of the rows: what ON of a LEFT JOIN says of the table on its left is shown as usable as well,
+ * and a plan that uses it is thrown away.
+ * unsure: constraints that must not be used, by the same bits. */
+bool partial_allowed(const edb_table *table, const edb_index *index, sqlite3_index_info *info, uint64_t unsure,
+                     uint64_t *evidence);
 /* The hidden column, by SQLite's number; -1: the table has none. */
 int partial_column(const edb_table *table);
 /* Whether constraint i is the driver's term about some index. */

@@ -45,6 +45,7 @@ typedef struct {
     uint32_t ca_n_equal;            /* parts bound by equality; the first steps */
     uint32_t ca_n_steps;
     double ca_entries;              /* in the tree */
+    uint64_t ca_evidence;           /* constraints that let it be used: partial_allowed() */
     double ca_rows, ca_cost;
     plan_step ca_steps[STEPS_MAX];
 } candidate;
@@ -394,11 +395,12 @@ static double partial_entries(const planner *pl, const edb_index *index)
     return fmax(pl->pl_rows * fmin(share, 1), 10);
 }
 
-static bool candidate_make(const planner *pl, const edb_index *index, bool whole, candidate *ca)
+static bool candidate_make(const planner *pl, const edb_index *index, bool whole, uint64_t evidence, candidate *ca)
 {
     memset(ca, 0, offsetof(candidate, ca_steps));
     ca->ca_index = index;
     ca->ca_whole = whole;
+    ca->ca_evidence = evidence;
     ca->ca_n_parts = index ? index->n_parts : 1;
     ca->ca_entries = index && index->where ? partial_entries(pl, index) : pl->pl_rows;
     ca->ca_covers = index && index_covers(pl, index, &ca->ca_narrow);
@@ -419,15 +421,20 @@ static double with_sorting(const planner *pl, const candidate *ca)
 
 /* ---- the plan ------------------------------------------------------------------------------------------------- */
 
-/* Terms about partial indexes are ours alone, whatever is walked. */
-static char *write_aside(const planner *pl, uint32_t n_steps, char *at)
+/* Terms about partial indexes are ours alone, whatever is walked. Evidence is SQLite's to judge. */
+static char *write_aside(const planner *pl, const candidate *ca, char *at)
 {
     sqlite3_index_info *info = pl->pl_info;
+    int argument = (int)ca->ca_n_steps;
     for (int i = 0; i < info->nConstraint; i++) {
-        if (i != pl->pl_asked && !partial_told(pl->pl_table, info, i))
+        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i);
+        bool evidence = i < 64 && ca->ca_evidence >> i & 1 && !info->aConstraintUsage[i].argvIndex;
+        if (!ours && !evidence)
             continue;
-        info->aConstraintUsage[i].argvIndex = (int)++n_steps;
-        info->aConstraintUsage[i].omit = 1;
+        info->aConstraintUsage[i].argvIndex = ++argument;
+        info->aConstraintUsage[i].omit = ours;
+        if (evidence && sqlite3_vtab_in(info, i, -1))
+            sqlite3_vtab_in(info, i, 1);
         *at++ = i == pl->pl_asked ? 'P' : 'p';
         *at++ = 'k';
         *at++ = '-';
@@ -456,7 +463,7 @@ static int candidate_write(const planner *pl, const candidate *ca)
         *at++ = part_is_constant(pl, ca, i) ? 'c' : '-';
     }
     if (pl->pl_table->et_has_partial)
-        at = write_aside(pl, ca->ca_n_steps, at);
+        at = write_aside(pl, ca, at);
     *at = 0;
     info->idxStr = plan;
     info->needToFreeIdxStr = 1;
@@ -487,6 +494,16 @@ static int plan_returned(const edb_table *table, sqlite3_index_info *info)
         }
     }
     return result;
+}
+
+/* Constraints that SQLite may loop over: to use one is to be asked once for each value. */
+static uint64_t loops(const planner *pl)
+{
+    uint64_t found = 0;
+    for (int i = 0; i < pl->pl_info->nConstraint && i < 64; i++)
+        if (may_be_loop(pl, i, equality_op(pl, i)))
+            found |= UINT64_C(1) << i;
+    return found;
 }
 
 /* The rows of a partial index, as it has them: -1: nobody asks, else what to answer. */
@@ -525,12 +542,13 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
         if (asked >= 0)
             return asked;
     }
-    candidate_make(&pl, NULL, true, &best);
+    candidate_make(&pl, NULL, true, 0, &best);
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++) {
         const edb_index *index = &pl.pl_table->et_indexes[i];
-        if (index->where && (!conn || !partial_allowed(pl.pl_table, index, info)))
+        uint64_t evidence = 0;
+        if (index->where && (!conn || !partial_allowed(pl.pl_table, index, info, loops(&pl), &evidence)))
             continue;
-        if (candidate_make(&pl, index, vt->vt_whole[i], &other)
+        if (candidate_make(&pl, index, vt->vt_whole[i], evidence, &other)
             && with_sorting(&pl, &other) < with_sorting(&pl, &best))
             best = other;
     }

@@ -308,6 +308,71 @@ def test_joins_use_it_where_rows_cannot_get_lost(db: driver.Connection) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "on", ["t.a <> 7", "t.a > 0", "t.a = 1", "t.a IS NOT NULL", "t.a IN (1, 3)", "t.a IS 1", "7 <> t.a"]
+)
+def test_on_of_a_left_join_proves_nothing_of_the_rows_on_its_left(connect: Connect, on: str) -> None:
+    both = Beside(
+        connect(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b)",
+        "CREATE TABLE u(id INTEGER PRIMARY KEY, x INTEGER)",
+        "CREATE INDEX i ON t(b) WHERE a IS NOT NULL",
+        "CREATE INDEX j ON t(b) WHERE a = 1",
+    )
+    both.run("INSERT INTO t(a, b) VALUES (1, 1), (NULL, 2), (3, 3), (7, 4)")
+    both.run("INSERT INTO u(x) VALUES (1), (2), (3)")
+    for sql in (
+        f"SELECT t.id, u.id FROM t LEFT JOIN u ON {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM t LEFT JOIN u ON u.x = t.a AND {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM t LEFT JOIN u ON u.x = t.a AND {on} WHERE t.b > 0 ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM u LEFT JOIN t ON u.x = t.a AND {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM u RIGHT JOIN t ON u.x = t.a AND {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM u FULL JOIN t ON u.x = t.a AND {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM u LEFT JOIN t ON u.x = t.b WHERE {on} ORDER BY 1, 2",
+        f"SELECT t.id, u.id FROM u JOIN t ON {on} LEFT JOIN t AS w ON w.a <> 1 ORDER BY 1, 2",
+    ):
+        both.run(sql)
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_random_joins(connect: Connect, rng: random.Random, round_: int) -> None:
+    tables = ("t", "u")
+    both = Beside(
+        connect(), *(f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c)" for name in tables)
+    )
+    wheres = ["a IS NOT NULL", "a = 1", "b = 'x'", "lower(b) = 'x'", "a > 1", "c", "a IN (1, 2)", "b IS NULL", "a <> 2"]
+    for name in tables:
+        for i, where in enumerate(rng.sample(wheres, 4)):
+            both.run(f"CREATE INDEX {name}{i} ON {name}({rng.choice('abc')}) WHERE {where}")
+        for _ in range(25):
+            row = rng.choice([None, 0, 1, 2]), rng.choice([None, "x", "X", "y"]), rng.choice([None, 0, 1])
+            both.run(f"INSERT INTO {name}(a, b, c) VALUES (?, ?, ?)", row)
+
+    def conditions(aliases: str) -> str:
+        found = []
+        for _ in range(rng.choice([1, 2, 3])):
+            one, other = rng.choice(aliases), rng.choice(aliases)
+            term = rng.choice(wheres)
+            for column in ("a", "b", "c"):
+                term = term.replace(f"{column} ", f"{one}.{column} ").replace(f"({column})", f"({one}.{column})")
+            term = f"{one}.c" if term == "c" else term
+            found.append(rng.choice([term, term, f"{one}.a = {other}.a", f"({term})", f"{one}.b >= {other}.b"]))
+        return rng.choice([" AND ", " AND ", " AND ", " OR "]).join(found)
+
+    used = 0
+    for _ in range(80):
+        joins = [rng.choice(["JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", "RIGHT JOIN", "FULL JOIN"]) for _ in "yz"]
+        names = [rng.choice(tables) for _ in "xyz"]
+        sql = (
+            f"SELECT x.id, y.id, z.id FROM {names[0]} AS x {joins[0]} {names[1]} AS y ON {conditions('xy')}"
+            f" {joins[1]} {names[2]} z ON {conditions('xyz')}"
+        )
+        sql += f" WHERE {conditions('xyz')}" if rng.random() < 0.6 else ""
+        both.run(f"{sql} ORDER BY 1, 2, 3")
+        used += "USING INDEX" in plan(both.mine, sql)
+    assert used
+
+
 def test_order_and_counts_come_from_it_only_where_they_may(db: driver.Connection) -> None:
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)")
     db.execute("CREATE INDEX i ON t(a) WHERE b = 1")
