@@ -205,12 +205,12 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
 const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no clauses */
 /* The first clause whose constraint the row would hurt, and the row in the way; *clause NULL: none. */
 int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                const edb_value *values, const upsert_clause **clause, int64_t *other);
+                const edb_value *values, upsert_clause **clause, int64_t *other);
 bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
 uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
 /* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else
  * column (*sets)[i] gets results[i], which `rs` holds. */
-int upsert_evaluate(vtab_entity *vt, row_scratch *rs, const upsert_clause *clause, const edb_value *old,
+int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *clause, const edb_value *old,
                     int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
                     const uint32_t **sets, sqlite3_value **results);
 void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */

@@ -39,7 +39,7 @@ void vtab_defaults_free(vtab_entity *vt)
 
 static int default_failed(const update *up, const edb_column *column)
 {
-    return edb_fail(EDB_MISUSE, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
+    return edb_fail(EDB_EXPRESSION, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
                     sqlite3_errmsg(up->up_db));
 }
 
@@ -152,7 +152,7 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
 }
 
 /* DO UPDATE of the row in the way; rs_values hold the row that was to be inserted. */
-static int do_conflict(const update *up, const upsert_clause *clause, int64_t other, int64_t excluded_rowid)
+static int do_conflict(const update *up, upsert_clause *clause, int64_t other, int64_t excluded_rowid)
 {
     const edb_table *table = up->up_table;
     row_scratch *rs = up->up_row;
@@ -206,7 +206,7 @@ static int do_conflict(const update *up, const upsert_clause *clause, int64_t ot
 /* Under ON CONFLICT: does a clause take care of the row? Else it is inserted, and what is in its way is an error. */
 static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, bool fresh, bool *done)
 {
-    const upsert_clause *clause;
+    upsert_clause *clause;
     int64_t other;
     int rc = rules_judge(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid,
                          up->up_row->rs_values);

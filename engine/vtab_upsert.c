@@ -15,7 +15,8 @@
  * clause are left to the INSERT, which fails.
  *
  * Memory: the clauses belong to the statement. What was prepared for a list is kept with the virtual table, most
- * recently used first, because the same INSERT mostly comes again. */
+ * recently used first, because the same INSERT mostly comes again; but what has a subquery, which may hold this very
+ * virtual table, with the clause. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,8 @@ struct upsert_clause {
     uint32_t uc_n_trees, uc_n_sets;
     uint32_t *uc_trees, *uc_sets;
     char *uc_list, *uc_tail;        /* NULL: none */
+    bool uc_asks;                   /* a subquery is among the expressions */
+    struct upsert_prepared *uc_prepared;    /* when uc_asks; owned */
     uint32_t uc_n_parameters;
     sqlite3_value **uc_parameters;
 };
@@ -53,8 +56,19 @@ static int no_memory(void)
 
 /* ---- saying clauses ------------------------------------------------------------------------------------------- */
 
+static void prepared_free(upsert_prepared *pr)
+{
+    if (!pr)
+        return;
+    rowexpr_free(pr->pr_expressions);
+    free(pr->pr_list);
+    free(pr->pr_tail);
+    free(pr);
+}
+
 static void clause_free(upsert_clause *uc)
 {
+    prepared_free(uc->uc_prepared);
     for (uint32_t i = 0; i < uc->uc_n_parameters; i++)
         sqlite3_value_free(uc->uc_parameters[i]);
     free(uc->uc_parameters);
@@ -117,6 +131,18 @@ static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
     return EDB_OK;
 }
 
+/* Each expression stands in a SELECT over the row; is there a SELECT more? A string or name with the word in it counts
+ * too, which costs time only. */
+static bool has_subquery(const char *text)
+{
+    size_t selects = 0, rows = 0;
+    for (const char *at = text; at && *at; at++) {
+        selects += !sqlite3_strnicmp(at, "select", 6) || !sqlite3_strnicmp(at, "values", 6);
+        rows += !strncmp(at, ROWEXPR_ROW, strlen(ROWEXPR_ROW));
+    }
+    return selects > rows;
+}
+
 static int read_clause(upsert_clause *uc, int argc, sqlite3_value **argv)
 {
     uc->uc_any = sqlite3_value_type(argv[1]) == SQLITE_NULL;
@@ -128,6 +154,7 @@ static int read_clause(upsert_clause *uc, int argc, sqlite3_value **argv)
         rc = read_text(argv[3], &uc->uc_list);
     if (!rc)
         rc = read_text(argv[4], &uc->uc_tail);
+    uc->uc_asks = has_subquery(uc->uc_list) || has_subquery(uc->uc_tail);
     return rc ? rc : add_parameters(uc, argc - 5, argv + 5);
 }
 
@@ -222,12 +249,12 @@ static int hurts_named(const row *ro, const upsert_clause *uc, bool *found, int6
 }
 
 int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                const edb_value *values, const upsert_clause **clause, int64_t *other)
+                const edb_value *values, upsert_clause **clause, int64_t *other)
 {
     const row ro = {.ro_ts = ts, .ro_stmt = stmt, .ro_table = table, .ro_rowid = rowid, .ro_fresh = fresh,
                     .ro_values = values};
     *clause = NULL;
-    for (const upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
+    for (upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
         bool found;
         int rc = uc->uc_any ? hurts_any(&ro, &found, other) : hurts_named(&ro, uc, &found, other);
         if (rc)
@@ -241,14 +268,6 @@ int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_t
 }
 
 /* ---- DO UPDATE ------------------------------------------------------------------------------------------------ */
-
-static void prepared_free(upsert_prepared *pr)
-{
-    rowexpr_free(pr->pr_expressions);
-    free(pr->pr_list);
-    free(pr->pr_tail);
-    free(pr);
-}
 
 void upsert_forget(vtab_entity *vt)
 {
@@ -276,8 +295,10 @@ static void forget_oldest(vtab_entity *vt)
     }
 }
 
-static int prepare(vtab_entity *vt, const upsert_clause *uc, upsert_prepared **out)
+static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
 {
+    if ((*out = uc->uc_prepared))
+        return EDB_OK;
     for (upsert_prepared **at = &vt->vt_upserts, *pr; (pr = *at); at = &pr->pr_next)
         if (same_text(pr->pr_list, uc->uc_list) && same_text(pr->pr_tail, uc->uc_tail)) {
             *at = pr->pr_next;
@@ -298,8 +319,13 @@ static int prepare(vtab_entity *vt, const upsert_clause *uc, upsert_prepared **o
         prepared_free(pr);
         return rc;
     }
+    *out = pr;
+    if (uc->uc_asks) {
+        uc->uc_prepared = pr;
+        return EDB_OK;
+    }
     pr->pr_next = vt->vt_upserts;
-    *out = vt->vt_upserts = pr;
+    vt->vt_upserts = pr;
     forget_oldest(vt);
     return EDB_OK;
 }
@@ -316,7 +342,25 @@ static int keep_results(row_scratch *rs, rowexpr *run, uint32_t n, sqlite3_value
     return EDB_OK;
 }
 
-int upsert_evaluate(vtab_entity *vt, row_scratch *rs, const upsert_clause *uc, const edb_value *old, int64_t old_rowid,
+/* Subqueries see the rows that this INSERT has written so far: a statement of their own shows them. */
+static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *applies)
+{
+    const edb_stmt_options options = {.in_transaction = true};
+    edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
+    edb_stmt *now;
+    if (!uc->uc_asks)
+        return rowexpr_step(run, applies);
+    int rc = edb_stmt_begin(conn, &options, &now);
+    if (rc)
+        return rc;
+    edb_stmt *before = edb_stmt_enter(now);
+    rc = rowexpr_step(run, applies);
+    edb_stmt_restore(conn, before);
+    edb_stmt_end(now);
+    return rc;
+}
+
+int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *uc, const edb_value *old, int64_t old_rowid,
                     const edb_value *excluded, int64_t excluded_rowid, bool *applies, const uint32_t **sets,
                     sqlite3_value **results)
 {
@@ -333,7 +377,7 @@ int upsert_evaluate(vtab_entity *vt, row_scratch *rs, const upsert_clause *uc, c
     for (uint32_t i = 0; !rc && i < uc->uc_n_parameters; i++)
         rc = rowexpr_bind(run, (int)i + 1, uc->uc_parameters[i]);
     if (!rc)
-        rc = rowexpr_step(run, applies);
+        rc = step(vt, uc, run, applies);
     if (!rc && *applies)
         rc = keep_results(rs, run, uc->uc_n_sets, results);
     rowexpr_end(run);

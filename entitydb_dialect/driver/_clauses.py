@@ -23,7 +23,7 @@ _CAPTURED = '"entitydb returned"'
 
 # Words that would make another query of the list.
 _NO_LIST = frozenset(
-    ("FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "UNION", "EXCEPT", "INTERSECT", "OVER", "INTO")
+    ("FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "UNION", "EXCEPT", "INTERSECT", "INTO")
 )
 _AGGREGATES = frozenset((
     *("AVG", "COUNT", "GROUP_CONCAT", "STRING_AGG", "SUM", "TOTAL", "MEDIAN", "PERCENTILE"),
@@ -65,6 +65,7 @@ class Pieces(NamedTuple):
     conflicts: tuple[Conflict, ...]
     numbers: dict[str, int]  # of named parameters, by name with its sign
     total: int  # parameters of the whole statement
+    calls: frozenset[str]  # functions that the list of RETURNING calls, outside of subqueries
 
     @property
     def shares(self) -> bool:
@@ -144,15 +145,25 @@ class _Writer:
         return Part(written, written if self.plain else numbered, tuple(self.uses))
 
 
-def _is_aggregate(items: list[Token], at: int) -> bool:
-    name = items[at].upper
+def _misused(items: list[Token], at: int, calls: set[str]) -> str | None:
+    """What is wrong with the function whose name is at `at`; functions that might be aggregates are kept."""
+    written = unquote(items[at].text)
+    name = written.upper()
+    end = closing(items, at + 1) + 1
+    if end + 1 < len(items) and items[end].upper == "FILTER":
+        end = closing(items, end + 1) + 1
+    if end < len(items) and items[end].upper == "OVER":
+        return f"misuse of window function {written}()"
     if name in ("MIN", "MAX"):  # of one argument
-        return find(items[: closing(items, at + 1)], ",", at + 2) < 0
-    return name in _AGGREGATES
+        aggregate = find(items[: closing(items, at + 1)], ",", at + 2) < 0
+    else:
+        aggregate = name in _AGGREGATES
+    calls.add(written.lower())
+    return f"misuse of aggregate function {written}()" if aggregate else None
 
 
-def _refused(items: list[Token]) -> str | None:
-    """Why the list is no list of RETURNING, or None."""
+def _refused(items: list[Token], calls: set[str]) -> str | None:
+    """Why the list is no list of RETURNING, or None. calls: gets the functions it calls, lower case."""
     level = 0
     inner: list[int] = []  # levels of parentheses that hold a subquery
     for i, token in enumerate(items):
@@ -169,23 +180,27 @@ def _refused(items: list[Token]) -> str | None:
                 return 'near ")": syntax error'
         elif inner:
             continue
-        elif upper in _NO_LIST and (level == 0 or upper == "OVER"):
+        elif upper in _NO_LIST and level == 0:
             before = items[i - 1].upper if i else ""
             if before != ".":
                 return f'near "{token.text}": syntax error'
-        elif i + 1 < len(items) and items[i + 1].upper == "(" and _is_aggregate(items, i):
-            return f"misuse of aggregate function {upper}()"
+        elif is_name(token) and i + 1 < len(items) and items[i + 1].upper == "(":
+            wrong = _misused(items, i, calls)
+            if wrong is not None:
+                return wrong
     return None
 
 
-def _query(sql: str, items: list[Token], at: int, numbers: dict[int, int], table: str, alias: str) -> Part:
+def _query(
+    sql: str, items: list[Token], at: int, numbers: dict[int, int], table: str, alias: str, calls: set[str]
+) -> Part:
     """RETURNING, the token `at`, as a query. Raises OperationalError for what is no list."""
     listed = items[at + 1 :]
     while listed and listed[-1].upper == ";":
         listed.pop()
     if not listed:
         raise ex.OperationalError("incomplete input")
-    refused = _refused(listed)
+    refused = _refused(listed, calls)
     if refused is not None:
         raise ex.OperationalError(refused)
     by_alias = any(b.upper == "." and unquote(a.text).lower() == alias.lower() for a, b in pairwise(listed))
@@ -310,6 +325,13 @@ class _Clauses:
         start, end = self.items[tokens_[0]].start, self.items[tokens_[1] - 1].end
         return f"(SELECT {writer.span(start, end)} {self.row})"
 
+    def each(self, writer: _Writer, tokens_: tuple[int, int], number: int) -> list[str]:
+        """The columns of a subquery, one expression each. It is asked once for each column."""
+        start, end = self.items[tokens_[0]].start, self.items[tokens_[1] - 1].end
+        names = [f'"{i + 1}"' for i in range(number)]
+        of = f'WITH "entitydb set"({", ".join(names)}) AS ({writer.span(start, end)})'
+        return [f'(SELECT ({of} SELECT {name} FROM "entitydb set") {self.row})' for name in names]
+
     def assign(self, writer: _Writer, tokens_: tuple[int, int], sets: list[str], values: list[str]) -> None:
         """column = expression, or (column, ...) = (expression, ...)"""
         start, end = tokens_
@@ -323,14 +345,15 @@ class _Clauses:
             values.append(self.value(writer, (sign + 1, end)))
             return
         columns = [unquote(self.items[a].text) for a, b in _commas(self.items, start + 1, sign - 1)]
+        sets += columns
         if self.items[sign + 1].upper != "(" or closing(self.items, sign + 1) != end - 1:
             raise ex.OperationalError(f"{len(columns)} columns assigned 1 values")
         if self.items[sign + 2].upper in ("SELECT", "VALUES", "WITH"):
-            raise ex.NotSupportedError("ON CONFLICT DO UPDATE SET (a, b) = (SELECT ...): one subquery for each column")
+            values += self.each(writer, (sign + 2, end - 1), len(columns))
+            return
         given = _commas(self.items, sign + 2, end - 1)
         if len(given) != len(columns):
             raise ex.OperationalError(f"{len(columns)} columns assigned {len(given)} values")
-        sets += columns
         values += [self.value(writer, one) for one in given]
 
 
@@ -343,9 +366,10 @@ def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict
     conflicts: list[Conflict] = []
     end = items[-1].end
     query = None
+    calls: set[str] = set()
     if returning >= 0:
         end = items[returning].start
-        query = _query(sql, items, returning, numbers, table, alias)
+        query = _query(sql, items, returning, numbers, table, alias, calls)
     if conflict >= 0:
         end = items[conflict].start
         walk = _Clauses(sql, items, conflict, numbers, alias or table)
@@ -356,7 +380,7 @@ def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict
         if walk.peek() not in ("", ";", "RETURNING"):
             raise ex.OperationalError(f'near "{items[walk.at].text}": syntax error')
     change = _Writer(sql, items, numbers).part((0, end))
-    return Pieces(change, query, tuple(conflicts), names, total)
+    return Pieces(change, query, tuple(conflicts), names, total, frozenset(calls))
 
 
 def constraints_of(conflict: Conflict, table: Table) -> str | None:

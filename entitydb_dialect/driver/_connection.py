@@ -135,6 +135,7 @@ class Connection(Schema):
         self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
+        self._aggregates: set[str] = set()  # of create_aggregate() and the like, lower case
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
         self._moves = 0  # counts the changes of the schemas
         self._generates: bool | None = None  # generates(), when it was asked for
@@ -280,6 +281,7 @@ class Connection(Schema):
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Makes a class with `step` and `finalize` an aggregate; None takes it back."""
         self._check_open()
+        self._aggregates.add(name.lower())
         if aggregate_class is None:
             self._raw.create_aggregate_function(name, None, n_arg)
             return

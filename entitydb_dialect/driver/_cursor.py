@@ -26,7 +26,7 @@ from ._errors import CODES, Parameters, check, engine_error, translate
 from ._generated import SchemaMoved, adapted, unadapted
 from ._master import explained
 from ._pragma import answer
-from ._sql import tokens
+from ._sql import tokens, unquote
 
 _RETRIES = 10
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
@@ -301,7 +301,6 @@ class Cursor:
                 connection._begin()
             if analysis.columns is not None or analysis.default_values:
                 self._supply(connection, analysis, written, stmt)
-            changes_before = raw.total_changes() if temporary else 0
             before = connection._enter(stmt)
             try:
                 if pieces is not None:
@@ -315,7 +314,7 @@ class Cursor:
             finally:
                 connection._leave(before)
             if temporary:
-                changed = raw.total_changes() - changes_before
+                changed = raw.changes()
                 if analysis.verb in ("INSERT", "REPLACE"):
                     self.lastrowid = raw.last_insert_rowid()
             else:
@@ -353,6 +352,9 @@ class Cursor:
         self, connection: Connection, analysis: Analysis, pieces: Pieces, listed: Part, sql: str, parameters: Any
     ) -> int:
         """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
+        aggregates = connection._aggregates & pieces.calls
+        if aggregates:
+            raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
         told = pieces.values(parameters) if pieces.shares else ()
         change, change_parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None:
@@ -736,6 +738,23 @@ def _is_entitydb(path: str) -> bool:
         return False
 
 
+def _refuse_writing_trigger(connection: Connection, name: str, sql: str) -> None:
+    """A TEMP trigger may change TEMP tables. An INSERT inside it cannot tell the engine which columns it names, so that
+    the others would get no defaults."""
+    items = tokens(sql)
+    words = [token.upper for token in items]
+    at = words.index("BEGIN") if "BEGIN" in words else len(words)
+    for i in range(at, len(words) - 2):
+        if words[i] in ("INTO", "UPDATE") or words[i : i + 2] == ["DELETE", "FROM"]:
+            target = i + 2 if words[i] == "DELETE" else i + 3 if words[i + 1] == "OR" else i + 1
+            written = unquote(items[target].text) if target < len(items) else ""
+            if written.lower() in connection._declared and written.lower() not in connection.temporary_tables():
+                raise ex.NotSupportedError(
+                    f"CREATE TEMP TRIGGER {name}: it would change table {written}; EntityDB has no triggers, and those"
+                    " of TEMP tables may change TEMP tables alone"
+                )
+
+
 def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
     """Whose a DDL statement is: "catalog" (ours) or "sqlite" (TEMP, attached memory). Raises NotSupportedError."""
     ddl = analysis.ddl
@@ -759,6 +778,8 @@ def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
             f"CREATE {what} {ddl.name} over sqlite_master or a pragma function: only statements can ask for the schema"
         )
     temporary = connection.temporary_tables()
+    if verb == "CREATE" and what == "TRIGGER" and (ddl.temporary or schema == "temp"):
+        _refuse_writing_trigger(connection, ddl.name, sql)
     if ddl.temporary or schema == "temp" or (schema is not None and schema != "main"):
         if what == "VIRTUAL" and not (schema == "temp" or ddl.temporary):
             raise ex.NotSupportedError("CREATE VIRTUAL TABLE outside TEMP: its data would be lost")

@@ -157,6 +157,30 @@ def test_the_hidden_column_is_not_seen(both: Beside) -> None:
     assert both.mine.execute('SELECT id FROM t WHERE "entitydb returned" = 1').fetchall() == []
 
 
+class _Longest:
+    def __init__(self) -> None:
+        self.found = ""
+
+    def step(self, value: object) -> None:
+        self.found = max(self.found, str(value), key=len)
+
+    def finalize(self) -> str:
+        return self.found
+
+
+@pytest.mark.parametrize("listed", [
+    "longest(b)", '"longest"(b)', "id, 1 + longest(b)", "count(*)", "[sum](a)", "max(a)", "group_concat(b) FILTER (WHERE a)",
+    "row_number() OVER ()", "sum(a) OVER (ORDER BY id)", "max(a, 3), (SELECT longest(y) FROM s), b",
+])
+def test_aggregates_are_misused_in_the_list(both: Beside, listed: str) -> None:
+    """Those made by create_aggregate() too; not inside of a subquery."""
+    both.mine.create_aggregate("Longest", 1, _Longest)
+    both.theirs.create_aggregate_function("longest", lambda: (_Longest(), _Longest.step, _Longest.finalize))
+    both.run("INSERT INTO t(id, a, b) VALUES (1, 2, 'b'), (2, 3, 'bb')")
+    both.run("INSERT INTO s VALUES (1, 'y'), (2, 'yy')")
+    both.run(f"UPDATE t SET n = n + 1 RETURNING {listed}")
+
+
 def test_random_changes_return_what_plain_sqlite_returns(both: Beside, rng: random.Random) -> None:
     def value() -> Any:
         return rng.choice([None, 1, 2, "1", "a", "A", 2.5, b"x", "12"])

@@ -192,3 +192,44 @@ def test_lastrowid_and_rowcount(both: Beside) -> None:
     assert cursor.execute(sql + " WHERE n > 5", (7,)).rowcount == 0
     assert cursor.execute("INSERT INTO t(id) VALUES (3), (4) ON CONFLICT DO NOTHING").rowcount == 1
     assert cursor.lastrowid == 4
+
+
+def test_subqueries_see_the_rows_written_so_far(both: Beside) -> None:
+    """Of this statement too: by inserts, by updates, and in the WHERE."""
+    both.run("INSERT INTO t(id, n) VALUES (1, 5)")
+    both.run(
+        "INSERT INTO t(id, n) VALUES (2, 1), (1, 0), (3, 1), (1, 0), (2, 0)"
+        " ON CONFLICT (id) DO UPDATE SET n = (SELECT count(*) * 100 + sum(n) FROM t AS o WHERE o.id < 3 + excluded.n)"
+        " WHERE (SELECT max(id) FROM t AS o WHERE o.id >= excluded.id) > 1 RETURNING id, n"
+    )
+    both.run("INSERT INTO s SELECT id, n FROM t")
+    # What does not depend on the row is asked for each row too (SQLite asks once).
+    state = dict(both.mine.execute("SELECT id, n FROM t").fetchall())
+    wanted = []
+    for key in (3, 2, 1):
+        state[key] = sum(state.values())
+        wanted.append((key, state[key]))
+    sql = "INSERT INTO t(id) VALUES (3), (2), (1) ON CONFLICT (id) DO UPDATE SET n = (SELECT sum(n) FROM t) RETURNING id, n"
+    assert both.mine.execute(sql).fetchall() == wanted
+
+
+def test_a_connection_closes_after_an_upsert_that_asked_its_own_table(connect: Connect) -> None:
+    connection = connect()
+    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n)")
+    for _ in range(2):
+        connection.execute("INSERT INTO t VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = (SELECT max(n) + 1 FROM t)")
+    assert connection.execute("SELECT n FROM t").fetchall() == [(2,)]
+    connection.close()
+
+
+def test_several_columns_are_set_from_one_subquery(both: Beside) -> None:
+    both.run("INSERT INTO t VALUES (1, 1, 'b', 'c', 0), (2, 2, 'd', 'e', 3)")
+    both.run("INSERT INTO s VALUES (1, 'one'), (2, 'two'), (2, 'zwei')")
+    sql = "INSERT INTO t(id, a, n) VALUES (1, 7, 0), (2, 8, 0), (3, 9, 0) ON CONFLICT (id) DO UPDATE SET "
+    both.run(sql + "(b, n) = (SELECT y, t.n + x + excluded.a FROM s WHERE x = t.id ORDER BY y LIMIT 1) RETURNING *")
+    both.run(sql + "(b, n) = (VALUES (excluded.a || ?, ? + n)), c = ?", ("!", 5, "z"))
+    both.run(sql + "(b, c) = (WITH w AS (SELECT ? AS p) SELECT p, a FROM w), (n) = (SELECT ?)", ("v", 6))
+    both.run(sql + "(b, c) = (SELECT x, y FROM s WHERE false)")
+    for wrong in ("(b, c) = (SELECT 1)", "(b, c) = (SELECT 1, 2, 3)"):
+        with pytest.raises(driver.OperationalError):
+            both.mine.execute(sql + wrong)

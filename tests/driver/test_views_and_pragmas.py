@@ -285,6 +285,30 @@ def test_triggers_are_refused_with_an_alternative(db: driver.Connection) -> None
         db.execute("CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "INSERT INTO t(b) VALUES (1)",
+        "INSERT OR IGNORE INTO t(b) VALUES (1)",
+        "REPLACE INTO main_t(b) VALUES (1)",
+        "UPDATE OR IGNORE t SET b = 1",
+        "UPDATE t SET b = 1",
+        "SELECT 1; DELETE FROM t",
+    ],
+)
+def test_temporary_triggers_may_change_temporary_tables_alone(db: driver.Connection, body: str) -> None:
+    """What they INSERT elsewhere would get no defaults."""
+    for name in ("t", "main_t"):
+        db.execute(f"CREATE TABLE {name}(a DEFAULT 1, b)")
+    db.execute("CREATE TEMP TABLE x(a)")
+    with pytest.raises(driver.NotSupportedError, match="may change TEMP tables alone"):
+        db.execute(f"CREATE TEMP TRIGGER r AFTER INSERT ON x BEGIN {body}; END")
+    db.execute("CREATE TEMP TABLE y(a, b DEFAULT 5)")
+    db.execute("CREATE TEMP TRIGGER r AFTER INSERT ON x BEGIN INSERT INTO y(a) SELECT count(*) FROM t; END")
+    assert db.execute("INSERT INTO x VALUES (1), (2)").rowcount == 2
+    assert db.execute("SELECT * FROM y").fetchall() == [(0, 5), (0, 5)]
+
+
 def test_dump_and_backup(both: tuple[driver.Connection, sqlite3.Connection]) -> None:
     db, _ = both
     db.execute("INSERT INTO p VALUES (1, 'it''s'), (2, NULL)")
