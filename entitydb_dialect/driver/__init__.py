@@ -39,6 +39,7 @@ from ._catalog import Column, Index, Part, Table
 from ._connection import Connection
 from ._cursor import Cursor
 from ._database import Breach, Database, MemoryDatabase, Options, named_memory
+from ._rows import Row
 
 apilevel = "2.0"
 threadsafety = 1  # threads may share the module; a connection serves one thread at a time
@@ -56,6 +57,11 @@ ROWID = int
 Date = datetime.date
 Time = datetime.time
 Timestamp = datetime.datetime
+
+
+def complete_statement(statement: str) -> bool:
+    """Does the text end with a semicolon that ends a statement?"""
+    return bool(_apsw.complete(statement))
 
 
 def DateFromTicks(ticks: float) -> datetime.date:
@@ -143,6 +149,7 @@ __all__ = [
     "Part",
     "PastWriteError",
     "ProgrammingError",
+    "Row",
     "SerializationFailure",
     "Table",
     "Time",
@@ -151,6 +158,7 @@ __all__ = [
     "TimestampFromTicks",
     "Warning",
     "apilevel",
+    "complete_statement",
     "connect",
     "named_memory",
     "paramstyle",

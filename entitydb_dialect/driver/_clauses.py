@@ -149,15 +149,13 @@ def _misused(items: list[Token], at: int, calls: set[str]) -> str | None:
     """What is wrong with the function whose name is at `at`; functions that might be aggregates are kept."""
     written = unquote(items[at].text)
     name = written.upper()
-    end = closing(items, at + 1) + 1
+    end = close = closing(items, at + 1) + 1
     if end + 1 < len(items) and items[end].upper == "FILTER":
         end = closing(items, end + 1) + 1
     if end < len(items) and items[end].upper == "OVER":
         return f"misuse of window function {written}()"
-    if name in ("MIN", "MAX"):  # of one argument
-        aggregate = find(items[: closing(items, at + 1)], ",", at + 2) < 0
-    else:
-        aggregate = name in _AGGREGATES
+    several = find(items[: close - 1], ",", at + 2) >= 0
+    aggregate = not several if name in ("MIN", "MAX") else name in _AGGREGATES
     calls.add(written.lower())
     return f"misuse of aggregate function {written}()" if aggregate else None
 

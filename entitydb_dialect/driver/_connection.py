@@ -30,6 +30,7 @@ from . import _catalog, _dump, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
+from ._functions import Functions
 from ._partial import Hints
 from ._savepoints import Savepoints
 from ._schema import Schema, sorted_catalog
@@ -37,6 +38,7 @@ from ._sql import quote, split_statements
 
 if TYPE_CHECKING:
     from ._cursor import Cursor
+    from ._rows import RowFactory, TextFactory
 
 _SCHEMA = CODES["SCHEMA"]
 _NO_SCHEMA = 2**64 - 1  # a number that no schema has
@@ -63,7 +65,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class Connection(Schema):
+class Connection(Functions, Schema):
     """A PEP 249 connection.
 
     Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one
@@ -97,7 +99,7 @@ class Connection(Schema):
         out = ffi.new("edb_conn **")
         check(lib.edb_conn_open(database.handle, out))
         self._session = out[0]
-        self._raw: Any = None
+        self._raw = None
         try:
             self._raw = apsw.Connection(":memory:")
             self._raw.enable_load_extension(True)
@@ -135,7 +137,9 @@ class Connection(Schema):
         self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
-        self._aggregates: set[str] = set()  # of create_aggregate() and the like, lower case
+        self._total_changes = 0
+        self._row_factory: RowFactory | None = None
+        self._text_factory: TextFactory = str
         self._row_in = False  # a TEMP view or trigger has a row value beside IN
         self._moves = 0  # counts the changes of the schemas
         self._generates: bool | None = None  # generates(), when it was asked for
@@ -154,11 +158,17 @@ class Connection(Schema):
 
     # ---- PEP 249 ----
 
-    def cursor(self) -> Cursor:
+    def cursor(self, factory: Callable[[Connection], Cursor] | None = None) -> Cursor:
+        """A new cursor; factory: makes it of the connection, when it is to be of another class."""
+        self._check_open()
+        if factory is not None:
+            return factory(self)
         from ._cursor import Cursor
 
-        self._check_open()
-        return Cursor(self)
+        cursor = Cursor(self)
+        if self._row_factory is not None or self._text_factory is not str:
+            cursor.row_factory = self._row_factory
+        return cursor
 
     def commit(self) -> None:
         """Ends the transaction; acknowledged when as durable as `synchronous` says.
@@ -248,14 +258,42 @@ class Connection(Schema):
         self._autocommit = level is None
 
     @property
+    def autocommit(self) -> bool:
+        """The same as `isolation_level is None`."""
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.isolation_level = None if value else self._isolation_level or "DEFERRED"
+
+    @property
+    def row_factory(self) -> RowFactory | None:
+        """What makes a row of (cursor, tuple), for cursors made from now on; None: rows are tuples. See Row."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: RowFactory | None) -> None:
+        self._row_factory = factory
+
+    @property
+    def text_factory(self) -> TextFactory:
+        """What makes a TEXT value of its bytes in UTF-8, for cursors made from now on; str by default."""
+        return self._text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory: TextFactory) -> None:
+        self._text_factory = factory
+
+    @property
     def in_transaction(self) -> bool:
         self._check_open()
         return bool(self._raw.in_transaction)
 
     @property
     def total_changes(self) -> int:
+        """Rows that INSERT, UPDATE and DELETE have changed through this connection's cursors."""
         self._check_open()
-        return int(self._raw.total_changes())
+        return self._total_changes
 
     @property
     def apsw(self) -> apsw.Connection:
@@ -271,31 +309,6 @@ class Connection(Schema):
         assert self._database is not None
         return self._database
 
-    def create_function(
-        self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
-    ) -> None:
-        """Makes a Python function callable from SQL; None takes it back."""
-        self._check_open()
-        self._raw.create_scalar_function(name, func, narg, deterministic=deterministic)
-
-    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
-        """Makes a class with `step` and `finalize` an aggregate; None takes it back."""
-        self._check_open()
-        self._aggregates.add(name.lower())
-        if aggregate_class is None:
-            self._raw.create_aggregate_function(name, None, n_arg)
-            return
-
-        def start() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
-            return aggregate_class(), lambda state, *values: state.step(*values), lambda state: state.finalize()
-
-        self._raw.create_aggregate_function(name, start, n_arg)
-
-    def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
-        """Makes a Python collation usable in queries; None takes it back."""
-        self._check_open()
-        self._raw.create_collation(name, callback)
-
     def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
         """The database of now as SQL statements; `filter`: a LIKE pattern for names. History is not in it."""
         self._check_open()
@@ -310,16 +323,19 @@ class Connection(Schema):
         name: str = "main",
         sleep: float = 0.25,
     ) -> None:
-        """Copies the database of now, without its history, into an empty connection of ours or of the sqlite3 module.
+        """Copies the database of now, without its history, into an empty connection of ours or of the sqlite3 module,
+        in one transaction of it: all or nothing.
 
-        `pages` and `sleep` are taken and mean nothing: one snapshot is copied at once.
+        Args:
+            target: a connection with nothing open.
+            progress: called behind each table: a status of 0, tables left, tables in all.
+            name: only "main".
+            pages, sleep: taken and mean nothing: one snapshot is copied at once.
         """
         self._check_open()
         if name != "main":
             raise ex.NotSupportedError(f"backup of {name}: only main can be copied")
-        _dump.backup(self, target)
-        if progress is not None:
-            progress(0, 0, 1)
+        _dump.backup(self, target, progress)
 
     def interrupt(self) -> None:
         """Makes what this connection runs raise OperationalError soon. The one method for other threads to call."""

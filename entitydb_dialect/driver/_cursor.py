@@ -62,7 +62,21 @@ class Cursor:
         self._rows: Iterator[Any] | None = None
         self._closed = False
         self._moves = 0  # of the schema, when the statement was adapted to it
+        self._row_factory: Any = None
         self._ref = weakref.ref(self)
+
+    @property
+    def row_factory(self) -> Any:
+        """What makes a row of (cursor, tuple); None: rows are tuples."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: Any) -> None:
+        from ._rows import ShapedCursor
+
+        self._row_factory = factory
+        if type(self) is Cursor:
+            self.__class__ = ShapedCursor  # a plain cursor's rows are touched by nobody
 
     # ---- executing ----
 
@@ -89,15 +103,16 @@ class Cursor:
             if analysis.schema_sql is not None:
                 connection._show(self.as_of)
                 self._read(connection, analysis, analysis.schema_sql, parameters)
-                self._rows = iter(self.fetchall())
+                self._rows = iter(Cursor.fetchall(self))
             else:
                 self._read(connection, analysis, sql, parameters)
             if analysis.verb == "EXPLAIN":
                 trees = {i.tree: (d.table, i) for d in connection._declared.values() for i in d.table.indexes}
-                self._rows = iter([explained(row, trees) for row in self.fetchall()])
+                self._rows = iter([explained(row, trees) for row in Cursor.fetchall(self)])
         elif kind is an.WRITE:
             self.description = None
             self.rowcount = self._write_once(connection, analysis, sql, parameters)
+            connection._total_changes += self.rowcount
         else:
             self._other(connection, analysis, sql, parameters)
         return self
@@ -133,6 +148,7 @@ class Cursor:
                 total += self._write_once(connection, analysis, sql, one)
         self.description = self._rows = None  # rows of RETURNING are not kept
         self.rowcount = total
+        connection._total_changes += total
         return self
 
     def executescript(self, sql: str) -> Cursor:
@@ -352,7 +368,7 @@ class Cursor:
         self, connection: Connection, analysis: Analysis, pieces: Pieces, listed: Part, sql: str, parameters: Any
     ) -> int:
         """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
-        aggregates = connection._aggregates & pieces.calls
+        aggregates = pieces.calls.intersection(connection._aggregates)
         if aggregates:
             raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
         told = pieces.values(parameters) if pieces.shares else ()
@@ -501,7 +517,10 @@ class Cursor:
 
         def run() -> None:
             if route == "catalog":
-                connection._ddl(ddl, sql, parameters)
+                try:
+                    connection._ddl(ddl, sql, parameters)
+                except ex.OperationalError as error:
+                    raise connection._no_such_collation(error) from error.__cause__
             else:
                 connection._drain()
                 connection._run(sql, parameters, writes=True)
@@ -645,7 +664,7 @@ class Cursor:
         """Reads the rest into memory. An error on the way is its reader's, not that of who needs the schema."""
         if self._stmt is not None:
             try:
-                self._rows = iter(self.fetchall())
+                self._rows = iter(Cursor.fetchall(self))
             except Exception as error:
                 self._rows = _failing(error)
 

@@ -1,10 +1,11 @@
-"""The database of now as SQL, for iterdump() and backup()."""
+"""The database of now as SQL, for iterdump(), and copied row by row, for backup()."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .. import _exceptions as ex
 from ._catalog import Table, View
 from ._sql import quote
 
@@ -12,39 +13,110 @@ if TYPE_CHECKING:
     from ._connection import Connection
 
 
+def _ask(connection: Connection, sql: str) -> Iterable[tuple[Any, ...]]:
+    """Plain rows, whatever the connection makes of them for its user."""
+    from ._cursor import Cursor
+
+    return Cursor(connection).execute(sql)
+
+
+def _begin(connection: Connection) -> bool:
+    """In a transaction everything is of one moment. -> whether it was opened for this."""
+    if connection.in_transaction:
+        return False
+    connection.execute("BEGIN").close()
+    return True
+
+
+def _end(connection: Connection, begun: bool) -> None:
+    if begun:
+        connection.rollback()
+
+
 def _matches(connection: Connection, name: str, pattern: str | None) -> bool:
     return pattern is None or bool(connection._raw.execute("SELECT ? LIKE ?", (name, pattern)).fetchall()[0][0])
 
 
 def _stored(connection: Connection, table: Table) -> list[str]:
-    """Names of the columns that are written to."""
-    info = connection.execute(f"PRAGMA table_xinfo({quote(table.name)})").fetchall()
-    return [row[1] for row in info if row[6] == 0]
+    """Names of the columns that are written to, quoted."""
+    info = _ask(connection, f"PRAGMA table_xinfo({quote(table.name)})")
+    return [quote(row[1]) for row in info if row[6] == 0]
+
+
+def _rows(table: Table, listed: str) -> str:
+    order = "" if table.without_rowid else " ORDER BY rowid"
+    return f"SELECT {listed} FROM main.{quote(table.name)}{order}"
+
+
+def _literal(name: str) -> str:
+    """An expression for the literal of a column's value; quote() alone ends a text at its first NUL."""
+    text = f"'CAST(' || quote(CAST({name} AS BLOB)) || ' AS TEXT)'"
+    return f"CASE WHEN typeof({name}) = 'text' AND instr({name}, char(0)) THEN {text} ELSE quote({name}) END"
 
 
 def iterdump(connection: Connection, pattern: str | None = None) -> Iterator[str]:
-    connection.execute("SELECT 1").fetchall()  # in a transaction, everything is of one moment
+    begun = _begin(connection)
+    try:
+        yield from _statements(connection, pattern)
+    finally:
+        _end(connection, begun)
+
+
+def _statements(connection: Connection, pattern: str | None) -> Iterator[str]:
+    _ask(connection, "SELECT 1")        # fixes the moment
     tables, views = connection.schema()
     yield "BEGIN TRANSACTION;"
     chosen = [t for t in sorted(tables.values(), key=lambda t: t.id) if _matches(connection, t.name, pattern)]
     for table in chosen:
         yield table.sql + ";"
-        columns = [quote(name) for name in _stored(connection, table)]
-        literals = " || ',' || ".join(f"quote({name})" for name in columns)
+        columns = _stored(connection, table)
+        literals = " || ',' || ".join(_literal(name) for name in columns)
         named = "" if len(columns) == len(table.visible) else "(" + ",".join(columns) + ")"
-        order = "" if table.without_rowid else " ORDER BY rowid"
-        for (values,) in connection.execute(f"SELECT {literals} FROM main.{quote(table.name)}{order}"):
+        for (values,) in _ask(connection, _rows(table, literals)):
             yield f"INSERT INTO {quote(table.name)}{named} VALUES({values});"
     for table in chosen:
-        for index in table.indexes:
-            if not index.automatic:
-                yield index.sql + ";"
-    found: list[View] = sorted(views.values(), key=lambda v: v.id)
-    for view in found:
+        yield from (index.sql + ";" for index in table.indexes if not index.automatic)
+    for view in _in_order(views):
         if _matches(connection, view.name, pattern):
             yield view.sql + ";"
     yield "COMMIT;"
 
 
-def backup(connection: Connection, target: Any) -> None:
-    target.executescript("PRAGMA foreign_keys = OFF;\n" + "\n".join(iterdump(connection)))
+def _in_order(views: dict[str, View]) -> list[View]:
+    return sorted(views.values(), key=lambda view: view.id)
+
+
+def backup(connection: Connection, target: Any, progress: Callable[[int, int, int], object] | None) -> None:
+    if target.in_transaction:
+        raise ex.ProgrammingError("backup: the target has an open transaction")
+    enforced = next(iter(target.execute("PRAGMA foreign_keys").fetchall()))[0]
+    begun = _begin(connection)
+    try:
+        target.execute("PRAGMA foreign_keys = OFF")
+        target.execute("BEGIN")
+        _copy(connection, target, progress)
+        target.commit()
+    finally:
+        target.rollback()
+        target.execute(f"PRAGMA foreign_keys = {int(enforced)}")
+        _end(connection, begun)
+
+
+def _copy(connection: Connection, target: Any, progress: Callable[[int, int, int], object] | None) -> None:
+    _ask(connection, "SELECT 1")
+    tables, views = connection.schema()
+    chosen = sorted(tables.values(), key=lambda table: table.id)
+    for done, table in enumerate(chosen, 1):
+        target.execute(table.sql)
+        columns = _stored(connection, table)
+        listed = ", ".join(columns)
+        insert = f"INSERT INTO {quote(table.name)}({listed}) VALUES ({', '.join('?' * len(columns))})"
+        target.executemany(insert, _ask(connection, _rows(table, listed)))
+        if progress is not None:
+            progress(0, len(chosen) - done, len(chosen))
+    for table in chosen:
+        for index in table.indexes:
+            if not index.automatic:
+                target.execute(index.sql)
+    for view in _in_order(views):
+        target.execute(view.sql)

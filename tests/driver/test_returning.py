@@ -169,7 +169,8 @@ class _Longest:
 
 
 @pytest.mark.parametrize("listed", [
-    "longest(b)", '"longest"(b)', "id, 1 + longest(b)", "count(*)", "[sum](a)", "max(a)", "group_concat(b) FILTER (WHERE a)",
+    "longest(b)", '"longest"(b)', "id, 1 + longest(b)", "count(*)", "[sum](a)", "max(a)",
+    "group_concat(b) FILTER (WHERE a)",
     "row_number() OVER ()", "sum(a) OVER (ORDER BY id)", "max(a, 3), (SELECT longest(y) FROM s), b",
 ])
 def test_aggregates_are_misused_in_the_list(both: Beside, listed: str) -> None:

@@ -209,8 +209,8 @@ def test_subqueries_see_the_rows_written_so_far(both: Beside) -> None:
     for key in (3, 2, 1):
         state[key] = sum(state.values())
         wanted.append((key, state[key]))
-    sql = "INSERT INTO t(id) VALUES (3), (2), (1) ON CONFLICT (id) DO UPDATE SET n = (SELECT sum(n) FROM t) RETURNING id, n"
-    assert both.mine.execute(sql).fetchall() == wanted
+    sql = "INSERT INTO t(id) VALUES (3), (2), (1) ON CONFLICT (id) DO UPDATE SET n = (SELECT sum(n) FROM t)"
+    assert both.mine.execute(sql + " RETURNING id, n").fetchall() == wanted
 
 
 def test_a_connection_closes_after_an_upsert_that_asked_its_own_table(connect: Connect) -> None:
