@@ -5,7 +5,8 @@ declarations come from engine/edb.h itself, the region between its marker lines,
 
 ENTITYDB_BUILD chooses the kind of build:
   (unset)  what users get: -O2, asserts off
-  test     with -DEDB_TEST: failpoints, asserts, and the declarations of native/native_test.h and engine/edb_test.h
+  test     with -DEDB_TEST: failpoints (of allocations, too), asserts, and the declarations of native/native_test.h and
+           engine/edb_test.h
   asan     as test, under AddressSanitizer and UndefinedBehaviorSanitizer (preload libasan to import it)
 
 What the machine lacks ends the build with one line that names the Debian package.
@@ -38,13 +39,15 @@ COMPILE = [
     "-pthread",
 ]
 LINK = ["-pthread", "-lm"]
+# The library's own allocations pass native/test_alloc.c.
+WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "aligned_alloc", "strdup", "free")]
 KINDS = {
     "": (["-O2", "-DNDEBUG"], []),
-    "test": (["-O2", "-g", "-DEDB_TEST", "-UNDEBUG"], []),
+    "test": (["-O2", "-g", "-DEDB_TEST", "-UNDEBUG"], WRAP),
     "asan": (
         ["-O1", "-g", "-DEDB_TEST", "-UNDEBUG", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=undefined"],
-        ["-fsanitize=address,undefined"],
+        ["-fsanitize=address,undefined", *WRAP],
     ),
 }
 

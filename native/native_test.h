@@ -64,6 +64,12 @@ bool test_list_sound(const test_list *list);
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping; -> whether that held. */
 bool test_arena(const uint32_t *sizes, size_t n);
 
+/* The nth allocation of this thread from now on fails, and with `on` all behind it; 0: none. How many there were since;
+ * blocks that the library has in use. */
+void test_alloc_fail(int64_t nth, bool on);
+int64_t test_alloc_passed(void);
+int64_t test_alloc_live(void);
+
 /* Nanoseconds for one of: 0 crc32c of 8,188 bytes, 1 open a row of six columns and read three, 2 decode a number key,
  * 3 decode a text key, 4 add a random 24-byte key (a million of them), 5 add ascending keys, 6 as 0 without hardware. */
 double test_native_speed(int what);

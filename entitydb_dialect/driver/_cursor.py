@@ -486,7 +486,7 @@ class Cursor:
                 connection._masks.clear()
             connection._masks[sql] = mask
         if mask is not None:
-            lib.edb_stmt_supplied(stmt, mask[0], mask[1])
+            check(lib.edb_stmt_supplied(stmt, mask[0], mask[1]))
 
     def _other(self, connection: Connection, analysis: Analysis, sql: str, parameters: Parameters) -> None:
         """DDL, transaction control, PRAGMA, nothing."""
