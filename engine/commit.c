@@ -5,15 +5,17 @@
  *   1  nobody changed the catalog since T, nor a tree that had to stay as it was;
  *   2  every row written is in the base what it was at T: the same version, or none in both. (Comparing with the newest
  *      version alone would miss a delete whose tombstone a time split has moved to history.)
- *   3  no unique entry collides, if the base is newer than what it was judged on;
- *   4  promises hold (foreign keys), if one was unmet or the base is newer than what they were judged on;
- *   5  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
- *   6  the pager makes the record.
+ *   3  at SERIALIZABLE: every range read is in the base what it was at T;
+ *   4  no unique entry collides, if the base is newer than what it was judged on;
+ *   5  promises hold (foreign keys), if one was unmet or the base is newer than what they were judged on;
+ *   6  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
+ *   7  the pager makes the record.
  *
  * *Net* means: of each key the newest write that was not rolled back, and of these only what differs from the base
  * (tree_apply drops the rest). A transaction whose net effect is nothing makes no commit. txn_publish then only draws
  * the time and publishes, because SQLite does not listen any more. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,27 +117,72 @@ static int make_trees(commit *cm)
 
 /* ---- validation --------------------------------------------------------------------------------------------------- */
 
-/* Whether anybody changed the tree after T. */
-static int changed_since(commit *cm, uint32_t id, bool *out)
+/* Whether anybody changed the tree after a moment. */
+static int changed_since(commit *cm, uint32_t id, uint64_t moment, bool *out)
 {
     tree_state state;
     int rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state);
 
-    *out = !rc && state.ts_changed > cm->cm_txn->tx_moment;
+    *out = !rc && state.ts_changed > moment;
     return rc == EDB_NOSUCH ? EDB_OK : rc;
 }
 
-static int conflict_in_row(const commit *cm, const ws_entry *w, uint64_t living)
+/* A statement that reads the base with all own writes: it pins nothing, the committer lock keeps the base where it is. */
+static int base_statement(commit *cm, edb_stmt **out)
 {
+    txn *tx = cm->cm_txn;
+    edb_stmt *st = calloc(1, sizeof *st);
+
+    if (!st)
+        return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
+    st->st_conn = cm->cm_conn;
+    st->st_root = *cm->cm_base;
+    st->st_moment = st->st_now = cm->cm_base->sn_number;
+    st->st_schema = tx->tx_schema;
+    st->st_serial = tx->tx_serial;
+    st->st_writes = tx->tx_writes;
+    st->st_seq = UINT64_MAX;
+    *out = st;
+    return EDB_OK;
+}
+
+static void base_statement_free(edb_stmt *st)
+{
+    if (st->st_now_open)
+        tree_cursor_close(&st->st_now_cursor);
+    ws_release(st->st_held);
+    free(st);
+}
+
+enum { TREE_NAME = 300 };           /* room for a tree's name in a sentence */
+
+/* "table t", or with nobody to ask "table 3". */
+static const char *tree_named(commit *cm, uint32_t tree, char out[TREE_NAME])
+{
+    edb_stmt *st;
+    int rc = cm->cm_conn->cn_name_tree ? base_statement(cm, &st) : EDB_NOSUCH;
+
+    if (!rc) {
+        rc = cm->cm_conn->cn_name_tree(st, tree, out, TREE_NAME);
+        base_statement_free(st);
+    }
+    if (rc)
+        snprintf(out, TREE_NAME, "table %" PRIu32, tree);
+    return out;
+}
+
+static int conflict_in_row(commit *cm, const ws_entry *w, uint64_t living)
+{
+    char name[TREE_NAME];
     const char *was = !w->seen_from ? "did not exist" : "existed";
     const char *is = !living ? "does not any more" : !w->seen_from ? "does now" : "was changed since";
 
     if (w->tree == TREE_CATALOG)
         return edb_fail(EDB_CONFLICT, "the definition of table %" PRId64 " was changed by another transaction; "
                         "roll back and retry", rowid_load(w->key));
-    return edb_fail(EDB_CONFLICT, "another transaction changed the same data: row %" PRId64 " of table %" PRIu32
-                    " %s when this transaction began (commit %" PRIu64 ") and %s (commit %" PRIu64
-                    "); roll back and retry", rowid_load(w->key), w->tree, was, cm->cm_txn->tx_moment, is,
+    return edb_fail(EDB_CONFLICT, "another transaction changed the same data: row %" PRId64 " of %s %s when this "
+                    "transaction looked (commit %" PRIu64 " or later) and %s (commit %" PRIu64 "); roll back and retry",
+                    rowid_load(w->key), tree_named(cm, w->tree, name), was, cm->cm_txn->tx_since, is,
                     living ? living : cm->cm_base->sn_number);
 }
 
@@ -147,7 +194,7 @@ static int validate_rows(commit *cm, uint32_t id)
     bool changed, living;
     int rc;
 
-    if ((rc = changed_since(cm, id, &changed)) || !changed)
+    if ((rc = changed_since(cm, id, cm->cm_txn->tx_since, &changed)) || !changed)
         return rc;
     if ((rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state)) || state.ts_key_size != 8)
         return rc;
@@ -165,6 +212,51 @@ static int validate_rows(commit *cm, uint32_t id)
             rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
     }
     ws_cursor_close(wc);
+    return rc;
+}
+
+static int conflict_in_read(commit *cm, uint32_t tree)
+{
+    char name[TREE_NAME];
+
+    return edb_fail(EDB_CONFLICT, "another transaction changed what this one has read in %s (between commits %" PRIu64
+                    " and %" PRIu64 "); roll back and retry", tree_named(cm, tree, name), cm->cm_txn->tx_moment,
+                    cm->cm_base->sn_number);
+}
+
+static int validate_tree(commit *cm, const tree_reads *tr)
+{
+    bool changed = false;
+    tree_state state;
+    int rc = tree_state_get(cm->cm_pager, cm->cm_base, tr->tr_tree, &state);
+
+    if (rc || state.ts_changed <= cm->cm_txn->tx_moment)
+        return rc;
+    if (tr->tr_whole)
+        return conflict_in_read(cm, tr->tr_tree);
+    for (uint32_t i = 0; i < tr->tr_n && !rc && !changed; i++) {
+        const read_range *r = &tr->tr_ranges[i];
+        bool open = r->rr_high_size == RANGE_OPEN;
+        rc = tree_changed(cm->cm_pager, &state, cm->cm_txn->tx_moment, tr->tr_bytes + r->rr_low, r->rr_low_size,
+                          open ? NULL : tr->tr_bytes + r->rr_high, open ? 0 : r->rr_high_size, &changed);
+        if (!rc && conn_interrupted(cm->cm_conn))
+            rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
+    }
+    return rc || !changed ? rc : conflict_in_read(cm, tr->tr_tree);
+}
+
+/* SERIALIZABLE: what was read at T must be so in the base too. Then the transaction could have done all it did at
+ * once, behind the base (Kung and Robinson 1981: backward validation). */
+static int validate_reads(commit *cm)
+{
+    const readset *rs = &cm->cm_txn->tx_reads;
+    int rc = EDB_OK;
+
+    if (rs->rs_everything)
+        return edb_fail(EDB_CONFLICT, "another transaction committed, and memory was too short to note what this one has "
+                        "read; roll back and retry");
+    for (size_t i = 0; i < rs->rs_n && !rc; i++)
+        rc = validate_tree(cm, &rs->rs_trees[i]);
     return rc;
 }
 
@@ -235,8 +327,6 @@ close_base:
     return rc;
 }
 
-/* Through a statement made up for it, that reads the base with all own writes: it pins nothing, the committer lock
- * keeps the base where it is. */
 static int validate_promises(commit *cm)
 {
     txn *tx = cm->cm_txn;
@@ -244,23 +334,13 @@ static int validate_promises(commit *cm)
     ws_cursor *wc;
     int rc;
 
-    if (!(st = calloc(1, sizeof *st)))
-        return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
-    st->st_conn = cm->cm_conn;
-    st->st_root = *cm->cm_base;
-    st->st_moment = cm->cm_base->sn_number;
-    st->st_schema = tx->tx_schema;
-    st->st_serial = tx->tx_serial;
-    st->st_writes = tx->tx_writes;
-    st->st_seq = UINT64_MAX;
+    if ((rc = base_statement(cm, &st)))
+        return rc;
     if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
         rc = tx->tx_judge(st, wc, true);
         ws_cursor_close(wc);
     }
-    if (st->st_now_open)
-        tree_cursor_close(&st->st_now);
-    ws_release(st->st_held);
-    free(st);
+    base_statement_free(st);
     return rc;
 }
 
@@ -278,6 +358,7 @@ static bool is_dropped(const commit *cm, uint32_t tree)
 static int validate_unchanged(commit *cm)
 {
     writeset *ws = cm->cm_txn->tx_writes;
+    char name[TREE_NAME];
     bool changed;
     ws_cursor *wc;
     int rc;
@@ -291,9 +372,9 @@ static int validate_unchanged(commit *cm)
         if (w->key_size != META_KEY_SIZE || w->key[0] != META_UNCHANGED)
             continue;
         uint32_t tree = meta_tree(w->key);
-        if (!(rc = changed_since(cm, tree, &changed)) && changed)
-            rc = edb_fail(EDB_CONFLICT, "another transaction changed table %" PRIu32 " while an index over it was "
-                          "being made; roll back and retry", tree);
+        if (!(rc = changed_since(cm, tree, load64(w->value), &changed)) && changed)
+            rc = edb_fail(EDB_CONFLICT, "another transaction changed %s while this one altered it or made an index over "
+                          "it; roll back and retry", tree_named(cm, tree, name));
     }
     ws_cursor_close(wc);
     return rc;
@@ -306,12 +387,14 @@ static int validate(commit *cm, const uint32_t *trees, size_t n)
 
     if (cm->cm_base->sn_schema != tx->tx_schema)
         return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %" PRIu64 ") after this one "
-                        "began (commit %" PRIu64 "); roll back and retry", cm->cm_base->sn_schema, tx->tx_moment);
-    if (cm->cm_base->sn_number > tx->tx_moment) {
+                        "began (commit %" PRIu64 "); roll back and retry", cm->cm_base->sn_schema, tx->tx_since);
+    if (cm->cm_base->sn_number > tx->tx_since) {
         rc = validate_unchanged(cm);
         for (size_t i = 0; i < n && !rc; i++)
             if (tree_is_real(trees[i]) && !is_dropped(cm, trees[i]))
                 rc = validate_rows(cm, trees[i]);
+        if (!rc && tx->tx_isolation == EDB_SERIALIZABLE)
+            rc = validate_reads(cm);
     }
     if (cm->cm_base->sn_number > tx->tx_judged)
         for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
@@ -549,6 +632,10 @@ static int prepare(edb_conn *conn)
     if (!any) {
         tx->tx_state = TXN_PREPARED;
         goto done;
+    }
+    if (tx->tx_isolation == EDB_SERIALIZABLE) {
+        watches_note(&tx->tx_reads);
+        reads_merge(&tx->tx_reads);
     }
     if ((rc = pager_commit_begin(conn->cn_pager, &conn->cn_interrupted, &cm.cm_commit)))
         goto done;

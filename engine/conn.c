@@ -29,6 +29,7 @@ int edb_conn_open(edb *db, edb_conn **out)
     conn->cn_db = db_ref(db);
     conn->cn_pager = db->db_pager;
     conn->cn_txn.tx_serial = 1;
+    conn->cn_isolation = EDB_REPEATABLE_READ;
     pthread_mutex_lock(&registry_mutex);
     conn->cn_id = ++registry_last_id;
     conn->cn_next = registry;
@@ -133,6 +134,24 @@ void conn_lend(edb_conn *conn, const void *helper)
 const void *conn_helper(const edb_conn *conn)
 {
     return conn->cn_helper;
+}
+
+int edb_conn_isolation(edb_conn *conn, int level)
+{
+    int rc = conn_check(conn);
+
+    if (!rc && (level < EDB_READ_COMMITTED || level > EDB_SERIALIZABLE))
+        rc = edb_fail(EDB_MISUSE, "there is no isolation level %d", level);
+    if (!rc && conn->cn_txn.tx_state != TXN_NONE)
+        rc = edb_fail(EDB_MISUSE, "the isolation level can be set between transactions only");
+    if (!rc)
+        conn->cn_isolation = level;
+    return rc;
+}
+
+void conn_name_trees(edb_conn *conn, tree_name_fn name)
+{
+    conn->cn_name_tree = name;
 }
 
 void edb_conn_interrupt(edb_conn *conn)

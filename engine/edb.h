@@ -94,6 +94,11 @@ void edb_conn_settle(edb_conn *conn, bool autocommit);
 /* Waits until the last commit of this connection is as durable as `synchronous` promises. Call it after COMMIT or an
  * autocommit write has returned, without the GIL. EDB_POISONED, EDB_IO: outcome unknown until reopened. */
 int edb_conn_wait(edb_conn *conn);
+/* How this connection's next transactions are isolated; EDB_REPEATABLE_READ unless said. EDB_MISUSE while one is open.
+ * READ COMMITTED: each statement reads the newest commit. REPEATABLE READ: the transaction reads one state. SERIALIZABLE:
+ * and COMMIT fails with EDB_CONFLICT if what it read has changed since, when it has written anything. */
+enum { EDB_READ_COMMITTED = 1, EDB_REPEATABLE_READ = 2, EDB_SERIALIZABLE = 3 };
+int edb_conn_isolation(edb_conn *conn, int level);
 /* Makes a running call of this connection return EDB_INTERRUPT soon (waiting for locks included). Any thread. */
 void edb_conn_interrupt(edb_conn *conn);
 /* What the schema declared to SQLite was made from: statements begun at another one answer EDB_SCHEMA first. */

@@ -60,6 +60,8 @@ int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_
                   int64_t *size);
 int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,
                    size_t most, uint8_t *out, size_t room, size_t *used);
+int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,
+                      size_t high_size, bool *changed, uint64_t *touched);
 uint64_t test_tree_pages(test_tree *t, uint64_t moment);
 uint64_t test_tree_live(const test_tree *t);
 int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages);
@@ -129,6 +131,8 @@ void txn_rollback_savepoint(edb_conn *conn, int n);
 int txn_prepare(edb_conn *conn);
 void txn_publish(edb_conn *conn);
 void txn_rollback(edb_conn *conn);
+/* What the running SERIALIZABLE transaction has noted: bytes, and ranges of all trees; -> whole trees. */
+size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges);
 int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **out);
 void stmt_release(edb_stmt *stmt);
 uint64_t stmt_schema(edb_stmt *stmt);

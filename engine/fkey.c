@@ -8,6 +8,7 @@
 
 #include "../native/keycode.h"
 #include "generate.h"
+#include "reads.h"
 
 static int no_memory(void)
 {
@@ -327,6 +328,19 @@ static int row_exists(edb_stmt *stmt, uint32_t tree, const edb_value *rowid, boo
     return rc;
 }
 
+/* The walk reads no further than the prefix goes. */
+static int bound_prefix(edb_cursor *cu, const table_buffer *prefix)
+{
+    uint8_t *behind = malloc(prefix->bf_size + 1);
+    if (!behind)
+        return no_memory();
+    memcpy(behind, prefix->bf_bytes, prefix->bf_size);
+    size_t size = key_behind(behind, prefix->bf_size);
+    cursor_bounds(cu, NULL, 0, size ? behind : NULL, size);
+    free(behind);
+    return EDB_OK;
+}
+
 /* Row ids behind the entries that begin with the prefix. */
 static int prefix_rowids(edb_stmt *stmt, uint32_t tree, const table_buffer *prefix, size_t most, int64_t **out,
                          size_t *n)
@@ -337,6 +351,8 @@ static int prefix_rowids(edb_stmt *stmt, uint32_t tree, const table_buffer *pref
     if (rc)
         return rc;
     rc = cursor_seek(&cu, prefix->bf_bytes, prefix->bf_size);
+    if (!rc && cursor_watched(&cu))
+        rc = bound_prefix(&cu, prefix);
     while (!rc && cu.valid && *n < most && cu.at.key_size >= prefix->bf_size + 8
            && !memcmp(cu.at.key, prefix->bf_bytes, prefix->bf_size)) {
         if (*n == room) {

@@ -110,6 +110,10 @@ static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b,
  * counts are possible. Order and versions are tree_check's. Registered with the pager for both kinds. */
 bool page_valid(const uint8_t *page, uint32_t page_size);
 
+#define LEVEL_ANY 256               /* above every level */
+/* A node that a parent of level `above` points to, for reading. tree_read.c. */
+int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out);
+
 /* Index of the first entry of a directory whose key is >= key (of > key when `after`). stride: words a slot, 1 or 2. */
 unsigned page_search(const uint8_t *page, const uint64_t *slots, unsigned n, unsigned stride, const void *key,
                      size_t key_size, bool after);

@@ -25,7 +25,7 @@ static edb_stmt *stmt_new(edb_conn *conn)
     else if (!(st = malloc(sizeof *st)))
         return NULL;
     /* The tree states and the cursor need no zeros; they are most of it. */
-    memset(st, 0, offsetof(edb_stmt, st_now));
+    memset(st, 0, offsetof(edb_stmt, st_now_cursor));
     st->st_tree_known = 0;
     st->st_conn = conn;
     atomic_fetch_add_explicit(&conn->cn_refs, 1, memory_order_relaxed);
@@ -48,7 +48,7 @@ static void stmt_free(edb_stmt *st)
     if (conn->cn_implicit == st)
         conn->cn_implicit = NULL;
     if (st->st_now_open)
-        tree_cursor_close(&st->st_now);
+        tree_cursor_close(&st->st_now_cursor);
     ws_release(st->st_held);
     ws_unref(st->st_writes);
     free(st->st_mask);
@@ -110,11 +110,32 @@ static int begin_past(edb_stmt *st, const edb_stmt_options *o)
     return conn->cn_txn.tx_state == TXN_NONE ? check_declared(st, false) : EDB_OK;
 }
 
-static int begin_in_txn(edb_stmt *st)
+/* READ COMMITTED: the statement's T is the newest commit, as if it were outside, but no earlier than that of the statement
+ * before. Once something was written the schema has to stay: COMMIT would fail. */
+static int pin_committed(edb_stmt *st, bool writes)
+{
+    txn *tx = &st->st_conn->cn_txn;
+    int rc;
+
+    writes |= tx->tx_state == TXN_WRITING;
+    if ((rc = pin_newest(st, writes)) || (st->st_root.sn_number < tx->tx_moment && (rc = pin_newest(st, true))))
+        return rc;
+    if (tx->tx_state == TXN_WRITING && st->st_root.sn_schema != tx->tx_schema)
+        return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %llu) after this one had written; "
+                        "roll back and retry", (unsigned long long)st->st_root.sn_schema);
+    if (!st->st_implicit && (rc = check_declared(st, writes)))
+        return rc;
+    tx->tx_moment = st->st_root.sn_number;
+    tx->tx_schema = st->st_root.sn_schema;
+    return EDB_OK;
+}
+
+static int begin_in_txn(edb_stmt *st, bool writes)
 {
     edb_conn *conn = st->st_conn;
-    const txn *tx = &conn->cn_txn;
-    int rc = pager_pin(conn->cn_pager, conn->cn_slot, PIN_PUBLISHED, &st->st_root);
+    txn *tx = &conn->cn_txn;
+    int rc = tx->tx_isolation == EDB_READ_COMMITTED
+             ? pin_committed(st, writes) : pager_pin(conn->cn_pager, conn->cn_slot, PIN_PUBLISHED, &st->st_root);
 
     if (rc)
         return rc;
@@ -123,6 +144,8 @@ static int begin_in_txn(edb_stmt *st)
     st->st_serial = tx->tx_serial;
     if (tx->tx_moment < st->st_root.sn_horizon)
         return edb_fail(EDB_HORIZON, "the history this transaction reads was pruned meanwhile; roll it back and retry");
+    if (tx->tx_isolation == EDB_SERIALIZABLE)
+        st->st_reads = &tx->tx_reads;
     if (tx->tx_writes) {
         st->st_writes = ws_ref(tx->tx_writes);
         st->st_seq = ws_seq(tx->tx_writes);
@@ -143,6 +166,8 @@ static int begin_newest(edb_stmt *st, bool writes, bool fixes)
     if (fixes) {
         txn_begin(conn, st->st_moment, st->st_schema);
         st->st_serial = conn->cn_txn.tx_serial;
+        if (conn->cn_txn.tx_isolation == EDB_SERIALIZABLE)
+            st->st_reads = &conn->cn_txn.tx_reads;
     }
     return EDB_OK;
 }
@@ -167,13 +192,14 @@ static int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, 
     if (o->has_moment)
         rc = begin_past(st, o);
     else if (conn->cn_txn.tx_state != TXN_NONE)
-        rc = begin_in_txn(st);
+        rc = begin_in_txn(st, o->writes);
     else
         rc = begin_newest(st, o->writes, o->writes || (o->in_transaction && !implicit));
     if (rc) {
         stmt_free(st);
         return rc;
     }
+    st->st_now = st->st_reads ? st->st_moment : st->st_root.sn_number;
     conn_announce(conn);
     *out = st;
     return EDB_OK;
@@ -355,6 +381,8 @@ void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
     capture_free(st->st_capture);
     st->st_capture = from->st_capture;
     from->st_capture = NULL;
+    if (from->st_moment < st->st_moment)
+        st->st_moment = from->st_moment;    /* READ COMMITTED: the list is part of the statement */
 }
 
 void edb_stmt_undo(edb_stmt *st)

@@ -177,7 +177,7 @@ static int row_find(edb_stmt *stmt, const edb_table *table, int64_t rowid, edb_e
     edb_entry now;
     bool living;
     rowid_store(key, rowid);
-    int rc = now_get(stmt, table->et_id, key, sizeof key, &now, &living);
+    int rc = newest_get(stmt, table->et_id, key, sizeof key, &now, &living);
     if (rc)
         return rc;
     /* Own writes decide; and a root pinned at the moment itself holds nothing younger. */

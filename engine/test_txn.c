@@ -143,6 +143,21 @@ int test_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, co
     return rc ? rc : txn_put(stmt, tree, key, key_size, value, value_size, entry.seen_from);
 }
 
+size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges)
+{
+    readset *rs = &conn->cn_txn.tx_reads;
+    size_t whole = 0;
+
+    watches_note(rs);
+    *bytes = rs->rs_bytes;
+    *ranges = 0;
+    for (size_t i = 0; i < rs->rs_n; i++) {
+        *ranges += rs->rs_trees[i].tr_n;
+        whole += rs->rs_trees[i].tr_whole;
+    }
+    return whole;
+}
+
 /* ---- forged files ----------------------------------------------------------------------------------------------- */
 
 static int forge_page(pager_commit *pc, uint32_t page_size)

@@ -6,6 +6,7 @@
  *
  *   page.h        layout of a node and searching in it
  *   tree_read.c   lookups and cursors
+ *   tree_changed.c  whether a range changed since a moment
  *   tree_write.c  applying one commit's sorted changes, splits included
  *   tree_check.c  the invariants, walked
  */
@@ -114,6 +115,11 @@ static inline int tree_cursor_prev(tree_cursor *tc)
 /* How many entries the tree has at the moment. Of the newest moment it is known; else the leaves are counted, without
  * looking at rows. */
 int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out);
+
+/* Whether anything in [low, high) is not now what it was at the moment, judged from the newest state; high NULL: no upper
+ * end. Pages that were not written since are not entered. tree_changed.c. */
+int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
+                 const void *high, size_t high_size, bool *changed);
 
 /* A guess at the number of living entries in [low, high) from the pages above the leaves; NULL: unbounded. */
 int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,

@@ -52,8 +52,7 @@ static int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref
 
 /* A node below one of level `above`, of a tree with such keys. The level must fall, so that no forged file makes a reader
  * run in circles; and cells are read with the tree's key size, while the page was judged by its own. */
-static int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size,
-                     const uint8_t **out)
+int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out)
 {
     const uint8_t *page;
     int rc = pager_page(pg, view, ref, 0, &page);
@@ -67,8 +66,6 @@ static int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned a
     *out = page;
     return EDB_OK;
 }
-
-#define LEVEL_ANY 256
 
 /* ---- lookups ---------------------------------------------------------------------------------------------------- */
 

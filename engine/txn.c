@@ -33,7 +33,9 @@ void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
     txn *tx = &conn->cn_txn;
 
     tx->tx_state = TXN_OPEN;
+    tx->tx_isolation = conn->cn_isolation;
     tx->tx_moment = moment;
+    tx->tx_since = tx->tx_isolation == EDB_READ_COMMITTED ? UINT64_MAX : moment;
     tx->tx_schema = schema;
     tx->tx_judged = tx->tx_promised = UINT64_MAX;
     tx->tx_judge = NULL;
@@ -50,6 +52,12 @@ void txn_end(edb_conn *conn)
         free(tx->tx_unique[i].tu_what);
     tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_marks = 0;
     tx->tx_unique_hint = tx->tx_ids_hint = 0;
+    if (tx->tx_isolation == EDB_SERIALIZABLE) {
+        for (edb_stmt *st = conn->cn_stmts; st; st = st->st_next)
+            st->st_reads = NULL;
+        watches_leave(&tx->tx_reads);
+        reads_clear(&tx->tx_reads);
+    }
     ws_unref(tx->tx_writes);
     tx->tx_writes = NULL;
     tx->tx_commit = NULL;
@@ -77,6 +85,7 @@ int txn_begin_write(edb_stmt *st)
         /* A statement begun as a reader outside a transaction writes after all: its moment becomes T. */
         txn_begin(conn, st->st_moment, st->st_schema);
         st->st_serial = tx->tx_serial;
+        tx->tx_reads.rs_everything = tx->tx_isolation == EDB_SERIALIZABLE;   /* what it read was not noted */
         conn_announce(conn);
     }
     if (st->st_serial != tx->tx_serial)
@@ -84,6 +93,8 @@ int txn_begin_write(edb_stmt *st)
     if (!tx->tx_writes && (rc = ws_new(conn->cn_db->db_spill_bytes, &tx->tx_writes)))
         return rc;
     tx->tx_state = TXN_WRITING;
+    if (st->st_moment < tx->tx_since)
+        tx->tx_since = st->st_moment;
     return EDB_OK;
 }
 
@@ -106,7 +117,8 @@ static inline int writable(edb_stmt *st)
 {
     const txn *tx = &st->st_conn->cn_txn;
 
-    if (tx->tx_state == TXN_WRITING && st->st_serial == tx->tx_serial && !st->st_past)
+    if (tx->tx_state == TXN_WRITING && st->st_serial == tx->tx_serial && st->st_moment >= tx->tx_since
+        && !st->st_past)
         return EDB_OK;
     return txn_begin_write(st);
 }
@@ -194,24 +206,34 @@ int txn_put_unique(edb_stmt *st, uint32_t tree, const void *key, size_t key_size
     return put(st, tree, key, key_size, value ? value : "", value_size, WS_UNIQUE, 0);
 }
 
-static int note_of_tree(edb_stmt *st, char what, uint32_t tree, uint8_t value)
+static int note_of_tree(edb_stmt *st, char what, uint32_t tree, const void *value, size_t size)
 {
     uint8_t key[META_KEY_SIZE];
     int rc;
 
     if ((rc = writable(st)))
         return rc;
-    return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, what, tree), sizeof key, &value, 1, 0, 0);
+    return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, what, tree), sizeof key, value, size, 0, 0);
 }
 
 int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
 {
-    return note_of_tree(st, META_UNCHANGED, tree, 0);
+    uint8_t key[META_KEY_SIZE];
+    ws_entry known;
+    int rc;
+
+    if ((rc = writable(st)))
+        return rc;
+    /* The first to say so has the earliest moment. */
+    if (ws_get(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, META_UNCHANGED, tree), sizeof key, UINT64_MAX,
+               &known))
+        return EDB_OK;
+    return note_of_tree(st, META_UNCHANGED, tree, &st->st_moment, sizeof st->st_moment);
 }
 
 int txn_tree_dropped(edb_stmt *st, uint32_t tree)
 {
-    return note_of_tree(st, META_DROPPED, tree, 0);
+    return note_of_tree(st, META_DROPPED, tree, "", 0);
 }
 
 /* ---- promises --------------------------------------------------------------------------------------------------- */
@@ -314,7 +336,7 @@ int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
         next = (uint32_t)st->st_root.sn_trees.ar_count;
     if (key_size)
         next = fresh_counter(st->st_conn->cn_pager, next);
-    if ((rc = note_of_tree(st, META_TREE, next, key_size)))
+    if ((rc = note_of_tree(st, META_TREE, next, &key_size, 1)))
         return rc;
     tx->tx_next_tree = next + 1;
     *id = next;

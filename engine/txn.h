@@ -7,7 +7,9 @@
  *       ^------------- rollback ---------------------------------------'--------------------------' publishes
  *
  * T is a commit number. A statement pins the newest root and reads at T in it, so only statements pin pages. A write
- * transaction's T is the newest published commit, a reading one's the newest durable commit (at synchronous full).
+ * transaction's T is the newest published commit, a reading one's the newest durable commit (at synchronous full). At
+ * READ COMMITTED each statement has its own T; at SERIALIZABLE what was read at T is noted (reads.h), and COMMIT asks
+ * whether it still holds.
  * "Now" is the root pinned when the statement began plus own writes; UNIQUE is judged there and again, as a predicate,
  * inside COMMIT against the newest root. Validation at commit alone makes transactions correct; nothing is locked
  * before COMMIT. */
@@ -35,6 +37,7 @@ typedef struct {
     bool cu_base;                   /* the tree exists in the pinned root */
     bool cu_forward, cu_at_base, cu_at_own;
     edb_stmt *cu_stmt;
+    struct read_watch *cu_watch;    /* owned; SERIALIZABLE: notes what is walked; NULL: nobody wants to know */
     tree_cursor cu_tree;
     ws_cursor *cu_writes;
 } edb_cursor;
@@ -83,6 +86,9 @@ int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* f
 int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */
 int cursor_next_merged(edb_cursor *cu);
 int cursor_prev_merged(edb_cursor *cu);
+/* Of the walk that the last seek began only low .. high (excluded) counts as read; NULL: no bound. */
+void cursor_bounds(edb_cursor *cu, const void *low, size_t low_size, const void *high, size_t high_size);
+static inline bool cursor_watched(const edb_cursor *cu) { return __builtin_expect(cu->cu_watch != NULL, 0); }
 /* out->seen_from is set also when nothing is found. */
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
@@ -124,10 +130,14 @@ static inline int cursor_prev(edb_cursor *cu)
     return rc;
 }
 
-/* ---- reading now: the newest root known to the statement, plus all own writes; entries last until the next write ---- */
+/* ---- reading now: the newest root known to the statement, plus all own writes; entries last until the next write ----
+ *
+ * In a SERIALIZABLE transaction "now" is T as well: what it does must follow from one state. Only newest_get() looks at
+ * the newest root there too; nothing but a refusal may follow from that. */
 
 /* out->seen_from is set also when nothing is found. */
 int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The first living entry whose key begins with the prefix. */
 int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found);
 
@@ -172,6 +182,10 @@ typedef struct {
 } stmt_sight;
 void stmt_look(edb_stmt *stmt, stmt_sight *before);
 void stmt_look_back(edb_stmt *stmt, const stmt_sight *before);
+
+/* How to name a tree in an error, for the layer above, which knows the catalog: "table t". stmt reads what is named. */
+typedef int (*tree_name_fn)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
+void conn_name_trees(edb_conn *conn, tree_name_fn name);
 
 uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
 void txn_rollback_to(edb_conn *conn, uint64_t mark);

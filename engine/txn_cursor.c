@@ -46,6 +46,13 @@ static int compare_sides(const tree_version *v, const ws_entry *w)
     return key_compare(v->key, v->key_size, w->key, w->key_size);
 }
 
+/* Whether reads of the tree are noted. Of the catalog's they need not be: COMMIT fails whenever it changed. Nor of own
+ * trees. */
+static inline readset *noted(const edb_stmt *st, uint32_t tree, const tree_state *state)
+{
+    return __builtin_expect(!st->st_reads, 1) || tree == TREE_CATALOG || !state ? NULL : st->st_reads;
+}
+
 /* ---- cursors ---------------------------------------------------------------------------------------------------- */
 
 int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
@@ -69,13 +76,18 @@ int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
         cursor_close(out);
         return rc;
     }
-    /* Without a tree every step takes the merging way, which knows how to do without. */
-    out->cu_own = out->cu_writes || !out->cu_base;
+    if (noted(st, tree, state))
+        watch_new(out, tree, state->ts_key_size == 8);
+    /* Without a tree every step takes the merging way, which knows how to do without; and it is the one that notices a
+     * turn, which ends a walk. */
+    out->cu_own = out->cu_writes || !out->cu_base || out->cu_watch;
     return EDB_OK;
 }
 
 void cursor_close(edb_cursor *cu)
 {
+    if (cursor_watched(cu))
+        watch_free(cu);
     if (cu->cu_base)
         tree_cursor_close(&cu->cu_tree);
     ws_cursor_close(cu->cu_writes);
@@ -102,6 +114,8 @@ int cursor_count(edb_stmt *st, uint32_t tree, uint64_t *out)
         return rc;
     }
     *out = 0;
+    if (noted(st, tree, state))
+        reads_tree(st->st_reads, tree, state->ts_key_size == 8);
     if (!state || state->ts_born > st->st_moment)
         return EDB_OK;
     return tree_count(st->st_conn->cn_pager, state, st->st_moment == st->st_root.sn_number ? FOREVER : st->st_moment, out);
@@ -165,6 +179,10 @@ static int seek(edb_cursor *cu, bool forward, const void *key, size_t key_size)
 {
     int rc = EDB_OK;
 
+    if (cursor_watched(cu)) {
+        watch_end(cu);
+        watch_begin(cu, forward, key, key_size);
+    }
     cu->valid = false;
     cu->cu_forward = forward;
     if (cu->cu_base)
@@ -226,6 +244,8 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
     int rc = stmt_tree(st, tree, &state);
 
     *found = false;
+    if (!rc && noted(st, tree, state))
+        reads_point(st->st_reads, tree, state->ts_key_size == 8, key, key_size);
     if (rc || !state || state->ts_born > moment)
         return rc;
     return tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
@@ -271,7 +291,8 @@ static int seen_at_moment(edb_stmt *st, uint32_t tree, edb_entry *entry, const v
     return rc;
 }
 
-int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+static int get_at(edb_stmt *st, uint64_t moment, uint32_t tree, const void *key, size_t key_size, edb_entry *out,
+                  bool *found)
 {
     writeset *own = all_writes(st, tree);
     tree_version version;
@@ -284,7 +305,7 @@ int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_e
         *found = !(write.flags & WS_TOMBSTONE);
         return EDB_OK;
     }
-    if ((rc = base_get(st, tree, st->st_root.sn_number, key, key_size, &version, &there)))
+    if ((rc = base_get(st, tree, moment, key, key_size, &version, &there)))
         return rc;
     if (there)
         entry_from_version(&version, out);
@@ -296,6 +317,16 @@ int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_e
     return EDB_OK;
 }
 
+int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    return get_at(st, st->st_now, tree, key, key_size, out, found);
+}
+
+int newest_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    return get_at(st, st->st_root.sn_number, tree, key, key_size, out, found);
+}
+
 /* ---- prefixes --------------------------------------------------------------------------------------------------- */
 
 static bool has_prefix(const uint8_t *key, uint32_t key_size, const void *prefix, size_t size)
@@ -303,28 +334,37 @@ static bool has_prefix(const uint8_t *key, uint32_t key_size, const void *prefix
     return key_size >= size && memcmp(key, prefix, size) == 0;
 }
 
-/* The statement's cursor over the pinned root as it is now; kept for the next question about the same tree. NULL:
- * the tree is not in the root. */
+/* The statement's cursor over what is now; kept for the next question about the same tree. NULL: the tree is not in it. */
 static int now_cursor(edb_stmt *st, uint32_t tree, tree_cursor **out)
 {
     const tree_state *state;
     int rc;
 
-    *out = &st->st_now;
+    *out = &st->st_now_cursor;
     if (st->st_now_open && st->st_now_tree == tree)
         return EDB_OK;
     if (st->st_now_open)
-        tree_cursor_close(&st->st_now);
+        tree_cursor_close(&st->st_now_cursor);
     st->st_now_open = false;
     *out = NULL;
-    if ((rc = stmt_tree(st, tree, &state)) || !state)
+    if ((rc = stmt_tree(st, tree, &state)) || !state || state->ts_born > st->st_now)
         return rc;
-    if ((rc = tree_cursor_open(&st->st_now, st->st_conn->cn_pager, state, st->st_root.sn_number)))
+    if ((rc = tree_cursor_open(&st->st_now_cursor, st->st_conn->cn_pager, state, st->st_now)))
         return rc;
     st->st_now_open = true;
     st->st_now_tree = tree;
-    *out = &st->st_now;
+    *out = &st->st_now_cursor;
     return EDB_OK;
+}
+
+static int note_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    if (!rc && noted(st, tree, state))
+        reads_prefix(st->st_reads, tree, state->ts_key_size == 8, prefix, size);
+    return rc;
 }
 
 /* The first key of the tree with the prefix that own writes do not hide, and that is before `own` if that is given. */
@@ -336,6 +376,8 @@ static int base_prefix(edb_stmt *st, uint32_t tree, writeset *hiding, const void
     int rc;
 
     *found = false;
+    if (__builtin_expect(st->st_reads != NULL, 0) && (rc = note_prefix(st, tree, prefix, size)))
+        return rc;
     if ((rc = now_cursor(st, tree, &tc)) || !tc)
         return rc;
     for (rc = tree_cursor_seek(tc, prefix, size); !rc && tc->tc_valid; rc = tree_cursor_next(tc)) {

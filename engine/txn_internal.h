@@ -5,6 +5,7 @@
  *   conn.c        connections and their registry
  *   stmt.c        statements: what is pinned, which moment, who still uses it
  *   txn_cursor.c  reading: the tree and own writes merged
+ *   read_watch.c  what SERIALIZABLE transactions read
  *   txn.c         writing: the states of a transaction, savepoints, row ids
  *   commit.c      validation, net application, publishing
  *
@@ -18,6 +19,7 @@
 
 #include "capture.h"
 #include "moment.h"
+#include "reads.h"
 #include "txn.h"
 
 #define TREE_META (UINT32_MAX - 1)  /* not a tree: what a write set holds beside rows, so that it rolls back with them */
@@ -27,7 +29,7 @@
 #define META_KEY_SIZE 5             /* its keys for trees: what is said, and u32 id, big-endian */
 #define META_TREE 't'               /* it was made; value: key size */
 #define META_DROPPED 'd'            /* it was dropped; value: nothing of interest */
-#define META_UNCHANGED 'u'          /* nobody else may have changed it after T; likewise */
+#define META_UNCHANGED 'u'          /* nobody else may have changed it; value: u64, the moment after which */
 #define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
 
 typedef struct {                    /* catalogs of the past, told apart by what is in them */
@@ -68,8 +70,12 @@ enum txn_state { TXN_NONE, TXN_OPEN, TXN_WRITING, TXN_PREPARED };
 typedef struct {                    /* a transaction; all zero but tx_serial: none */
     enum txn_state tx_state;
     uint64_t tx_serial;             /* counts the connection's transactions */
-    uint64_t tx_moment;             /* T */
-    uint64_t tx_schema;             /* schema number at T */
+    int tx_isolation;               /* EDB_READ_COMMITTED, ... */
+    uint64_t tx_moment;             /* T; at READ COMMITTED: of its newest statement */
+    uint64_t tx_since;              /* what is validated may have changed after it: T; at READ COMMITTED the oldest T of
+                                       a statement that wrote, UINT64_MAX before one did */
+    uint64_t tx_schema;             /* schema number at T; at READ COMMITTED at the first write */
+    readset tx_reads;               /* at SERIALIZABLE */
     writeset *tx_writes;            /* NULL: nothing written */
     uint64_t tx_judged;             /* oldest root a unique entry was judged on; UINT64_MAX: none was */
     uint32_t tx_next_tree;          /* lowest id for the next new tree */
@@ -95,6 +101,8 @@ struct edb_conn {
     pager *cn_pager;
     reader_slot *cn_slot;
     bool cn_closed;
+    int cn_isolation;               /* of its next transaction */
+    tree_name_fn cn_name_tree;      /* NULL: trees have numbers */
     atomic_bool cn_interrupted;
     txn cn_txn;
     edb_stmt *cn_stmts;             /* open statements */
@@ -123,6 +131,8 @@ struct edb_stmt {
     edb_stmt *st_next, **st_back;   /* among the connection's */
     snapshot st_root;               /* pinned */
     uint64_t st_moment;             /* T */
+    uint64_t st_now;                /* what reading now reads: the root, at SERIALIZABLE T */
+    readset *st_reads;              /* its transaction's, where what it reads is noted; NULL: not noted */
     int64_t st_moment_ns;           /* moment asked for, when st_past */
     uint64_t st_schema;             /* schema at T without own changes; UINT64_MAX: not found out yet */
     uint64_t st_serial;             /* the transaction it belongs to; 0: none */
@@ -139,9 +149,9 @@ struct edb_stmt {
     capture *st_capture;            /* owned; rows for RETURNING, NULL: not asked for */
     int64_t st_changes, st_last_id;
     bool st_has_last_id;
-    bool st_now_open;               /* st_now is open, on tree st_now_tree, to read the pinned root as it is now */
+    bool st_now_open;               /* st_now_cursor is open, on tree st_now_tree, to read now */
     uint32_t st_now_tree;
-    tree_cursor st_now;
+    tree_cursor st_now_cursor;
     uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
     bool st_tree_exists[STMT_TREES];
     tree_state st_tree[STMT_TREES];
@@ -170,6 +180,14 @@ static inline const uint8_t *meta_key(uint8_t key[META_KEY_SIZE], char what, uin
 }
 
 static inline uint32_t meta_tree(const uint8_t *key) { return __builtin_bswap32(load32(key + 1)); }
+
+/* ---- read_watch.c: a cursor's watch is made when it opens, begun and ended around each walk */
+void watch_new(edb_cursor *cu, uint32_t tree, bool fixed);
+void watch_begin(edb_cursor *cu, bool forward, const void *key, size_t key_size);
+void watch_end(edb_cursor *cu);                     /* before the cursor leaves where it stands */
+void watch_free(edb_cursor *cu);
+void watches_note(readset *rs);                     /* walks under way, up to here */
+void watches_leave(readset *rs);                    /* the transaction ends */
 
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);

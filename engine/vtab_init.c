@@ -5,6 +5,7 @@
 #include <sqlite3ext.h>
 SQLITE_EXTENSION_INIT1
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "edb.h"
@@ -28,6 +29,28 @@ static void binding_destroy(void *bd)
     binding_unref(bd);
 }
 
+/* tree_name_fn */
+static int tree_name(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
+{
+    edb_table **tables;
+    bool found = false;
+    size_t n;
+    int rc = catalog_tables(stmt, &tables, &n);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        const edb_index *index = table_index(tables[i], tree);
+        if (index)
+            snprintf(out, room, "index %s of table %s", index->name, tables[i]->et_name);
+        else if (tables[i]->et_id == tree)
+            snprintf(out, room, "table %s", tables[i]->et_name);
+        found |= index || tables[i]->et_id == tree;
+        table_unref(tables[i]);
+    }
+    free(tables);
+    return found ? EDB_OK : EDB_NOSUCH;
+}
+
 static void function_bind(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     vtab_binding *bd = sqlite3_user_data(context);
@@ -37,10 +60,12 @@ static void function_bind(sqlite3_context *context, int argc, sqlite3_value **ar
         return;
     }
     bd->bd_conn = conn_by_id(sqlite3_value_int64(argv[0]));
-    if (bd->bd_conn)
-        partial_lend(bd);
-    else
+    if (!bd->bd_conn) {
         sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
+        return;
+    }
+    partial_lend(bd);
+    conn_name_trees(bd->bd_conn, tree_name);
 }
 
 /* On failure SQLite calls binding_destroy for the reference itself. */

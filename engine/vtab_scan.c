@@ -238,10 +238,16 @@ static int seek_tree(scan *cu)
         cu->cu_open = true;
     }
     if (!cu->cu_range.kr_reverse)
-        return cursor_seek(entries, low->bf_size ? low->bf_bytes : NULL, low->bf_size);
-    if (!cu->cu_range.kr_has_end)
-        return cursor_seek_last(entries, NULL, 0);
-    rc = cursor_seek_last(entries, end->bf_bytes, end->bf_size);
+        rc = cursor_seek(entries, low->bf_size ? low->bf_bytes : NULL, low->bf_size);
+    else if (!cu->cu_range.kr_has_end)
+        rc = cursor_seek_last(entries, NULL, 0);
+    else
+        rc = cursor_seek_last(entries, end->bf_bytes, end->bf_size);
+    if (cursor_watched(entries))
+        cursor_bounds(entries, low->bf_bytes, low->bf_size, cu->cu_range.kr_has_end ? end->bf_bytes : NULL,
+                      end->bf_size);
+    if (!cu->cu_range.kr_reverse || !cu->cu_range.kr_has_end)
+        return rc;
     /* The end itself is not in the range. */
     if (!rc && entries->valid && entries->at.key_size == end->bf_size
         && !memcmp(entries->at.key, end->bf_bytes, end->bf_size))

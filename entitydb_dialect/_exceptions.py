@@ -74,7 +74,7 @@ class NotSupportedError(DatabaseError):
 
 
 class SerializationFailure(OperationalError):
-    """Another transaction changed the same data first; roll back and run the transaction again."""
+    """Another transaction changed the same data first, or what a SERIALIZABLE one had read; roll back and try again."""
 
 
 class HorizonError(OperationalError):

@@ -312,6 +312,10 @@ class AsyncAdapt_entitydb_connection(AdaptedConnection):
     def isolation_level(self, level: str | None) -> None:
         self._connection.isolation_level = level
 
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._connection.in_transaction)
+
     def create_function(self, *args: Any, **kw: Any) -> None:
         self._connection.create_function(*args, **kw)
 

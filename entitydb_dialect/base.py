@@ -26,12 +26,11 @@ from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from . import _plugin, _time
+from .driver import _isolation
 from .driver._catalog import Column, Table
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
-
-_ISOLATION: dict[str, str | None] = {"REPEATABLE READ": "DEFERRED", "AUTOCOMMIT": None}
 
 
 class EntityCompiler(SQLiteCompiler):
@@ -95,7 +94,7 @@ class EntityDialect(SQLiteDialect):
     # sqlite_... options of tables and indexes are honoured; there are none of our own.
     construct_arguments: Any = []  # noqa: RUF012 - as SQLAlchemy has it
 
-    default_isolation_level: Any = "REPEATABLE READ"
+    default_isolation_level: Any = _isolation.DEFAULT
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -109,13 +108,19 @@ class EntityDialect(SQLiteDialect):
     # ---- isolation ----
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> Any:
-        return list(_ISOLATION)
+        return list(_isolation.LEVELS)
 
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
-        dbapi_connection.isolation_level = _ISOLATION[level]
+        dbapi_connection.isolation_level = level
+
+    def reset_isolation_level(self, dbapi_connection: Any) -> None:
+        # On the way back to the pool, in autocommit mode without a rollback: a BEGIN said by hand may be open.
+        if dbapi_connection.in_transaction:
+            dbapi_connection.rollback()
+        super().reset_isolation_level(dbapi_connection)
 
     def get_isolation_level(self, dbapi_connection: Any) -> Any:
-        return "AUTOCOMMIT" if dbapi_connection.isolation_level is None else "REPEATABLE READ"
+        return _isolation.name_of(dbapi_connection.isolation_level)
 
     def get_default_isolation_level(self, dbapi_connection: Any) -> Any:
         return self.get_isolation_level(dbapi_connection)

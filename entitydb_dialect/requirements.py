@@ -50,7 +50,8 @@ class Requirements(SuiteRequirements):
     """The suite's questions answered for EntityDB."""
 
     def get_isolation_levels(self, config):
-        return {"default": "REPEATABLE READ", "supported": ["REPEATABLE READ", "AUTOCOMMIT"]}
+        supported = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
+        return {"default": "REPEATABLE READ", "supported": supported}
 
     def get_order_by_collation(self, config):
         return "NOCASE"

@@ -91,7 +91,7 @@ def connect(
     Args:
         database: a file; None or ":memory:" for a memory database of this connection's own; or one that is open
             already and outlives the connection (the options are then its own).
-        isolation_level: None for autocommit.
+        isolation_level: the level of transactions, or None for autocommit; see Connection.isolation_level.
         page_size: bytes, a power of two from 512 to 32,768; counts when the file is made.
         synchronous: "full" (a commit is on disk when it returns) or "normal" (soon after); the first to open a file
             decides.

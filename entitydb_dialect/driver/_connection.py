@@ -26,7 +26,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _catalog, _dump, _master
+from . import _catalog, _dump, _isolation, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
@@ -69,9 +69,10 @@ class Connection(Functions, Schema):
     """A PEP 249 connection.
 
     Statements that read or write open a transaction by themselves (reading too, so that one transaction sees one
-    state); `commit()` and `rollback()` end it. With `isolation_level = None` (autocommit) each statement is its own
-    transaction unless BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried
-    again.
+    state); `commit()` and `rollback()` end it. What they see of others, and what makes COMMIT fail, is the isolation
+    level: READ UNCOMMITTED and READ COMMITTED (each statement reads the newest commit), REPEATABLE READ (the default:
+    one state), SERIALIZABLE. With `isolation_level = None` (autocommit) each statement is its own transaction unless
+    BEGIN or SAVEPOINT is executed; one that loses a race with another transaction is then tried again.
 
     Closing twice is harmless; using a closed connection raises ProgrammingError.
     """
@@ -93,8 +94,11 @@ class Connection(Functions, Schema):
         self._pid = os.getpid()
         self._database: Database | None = database
         self._owns = owns
-        self._autocommit = isolation_level is None
-        self._isolation_level = isolation_level
+        self._isolation_level: str | None = "DEFERRED"
+        self._autocommit = False
+        self._read_committed = False
+        self._serializable = False
+        isolation_level = _isolation.normal(isolation_level)
         self._session: Any = None
         out = ffi.new("edb_conn **")
         check(lib.edb_conn_open(database.handle, out))
@@ -130,7 +134,9 @@ class Connection(Functions, Schema):
         self._orphans: deque[tuple[Any, Any]] = deque()
         self._active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch
         _open.add(self)
-        self._fresh = False  # a transaction is open and no statement has run in it
+        # A transaction is open and no statement has run in it, or, at READ COMMITTED, none that changed anything: it
+        # can be ended and begun again.
+        self._fresh = False
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
         self._savepoints = Savepoints()
         self._shows = False  # sqlite_master and pragma_...() can be asked
@@ -147,6 +153,7 @@ class Connection(Functions, Schema):
         self._masks: dict[str, Any] = {}
         self._hints: Hints | None = None  # None: no partial indexes
         self._closed = False
+        _isolation.choose(self, isolation_level)
         try:
             self._redeclare()
         except BaseException:
@@ -248,14 +255,20 @@ class Connection(Functions, Schema):
 
     @property
     def isolation_level(self) -> str | None:
-        """None: autocommit. Anything else: statements open transactions by themselves."""
+        """None: autocommit. Else the level of the transactions that statements open by themselves.
+
+        READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ, SERIALIZABLE, or one of the sqlite3 module's words (DEFERRED,
+        IMMEDIATE, EXCLUSIVE, the empty string), which mean REPEATABLE READ. Setting it to AUTOCOMMIT sets None.
+
+        Raises:
+            ProgrammingError: no such level; a transaction is open.
+        """
         return self._isolation_level
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
         self._check_open()
-        self._isolation_level = level
-        self._autocommit = level is None
+        _isolation.choose(self, level)
 
     @property
     def autocommit(self) -> bool:
@@ -448,8 +461,10 @@ class Connection(Functions, Schema):
         """Declares anew. Inside a transaction that has done nothing yet, what began it is said again behind it."""
         if not self._raw.in_transaction:
             self._redeclare()
-        elif self._fresh:
+        elif self._fresh and (self._running is None or not self._read_committed):
+            # At READ COMMITTED statements may have read in it; the engine's transaction ends with them.
             self._control.execute("COMMIT")
+            lib.edb_conn_settle(self._session, True)
             self._redeclare()
             for sql in self._said:
                 self._control.execute(sql)
@@ -537,6 +552,8 @@ class Connection(Functions, Schema):
         was_open = self._raw.in_transaction
         if was_open and (commits or sql[:6].upper() in ("COMMIT", "END", "END TR")):
             check(lib.edb_conn_judge(self._session))  # a deferred foreign key: the transaction stays open to be mended
+        if was_open and self._serializable and sql[:8].upper().startswith(("COMMIT", "END", "RELEASE")):
+            self._drain()  # what a cursor has yet to read belongs to what COMMIT validates
         try:
             self._control.execute(sql)
         except Exception as error:

@@ -213,7 +213,7 @@ class Cursor:
         connection._running = before
         if before is not None:
             connection._leave(before)
-        if moment is None:
+        if moment is None and not connection._read_committed:
             connection._fresh = False
         self.description = description or None
         try:
@@ -524,6 +524,7 @@ class Cursor:
             else:
                 connection._drain()
                 connection._run(sql, parameters, writes=True)
+                connection._fresh = False
                 connection._temporary_unsure = True
                 connection._row_in |= analysis.row_in
                 connection._schema_moved()

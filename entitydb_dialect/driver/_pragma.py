@@ -13,6 +13,7 @@ from .. import _exceptions as ex
 from ._analysis import Analysis
 from ._catalog import COLLATIONS, Index, Table, View
 from ._edit import set_setting
+from ._isolation import DEFAULT
 from ._sql import quote
 
 if TYPE_CHECKING:
@@ -178,6 +179,14 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
         return table_list(connection, analysis.argument, connection.schema(as_of))
     if name == "journal_mode":
         return ("journal_mode",), [("wal",)]
+    if name == "read_uncommitted":
+        if analysis.argument is None:
+            return (name,), [(int(connection.isolation_level == "READ UNCOMMITTED"),)]
+        if analysis.argument.strip("'\" ").lower() in ("1", "on", "yes", "true"):
+            connection.isolation_level = "READ UNCOMMITTED"
+        elif connection.isolation_level == "READ UNCOMMITTED":
+            connection.isolation_level = DEFAULT
+        return (), []
     if name == "synchronous":
         if analysis.argument is not None:
             return (), []

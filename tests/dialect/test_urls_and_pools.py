@@ -1,4 +1,4 @@
-"""URLs, options, pools, isolation levels, and what happens to a memory database."""
+"""URLs, options, pools, autocommit, and what happens to a memory database."""
 
 from __future__ import annotations
 
@@ -114,24 +114,17 @@ def test_named_memory_database_is_shared_by_name() -> None:
     two.dispose()
 
 
-def test_isolation_levels(engine: Engine) -> None:
-    assert engine.dialect.default_isolation_level == "REPEATABLE READ"
+def test_autocommit(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t(a)"))
-    with engine.connect() as connection:
-        assert connection.get_isolation_level() == "REPEATABLE READ"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        assert connection.get_isolation_level() == "AUTOCOMMIT"
         connection.execute(text("INSERT INTO t VALUES (1)"))
         assert entitydb_dialect.commit_moment(connection) > 0
     with engine.connect() as connection:
-        assert connection.get_isolation_level() == "REPEATABLE READ"
         assert connection.scalar(text("SELECT count(*) FROM t")) == 1
         connection.execute(text("DELETE FROM t"))
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM t")) == 1
-    with pytest.raises(exc.ArgumentError):
-        engine.connect().execution_options(isolation_level="SERIALIZABLE")
 
 
 def test_nested_transactions_are_savepoints(engine: Engine) -> None:

@@ -66,6 +66,17 @@ class BareTree:
             at += key_size + len(value)
         return rows
 
+    def changed(self, moment: int, low: bytes, high: bytes | None) -> tuple[bool, int]:
+        """Whether [low, high) changed since the moment; and pages touched."""
+        changed, touched = ffi.new("bool *"), ffi.new("uint64_t *")
+        no = ffi.NULL
+        done(
+            lib.test_tree_changed(
+                self.tree, moment, low, len(low), no if high is None else high, len(high or b""), changed, touched
+            )
+        )
+        return bool(changed[0]), int(touched[0])
+
     def check(self) -> list[str]:
         text, pages = ffi.new("char[]", 1 << 16), ffi.new("uint64_t *")
         done(lib.test_tree_check(self.tree, text, len(text), pages))

@@ -10,6 +10,7 @@ import contextlib
 from entitydb_dialect._native import ffi, lib
 
 FULL, NORMAL = 2, 1
+READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = 1, 2, 3
 CODES = {ffi.string(lib.edb_code_name(i)).decode(): i for i in range(lib.edb_code_count()) if lib.edb_code_name(i)}
 
 
@@ -91,6 +92,14 @@ class Connection:
 
     def close(self):
         lib.edb_conn_close(self.conn)
+
+    def isolation(self, level):
+        done(lib.edb_conn_isolation(self.conn, level))
+
+    def reads(self):
+        """What a SERIALIZABLE transaction has noted: (whole trees, ranges, bytes)."""
+        size, ranges = ffi.new("size_t *"), ffi.new("size_t *")
+        return lib.test_reads(self.conn, size, ranges), ranges[0], size[0]
 
     def begin(self, *, writes=False, transaction=True, as_of=None):
         """Begin a statement; end() it."""

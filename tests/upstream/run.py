@@ -40,7 +40,6 @@ REASONS: list[tuple[str, str, str]] = [
     (r"", r"ON CONFLICT is not there yet", "INSERT ... ON CONFLICT was not there yet at this run"),
     (r"", r"generated column .* does not compute", "generated columns are not there yet"),
     (r"", r"partial indexes yet", "partial indexes are not there yet"),
-    (r"", r"no non-default isolation level", "there is one isolation level beside AUTOCOMMIT: REPEATABLE READ"),
     (r"IMVSentinelTest", r"AssertionError: .* != [\[{]\('?1'?,", IDS),
     (r"", r"SELECT \.\.\. FOR UPDATE", "FOR UPDATE is refused, not ignored, until there are row locks"),
 ]
