@@ -17,6 +17,7 @@ from typing import Any
 from alembic.ddl.impl import DefaultImpl
 
 from . import _labels
+from ._batch import BatchImpl
 
 _LITERAL = re.compile(r"[+-]?\s*(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|[xX]?'(?:[^']|'')*'")
 _WORDS = {"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
@@ -55,7 +56,7 @@ def _one_form(default: str | None) -> str | None:
     return text.upper() if text.upper() in _WORDS else text
 
 
-class EntityImpl(DefaultImpl):
+class EntityImpl(BatchImpl):
     """Alembic's view of an EntityDB database."""
 
     __dialect__ = "entitydb"
@@ -67,10 +68,6 @@ class EntityImpl(DefaultImpl):
         if label is not None:
             super()._exec(label)
         return result
-
-    def requires_recreate_in_batch(self, batch_op: Any) -> bool:
-        """Never: a table made anew would have no history, and every operation can be done in place."""
-        return False
 
     def compare_server_default(
         self,

@@ -38,6 +38,7 @@ class Ddl:
     name: str = ""
     table: str = ""  # of CREATE INDEX
     as_select: bool = False  # CREATE TABLE ... AS
+    replaces: bool = False  # CREATE OR REPLACE TABLE
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,9 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
 def _ddl(reader: _Reader, verb: str, several: bool) -> Analysis:
     if verb not in ("CREATE", "DROP", "ALTER"):
         return Analysis(DDL, verb, several, ddl=Ddl(verb))
+    replaces = verb == "CREATE" and reader.take("OR", "REPLACE", "TABLE")
+    if replaces:
+        reader.at -= 1
     temporary = reader.take("TEMP") or reader.take("TEMPORARY")
     unique = reader.take("UNIQUE")
     what = reader.peek()
@@ -224,7 +228,7 @@ def _ddl(reader: _Reader, verb: str, several: bool) -> Analysis:
         table = reader.name() or ""
     elif verb == "CREATE" and what == "TABLE":
         as_select = reader.peek() == "AS"
-    ddl = Ddl(verb, what, temporary, unique, if_clause, schema, name, table, as_select)
+    ddl = Ddl(verb, what, temporary, unique, if_clause, schema, name, table, as_select, replaces)
     return Analysis(DDL, verb, several, ddl=ddl)
 
 

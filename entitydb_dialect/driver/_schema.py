@@ -14,7 +14,7 @@ import apsw
 
 from .. import _exceptions as ex
 from .._native import lib
-from . import _catalog, _ddl, _edit
+from . import _catalog, _ddl, _edit, _replace
 from ._analysis import Ddl
 from ._errors import CODES, check, translate
 from ._generated import own_function
@@ -203,6 +203,8 @@ class Schema:
                 _edit.alter_table(self, ddl, sql)
             elif ddl.what == "VIEW":
                 (_edit.create_view if ddl.verb == "CREATE" else _edit.drop_view)(self, ddl, sql)
+            elif ddl.replaces:
+                _replace.replace_table(self, ddl, sql, parameters)
             elif ddl.as_select:
                 _edit.create_as(self, ddl, sql, parameters)
             elif ddl.verb == "CREATE":

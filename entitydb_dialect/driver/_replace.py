@@ -1,0 +1,355 @@
+"""CREATE OR REPLACE TABLE t (...) AS SELECT ... FROM t: a table made anew that continues the old one's history.
+
+To any database, a table made anew, filled from the old one and renamed is another table. This statement says that it is
+the same one: it keeps its id, columns that are taken over keep their places in stored rows, and a row that is the same
+as before keeps its version. It is what Alembic's batch mode becomes.
+
+How: the query is run into a TEMP table of the new definition, so that SQLite itself judges every constraint on every
+new row and stores values as the new types have them. Then the catalog entry is edited to the new columns, without
+constraints; rows that differ from the TEMP table are written; and the entry gets its constraints and indexes. A row's
+counterpart is known by the row id where the query takes all its rows from t, else by primary key. Foreign keys do not
+act meanwhile, and are asked about at the end.
+
+The integer primary key is what rows are stored by: where another column becomes it, or none, the table is another one
+after all, and its history begins here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import apsw
+
+from .. import _exceptions as ex
+from . import _alter, _ddl
+from ._analysis import Ddl
+from ._catalog import Column, Table
+from ._sql import Token, closing, find, is_name, quote, tokens, unquote
+
+if TYPE_CHECKING:
+    from ._schema import Schema
+
+_COPY_NAME = "entitydb replaced"
+_COPY = quote(_COPY_NAME)
+_SAVEPOINT = '"entitydb replace"'
+
+
+# ---- the statement ----
+
+
+def _parts(sql: str) -> tuple[str, str | None]:
+    """The CREATE TABLE statement of the new table, without a schema, and the query; None: there is none."""
+    items = tokens(sql)
+    while items[-1].text == ";":
+        items.pop()
+    opening = next((i for i, t in enumerate(items) if t.upper in ("(", "AS")), len(items))
+    if opening == len(items) or items[opening].upper == "AS":
+        raise ex.NotSupportedError("CREATE OR REPLACE TABLE without a list of columns: write the columns out")
+    behind = find(items, "AS", closing(items, opening) + 1)
+    last = items[behind - 1] if behind >= 0 else items[-1]
+    text = f"CREATE TABLE {items[opening - 1].text} {sql[items[opening].start : last.end]}"
+    if behind < 0:
+        return text, None
+    if behind + 1 >= len(items):
+        raise ex.OperationalError("incomplete input")
+    return text, sql[items[behind + 1].start : items[-1].end]
+
+
+# Of each result column: the column it takes its values from (lower case), and whether it takes them as they are.
+_Sources: TypeAlias = list[tuple[str | None, bool]]
+
+
+@dataclass
+class _Query:
+    """What the tokens of a query tell of it."""
+
+    sources: _Sources
+    # The query with the old row id as its last column; None: its rows are not those of t one by one.
+    with_ids: str | None = None
+
+
+def _row_id(*tables: Table) -> str:
+    """A name of the row id that no column has taken; "": there is none."""
+    taken = {c.name.lower() for table in tables for c in table.visible}
+    return next((word for word in ("rowid", "_rowid_", "oid") if word not in taken), "")
+
+
+_NOT_ONE_BY_ONE = {"GROUP", "HAVING", "WINDOW", "UNION", "EXCEPT", "INTERSECT", "LIMIT", "JOIN", ","}
+
+
+def _column_named(items: list[Token]) -> str | None:
+    """The column that [schema.][table.]column means."""
+    if len(items) % 2 == 0 or len(items) > 5:
+        return None
+    if not all(is_name(t) if i % 2 == 0 else t.upper == "." for i, t in enumerate(items)):
+        return None
+    return unquote(items[-1].text).lower()
+
+
+def _source(items: list[Token]) -> tuple[str | None, bool]:
+    """Of the tokens of one result column."""
+    alias = find(items, "AS")
+    if alias == len(items) - 2 > 0:
+        items = items[:alias]
+    if len(items) > 4 and items[0].upper == "CAST" and closing(items, 1) == len(items) - 1:
+        to = find(items, "AS", 2)
+        return (_column_named(items[2:to]) if to > 0 else None), False
+    column = _column_named(items)
+    return column, column is not None
+
+
+def _read_query(query: str, old: Table) -> _Query:
+    items = tokens(query)
+    come_from = find(items, "FROM")
+    if not items or items[0].upper != "SELECT" or come_from < 0 or items[1].upper == "DISTINCT":
+        return _Query([])
+    listed = _ddl._split(items[1:come_from])
+    if any(part and part[-1].upper == "*" for part in listed):
+        sources: _Sources = [(c.name.lower(), True) for c in old.visible] if len(listed) == 1 else []
+    else:
+        sources = [_source(part) for part in listed]
+    at = come_from + 1
+    if items[at + 1 : at + 2] and items[at + 1].upper == ".":
+        at += 2
+    if at >= len(items) or not is_name(items[at]) or unquote(items[at].text).lower() != old.name.lower():
+        return _Query(sources)
+    called, at = items[at], at + 1
+    if at < len(items) and items[at].upper == "AS":
+        at += 1
+    if at < len(items) and is_name(items[at]) and items[at].upper not in ("WHERE", "ORDER", *_NOT_ONE_BY_ONE):
+        called, at = items[at], at + 1
+    level = 0
+    for token in items[at:]:
+        level += (token.upper == "(") - (token.upper == ")")
+        if level == 0 and token.upper in _NOT_ONE_BY_ONE:
+            return _Query(sources)
+    if at < len(items) and items[at].upper not in ("WHERE", "ORDER"):
+        return _Query(sources)
+    ids = _row_id(old)
+    start = items[come_from].start
+    return _Query(sources, f"{query[:start]}, {called.text}.{ids} {query[start:]}" if ids else None)
+
+
+# ---- what becomes of columns and rows ----
+
+
+@dataclass
+class _Plan:
+    old: Table
+    bare: Table  # the new columns under the old id, with the indexes that certainly stay right, without constraints
+    new: Table
+    moving: list[Column]  # of the new ones, those whose values may differ from before; computed ones always
+    match: str  # joins the row o of the table and the row n of the copy; "" where rows have no counterparts
+    ids: str  # the name of the copy's row id, when that is the old row id; else ""
+
+
+def _plain(table: Table) -> list[Column]:
+    """The columns that are written and not computed."""
+    return [c for c in table.visible if c.expression is None]
+
+
+def _continued(query: _Query, names: list[str], old: Table, parsed: Table) -> dict[str, str]:
+    """New column names, lower case, to those of the old columns they continue."""
+    known = {c.name.lower() for c in _plain(old)}
+    found: dict[str, str] = {}
+    for name, (source, _) in zip(names, query.sources, strict=False):
+        if source is not None and source in known and source not in found.values():
+            found[name.lower()] = source
+    for name in names:
+        key = name.lower()
+        if key not in found and key in known and key not in found.values():
+            found[key] = key
+    stored = {c.name.lower(): c.stored for c in old.visible if c.expression is not None}
+    for column in parsed.visible:
+        key = column.name.lower()
+        if column.expression is not None and stored.get(key) is column.stored:
+            found[key] = key
+    return found
+
+
+def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan | None:
+    """None: it is another table after all."""
+    if len(query.sources) != len(names):
+        query = replace(query, sources=[])
+    continued = _continued(query, names, old, parsed)
+
+    def key_of(table: Table) -> str | None:
+        return table.columns[table.rowid_column].name.lower() if table.rowid_column >= 0 else None
+
+    key, old_key = key_of(parsed), key_of(old)
+    if (None if key is None else continued.get(key)) != old_key or (key is None) != (old_key is None):
+        return None
+    every = {c.name.lower(): continued.get(c.name.lower(), "") for c in parsed.columns}
+    new = _alter._merge(old, parsed, (), every)
+    before = {c.id: c for c in old.columns}
+    exact = {name.lower() for name, (_, itself) in zip(names, query.sources, strict=False) if itself}
+    moving, columns = [], []
+    for column in new.columns:
+        was = before.get(column.id)
+        if was is not None and column.added and column.affinity != was.affinity:
+            column = replace(column, added_value=_ddl.under_type(column.added_value, column.type))
+        columns.append(column)
+        stays = was is not None and column.name.lower() in exact and was.affinity == column.affinity
+        if not stays or (new.strict and not old.strict) or column.expression is not None:
+            moving.append(column)
+    new = replace(new, columns=tuple(columns))
+    unsure = {c.id for c in moving}
+    kept = tuple(i for i in new.indexes if i.tree and not unsure & {new.columns[part.column].id for part in i.parts})
+    # The others are filled when the rows are what they shall be.
+    new = replace(new, indexes=tuple(i if i in kept else replace(i, tree=0) for i in new.indexes))
+    bare = replace(
+        new,
+        without_rowid=False,
+        columns=tuple(replace(c, not_null=False) for c in new.columns),
+        indexes=kept,
+        extra={k: v for k, v in new.extra.items() if k == "next_column"},
+    )
+    ids = "" if key is not None or query.with_ids is None or new.without_rowid else _row_id(old, new)
+    if ids:
+        match = f"o.{ids} = n.{ids}"
+    else:
+        primary = [quote(new.columns[i].name) for i in new.primary_key]
+        match = " AND ".join(f"o.{c} {'=' if key is not None else 'IS'} n.{c}" for c in primary)
+    return _Plan(old, bare, new, moving, match, ids)
+
+
+# ---- doing it ----
+
+
+def _fill_copy(schema: Schema, plan: _Plan | None, text: str, names: list[str], query: str, parameters: Any) -> None:
+    """The TEMP table of the new definition, with the query's rows."""
+    items = tokens(text)
+    schema._run(f"CREATE TEMP TABLE {_COPY} {text[items[3].start :]}", writes=True)
+    columns = [quote(name) for name in names]
+    if plan is not None and plan.ids:
+        columns.append(plan.ids)
+    try:
+        schema._run(f"INSERT INTO temp.{_COPY}({', '.join(columns)}) {query}", parameters, writes=True)
+    except ex.Error as error:
+        named = unquote(items[2].text)
+        error.args = tuple(str(a).replace(f"{_COPY_NAME}.", f"{named}.") for a in error.args)
+        raise
+
+
+def _copied(schema: Schema, table: Table, where: str = "") -> None:
+    """Rows of the copy into the table."""
+    columns = ", ".join(quote(c.name) for c in _plain(table))
+    ids = "" if table.without_rowid else _row_id(table)
+    order = f" ORDER BY n.{ids}" if ids else ""
+    into = f"{schema._place}.{quote(table.name)}({columns})"
+    schema._run(f"INSERT INTO {into} SELECT {columns} FROM temp.{_COPY} AS n{where}{order}", writes=True)
+
+
+def _write_differences(schema: Schema, plan: _Plan) -> None:
+    table = f"{schema._place}.{quote(plan.new.name)}"
+    if not plan.match:
+        schema._run(f"DELETE FROM {table}", writes=True)
+        _copied(schema, plan.new)
+        return
+    schema._run(
+        f"DELETE FROM {table} AS o WHERE NOT EXISTS (SELECT 1 FROM temp.{_COPY} AS n WHERE {plan.match})", writes=True
+    )
+    moving = [quote(c.name) for c in plan.moving if c.expression is None or c.stored]
+    if moving:
+        # What is computed is computed again for every row written.
+        written = [quote(c.name) for c in plan.moving if c.expression is None] or [quote(_plain(plan.new)[0].name)]
+        differs = " OR ".join(f"o.{c} COLLATE BINARY IS NOT n.{c} OR typeof(o.{c}) <> typeof(n.{c})" for c in moving)
+        put = ", ".join(f"{c} = n.{c}" for c in written)
+        schema._run(
+            f"UPDATE {table} AS o SET {put} FROM temp.{_COPY} AS n WHERE {plan.match} AND ({differs})", writes=True
+        )
+    _copied(schema, plan.new, f" WHERE NOT EXISTS (SELECT 1 FROM {table} AS o WHERE {plan.match})")
+
+
+def _judge_foreign(schema: Schema, table: Table, rows_changed: bool) -> None:
+    tables = {key: d.table for key, d in schema._declared.items()}
+    owners = [table]
+    if rows_changed:
+        owners += [t for t in tables.values() if t.id != table.id]
+    for owner in owners:
+        for key in owner.extra.get("foreign_keys", []):
+            if owner is table or key["table"].lower() == table.name.lower():
+                check = _alter._foreign_rows(owner, key, tables)
+                if check is not None and schema._run(check.sql):
+                    raise ex.IntegrityError(check.failed)
+
+
+def _columns_of(schema: Schema, query: str, parameters: Any) -> list[str]:
+    """The names of a query's columns."""
+    schema._run(f"CREATE TEMP TABLE {_COPY} AS SELECT * FROM ({query}) LIMIT 0", parameters, writes=True)
+    try:
+        return [row[1] for row in schema._run(f"PRAGMA temp.table_info({_COPY})")]
+    finally:
+        schema._run(f"DROP TABLE temp.{_COPY}", writes=True)
+
+
+def _known(names: Iterable[str], table: Table) -> None:
+    known = {c.name.lower() for c in table.visible}
+    for name in names:
+        if name.lower() not in known:
+            raise ex.OperationalError(f"table {table.name} has no column named {name}")
+
+
+def _replace(
+    schema: Schema, old: Table | None, parsed: Table, text: str, query: str | None, parameters: Any, enforced: bool
+) -> None:
+    whole = schema._whole()
+    names = [] if query is None else _columns_of(schema, query, parameters)
+    _known(names, parsed)
+    read = _Query([]) if query is None or old is None else _read_query(query, old)
+    plan = None if old is None else _plan(old, parsed, read, names or [c.name for c in _plain(old)])
+    if query is None:
+        # No rows; the columns of the same names go on.
+        names = [c.name for c in _plain(parsed)]
+        query = f"SELECT {', '.join('1' for _ in names)} WHERE 0"
+    elif plan is not None and plan.ids and read.with_ids is not None:
+        query = read.with_ids
+    changes = whole._raw.total_changes()
+    _fill_copy(schema, plan, text, names, query, parameters)
+    try:
+        if plan is None:
+            edits: list[Any] = [] if old is None else [("drop", old.name, None)]
+            schema._edit_catalog([*edits, ("create", parsed.name, parsed)], lambda: _copied(schema, parsed))
+        else:
+            changes = whole._raw.total_changes()
+            schema._edit_catalog([("judged", plan.old.name, plan.bare)], lambda: _write_differences(schema, plan))
+            schema._edit_catalog([("judged", plan.new.name, plan.new)])
+    finally:
+        if whole._raw.in_transaction:
+            schema._run(f"DROP TABLE IF EXISTS temp.{_COPY}", writes=True)
+    if enforced:
+        _judge_foreign(schema, schema._declared[parsed.name.lower()].table, whole._raw.total_changes() != changes)
+
+
+def replace_table(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
+    """CREATE OR REPLACE TABLE, all of it or nothing."""
+    whole = schema._whole()
+    if ddl.if_clause:
+        raise ex.OperationalError('near "EXISTS": syntax error')
+    declared = schema._declared.get(ddl.name.lower())
+    if declared is None:
+        taken = schema._taken(ddl.name)
+        if taken is not None:
+            raise ex.OperationalError(taken)
+    text, query = _parts(sql)
+    parsed = _ddl.parse_table(text, ddl.name)
+    whole._drain()
+    enforced = bool(whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
+    whole._control.execute(f"SAVEPOINT {_SAVEPOINT}")
+    whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    try:
+        _replace(schema, None if declared is None else declared.table, parsed, text, query, parameters, enforced)
+    except BaseException:
+        if whole._raw.in_transaction:
+            whole._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            whole._control.execute(f"RELEASE {_SAVEPOINT}")
+            whole._rolled_back_to()
+        raise
+    finally:
+        whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
+    whole._control.execute(f"RELEASE {_SAVEPOINT}")
+
+
+__all__ = ["replace_table"]
