@@ -2,49 +2,47 @@
 
     python tests/upstream/run.py --folder build/upstream --write docs/compatibility.md [test/sql ...]
 
-SQLAlchemy's source distribution of the installed version is taken from the package index (or is given by --source) and
-run as `sqlite+entitydb`, so that tests marked for SQLite run too, on a file. Results stay in the folder as JUnit XML: a
-part that is there is not run again. The exit status tells whether a difference has no reason in REASONS.
+The source distribution of the installed SQLAlchemy is taken from the package index (or is given by --source). Over
+EntityDB its tests run twice, as upstream_requirements.py says. Each run of a part leaves a JUnit file in the folder; a
+part that has one is not run again. --write replaces the section of this line of SQLAlchemy and leaves the others.
+The exit status tells whether a difference has no reason in reasons.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import re
+import resource
 import subprocess
 import sys
 import tarfile
-import xml.etree.ElementTree as xml
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy
+from report import Run, replace_section, section
 
 HERE = Path(__file__).resolve().parent
-PARTS = ["test/engine", "test/ext", "test/sql", "test/orm"]
-URLS = {"pysqlite": "sqlite:///upstream.db", "entitydb": "sqlite+entitydb:///upstream.edb"}
+PARTS = ["test/engine", "test/ext", "test/sql", "test/orm", "test/dialect/test_suite.py", "test/dialect/sqlite"]
 
-IDS = (
-    "not mended yet: where over 4,096 transactions in a row made a table and were rolled back, the ids of a table made "
-    "later do not begin at 1"
-)
 
-# What may differ, and why: (pattern of the test's id, pattern of its message, reason). The first that fits counts.
-REASONS: list[tuple[str, str, str]] = [
-    (r"", r": not .*sqlite\+pysqlite|Unexpected success for .*sqlite\+pysqlite",
-     "the test names the driver pysqlite, and so does not run or is expected to fail here"),
-    (r"", r"^$", "the test names the driver pysqlite, and so does not run or is expected to fail here"),
-    (r"test_derived_dml_bulk", r"0 were matched", IDS),
-    (r"", r"ON CONFLICT is not there yet", "INSERT ... ON CONFLICT was not there yet at this run"),
-    (r"", r"generated column .* does not compute", "generated columns are not there yet"),
-    (r"", r"partial indexes yet", "partial indexes are not there yet"),
-    (r"IMVSentinelTest", r"AssertionError: .* != [\[{]\('?1'?,", IDS),
-    (r"", r"SELECT \.\.\. FOR UPDATE", "FOR UPDATE is refused, not ignored, until there are row locks"),
+@dataclass(frozen=True)
+class Way:
+    """One way to run the tests."""
+
+    name: str
+    url: str
+    requirements: str | None  # a class of upstream_requirements.py
+
+
+WAYS = [
+    Way("pysqlite", "sqlite:///upstream.db", None),
+    Way("as-sqlite", "sqlite+entitydb:///upstream.edb", "AsSQLite"),
+    Way("as-is", "sqlite+entitydb:///upstream.edb", "AsIs"),
 ]
-
-Results = dict[str, tuple[str, str]]  # test -> (outcome, message)
 
 
 def source(folder: Path, given: str | None) -> Path:
@@ -60,80 +58,48 @@ def source(folder: Path, given: str | None) -> Path:
     return folder / name
 
 
-def run(tree: Path, folder: Path, backend: str, part: str, workers: int) -> Path:
-    """Runs one folder of tests. -> the JUnit file."""
-    report = folder / f"{backend}-{part.replace('/', '-')}.xml"
+def measured(command: list[str], **options: object) -> dict[str, float]:
+    """Runs a command. -> its wall time and the CPU time of it and its workers, in seconds."""
+    wall, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=False, **options)  # type: ignore[call-overload]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall": time.monotonic() - wall, "cpu": cpu}
+
+
+def run(tree: Path, folder: Path, way: Way, part: str, workers: int) -> Path:
+    """Runs one part in one way. -> the JUnit file; the times stand beside it."""
+    name = part.removesuffix(".py").replace("/", "-")
+    report = folder / f"sqlalchemy-{sqlalchemy.__version__}-{way.name}-{name}.xml"
     if report.exists():
         return report
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-p", "no:cacheprovider", "-p", "no:warnings"]
-    command += ["--maxfail", "100000", "--tb", "short", f"--junitxml={report}", "--dburi", URLS[backend]]
-    if backend == "entitydb":
-        command += ["--requirements", "upstream_requirements:Requirements", "-p", "entitydb_dialect"]
+    command += ["--maxfail", "100000", "--tb", "short", f"--junitxml={report}", "--dburi", way.url]
+    # The option --requirements would be overruled by setup.cfg; what overrules that is this file.
+    settings = tree / "test.cfg"
+    settings.unlink(missing_ok=True)
+    if way.requirements is not None:
+        settings.write_text(f"[sqla_testing]\nrequirement_cls = upstream_requirements:{way.requirements}\n")
+        command += ["-p", "entitydb_dialect"]
     # Without the user's site the tests use the installed SQLAlchemy, compiled parts included, not the tree's.
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONNOUSERSITE": "1", "PYTHONPATH": path}
-    with open(folder / f"{report.stem}.log", "w") as log:
-        subprocess.run([*command, part], cwd=tree, env=environment, stdout=log, stderr=log, check=False)
+    with open(report.with_suffix(".log"), "w") as log:
+        times = measured([*command, part], cwd=tree, env=environment, stdout=log, stderr=log)
+    report.with_suffix(".json").write_text(json.dumps(times))
     return report
 
 
-def read(reports: Iterable[Path]) -> Results:
-    found: Results = {}
-    for report in reports:
-        for case in xml.parse(report).getroot().iter("testcase"):
-            name = f"{case.get('classname')}::{case.get('name')}"
-            name = re.sub(r"_sqlite\+\w+?_\d+_\d+(_\d+)*", "", name)
-            outcome, message = "passed", ""
-            for child in case:
-                if child.tag in ("failure", "error", "skipped"):
-                    outcome = "skipped" if child.tag == "skipped" else "failed"
-                    message = f"{child.get('message')}\n{child.text}"
-            if found.get(name, ("", ""))[0] != "failed":  # an error at the end of a test comes as a second case
-                found[name] = (outcome, message)
-    return found
-
-
-def reason(test: str, message: str) -> str | None:
-    for name, text, why in REASONS:
-        if re.search(name, test) and re.search(text, message):
-            return why
-    return None
-
-
-def last_error(message: str) -> str:
-    lines = [line[2:].strip() for line in message.splitlines() if line.startswith("E ")]
-    return (lines or message.splitlines() or [""])[0][:160]
-
-
-def document(parts: list[str], ours: Results, theirs: Results) -> tuple[str, int]:
-    """-> the page, and how many differences nobody has explained."""
-    counts = {name: Counter(outcome for outcome, _ in found.values()) for name, found in
-              (("pysqlite", theirs), ("EntityDB", ours))}
-    groups: dict[str, list[str]] = defaultdict(list)
-    firsts: dict[str, str] = {}  # of each class of tests, the first error that nobody has explained
-    for test, (outcome, _) in sorted(theirs.items()):
-        mine, message = ours.get(test, ("absent", ""))
-        if outcome == "passed" and mine != "passed":
-            why = reason(test, message)
-            if why is None:
-                whose = test.rsplit("::", 1)[0]
-                firsts.setdefault(whose, f"not explained: {whose}: {mine}: {last_error(message)}")
-                why = firsts[whose]
-            groups[why].append(test)
-    gained = sum(1 for test, (outcome, _) in ours.items()
-                 if outcome == "passed" and theirs.get(test, ("absent",))[0] != "passed")
-    lines = [
-        "# Compatibility", "",
-        f"SQLAlchemy {sqlalchemy.__version__}'s own tests ({', '.join(f'`{part}`' for part in parts)}) on a file, as "
-        "`sqlite+entitydb`, beside the same run over pysqlite. Written by `tox -e upstream`.", "",
-        "| | passed | failed | skipped |", "|---|---|---|---|",
-    ]
-    lines += [f"| {name} | {c['passed']:,} | {c['failed']:,} | {c['skipped']:,} |" for name, c in counts.items()]
-    lines += ["", f"{gained:,} tests pass here that do not pass over pysqlite. What passes there and not here:", "",
-              "| tests | reason | for example |", "|---|---|---|"]
-    for why, tests in sorted(groups.items(), key=lambda item: -len(item[1])):
-        lines.append(f"| {len(tests)} | {why.replace('|', '/')} | `{tests[0].replace('|', '/')}` |")
-    return "\n".join(lines) + "\n", sum(len(t) for why, t in groups.items() if why.startswith("not explained"))
+def runs(options: argparse.Namespace) -> Iterator[tuple[str, Run]]:
+    folder = Path(options.folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    tree = source(folder, options.source)
+    found: dict[str, list[Path]] = {way.name: [] for way in WAYS}
+    for part in options.parts:
+        for way in WAYS:  # one after the other, so that what else the machine does meets them all
+            found[way.name].append(run(tree, folder, way, part, options.workers))
+    for name, reports in found.items():
+        yield name, Run.read(reports)
 
 
 def main() -> int:
@@ -144,18 +110,10 @@ def main() -> int:
     parser.add_argument("--write", help="the page to write")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    folder = Path(options.folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    tree = source(folder, options.source)
-    reports: dict[str, list[Path]] = {backend: [] for backend in URLS}
-    for part in options.parts:
-        for backend in URLS:
-            reports[backend].append(run(tree, folder, backend, part, options.workers))
-    results = {backend: read(done) for backend, done in reports.items()}
-    page, unexplained = document(options.parts, results["entitydb"], results["pysqlite"])
+    text, unexplained = section(options.parts, options.workers, **{k.replace("-", "_"): v for k, v in runs(options)})
     if options.write:
-        Path(options.write).write_text(page)
-    print(page)
+        replace_section(Path(options.write), text)
+    print(text)
     return int(unexplained > 0)
 
 

@@ -1,12 +1,55 @@
-"""SQLAlchemy's own requirements, where they name drivers of SQLite one by one."""
+"""Loaded by SQLAlchemy's plugin: what its tests may ask of EntityDB, in two ways.
 
+`AsSQLite` is for comparing with pysqlite, test by test: SQLAlchemy's answers for SQLite, and foreign keys off, as
+SQLite has them unless told otherwise. A dozen conditions name the driver ("only on sqlite+pysqlite", "fails except on
+sqlite+pysqlite") where the driver of the day is meant; they hold for both, so that all that pysqlite runs is run.
+
+`AsIs` is EntityDB as users have it: foreign keys on, and everything open that SQLAlchemy closes for SQLite and that is
+there.
+"""
+
+from sqlalchemy import event, pool
 from sqlalchemy.testing import exclusions
 from test.requirements import DefaultRequirements  # of SQLAlchemy's source distribution
 
+from entitydb_dialect import driver
 
-class Requirements(DefaultRequirements):
-    @property
-    def emulated_lastrowid(self):
-        return exclusions.open()
+_by_name = exclusions.SpecPredicate.__call__
 
-    emulated_lastrowid_even_with_sequences = dbapi_lastrowid = emulated_lastrowid
+
+def _by_either_name(self, config):
+    if _by_name(self, config):
+        return True
+    backend, _, name = self.db.partition("+")
+    if name != "pysqlite" or config is None or config.db.driver != "entitydb":
+        return False
+    return self.op is None and backend in ("", config.db.name)
+
+
+exclusions.SpecPredicate.__call__ = _by_either_name
+
+
+def _keys_off(connection, record):
+    connection = getattr(connection, "driver_connection", connection)
+    if isinstance(connection, driver.Connection):  # and not what a test put in its place
+        connection.execute("PRAGMA foreign_keys = OFF")
+
+
+class AsSQLite(DefaultRequirements):
+    def __init__(self):
+        event.listen(pool.Pool, "connect", _keys_off)
+
+
+class AsIs(DefaultRequirements):
+    pass
+
+
+_MORE = """
+    foreign_keys on_update_cascade deferrable_fks foreign_key_cycles_w_cascade
+    savepoints independent_connections
+    temporary_tables temp_table_reflection temp_table_reflect_indexes temp_table_names has_temp_table temporary_views
+""".split()  # noqa: SIM905 - fewer quotation marks
+
+for _name in _MORE:
+    setattr(AsIs, _name, property(lambda self: exclusions.open()))
+AsIs.non_updating_cascade = property(lambda self: exclusions.skip_if(lambda config: True, "keys do cascade"))
