@@ -85,6 +85,7 @@ def connect(
     read_only: bool = False,
     timeout: float = 5.0,
     spill_bytes: int | None = None,
+    check_same_thread: bool = False,
 ) -> Connection:
     """Opens a connection.
 
@@ -98,6 +99,7 @@ def connect(
         read_only: writes raise OperationalError; a missing file is not made.
         timeout: seconds to wait for another process's commit.
         spill_bytes: of a transaction's writes kept in memory before they go to a temporary file.
+        check_same_thread: taken because sqlite3 has it. A connection here may go from thread to thread, one at a time.
 
     Raises:
         OperationalError, DatabaseError, DamageError, ProgrammingError: see Database.

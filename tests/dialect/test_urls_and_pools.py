@@ -63,6 +63,16 @@ def test_options_reach_the_engine(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_check_same_thread_is_taken_and_connections_go_between_threads(make_engine: MakeEngine, check: bool) -> None:
+    engine = make_engine(connect_args={"check_same_thread": check})
+    with engine.begin() as connection:
+        thread = threading.Thread(target=connection.execute, args=[text("CREATE TABLE t(a)")])
+        thread.start()
+        thread.join()
+        assert connection.execute(text("SELECT * FROM t")).all() == []
+
+
 def test_read_only_url(make_engine: MakeEngine, tmp_path: Path) -> None:
     engine = make_engine()
     with engine.begin() as connection:
@@ -230,6 +240,6 @@ def test_errors_arrive_as_sqlalchemys(engine: Engine) -> None:
 
 def test_public_names_are_exactly_all() -> None:
     public = {n for n, v in vars(entitydb_dialect).items() if not n.startswith("_") and n != "annotations"}
-    modules = {"aio", "apsw", "base", "driver"}
+    modules = {"aio", "apsw", "base", "driver", "provision", "requirements"}
     assert public - modules == set(entitydb_dialect.__all__)
     assert (Path(entitydb_dialect.__file__).parent / "py.typed").exists()
