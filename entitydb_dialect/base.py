@@ -13,60 +13,23 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from sqlalchemy import exc
-from sqlalchemy.dialects.sqlite.base import (
-    SQLiteCompiler,
-    SQLiteDDLCompiler,
-    SQLiteDialect,
-    SQLiteExecutionContext,
-    SQLiteTypeCompiler,
-)
+from sqlalchemy import String, exc
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect, SQLiteExecutionContext
 from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from . import _plugin, _time
+from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
-from .driver._catalog import Column, Table
+from .driver._catalog import COLLATIONS, Column, Table
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
 
 
-class EntityCompiler(SQLiteCompiler):
-    def for_update_clause(self, select: Any, **kw: Any) -> str:
-        raise exc.CompileError(
-            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that "
-            "change the same row the later to commit gets SerializationFailure; catch that and run it again"
-        )
-
-
-class EntityDDLCompiler(SQLiteDDLCompiler):
-    def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
-        index = create.element
-        text: str = super().visit_create_index(create, *args, **kw)
-        where = index.dialect_kwargs.get("postgresql_where")
-        # Left out, a unique index meant for some rows would hold for all.
-        if where is not None and index.dialect_options["sqlite"]["where"] is None:
-            text += " WHERE " + self.sql_compiler.process(where, include_table=False, literal_binds=True)
-        return text
-
-
-class EntityTypeCompiler(SQLiteTypeCompiler):
-    def process(self, type_: Any, **kw: Any) -> str:
-        return str(super().process(_variant(type_, self.dialect.name), **kw))
-
-
 class EntityExecutionContext(SQLiteExecutionContext):
     pass
-
-
-def _variant(type_: Any, name: str) -> Any:
-    """A type's variant for SQLite where it has none for us: models written for SQLite mean it."""
-    variants = type_._variant_mapping
-    if variants and name not in variants and "sqlite" in variants:
-        return variants["sqlite"]
-    return type_
 
 
 class EntityDialect(SQLiteDialect):
@@ -89,7 +52,9 @@ class EntityDialect(SQLiteDialect):
     postfetch_lastrowid = True
     use_insertmanyvalues = True
     # The engine gives ids in the order of VALUES, so rows need no sentinel column to be told apart.
-    insertmanyvalues_implicit_sentinel = InsertmanyvaluesSentinelOpts.AUTOINCREMENT
+    insertmanyvalues_implicit_sentinel = (
+        InsertmanyvaluesSentinelOpts.AUTOINCREMENT | InsertmanyvaluesSentinelOpts.IDENTITY
+    )
 
     # sqlite_... options of tables and indexes are honoured; there are none of our own.
     construct_arguments: Any = []  # noqa: RUF012 - as SQLAlchemy has it
@@ -103,7 +68,7 @@ class EntityDialect(SQLiteDialect):
         _plugin.bring()
 
     def type_descriptor(self, typeobj: Any) -> Any:
-        return super().type_descriptor(_variant(typeobj, self.name))
+        return super().type_descriptor(variant(typeobj, self.name))
 
     # ---- isolation ----
 
@@ -212,7 +177,7 @@ class EntityDialect(SQLiteDialect):
         return [
             {
                 "name": column.name,
-                "type": self._resolve_type_affinity(column.type.upper()),
+                "type": self._reflected_type(column),
                 "nullable": not (column.not_null or (table.without_rowid and i in key)),
                 "default": column.default_sql,
                 "primary_key": key.index(i) + 1 if i in key else 0,
@@ -220,6 +185,12 @@ class EntityDialect(SQLiteDialect):
             }
             for i, column in enumerate(table.visible)
         ]
+
+    def _reflected_type(self, column: Column) -> Any:
+        found: Any = self._resolve_type_affinity(column.type.upper())
+        if column.collation and isinstance(found, String):
+            found.collation = COLLATIONS[column.collation]
+        return found
 
     @reflection.cache
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
@@ -242,10 +213,11 @@ class EntityDialect(SQLiteDialect):
             for action in ("delete", "update"):
                 if key[f"on_{action}"] != "NO ACTION":
                     options[f"on{action}"] = key[f"on_{action}"]
-            if key["deferrable"]:
-                options["deferrable"] = True
-            if key["initially_deferred"]:
-                options["initially"] = "DEFERRED"
+            words = key.get("timing", "").split()
+            if "DEFERRABLE" in words:
+                options["deferrable"] = "NOT" not in words
+            if "INITIALLY" in words:
+                options["initially"] = words[-1]
             found.append(
                 {
                     "name": key["name"],
@@ -275,7 +247,7 @@ class EntityDialect(SQLiteDialect):
                 "dialect_options": {},
             }
             for index in table.indexes
-            if not index.automatic
+            if not index.automatic or kw.get("include_auto_indexes")
         ]
         found.sort(key=lambda index: str(index["name"]))
         return found or ReflectionDefaults.indexes()

@@ -10,7 +10,8 @@ DEFERRABLE.
     unique        [{"name": str or null, "columns": [str, ...]}]
     check         [{"name": str or null, "sql": str, "column": str or null}]   the text between the parentheses
     foreign_keys  [{"name": str or null, "columns": [str], "table": str, "referred": [str], "on_update": str,
-                    "on_delete": str, "match": str, "deferrable": bool, "initially_deferred": bool}]
+                    "on_delete": str, "match": str, "deferrable": bool, "initially_deferred": bool, "timing": str}]
+                  "timing" is what the statement says of DEFERRABLE and INITIALLY, left out when it says nothing;
                   "referred" is [] when the statement names no columns (then the parent's primary key is meant)
 """
 
@@ -144,6 +145,7 @@ def _references(items: list[Token], at: int) -> dict[str, Any]:
         at = end + 1
     actions = {"DELETE": "NO ACTION", "UPDATE": "NO ACTION"}
     match, deferrable, deferred = "NONE", False, False
+    timing: list[str] = []
     words = [t.upper for t in items]
     while at < len(items):
         word, after = words[at], words[at + 1 : at + 4]
@@ -155,12 +157,15 @@ def _references(items: list[Token], at: int) -> dict[str, Any]:
             match = after[0] if after else match
             at += 2
         elif word == "NOT" and after[:1] == ["DEFERRABLE"]:
+            timing += words[at : at + 2]
             at += 2
         elif word == "DEFERRABLE":
             deferrable = True
+            timing.append(word)
             at += 1
         elif word == "INITIALLY":
             deferred = deferrable and after[:1] == ["DEFERRED"]
+            timing += words[at : at + 2]
             at += 2
         else:
             break
@@ -172,6 +177,7 @@ def _references(items: list[Token], at: int) -> dict[str, Any]:
         "match": match,
         "deferrable": deferrable,
         "initially_deferred": deferred,
+        **({"timing": " ".join(timing)} if timing else {}),
     }
 
 

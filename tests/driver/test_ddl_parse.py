@@ -171,6 +171,7 @@ def test_names_checks_and_keys_are_kept() -> None:
         "match": "FULL",
         "deferrable": True,
         "initially_deferred": True,
+        "timing": "DEFERRABLE INITIALLY DEFERRED",
     }
     assert (second["columns"], second["table"], second["referred"], second["on_delete"], second["deferrable"]) == (
         ["a", "b"],

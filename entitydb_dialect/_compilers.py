@@ -1,0 +1,122 @@
+"""From SQLAlchemy's constructs to SQLite's SQL: what models written for SQLite or PostgreSQL say beyond it.
+
+A construct that has a counterpart is translated; one that SQLite would take for something else, or ignore, is a
+CompileError that names it.
+"""
+
+# SQLAlchemy's SQLite dialect is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from sqlalchemy import exc, schema
+from sqlalchemy.dialects.postgresql.operators import ASTEXT
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
+
+# PostgreSQL's operators on JSONB, arrays, ranges and texts. SQLite has none of them; the parameter's "?" is one.
+_POSTGRESQL_OPERATORS = {
+    "@>", "<@", "?", "?|", "?&", "&&", "@@", "@?", "#>", "#>>", "#-", "-|-", "&<", "&>", "<<=", ">>=", "~*", "!~*",
+    "!~", "%%", "<%", "%>", "<->",
+}  # fmt: skip
+
+
+class EntityCompiler(SQLiteCompiler):
+    def for_update_clause(self, select: Any, **kw: Any) -> str:
+        raise exc.CompileError(
+            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that "
+            "change the same row the later to commit gets SerializationFailure; catch that and run it again"
+        )
+
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
+        if operator.opstring in _POSTGRESQL_OPERATORS:
+            raise exc.CompileError(f"the operator {operator.opstring} of PostgreSQL has no counterpart here")
+        if operator == ASTEXT:
+            # SQLite's ->> gives numbers as numbers and truth as 1; what is asked for is text.
+            left, right = self.process(element.left, **kw), self.process(element.right, **kw)
+            truth = f"json_type({left} -> {right}) IN ('true', 'false')"
+            return f"CASE WHEN {truth} THEN {left} -> {right} ELSE CAST({left} ->> {right} AS TEXT) END"
+        return str(super().visit_custom_op_binary(element, operator, **kw))
+
+    def visit_getitem_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        # SQLite would take the brackets for a quoted name.
+        raise exc.CompileError(f"{binary.left.type!r} cannot be subscripted: EntityDB has no arrays; use JSON")
+
+    def visit_slice(self, element: Any, **kw: Any) -> str:
+        raise exc.CompileError("a slice of an array: EntityDB has no arrays; use JSON")
+
+    def _on_conflict_target(self, clause: Any, **kw: Any) -> str:
+        name = getattr(clause, "constraint_target", None)
+        if name is None:
+            return str(super()._on_conflict_target(clause, **kw))
+        insert: Any = self.stack[-1]["selectable"]
+        columns = _columns_of_constraint(insert.table, str(name))
+        return f"({', '.join(self.preparer.quote(column) for column in columns)})"
+
+
+def _columns_of_constraint(table: Any, name: str) -> list[str]:
+    """The columns of a key by its name, as the table says it or as PostgreSQL makes one for a key without."""
+    for key in table.constraints:
+        if not isinstance(key, (schema.PrimaryKeyConstraint, schema.UniqueConstraint)) or not len(key.columns):
+            continue
+        columns = [column.name for column in key.columns]
+        if isinstance(key.name, str):
+            names = [str(key.name)]
+        elif isinstance(key, schema.PrimaryKeyConstraint):
+            names = [f"{table.name}_pkey"]
+        else:
+            names = ["_".join([table.name, *columns, "key"])]
+        if name in names:
+            return columns
+    raise exc.CompileError(
+        f"ON CONFLICT ON CONSTRAINT {name}: the table {table.name} of the model has no primary key or unique "
+        "constraint of this name; say index_elements"
+    )
+
+
+class EntityDDLCompiler(SQLiteDDLCompiler):
+    def get_column_specification(self, column: Any, **kw: Any) -> str:
+        text = str(super().get_column_specification(column, **kw))
+        # SQLite's grammar has AUTOINCREMENT after INTEGER alone. Here no id is ever given twice, said or not.
+        if not text.startswith(f"{self.preparer.format_column(column)} INTEGER "):
+            text = text.replace(" PRIMARY KEY AUTOINCREMENT", " PRIMARY KEY")
+        return text
+
+    def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
+        index = create.element
+        text: str = super().visit_create_index(create, *args, **kw)
+        where = index.dialect_kwargs.get("postgresql_where")
+        # Left out, a unique index meant for some rows would hold for all.
+        if where is not None and index.dialect_options["sqlite"]["where"] is None:
+            text += " WHERE " + self.sql_compiler.process(where, include_table=False, literal_binds=True)
+        return text
+
+
+class EntityTypeCompiler(SQLiteTypeCompiler):
+    def process(self, type_: Any, **kw: Any) -> str:
+        return str(super().process(variant(type_, self.dialect.name), **kw))
+
+    def visit_UUID(self, type_: Any, **kw: Any) -> str:
+        # Under the name UUID, SQLite's rules make it NUMERIC, and thirty-two digits a number.
+        return "CHAR(32)"
+
+    def visit_JSONB(self, type_: Any, **kw: Any) -> str:
+        return "JSONB"
+
+    def visit_BYTEA(self, type_: Any, **kw: Any) -> str:
+        return "BLOB"
+
+    def visit_unsupported_compilation(self, element: Any, err: Exception, **kw: Any) -> NoReturn:
+        name = type(element).__name__
+        raise exc.CompileError(
+            f"EntityDB has no type {name}; say what stands for it, as in {name}().with_variant(String(), 'sqlite')"
+        ) from err
+
+
+def variant(type_: Any, name: str) -> Any:
+    """A type's variant for SQLite where it has none for us: models written for SQLite mean it."""
+    variants = type_._variant_mapping
+    if variants and name not in variants and "sqlite" in variants:
+        return variants["sqlite"]
+    return type_
