@@ -238,7 +238,8 @@ static int validate_tree(commit *cm, const tree_reads *tr)
         const read_range *r = &tr->tr_ranges[i];
         bool open = r->rr_high_size == RANGE_OPEN;
         rc = tree_changed(cm->cm_pager, &state, cm->cm_txn->tx_moment, tr->tr_bytes + r->rr_low, r->rr_low_size,
-                          open ? NULL : tr->tr_bytes + r->rr_high, open ? 0 : r->rr_high_size, &changed);
+                          open ? NULL : tr->tr_bytes + r->rr_high, open ? 0 : r->rr_high_size, tr->tr_existence,
+                          &changed);
         if (!rc && conn_interrupted(cm->cm_conn))
             rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
     }

@@ -316,14 +316,13 @@ int fk_key_same(const fk_link *link, const edb_value *a, const edb_value *b, boo
 static int row_exists(edb_stmt *stmt, uint32_t tree, const edb_value *rowid, bool *exists)
 {
     stmt_sight before;
-    edb_entry entry;
     uint8_t key[8];
     *exists = false;
     if (rowid->type != VALUE_INTEGER)
         return EDB_OK;
     rowid_store(key, rowid->integer);
     stmt_look(stmt, &before);
-    int rc = cursor_get(stmt, tree, key, sizeof key, &entry, exists);
+    int rc = cursor_has(stmt, tree, key, sizeof key, exists);
     stmt_look_back(stmt, &before);
     return rc;
 }

@@ -50,14 +50,14 @@ void reads_clear(readset *rs)
 }
 
 /* NULL: memory ran out, and everything counts as read. */
-static tree_reads *reads_of(readset *rs, uint32_t tree, bool fixed)
+static tree_reads *reads_of(readset *rs, uint32_t tree, bool fixed, bool existence)
 {
-    size_t *hint = &rs->rs_hints[tree % 8];
+    size_t *hint = &rs->rs_hints[(tree + 4 * existence) % 8];
 
-    if (*hint < rs->rs_n && rs->rs_trees[*hint].tr_tree == tree)
+    if (*hint < rs->rs_n && rs->rs_trees[*hint].tr_tree == tree && rs->rs_trees[*hint].tr_existence == existence)
         return &rs->rs_trees[*hint];
     for (size_t i = 0; i < rs->rs_n; i++)
-        if (rs->rs_trees[i].tr_tree == tree) {
+        if (rs->rs_trees[i].tr_tree == tree && rs->rs_trees[i].tr_existence == existence) {
             *hint = i;
             return &rs->rs_trees[i];
         }
@@ -72,13 +72,13 @@ static tree_reads *reads_of(readset *rs, uint32_t tree, bool fixed)
         rs->rs_room = room;
     }
     *hint = rs->rs_n;
-    rs->rs_trees[rs->rs_n] = (tree_reads){ .tr_tree = tree, .tr_fixed = fixed };
+    rs->rs_trees[rs->rs_n] = (tree_reads){ .tr_tree = tree, .tr_fixed = fixed, .tr_existence = existence };
     return &rs->rs_trees[rs->rs_n++];
 }
 
 void reads_tree(readset *rs, uint32_t tree, bool fixed)
 {
-    tree_reads *tr = reads_of(rs, tree, fixed);
+    tree_reads *tr = reads_of(rs, tree, fixed, false);
 
     if (tr && !tr->tr_whole)
         make_whole(rs, tr);
@@ -283,10 +283,9 @@ static void join_last(tree_reads *tr)
     last->rr_high_size = r->rr_high_size;
 }
 
-void reads_range(readset *rs, uint32_t tree, bool fixed, const void *low, size_t low_size, const void *high,
-                 size_t high_size, bool through)
+static void note(readset *rs, tree_reads *tr, const void *low, size_t low_size, const void *high, size_t high_size,
+                 bool through)
 {
-    tree_reads *tr = reads_of(rs, tree, fixed);
     read_range *r;
 
     if (!tr || tr->tr_whole)
@@ -312,6 +311,17 @@ void reads_range(readset *rs, uint32_t tree, bool fixed, const void *low, size_t
     }
     tr->tr_n++;
     join_last(tr);
+}
+
+void reads_range(readset *rs, uint32_t tree, bool fixed, const void *low, size_t low_size, const void *high,
+                 size_t high_size, bool through)
+{
+    note(rs, reads_of(rs, tree, fixed, false), low, low_size, high, high_size, through);
+}
+
+void reads_existence(readset *rs, uint32_t tree, bool fixed, const void *key, size_t size)
+{
+    note(rs, reads_of(rs, tree, fixed, true), key, size, key, size, true);
 }
 
 void reads_prefix(readset *rs, uint32_t tree, bool fixed, const void *prefix, size_t size)

@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
     uint32_t tr_tree;
     bool tr_whole;                  /* all of it */
+    bool tr_existence;              /* whether there were entries, whatever they held; apart from what was read whole */
     bool tr_fixed;                  /* its keys have 8 bytes: behind n comes n + 1 */
     uint32_t tr_n, tr_room;
     read_range *tr_ranges;          /* owned; sorted and disjoint after reads_merge() */
@@ -53,6 +54,9 @@ void reads_range(readset *rs, uint32_t tree, bool fixed, const void *low, size_t
 void reads_prefix(readset *rs, uint32_t tree, bool fixed, const void *prefix, size_t size);
 void reads_tree(readset *rs, uint32_t tree, bool fixed);
 void reads_merge(readset *rs);      /* before the ranges are looked at */
+
+/* Whether the key is there; not what it holds. */
+void reads_existence(readset *rs, uint32_t tree, bool fixed, const void *key, size_t size);
 
 static inline void reads_point(readset *rs, uint32_t tree, bool fixed, const void *key, size_t size)
 {

@@ -171,10 +171,10 @@ int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key
 
 /* high NULL: no upper end */
 int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,
-                      size_t high_size, bool *changed, uint64_t *touched)
+                      size_t high_size, bool keys_alone, bool *changed, uint64_t *touched)
 {
     uint64_t before = pager_touched;
-    int rc = tree_changed(t->pg, &t->state, moment, low, low_size, high, high_size, changed);
+    int rc = tree_changed(t->pg, &t->state, moment, low, low_size, high, high_size, keys_alone, changed);
     *touched = pager_touched - before;
     return rc;
 }

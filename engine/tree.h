@@ -117,9 +117,10 @@ static inline int tree_cursor_prev(tree_cursor *tc)
 int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out);
 
 /* Whether anything in [low, high) is not now what it was at the moment, judged from the newest state; high NULL: no upper
- * end. Pages that were not written since are not entered. tree_changed.c. */
+ * end; keys_alone: whether not the same keys are there. Pages that were not written since are not entered.
+ * tree_changed.c. */
 int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
-                 const void *high, size_t high_size, bool *changed);
+                 const void *high, size_t high_size, bool keys_alone, bool *changed);
 
 /* A guess at the number of living entries in [low, high) from the pages above the leaves; NULL: unbounded. */
 int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,

@@ -19,6 +19,7 @@ typedef struct {
     const pager_view *cg_view;
     const tree_state *cg_state;
     uint64_t cg_moment;
+    bool cg_keys_alone;
     bool cg_open;                   /* the cursors are */
     tree_cursor cg_then, cg_now;
 } comparison;
@@ -33,9 +34,9 @@ static bool before_end(const key_span *in, const uint8_t *key, size_t size)
     return !in->high || key_compare(key, size, in->high, in->high_size) < 0;
 }
 
-static bool same_version(const tree_version *a, const tree_version *b)
+static bool same_version(const comparison *cg, const tree_version *a, const tree_version *b)
 {
-    return a->from == b->from && a->key_size == b->key_size && !memcmp(a->key, b->key, a->key_size);
+    return (a->from == b->from || cg->cg_keys_alone) && a->key_size == b->key_size && !memcmp(a->key, b->key, a->key_size);
 }
 
 static bool in_span(const tree_cursor *tc, const key_span *in)
@@ -62,7 +63,7 @@ static int compare_views(comparison *cg, const key_span *in, bool *changed)
         return rc;
     for (;;) {
         bool more = in_span(then, in);
-        if (more != in_span(now, in) || (more && !same_version(&then->tc_at, &now->tc_at))) {
+        if (more != in_span(now, in) || (more && !same_version(cg, &then->tc_at, &now->tc_at))) {
             *changed = true;
             return EDB_OK;
         }
@@ -152,9 +153,10 @@ static int changed_below(comparison *cg, page_ref ref, uint64_t born, unsigned a
 }
 
 int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
-                 const void *high, size_t high_size, bool *changed)
+                 const void *high, size_t high_size, bool keys_alone, bool *changed)
 {
-    comparison cg = { .cg_pager = pg, .cg_view = pager_get_view(pg), .cg_state = state, .cg_moment = moment };
+    comparison cg = { .cg_pager = pg, .cg_view = pager_get_view(pg), .cg_state = state, .cg_moment = moment,
+                      .cg_keys_alone = keys_alone };
     const key_span in = { .low = low ? low : (const uint8_t *)"", .low_size = low ? low_size : 0, .high = high,
                           .high_size = high_size };
     int rc;

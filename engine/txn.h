@@ -91,6 +91,8 @@ void cursor_bounds(edb_cursor *cu, const void *low, size_t low_size, const void 
 static inline bool cursor_watched(const edb_cursor *cu) { return __builtin_expect(cu->cu_watch != NULL, 0); }
 /* out->seen_from is set also when nothing is found. */
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* Whether the key is there. At SERIALIZABLE what it holds may change. */
+int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
 int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 /* Living entries of the tree now, and how many lie in a range (a guess); for plans. */

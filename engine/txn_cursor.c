@@ -251,6 +251,23 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
     return tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
 }
 
+int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bool *found)
+{
+    readset *reads = st->st_reads;
+    const tree_state *state;
+    edb_entry entry;
+    int rc;
+
+    if (!reads)
+        return cursor_get(st, tree, key, key_size, &entry, found);
+    st->st_reads = NULL;
+    rc = cursor_get(st, tree, key, key_size, &entry, found);
+    st->st_reads = reads;
+    if (!rc && !(rc = stmt_tree(st, tree, &state)) && noted(st, tree, state))
+        reads_existence(reads, tree, state->ts_key_size == 8, key, key_size);
+    return rc;
+}
+
 int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
 {
     writeset *own = own_writes(st, tree);

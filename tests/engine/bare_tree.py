@@ -66,13 +66,14 @@ class BareTree:
             at += key_size + len(value)
         return rows
 
-    def changed(self, moment: int, low: bytes, high: bytes | None) -> tuple[bool, int]:
+    def changed(self, moment: int, low: bytes, high: bytes | None, keys_alone: bool = False) -> tuple[bool, int]:
         """Whether [low, high) changed since the moment; and pages touched."""
         changed, touched = ffi.new("bool *"), ffi.new("uint64_t *")
         no = ffi.NULL
         done(
             lib.test_tree_changed(
-                self.tree, moment, low, len(low), no if high is None else high, len(high or b""), changed, touched
+                self.tree, moment, low, len(low), no if high is None else high, len(high or b""), keys_alone,
+                changed, touched,
             )
         )
         return bool(changed[0]), int(touched[0])

@@ -33,6 +33,8 @@ def test_every_range_since_every_moment_is_judged_as_the_model_does(
                 expected = any((key in then) != (key in now) or (key in then and then[key][1] != now[key][1])
                                for key in inside)
                 assert tree.changed(moment, low, high)[0] == expected, (moment, low, high)
+                other_keys = any((key in then) != (key in now) for key in inside)
+                assert tree.changed(moment, low, high, keys_alone=True)[0] == other_keys, (moment, low, high)
                 asked[expected] += 1
     finally:
         tree.close()
