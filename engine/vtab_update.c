@@ -253,7 +253,8 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
         return rc;
     if (!fresh)
         txn_id_used(up->up_stmt, table->et_id, rowid);
-    stmt_last_id(up->up_stmt, rowid);
+    if (!table->et_without_rowid)
+        stmt_last_id(up->up_stmt, rowid);
     stmt_count(up->up_stmt, 1);
     *out = rowid;
     return EDB_OK;

@@ -333,6 +333,16 @@ def _row_in(items: list[Token]) -> bool:
     return False
 
 
+_LOCKS = (("UPDATE",), ("SHARE",), ("NO", "KEY", "UPDATE"), ("KEY", "SHARE"))
+
+
+def locks_rows(sql: str) -> bool:
+    """Is there a FOR UPDATE or the like? SQLite has none, so this is asked about what it refused."""
+    words = [token.upper for token in tokens(sql)]
+    behind = [words[i + 1 : i + 4] for i, word in enumerate(words) if word == "FOR"]
+    return any(tuple(rest[: len(lock)]) == lock for rest in behind for lock in _LOCKS)
+
+
 def _several(items: list[Token]) -> bool:
     """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
     if [t.upper for t in items[:3]].count("TRIGGER"):

@@ -202,7 +202,7 @@ class Cursor:
             else:
                 self._raw.execute(sql, parameters)
         except BaseException as error:
-            translated = translate(error, parameters)
+            translated = _unlocked(translate(error, parameters), sql)
             connection._leave(before)
             self._finish(close=True)
             connection._check_transaction_end(is_open or begin)
@@ -700,6 +700,16 @@ class Cursor:
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Does nothing; PEP 249 wants it."""
+
+
+def _unlocked(error: BaseException, sql: str) -> BaseException:
+    """A syntax error that is a FOR UPDATE says so."""
+    if type(error) is not ex.OperationalError or "syntax error" not in str(error) or not an.locks_rows(sql):
+        return error
+    return ex.NotSupportedError(
+        "SELECT ... FOR UPDATE: EntityDB has no row locks; of two transactions that write one row the later one gets"
+        " SerializationFailure"
+    )
 
 
 def _undo(stmt: Any, analysis: Analysis, error: BaseException, translated: BaseException) -> BaseException:
