@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from sqlalchemy import String, exc
+from sqlalchemy import String, exc, text
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect, SQLiteExecutionContext
 from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
@@ -244,7 +244,7 @@ class EntityDialect(SQLiteDialect):
                 "name": index.name,
                 "column_names": [table.columns[part.column].name for part in index.parts],
                 "unique": index.unique,
-                "dialect_options": {},
+                "dialect_options": {} if index.where is None else {"sqlite_where": text(index.where)},
             }
             for index in table.indexes
             if not index.automatic or kw.get("include_auto_indexes")

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from .. import _exceptions as ex
 from ._catalog import COLLATIONS, Table
 from ._partial import means
-from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote
+from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote, variables
 
-_MOST_VARIABLES = 32766  # of a statement; SQLite's
 _CAPTURED = '"entitydb returned"'
 
 # Words that would make another query of the list.
@@ -91,28 +90,6 @@ class Pieces(NamedTuple):
                 f"The current statement uses {self.total}, and there are {len(parameters)} supplied."
             )
         return parameters
-
-
-def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
-    """Numbers, from 0, of the parameters by their tokens' offsets and by name, and how many; as SQLite counts."""
-    numbers: dict[int, int] = {}
-    by_name: dict[str, int] = {}
-    count = 0
-    for token in items:
-        if token.kind != VARIABLE:
-            continue
-        text = token.text
-        if text == "?":
-            number = count
-        elif text[0] == "?":
-            number = int(text[1:]) - 1 if len(text) < 10 else -1
-            if not 0 <= number < _MOST_VARIABLES:
-                raise ex.OperationalError(f"variable number must be between ?1 and ?{_MOST_VARIABLES}")
-        else:
-            number = by_name.setdefault(text, count)
-        numbers[token.start] = number
-        count = max(count, number + 1)
-    return numbers, by_name, count
 
 
 class _Writer:

@@ -195,7 +195,7 @@ class Cursor:
             if analysis.counted is not None:
                 sql = connection._count(sql, analysis.counted)
             elif connection._hints is not None:
-                sql = connection._hints.text(sql, connection.temporary_tables())
+                sql = connection._hints.text(sql, connection.temporary_tables(), parameters)
             description = connection._descriptions.get(sql)
             if description is None:
                 description = self._describe(connection, sql, parameters)
@@ -307,7 +307,7 @@ class Cursor:
             told = pieces.values(parameters) if pieces.shares else ()
             sql, parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None and not temporary:
-            sql = connection._hints.text(sql, connection.temporary_tables())
+            sql = connection._hints.text(sql, connection.temporary_tables(), None if many else parameters)
         stmt = self._begin_adapted(connection, is_open or begin)
         judged = 0
         if analysis.row_in or connection._row_in:
@@ -374,7 +374,7 @@ class Cursor:
         told = pieces.values(parameters) if pieces.shares else ()
         change, change_parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None:
-            change = connection._hints.text(change, connection.temporary_tables())
+            change = connection._hints.text(change, connection.temporary_tables(), change_parameters)
         query, query_parameters = _piece(listed, (), told)
         raw = connection._raw
         begin = not raw.in_transaction

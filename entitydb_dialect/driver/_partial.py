@@ -10,14 +10,15 @@ engine so, for that reference to the table alone:
 
 The hidden column is NULL, so the term is true of every row, and no answer depends on it being there. As in SQLite,
 terms are compared as they are written (white space, case, parentheses around, and the table's name before a column
-apart); a term with a parameter is never the index's; `x IS NOT NULL` follows from a comparison of x, and `p OR q` from
-p or q.
+apart); a parameter may stand for a constant, and the term is added when its value is that constant; `x IS NOT NULL`
+follows from a comparison of x, and `p OR q` from p or q.
 In doubt nothing is added: in a statement that cannot be followed, in views, in FROM with RIGHT or FULL JOIN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _exceptions as ex
@@ -37,6 +38,7 @@ from ._sql import (
     quote,
     tokens,
     unquote,
+    variables,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ _CACHED = 2000
 _ROWID = ("rowid", "oid", "_rowid_")
 _SUBQUERY = frozenset(("SELECT", "VALUES", "WITH", "EXISTS"))
 
-Words = tuple[str, ...]  # a term in its one form
+Words = tuple[str, ...]  # a term in its one form; a parameter is _PARAMETER and where it stands
+Needs = frozenset[tuple[int, str]]  # where parameters stand, and the constants that have to be their values
+_PARAMETER = "parameter "
 
 
 class _Names(NamedTuple):
@@ -111,6 +115,8 @@ def _word(items: Sequence[Token], i: int, names: _Names) -> str | None:
         return {"==": "=", "!=": "<>"}.get(token.text, token.text)
     if token.kind == NUMBER:
         return token.text.lower()
+    if token.kind == VARIABLE:
+        return f"{_PARAMETER}{token.start}"
     return token.text if token.kind in (STRING, BLOB) else None
 
 
@@ -121,7 +127,7 @@ def _words(items: Sequence[Token], names: _Names) -> Words | None:
     i = 0
     while i < len(items):
         token = items[i]
-        if token.upper in _SUBQUERY or token.kind in (VARIABLE, BAD):
+        if token.upper in _SUBQUERY or token.kind == BAD:
             return None
         if i + 1 < len(items) and items[i + 1].text == ".":
             if not is_name(token) or unquote(token.text).lower() != names.qualifier or i + 2 == len(items):
@@ -211,14 +217,47 @@ def _take(given: _Given, items: Sequence[Token], names: _Names) -> None:
         given.not_null.add(column)
 
 
-def _implied(wanted: _Condition, given: _Given) -> bool:
-    if wanted.words in given.terms:
-        return True
+_CONSTANT = frozenset("0123456789.'")
+
+
+def _same(wanted: Words, given: Words) -> Needs | None:
+    """What has to be true of parameters so that a term is the wanted one; None: it is another."""
+    if wanted == given:
+        return frozenset()
+    if len(wanted) != len(given):
+        return None
+    needs = set()
+    for one, other in zip(wanted, given, strict=True):
+        if other.startswith(_PARAMETER) and one[0] in _CONSTANT:
+            needs.add((int(other[len(_PARAMETER) :]), one))
+        elif one != other:
+            return None
+    return frozenset(needs)
+
+
+def _least(found: Iterable[Needs | None]) -> Needs | None:
+    return min((needs for needs in found if needs is not None), key=len, default=None)
+
+
+def _implied(wanted: _Condition, given: _Given) -> Needs | None:
+    """What has to be true of parameters so that the terms imply a condition; None: they do not."""
     if wanted.words[1:] == ("IS", "NOT", "NULL") and wanted.words[0] in given.not_null:
-        return True
+        return frozenset()
+    found = [_same(wanted.words, words) for words in given.terms]
     if wanted.all:
-        return all(_implied(one, given) for one in wanted.all)
-    return any(_implied(one, given) for one in wanted.any)
+        parts = [_implied(one, given) for one in wanted.all]
+        if None not in parts:
+            found.append(frozenset().union(*(part for part in parts if part is not None)))
+    return _least([*found, *(_implied(one, given) for one in wanted.any)])
+
+
+def _is_value(value: object, constant: str) -> bool:
+    """Does a parameter say the same as a constant of an index's WHERE?"""
+    if constant[0] == "'":
+        return type(value) is str and value == unquote(constant)
+    if constant.isdigit():
+        return isinstance(value, int) and value == int(constant)
+    return type(value) is float and constant[-1:].isdigit() and "x" not in constant and value == float(constant)
 
 
 def _names_of(table: Table, qualifier: str, bare: bool = True, rowid: bool = True) -> _Names:
@@ -233,7 +272,7 @@ def means(index: Index, table: Table, where: str) -> bool:
     wanted = _condition(tokens(index.where), names)
     given = _Given(set(), set())
     _take(given, tokens(where), names)
-    return wanted is not None and _implied(wanted, given)
+    return wanted is not None and _implied(wanted, given) == frozenset()
 
 
 # ---- FROM ----
@@ -263,7 +302,7 @@ class _Statement:
     def __init__(self, sql: str, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]]) -> None:
         self.sql, self.known = sql, known
         self.items = tokens(sql)
-        self.added: dict[tuple[int, int], list[str]] = {}
+        self.added: dict[tuple[int, int], list[tuple[str, Needs]]] = {}
 
     def upper(self, at: int) -> str:
         return self.items[at].upper if at < len(self.items) else ";"
@@ -368,9 +407,10 @@ class _Statement:
             for start, end in present:
                 _take(given, self.items[start:end], names)
             for tree, wanted in self.known[reference.table.name.lower()][1]:
-                if _implied(wanted, given):
+                needs = _implied(wanted, given)
+                if needs is not None:
                     said = f"{quote(reference.alias)}.{HIDDEN} IS NOT {tree}"
-                    self.added.setdefault(present[-1], []).append(said)
+                    self.added.setdefault(present[-1], []).append((said, needs))
 
     def where(self, at: int) -> tuple[int, int] | None:
         at = self.clause(at)
@@ -416,7 +456,7 @@ class _Statement:
             at = closing(self.items, at) + 1 if self.upper(at) == "(" else at + 1
         return at
 
-    def text(self) -> str:
+    def read(self) -> None:
         verb = self.verb()
         for at in range(len(self.items)):
             before = dict(self.added)
@@ -427,13 +467,21 @@ class _Statement:
                     self.change(at)
             except _Lost:
                 self.added = before
-        if not self.added:
-            return self.sql
+
+    def needs(self) -> list[tuple[int, str]]:
+        """All that is asked of parameters."""
+        return sorted({need for added in self.added.values() for _, needs in added for need in needs})
+
+    def text(self, holds: Collection[tuple[int, str]]) -> str:
+        """The statement with what is added when these are true of its parameters."""
         pieces = []
-        for (start, end), said in self.added.items():
-            pieces.append((self.items[start].start, 0, "("))
-            pieces.append((self.items[end - 1].end, 1, ") AND " + " AND ".join(said)))
-        out, at = [], 0
+        for (start, end), added in self.added.items():
+            said = [term for term, needs in added if needs.issubset(holds)]
+            if said:
+                pieces.append((self.items[start].start, 0, "("))
+                pieces.append((self.items[end - 1].end, 1, ") AND " + " AND ".join(said)))
+        out: list[str] = []
+        at = 0
         for place, _, piece in sorted(pieces):
             out += [self.sql[at:place], piece]
             at = place
@@ -468,12 +516,39 @@ def _renames_truth(items: list[Token], i: int) -> bool:
     return named and unquote(items[i].text).lower() in ("true", "false")
 
 
+class _Choice:
+    """A statement whose text depends on its parameters."""
+
+    def __init__(self, statement: _Statement) -> None:
+        self.statement = statement
+        numbers, _, _ = variables(statement.items)
+        names = {token.start: token.text[1:] for token in statement.items if token.kind == VARIABLE}
+        self.needs = [(need, numbers[need[0]], names[need[0]]) for need in statement.needs()]
+        self.texts: dict[frozenset[tuple[int, str]], str] = {}
+
+    def text(self, parameters: object) -> str:
+        holds = set()
+        for need, number, name in self.needs:
+            if isinstance(parameters, Mapping):
+                value = parameters.get(name)
+            elif isinstance(parameters, Sequence) and number < len(parameters):
+                value = parameters[number]
+            else:
+                continue
+            if _is_value(value, need[1]):
+                holds.add(need)
+        key = frozenset(holds)
+        if key not in self.texts:
+            self.texts[key] = self.statement.text(key)
+        return self.texts[key]
+
+
 class Hints:
     """The partial indexes of a schema, and statements that tell of them."""
 
     def __init__(self, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]]) -> None:
         self._known = known
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, str | _Choice] = {}
         self._temporary: Collection[str] = ()  # for which these were made
 
     @classmethod
@@ -494,21 +569,28 @@ class Hints:
                 known[table.name.lower()] = (table, found)
         return cls(known) if known else None
 
-    def text(self, sql: str, temporary: Collection[str]) -> str:
+    def text(self, sql: str, temporary: Collection[str], parameters: object = ()) -> str:
         """The statement to run; temporary: names that mean something else now. Never raises."""
+        text = self._find(sql, temporary)
+        return text if isinstance(text, str) else text.text(parameters)
+
+    def _find(self, sql: str, temporary: Collection[str]) -> str | _Choice:
         if temporary is not self._temporary:
             self._texts.clear()
             self._temporary = temporary
         known = self._texts.get(sql)
         if known is not None:
             return known
-        text = sql
+        text: str | _Choice = sql
         lowered = sql.lower() if len(sql) < _LONG else ""
         if any(name in lowered for name in self._known):
             items = tokens(sql)
             hidden = {*temporary, *_shadowed(items)}
             if not any(_renames_truth(items, i) for i in range(len(items))):
-                text = _Statement(sql, {k: v for k, v in self._known.items() if k not in hidden}).text()
+                statement = _Statement(sql, {k: v for k, v in self._known.items() if k not in hidden})
+                statement.read()
+                with suppress(ex.Error):  # a parameter's number that SQLite will refuse
+                    text = _Choice(statement) if statement.needs() else statement.text(())
         if lowered:
             if len(self._texts) > _CACHED:
                 self._texts.clear()

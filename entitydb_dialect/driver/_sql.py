@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .. import _exceptions as ex
+
 WORD = "word"  # a bare identifier or keyword
 QUOTED = "quoted"  # "x", [x], `x`
 STRING = "string"  # 'x'
@@ -17,6 +19,8 @@ BLOB = "blob"  # x'00'
 VARIABLE = "variable"  # ?, ?1, :a, @a, $a
 OPERATOR = "operator"  # one or more signs
 BAD = "bad"  # an unterminated quote
+
+_MOST_VARIABLES = 32766  # of a statement; SQLite's
 
 _ONE = re.compile(
     r"""
@@ -74,6 +78,28 @@ def unquote(text: str) -> str:
 def quote(name: str) -> str:
     """A name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
+    """Numbers, from 0, of the parameters by their tokens' offsets and by name, and how many; as SQLite counts."""
+    numbers: dict[int, int] = {}
+    by_name: dict[str, int] = {}
+    count = 0
+    for token in items:
+        if token.kind != VARIABLE:
+            continue
+        text = token.text
+        if text == "?":
+            number = count
+        elif text[0] == "?":
+            number = int(text[1:]) - 1 if len(text) < 10 else -1
+            if not 0 <= number < _MOST_VARIABLES:
+                raise ex.OperationalError(f"variable number must be between ?1 and ?{_MOST_VARIABLES}")
+        else:
+            number = by_name.setdefault(text, count)
+        numbers[token.start] = number
+        count = max(count, number + 1)
+    return numbers, by_name, count
 
 
 def split_statements(sql: str) -> list[str]:

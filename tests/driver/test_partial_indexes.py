@@ -15,6 +15,7 @@ import pytest
 
 from entitydb_dialect import driver
 from entitydb_dialect.driver import _partial
+from entitydb_dialect.driver._sql import NUMBER, STRING, tokens, unquote
 
 from .beside import Beside, kinds
 
@@ -242,7 +243,7 @@ def test_another_affinity_makes_it_anew(db: driver.Connection) -> None:
         ("'x' = b AND 'on' = c AND 5 < a", "one"),
         ("b = 'x' AND a > 5 AND c = 'on' COLLATE NOCASE", "some"),
         ("b = 'x' AND a > 6 AND c = 'on'", "some"),
-        ("b = 'x' AND a > 5 AND c = ?", "some"),
+        ("b = 'x' AND a > 5 AND c = ?", "one"),
         ("n > 1 AND a IN (1, 2)", "longer"),
         ("n > 1 AND lower(c) like 'o%'", "longer"),
         ("n > 1 AND LOWER( \"C\" ) LIKE 'o%'", "longer"),
@@ -274,6 +275,36 @@ def test_queries_whose_conditions_imply_where_use_it(both: Beside, condition: st
     both.run(f"UPDATE OR IGNORE t SET n = n + 1 WHERE {condition}", parameters)
     assert (f"USING INDEX {index}" in plan(both.mine, f"DELETE FROM t WHERE {condition}", parameters)) == bool(index)
     both.run(f"DELETE FROM t WHERE {condition} RETURNING id", parameters)
+
+
+def test_a_parameter_stands_for_the_constant_that_is_its_value(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a, kind TEXT, n REAL)")
+    db.execute("CREATE INDEX i ON t(a) WHERE kind = 'it''s' AND n = 1.5")
+    db.execute("CREATE INDEX j ON t(a) WHERE a IN (1, 2)")
+    db.execute("INSERT INTO t(a, kind, n) VALUES (1, 'it''s', 1.5), (2, 'its', 1.5), (3, 'it''s', 1)")
+    one = "SELECT id FROM t WHERE a > ? AND kind = ? AND n = ?"
+    two = "SELECT id FROM t WHERE n = :n AND :a < a AND kind = :kind"
+    cases = (("it's", 1.5, [(1,)], True), ("its", 1.5, [(2,)], False), ("it's", 1, [(3,)], False))
+    for _ in range(2):
+        for kind, n, rows, used in cases:
+            assert db.execute(one, (0, kind, n)).fetchall() == rows
+            assert db.execute(two, {"kind": kind, "n": n, "a": 0}).fetchall() == rows
+            assert ("INDEX i" in plan(db, one, (0, kind, n))) == used
+            assert ("INDEX i" in plan(db, two, {"kind": kind, "n": n, "a": 0})) == used
+    three = "SELECT id FROM t WHERE a IN (?, ?) AND a > 1"
+    assert db.execute(three, (1, 2)).fetchall() == [(2,)]
+    assert "INDEX j" in plan(db, three, (1, 2))
+    assert "INDEX j" in plan(db, three, (True, 2))
+    for values in ((2, 1), (1.0, 2), ("1", 2), (1, None)):
+        assert "INDEX j" not in plan(db, three, values)
+    assert db.execute(three, (3, 2)).fetchall() == [(2,), (3,)]
+    four = "UPDATE t SET n = ? WHERE kind = ?2 AND n = ?3 RETURNING id, ?2"
+    assert db.execute(four, (7, "it's", 1.5)).fetchall() == [(1, "it's")]
+    assert db.execute(four, (7, "it's", 1)).fetchall() == [(3, "it's")]
+    with pytest.raises(driver.ProgrammingError, match="Incorrect number"):
+        db.execute(one, (0, "it's"))
+    with pytest.raises(driver.OperationalError, match="variable number"):
+        db.execute("SELECT id FROM t WHERE kind = ?99999 AND n = 1.5 AND a > 0")
 
 
 def test_joins_use_it_where_rows_cannot_get_lost(db: driver.Connection) -> None:
@@ -645,6 +676,20 @@ def _conditions(rng: random.Random, wheres: list[str]) -> str:
     return word.join(f"({term})" if rng.random() < 0.5 or "OR" in term else term for term in terms)
 
 
+def _with_parameters(rng: random.Random, sql: str) -> tuple[str, list[Any]]:
+    """Some constants as parameters, some of those with other values."""
+    out, at, values = [], 0, []
+    for token in tokens(sql):
+        if token.kind not in (NUMBER, STRING) or rng.random() < 0.7:
+            continue
+        number = float if "." in token.text else int
+        value = unquote(token.text) if token.kind == STRING else number(token.text)
+        values.append(value if rng.random() < 0.8 else rng.choice([None, 1, 2.5, "x", "1"]))
+        out += [sql[at : token.start], "?"]
+        at = token.end
+    return "".join(out) + sql[at:], values
+
+
 @pytest.mark.parametrize("round_", range(6))
 def test_random_tables_changes_and_queries(both: Beside, rng: random.Random, round_: int) -> None:
     mine = both.mine
@@ -676,9 +721,9 @@ def test_random_tables_changes_and_queries(both: Beside, rng: random.Random, rou
             sql = f"SELECT * FROM t WHERE {_conditions(rng, wheres)} ORDER BY +id"
             moments.append((mine.last_commit[1], sql, mine.execute(sql).fetchall()))
         else:
-            sql = f"SELECT * FROM t WHERE {_conditions(rng, wheres)} ORDER BY +id"
-            both.run(sql)
-            used |= {"i0", "i1", "i2", "i3"}.intersection(plan(mine, sql).replace(";", "").split())
+            sql, values = _with_parameters(rng, f"SELECT * FROM t WHERE {_conditions(rng, wheres)} ORDER BY +id")
+            both.run(sql, values)
+            used |= {"i0", "i1", "i2", "i3"}.intersection(plan(mine, sql, values).replace(";", "").split())
     for moment, sql, wanted in moments:
         cursor = mine.cursor()
         cursor.as_of = moment
