@@ -11,6 +11,7 @@ from .bare_txn import (
     SERIALIZABLE,
     EngineError,
     lib,
+    raw,
 )
 
 LEVELS = (READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE)
@@ -153,6 +154,61 @@ def test_a_schema_changed_after_a_write_is_a_conflict_and_before_it_is_followed(
         b.get(tree, 1)
     assert error.value.name == "CONFLICT"
     assert name_of_failure(b) == "CONFLICT"
+
+
+@pytest.mark.parametrize("round", range(4))
+def test_random_interleavings_follow_the_newest_commit(open_database, rng, round):
+    """Statements see the newest commit and own writes; COMMIT fails exactly if a row is not as its writer saw it."""
+    database = open_database(synchronous=NORMAL, spill=3_000 if round % 2 else 0)
+    connections = [database.connect() for _ in range(4)]
+    tree = connections[0].make_tree()
+    for connection in connections:
+        connection.isolation(READ_COMMITTED)
+    newest, number, running = {}, 1, {}         # newest: {key: (value, its commit)}
+    conflicts = commits = 0
+    for _ in range(900):
+        connection = rng.choice(connections)
+        if connection not in running:
+            connection.get(tree, 0)             # SQLite tells of savepoints inside a transaction only
+            running[connection] = {}, []
+        writes, savepoints = running[connection]
+        action = rng.random()
+        if action < 0.45:
+            key, value = rng.randrange(20), None if rng.random() < 0.3 else rng.randbytes(rng.randrange(50))
+            connection.put(tree, key, value)
+            seen = writes[key][1] if key in writes else newest.get(key, (None, 0))[1]
+            writes[key] = (value, seen)
+        elif action < 0.7:
+            expected = {key: value for key, (value, _) in (newest | writes).items() if value is not None}
+            assert connection.scan(tree) == {raw(key): value for key, value in expected.items()}
+        elif action < 0.76:
+            savepoints.append(dict(writes))
+            lib.txn_savepoint(connection.conn, len(savepoints) - 1)
+        elif action < 0.82 and savepoints:
+            level = rng.randrange(len(savepoints))
+            lib.txn_rollback_savepoint(connection.conn, level)
+            writes.clear()
+            writes.update(savepoints[level])
+            del savepoints[level + 1:]
+        elif action > 0.86:
+            del running[connection]
+            if any(newest.get(key, (None, 0))[1] != seen for key, (_, seen) in writes.items()):
+                assert name_of_failure(connection) == "CONFLICT"
+                connection.rollback()
+                conflicts += 1
+                continue
+            connection.commit()
+            changed = {key: value for key, (value, _) in writes.items() if newest.get(key, (None, 0))[0] != value}
+            if changed:
+                number += 1
+                commits += 1
+                assert connection.last_commit()[0] == number
+            for key, value in changed.items():
+                newest.pop(key, None)
+                if value is not None:
+                    newest[key] = (value, number)
+    assert conflicts > 3
+    assert commits > 15
 
 
 # ---- SERIALIZABLE: what counts as read --------------------------------------------------------------------------
