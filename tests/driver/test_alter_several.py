@@ -33,7 +33,10 @@ def test_actions_follow_each_other(db: driver.Connection) -> None:
         ", ADD CONSTRAINT few CHECK (n IN (1, 2, 3)), ADD p INT REFERENCES p (id);"
     )
     assert _columns(db) == [
-        ("id", "INTEGER", 0, None), ("a", "INTEGER", 0, None), ("n", "DECIMAL(10, 2)", 1, None), ("mm", "TEXT", 0, "','"),
+        ("id", "INTEGER", 0, None),
+        ("a", "INTEGER", 0, None),
+        ("n", "DECIMAL(10, 2)", 1, None),
+        ("mm", "TEXT", 0, "','"),
         ("p", "INT", 0, None),
     ]
     assert db.execute("SELECT * FROM t").fetchall() == [(1, 7, 2, ",", None), (2, 8, 2, ",", None)]
