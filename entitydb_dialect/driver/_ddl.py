@@ -364,7 +364,10 @@ def table_text(sql: str) -> str:
 
 def _kept(db: apsw.Connection, kind: str) -> str:
     rows = db.execute(
-        "SELECT sql FROM main.sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite_%'", (kind,)
+        # SQLite's own begin with "sqlite_"; in LIKE, an underscore alone would be any letter.
+        "SELECT sql FROM main.sqlite_master"
+        " WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+        (kind,),
     ).fetchall()
     return str(rows[-1][0])
 

@@ -354,3 +354,18 @@ def test_random_alters_do_what_sqlite_does(connect: Connect, rng: random.Random)
             assert _state(db.execute, names) == _state(plain.execute, names), sql
         db.close()
         plain.close()
+
+
+def test_names_that_begin_with_sqlite_are_names_like_others(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE sqlitestats(id INTEGER PRIMARY KEY AUTOINCREMENT, a, UNIQUE(a))")
+    db.execute("CREATE INDEX sqliteindex ON sqlitestats(a)")
+    db.execute("CREATE VIEW sqliteview AS SELECT a FROM sqlitestats")
+    db.execute("INSERT INTO sqlitestats(a) VALUES (1)")
+    db.execute("ALTER TABLE sqlitestats ADD COLUMN b DEFAULT 2")
+    db.execute("ALTER TABLE sqlitestats RENAME TO sqlite2")
+    assert db.execute("SELECT * FROM sqlite2").fetchall() == [(1, 1, 2)]
+    assert db.execute("SELECT * FROM sqliteview").fetchall() == [(1,)]
+    for kind, name in [("TABLE", "sqlite_x"), ("INDEX", "sqlite_x ON sqlite2"), ("VIEW", "sqlite_x")]:
+        end = " AS SELECT 1" if kind == "VIEW" else "(a)"
+        with pytest.raises(driver.OperationalError, match="reserved for internal use"):
+            db.execute(f"CREATE {kind} {name}{end}")
