@@ -25,15 +25,16 @@ class Run:
     """All tests in one way."""
 
     outcomes: dict[str, Outcome]
-    times: dict[str, float] | None  # wall and cpu, seconds; None when a part did not leave them
+    times: dict[str, dict[str, float]]  # part: wall and cpu, seconds; of parts that left them
 
     @classmethod
-    def read(cls, reports: list[Path]) -> Run:
-        times = [report.with_suffix(".json") for report in reports]
-        total: Counter[str] = Counter()
-        for each in times:
-            total.update(json.loads(each.read_text()) if each.exists() else {})
-        return cls(_outcomes(reports), dict(total) if all(each.exists() for each in times) else None)
+    def read(cls, reports: dict[str, Path]) -> Run:
+        """Of the JUnit file of each part."""
+        times = {part: report.with_suffix(".json") for part, report in reports.items()}
+        return cls(
+            _outcomes(reports.values()),
+            {part: json.loads(each.read_text()) for part, each in times.items() if each.exists()},
+        )
 
     def __getitem__(self, test: str) -> Outcome:
         return self.outcomes.get(test, ABSENT)
@@ -41,10 +42,10 @@ class Run:
     def passes(self, test: str) -> bool:
         return self[test][0] == "passed"
 
-    def row(self, name: str) -> str:
+    def row(self, name: str, timed: list[str]) -> str:
         counts = Counter(outcome for outcome, _ in self.outcomes.values())
         cells = [f"{counts[outcome]:,}" for outcome in ("passed", "failed", "skipped")]
-        cells += [f"{self.times[what]:,.0f} s" if self.times else "" for what in ("wall", "cpu")]
+        cells += [f"{sum(self.times[part][what] for part in timed):,.0f} s" for what in ("wall", "cpu")]
         return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -111,6 +112,8 @@ def section(parts: list[str], workers: int, *, pysqlite: Run, as_sqlite: Run, as
     gained_as_is = sum(as_is.passes(test) and not pysqlite.passes(test) for test in as_is.outcomes)
     first, second = _Groups(lost, as_sqlite), _Groups(lost_as_is - lost, as_is)
     third = _Groups((t for t, (o, _) in pysqlite.outcomes.items() if o == "failed"), pysqlite, PYSQLITE)
+    timed = [part for part in parts if all(part in run.times for run in (pysqlite, as_sqlite, as_is))]
+    of = "" if timed == parts else f" of {', '.join(f'`{part}`' for part in timed)}"
     command = "python tests/upstream/run.py --folder build/upstream --write docs/compatibility.md"
     lines = [
         HEADING, "",
@@ -120,8 +123,9 @@ def section(parts: list[str], workers: int, *, pysqlite: Run, as_sqlite: Run, as
         "off as SQLite has them unless told otherwise, and taken for pysqlite where a test names it. *As it is* has "
         "foreign keys on, and open what SQLAlchemy closes for SQLite and is here (`AsIs` in "
         "`tests/upstream/upstream_requirements.py`). CPU is the user and system time of all workers.", "",
-        "| | passed | failed | skipped | wall | CPU |", "|---|---|---|---|---|---|",
-        pysqlite.row("pysqlite"), as_sqlite.row("EntityDB, as SQLite"), as_is.row("EntityDB, as it is"), "",
+        f"| | passed | failed | skipped | wall{of} | CPU{of} |", "|---|---|---|---|---|---|",
+        pysqlite.row("pysqlite", timed), as_sqlite.row("EntityDB, as SQLite", timed),
+        as_is.row("EntityDB, as it is", timed), "",
         f"As SQLite, {gained:,} tests pass that do not pass over pysqlite. What passes there and not here:", "",
         *first.table(), "",
         f"As it is, {gained_as_is:,} tests pass that do not pass over pysqlite. Beside the above, what does not pass:",

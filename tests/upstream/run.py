@@ -94,10 +94,10 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[str, Run]]:
     folder = Path(options.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     tree = source(folder, options.source)
-    found: dict[str, list[Path]] = {way.name: [] for way in WAYS}
+    found: dict[str, dict[str, Path]] = {way.name: {} for way in WAYS}
     for part in options.parts:
         for way in WAYS:  # one after the other, so that what else the machine does meets them all
-            found[way.name].append(run(tree, folder, way, part, options.workers))
+            found[way.name][part] = run(tree, folder, way, part, options.workers)
     for name, reports in found.items():
         yield name, Run.read(reports)
 
