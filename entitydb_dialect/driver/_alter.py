@@ -92,6 +92,30 @@ def _action(sql: str) -> _Action:
     return action
 
 
+_BEGINS = ("ADD", "ALTER", "DROP", "RENAME")
+
+
+def actions(sql: str) -> list[str]:
+    """ALTER TABLE t ADD ..., DROP ... as one statement for each."""
+    action = _action(sql)
+    head = sql[: action.items[action.at - 1].end] if action.at else sql
+    starts = [action.at]
+    depth = 0
+    for i in range(action.at, len(action.items) - 1):
+        upper = action.items[i].upper
+        depth += (upper == "(") - (upper == ")")
+        if upper == "," and depth == 0 and action.items[i + 1].upper in _BEGINS:
+            starts.append(i + 1)
+    if len(starts) == 1:
+        return [sql]
+    ends = [start - 2 for start in starts[1:]] + [len(action.items) - 1]
+    items = action.items
+    found = [sql[items[a].start : items[b].end] for a, b in zip(starts, ends, strict=True)]
+    if any(items[start].upper == "RENAME" and items[start + 1].upper == "TO" for start in starts):
+        raise NotSupportedError("ALTER TABLE ... RENAME TO: a table's name is changed by a statement of its own")
+    return [f"{head} {text}" for text in found]
+
+
 # ---- the altered text meets the table as it was ----
 
 
@@ -472,4 +496,4 @@ def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) 
     )
 
 
-__all__ = ["Change", "Check", "alter"]
+__all__ = ["Change", "Check", "actions", "alter"]

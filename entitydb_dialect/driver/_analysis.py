@@ -13,6 +13,7 @@ from functools import lru_cache
 from .. import _exceptions as ex
 from ._asked import rewritten
 from ._clauses import Pieces, conflict_at, take_apart
+from ._least import NO_ALIAS, Least, least
 from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
@@ -67,7 +68,7 @@ class Analysis:
     name: str = ""  # of a PRAGMA, lower case, or of a savepoint
     argument: str | None = None  # of a PRAGMA, unquoted
     assignment: bool = False  # PRAGMA name = value
-    counted: Counted | None = None  # the statement is a bare SELECT count(*) FROM table
+    counted: Counted | Least | None = None  # the statement is a bare SELECT count(*) or min(column) FROM table
     conflict: str = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     schema_sql: str | None = None  # for statements that ask for sqlite_master or pragma_...(): what to run instead
     label_sql: str = ""  # of a LABEL: the query for the labels
@@ -280,7 +281,7 @@ def _counted(reader: _Reader, sql: str) -> Counted | None:
         return None
     schema, table = reader.qualified()
     aliased = reader.take("AS") or (reader.at < len(reader.items) and reader.peek() != ";")
-    if aliased and (reader.peek() in _NO_ALIAS or not reader.name()):
+    if aliased and (reader.peek() in NO_ALIAS or not reader.name()):
         return None
     reader.take(";")
     return Counted(schema, table, label) if table and reader.at == len(reader.items) else None
@@ -297,13 +298,6 @@ def _label(reader: _Reader, sql: str) -> str:
     if reader.peek() not in ("", ";", "FROM", "WHERE"):
         return ""
     return sql[: items[at].start] + sql[items[at].end :]
-
-
-# Words that may follow a table's name and are no alias of it.
-_NO_ALIAS = frozenset((
-    *("WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS"),
-    *("NATURAL", "UNION", "EXCEPT", "INTERSECT", "INDEXED", "NOT", "ON", "USING"),
-))  # fmt: skip
 
 
 # Words that an expression can follow; behind any other word or name a parenthesis holds a function's arguments.
@@ -368,7 +362,8 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
     verb = reader.peek() if items[0].kind == WORD else ""
     reader.at = 1
     if verb == "EXPLAIN":
-        return Analysis(READ, verb, several)
+        explains = reader.take("QUERY", "PLAN", "SELECT") or reader.take("SELECT")
+        return Analysis(READ, verb, several, counted=least(items, reader.at, sql) if explains and not several else None)
     if verb == "WITH":
         _after_with(reader)
         verb = reader.peek()
@@ -378,7 +373,8 @@ def _sort(sql: str, items: list[Token]) -> Analysis:
         return Analysis(LABEL, verb, label_sql=query) if query else Analysis(READ, verb)
     if verb == "SELECT":
         bare = not several and items[0].upper == "SELECT"       # WITH may give the table's name another meaning
-        return Analysis(READ, verb, several, counted=_counted(reader, sql) if bare else None)
+        counted = (least(items, 1, sql) or _counted(reader, sql)) if bare else None
+        return Analysis(READ, verb, several, counted=counted)
     if verb == "VALUES":
         return Analysis(READ, verb, several)
     if verb in _WRITES:

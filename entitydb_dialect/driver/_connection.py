@@ -31,6 +31,7 @@ from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
 from ._functions import Functions
+from ._least import Least
 from ._partial import Hints
 from ._savepoints import Savepoints
 from ._schema import Schema, sorted_catalog
@@ -616,12 +617,15 @@ class Connection(Functions, Schema):
 
     # ---- declarations ----
 
-    def _count(self, sql: str, counted: Counted) -> str:
-        """A bare count(*) as a question to the engine, which need not visit the rows; views and TEMP tables stay."""
+    def _count(self, sql: str, counted: Counted | Least) -> str:
+        """A bare count(*) as a question to the engine, which need not visit the rows, and min() as one to an index;
+        views and TEMP tables stay."""
         name = counted.table.lower()
         declared = self._declared.get(name)
         if not declared or (counted.schema or "main").lower() != "main" or name in self.temporary_tables():
             return sql
+        if isinstance(counted, Least):
+            return counted.sql if counted.pays(declared.table) else sql
         literal = "'" + declared.name.replace("'", "''") + "'"
         return f"SELECT entitydb_count({declared.table.id}, {literal}) AS {quote(counted.label)}"
 

@@ -194,7 +194,7 @@ class Cursor:
             lib.edb_stmt_enter(stmt)
             if analysis.counted is not None:
                 sql = connection._count(sql, analysis.counted)
-            elif connection._hints is not None:
+            if connection._hints is not None:
                 sql = connection._hints.text(sql, connection.temporary_tables(), parameters)
             description = connection._descriptions.get(sql)
             if description is None:

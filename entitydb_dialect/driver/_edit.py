@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 
 
 def alter_table(schema: Schema, ddl: Ddl, sql: str) -> None:
+    """All actions of the statement, in their order, or none."""
+    actions = _alter.actions(sql)
+    if len(actions) == 1:
+        _alter_once(schema, ddl, sql)
+        return
+    with schema._all_or_nothing():
+        for action in actions:
+            _alter_once(schema, ddl, action)
+
+
+def _alter_once(schema: Schema, ddl: Ddl, sql: str) -> None:
     declared = schema._declared.get(ddl.name.lower())
     if declared is None:
         if ddl.name.lower() in schema._views:

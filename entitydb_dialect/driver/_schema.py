@@ -7,7 +7,8 @@ declarations inside the transaction, under a savepoint of the driver, so both ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import apsw
@@ -23,7 +24,7 @@ from ._sql import quote
 if TYPE_CHECKING:
     from ._connection import Connection
 
-_SAVEPOINT_DROP = '"entitydb drop"'
+_SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'
 
 
@@ -154,8 +155,7 @@ class Schema:
         whole = self._whole()
         whole._drain()
         outermost = not whole._raw.in_transaction
-        if whole._fresh:     # opened by SAVEPOINT or BEGIN: here is the last chance to follow the schema
-            whole._end_statement(whole._open_statement(True, None, True, self))
+        self._follow_if_fresh()
         if self._before is None:
             self._before = dict(self._declared), dict(self._views), dict(self._settings)
         whole._fresh = False
@@ -195,6 +195,31 @@ class Schema:
         whole._schema_moved()
         if outermost:
             whole._committed()
+
+    def _follow_if_fresh(self) -> None:
+        """In a transaction that SAVEPOINT or BEGIN has opened, here is the last chance to follow the schema."""
+        whole = self._whole()
+        if whole._fresh:
+            whole._end_statement(whole._open_statement(True, None, True, self))
+            whole._fresh = False
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Several steps of one statement, under a savepoint of their own; inside a transaction."""
+        whole = self._whole()
+        self._follow_if_fresh()
+        before = dict(self._declared), dict(self._views), dict(self._settings)
+        whole._control.execute(f"SAVEPOINT {_SAVEPOINT_STEPS}")
+        try:
+            yield
+        except BaseException:
+            if whole._raw.in_transaction:
+                whole._control.execute(f"ROLLBACK TO {_SAVEPOINT_STEPS}")
+                whole._control.execute(f"RELEASE {_SAVEPOINT_STEPS}")
+                self._declared, self._views, self._settings = before
+                whole._schema_moved()
+            raise
+        whole._control.execute(f"RELEASE {_SAVEPOINT_STEPS}")
 
     def _ddl(self, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
         """CREATE, DROP and ALTER of tables, indexes and views as edits of the catalog."""
@@ -253,17 +278,9 @@ class Schema:
         if not self._refers_to(declared):
             self._own_ddl("drop", declared.name, None)
             return
-        whole = self._whole()
-        whole._control.execute(f"SAVEPOINT {_SAVEPOINT_DROP}")
-        try:
+        with self._all_or_nothing():
             self._delete_all(declared)
             self._own_ddl("drop", declared.name, None)
-        except BaseException:
-            if whole._raw.in_transaction:
-                whole._control.execute(f"ROLLBACK TO {_SAVEPOINT_DROP}")
-                whole._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
-            raise
-        whole._control.execute(f"RELEASE {_SAVEPOINT_DROP}")
 
     def _refers_to(self, parent: Declared) -> bool:
         """Does a foreign key of another table mean this one, and are they enforced?"""

@@ -9,7 +9,7 @@ import pytest
 from entitydb_dialect import driver
 
 OPENINGS = [("SAVEPOINT s",), ("BEGIN",), ("BEGIN", "SAVEPOINT s"), ("SAVEPOINT s", "SAVEPOINT r")]
-DEFINITIONS = ["CREATE TABLE u(a)", "DROP TABLE t", "CREATE INDEX i ON t(a)"]
+DEFINITIONS = ["CREATE TABLE u(a)", "DROP TABLE t", "CREATE INDEX i ON t(a)", "ALTER TABLE t ADD b, ADD c"]
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
@@ -20,6 +20,7 @@ def test_ddl_behind_a_savepoint_follows_the_schema(
 ) -> None:
     db = connect()
     db.cursor().execute("CREATE TABLE t(a)")
+    db.cursor().execute("CREATE TABLE child(t REFERENCES t)")   # so that DROP TABLE has rows to look at
     db.commit()
     mover = connect() if foreign else db
     mover.cursor().execute("CREATE TABLE moved(a)")
