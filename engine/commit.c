@@ -663,7 +663,7 @@ done:
     return rc;
 }
 
-int txn_prepare(edb_conn *conn)
+int txn_prepare_alone(edb_conn *conn)
 {
     txn *tx = &conn->cn_txn;
     int rc;
@@ -681,6 +681,42 @@ int txn_prepare(edb_conn *conn)
         return EDB_OK;
     }
     return prepare(conn);
+}
+
+int txn_prepare(edb_conn *conn)
+{
+    return conn->cn_host || conn->cn_guests ? company_prepare(conn) : txn_prepare_alone(conn);
+}
+
+void txn_unprepare(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+
+    if (tx->tx_state != TXN_PREPARED)
+        return;
+    if (tx->tx_commit)
+        pager_commit_abort(tx->tx_commit);
+    tx->tx_commit = NULL;
+    tx->tx_state = TXN_WRITING;
+}
+
+int txn_has_writes(edb_conn *conn, bool *out)
+{
+    writeset *ws = conn->cn_txn.tx_writes;
+    uint32_t *trees;
+    size_t n;
+    int rc;
+
+    *out = false;
+    if (!ws || ws_is_empty(ws))
+        return EDB_OK;
+    n = ws_trees(ws, NULL, 0);
+    if (!(trees = malloc((n ? n : 1) * sizeof *trees)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
+    ws_trees(ws, trees, n);
+    rc = has_writes(ws, trees, n, out);
+    free(trees);
+    return rc;
 }
 
 /* Keeps what went wrong for edb_conn_wait: SQLite ignores what its xCommit answers. known: nothing was done. */
@@ -715,6 +751,7 @@ void txn_publish(edb_conn *conn)
             conn->cn_last_number = tx->tx_number;
             conn->cn_last_ns = ns;
             conn->cn_commit_ns = 0;
+            company_published(conn);
         }
     }
     txn_end(conn);

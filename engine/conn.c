@@ -39,6 +39,16 @@ int edb_conn_open(edb *db, edb_conn **out)
     return EDB_OK;
 }
 
+void conn_registry_lock(void)
+{
+    pthread_mutex_lock(&registry_mutex);
+}
+
+void conn_registry_unlock(void)
+{
+    pthread_mutex_unlock(&registry_mutex);
+}
+
 edb_conn *conn_by_id(int64_t id)
 {
     edb_conn *conn;
@@ -66,6 +76,7 @@ void conn_unref(edb_conn *conn)
     free(conn->cn_txn.tx_marks);
     free(conn->cn_spare);
     free(conn->cn_lost_message);
+    free(conn->cn_title);
     free(conn->cn_changes);
     free(conn);
 }
@@ -77,6 +88,7 @@ void edb_conn_close(edb_conn *conn)
     txn_rollback(conn);
     conn->cn_closed = true;
     pthread_mutex_lock(&registry_mutex);
+    company_leave(conn);
     for (edb_conn **link = &registry; *link; link = &(*link)->cn_next)
         if (*link == conn) {
             *link = conn->cn_next;
@@ -146,6 +158,8 @@ int edb_conn_isolation(edb_conn *conn, int level)
         rc = edb_fail(EDB_MISUSE, "the isolation level can be set between transactions only");
     if (!rc)
         conn->cn_isolation = level;
+    for (edb_conn *guest = conn->cn_guests; guest && !rc; guest = guest->cn_next_guest)
+        rc = edb_conn_isolation(guest, level);
     return rc;
 }
 
@@ -156,7 +170,11 @@ void conn_name_trees(edb_conn *conn, tree_name_fn name)
 
 void edb_conn_interrupt(edb_conn *conn)
 {
+    pthread_mutex_lock(&registry_mutex);
     atomic_store_explicit(&conn->cn_interrupted, true, memory_order_relaxed);
+    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
+        atomic_store_explicit(&guest->cn_interrupted, true, memory_order_relaxed);
+    pthread_mutex_unlock(&registry_mutex);
 }
 
 bool conn_interrupted(edb_conn *conn)
@@ -190,15 +208,15 @@ int edb_conn_commit_time(edb_conn *conn, int64_t ns)
 
 void edb_conn_last_commit(edb_conn *conn, uint64_t *number, int64_t *ns)
 {
-    *number = conn->cn_last_number;
-    *ns = conn->cn_last_ns;
+    *number = conn->cn_told_number;
+    *ns = conn->cn_told_ns;
 }
 
-void edb_conn_settle(edb_conn *conn, bool autocommit)
+static void settle_alone(edb_conn *conn)
 {
     const txn *tx = &conn->cn_txn;
 
-    if (!autocommit || tx->tx_state == TXN_NONE || conn_check(conn))
+    if (tx->tx_state == TXN_NONE || conn_check(conn))
         return;
     if (tx->tx_state == TXN_PREPARED || (tx->tx_writes && !ws_is_empty(tx->tx_writes)))
         return;
@@ -209,7 +227,16 @@ void edb_conn_settle(edb_conn *conn, bool autocommit)
     txn_end(conn);
 }
 
-int edb_conn_wait(edb_conn *conn)
+void edb_conn_settle(edb_conn *conn, bool autocommit)
+{
+    if (!autocommit)
+        return;
+    settle_alone(conn);
+    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
+        settle_alone(guest);
+}
+
+static int wait_alone(edb_conn *conn)
 {
     int rc = conn_check(conn);
 
@@ -226,6 +253,17 @@ int edb_conn_wait(edb_conn *conn)
         return rc;
     }
     return conn->cn_last_number ? pager_wait_durable(conn->cn_pager, conn->cn_last_number, false) : EDB_OK;
+}
+
+/* What is not told now is told next time. */
+int edb_conn_wait(edb_conn *conn)
+{
+    int rc = wait_alone(conn);
+
+    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
+        if (!rc)
+            rc = wait_alone(guest);
+    return rc;
 }
 
 /* ---- schema ---------------------------------------------------------------------------------------------------- */

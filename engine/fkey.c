@@ -153,14 +153,14 @@ int fk_link_make(edb_stmt *stmt, const edb_table *child, uint32_t number, fk_lin
     if (!rc && parent)
         out->fl_whole = find_parent_key(out);
     if (!rc && !out->fl_whole) {
-        const char *format = parent ? "foreign key mismatch - \"%s\" referencing \"%s\"" : "no such table: main.%s";
-        const char *first = parent ? child->et_name : key->parent;
-        size_t size = strlen(format) + strlen(first) + strlen(key->parent);
+        const char *mismatch = "foreign key mismatch - \"%s\" referencing \"%s\"", *missing = "no such table: %s.%s";
+        const char *first = parent ? child->et_name : conn_title(stmt_conn(stmt));
+        size_t size = strlen(mismatch) + strlen(first) + strlen(key->parent);
         out->fl_wrong = malloc(size);
         if (out->fl_wrong && parent)
-            snprintf(out->fl_wrong, size, "foreign key mismatch - \"%s\" referencing \"%s\"", first, key->parent);
+            snprintf(out->fl_wrong, size, mismatch, first, key->parent);
         else if (out->fl_wrong)
-            snprintf(out->fl_wrong, size, "no such table: main.%s", first);
+            snprintf(out->fl_wrong, size, missing, first, key->parent);
         else
             rc = no_memory();
     }

@@ -90,6 +90,7 @@ void pager_close(pager *pg);        /* the last reference closes the file; at a 
 
 uint32_t pager_page_size(const pager *pg);
 const char *pager_name(const pager *pg);
+bool pager_is_memory(const pager *pg);
 int pager_synchronous(const pager *pg);
 /* EDB_OK, or EDB_FORKED: call it first in every public entry. */
 int pager_alive(const pager *pg);

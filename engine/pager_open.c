@@ -414,6 +414,11 @@ const char *pager_name(const pager *pg)
     return pg->pg_name;
 }
 
+bool pager_is_memory(const pager *pg)
+{
+    return pg->pg_memory;
+}
+
 int pager_synchronous(const pager *pg)
 {
     return pg->pg_synchronous;

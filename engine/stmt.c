@@ -28,6 +28,7 @@ static edb_stmt *stmt_new(edb_conn *conn)
     memset(st, 0, offsetof(edb_stmt, st_now_cursor));
     st->st_tree_known = 0;
     st->st_conn = conn;
+    st->st_target = st;
     atomic_fetch_add_explicit(&conn->cn_refs, 1, memory_order_relaxed);
     if ((st->st_next = conn->cn_stmts))
         st->st_next->st_back = &st->st_next;
@@ -52,6 +53,7 @@ static void stmt_free(edb_stmt *st)
     ws_release(st->st_held);
     ws_unref(st->st_writes);
     free(st->st_mask);
+    free(st->st_failed_message);
     capture_free(st->st_capture);
     stmt_keep(st, NULL, NULL);
     conn_announce(conn);
@@ -168,11 +170,12 @@ static int begin_newest(edb_stmt *st, bool writes, bool fixes)
         st->st_serial = conn->cn_txn.tx_serial;
         if (conn->cn_txn.tx_isolation == EDB_SERIALIZABLE)
             st->st_reads = &conn->cn_txn.tx_reads;
+        st->st_fixes = true;
     }
     return EDB_OK;
 }
 
-static int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out)
+int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out)
 {
     edb_stmt *st;
     int rc;
@@ -207,13 +210,28 @@ static int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, 
 
 int edb_stmt_begin(edb_conn *conn, const edb_stmt_options *options, edb_stmt **out)
 {
+    if (conn->cn_guests || options->target)
+        return company_begin(conn, options, out);
     return stmt_begin(conn, options, false, out);
+}
+
+edb_stmt *stmt_new_failed(edb_conn *conn, int code)
+{
+    edb_stmt *st = stmt_new(conn);
+
+    if (!st)
+        return NULL;
+    st->st_failed = code;
+    st->st_failed_message = strdup(edb_message());
+    return st;
 }
 
 void edb_stmt_end(edb_stmt *st)
 {
     if (!st || pager_alive(st->st_conn->cn_pager))
         return;
+    if (st->st_guests)
+        company_end(st);
     if (st->st_conn->cn_current == st)
         st->st_conn->cn_current = NULL;
     st->st_ended = true;
@@ -227,12 +245,16 @@ edb_stmt *edb_stmt_enter(edb_stmt *st)
     edb_stmt *before = st->st_conn->cn_current;
 
     st->st_conn->cn_current = st;
+    if (st->st_conn->cn_guests)
+        company_enter(st->st_conn, st);
     return before;
 }
 
 void edb_stmt_restore(edb_conn *conn, edb_stmt *before)
 {
     conn->cn_current = before;
+    if (conn->cn_guests)
+        company_enter(conn, before);
 }
 
 /* ---- users ----------------------------------------------------------------------------------------------------- */
@@ -264,6 +286,8 @@ int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **ou
         }
     } else if ((rc = conn_check(conn))) {
         return rc;
+    } else if (st->st_failed) {
+        return edb_fail(st->st_failed, "%s", st->st_failed_message ? st->st_failed_message : "memory is exhausted");
     }
     st->st_users++;
     *out = st;
@@ -298,7 +322,7 @@ void stmt_look_back(edb_stmt *st, const stmt_sight *before)
 }
 
 /* A statement for judging promises at the transaction's moment; own cursors make none. */
-int edb_conn_judge(edb_conn *conn)
+static int judge_alone(edb_conn *conn)
 {
     const edb_stmt_options options = { .in_transaction = true };
     txn *tx = &conn->cn_txn;
@@ -315,6 +339,15 @@ int edb_conn_judge(edb_conn *conn)
         ws_cursor_close(wc);
     }
     edb_stmt_end(st);
+    return rc;
+}
+
+int edb_conn_judge(edb_conn *conn)
+{
+    int rc = judge_alone(conn);
+
+    for (edb_conn *guest = conn->cn_guests; guest && !rc; guest = guest->cn_next_guest)
+        rc = judge_alone(guest);
     return rc;
 }
 
@@ -355,6 +388,7 @@ int edb_stmt_supplied(edb_stmt *st, const uint8_t *mask, size_t columns)
 {
     uint8_t *copy = malloc((columns + 7) / 8 + 1);
 
+    st = st->st_target;
     if (!copy)
         return edb_fail(EDB_NOMEM, "memory is exhausted: the columns of a statement cannot be noted");
     memcpy(copy, mask, (columns + 7) / 8);
@@ -371,6 +405,7 @@ bool stmt_supplied(const edb_stmt *st, size_t column)
 
 int edb_stmt_capture(edb_stmt *st, uint32_t table)
 {
+    st = st->st_target;
     capture_free(st->st_capture);
     st->st_capture = NULL;
     return capture_new(table, &st->st_capture);
@@ -378,6 +413,8 @@ int edb_stmt_capture(edb_stmt *st, uint32_t table)
 
 void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
 {
+    from = from->st_target;
+    st = stmt_member(st, from->st_conn);
     capture_free(st->st_capture);
     st->st_capture = from->st_capture;
     from->st_capture = NULL;
@@ -387,6 +424,7 @@ void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
 
 void edb_stmt_undo(edb_stmt *st)
 {
+    st = st->st_target;
     if (st->st_serial == st->st_conn->cn_txn.tx_serial)
         txn_rollback_to(st->st_conn, st->st_seq);
 }
@@ -412,6 +450,8 @@ capture *stmt_capture(edb_stmt *st, uint32_t table)
 void edb_stmt_row_in(edb_stmt *st)
 {
     st->st_row_in = true;
+    for (edb_stmt *guest = st->st_guests; guest; guest = guest->st_next_guest)
+        guest->st_row_in = true;
 }
 
 bool stmt_row_in(const edb_stmt *st)
@@ -432,6 +472,7 @@ void stmt_last_id(edb_stmt *st, int64_t id)
 
 void edb_stmt_counts(edb_stmt *st, int64_t *changes, int64_t *last_id, bool *has_last_id)
 {
+    st = st->st_target;
     *changes = st->st_changes;
     *last_id = st->st_last_id;
     *has_last_id = st->st_has_last_id;

@@ -90,6 +90,8 @@ int txn_begin_write(edb_stmt *st)
     }
     if (st->st_serial != tx->tx_serial)
         return edb_fail(EDB_MISUSE, "the statement began in another transaction, which has ended; it cannot write");
+    if ((conn->cn_host || conn->cn_guests) && tx->tx_state != TXN_WRITING && (rc = company_may_write(conn)))
+        return rc;
     if (!tx->tx_writes && (rc = ws_new(conn->cn_db->db_spill_bytes, &tx->tx_writes)))
         return rc;
     tx->tx_state = TXN_WRITING;
@@ -287,11 +289,13 @@ static int promises_done(writeset *ws)
 
 int edb_stmt_judge(edb_stmt *st)
 {
-    txn *tx = &st->st_conn->cn_txn;
+    txn *tx;
     stmt_sight before;
     ws_cursor *wc;
     int rc;
 
+    st = st->st_target;
+    tx = &st->st_conn->cn_txn;
     if (tx->tx_state != TXN_WRITING || st->st_serial != tx->tx_serial || !tx->tx_unmet
         || !ws_has_tree(tx->tx_writes, TREE_AT_ONCE))
         return EDB_OK;

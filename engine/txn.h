@@ -48,6 +48,9 @@ edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection;
 void conn_unref(edb_conn *conn);
 edb *conn_db(edb_conn *conn);
 edb_stmt *conn_current(edb_conn *conn);             /* the statement entered, NULL if none */
+edb_conn *conn_member(edb_conn *host, int64_t id);  /* a guest of its; NULL: it has none of this id */
+const char *conn_title(const edb_conn *conn);       /* the schema's name in SQL */
+edb_stmt *stmt_target(edb_stmt *stmt);              /* the statement of the database written to */
 /* The statement entered, else the implicit one (begun if need be), with one user more. Every open cursor and every
  * write is a user. in_transaction: SQLite is not in autocommit. An implicit statement that only reads does not fix
  * the moment of a transaction: nothing would tell when that transaction ends. */

@@ -8,6 +8,7 @@
  *   read_watch.c  what SERIALIZABLE transactions read
  *   txn.c         writing: the states of a transaction, savepoints, row ids
  *   commit.c      validation, net application, publishing
+ *   company.c     several databases behind one SQLite connection
  *
  * A connection and everything it owns belongs to one thread at a time, so nothing here is locked but the registry and
  * the members of `edb` that say so. */
@@ -114,6 +115,11 @@ struct edb_conn {
     int64_t cn_commit_ns;           /* time asked for the next commit; 0: the clock's */
     uint64_t cn_last_number;
     int64_t cn_last_ns;
+    edb_conn *cn_host;              /* company.c; NULL: it is nobody's guest */
+    edb_conn *cn_guests, *cn_next_guest;    /* its own; the next of its host's */
+    char *cn_title;                 /* the schema's name in SQL; NULL: main */
+    uint64_t cn_told_number;        /* the newest commit of it or of a guest */
+    int64_t cn_told_ns;
     int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
     bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
@@ -141,6 +147,11 @@ struct edb_stmt {
     ws_generation *st_held;
     size_t st_users;                /* cursors and writes in progress */
     bool st_past, st_writing, st_implicit, st_ended;
+    bool st_fixes;                  /* its transaction began with it */
+    edb_stmt *st_target;            /* which of its company writes: itself, or a guest's */
+    edb_stmt *st_guests, *st_next_guest;    /* those of guests, begun with it; the next of its host's */
+    int st_failed;                  /* the code it answers when it is used; 0: it has begun */
+    char *st_failed_message;
     bool st_row_in;                 /* it has a row value on the left of IN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
@@ -165,7 +176,27 @@ edb *db_ref(edb *db);
 void db_lock(edb *db);                             /* for what db_mutex guards */
 void db_unlock(edb *db);
 
+void conn_registry_lock(void);
+void conn_registry_unlock(void);
+
+/* ---- company.c */
+int company_begin(edb_conn *host, const edb_stmt_options *o, edb_stmt **out);
+void company_end(edb_stmt *stmt);
+void company_enter(edb_conn *host, edb_stmt *stmt);
+void company_leave(edb_conn *conn);                 /* under the registry's lock */
+int company_may_write(edb_conn *conn);
+int company_prepare(edb_conn *conn);
+void company_published(edb_conn *conn);
+edb_stmt *stmt_member(edb_stmt *stmt, const edb_conn *conn);    /* the one of its company that is the connection's */
+
+/* ---- commit.c */
+int txn_has_writes(edb_conn *conn, bool *out);      /* any that was not rolled back */
+int txn_prepare_alone(edb_conn *conn);
+void txn_unprepare(edb_conn *conn);                 /* back from PREPARED to WRITING */
+
 /* ---- stmt.c */
+int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out);
+edb_stmt *stmt_new_failed(edb_conn *conn, int code);    /* with this thread's message; NULL: no memory */
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
 int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
 

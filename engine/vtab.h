@@ -17,7 +17,7 @@
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
  *   generate.c      generated columns (generate.h)
  *
- * A binding belongs to one SQLite connection and is used by its thread alone. It holds a counted reference to the
+ * A binding belongs to one database of one SQLite connection and is used by its thread alone. It holds a counted reference to the
  * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
 #ifndef EDB_VTAB_H
 #define EDB_VTAB_H
@@ -52,7 +52,7 @@ typedef struct {                    /* a row being written; reused from row to r
 typedef struct rule_book rule_book;
 
 typedef struct {
-    int bd_refs;                    /* modules, function and virtual tables that use it */
+    int bd_refs;                    /* modules, functions and virtual tables that use it */
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
@@ -117,7 +117,7 @@ extern const sqlite3_module vtab_entity_module;
 
 /* ---- vtab_count.c ---- */
 
-/* entitydb_count(table id, name): what SELECT count(*) FROM the table says, without visiting its rows. */
+/* entitydb_count(table id, name [, connection]): what SELECT count(*) FROM the table says, without visiting its rows. */
 void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_value.c ---- */

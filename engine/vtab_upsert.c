@@ -183,6 +183,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
 {
     vtab_binding *bd = sqlite3_user_data(context);
     edb_stmt *stmt = bd->bd_conn ? conn_current(bd->bd_conn) : NULL;
+    stmt = stmt ? stmt_target(stmt) : NULL;
     upsert *us = stmt ? stmt_kept(stmt) : NULL;
     int rc;
     if (!stmt || argc < 1)

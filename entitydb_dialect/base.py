@@ -22,7 +22,7 @@ from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 from . import _plugin, _time
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
-from .driver._catalog import COLLATIONS, Column, Table
+from .driver._catalog import COLLATIONS, Column, Table, View
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -127,14 +127,20 @@ class EntityDialect(SQLiteDialect):
 
     # ---- reflection ----
 
-    def _tables(self, connection: Any, schema: str | None) -> dict[str, Table]:
-        """The catalog by lower-case name; {} for a schema that is SQLite's own."""
-        if schema is not None and schema.lower() != "main":
-            return {}
+    def _catalog(self, connection: Any, schema: str | None) -> tuple[dict[str, Table], dict[str, View]]:
+        """Tables and views by lower-case name; none for a schema that is SQLite's own."""
         moment = connection.get_execution_options().get("as_of")
         as_of = None if moment is None else _time.to_ns(moment)
-        tables: dict[str, Table] = _driver(connection.connection.dbapi_connection).catalog(as_of)
-        return tables
+        found: tuple[dict[str, Table], dict[str, View]]
+        found = _driver(connection.connection.dbapi_connection).schema(as_of, schema or "main")
+        return found
+
+    def _tables(self, connection: Any, schema: str | None) -> dict[str, Table]:
+        return self._catalog(connection, schema)[0]
+
+    def _is_ours(self, connection: Any, schema: str | None) -> bool:
+        driver: Any = _driver(connection.connection.dbapi_connection)
+        return schema is None or bool(driver.has_schema(schema))
 
     def _table(self, connection: Any, name: str, schema: str | None) -> Table | None:
         return self._tables(connection, schema).get(name.lower())
@@ -147,7 +153,7 @@ class EntityDialect(SQLiteDialect):
     def get_table_names(
         self, connection: Any, schema: str | None = None, sqlite_include_internal: bool = False, **kw: Any
     ) -> list[str]:
-        if schema is not None and schema.lower() != "main":
+        if not self._is_ours(connection, schema):
             return list(super().get_table_names(connection, schema, sqlite_include_internal))
         return sorted(table.name for table in self._tables(connection, schema).values())
 
@@ -155,11 +161,9 @@ class EntityDialect(SQLiteDialect):
     def get_view_names(
         self, connection: Any, schema: str | None = None, sqlite_include_internal: bool = False, **kw: Any
     ) -> list[str]:
-        if schema is not None and schema.lower() != "main":
+        if not self._is_ours(connection, schema):
             return list(super().get_view_names(connection, schema, sqlite_include_internal))
-        moment = connection.get_execution_options().get("as_of")
-        as_of = None if moment is None else _time.to_ns(moment)
-        return sorted(v.name for v in _driver(connection.connection.dbapi_connection).views(as_of).values())
+        return sorted(view.name for view in self._catalog(connection, schema)[1].values())
 
     @reflection.cache
     def has_table(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> bool:

@@ -1,13 +1,15 @@
 """Databases for SQLAlchemy's test plugin: on files, in memory, one for each xdist worker, and "test_schema".
 
-SQLAlchemy imports this module when its tests run over our dialect. `test_schema` is a SQLite file attached to each
-connection, beside the database or named after the process that has a memory database.
+SQLAlchemy imports this module when its tests run over our dialect. `test_schema` is a memory database of ours, attached
+to each connection and shared by name: the tests create tables in both schemas in one transaction, and that can write
+to one file only.
 """
 
 # mypy: ignore-errors
 
 import os
 import pathlib
+from urllib.parse import quote
 
 from sqlalchemy import event, exc
 from sqlalchemy.engine import make_url
@@ -23,8 +25,8 @@ from sqlalchemy.testing.provision import (
     upsert,
 )
 
+from . import driver
 from .base import _driver
-from .driver import Connection
 
 _NAMES = ("entitydb", "sqlite")
 
@@ -38,11 +40,16 @@ def _is_memory(url):
 
 
 def _files(stem):
-    """A database, its lock file, and what stands beside them for the attached schema."""
-    return [f"{stem}{end}" for end in ("", "-lock", ".test_schema", ".test_schema-journal")]
+    """A database and its lock file."""
+    return [stem, f"{stem}-lock"]
+
+
+# Attached schemas by stem. They live as long as they stand here, like the file they belong to.
+_schemas = {}
 
 
 def _remove(stem):
+    _schemas.pop(stem, None)
     for name in _files(stem):
         pathlib.Path(name).unlink(missing_ok=True)
 
@@ -100,13 +107,16 @@ def _attach(url, engine, options, scope):
     if not _is_ours(engine.url):
         return
     stem = _stem(engine.url)
+    name = f"{stem}.test_schema"
 
     @event.listens_for(engine, "connect")
     def connect(dbapi_connection, connection_record):
-        if not isinstance(_driver(dbapi_connection), Connection):
+        if not isinstance(_driver(dbapi_connection), driver.Connection):
             return  # what a test put in its place
+        if stem not in _schemas:
+            _schemas[stem] = driver.named_memory(name, driver.MemoryDatabase)
         cursor = dbapi_connection.cursor()
-        cursor.execute(f"ATTACH DATABASE '{stem}.test_schema' AS test_schema")
+        cursor.execute("ATTACH DATABASE ? AS test_schema", (f"file:{quote(name)}?mode=memory",))
         cursor.close()
 
     if scope == "global":

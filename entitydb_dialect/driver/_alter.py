@@ -257,14 +257,14 @@ def _like_sqlite(
     return change
 
 
-def _where_not(table: Table, condition: str) -> str:
-    return f"SELECT 1 FROM main.{quote(table.name)} WHERE NOT ({condition}) LIMIT 1"
+def _where_not(place: str, table: Table, condition: str) -> str:
+    return f"SELECT 1 FROM {place}.{quote(table.name)} WHERE NOT ({condition}) LIMIT 1"
 
 
-def _add_column(change: Change, old: Table) -> None:
+def _add_column(change: Change, place: str, old: Table) -> None:
     (_, new), *_ = change.tables
     column = new.columns[-1]
-    some = f"SELECT 1 FROM main.{quote(new.name)} LIMIT 1"
+    some = f"SELECT 1 FROM {place}.{quote(new.name)} LIMIT 1"
     value = column.added_value if column.added else None
     if column.default_sql is not None and not column.default_constant:
         change.checks.append(Check(some, "Cannot add a column with non-constant default", False))
@@ -272,7 +272,7 @@ def _add_column(change: Change, old: Table) -> None:
         if column.stored:  # rows would have to be rewritten
             change.checks.append(Check(some, "cannot add a STORED column", False))
         elif column.not_null:
-            change.checks.append(_not_null_rows(new, column))
+            change.checks.append(_not_null_rows(place, new, column))
     elif column.not_null and value is None:
         change.checks.append(Check(some, "Cannot add a NOT NULL column with default value NULL", False))
     keys = [k for k in new.extra.get("foreign_keys", []) if [c.lower() for c in k["columns"]] == [column.name.lower()]]
@@ -281,24 +281,24 @@ def _add_column(change: Change, old: Table) -> None:
     known = list(old.extra.get("check", []))
     for check in new.extra.get("check", []):
         if check not in known:
-            change.checks.append(_check_rows(new, check["sql"], check["name"]))
+            change.checks.append(_check_rows(place, new, check["sql"], check["name"]))
 
 
 # ---- what SQLite does not do ----
 
 
-def _check_rows(table: Table, condition: str, name: str | None) -> Check:
-    return Check(_where_not(table, condition), f"CHECK constraint failed: {name or condition}")
+def _check_rows(place: str, table: Table, condition: str, name: str | None) -> Check:
+    return Check(_where_not(place, table, condition), f"CHECK constraint failed: {name or condition}")
 
 
-def _not_null_rows(table: Table, column: Column) -> Check:
+def _not_null_rows(place: str, table: Table, column: Column) -> Check:
     return Check(
-        f"SELECT 1 FROM main.{quote(table.name)} WHERE {quote(column.name)} IS NULL LIMIT 1",
+        f"SELECT 1 FROM {place}.{quote(table.name)} WHERE {quote(column.name)} IS NULL LIMIT 1",
         f"NOT NULL constraint failed: {table.name}.{column.name}",
     )
 
 
-def _foreign_rows(table: Table, key: Mapping[str, object], tables: Mapping[str, Table]) -> Check | None:
+def _foreign_rows(place: str, table: Table, key: Mapping[str, object], tables: Mapping[str, Table]) -> Check | None:
     """Rows whose key is not in the parent. None: there is no parent, which is found out when rows are written."""
     parent = table if str(key["table"]).lower() == table.name.lower() else tables.get(str(key["table"]).lower())
     columns = list(key["columns"])  # type: ignore[call-overload]
@@ -311,8 +311,8 @@ def _foreign_rows(table: Table, key: Mapping[str, object], tables: Mapping[str, 
     present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in columns)
     match = " AND ".join(f"p.{quote(r)} = c.{quote(c)}" for c, r in zip(columns, referred, strict=True))
     return Check(
-        f"SELECT 1 FROM main.{quote(table.name)} AS c WHERE {present}"
-        f" AND NOT EXISTS (SELECT 1 FROM main.{quote(parent.name)} AS p WHERE {match}) LIMIT 1",
+        f"SELECT 1 FROM {place}.{quote(table.name)} AS c WHERE {present}"
+        f" AND NOT EXISTS (SELECT 1 FROM {place}.{quote(parent.name)} AS p WHERE {match}) LIMIT 1",
         "FOREIGN KEY constraint failed",
     )
 
@@ -337,18 +337,18 @@ def _column_of(table: Table, name: str) -> Column:
     raise OperationalError(f'no such column: "{name}"')
 
 
-def _alter_column(action: _Action, old: Table) -> Change:
+def _alter_column(action: _Action, place: str, old: Table) -> Change:
     column = _column_of(old, action.name())
     text = TableText(old.sql)
     if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
-        return _alter_type(action, old, column)
+        return _alter_type(action, place, old, column)
     if action.take("SET", "NOT", "NULL"):
         action.end()
         if column.not_null:
             return Change()
         edited = TableText(text.without(column.name, _is_null)).with_clause(column.name, "NOT NULL")
         change, new = _edited(old, edited)
-        change.checks.append(_not_null_rows(new, column))
+        change.checks.append(_not_null_rows(place, new, column))
         return change
     if action.take("DROP", "NOT", "NULL"):
         action.end()
@@ -371,7 +371,7 @@ def _key_columns(table: Table) -> list[Column]:
     return [table.columns[i] for i in table.primary_key]
 
 
-def _alter_type(action: _Action, old: Table, column: Column) -> Change:
+def _alter_type(action: _Action, place: str, old: Table, column: Column) -> Change:
     start = action.at
     at = start
     while at < len(action.items) and action.items[at].upper != "USING":
@@ -394,14 +394,14 @@ def _alter_type(action: _Action, old: Table, column: Column) -> Change:
             raise OperationalError(f'cannot UPDATE generated column "{column.name}"')
         plain = next(c.name for c in new.columns if c.expression is None)
         if altered.affinity != column.affinity or (new.strict and altered.type != column.type):
-            change.updates.append(f"UPDATE main.{quote(new.name)} SET {quote(plain)} = {quote(plain)}")
+            change.updates.append(f"UPDATE {place}.{quote(new.name)} SET {quote(plain)} = {quote(plain)}")
     elif using is not None or altered.affinity != column.affinity or (new.strict and altered.type != column.type):
         name = quote(column.name)
-        change.updates.append(f"UPDATE main.{quote(new.name)} SET {name} = {using or name}")
+        change.updates.append(f"UPDATE {place}.{quote(new.name)} SET {name} = {using or name}")
     return change
 
 
-def _add_constraint(action: _Action, old: Table, tables: Mapping[str, Table]) -> Change:
+def _add_constraint(action: _Action, place: str, old: Table, tables: Mapping[str, Table]) -> Change:
     text = action.rest()
     if action.take("CONSTRAINT"):
         name = action.name()
@@ -411,15 +411,15 @@ def _add_constraint(action: _Action, old: Table, tables: Mapping[str, Table]) ->
     known = old.extra.get("check", [])
     for check in new.extra.get("check", []):
         if check not in known:
-            change.checks.append(_check_rows(new, check["sql"], check["name"]))
+            change.checks.append(_check_rows(place, new, check["sql"], check["name"]))
     known = old.extra.get("foreign_keys", [])
     for key in new.extra.get("foreign_keys", []):
         if key not in known:
-            missing = _foreign_rows(new, key, tables)
+            missing = _foreign_rows(place, new, key, tables)
             if missing is not None:
                 change.checks.append(missing)
     if not old.primary_key and new.primary_key:
-        change.checks += [_not_null_rows(new, c) for c in _key_columns(new)]
+        change.checks += [_not_null_rows(place, new, c) for c in _key_columns(new)]
     return change
 
 
@@ -440,8 +440,13 @@ def _drop_constraint(action: _Action, old: Table) -> Change:
 _CONSTRAINTS = ("CONSTRAINT", "UNIQUE", "CHECK", "FOREIGN", "PRIMARY")
 
 
-def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) -> Change:
+def alter(
+    sql: str, old: Table, tables: Mapping[str, Table], views: list[View], place: str = "main"
+) -> Change:
     """What an ALTER TABLE does.
+
+    Args:
+        place: the table's schema, quoted.
 
     Raises apsw.Error for what SQLite refuses; OperationalError, NotSupportedError.
     """
@@ -464,7 +469,7 @@ def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) 
         return _like_sqlite(plain, old, old.name, tables, views, {after.lower(): before.lower()})
     if action.take("ADD"):
         if action.at < len(action.items) and action.items[action.at].upper in _CONSTRAINTS:
-            return _add_constraint(action, old, tables)
+            return _add_constraint(action, place, old, tables)
         action.take("COLUMN")
         lenient = action.take("IF", "NOT", "EXISTS")
         definition = action.rest()
@@ -473,7 +478,7 @@ def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) 
             return Change()
         plain = f"ALTER TABLE main.{quote(old.name)} ADD COLUMN {definition}"
         change = _like_sqlite(plain, old, old.name, {old.name.lower(): old}, [], {})
-        _add_column(change, old)
+        _add_column(change, place, old)
         return change
     if action.take("DROP", "CONSTRAINT"):
         return _drop_constraint(action, old)
@@ -490,7 +495,7 @@ def alter(sql: str, old: Table, tables: Mapping[str, Table], views: list[View]) 
         return _like_sqlite(plain, old, old.name, tables, views, {})
     if action.take("ALTER"):
         action.take("COLUMN")
-        return _alter_column(action, old)
+        return _alter_column(action, place, old)
     raise NotSupportedError(
         f"ALTER TABLE {old.name}: EntityDB knows RENAME, ADD, DROP and ALTER COLUMN, and ADD and DROP CONSTRAINT"
     )

@@ -13,8 +13,8 @@ from functools import lru_cache
 from .. import _exceptions as ex
 from ._asked import rewritten
 from ._clauses import Pieces, conflict_at, take_apart
-from ._least import NO_ALIAS, Least, least
-from ._sql import WORD, Token, closing, find, is_name, tokens, unquote
+from ._least import Least, least
+from ._sql import NO_ALIAS, WORD, Token, closing, find, is_name, tokens, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
 WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE
@@ -40,6 +40,15 @@ class Ddl:
     table: str = ""  # of CREATE INDEX
     as_select: bool = False  # CREATE TABLE ... AS
     replaces: bool = False  # CREATE OR REPLACE TABLE
+
+    @property
+    def written(self) -> str:
+        """The name as messages have it."""
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+    @property
+    def is_temporary(self) -> bool:
+        return self.temporary or (self.schema is not None and self.schema.lower() == "temp")
 
 
 @dataclass(frozen=True)
@@ -392,7 +401,10 @@ def _analyse(sql: str) -> Analysis:
     items = tokens(sql)
     analysis = _sort(sql, items)
     if analysis.kind in (READ, WRITE, OTHER):
-        analysis = replace(analysis, schema_sql=rewritten(sql))
+        asking = rewritten(sql)
+        if asking is not None:
+            sql, items = asking, tokens(asking)
+            analysis = replace(_sort(sql, items), schema_sql=sql)
     return replace(analysis, row_in=True) if _row_in(items) else analysis
 
 

@@ -65,6 +65,17 @@ class Pieces(NamedTuple):
     numbers: dict[str, int]  # of named parameters, by name with its sign
     total: int  # parameters of the whole statement
     calls: frozenset[str]  # functions that the list of RETURNING calls, outside of subqueries
+    source: str = ""  # the end of the query, from FROM on
+
+    def query_in(self, place: str) -> Part:
+        """The query over a table of a schema, whose name is given quoted."""
+        query = self.query
+        assert query is not None
+        if place == "main":
+            return query
+        source = self.source.replace(" FROM main.", f" FROM {place}.", 1)
+        sql, numbered = query.sql.removesuffix(self.source), query.numbered.removesuffix(self.source)
+        return Part(sql + source, numbered + source, query.uses)
 
     @property
     def shares(self) -> bool:
@@ -168,8 +179,8 @@ def _refused(items: list[Token], calls: set[str]) -> str | None:
 
 def _query(
     sql: str, items: list[Token], at: int, numbers: dict[int, int], table: str, alias: str, calls: set[str]
-) -> Part:
-    """RETURNING, the token `at`, as a query. Raises OperationalError for what is no list."""
+) -> tuple[Part, str]:
+    """RETURNING, the token `at`, as a query, and the query's end. Raises OperationalError for what is no list."""
     listed = items[at + 1 :]
     while listed and listed[-1].upper == ";":
         listed.pop()
@@ -182,7 +193,7 @@ def _query(
     name = alias if alias and by_alias else table
     part = _Writer(sql, items, numbers).part((listed[0].start, listed[-1].end))
     source = f" FROM main.{quote(table)} AS {quote(name)} WHERE {quote(name)}.{_CAPTURED} = 1"
-    return Part(f"SELECT {part.sql}{source}", f"SELECT {part.numbered}{source}", part.uses)
+    return Part(f"SELECT {part.sql}{source}", f"SELECT {part.numbered}{source}", part.uses), source
 
 
 # ---- ON CONFLICT ----
@@ -340,11 +351,11 @@ def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict
     numbers, names, total = variables(items)
     conflicts: list[Conflict] = []
     end = items[-1].end
-    query = None
+    query, source = None, ""
     calls: set[str] = set()
     if returning >= 0:
         end = items[returning].start
-        query = _query(sql, items, returning, numbers, table, alias, calls)
+        query, source = _query(sql, items, returning, numbers, table, alias, calls)
     if conflict >= 0:
         end = items[conflict].start
         walk = _Clauses(sql, items, conflict, numbers, alias or table)
@@ -355,7 +366,7 @@ def take_apart(sql: str, items: list[Token], table: str, alias: str, *, conflict
         if walk.peek() not in ("", ";", "RETURNING"):
             raise ex.OperationalError(f'near "{items[walk.at].text}": syntax error')
     change = _Writer(sql, items, numbers).part((0, end))
-    return Pieces(change, query, tuple(conflicts), names, total, frozenset(calls))
+    return Pieces(change, query, tuple(conflicts), names, total, frozenset(calls), source)
 
 
 def constraints_of(conflict: Conflict, table: Table) -> str | None:

@@ -26,7 +26,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _catalog, _dump, _isolation, _master
+from . import _attach, _catalog, _dump, _isolation, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
@@ -140,8 +140,11 @@ class Connection(Functions, Schema):
         self._fresh = False
         self._said: list[str] = []  # when fresh: what opened it, and savepoints since
         self._savepoints = Savepoints()
+        self._attached: dict[str, _attach.Attachment] = {}  # by lower-case name
+        # What is attached, in order, SQLite's own (None) too; empty: nothing.
+        self._order: tuple[tuple[str, _attach.Attachment | None], ...] = ()
         self._shows = False  # sqlite_master and pragma_...() can be asked
-        self._shown: tuple[dict[str, _catalog.Table], dict[str, _catalog.View]] = ({}, {})
+        self._tells: _master.Told | None = None  # what the running statement has been told of the schema
         self._temporary: frozenset[str] = frozenset()
         self._temporary_unsure = False
         self._total_changes = 0
@@ -163,6 +166,9 @@ class Connection(Functions, Schema):
 
     def _whole(self) -> Connection:
         return self
+
+    def _schemas(self) -> list[Schema]:
+        return [self, *self._attached.values()] if self._attached else [self]
 
     # ---- PEP 249 ----
 
@@ -211,7 +217,7 @@ class Connection(Functions, Schema):
             return
         self._closed = True
         if self._inherited():
-            _kept.append((self._session, self._raw, list(self._orphans)))
+            _kept.append((self._session, self._raw, list(self._orphans), self._attached))
             self._session = self._raw = self._database = None
             return
         for cursor in self._fetching():
@@ -377,46 +383,41 @@ class Connection(Functions, Schema):
         stmt = self._open_statement(False, None, bool(self._raw.in_transaction))
         self._end_statement(stmt)
 
-    def catalog(self, as_of: int | None = None) -> dict[str, _catalog.Table]:
+    def catalog(self, as_of: int | None = None, schema: str = "main") -> dict[str, _catalog.Table]:
         """The tables by lower-case name, as a statement of this connection would see them (own DDL included).
 
         Args:
             as_of: nanoseconds; the catalog of that moment instead, without own DDL.
+            schema: an attached database instead of main; {} for one of SQLite's own.
         """
         self._check_open()
-        return self.schema(as_of)[0]
+        return self.schema(as_of, schema)[0]
 
-    def views(self, as_of: int | None = None) -> dict[str, _catalog.View]:
+    def views(self, as_of: int | None = None, schema: str = "main") -> dict[str, _catalog.View]:
         """The views by lower-case name; otherwise as catalog()."""
         self._check_open()
-        return self.schema(as_of)[1]
+        return self.schema(as_of, schema)[1]
 
-    def schema(self, as_of: int | None = None) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
+    def schema(
+        self, as_of: int | None = None, schema: str = "main"
+    ) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
         """Tables and views."""
-        if as_of is None and self._raw.in_transaction and not self._fresh:
-            return {name: declared.table for name, declared in self._declared.items()}, self._views
-        entries = [_catalog.decode(payload) for (payload,) in self._run(self._catalog_sql, (), as_of=as_of)]
-        tables = {e.name.lower(): e for e in entries if isinstance(e, _catalog.Table)}
-        return tables, {e.name.lower(): e for e in entries if isinstance(e, _catalog.View)}
+        self._check_open()
+        found = _attach.schema_of(self, schema)
+        return ({}, {}) if found is None else found._read(as_of)
 
-    def _show(self, as_of: int | None) -> None:
-        """Before a statement that asks for the schema: what the functions of _master.py are to tell."""
+    def has_schema(self, schema: str) -> bool:
+        """Is this main, or a database of ours that is attached?"""
+        return _attach.schema_of(self, schema) is not None
+
+    def _show(self, *, fixed: bool = False) -> None:
+        """Before what asks for the schema: the functions of _master.py are there. `fixed`: they tell what there is now,
+        until `_tells` is None again."""
+        if fixed:
+            self._tells = _master.Told(self, always=True)
         if not self._shows:
             _master.register(self)
             self._shows = True
-        self._shown = self.schema(as_of)
-
-    def setting(self, name: str, as_of: int | None = None) -> str | None:
-        """A value kept with the schema, as PRAGMA user_version is."""
-        self._check_open()
-        if as_of is None and self._raw.in_transaction and not self._fresh:
-            found = self._settings.get(name)
-            return None if found is None else found.sql
-        for (payload,) in self._run(self._catalog_sql, (), as_of=as_of):
-            entry = _catalog.decode(payload)
-            if isinstance(entry, _catalog.Setting) and entry.name == name:
-                return entry.sql
-        return None
 
     def temporary_tables(self) -> frozenset[str]:
         """Lower-case names of the TEMP tables and views, which are SQLite's own."""
@@ -504,9 +505,17 @@ class Connection(Functions, Schema):
             raw_cursor.close(True)
             self._end_statement(stmt)
 
-    def _run(self, sql: str, parameters: Any = (), *, writes: bool = False, as_of: int | None = None) -> list[Any]:
+    def _run(
+        self,
+        sql: str,
+        parameters: Any = (),
+        *,
+        writes: bool = False,
+        as_of: int | None = None,
+        schema: Schema | None = None,
+    ) -> list[Any]:
         """Runs a statement of the driver's own to its end."""
-        stmt = self._open_statement(writes, as_of, bool(self._raw.in_transaction))
+        stmt = self._open_statement(writes, as_of, bool(self._raw.in_transaction), schema)
         try:
             before = self._enter(stmt)
             try:
@@ -525,18 +534,18 @@ class Connection(Functions, Schema):
         self._fresh = True
         self._said = ["BEGIN"]
 
-    def _begin_write(self) -> None:
+    def _begin_write(self, schema: Schema | None = None) -> None:
         """Begins a transaction at the newest schema, which is followed before BEGIN fixes what is seen."""
-        stmt = self._open_statement(True, None, True)
+        stmt = self._open_statement(True, None, True, schema)
         try:
             self._begin()
         finally:
             self._end_statement(stmt)
 
-    def _autocommitted(self, run: Callable[[], None]) -> None:
+    def _autocommitted(self, run: Callable[[], None], schema: Schema | None = None) -> None:
         """Runs a piece of the driver's own in a transaction by itself, again when it lost a race."""
         for attempt in range(_RETRIES):
-            self._begin_write()
+            self._begin_write(schema)
             try:
                 run()
                 self.commit()
@@ -562,6 +571,7 @@ class Connection(Functions, Schema):
             translated = translate(error)
             if was_open and not self._raw.in_transaction:
                 self._rolled_back()
+            lib.edb_conn_unprepare(self._session)  # a COMMIT that an attached SQLite file has refused
             lib.edb_conn_settle(self._session, not self._raw.in_transaction)
             raise translated from error
         lib.edb_conn_settle(self._session, not self._raw.in_transaction)
@@ -592,7 +602,9 @@ class Connection(Functions, Schema):
     def _committed(self) -> None:
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
         self._fresh = False
-        self._keep_ddl()
+        self._before = None
+        for attached in self._attached.values():
+            attached._before = None
         code = lib.edb_conn_wait(self._session)
         if code:
             # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
@@ -603,12 +615,15 @@ class Connection(Functions, Schema):
         """After a rollback, ours or SQLite's."""
         self._fresh = False
         self._undo_ddl()
+        for attached in self._attached.values():
+            attached._undo_ddl()
         self._temporary_unsure = True
 
     def _rolled_back_to(self) -> None:
         """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
         self._temporary_unsure = True
-        self._reread()
+        for schema in self._schemas():
+            schema._reread()
 
     def _check_transaction_end(self, was_open: bool) -> None:
         """After an error inside a statement: SQLite may have rolled back the whole transaction."""
@@ -621,13 +636,20 @@ class Connection(Functions, Schema):
         """A bare count(*) as a question to the engine, which need not visit the rows, and min() as one to an index;
         views and TEMP tables stay."""
         name = counted.table.lower()
-        declared = self._declared.get(name)
-        if not declared or (counted.schema or "main").lower() != "main" or name in self.temporary_tables():
+        if self._order:
+            named = counted.schema
+            found = _attach.schema_with(self, name) if named is None else _attach.schema_of(self, named)
+        elif (counted.schema or "main").lower() != "main" or name in self.temporary_tables():
+            return sql
+        else:
+            found = self
+        declared = None if found is None else found._declared.get(name)
+        if found is None or declared is None:
             return sql
         if isinstance(counted, Least):
             return counted.sql if counted.pays(declared.table) else sql
         literal = "'" + declared.name.replace("'", "''") + "'"
-        return f"SELECT entitydb_count({declared.table.id}, {literal}) AS {quote(counted.label)}"
+        return f"SELECT entitydb_count({declared.table.id}, {literal}{found._counted}) AS {quote(counted.label)}"
 
     def _schema_moved(self) -> None:
         self._moves += 1
@@ -640,17 +662,14 @@ class Connection(Functions, Schema):
     def generates(self) -> bool:
         """Has any table declared generated columns, or expressions as indexes?"""
         if self._generates is None:
-            self._generates = any(declared.table.generates for declared in self._declared.values())
+            self._generates = any(d.table.generates for schema in self._schemas() for d in schema._declared.values())
         return self._generates
 
     def written_table(self, analysis: Analysis) -> _catalog.Table | None:
         """The table a statement writes to, when it is one of ours."""
-        name = analysis.table.lower()
-        if (analysis.schema or "main").lower() != "main":
-            return None
-        if analysis.schema is None and name in self.temporary_tables():
-            return None
-        declared = self._declared.get(name)
+        name, given = analysis.table.lower(), analysis.schema
+        schema = _attach.schema_with(self, name) if given is None else _attach.schema_of(self, given)
+        declared = None if schema is None else schema._declared.get(name)
         return None if declared is None else declared.table
 
     def _fetching(self) -> list[Cursor]:
@@ -665,9 +684,11 @@ class Connection(Functions, Schema):
 
     def _redeclare(self) -> None:
         """Makes SQLite's declarations those of the newest catalog. Between transactions only."""
+        schemas = self._schemas()
         for _ in range(_RETRIES):
-            check(lib.edb_conn_schema(self._session, self._number))
-            lib.edb_conn_declared(self._session, self._number[0])
+            for schema in schemas:
+                check(lib.edb_conn_schema(schema._session, self._number))
+                lib.edb_conn_declared(schema._session, self._number[0])
             code = lib.edb_stmt_begin(self._session, self._plain[0], self._out)
             if code == 0:
                 break
@@ -679,9 +700,11 @@ class Connection(Functions, Schema):
         try:
             before = self._enter(stmt)
             try:
-                wanted, views, self._settings = sorted_catalog(self._raw.execute(self._catalog_sql).fetchall())
-                if wanted != self._declared or views != self._views:
-                    self._declare(wanted, views)
+                for schema in schemas:
+                    rows = self._raw.execute(schema._catalog_sql).fetchall()
+                    wanted, views, schema._settings = sorted_catalog(rows)
+                    if wanted != schema._declared or views != schema._views:
+                        schema._declare(wanted, views)
             finally:
                 self._leave(before)
         except apsw.Error as error:
@@ -697,6 +720,8 @@ class Connection(Functions, Schema):
         self._control = None
         if raw is not None:
             raw.close(True)
+        for attached in getattr(self, "_attached", {}).values():
+            attached.close()
         session, self._session = self._session, None
         if session is not None:
             lib.edb_conn_close(session)

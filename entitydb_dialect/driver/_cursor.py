@@ -16,7 +16,7 @@ import apsw
 from .. import _exceptions as ex
 from .._native import ffi, lib
 from . import _analysis as an
-from . import _label
+from . import _attach, _label
 from ._analysis import Analysis, analyse
 from ._asked import rewritten
 from ._catalog import Table
@@ -26,7 +26,8 @@ from ._errors import CODES, Parameters, check, engine_error, translate
 from ._generated import SchemaMoved, adapted, unadapted
 from ._master import explained
 from ._pragma import answer
-from ._sql import tokens, unquote
+from ._routing import route
+from ._schema import Schema
 
 _RETRIES = 10
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
@@ -101,13 +102,16 @@ class Cursor:
         kind = analysis.kind
         if kind is an.READ or kind is an.OTHER:
             if analysis.schema_sql is not None:
-                connection._show(self.as_of)
-                self._read(connection, analysis, analysis.schema_sql, parameters)
-                self._rows = iter(Cursor.fetchall(self))
-            else:
-                self._read(connection, analysis, sql, parameters)
+                connection._show()
+                sql = analysis.schema_sql
+            self._read(connection, analysis, sql, parameters)
             if analysis.verb == "EXPLAIN":
-                trees = {i.tree: (d.table, i) for d in connection._declared.values() for i in d.table.indexes}
+                trees = [
+                    (i.tree, d.table, i)
+                    for schema in connection._schemas()
+                    for d in schema._declared.values()
+                    for i in d.table.indexes
+                ]
                 self._rows = iter([explained(row, trees) for row in Cursor.fetchall(self)])
         elif kind is an.WRITE:
             self.description = None
@@ -262,14 +266,12 @@ class Cursor:
         self, connection: Connection, analysis: Analysis, sql: str, parameters: Any, *, many: bool = False
     ) -> int:
         """_write() of the statement as the schema of the time wants it."""
+        if analysis.schema_sql is not None:
+            connection._show()
+            sql = analysis.schema_sql
         while True:
             self._moves = connection._moves
             now, text = adapted(connection, analysis, sql) if connection.generates else (analysis, sql)
-            if now.schema_sql is not None:
-                if now.returning:
-                    raise ex.NotSupportedError(f"{now.verb} with RETURNING and sqlite_master in one statement")
-                connection._show(None)
-                text = now.schema_sql
             try:
                 return self._write(connection, now, text, parameters, many=many)
             except SchemaMoved:
@@ -279,9 +281,9 @@ class Cursor:
                     raise
                 raise unadapted(error, analysis.table) from error
 
-    def _begin_adapted(self, connection: Connection, in_transaction: bool) -> Any:
+    def _begin_adapted(self, connection: Connection, in_transaction: bool, schema: Schema | None) -> Any:
         """A context for the statement that was adapted. Raises SchemaMoved when it was for another schema."""
-        stmt = connection._open_statement(True, None, in_transaction)
+        stmt = connection._open_statement(True, None, in_transaction, schema)
         if connection._moves != self._moves:
             connection._end_statement(stmt)
             raise SchemaMoved
@@ -294,33 +296,35 @@ class Cursor:
         raw = connection._raw
         is_open = raw.in_transaction
         begin = not is_open and not connection._autocommit
-        temporary = self._is_temporary(analysis)
+        schema = self._target(analysis)
+        temporary = schema is None
         if self.as_of is not None:
             raise ex.PastWriteError(f"{analysis.verb} as of a past moment: the past cannot be changed")
         pieces = None if temporary else analysis.pieces
         if isinstance(pieces, ex.Error):
             raise type(pieces)(*pieces.args)
         if pieces is not None and pieces.query is not None:
-            return self._write_returning(connection, analysis, pieces, pieces.query, sql, parameters)
+            assert schema is not None
+            return self._write_returning(schema, analysis, pieces, sql, parameters)
         written = sql
         if pieces is not None:
             told = pieces.values(parameters) if pieces.shares else ()
             sql, parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None and not temporary:
             sql = connection._hints.text(sql, connection.temporary_tables(), None if many else parameters)
-        stmt = self._begin_adapted(connection, is_open or begin)
+        stmt = self._begin_adapted(connection, is_open or begin, schema)
         judged = 0
         if analysis.row_in or connection._row_in:
             lib.edb_stmt_row_in(stmt)
         try:
             if begin:
                 connection._begin()
-            if analysis.columns is not None or analysis.default_values:
-                self._supply(connection, analysis, written, stmt)
+            if schema is not None and (analysis.columns is not None or analysis.default_values):
+                self._supply(schema, analysis, written, stmt)
             before = connection._enter(stmt)
             try:
-                if pieces is not None:
-                    self._tell_conflicts(connection, analysis, pieces, told)
+                if pieces is not None and schema is not None:
+                    self._tell_conflicts(schema, analysis, pieces, told)
                 if many:
                     self._raw.executemany(sql, parameters)
                 else:
@@ -365,9 +369,10 @@ class Cursor:
         return int(changed)
 
     def _write_returning(
-        self, connection: Connection, analysis: Analysis, pieces: Pieces, listed: Part, sql: str, parameters: Any
+        self, schema: Schema, analysis: Analysis, pieces: Pieces, sql: str, parameters: Any
     ) -> int:
         """INSERT, UPDATE, DELETE with RETURNING: the change, then the list over the rows it captured, or neither."""
+        connection = self.connection
         aggregates = pieces.calls.intersection(connection._aggregates)
         if aggregates:
             raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
@@ -375,11 +380,11 @@ class Cursor:
         change, change_parameters = _piece(pieces.change, parameters, told)
         if connection._hints is not None:
             change = connection._hints.text(change, connection.temporary_tables(), change_parameters)
-        query, query_parameters = _piece(listed, (), told)
+        query, query_parameters = _piece(pieces.query_in(schema._place), (), told)
         raw = connection._raw
         begin = not raw.in_transaction
         alone = begin and connection._autocommit
-        stmt = self._begin_adapted(connection, True)
+        stmt = self._begin_adapted(connection, True, schema)
         reader: Any = None
         try:
             if begin:
@@ -387,13 +392,13 @@ class Cursor:
             if analysis.row_in or connection._row_in:
                 lib.edb_stmt_row_in(stmt)
             if analysis.columns is not None or analysis.default_values:
-                self._supply(connection, analysis, sql, stmt)
-            declared = connection._declared.get(analysis.table.lower())
+                self._supply(schema, analysis, sql, stmt)
+            declared = schema._declared.get(analysis.table.lower())
             if declared is not None:
                 check(lib.edb_stmt_capture(stmt, declared.table.id))
             before = connection._enter(stmt)
             try:
-                self._tell_conflicts(connection, analysis, pieces, told)
+                self._tell_conflicts(schema, analysis, pieces, told)
                 self._raw.execute(change, change_parameters)
             finally:
                 connection._leave(before)
@@ -440,9 +445,10 @@ class Cursor:
         self._rows = iter(rows)
         return changed
 
-    def _tell_conflicts(self, connection: Connection, analysis: Analysis, pieces: Pieces, told: Any) -> None:
+    def _tell_conflicts(self, schema: Schema, analysis: Analysis, pieces: Pieces, told: Any) -> None:
         """ON CONFLICT clauses, told to the engine in the context of the INSERT."""
-        declared = connection._declared.get(analysis.table.lower())
+        connection = self.connection
+        declared = schema._declared.get(analysis.table.lower())
         if declared is None:
             return  # and the INSERT says so
         table = declared.table
@@ -466,21 +472,25 @@ class Cursor:
         self.description = tuple((*column, None, None, None, None, None) for column in description)
         self._rows = iter(self._raw.fetchall())
 
-    def _is_temporary(self, analysis: Analysis) -> bool:
+    def _target(self, analysis: Analysis) -> Schema | None:
+        """The schema that is written to; None: one of SQLite's own."""
         connection = self.connection
+        if connection._order:
+            return _attach.written(connection, analysis)
         if analysis.schema is not None:
-            return analysis.schema.lower() != "main"
+            return connection if analysis.schema.lower() == "main" else None
         temporary = connection._temporary
         if connection._temporary_unsure:
             temporary = connection.temporary_tables()
-        return bool(temporary) and analysis.table.lower() in temporary
+        return None if temporary and analysis.table.lower() in temporary else connection
 
-    def _supply(self, connection: Connection, analysis: Analysis, sql: str, stmt: Any) -> None:
+    def _supply(self, schema: Schema, analysis: Analysis, sql: str, stmt: Any) -> None:
         """Tells the engine which columns an INSERT names, so that the others get their defaults."""
+        connection = self.connection
         if sql in connection._masks:
             mask = connection._masks[sql]
         else:
-            declared = connection._declared.get(analysis.table.lower())
+            declared = schema._declared.get(analysis.table.lower())
             mask = None if declared is None else _mask(declared.table, analysis.columns or ())
             if len(connection._masks) > 2000:
                 connection._masks.clear()
@@ -513,17 +523,23 @@ class Cursor:
         assert ddl is not None
         if self.as_of is not None:
             raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
-        route = _route(connection, analysis, sql)
+        if ddl.verb in ("ATTACH", "DETACH"):
+            (_attach.attach if ddl.verb == "ATTACH" else _attach.detach)(connection, sql, parameters)
+            return
+        schema = route(connection, ddl, sql)
 
         def run() -> None:
-            if route == "catalog":
+            if schema is not None:
                 try:
-                    connection._ddl(ddl, sql, parameters)
+                    schema._ddl(ddl, sql, parameters)
                 except ex.OperationalError as error:
                     raise connection._no_such_collation(error) from error.__cause__
             else:
                 connection._drain()
-                connection._run(sql, parameters, writes=True)
+                text = rewritten(sql) if ddl.as_select or ddl.is_temporary else None
+                if text is not None:
+                    connection._show()
+                connection._run(text or sql, parameters, writes=True)
                 connection._fresh = False
                 connection._temporary_unsure = True
                 connection._row_in |= analysis.row_in
@@ -532,10 +548,10 @@ class Cursor:
         if connection._raw.in_transaction or ddl.verb not in ("CREATE", "DROP", "ALTER"):
             run()
         elif not connection._autocommit:
-            connection._begin_write()
+            connection._begin_write(schema)
             run()
         else:
-            connection._autocommitted(run)
+            connection._autocommitted(run, schema)
 
     # ---- fetching ----
 
@@ -757,87 +773,3 @@ def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
     for i, bit in enumerate(supplied):
         bits[i // 8] |= bit << i % 8
     return ffi.new("uint8_t[]", bytes(bits)), len(supplied)
-
-
-def _is_entitydb(path: str) -> bool:
-    """Is it a file of ours, which SQLite cannot attach?"""
-    try:
-        with open(path, "rb") as file:
-            return file.read(8) == b"EntityDB"
-    except OSError:
-        return False
-
-
-def _refuse_writing_trigger(connection: Connection, name: str, sql: str) -> None:
-    """A TEMP trigger may change TEMP tables. An INSERT inside it cannot tell the engine which columns it names, so that
-    the others would get no defaults."""
-    items = tokens(sql)
-    words = [token.upper for token in items]
-    at = words.index("BEGIN") if "BEGIN" in words else len(words)
-    for i in range(at, len(words) - 2):
-        if words[i] in ("INTO", "UPDATE") or words[i : i + 2] == ["DELETE", "FROM"]:
-            target = i + 2 if words[i] == "DELETE" else i + 3 if words[i + 1] == "OR" else i + 1
-            written = unquote(items[target].text) if target < len(items) else ""
-            if written.lower() in connection._declared and written.lower() not in connection.temporary_tables():
-                raise ex.NotSupportedError(
-                    f"CREATE TEMP TRIGGER {name}: it would change table {written}; EntityDB has no triggers, and those"
-                    " of TEMP tables may change TEMP tables alone"
-                )
-
-
-def _route(connection: Connection, analysis: Analysis, sql: str) -> str:
-    """Whose a DDL statement is: "catalog" (ours) or "sqlite" (TEMP, attached memory). Raises NotSupportedError."""
-    ddl = analysis.ddl
-    assert ddl is not None
-    verb, what = ddl.verb, ddl.what
-    schema = ddl.schema.lower() if ddl.schema is not None else None
-    if verb in ("REINDEX", "ANALYZE", "DETACH"):
-        return "sqlite"
-    if verb == "VACUUM":
-        raise ex.NotSupportedError(
-            "VACUUM: an EntityDB file keeps its history; free pages are used again by themselves"
-        )
-    if verb == "ATTACH":
-        words = [token.text for token in tokens(sql)]
-        target = next((w for w in words[1:] if w.upper() != "DATABASE"), "")
-        if _is_entitydb(target.strip("'\"")):
-            raise ex.NotSupportedError(f"ATTACH {target}: an EntityDB file is opened with an engine of its own")
-        return "sqlite"
-    if verb == "CREATE" and what in ("VIEW", "TRIGGER") and rewritten(sql) is not None:
-        raise ex.NotSupportedError(
-            f"CREATE {what} {ddl.name} over sqlite_master or a pragma function: only statements can ask for the schema"
-        )
-    temporary = connection.temporary_tables()
-    if verb == "CREATE" and what == "TRIGGER" and (ddl.temporary or schema == "temp"):
-        _refuse_writing_trigger(connection, ddl.name, sql)
-    if ddl.temporary or schema == "temp" or (schema is not None and schema != "main"):
-        if what == "VIRTUAL" and not (schema == "temp" or ddl.temporary):
-            raise ex.NotSupportedError("CREATE VIRTUAL TABLE outside TEMP: its data would be lost")
-        return "sqlite"
-    if schema is None and verb == "DROP" and what in ("TABLE", "VIEW") and ddl.name.lower() in temporary:
-        return "sqlite"
-    if schema is None and verb == "ALTER" and ddl.name.lower() in temporary:
-        return "sqlite"
-    if what == "INDEX" and schema is None:
-        if verb == "CREATE" and ddl.table.lower() in temporary:
-            return "sqlite"
-        if verb == "DROP" and connection._find_index(ddl.name) is None:
-            rows = connection._raw.execute(
-                "SELECT 1 FROM temp.sqlite_master WHERE type = 'index' AND lower(name) = ?", (ddl.name.lower(),)
-            ).fetchall()
-            if rows:
-                return "sqlite"
-    if verb == "ALTER" and what != "TABLE":
-        return "sqlite"  # which refuses it
-    if what in ("TABLE", "INDEX", "VIEW"):
-        return "catalog"
-    if verb == "CREATE" and what == "VIRTUAL":
-        raise ex.NotSupportedError(
-            f"CREATE VIRTUAL TABLE {ddl.name}: its data would be lost with the connection; make it temp.{ddl.name}"
-        )
-    if verb == "CREATE" and what == "TRIGGER":
-        raise ex.NotSupportedError(
-            f"CREATE TRIGGER {ddl.name}: EntityDB has no triggers. History needs none: read it with as_of. For rules"
-            " use CHECK and FOREIGN KEY constraints, for derived values generated columns or SQLAlchemy's events"
-        )
-    return "sqlite"

@@ -355,6 +355,34 @@ def _where(sql: str) -> str:
     return sql[behind[0].start : behind[-1].end]
 
 
+def without_schema(sql: str) -> str:
+    """CREATE or ALTER without the schema's name before that of the object, which the scratch database does not know."""
+    items = tokens(sql)
+    dot = next((i for i, t in enumerate(items) if t.text == "."), 0)
+    if not dot:
+        return sql
+    return sql[: items[dot - 1].start] + sql[items[dot + 1].start :]
+
+
+def within(sql: str, schema: str) -> str:
+    """A view's text without the name of its own schema, so that it holds whatever its file is attached as. A view sees
+    its own schema only."""
+    items = tokens(sql)
+    at = [i for i, t in enumerate(items) if is_name(t) and unquote(t.text).lower() == schema.lower()]
+    if not all(i + 1 < len(items) and items[i + 1].text == "." for i in at):
+        return sql  # something else has the name, too
+    for i in reversed(at):
+        sql = sql[: items[i].start] + sql[items[i + 1].end :].lstrip()
+    return sql
+
+
+def view_in(sql: str, place: str) -> str:
+    """A CREATE VIEW with the schema, given quoted, before the view's name."""
+    items = tokens(sql)
+    name = items[next(i for i, t in enumerate(items) if t.upper == "VIEW") + 1]
+    return f"{sql[: name.start]}{place}.{sql[name.start :]}"
+
+
 def table_text(sql: str) -> str:
     """A CREATE TABLE statement as SQLite keeps it: without the schema and IF NOT EXISTS."""
     with scratch() as db:
@@ -484,4 +512,7 @@ __all__ = [
     "scratch",
     "table_text",
     "under_type",
+    "view_in",
+    "within",
+    "without_schema",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+import apsw
 
 from .. import _exceptions as ex
 from . import _alter, _ddl
@@ -33,9 +36,9 @@ def _alter_once(schema: Schema, ddl: Ddl, sql: str) -> None:
             raise ex.OperationalError(f"view {ddl.name} may not be altered")
         if ddl.if_clause:
             return
-        raise ex.OperationalError(f"no such table: {ddl.name}")
+        raise ex.OperationalError(f"no such table: {ddl.written}")
     tables = {key: d.table for key, d in schema._declared.items()}
-    change = _alter.alter(sql, declared.table, tables, list(schema._views.values()))
+    change = _alter.alter(sql, declared.table, tables, list(schema._views.values()), schema._place)
     if not change.tables:
         return
     judged = bool(change.checks or change.updates)
@@ -74,6 +77,8 @@ def create_view(schema: Schema, ddl: Ddl, sql: str) -> None:
         raise ex.OperationalError(taken)
     if ddl.name.lower().startswith("entitydb_"):
         raise ex.OperationalError(f"object name reserved for internal use: {ddl.name}")
+    if schema._title != "main":
+        sql = _ddl.within(sql, schema._title)
     schema._own_ddl("create", ddl.name, View(0, ddl.name, _view_text(sql, ddl.name)))
 
 
@@ -84,7 +89,7 @@ def drop_view(schema: Schema, ddl: Ddl, sql: str) -> None:
             raise ex.OperationalError(f"use DROP TABLE to delete table {ddl.name}")
         if ddl.if_clause:
             return
-        raise ex.OperationalError(f"no such view: {ddl.name}")
+        raise ex.OperationalError(f"no such view: {ddl.written}")
     schema._own_ddl("drop", view.name, None)
 
 
@@ -94,7 +99,6 @@ _MODEL = '"entitydb model"'
 
 
 def create_as(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
-    """The columns are those of a TEMP table that SQLite makes of the query, empty; then the query's rows go in."""
     taken = schema._taken(ddl.name)
     if taken is not None:
         if ddl.if_clause and schema._find_index(ddl.name) is None:
@@ -109,8 +113,16 @@ def create_as(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
     query = sql[behind[0].start : behind[-1].end]
     asking = rewritten(query)
     if asking is not None:
-        schema._whole()._show(None)
+        schema._whole()._show(fixed=True)  # the query does not see the table it makes
         query = asking
+    try:
+        _create_as(schema, ddl, query, parameters)
+    finally:
+        schema._whole()._tells = None
+
+
+def _create_as(schema: Schema, ddl: Ddl, query: str, parameters: Any) -> None:
+    """The columns are those of a TEMP table that SQLite makes of the query, empty; then the query's rows go in."""
     limited = f"CREATE TEMP TABLE {_MODEL} AS SELECT * FROM ({query}) LIMIT 0"
     schema._run(limited, parameters, writes=True)
     try:
@@ -118,7 +130,8 @@ def create_as(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
     finally:
         schema._run(f"DROP TABLE temp.{_MODEL}", writes=True)
     columns = text[text.index("(") :]
-    table = _ddl.parse_table(f"CREATE TABLE {quote(ddl.name)}{columns}", ddl.name)
+    bare = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", ddl.name) and ddl.name.upper() not in apsw.keywords
+    table = _ddl.parse_table(f"CREATE TABLE {ddl.name if bare else quote(ddl.name)}{columns}", ddl.name)
 
     def fill() -> None:
         schema._run(f"INSERT INTO {schema._place}.{quote(ddl.name)} {query}", parameters, writes=True)

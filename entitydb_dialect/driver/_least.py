@@ -12,13 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ._catalog import Table
-from ._sql import Token, is_name, quote, unquote
+from ._sql import NO_ALIAS, Token, is_name, quote, unquote
 
-# Words that may follow a table's name and are no alias of it.
-NO_ALIAS = frozenset((
-    *("WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS"),
-    *("NATURAL", "UNION", "EXCEPT", "INTERSECT", "INDEXED", "NOT", "ON", "USING"),
-))  # fmt: skip
 _ENDS_WHERE = frozenset(("GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "UNION", "EXCEPT", "INTERSECT", ",", ";"))
 
 
@@ -112,4 +107,4 @@ def _is_condition(items: list[Token]) -> bool:
     return depth == 0
 
 
-__all__ = ["NO_ALIAS", "Least", "least"]
+__all__ = ["Least", "least"]

@@ -1,9 +1,9 @@
 """sqlite_master, sqlite_schema and the pragma_... functions inside queries.
 
-SQLite's own would tell of declarations. The names sqlite_master and sqlite_schema (of no schema or of main) are put by
-the analysis in place of `entitydb_schema`, a table-valued function of this module; functions with SQLite's names take
-the place of pragma_table_info and the like. All answer from the catalog of the cursor's moment, which the connection
-reads before the statement; the statement's rows are fetched at once, so that cursors of several moments do not mix.
+SQLite's own would tell of declarations. The names sqlite_master and sqlite_schema are replaced by
+the analysis with `entitydb_schema`, a table-valued function of this module; functions with SQLite's names take
+the place of pragma_table_info and the like. All answer from the catalog as the statement sees it: they read it in the
+context of the statement that is being stepped, so views may be made over them and cursors of several moments mix.
 
 EXPLAIN QUERY PLAN: the names of indexes for the numbers of trees.
 """
@@ -17,9 +17,11 @@ from weakref import ref
 
 import apsw
 
+from . import _attach
 from ._asked import OURS
 from ._catalog import Index, Table, View
-from ._pragma import ABOUT, about, table_list
+from ._pragma import ABOUT, Shown, about, table_list
+from ._schema import sorted_catalog
 from ._sql import quote
 
 if TYPE_CHECKING:
@@ -127,14 +129,19 @@ def register(connection: Connection) -> None:
         assert found is not None
         return found
 
-    def master() -> list[Any]:
-        tables, views = owner()._shown
+    def master(schema: Any = None) -> list[Any]:
+        connection = owner()
+        name = "main" if schema is None else str(schema)
+        if _attach.schema_of(connection, name) is None:
+            columns = "type, name, tbl_name, rootpage, sql"
+            return list(connection._raw.execute(f"SELECT {columns} FROM {quote(name)}.sqlite_master"))
+        tables, views = told(connection).schema(name)
         return master_rows(tables.values(), views.values())
 
-    make(OURS, ("type", "name", "tbl_name", "rootpage", "sql"), (), master)
+    make(OURS, ("type", "name", "tbl_name", "rootpage", "sql"), ("schema",), master)
 
     def listing(arg: Any = None) -> list[Any]:
-        return table_list(owner(), arg, owner()._shown)[1]
+        return table_list(owner(), arg, None, told(owner()).schema)[1]
 
     make("pragma_table_list", ("schema", "name", "type", "ncol", "wr", "strict"), ("arg",), listing)
 
@@ -143,16 +150,57 @@ def register(connection: Connection) -> None:
             if arg is None:
                 return []
             connection = owner()
-            found = about(connection, pragma, str(arg), schema, connection._shown[0])
+            named = None if schema is None else str(schema)
+            found = about(connection, pragma, str(arg), named, told(connection).schema)
             if found is not None:
                 return found[1]
-            prefix = "" if schema is None else quote(str(schema)) + "."
+            prefix = "" if named is None else quote(named) + "."
             return list(connection._raw.execute(f"PRAGMA {prefix}{pragma}({quote(str(arg))})"))
 
         return rows
 
     for pragma, columns in ABOUT.items():
         make(f"pragma_{pragma}", columns, ("arg", "schema"), one(pragma))
+
+
+class Told:
+    """The catalogs as one statement sees them, read when first asked for.
+
+    `always`: for every statement until it is taken away; all is read at once.
+    """
+
+    def __init__(self, connection: Connection, *, always: bool = False) -> None:
+        self.statement = connection._running
+        self.always = always
+        self._connection = ref(connection)
+        self._schemas: dict[str, Shown] = {}
+        if always:
+            titles = [schema._title for schema in connection._schemas()]
+            self._schemas = {title.lower(): connection.schema(None, title) for title in titles}
+
+    def schema(self, name: str) -> Shown:
+        """Tables and views of a schema by lower-case name; none for one of SQLite's own."""
+        found = self._schemas.get(name.lower())
+        if found is None:
+            connection = self._connection()
+            assert connection is not None
+            schema = _attach.schema_of(connection, name)
+            found = {}, {}
+            if schema is not None:
+                tables, views, _ = sorted_catalog(connection._raw.execute(schema._catalog_sql))
+                found = {key: declared.table for key, declared in tables.items()}, views
+            self._schemas[name.lower()] = found
+        return found
+
+
+def told(connection: Connection) -> Told:
+    """For the statement that is being stepped. A context sees one state from its beginning to its end."""
+    known = connection._tells
+    if known is not None and known.always:
+        return known
+    if known is None or known.statement is None or known.statement is not connection._running:
+        known = connection._tells = Told(connection)
+    return known
 
 
 # ---- EXPLAIN QUERY PLAN ----
@@ -171,15 +219,19 @@ def _terms(names: list[str], steps: str) -> str:
     return " AND ".join(words)
 
 
-def explained(row: Any, indexes: dict[int, tuple[Table, Index]]) -> Any:
-    """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table."""
+def explained(row: Any, indexes: list[tuple[int, Table, Index]]) -> Any:
+    """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table. Trees are numbered by database: when
+    several have the number, the table's name decides."""
     if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
         return row
     _, name, tree, _, steps = match.groups()
     steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
-    found = indexes.get(int(tree))
+    fitting = [(table, index) for number, table, index in indexes if number == int(tree)]
+    found = next((pair for pair in fitting if len(fitting) == 1 or pair[0].name.lower() == name.lower()), None)
     if found is None:
         text = f"SEARCH {name} USING INTEGER PRIMARY KEY ({_terms(['rowid'], steps)})" if steps else f"SCAN {name}"
+        if fitting:
+            text = f"{'SEARCH' if steps else 'SCAN'} {name} USING INDEX"
     else:
         table, index = found
         names = [table.columns[part.column].name for part in index.parts]

@@ -6,14 +6,17 @@ those of an empty memory database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
 from ._analysis import Analysis
+from ._attach import guard_files, schema_of, schema_with
 from ._catalog import COLLATIONS, Index, Table, View
 from ._edit import set_setting
 from ._isolation import DEFAULT
+from ._schema import Schema
 from ._sql import quote
 
 if TYPE_CHECKING:
@@ -76,51 +79,97 @@ ABOUT = {
 }
 
 
+Shown = tuple[dict[str, Table], dict[str, View]]
+
+
+def _schema_with_index(connection: Connection, name: str, shown: Callable[[str], Shown]) -> str | None:
+    for schema in connection._schemas():
+        if any(index.name.lower() == name for table in shown(schema._title)[0].values() for index in table.indexes):
+            return schema._title
+    return None
+
+
 def about(
-    connection: Connection, pragma: str, argument: str, schema: str | None, tables: dict[str, Table]
+    connection: Connection, pragma: str, argument: str, schema: str | None, shown: Callable[[str], Shown]
 ) -> Answer | None:
-    """The answer of one of ABOUT; None: it is about something of SQLite's own."""
+    """The answer of one of ABOUT; None: it is about something of SQLite's own. shown: the catalog of a schema."""
     name = argument.lower()
-    if (schema or "main").lower() != "main":
+    is_index = pragma in ("index_info", "index_xinfo")
+    if schema is None and is_index:
+        schema = _schema_with_index(connection, name, shown)
+    elif schema is None:
+        found = schema_with(connection, name)
+        schema = None if found is None else found._title
+    if schema is None or schema_of(connection, schema) is None:
         return None
-    if schema is None and name in connection.temporary_tables():
-        return None
-    if pragma in ("index_info", "index_xinfo"):
+    tables = shown(schema)[0]
+    if is_index:
         for table in tables.values():
             for index in table.indexes:
                 if index.name.lower() == name:
                     return _index_info(table, index, pragma == "index_xinfo")
         return None
-    found = tables.get(name)
-    if found is None:
+    named = tables.get(name)
+    if named is None:
         return None
     if pragma == "index_list":
-        return _index_list(found)
+        return _index_list(named)
     if pragma == "foreign_key_list":
-        return _foreign_keys(found)
-    return _table_info(found, pragma == "table_xinfo")
+        return _foreign_keys(named)
+    return _table_info(named, pragma == "table_xinfo")
 
 
 def table_list(
-    connection: Connection, argument: str | None, shown: tuple[dict[str, Table], dict[str, View]]
+    connection: Connection, argument: str | None, only: str | None, shown: Callable[[str], Shown]
 ) -> Answer:
-    tables, views = shown
-    rows: list[tuple[Any, ...]] = [
-        ("main", t.name, "table", len(t.visible), int(t.without_rowid), int(t.strict)) for t in tables.values()
-    ]
+    rows: list[tuple[Any, ...]] = []
+    ours = {schema._title.lower(): schema for schema in connection._schemas()}
+    for title, schema in ours.items():
+        tables = shown(title)[0].values()
+        rows += [
+            (schema._title, t.name, "table", len(t.visible), int(t.without_rowid), int(t.strict)) for t in tables
+        ]
     for row in connection._raw.execute("PRAGMA table_list").fetchall():
-        if row[0] != "main" or row[1].lower() in views:
+        title = row[0].lower()
+        if title not in ours or row[1].lower() in shown(title)[1]:
             rows.append(row)
-    rows.append(("main", "sqlite_schema", "table", 5, 0, 0))
+    rows += [(schema._title, "sqlite_schema", "table", 5, 0, 0) for schema in ours.values()]
     if argument is not None:
         rows = [row for row in rows if row[1].lower() == argument.lower()]
+    if only is not None:
+        rows = [row for row in rows if row[0].lower() == only.lower()]
     return ("schema", "name", "type", "ncol", "wr", "strict"), rows
+
+
+def _database_list(connection: Connection) -> Answer:
+    """The files behind the schemas; memory databases have none."""
+    rows: list[tuple[Any, ...]] = []
+    for seq, name, file in connection._raw.execute("PRAGMA database_list").fetchall():
+        schema = schema_of(connection, name)
+        path = file if schema is None else schema.database.path
+        rows.append((seq, name, os.path.abspath(path) if path else ""))
+    return ("seq", "name", "file"), rows
+
+
+def _integrity_check(connection: Connection, name: str, only: str | None) -> Answer:
+    rows: list[tuple[Any, ...]] = []
+    for schema in connection._schemas():
+        if only is None or only.lower() == schema._title.lower():
+            breaches, _ = schema.database.check()
+            rows += [(f"{b.invariant} page {b.page}: {b.sentence}",) for b in breaches]
+    for title, attached in connection._order:
+        if attached is None and only is None:
+            found = connection._raw.execute(f"PRAGMA {quote(title)}.{name}").fetchall()
+            rows += [row for row in found if row != ("ok",)]
+    return (name,), rows or [("ok",)]
 
 
 _KEPT = ("user_version", "application_id")
 
 
-def _set(connection: Connection, name: str, argument: str) -> None:
+def _set(schema: Schema, name: str, argument: str) -> None:
+    connection = schema._whole()
+    guard_files(connection, schema, schema._title, name)
     value = argument.strip()
     try:
         number = int(value, 0)
@@ -129,17 +178,17 @@ def _set(connection: Connection, name: str, argument: str) -> None:
     if not -(2**31) <= number < 2**31:
         number = 0
     if connection._raw.in_transaction:
-        set_setting(connection, name, str(number))
+        set_setting(schema, name, str(number))
     else:
-        connection._autocommitted(lambda: set_setting(connection, name, str(number)))
+        connection._autocommitted(lambda: set_setting(schema, name, str(number)), schema)
 
 
-def _dangling(connection: Connection, child: Table, key: Mapping[str, Any], parent: Table | None) -> str:
+def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Table | None) -> str:
     """A query for the rows whose foreign key means a row that is not there."""
     columns = [f"c.{quote(column)}" for column in key["columns"]]
     where = " AND ".join(f"{column} IS NOT NULL" for column in columns)
     rowid = "NULL" if child.without_rowid else "c.rowid"
-    query = f"SELECT {rowid} FROM main.{quote(child.name)} AS c WHERE {where}"
+    query = f"SELECT {rowid} FROM {schema._place}.{quote(child.name)} AS c WHERE {where}"
     if parent is None:
         return query
     referred = key["referred"] or [parent.columns[i].name for i in parent.primary_key]
@@ -148,18 +197,18 @@ def _dangling(connection: Connection, child: Table, key: Mapping[str, Any], pare
         raise ex.OperationalError(f'foreign key mismatch - "{child.name}" referencing "{parent.name}"')
     # The parent's side first: its collation decides.
     same = " AND ".join(f"p.{quote(name)} = {column}" for name, column in zip(referred, columns, strict=True))
-    return f"{query} AND NOT EXISTS (SELECT 1 FROM main.{quote(parent.name)} AS p WHERE {same})"
+    return f"{query} AND NOT EXISTS (SELECT 1 FROM {schema._place}.{quote(parent.name)} AS p WHERE {same})"
 
 
-def _foreign_key_check(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer:
-    tables = {name: table for name, table in connection.catalog(as_of).items() if isinstance(table, Table)}
+def _foreign_key_check(schema: Schema, analysis: Analysis, as_of: int | None) -> Answer:
+    tables = schema._read(as_of)[0]
     rows: list[tuple[Any, ...]] = []
     for name, child in sorted(tables.items()):
         if analysis.argument is not None and analysis.argument.lower() != name:
             continue
         for i, key in enumerate(reversed(child.extra.get("foreign_keys", []))):
-            query = _dangling(connection, child, key, tables.get(key["table"].lower()))
-            rows += [(child.name, rowid, key["table"], i) for (rowid,) in connection._run(query, as_of=as_of)]
+            query = _dangling(schema, child, key, tables.get(key["table"].lower()))
+            rows += [(child.name, rowid, key["table"], i) for (rowid,) in schema._run(query, as_of=as_of)]
     return ("table", "rowid", "parent", "fkid"), rows
 
 
@@ -168,15 +217,26 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
 
     Raises NotSupportedError for settings that would be silently lost.
     """
-    name = analysis.name
+    name, given = analysis.name, analysis.schema
+    if given is not None and given.lower() != "temp" and schema_of(connection, given) is None:
+        if all(title != given.lower() for title, _ in connection._order):
+            raise ex.OperationalError(f"unknown database {given}")
+        return None  # a file of SQLite's
     if name in ABOUT:
         if analysis.argument is None:
             return None
-        return about(connection, name, analysis.argument, analysis.schema, connection.catalog(as_of))
-    if name == "foreign_key_check" and (analysis.schema or "main").lower() == "main":
-        return _foreign_key_check(connection, analysis, as_of)
+        return about(connection, name, analysis.argument, given, lambda schema: connection.schema(as_of, schema))
     if name == "table_list":
-        return table_list(connection, analysis.argument, connection.schema(as_of))
+        return table_list(connection, analysis.argument, given, lambda schema: connection.schema(as_of, schema))
+    if name == "database_list":
+        return _database_list(connection)
+    if name == "writable_schema" and analysis.argument is not None:
+        raise ex.NotSupportedError("PRAGMA writable_schema: sqlite_master cannot be written to; use DDL statements")
+    schema = schema_of(connection, given or "main")
+    if schema is None:
+        return None
+    if name == "foreign_key_check":
+        return _foreign_key_check(schema, analysis, as_of)
     if name == "journal_mode":
         return ("journal_mode",), [("wal",)]
     if name == "read_uncommitted":
@@ -190,15 +250,14 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
     if name == "synchronous":
         if analysis.argument is not None:
             return (), []
-        return ("synchronous",), [(1 if connection.database.options.synchronous == "normal" else 2,)]
+        return ("synchronous",), [(1 if schema.database.options.synchronous == "normal" else 2,)]
     if name in ("integrity_check", "quick_check"):
-        breaches, _ = connection.database.check()
-        return (name,), [(f"{b.invariant} page {b.page}: {b.sentence}",) for b in breaches] or [("ok",)]
-    if name in _KEPT and (analysis.schema or "main").lower() == "main":
+        return _integrity_check(connection, name, given)
+    if name in _KEPT:
         if analysis.argument is None:
-            return (name,), [(int(connection.setting(name, as_of) or 0),)]
+            return (name,), [(int(schema.setting(name, as_of) or 0),)]
         if as_of is not None:
             raise ex.PastWriteError(f"PRAGMA {name} as of a past moment: the past cannot be changed")
-        _set(connection, name, analysis.argument)
+        _set(schema, name, analysis.argument)
         return (), []
     return None

@@ -271,7 +271,7 @@ def _judge_foreign(schema: Schema, table: Table, rows_changed: bool) -> None:
     for owner in owners:
         for key in owner.extra.get("foreign_keys", []):
             if owner is table or key["table"].lower() == table.name.lower():
-                check = _alter._foreign_rows(owner, key, tables)
+                check = _alter._foreign_rows(schema._place, owner, key, tables)
                 if check is not None and schema._run(check.sql):
                     raise ex.IntegrityError(check.failed)
 

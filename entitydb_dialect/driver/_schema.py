@@ -17,12 +17,14 @@ from .. import _exceptions as ex
 from .._native import lib
 from . import _catalog, _ddl, _edit, _replace
 from ._analysis import Ddl
+from ._asked import rewritten
 from ._errors import CODES, check, translate
 from ._generated import own_function
 from ._sql import quote
 
 if TYPE_CHECKING:
     from ._connection import Connection
+    from ._database import Database
 
 _SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'
@@ -45,6 +47,7 @@ class Schema:
     _title = "main"  # its name in SQL
     _place = "main"  # the same, quoted where that is needed
     _suffix = ""  # behind the names of its modules
+    _counted = ""  # the same for entitydb_count()
 
     _session: Any
     _writing: Any  # options of contexts that write to it, by in_transaction
@@ -63,6 +66,10 @@ class Schema:
         """The connection it is a schema of."""
         raise NotImplementedError
 
+    @property
+    def database(self) -> Database:
+        raise NotImplementedError
+
     def _run(self, sql: str, parameters: Any = (), *, writes: bool = False, as_of: int | None = None) -> list[Any]:
         """Runs a statement of the driver's own to its end; when it writes, to this schema."""
         raise NotImplementedError
@@ -71,11 +78,27 @@ class Schema:
     def _catalog_sql(self) -> str:
         return f"SELECT payload FROM entitydb_catalog{self._suffix}"
 
-    # ---- what transactions do to it ----
+    # ---- its catalog ----
 
-    def _keep_ddl(self) -> None:
-        """After COMMIT."""
-        self._before = None
+    def _read(self, as_of: int | None) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
+        """Tables and views by lower-case name, own DDL included, or those of a moment."""
+        whole = self._whole()
+        if as_of is None and whole._raw.in_transaction and not whole._fresh:
+            return {name: declared.table for name, declared in self._declared.items()}, self._views
+        tables, views, _ = sorted_catalog(self._run(self._catalog_sql, as_of=as_of))
+        return {name: declared.table for name, declared in tables.items()}, views
+
+    def setting(self, name: str, as_of: int | None = None) -> str | None:
+        """A value kept with the schema, as PRAGMA user_version is."""
+        whole = self._whole()
+        whole._check_open()
+        if as_of is None and whole._raw.in_transaction and not whole._fresh:
+            found = self._settings.get(name)
+        else:
+            found = sorted_catalog(self._run(self._catalog_sql, as_of=as_of))[2].get(name)
+        return None if found is None else found.sql
+
+    # ---- what transactions do to it ----
 
     def _undo_ddl(self) -> None:
         """After ROLLBACK."""
@@ -121,7 +144,12 @@ class Schema:
             for declared in old:
                 run(self._undeclaration(declared))
             for declared in new:
-                run(self._declaration(declared))
+                try:
+                    run(self._declaration(declared))
+                except apsw.SQLError:
+                    # A view made where its file was main, and that says so, cannot be made here; it is not there.
+                    if self._title == "main" or not isinstance(declared, _catalog.View):
+                        raise
             run("COMMIT")
         except BaseException:
             if raw.in_transaction:
@@ -130,11 +158,14 @@ class Schema:
 
     def _undeclaration(self, declared: _Either) -> str:
         kind = "VIEW" if isinstance(declared, _catalog.View) else "TABLE"
-        return f"DROP {kind} {self._place}.{quote(declared.name)}"
+        return f"DROP {kind} IF EXISTS {self._place}.{quote(declared.name)}"
 
     def _declaration(self, declared: _Either) -> str:
         if isinstance(declared, _catalog.View):
-            return declared.sql
+            asking = rewritten(declared.sql, self._title)
+            if asking is not None:
+                self._whole()._show()
+            return _ddl.view_in(asking or declared.sql, self._place)
         name = f"{self._place}.{quote(declared.name)}"
         return f"CREATE VIRTUAL TABLE {name} USING entitydb{self._suffix}({declared.table.id})"
 
@@ -223,6 +254,8 @@ class Schema:
 
     def _ddl(self, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
         """CREATE, DROP and ALTER of tables, indexes and views as edits of the catalog."""
+        if ddl.schema is not None and ddl.verb != "DROP":
+            sql = _ddl.without_schema(sql)
         try:
             if ddl.verb == "ALTER":
                 _edit.alter_table(self, ddl, sql)
@@ -274,7 +307,7 @@ class Schema:
                 raise ex.OperationalError(f"use DROP VIEW to delete view {ddl.name}")
             if ddl.if_clause:
                 return
-            raise ex.OperationalError(f"no such table: {ddl.name}")
+            raise ex.OperationalError(f"no such table: {ddl.written}")
         if not self._refers_to(declared):
             self._own_ddl("drop", declared.name, None)
             return
@@ -332,7 +365,7 @@ class Schema:
         if found is None:
             if ddl.if_clause:
                 return
-            raise ex.OperationalError(f"no such index: {ddl.name}")
+            raise ex.OperationalError(f"no such index: {ddl.written}")
         table, index = found
         if index.automatic:
             raise ex.OperationalError("index associated with UNIQUE or PRIMARY KEY constraint cannot be dropped")

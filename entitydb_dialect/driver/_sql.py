@@ -60,6 +60,14 @@ def tokens(sql: str) -> list[Token]:
     return found
 
 
+# Words that may follow a table's name and are no alias of it.
+NO_ALIAS = frozenset((
+    *("WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "WINDOW", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS"),
+    *("NATURAL", "UNION", "EXCEPT", "INTERSECT", "INDEXED", "NOT", "ON", "USING"),
+    *("RETURNING", "SET", "VALUES", "SELECT", "DO"),
+))  # fmt: skip
+
+
 def is_name(token: Token) -> bool:
     """Can this token be a name? (SQLite takes 'x' for one as well.)"""
     return token.kind in (WORD, QUOTED, STRING)
