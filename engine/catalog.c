@@ -171,14 +171,19 @@ static void payload_column(payload_reader *pr, edb_column *column)
         payload_wrong(pr, "kind of generated column");
 }
 
-/* "t.a, t.b" */
+/* "t.a, t.b", or "index 'i'" where it has an expression */
 static char *index_what(payload_reader *pr, const edb_table *table, const edb_index *index)
 {
-    size_t size = 1;
+    size_t size = strlen(index->name) + sizeof "index ''";
+    bool expressions = false;
+    for (uint32_t i = 0; i < index->n_parts; i++)
+        expressions |= table->et_columns[index->parts[i].column].hidden;
     for (uint32_t i = 0; i < index->n_parts; i++)
         size += strlen(table->et_name) + strlen(table->et_columns[index->parts[i].column].name) + 3;
     char *what = payload_alloc(pr, size), *at = what;
-    for (uint32_t i = 0; what && i < index->n_parts; i++) {
+    if (what && expressions)
+        stpcpy(stpcpy(stpcpy(what, "index '"), index->name), "'");
+    for (uint32_t i = 0; what && !expressions && i < index->n_parts; i++) {
         const char *column = table->et_columns[index->parts[i].column].name;
         if (i)
             at = stpcpy(at, ", ");
@@ -236,7 +241,7 @@ static void payload_columns(payload_reader *pr, edb_table *table)
     table->et_n_columns = (uint32_t)n;
     for (uint32_t i = 0; i < n; i++) {
         payload_column(pr, &table->et_columns[i]);
-        if (table->et_columns[i].id >= table->et_width)
+        if (!column_virtual(&table->et_columns[i]) && table->et_columns[i].id >= table->et_width)
             table->et_width = table->et_columns[i].id + 1;
         table->et_has_added |= table->et_columns[i].added;
         table->et_has_computed |= table->et_columns[i].computed;

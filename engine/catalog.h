@@ -50,7 +50,7 @@ typedef struct {
     uint32_t tree;
     char *name;
     char *sql;                      /* "" for one made by a constraint */
-    char *what;                     /* "t.a, t.b": the subject of its UNIQUE message */
+    char *what;                     /* "t.a, t.b", "index 'i'": the subject of its UNIQUE message */
     bool unique, primary_key, automatic;
     char *where;                    /* a partial index: of rows for which this is true; NULL: of all */
     uint32_t n_parts;
@@ -85,7 +85,7 @@ typedef struct {
     bool et_without_rowid, et_strict, et_autoincrement;
     int et_rowid_column;            /* index into et_columns of the INTEGER PRIMARY KEY; -1: none */
     uint32_t et_n_columns, et_n_indexes;
-    uint32_t et_width;              /* columns of a stored row: largest id + 1 */
+    uint32_t et_width;              /* columns of a stored row: largest id + 1, but of virtual ones */
     bool et_has_added;              /* a column of it is `added` */
     bool et_has_partial;            /* an index of it is partial */
     bool et_has_computed;           /* a column of it is computed */

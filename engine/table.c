@@ -483,16 +483,14 @@ static int coverage_of(table_scratch *ts, edb_stmt *stmt, const edb_table *table
 /* The row as it is stored: by column id, without the row id. */
 static int encode_row(table_scratch *ts, const edb_table *table, const edb_value *values)
 {
-    if (table->et_width != table->et_n_columns)
+    if (table->et_width != table->et_n_columns || table->et_has_computed)
         for (uint32_t i = 0; i < table->et_width; i++)
             ts->ts_stored[i].type = VALUE_NULL;
     for (uint32_t i = 0; i < table->et_n_columns; i++)
-        ts->ts_stored[table->et_columns[i].id] = values[i];
+        if (!column_virtual(&table->et_columns[i]))
+            ts->ts_stored[table->et_columns[i].id] = values[i];
     if (table->et_rowid_column >= 0)
         ts->ts_stored[table->et_columns[table->et_rowid_column].id].type = VALUE_NULL;
-    for (uint32_t i = 0; table->et_has_computed && i < table->et_n_columns; i++)
-        if (column_virtual(&table->et_columns[i]))
-            ts->ts_stored[table->et_columns[i].id].type = VALUE_NULL;
     buffer_clear(&ts->ts_row);
     uint8_t *row = buffer_reserve(&ts->ts_row, row_encode_bound(ts->ts_stored, table->et_width));
     if (!row)

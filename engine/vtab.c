@@ -106,7 +106,8 @@ static bool type_is_plain(const char *type)
 static const char *declared_type(const edb_column *column)
 {
     static const char *const names[] = {"BLOB", "TEXT", "NUMERIC", "INTEGER", "REAL"};
-    if (type_affinity(column->type) == column->affinity && type_is_plain(column->type))
+    /* Beside HIDDEN a type has to be there, or SQLite would derive the affinity from that word. */
+    if (!column->hidden && type_affinity(column->type) == column->affinity && type_is_plain(column->type))
         return column->type;
     return names[column->affinity - AFFINITY_BLOB];
 }

@@ -158,6 +158,11 @@ enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
+/* Whether keys decide every comparison with the column as SQLite does. */
+static inline bool column_exact(const edb_column *column)
+{
+    return column->affinity >= AFFINITY_NUMERIC || (column->hidden && column->affinity == AFFINITY_BLOB);
+}
 static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || op == 's' || op == 'n'; }
 
 /* ---- vtab_list.c ---- */

@@ -88,9 +88,10 @@ static bool constraint_fits(const planner *pl, const candidate *ca, uint32_t par
     return (int)p->column == column && collation_is(sqlite3_vtab_collation(pl->pl_info, i), p->collation);
 }
 
-static bool part_is_numeric(const planner *pl, const candidate *ca, uint32_t part)
+/* Numbers, and the expressions of indexes: the driver compares those with nothing that has an affinity. */
+static bool part_is_exact(const planner *pl, const candidate *ca, uint32_t part)
 {
-    return !ca->ca_index || pl->pl_table->et_columns[ca->ca_index->parts[part].column].affinity >= AFFINITY_NUMERIC;
+    return !ca->ca_index || column_exact(&pl->pl_table->et_columns[ca->ca_index->parts[part].column]);
 }
 
 /* The equality operators, best first. */
@@ -156,7 +157,7 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
     char best_op = 0;
     for (int i = 0; i < pl->pl_info->nConstraint; i++) {
         char op = equality_op(pl, i);
-        if (may_be_loop(pl, i, op) && !part_is_numeric(pl, ca, part))
+        if (may_be_loop(pl, i, op) && !part_is_exact(pl, ca, part))
             continue;
         if (op && constraint_fits(pl, ca, part, i) && equality_rank(op) < equality_rank(best_op)) {
             best = i;
@@ -197,7 +198,7 @@ static void candidate_match(const planner *pl, candidate *ca)
     bool exact = true;
     uint32_t part = 0;
     for (; part < ca->ca_n_parts && ca->ca_n_steps + 2 < STEPS_MAX; part++) {
-        exact = exact && part_is_numeric(pl, ca, part);
+        exact = exact && part_is_exact(pl, ca, part);
         if (!match_equality(pl, ca, part, exact))
             break;
     }
@@ -221,7 +222,7 @@ static bool in_order_by(const planner *pl, int column)
 static bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part)
 {
     return part < ca->ca_n_equal && ca->ca_steps[part].ps_op != 'i'
-           && (part_is_numeric(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
+           && (part_is_exact(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
 }
 
 /* Whether the part sorts as ORDER BY of that column does. */

@@ -62,6 +62,11 @@ static int encode_rowid(key_range *kr, int64_t rowid, scan_code *out)
     return EDB_OK;
 }
 
+static bool part_exact(const key_range *kr, uint32_t part)
+{
+    return !kr->kr_index || column_exact(&kr->kr_table->et_columns[kr->kr_index->parts[part].column]);
+}
+
 static int part_affinity(const key_range *kr, uint32_t part)
 {
     return kr->kr_index ? kr->kr_table->et_columns[kr->kr_index->parts[part].column].affinity : AFFINITY_INTEGER;
@@ -81,7 +86,7 @@ static int read_side(key_range *kr, uint32_t part, sqlite3_value *in, edb_value 
  * smaller than texts. Texts from ':' on are above all that could be read as a number. */
 static bool keys_decide(const key_range *kr, uint32_t part, char op, bool known, const edb_value *v)
 {
-    if (part_affinity(kr, part) >= AFFINITY_NUMERIC || v->type == VALUE_BLOB || v->type == VALUE_NULL)
+    if (part_exact(kr, part) || v->type == VALUE_BLOB || v->type == VALUE_NULL)
         return true;
     if (v->type != VALUE_TEXT)
         return false;

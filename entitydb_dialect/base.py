@@ -22,7 +22,7 @@ from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 from . import _plugin, _time
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
-from .driver._catalog import COLLATIONS, Column, Table, View
+from .driver._catalog import COLLATIONS, Column, Index, Table, View
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -249,6 +249,7 @@ class EntityDialect(SQLiteDialect):
                 "column_names": [table.columns[part.column].name for part in index.parts],
                 "unique": index.unique,
                 "dialect_options": {} if index.where is None else {"sqlite_where": text(index.where)},
+                **_expressions(table, index),
             }
             for index in table.indexes
             if not index.automatic or kw.get("include_auto_indexes")
@@ -287,6 +288,17 @@ class EntityDialect(SQLiteDialect):
         if table.strict and _KNOWS_STRICT:
             options["sqlite_strict"] = True
         return options or ReflectionDefaults.table_options()
+
+
+def _expressions(table: Table, index: Index) -> dict[str, Any]:
+    """What an index on expressions says otherwise than one on columns."""
+    columns = [table.columns[part.column] for part in index.parts]
+    if not any(column.hidden for column in columns):
+        return {}
+    return {
+        "column_names": [None if column.hidden else column.name for column in columns],
+        "expressions": [column.expression if column.hidden else column.name for column in columns],
+    }
 
 
 def _computed(column: Column) -> dict[str, Any]:

@@ -119,10 +119,6 @@ def actions(sql: str) -> list[str]:
 # ---- the altered text meets the table as it was ----
 
 
-def _next_column(table: Table) -> int:
-    return max([int(table.extra.get("next_column", 0)), *(c.id + 1 for c in table.columns)])
-
-
 def _same_index(old: Table, a: Index, new: Table, b: Index) -> bool:
     def parts(table: Table, index: Index) -> list[tuple[int, int, bool]]:
         return [(table.columns[p.column].id, p.collation, p.descending) for p in index.parts]
@@ -138,7 +134,7 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
         renamed: lower-case new to old column names.
     """
     before = {c.name.lower(): c for c in old.columns}
-    following = _next_column(old)
+    following = old.next_column
     columns: list[Column] = []
     for column in parsed.columns:
         key = column.name.lower()
@@ -173,7 +169,7 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
     affinities = {column.id: column.affinity for column in old.columns}
     compares = any(affinities.get(c.id, c.affinity) != c.affinity for c in new.columns)
     for name, sql in indexes:
-        index = _ddl.parse_index(sql, new)
+        index = _with_old_ids(old, name, new, _ddl.parse_index(sql, new))
         # Under another affinity a WHERE may be true of other rows, and what is computed may be something else: then the
         # index is made anew.
         if not (compares and index.where is not None) and (computes or not _is_computed(new, index)):
@@ -182,9 +178,22 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
     return new
 
 
+def _with_old_ids(old: Table, name: str, new: Table, index: Index) -> Index:
+    """An index made by a statement, its expressions as the columns that they were before."""
+    parts = next(i for i in old.indexes if i.name.lower() == name.lower()).parts
+    made = list(index.made)
+    for before, part in zip(parts, index.parts, strict=False):
+        at = part.column - len(new.columns)
+        was = old.columns[before.column]
+        if at >= 0 and was.hidden and all(column.id != was.id for column in (*new.columns, *made)):
+            made[at] = replace(made[at], id=was.id, name=was.name)
+    return replace(index, made=tuple(made))
+
+
 def _is_computed(table: Table, index: Index) -> bool:
     """Has it a column that no row has?"""
-    parts = [table.columns[part.column] for part in index.parts]
+    columns = (*table.columns, *index.made)
+    parts = [columns[part.column] for part in index.parts]
     return any(column.expression is not None and not column.stored for column in parts)
 
 
@@ -263,7 +272,7 @@ def _where_not(place: str, table: Table, condition: str) -> str:
 
 def _add_column(change: Change, place: str, old: Table) -> None:
     (_, new), *_ = change.tables
-    column = new.columns[-1]
+    column = new.visible[-1]
     some = f"SELECT 1 FROM {place}.{quote(new.name)} LIMIT 1"
     value = column.added_value if column.added else None
     if column.default_sql is not None and not column.default_constant:

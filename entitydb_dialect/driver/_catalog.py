@@ -56,6 +56,7 @@ class Index:
     complete_since: int  # commit number; 0: since the table began
     parts: tuple[Part, ...]
     where: str | None = None  # of a partial index, without the word
+    made: tuple[Column, ...] = ()  # hidden columns that its table does not have yet: parts count them behind the others
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,30 @@ class Table:
                 return tuple(part.column for part in index.parts)
         return ()
 
+    @property
+    def next_column(self) -> int:
+        """The id of the next column: one that no column ever had."""
+        return max([int(self.extra.get("next_column", 0)), *(column.id + 1 for column in self.columns)])
+
     def with_index(self, index: Index) -> Table:
-        return replace(self, indexes=(*self.indexes, index))
+        columns = (*self.columns, *index.made)
+        return replace(self, columns=columns, indexes=(*self.indexes, replace(index, made=())))
 
     def without_index(self, name: str) -> Table:
-        lowered = name.lower()
-        return replace(self, indexes=tuple(i for i in self.indexes if i.name.lower() != lowered))
+        """The table without an index, and without the hidden columns that no other index has."""
+        left = [index for index in self.indexes if index.name.lower() != name.lower()]
+        used = {part.column for index in left for part in index.parts}
+        kept = [i for i, column in enumerate(self.columns) if not column.hidden or i in used]
+        extra = dict(self.extra)
+        if len(kept) < len(self.columns):
+            extra["next_column"] = self.next_column
+        place = {position: i for i, position in enumerate(kept)}
+
+        def moved(index: Index) -> Index:
+            return replace(index, parts=tuple(replace(p, column=place[p.column]) for p in index.parts))
+
+        columns = tuple(self.columns[i] for i in kept)
+        return replace(self, columns=columns, indexes=tuple(map(moved, left)), extra=extra)
 
 
 @dataclass(frozen=True)

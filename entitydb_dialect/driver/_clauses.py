@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .. import _exceptions as ex
 from ._catalog import COLLATIONS, Table
+from ._expressions import expression_words
 from ._partial import means
 from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote, variables
 
@@ -39,16 +40,17 @@ class Part(NamedTuple):
 
 
 class Term(NamedTuple):
-    """One of the columns that ON CONFLICT names."""
+    """One of the columns or expressions that ON CONFLICT names."""
 
-    column: str  # lower case
+    column: str  # lower case; "" for an expression
     collation: str | None  # upper case
+    expression: str = ""
 
 
 class Conflict(NamedTuple):
     """An ON CONFLICT clause."""
 
-    terms: tuple[Term | None, ...] | None  # None: every constraint; a term None: an expression
+    terms: tuple[Term, ...] | None  # None: every constraint
     where: str  # of a partial index; "" none
     sets: tuple[str, ...] | None  # columns that DO UPDATE sets; None: DO NOTHING
     values: str  # what it sets them to, as the engine wants it, parameters as ?1, ?2, ...
@@ -228,8 +230,8 @@ def _commas(items: list[Token], start: int, end: int) -> list[tuple[int, int]]:
     return found
 
 
-def _term(items: list[Token]) -> Term | None:
-    """column [COLLATE name], in any number of parentheses"""
+def _term(sql: str, items: list[Token]) -> Term:
+    """column or expression [COLLATE name], in any number of parentheses"""
     collation = None
     while True:
         if len(items) > 2 and items[0].upper == "(" and closing(items, 0) == len(items) - 1:
@@ -243,7 +245,9 @@ def _term(items: list[Token]) -> Term | None:
             break
     if len(items) == 3 and items[1].upper == ".":
         items = items[2:]
-    return Term(unquote(items[0].text).lower(), collation) if len(items) == 1 and is_name(items[0]) else None
+    if len(items) == 1 and is_name(items[0]):
+        return Term(unquote(items[0].text).lower(), collation)
+    return Term("", collation, sql[items[0].start : items[-1].end])
 
 
 class _Clauses:
@@ -286,7 +290,7 @@ class _Clauses:
         where = ""
         if self.peek() == "(":
             end = closing(self.items, self.at)
-            terms = tuple(_term(self.items[a:b]) for a, b in _commas(self.items, self.at + 1, end))
+            terms = tuple(_term(self.sql, self.items[a:b]) for a, b in _commas(self.items, self.at + 1, end))
             self.at = end + 1
             if self.peek() == "WHERE":
                 self.at += 1
@@ -378,18 +382,17 @@ def constraints_of(conflict: Conflict, table: Table) -> str | None:
         return None
     names = {column.name.lower(): i for i, column in enumerate(table.columns)}
     for term in conflict.terms:
-        if term is not None and term.column not in names and term.column not in ("rowid", "oid", "_rowid_"):
+        if not term.expression and term.column not in names and term.column not in ("rowid", "oid", "_rowid_"):
             raise ex.OperationalError(f"no such column: {term.column}")
     found = []
-    if len(conflict.terms) == 1 and conflict.terms[0] is not None:
+    if len(conflict.terms) == 1 and not conflict.terms[0].expression:
         column = names.get(conflict.terms[0].column, -1)
         if column == table.rowid_column or column < 0:
             found.append(0)
     for index in table.indexes:
         if index.unique and len(index.parts) == len(conflict.terms) and means(index, table, conflict.where) and all(
             any(
-                term is not None
-                and names.get(term.column) == part.column
+                _is_part(term, table, names, part.column)
                 and term.collation in (None, COLLATIONS[part.collation])
                 for term in conflict.terms
             )
@@ -399,6 +402,17 @@ def constraints_of(conflict: Conflict, table: Table) -> str | None:
     if not found:
         raise ex.OperationalError("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
     return ",".join(map(str, found))
+
+
+def _is_part(term: Term, table: Table, names: Mapping[str, int], column: int) -> bool:
+    """Is the column, by its place, what a term of ON CONFLICT names?"""
+    if not term.expression:
+        return names.get(term.column) == column
+    indexed = table.columns[column]
+    if not indexed.hidden or indexed.expression is None:
+        return False
+    words = expression_words(term.expression, table)
+    return words is not None and words == expression_words(indexed.expression, table)
 
 
 def columns_of(conflict: Conflict, table: Table) -> str | None:

@@ -30,9 +30,9 @@ from . import _attach, _catalog, _dump, _isolation, _master
 from ._analysis import Analysis, Counted
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
+from ._expressions import Rewriter
 from ._functions import Functions
 from ._least import Least
-from ._partial import Hints
 from ._savepoints import Savepoints
 from ._schema import Schema, sorted_catalog
 from ._sql import quote, split_statements
@@ -155,7 +155,7 @@ class Connection(Functions, Schema):
         self._generates: bool | None = None  # generates(), when it was asked for
         self._descriptions: dict[str, Any] = {}
         self._masks: dict[str, Any] = {}
-        self._hints: Hints | None = None  # None: no partial indexes
+        self._rewriter: Rewriter | None = None  # None: statements are run as they are
         self._closed = False
         _isolation.choose(self, isolation_level)
         try:
@@ -656,7 +656,16 @@ class Connection(Functions, Schema):
         self._generates = None
         self._descriptions.clear()
         self._masks.clear()
-        self._hints = Hints.of(declared.table for declared in self._declared.values())
+        self._functions_changed()
+
+    def _functions_changed(self) -> None:
+        """An expression with a function of the connection's own means something else than in an index."""
+        tables = [declared.table for declared in self._declared.values()]
+        own: frozenset[str] = frozenset()
+        if any(column.hidden for table in tables for column in table.columns):
+            rows = self._raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
+            own = frozenset(name.lower() for (name,) in rows)
+        self._rewriter = Rewriter.of(tables, own)
 
     @property
     def generates(self) -> bool:

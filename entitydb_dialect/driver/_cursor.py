@@ -198,8 +198,8 @@ class Cursor:
             lib.edb_stmt_enter(stmt)
             if analysis.counted is not None:
                 sql = connection._count(sql, analysis.counted)
-            if connection._hints is not None:
-                sql = connection._hints.text(sql, connection.temporary_tables(), parameters)
+            if connection._rewriter is not None:
+                sql = connection._rewriter.text(sql, connection.temporary_tables(), parameters)
             description = connection._descriptions.get(sql)
             if description is None:
                 description = self._describe(connection, sql, parameters)
@@ -310,8 +310,8 @@ class Cursor:
         if pieces is not None:
             told = pieces.values(parameters) if pieces.shares else ()
             sql, parameters = _piece(pieces.change, parameters, told)
-        if connection._hints is not None and not temporary:
-            sql = connection._hints.text(sql, connection.temporary_tables(), None if many else parameters)
+        if connection._rewriter is not None and not temporary:
+            sql = connection._rewriter.text(sql, connection.temporary_tables(), None if many else parameters)
         stmt = self._begin_adapted(connection, is_open or begin, schema)
         judged = 0
         if analysis.row_in or connection._row_in:
@@ -378,8 +378,8 @@ class Cursor:
             raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
         told = pieces.values(parameters) if pieces.shares else ()
         change, change_parameters = _piece(pieces.change, parameters, told)
-        if connection._hints is not None:
-            change = connection._hints.text(change, connection.temporary_tables(), change_parameters)
+        if connection._rewriter is not None:
+            change = connection._rewriter.text(change, connection.temporary_tables(), change_parameters)
         query, query_parameters = _piece(pieces.query_in(schema._place), (), told)
         raw = connection._raw
         begin = not raw.in_transaction

@@ -331,20 +331,68 @@ def _columns(
     return columns, key
 
 
-def _index(db: apsw.Connection, table: str, row: tuple[Any, ...], sql: str) -> Index:
-    """An index of the scratch database: `row` is one of PRAGMA index_list."""
+def _index(db: apsw.Connection, row: tuple[Any, ...], sql: str, table: Table | None = None) -> Index:
+    """An index of the scratch database: `row` is one of PRAGMA index_list. table: whose it is, of CREATE INDEX."""
     _, name, unique, origin, partial = row
     where = _where(sql) if partial else None
-    parts = []
+    parts: list[Part] = []
+    made: list[Column] = []
     info: list[Any] = db.execute(f"PRAGMA main.index_xinfo({quote(name)})").fetchall()
-    for _, column, _, descending, collation, is_key in info:
+    for seq, column, _, descending, collation, is_key in info:
         if not is_key:
             continue
+        if column == -1 or (column < 0 and table is None):
+            raise NotSupportedError(f"index {name} is on the row id: EntityDB indexes columns and expressions")
         if column < 0:
-            what = "the row id" if column == -1 else "an expression"
-            raise NotSupportedError(f"index {name} is on {what}: EntityDB indexes columns only")
+            assert table is not None
+            hidden = _expression(db, table, made, _indexed(sql)[seq], f"index {name}")
+            known = [*table.columns, *made]
+            column = next((i for i, c in enumerate(known) if c == hidden), len(known))
+            made += [hidden] if column == len(known) else []
         parts.append(Part(column, _collation(collation, f"index {name}"), bool(descending)))
-    return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts), where)
+    return Index(0, name, sql, bool(unique), origin == "pk", origin != "c", 0, tuple(parts), where, tuple(made))
+
+
+# ---- expressions of indexes ----
+
+
+def _indexed(sql: str) -> list[str]:
+    """What a CREATE INDEX that SQLite has accepted is on, term by term, without ASC, DESC and outer COLLATE."""
+    items = tokens(sql)
+    opening = find(items, "ON") + 2
+    found = []
+    for term in _split(items[opening + 1 : closing(items, opening)]):
+        if term[-1].upper in ("ASC", "DESC"):
+            term = term[:-1]
+        while len(term) > 2 and term[-2].upper == "COLLATE":
+            term = term[:-2]
+        found.append(sql[term[0].start : term[-1].end])
+    return found
+
+
+_TYPES = {"": "", "INT": "INTEGER", "NUM": "NUMERIC", "REAL": "REAL", "TEXT": "TEXT"}
+
+
+def _expression(db: apsw.Connection, table: Table, made: list[Column], text: str, what: str) -> Column:
+    """The hidden column of an expression: one that the table has, or a new one. Its affinity and collation are those
+    that SQLite gives the expression, so that a comparison with either comes out the same."""
+    for column in (*table.columns, *made):
+        if column.hidden and column.expression == text:
+            return column
+    source = f"main.{quote(table.name)}"
+    db.execute(f'CREATE TEMP TABLE "expression" AS SELECT ({text}\n) AS x FROM {source} LIMIT 0')
+    declared: list[Any] = db.execute('PRAGMA temp.table_info("expression")').fetchall()
+    db.execute('DROP TABLE temp."expression"')
+    db.execute(f'CREATE INDEX main."expression" ON {quote(table.name)}(({text}\n))')
+    info: list[Any] = db.execute('PRAGMA main.index_xinfo("expression")').fetchall()
+    db.execute('DROP INDEX main."expression"')
+    type_ = _TYPES[declared[0][2]]
+    id_ = max([table.next_column, *(column.id + 1 for column in made)])
+    name = f"entitydb expression {id_}"
+    return Column(
+        id_, name, type_, affinity(type_, False), _collation(info[0][4], what), False, None, expression=text,
+        hidden=True,
+    )
 
 
 def _where(sql: str) -> str:
@@ -429,7 +477,7 @@ def parse_table(sql: str, name: str) -> Table:
         columns, key = _columns(db, name, strict, constraints.expressions)
         listed = db.execute(f"PRAGMA main.index_list({quote(name)})").fetchall()
         # Constraints in the order written: the pragma lists the newest first.
-        indexes = [_index(db, name, row, "") for row in reversed(listed)]
+        indexes = [_index(db, row, "") for row in reversed(listed)]
     if len(indexes) > MAX_INDEXES:
         raise OperationalError(f"too many indexes on {name}: at most {MAX_INDEXES}")
     rowid_column = -1
@@ -488,17 +536,19 @@ def parse_index(sql: str, table: Table) -> Index:
                 ) from error
             raise
         made = db.execute(f"PRAGMA main.index_list({quote(table.name)})").fetchall()[0]
-        index = _index(db, table.name, made, _kept(db, "index").replace("INDEX main.", "INDEX ", 1))
+        index = _index(db, made, _kept(db, "index").replace("INDEX main.", "INDEX ", 1), table)
     if index.name.lower().startswith("entitydb_"):
         raise OperationalError(f"object name reserved for internal use: {index.name}")
     if len(table.indexes) >= MAX_INDEXES:
         raise OperationalError(f"too many indexes on {table.name}: at most {MAX_INDEXES}")
+    if len(table.columns) + len(index.made) > MAX_COLUMNS:
+        raise OperationalError(f"too many columns and expressions of indexes on {table.name}: at most {MAX_COLUMNS}")
     return index
 
 
 def _plain_create(table: Table) -> str:
     """A table of the same column names, types and collations, without constraints."""
-    columns = ", ".join(f"{quote(c.name)} {c.type} COLLATE {COLLATIONS[c.collation]}" for c in table.columns)
+    columns = ", ".join(f"{quote(c.name)} {c.type} COLLATE {COLLATIONS[c.collation]}" for c in table.visible)
     return f"CREATE TABLE main.{quote(table.name)}({columns})"
 
 

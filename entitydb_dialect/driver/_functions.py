@@ -44,6 +44,10 @@ class Functions:
     def _check_open(self) -> None:
         raise NotImplementedError
 
+    def _functions_changed(self) -> None:
+        """What an expression means may be something else now."""
+        raise NotImplementedError
+
     # ---- functions ----
 
     def create_function(
@@ -120,6 +124,7 @@ class Functions:
             tell(*arguments, **options)
         except apsw.Error as error:
             raise translate(error) from error
+        self._functions_changed()
 
     # ---- SQLite's own knobs ----
 

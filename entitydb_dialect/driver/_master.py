@@ -205,7 +205,8 @@ def told(connection: Connection) -> Told:
 
 # ---- EXPLAIN QUERY PLAN ----
 
-_PLAN = re.compile(r"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr][o-])(.*)$", re.DOTALL)
+_STEPS = "(?:[=isnNgl<>pP][k-][c-])*"
+_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr][o-])({_STEPS})(.*)$", re.DOTALL)
 _SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL"}
 _SIGNS |= {">": ">?", "g": ">=?", "<": "<?", "l": "<=?"}
 
@@ -224,7 +225,7 @@ def explained(row: Any, indexes: list[tuple[int, Table, Index]]) -> Any:
     several have the number, the table's name decides."""
     if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
         return row
-    _, name, tree, _, steps = match.groups()
+    _, name, tree, _, steps, rest = match.groups()
     steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
     fitting = [(table, index) for number, table, index in indexes if number == int(tree)]
     found = next((pair for pair in fitting if len(fitting) == 1 or pair[0].name.lower() == name.lower()), None)
@@ -234,7 +235,8 @@ def explained(row: Any, indexes: list[tuple[int, Table, Index]]) -> Any:
             text = f"{'SEARCH' if steps else 'SCAN'} {name} USING INDEX"
     else:
         table, index = found
-        names = [table.columns[part.column].name for part in index.parts]
+        columns = [table.columns[part.column] for part in index.parts]
+        names = ["<expr>" if column.hidden else column.name for column in columns]
         what = f"{name} USING INDEX {index.name}"
         text = f"SEARCH {what} ({_terms(names, steps)})" if steps else f"SCAN {what}"
-    return (*row[:3], text)
+    return (*row[:3], text + rest)

@@ -52,7 +52,8 @@ def _index_list(table: Table) -> Answer:
 def _index_info(table: Table, index: Index, extended: bool) -> Answer:
     rows: list[tuple[Any, ...]] = []
     for i, part in enumerate(index.parts):
-        row = (i, part.column, table.columns[part.column].name)
+        column = table.columns[part.column]
+        row = (i, -2, None) if column.hidden else (i, part.column, column.name)
         rows.append((*row, int(part.descending), COLLATIONS[part.collation], 1) if extended else row)
     if extended:
         rows.append((len(rows), -1, None, 0, "BINARY", 0))

@@ -228,11 +228,22 @@ def test_what_is_not_there_is_refused(sql: str) -> None:
         parse_table(sql, "t")
 
 
-@pytest.mark.parametrize("rest", ["(lower(a))", "(rowid)"])
-def test_expression_indexes_are_refused(rest: str) -> None:
+def test_an_expression_of_an_index_is_a_hidden_column() -> None:
     table = parse_table("CREATE TABLE t(a, b)", "t")
+    sql = "CREATE INDEX i ON t(lower( a ) COLLATE NOCASE DESC, b, CAST(b AS int), lower( a ))"
+    index = parse_index(sql, table)
+    assert [(p.column, COLLATIONS[p.collation], p.descending) for p in index.parts] == [
+        (2, "NOCASE", True), (1, "BINARY", False), (3, "BINARY", False), (2, "BINARY", False),
+    ]  # fmt: skip
+    assert [(c.id, c.expression, c.type, c.hidden) for c in index.made] == [
+        (2, "lower( a )", "", True), (3, "CAST(b AS int)", "INTEGER", True),
+    ]  # fmt: skip
+    assert table.with_index(index).visible == table.columns
+
+
+def test_an_index_on_the_row_id_is_refused() -> None:
     with pytest.raises((NotSupportedError, apsw.SQLError)):
-        parse_index(f"CREATE INDEX i ON t{rest}", table)
+        parse_index("CREATE INDEX i ON t(rowid)", parse_table("CREATE TABLE t(a, b)", "t"))
 
 
 def test_reserved_names_are_refused() -> None:

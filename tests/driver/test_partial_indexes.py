@@ -791,14 +791,14 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
     db.execute("CREATE TABLE t(a, b)")
     db.execute("CREATE TABLE u(a, c)")
     db.execute("CREATE INDEX i ON t(a) WHERE lower(b) = 'x'")
-    assert db._hints is not None
+    assert db._rewriter is not None
     added = 0
     words = _STRANGE.split()
     for _ in range(3000):
         text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 16)))
         if rng.random() < 0.7:
             text = f"SELECT * FROM t, u AS x WHERE lower(t.b) = 'x' AND {text}"
-        hinted = db._hints.text(text, frozenset())
+        hinted = db._rewriter.text(text, frozenset())
         if hinted == text:
             continue
         added += 1
