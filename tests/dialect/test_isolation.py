@@ -100,15 +100,16 @@ def test_an_option_of_a_connection_over_that_of_its_engine(make_engine: Callable
         assert connection.get_isolation_level() == "SERIALIZABLE"
 
 
-def test_a_transaction_opened_by_hand_does_not_outlive_the_way_to_the_pool(make_engine: Callable[..., Engine]) -> None:
-    engine = make_engine(skip_autocommit_rollback=True)
-    with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE t(a)"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+def test_a_transaction_opened_by_hand_does_not_outlive_the_way_to_the_pool(table: Engine) -> None:
+    """Where SQLAlchemy does not roll back in autocommit mode (skip_autocommit_rollback) the level's reset does."""
+    with table.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("BEGIN")
         connection.execute(INSERT)
-    with engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        table.dialect.reset_isolation_level(raw)
+        assert not raw.in_transaction
         assert connection.get_isolation_level() == "REPEATABLE READ"
+    with table.connect() as connection:
         assert connection.scalar(COUNT) == 0
 
 
