@@ -197,7 +197,7 @@ def _write(reader: _Reader, verb: str, several: bool, sql: str) -> Analysis:
             columns = tuple(unquote(t.text) for t in items[reader.at + 1 : end] if is_name(t))
             reader.at = end + 1
         else:
-            list_at = items[reader.at - 1].end
+            list_at = items[min(reader.at, len(items)) - 1].end
         default_values = reader.peek() == "DEFAULT"
         plain_values = default_values or (
             reader.peek() == "VALUES" and not any(t.upper == "SELECT" for t in items[reader.at :])

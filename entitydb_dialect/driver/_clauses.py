@@ -9,6 +9,7 @@ it; each piece gets those it uses.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from .. import _exceptions as ex
 from ._catalog import COLLATIONS, Table
 from ._expressions import expression_words
 from ._partial import means
-from ._sql import VARIABLE, Token, closing, find, is_name, quote, unquote, variables
+from ._sql import VARIABLE, Token, find, is_name, quote, unquote, variables
 
 _CAPTURED = '"entitydb returned"'
 
@@ -105,47 +106,73 @@ class Pieces(NamedTuple):
         return parameters
 
 
+class _Groups(NamedTuple):
+    """The parentheses of a statement, looked at once."""
+
+    ends: list[int]  # by token: which parenthesis closes the one that it opens; the number of tokens where none does
+    several: set[int]  # those that open a group with a comma in it, not counting inner groups
+
+
+def _groups(items: list[Token]) -> _Groups:
+    ends = [len(items)] * len(items)
+    several: set[int] = set()
+    opened: list[int] = []
+    for i, token in enumerate(items):
+        if token.upper == "(":
+            opened.append(i)
+        elif token.upper == ")" and opened:
+            ends[opened.pop()] = i
+        elif token.upper == "," and opened:
+            several.add(opened[-1])
+    return _Groups(ends, several)
+
+
 class _Writer:
     """Text of a statement, put together from spans of it, its parameters numbered anew."""
 
     def __init__(self, sql: str, items: list[Token], numbers: dict[int, int]) -> None:
         self.sql = sql
         self.variables = [token for token in items if token.kind == VARIABLE]
+        self.starts = [token.start for token in self.variables]
         self.numbers = numbers
-        self.uses: list[int] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Anew, for a piece with parameters of its own."""
+        self.places: dict[int, int] = {}  # of the whole statement's parameters among those used here
         self.plain = True  # only bare ?, which say the same where they stand now
+
+    @property
+    def uses(self) -> tuple[int, ...]:
+        return tuple(self.places)
 
     def span(self, start: int, end: int) -> str:
         pieces = []
         at = start
-        for token in self.variables:
-            if start <= token.start < end:
-                number = self.numbers[token.start]
-                if number not in self.uses:
-                    self.uses.append(number)
-                self.plain &= token.text == "?"
-                pieces.append(f"{self.sql[at : token.start]}?{self.uses.index(number) + 1}")
-                at = token.end
+        for token in self.variables[bisect_left(self.starts, start) : bisect_left(self.starts, end)]:
+            place = self.places.setdefault(self.numbers[token.start], len(self.places))
+            self.plain &= token.text == "?"
+            pieces.append(f"{self.sql[at : token.start]}?{place + 1}")
+            at = token.end
         return "".join(pieces) + self.sql[at:end]
 
     def part(self, *spans: tuple[int, int]) -> Part:
         numbered = "".join(self.span(*span) for span in spans)
         written = "".join(self.sql[start:end] for start, end in spans)
         # Kept where it says the same: columns of a result are named by their text.
-        return Part(written, written if self.plain else numbered, tuple(self.uses))
+        return Part(written, written if self.plain else numbered, self.uses)
 
 
-def _misused(items: list[Token], at: int, calls: set[str]) -> str | None:
+def _misused(items: list[Token], at: int, groups: _Groups, calls: set[str]) -> str | None:
     """What is wrong with the function whose name is at `at`; functions that might be aggregates are kept."""
     written = unquote(items[at].text)
     name = written.upper()
-    end = close = closing(items, at + 1) + 1
+    end = groups.ends[at + 1] + 1
     if end + 1 < len(items) and items[end].upper == "FILTER":
-        end = closing(items, end + 1) + 1
+        end = groups.ends[end + 1] + 1
     if end < len(items) and items[end].upper == "OVER":
         return f"misuse of window function {written}()"
-    several = find(items[: close - 1], ",", at + 2) >= 0
-    aggregate = not several if name in ("MIN", "MAX") else name in _AGGREGATES
+    aggregate = at + 1 not in groups.several if name in ("MIN", "MAX") else name in _AGGREGATES
     calls.add(written.lower())
     return f"misuse of aggregate function {written}()" if aggregate else None
 
@@ -153,6 +180,7 @@ def _misused(items: list[Token], at: int, calls: set[str]) -> str | None:
 def _refused(items: list[Token], calls: set[str]) -> str | None:
     """Why the list is no list of RETURNING, or None. calls: gets the functions it calls, lower case."""
     level = 0
+    groups = _groups(items)
     inner: list[int] = []  # levels of parentheses that hold a subquery
     for i, token in enumerate(items):
         upper = token.upper
@@ -173,7 +201,7 @@ def _refused(items: list[Token], calls: set[str]) -> str | None:
             if before != ".":
                 return f'near "{token.text}": syntax error'
         elif is_name(token) and i + 1 < len(items) and items[i + 1].upper == "(":
-            wrong = _misused(items, i, calls)
+            wrong = _misused(items, i, groups, calls)
             if wrong is not None:
                 return wrong
     return None
@@ -203,14 +231,19 @@ def _query(
 
 def conflict_at(items: list[Token], start: int) -> int:
     """Index of the first ON CONFLICT; -1: none."""
-    at = start
-    while (at := find(items, "ON", at)) >= 0:
-        if at + 2 < len(items) and items[at + 1].upper == "CONFLICT" and items[at + 2].upper in ("(", "DO"):
-            behind = closing(items, at + 2) + 1 if items[at + 2].upper == "(" else at + 2
-            if find(items, "DO", behind) >= 0:
-                return at
-        at += 1
-    return -1
+    level = last = 0
+    found: list[int] = []
+    for i in range(start, len(items)):
+        upper = items[i].upper
+        level += (upper == "(") - (upper == ")")
+        if level or upper not in ("ON", "DO"):
+            continue
+        if upper == "DO":
+            last = i
+        elif i + 2 < len(items) and items[i + 1].upper == "CONFLICT" and items[i + 2].upper in ("(", "DO"):
+            found.append(i)
+    # A condition of a join may look like it, but for the DO behind.
+    return next((at for at in found if last >= at + 2), -1)
 
 
 def _commas(items: list[Token], start: int, end: int) -> list[tuple[int, int]]:
@@ -230,24 +263,24 @@ def _commas(items: list[Token], start: int, end: int) -> list[tuple[int, int]]:
     return found
 
 
-def _term(sql: str, items: list[Token]) -> Term:
+def _term(sql: str, items: list[Token], groups: _Groups, start: int, end: int) -> Term:
     """column or expression [COLLATE name], in any number of parentheses"""
     collation = None
     while True:
-        if len(items) > 2 and items[0].upper == "(" and closing(items, 0) == len(items) - 1:
-            items = items[1:-1]
-        elif len(items) > 2 and items[-2].upper == "COLLATE":
-            collation = collation or unquote(items[-1].text).upper()  # the outermost counts
-            items = items[:-2]
-        elif len(items) > 1 and items[-1].upper in ("ASC", "DESC"):
-            items = items[:-1]
+        if end - start > 2 and items[start].upper == "(" and groups.ends[start] == end - 1:
+            start, end = start + 1, end - 1
+        elif end - start > 2 and items[end - 2].upper == "COLLATE":
+            collation = collation or unquote(items[end - 1].text).upper()  # the outermost counts
+            end -= 2
+        elif end - start > 1 and items[end - 1].upper in ("ASC", "DESC"):
+            end -= 1
         else:
             break
-    if len(items) == 3 and items[1].upper == ".":
-        items = items[2:]
-    if len(items) == 1 and is_name(items[0]):
-        return Term(unquote(items[0].text).lower(), collation)
-    return Term("", collation, sql[items[0].start : items[-1].end])
+    if end - start == 3 and items[start + 1].upper == ".":
+        start += 2
+    if end - start == 1 and is_name(items[start]):
+        return Term(unquote(items[start].text).lower(), collation)
+    return Term("", collation, sql[items[start].start : items[end - 1].end])
 
 
 class _Clauses:
@@ -255,6 +288,8 @@ class _Clauses:
 
     def __init__(self, sql: str, items: list[Token], at: int, numbers: dict[int, int], alias: str) -> None:
         self.sql, self.items, self.at, self.numbers = sql, items, at, numbers
+        self.groups = _groups(items)
+        self.writer = _Writer(sql, items, numbers)
         self.row = f'FROM "entitydb row" AS {quote(alias)}'
 
     def peek(self, ahead: int = 0) -> str:
@@ -289,8 +324,9 @@ class _Clauses:
         terms = None
         where = ""
         if self.peek() == "(":
-            end = closing(self.items, self.at)
-            terms = tuple(_term(self.sql, self.items[a:b]) for a, b in _commas(self.items, self.at + 1, end))
+            end = self.groups.ends[self.at]
+            sides = _commas(self.items, self.at + 1, end)
+            terms = tuple(_term(self.sql, self.items, self.groups, a, b) for a, b in sides)
             self.at = end + 1
             if self.peek() == "WHERE":
                 self.at += 1
@@ -300,7 +336,8 @@ class _Clauses:
             self.at += 1
             return Conflict(terms, where, None, "", None, ())
         self.want("UPDATE", "SET")
-        writer = _Writer(self.sql, self.items, self.numbers)
+        writer = self.writer
+        writer.begin()
         sets: list[str] = []
         values: list[str] = []
         for assignment in _commas(self.items, *self.until("WHERE", "ON", "RETURNING")):
@@ -309,7 +346,7 @@ class _Clauses:
         if self.peek() == "WHERE":
             self.at += 1
             condition = f"WHERE {self.value(writer, self.until('ON', 'RETURNING'))}"
-        return Conflict(terms, where, tuple(sets), ", ".join(values), condition, tuple(writer.uses))
+        return Conflict(terms, where, tuple(sets), ", ".join(values), condition, writer.uses)
 
     def value(self, writer: _Writer, tokens_: tuple[int, int]) -> str:
         start, end = self.items[tokens_[0]].start, self.items[tokens_[1] - 1].end
@@ -325,8 +362,8 @@ class _Clauses:
     def assign(self, writer: _Writer, tokens_: tuple[int, int], sets: list[str], values: list[str]) -> None:
         """column = expression, or (column, ...) = (expression, ...)"""
         start, end = tokens_
-        sign = find(self.items[:end], "=", start)
-        if sign < 0 or sign + 1 >= end:
+        sign = find(self.items, "=", start)
+        if not 0 <= sign < end - 1:
             raise ex.OperationalError(f'near "{self.items[end - 1].text}": syntax error')
         if self.items[start].upper != "(":
             if sign != start + 1 or not is_name(self.items[start]):
@@ -336,7 +373,7 @@ class _Clauses:
             return
         columns = [unquote(self.items[a].text) for a, b in _commas(self.items, start + 1, sign - 1)]
         sets += columns
-        if self.items[sign + 1].upper != "(" or closing(self.items, sign + 1) != end - 1:
+        if self.items[sign + 1].upper != "(" or self.groups.ends[sign + 1] != end - 1:
             raise ex.OperationalError(f"{len(columns)} columns assigned 1 values")
         if self.items[sign + 2].upper in ("SELECT", "VALUES", "WITH"):
             values += self.each(writer, (sign + 2, end - 1), len(columns))

@@ -127,6 +127,8 @@ def translate(error: BaseException, parameters: Parameters = ()) -> BaseExceptio
         return ex.DataError("Python int too large to convert to SQLite INTEGER")
     if isinstance(error, KeyError) and isinstance(parameters, Mapping) and error.args[0] not in parameters:
         return ex.ProgrammingError(f"You did not supply a value for binding parameter :{error.args[0]}.")
+    if isinstance(error, ValueError) and str(error) == "null character in query":
+        return ex.ProgrammingError("the query contains a null character")
     if isinstance(error, UnicodeEncodeError):
         return ex.DataError(str(error))
     if isinstance(error, UnicodeDecodeError):
