@@ -91,6 +91,86 @@ def test_the_schema_goes_into_tables_as_it_was_before_the_statement(db: driver.C
     assert db.execute("SELECT name FROM n").fetchall() == [("t",), ("CREATE TABLE t(a)",)]
 
 
+MASTER = [
+    "CREATE VIEW m AS SELECT type, name FROM sqlite_master WHERE name <> 'm'",
+    "CREATE VIEW m2(a, b) AS SELECT m.name, i.name FROM main.sqlite_schema AS m JOIN pragma_table_info(m.name) AS i"
+    " WHERE m.type = 'table'",
+    "CREATE VIEW m3 AS WITH s AS (SELECT sqlite_master.name AS n FROM sqlite_master) SELECT count(*) AS c FROM s",
+    "CREATE TEMP VIEW m4 AS SELECT a.name FROM sqlite_master a, m ON a.name = m.name WHERE a.name > 'n'",
+    "CREATE TEMP TABLE temporary(a)",
+]
+OF_MASTER = [
+    "SELECT * FROM m ORDER BY 1, 2",
+    "SELECT * FROM m2 ORDER BY 1, 2",
+    "SELECT c FROM m3",
+    "SELECT * FROM m4 ORDER BY 1",
+    "SELECT count(*) FROM m JOIN m2 ON m.name = m2.a JOIN sqlite_master s ON s.name = m.name",
+    "SELECT name FROM sqlite_temp_master ORDER BY 1",
+    "SELECT name FROM temp.sqlite_schema ORDER BY 1",
+    "SELECT x.name FROM sqlite_master x LEFT JOIN sqlite_temp_master y USING (name) WHERE y.name IS NULL ORDER BY 1",
+    "SELECT sql FROM sqlite_master WHERE name LIKE 'm%' ORDER BY name",
+    "SELECT 1 WHERE 't' IN (SELECT name FROM sqlite_master)",
+    "WITH sqlite_master(name) AS (VALUES ('mine')) SELECT name FROM sqlite_master",
+    "WITH q AS (SELECT name FROM sqlite_master UNION SELECT name FROM main.sqlite_master) SELECT count(*) FROM q",
+    "SELECT (SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name))",
+    "DELETE FROM sqlite_master",
+    "UPDATE sqlite_schema SET name = 'x'",
+    "INSERT INTO sqlite_master VALUES (1, 2, 3, 4, 5)",
+    "DELETE FROM sqlite_master RETURNING name",
+    "INSERT INTO p(n) VALUES ('x') RETURNING (SELECT count(*) FROM sqlite_master WHERE type = 'table')",
+    "UPDATE p SET n = (SELECT max(name) FROM sqlite_master) RETURNING n",
+]
+
+
+def answer(connection: Any, sql: str) -> Any:
+    try:
+        return list(connection.execute(sql).fetchall())
+    except (driver.Error, sqlite3.Error) as error:
+        return type(error).__name__, str(error)
+
+
+def test_views_over_the_schema(both: tuple[Any, Any]) -> None:
+    db, plain = both
+    for sql in MASTER:
+        db.execute(sql)
+        plain.execute(sql)
+    for sql in OF_MASTER:
+        assert answer(db, sql) == answer(plain, sql), sql
+    db.commit()
+    for sql in ("ALTER TABLE t RENAME TO renamed", "DROP TABLE w", "ALTER TABLE p ADD COLUMN more"):
+        db.execute(sql)
+        plain.execute(sql)
+        for query in OF_MASTER[:4]:
+            assert answer(db, query) == answer(plain, query), query
+    db.rollback()
+
+
+def test_views_over_the_schema_show_that_of_the_moment(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(a)")
+    db.execute("CREATE VIEW m AS SELECT name, (SELECT group_concat(name) FROM pragma_table_info('t')) AS c"
+               " FROM sqlite_master WHERE type = 'table'")
+    db.commit()
+    before = db.last_commit[1]
+    db.execute("CREATE TABLE u(a)")
+    db.execute("ALTER TABLE t ADD COLUMN b")
+    db.commit()
+    past, now = db.cursor(), db.cursor()
+    past.as_of = before
+    now.execute("SELECT * FROM m ORDER BY name")
+    past.execute("SELECT * FROM m ORDER BY name")
+    assert now.fetchone() == ("t", "a,b")
+    assert past.fetchall() == [("t", "a")]
+    assert now.fetchall() == [("u", "a,b")]
+    db.commit()
+
+
+def test_the_catalog_cannot_be_made_writable(db: driver.Connection) -> None:
+    with pytest.raises(driver.NotSupportedError, match="writable_schema"):
+        db.execute("PRAGMA writable_schema = ON")
+    with pytest.raises(driver.OperationalError, match="table sqlite_master may not be modified"):
+        db.execute("DELETE FROM main.sqlite_master")
+
+
 _DDL = [
     "ALTER TABLE t RENAME TO u",
     "ALTER TABLE t RENAME COLUMN a TO b",
