@@ -608,7 +608,8 @@ class Connection(Functions, Schema):
         code = lib.edb_conn_wait(self._session)
         if code:
             # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
-            lib.edb_conn_declared(self._session, _NO_SCHEMA)
+            for schema in self._schemas():
+                lib.edb_conn_declared(schema._session, _NO_SCHEMA)
             check(code)
 
     def _rolled_back(self) -> None:

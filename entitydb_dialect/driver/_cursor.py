@@ -107,7 +107,7 @@ class Cursor:
             self._read(connection, analysis, sql, parameters)
             if analysis.verb == "EXPLAIN":
                 trees = [
-                    (i.tree, d.table, i)
+                    (i.tree, schema._title, d.table, i)
                     for schema in connection._schemas()
                     for d in schema._declared.values()
                     for i in d.table.indexes

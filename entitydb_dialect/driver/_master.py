@@ -220,15 +220,18 @@ def _terms(names: list[str], steps: str) -> str:
     return " AND ".join(words)
 
 
-def explained(row: Any, indexes: list[tuple[int, Table, Index]]) -> Any:
+def explained(row: Any, indexes: list[tuple[int, str, Table, Index]]) -> Any:
     """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table. Trees are numbered by database: when
     several have the number, the table's name decides."""
     if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
         return row
     _, name, tree, _, steps, rest = match.groups()
     steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
-    fitting = [(table, index) for number, table, index in indexes if number == int(tree)]
-    found = next((pair for pair in fitting if len(fitting) == 1 or pair[0].name.lower() == name.lower()), None)
+    fitting = [(schema, table, index) for number, schema, table, index in indexes if number == int(tree)]
+    if len(fitting) > 1:
+        written = [one for one in fitting if f"{one[0]}.{one[1].name}".lower() == name.lower()]
+        fitting = written or [one for one in fitting if one[1].name.lower() == name.lower()] or fitting
+    found = fitting[0][1:] if len(fitting) == 1 else None
     if found is None:
         text = f"SEARCH {name} USING INTEGER PRIMARY KEY ({_terms(['rowid'], steps)})" if steps else f"SCAN {name}"
         if fitting:

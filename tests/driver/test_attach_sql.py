@@ -166,6 +166,8 @@ def test_rowcount_and_lastrowid(db: driver.Connection) -> None:
 
 
 def test_defaults_and_generated_columns_and_partial_indexes(db: driver.Connection) -> None:
+    db.execute("CREATE INDEX x.lower_a ON t(lower(a))")
+    assert rows(db, "SELECT id FROM x.t WHERE lower(a) = 'y'") == [(2,)]
     db.execute("CREATE TABLE x.g(a INT DEFAULT 4, b INT AS (a * 2) STORED, c INT AS (a + 1))")
     db.execute("CREATE UNIQUE INDEX x.g_a ON g(a) WHERE a > 3")
     db.execute("INSERT INTO x.g DEFAULT VALUES")
@@ -184,7 +186,8 @@ def test_explain_names_the_index_of_the_right_database(db: driver.Connection) ->
     db.execute("CREATE INDEX main_a ON t(a)")
     db.commit()
     plan = rows(db, "EXPLAIN QUERY PLAN SELECT * FROM x.t WHERE a = 'x'")
-    assert "INDEX" in plan[0][3]
+    assert plan[0][3] == "SEARCH x.t USING INDEX x_a (a=?)"
+    assert rows(db, "EXPLAIN QUERY PLAN SELECT * FROM main.t WHERE a = 'x'")[0][3].endswith("USING INDEX main_a (a=?)")
     by_key = rows(db, "EXPLAIN QUERY PLAN SELECT * FROM x.t WHERE id = 1")
     assert by_key[0][3] == "SEARCH x.t USING INTEGER PRIMARY KEY (rowid=?)"
 
