@@ -22,6 +22,7 @@ CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, u INTEGER UNIQUE, g INTEGER GE
 CREATE INDEX t_a ON t(a);
 CREATE INDEX t_some ON t(a, id) WHERE u > 3;
 CREATE INDEX t_g ON t(g);
+CREATE INDEX t_sum ON t(a + u);
 CREATE TABLE p(id INTEGER PRIMARY KEY, n INTEGER);
 CREATE TABLE c(id INTEGER PRIMARY KEY, p INTEGER REFERENCES p ON DELETE CASCADE, q INTEGER REFERENCES p);
 CREATE INDEX c_p ON c(p);
@@ -44,6 +45,7 @@ READS = (
     ("SELECT sum(n) FROM p", 0),
     ("SELECT id FROM t WHERE a = ? AND u > 3 ORDER BY id", 1),
     ("SELECT count(*), max(u) FROM t WHERE g = ?", 1),
+    ("SELECT id, u FROM t WHERE a + u = ? ORDER BY id", 1),
     ("SELECT id FROM t WHERE a IN (?, ?) ORDER BY a DESC, id DESC", 2),
     ("SELECT b FROM w WHERE a = 'k' || ? ORDER BY b", 1),
     ("SELECT a, b FROM w WHERE a >= 'K3' AND b <> ? ORDER BY 1, 2 LIMIT 2", 1),
