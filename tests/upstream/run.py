@@ -53,8 +53,11 @@ def source(folder: Path, given: str | None) -> Path:
     if not (folder / name).exists():
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "sqlalchemy"]
         subprocess.run([*command, "--dest", folder, f"sqlalchemy=={sqlalchemy.__version__}"], check=True)
-        with tarfile.open(next(folder.glob(f"{name}.tar.gz"))) as archive:
+        packed = next(path for path in folder.iterdir() if path.name.lower() == f"{name}.tar.gz")
+        with tarfile.open(packed) as archive:
             archive.extractall(folder, filter="data")
+        if packed.name.startswith("SQL"):  # as older releases spell it
+            (folder / packed.name.removesuffix(".tar.gz")).rename(folder / name)
     return folder / name
 
 
