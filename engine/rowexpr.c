@@ -35,6 +35,11 @@ typedef struct {
     bool rc_over;
 } row_cursor;
 
+static int no_memory(const edb_table *table)
+{
+    return edb_fail(EDB_NOMEM, "no memory for an expression over table %s", table->et_name);
+}
+
 static void source_unref(void *arg)
 {
     row_source *rs = arg;
@@ -83,9 +88,12 @@ static int row_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 static int row_open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
     row_cursor *rc = calloc(1, sizeof *rc);
-    (void)base;
-    if (!rc)
-        return SQLITE_NOMEM;
+    if (!rc) {
+        no_memory(((row_table *)base)->rt_source->rs_table);
+        sqlite3_free(base->zErrMsg);
+        base->zErrMsg = sqlite3_mprintf("%s", edb_message());
+        return SQLITE_ERROR;        /* SQLITE_NOMEM would roll back the transaction under the write that asks */
+    }
     *out = &rc->rc_base;
     return SQLITE_OK;
 }
@@ -162,11 +170,6 @@ static const sqlite3_module row_module = {
 
 /* ---- making and freeing --------------------------------------------------------------------------------------- */
 
-static int no_memory(const edb_table *table)
-{
-    return edb_fail(EDB_NOMEM, "no memory for an expression over table %s", table->et_name);
-}
-
 /* Names are never used twice, so a statement that outlives its module cannot meet another's. */
 static int add_module(rowexpr *rx, int which)
 {
@@ -188,8 +191,16 @@ static int add_module(rowexpr *rx, int which)
     return EDB_OK;
 }
 
-static int failed(const rowexpr *rx)
+/* What the engine itself lacked is told as such, and ends the statement. result: SQLite's. */
+static int failed(const rowexpr *rx, int result)
 {
+    int code = edb_last_code();
+    bool lacks = code == EDB_NOMEM || code == EDB_IO || code == EDB_FULL || code == EDB_POISONED
+                 || code == EDB_INTERRUPT;
+    if (lacks && !strcmp(sqlite3_errmsg(rx->rx_db), edb_message()))
+        return code;
+    if ((result & 0xff) == SQLITE_NOMEM)
+        return no_memory(rx->rx_table);
     return edb_fail(EDB_EXPRESSION, "%s", sqlite3_errmsg(rx->rx_db));
 }
 
@@ -219,7 +230,7 @@ static int prepare(rowexpr *rx)
         return no_memory(rx->rx_table);
     int rc = sqlite3_prepare_v3(rx->rx_db, text, -1, SQLITE_PREPARE_PERSISTENT, &rx->rx_stmt, NULL);
     sqlite3_free(text);
-    return rc ? failed(rx) : EDB_OK;
+    return rc ? failed(rx, rc) : EDB_OK;
 }
 
 int rowexpr_new(sqlite3 *db, const edb_table *table, const char *alias, bool excluded, const char *list,
@@ -296,14 +307,15 @@ int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *exclud
 
 int rowexpr_bind(rowexpr *run, int parameter, sqlite3_value *value)
 {
-    return sqlite3_bind_value(run->rx_stmt, parameter, value) ? failed(run) : EDB_OK;
+    int rc = sqlite3_bind_value(run->rx_stmt, parameter, value);
+    return rc ? failed(run, rc) : EDB_OK;
 }
 
 int rowexpr_step(rowexpr *run, bool *found)
 {
     int rc = sqlite3_step(run->rx_stmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return failed(run);
+        return failed(run, rc);
     *found = rc == SQLITE_ROW;
     return EDB_OK;
 }

@@ -18,13 +18,34 @@
 #include "moment.h"
 #include "rules.h"
 
+/* For some failures SQLite rolls the transaction back at once, of a statement inside another, too: a subquery of DO UPDATE
+ * would end it under the write that asks. So inside a write they are plain errors; the write says what they were. */
+static int result_inside(int result)
+{
+    switch (result & 0xff) {
+    case SQLITE_NOMEM:
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+    case SQLITE_INTERRUPT:
+        return SQLITE_ERROR;
+    default:
+        return result;
+    }
+}
+
 int vtab_result(sqlite3_vtab *base, int rc)
 {
     if (rc == EDB_OK)
         return SQLITE_OK;
     sqlite3_free(base->zErrMsg);
     base->zErrMsg = sqlite3_mprintf("%s", edb_message());
-    return edb_code_sqlite(rc);
+    int result = edb_code_sqlite(rc);
+    return ((vtab_any *)base)->vt_bd->bd_writing ? result_inside(result) : result;
+}
+
+int vtab_no_cursor(sqlite3_vtab *base)
+{
+    return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to read a table"));
 }
 
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out)

@@ -56,7 +56,8 @@ typedef struct {
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
-    bool bd_writing;                /* bd_row is in use: a write inside a write (a function in a DEFAULT) has its own */
+    bool bd_writing;                /* an xUpdate is at work, and bd_row in use: a write inside a write (a function in a
+                                     * DEFAULT) has its own */
     bool bd_aborts;                 /* an action of a foreign key failed: the statement ends, whatever its OR says */
     /* rules.c */
     rule_book *bd_rules;            /* constraints of the schema used last; NULL: not read yet */
@@ -95,6 +96,7 @@ typedef struct {
 
 /* SQLITE_OK for EDB_OK; else the message goes to the table and the extended result comes back. */
 int vtab_result(sqlite3_vtab *base, int rc);
+int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of

@@ -85,9 +85,8 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 static int catalog_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
     catalog_scan *cc = calloc(1, sizeof *cc);
-    (void)base;
     if (!cc)
-        return SQLITE_NOMEM;
+        return vtab_no_cursor(base);
     *out = &cc->cc_base;
     return SQLITE_OK;
 }
@@ -213,9 +212,8 @@ static int nothing_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int nothing_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    (void)base;
     *out = calloc(1, sizeof **out);
-    return *out ? SQLITE_OK : SQLITE_NOMEM;
+    return *out ? SQLITE_OK : vtab_no_cursor(base);
 }
 
 static int nothing_close(sqlite3_vtab_cursor *base)
@@ -281,17 +279,21 @@ static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid
 
 static int ddl_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
+    vtab_binding *bd = ((vtab_any *)base)->vt_bd;
+    bool nested = bd->bd_writing;
     edb_stmt *stmt;
     int rc;
     if (argc == 1 || sqlite3_value_type(argv[0]) != SQLITE_NULL)
         return vtab_result(base, edb_fail(EDB_MISUSE, "entitydb_ddl only takes INSERT"));
-    rc = vtab_acquire(((vtab_any *)base)->vt_bd, true, &stmt);
+    rc = vtab_acquire(bd, true, &stmt);
     if (rc)
         return vtab_result(base, rc);
+    bd->bd_writing = true;
     rc = ddl_run(stmt, argv + 2, rowid);
+    bd->bd_writing = nested;
     stmt_release(stmt);
-    if (!((vtab_any *)base)->vt_bd->bd_tables)
-        partial_forget(((vtab_any *)base)->vt_bd);      /* nothing is sure to end it later */
+    if (!bd->bd_tables)
+        partial_forget(bd);             /* nothing is sure to end it later */
     return vtab_result(base, rc);
 }
 

@@ -72,9 +72,8 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 static int label_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
     label_scan *lc = calloc(1, sizeof *lc);
-    (void)base;
     if (!lc)
-        return SQLITE_NOMEM;
+        return vtab_no_cursor(base);
     *out = &lc->lc_base;
     return SQLITE_OK;
 }

@@ -55,9 +55,8 @@ static int no_memory(void)
 int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
     scan *cu = calloc(1, sizeof *cu);
-    (void)base;
     if (!cu)
-        return SQLITE_NOMEM;
+        return vtab_no_cursor(base);
     *out = &cu->cu_base;
     return SQLITE_OK;
 }

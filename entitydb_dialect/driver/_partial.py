@@ -21,6 +21,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import apsw
+
 from .. import _exceptions as ex
 from ._catalog import Index, Table
 from ._sql import (
@@ -600,6 +602,8 @@ class Hints:
 
 # ---- are they what they should be? ----
 
+_NOT_OF_THE_FILE = (apsw.SQLITE_NOMEM, apsw.SQLITE_IOERR, apsw.SQLITE_FULL, apsw.SQLITE_INTERRUPT, apsw.SQLITE_BUSY)
+
 
 def _is_expression(where: str) -> bool:
     """Is it one expression and no more? It may come from a file that somebody has tampered with."""
@@ -630,6 +634,8 @@ def misses(connection: Connection) -> Iterator[tuple[int, str]]:
                 missing = connection._run(f"{due} EXCEPT {there} LIMIT 1")
                 wrong = connection._run(f"{there} EXCEPT {due} LIMIT 1")
             except ex.DatabaseError as error:
+                if (error.sqlite_errorcode or 0) & 255 in _NOT_OF_THE_FILE:
+                    raise
                 yield index.tree, f"the WHERE of index {index.name} cannot be evaluated: {error}"
                 continue
             for row in missing:
