@@ -165,6 +165,8 @@ def _integrity_check(connection: Connection, name: str, only: str | None) -> Ans
     return (name,), rows or [("ok",)]
 
 
+# By our names. Setting one means nothing, as in SQLite for a database that is there.
+_FIGURES = {"page_size": "page_size", "page_count": "pages", "freelist_count": "free_pages"}
 _KEPT = ("user_version", "application_id")
 
 
@@ -252,6 +254,8 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
         if analysis.argument is not None:
             return (), []
         return ("synchronous",), [(1 if schema.database.options.synchronous == "normal" else 2,)]
+    if name in _FIGURES:
+        return ((name,), [(schema.database.stats()[_FIGURES[name]],)]) if analysis.argument is None else ((), [])
     if name in ("integrity_check", "quick_check"):
         return _integrity_check(connection, name, given)
     if name in _KEPT:

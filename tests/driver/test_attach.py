@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -305,3 +306,36 @@ def test_fork_does_not_close_the_parents_files(db: driver.Connection) -> None:
     assert half.fetchall() == [("y",)]
     db.execute("INSERT INTO x.t(a) VALUES ('on')")
     db.commit()
+
+
+def test_figures_of_each_database(db: driver.Connection, tmp_path: Path) -> None:
+    db.execute("ATTACH ':memory:' AS m")
+    for schema in ("main", "x", "m"):
+        assert rows(db, f"PRAGMA {schema}.page_size") == [(512,)]
+        db.execute(f"PRAGMA {schema}.page_size = 4096")
+        assert rows(db, f"PRAGMA {schema}.page_size") == [(512,)]
+    before = rows(db, "PRAGMA x.page_count")[0][0]
+    db.execute("INSERT INTO x.t(a) SELECT hex(zeroblob(3000))")
+    db.commit()
+    assert rows(db, "PRAGMA x.page_count")[0][0] > before
+    assert rows(db, "PRAGMA main.freelist_count")[0][0] >= 0
+
+
+def test_no_attach_cut_short_or_shuffled_does_more_than_fail(
+    db: driver.Connection, rng: random.Random, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)     # a word may become a file's name
+    for sql in ("ATTACH DATABASE ':memory:' AS more", "ATTACH 'a' || 'b' AS ( 'c' )", "DETACH DATABASE more ;"):
+        words = sql.split(" ")
+        tries = [words[:n] for n in range(1, len(words) + 1)]
+        tries += [[w for i, w in enumerate(words) if i != n] for n in range(len(words))]
+        tries += [rng.sample(words, len(words)) for _ in range(20)]
+        for attempt in tries:
+            try:
+                db.execute(" ".join(attempt))
+            except driver.Error:
+                pass
+            for name in [row[1] for row in rows(db, "PRAGMA database_list")][2:]:
+                db.execute("DETACH ?", (name,))
+            assert rows(db, "SELECT count(*) FROM x.t") == [(2,)]
+            db.rollback()
