@@ -56,6 +56,25 @@ def _one_form(default: str | None) -> str | None:
     return text.upper() if text.upper() in _WORDS else text
 
 
+def _elements(index: Any, dialect: Any) -> list[str]:
+    """What an index is on, each in one form: white space, case, quotation marks, order and outer parentheses apart."""
+    from entitydb_dialect.driver._sql import QUOTED, STRING, tokens, unquote
+
+    found = []
+    for element in index.expressions:
+        compiled = element.compile(dialect=dialect, compile_kwargs={"literal_binds": True, "include_table": False})
+        items = tokens(str(compiled))
+        while items and items[-1].upper in ("ASC", "DESC"):
+            items.pop()
+        words = [t.text if t.kind == STRING else unquote(t.text).lower() if t.kind == QUOTED else t.text.lower()
+                 for t in items]  # fmt: skip
+        text = " ".join(words)
+        while _closed(text):
+            text = text[1:-1].strip()
+        found.append(text)
+    return found
+
+
 class EntityImpl(BatchImpl):
     """Alembic's view of an EntityDB database."""
 
@@ -77,6 +96,20 @@ class EntityImpl(BatchImpl):
         rendered_inspector_default: str | None,
     ) -> bool:
         return _one_form(rendered_inspector_default) != _one_form(rendered_metadata_default)
+
+    def compare_indexes(self, metadata_index: Any, reflected_index: Any) -> Any:
+        """Indexes on expressions by their text, in which Alembic itself sees two different objects."""
+        told = [_elements(index, self.dialect) for index in (metadata_index, reflected_index)]
+        if not any(" " in element for elements in told for element in elements):  # names alone
+            return super().compare_indexes(metadata_index, reflected_index)
+        from alembic.ddl._autogen import ComparisonResult  # not there in Alembic that does not ask
+
+        found = []
+        if bool(metadata_index.unique) != bool(reflected_index.unique):
+            found.append(f"unique={reflected_index.unique} to unique={metadata_index.unique}")
+        if told[0] != told[1]:
+            found.append(f"expression {told[1]} to {told[0]}")
+        return ComparisonResult.Different(found) if found else ComparisonResult.Equal()
 
     def autogen_column_reflect(self, inspector: Any, table: Any, column_info: Any) -> None:
         """Puts the parentheses back that an expression needs where it is rendered as a default again."""

@@ -52,6 +52,36 @@ def test_autogenerate_is_clean_after_upgrade(project: Project) -> None:
     assert "No new upgrade operations detected" in project.alembic("check")
 
 
+COMPUTED = """
+    t = Table(
+        "t", metadata,
+        Column("id", Integer, primary_key=True), Column("a", String(20)), Column("the b", Integer),
+        Column("v", Integer, Computed("id + 1")), Column("s", Integer, Computed("id * 2", persisted=True)),
+    )
+    Index("plain", t.c.v, unique=True)
+    Index("lowered", func.lower(t.c.a))
+    Index("several", func.coalesce(t.c["the b"], 0), t.c.id.desc(), func.lower(t.c.a) + "X", unique=True)
+"""
+
+
+def test_computed_columns_and_indexes_on_expressions_are_compared(project: Project) -> None:
+    project.models(COMPUTED)
+    project.alembic("revision", message="first", autogenerate=True)
+    project.alembic("upgrade", "head")
+    assert "No new upgrade operations detected" in project.alembic("check")
+    project.models(COMPUTED.replace("func.lower(t.c.a))", "func.upper(t.c.a))"))
+    project.alembic("revision", message="second", autogenerate=True)
+    project.alembic("upgrade", "head")
+    assert "No new upgrade operations detected" in project.alembic("check")
+    assert project.sql("SELECT sql FROM sqlite_master WHERE name = 'lowered'") == [
+        ("CREATE INDEX lowered ON t (upper(a))",)
+    ]
+    project.alembic("downgrade", "-1")
+    assert project.sql("SELECT sql FROM sqlite_master WHERE name = 'lowered'") == [
+        ("CREATE INDEX lowered ON t (lower(a))",)
+    ]
+
+
 def test_autogenerate_finds_what_changed(project: Project) -> None:
     project.models(MODELS)
     project.alembic("revision", message="first", autogenerate=True)
