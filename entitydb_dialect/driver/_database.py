@@ -132,7 +132,10 @@ class Database:
         from ._connection import Connection
         from ._partial import misses
 
-        connection = Connection(self)
+        try:
+            connection = Connection(self)
+        except ex.DamageError as error:
+            return [Breach("I33", 0, str(error))]
         try:
             return [Breach("I33", 0, sentence) for _, sentence in misses(connection)]
         finally:

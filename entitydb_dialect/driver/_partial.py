@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
@@ -526,23 +526,24 @@ class _Choice:
         numbers, _, _ = variables(statement.items)
         names = {token.start: token.text[1:] for token in statement.items if token.kind == VARIABLE}
         self.needs = [(need, numbers[need[0]], names[need[0]]) for need in statement.needs()]
-        self.texts: dict[frozenset[tuple[int, str]], str] = {}
+        self.texts: dict[tuple[tuple[int, str], ...], str] = {}
 
     def text(self, parameters: object) -> str:
-        holds = set()
+        by_number = type(parameters) is tuple or isinstance(parameters, Sequence)
+        found: Any = parameters if by_number or isinstance(parameters, Mapping) else ()
+        holds = []
         for need, number, name in self.needs:
-            if isinstance(parameters, Mapping):
-                value = parameters.get(name)
-            elif isinstance(parameters, Sequence) and number < len(parameters):
-                value = parameters[number]
+            if by_number:
+                value = found[number] if number < len(found) else None
             else:
-                continue
+                value = found.get(name) if found else None
             if _is_value(value, need[1]):
-                holds.add(need)
-        key = frozenset(holds)
-        if key not in self.texts:
-            self.texts[key] = self.statement.text(key)
-        return self.texts[key]
+                holds.append(need)
+        key = tuple(holds)
+        text = self.texts.get(key)
+        if text is None:
+            text = self.texts[key] = self.statement.text(key)
+        return text
 
 
 class Hints:

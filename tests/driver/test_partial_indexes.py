@@ -594,6 +594,24 @@ def test_on_conflict_names_it_by_its_where(both: Beside) -> None:
     both.run("INSERT INTO t(a, b, c) VALUES (9, 'Q', 'on') ON CONFLICT (b) WHERE a > 5 AND c = 'on' DO NOTHING")
 
 
+def test_generated_columns_are_computed_before_where_is_asked(connect: Connect) -> None:
+    both = Beside(
+        connect(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b, c, n INTEGER DEFAULT 0, v AS (a * 2), s AS (a + 1) STORED)",
+        "CREATE UNIQUE INDEX i ON t(a) WHERE v > 4",
+        "CREATE UNIQUE INDEX j ON t(n) WHERE s = 3",
+    )
+    both.rowids = False
+    both.run("INSERT INTO t(a) VALUES (1), (1), (3)")
+    assert both.run("INSERT INTO t(a) VALUES (3)") == "UNIQUE constraint failed: t.a"
+    both.run("INSERT INTO t(a) VALUES (3), (4), (3) ON CONFLICT (a) WHERE v > 4 DO UPDATE SET n = n + 1")
+    both.run("INSERT OR REPLACE INTO t(a, n) VALUES (4, 9)")
+    both.run("INSERT INTO t(a) VALUES (2)")
+    assert both.run("UPDATE t SET a = a + 1 WHERE a = 1") == "UNIQUE constraint failed: t.n"
+    both.run("UPDATE OR REPLACE t SET a = 3 WHERE a = 4")
+    assert "USING INDEX i" in plan(both.mine, "SELECT * FROM t WHERE v > 4 AND a = 3")
+
+
 # ---- between transactions ----
 
 
@@ -759,6 +777,21 @@ def test_check_finds_entries_of_the_wrong_rows(connect: Connect, path: Any) -> N
     assert make("a); DROP TABLE t; --") == ["the WHERE of index i is no expression"]
     assert db.execute("PRAGMA integrity_check").fetchall() == [("I33 page 0: the WHERE of index i is no expression",)]
     assert make("a > 1") == []
+
+
+def test_impossible_payloads_are_refused(connect: Connect) -> None:
+    from dataclasses import replace
+
+    db = connect()
+    db.execute("CREATE TABLE t(a)")
+    db.execute("CREATE INDEX i ON t(a) WHERE a > 1")
+    db.commit()
+    table = db.catalog()["t"]
+    for changes in ({"where": ""}, {"primary_key": True}, {"automatic": True}, {"where": "\0"}):
+        db._begin_write()
+        with pytest.raises(driver.DatabaseError, match="impossible WHERE of an index"):
+            db._own_ddl("replace", "t", replace(table, indexes=(replace(table.indexes[0], **changes),)))
+        db.rollback()
 
 
 def test_a_where_that_is_no_expression_is_an_error(connect: Connect) -> None:

@@ -21,7 +21,7 @@ def make_database(path: Path) -> dict[str, Any]:
     plain    rows inserted in order: an interior root without history
     hot      rows updated over and over: splits by time, old roots, history pages below living ones
     big      values in chains; the first value of row 1 is history
-    indexed  two indexes over rows that change
+    indexed  three indexes over rows that change, one of them partial
     wide     so many pages copied in one commit that the record cannot hold those it frees
 
     -> {"moments": of every commit, "rows": {table: [rows at each commit, or None before it was made]}}
@@ -45,6 +45,7 @@ def make_database(path: Path) -> dict[str, Any]:
     db.execute("CREATE TABLE big(id INTEGER PRIMARY KEY, v TEXT)")
     db.execute("CREATE TABLE indexed(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)")
     db.execute("CREATE INDEX indexed_b ON indexed(b)")
+    db.execute("CREATE INDEX indexed_part ON indexed(b) WHERE a > 20 AND length(b) > 1")
     commit()
     for i in range(6):
         db.executemany("INSERT INTO plain VALUES (?, ?)", [(n, f"row {n}") for n in range(i * 20, i * 20 + 20)])

@@ -372,6 +372,7 @@ QUERIES = [
     "SELECT id, v FROM plain", "SELECT id, v FROM hot ORDER BY id DESC", "SELECT id, v FROM big",
     "SELECT id, a, b FROM indexed", "SELECT id FROM indexed INDEXED BY indexed_b WHERE b > 'b' ORDER BY b",
     "SELECT a.id FROM indexed a JOIN indexed b ON a.a = b.a WHERE a.id = 7", "SELECT count(*) FROM hot",
+    "SELECT id FROM indexed WHERE length(b) > 1 AND a > 20 AND b > 'b'",
 ]
 WRITES = [
     "UPDATE indexed SET b = b || 'x', a = a + 1 WHERE id % 3 = 0", "DELETE FROM indexed WHERE a > 50",

@@ -28,6 +28,7 @@ MODELS = """
         UniqueConstraint("name", "price", name="parent_once"),
         UniqueConstraint("key"),
         Index("parent_made", "made"),
+        Index("parent_some", "name", unique=True, sqlite_where=text("price > 1.5 AND body IS NULL")),
     )
     child = Table(
         "child", metadata,
@@ -125,6 +126,8 @@ EVERY = [
     ('op.create_foreign_key("t_t", "t", "p", ["b"], ["id"], ondelete="CASCADE")',
      'op.drop_constraint("t_t", "t", type_="foreignkey")'),
     ('op.create_index("t_ab", "t", ["a", sa.text("b DESC")], unique=True)', 'op.drop_index("t_ab", "t")'),
+    ('op.create_index("t_some", "t", ["a"], unique=True, sqlite_where=sa.text("b > 1"))',
+     'op.drop_index("t_some", "t")'),
     ('op.rename_table("t", "u")', 'op.rename_table("u", "t")'),
     ('with op.batch_alter_table("t") as batch:\n    batch.add_column(sa.Column("d", sa.Integer))\n'
      '    batch.alter_column("a", nullable=False)\n    batch.create_unique_constraint("t_d", ["d"])',
