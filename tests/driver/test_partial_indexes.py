@@ -420,6 +420,13 @@ def test_order_and_counts_come_from_it_only_where_they_may(db: driver.Connection
     sql = "SELECT a FROM v WHERE b = 1 ORDER BY a DESC"
     assert db.execute(sql).fetchall() == [(3,), (1,)]
     assert plan(db, sql) == "SCAN v USING INDEX j"
+    db.execute("CREATE INDEX k ON v(a) WHERE abs(b) = 1")
+    for name in ("min", "max"):
+        sql = f"SELECT {name}(a) FROM v WHERE abs(b) = 1"
+        assert db.execute(sql).fetchall() == [(1 if name == "min" else 3,)]
+        assert "USING INDEX k" in plan(db, sql)
+    assert db.execute("SELECT count(*) FROM v WHERE abs(b) = 1").fetchall() == [(2,)]
+    assert "USING INDEX" not in plan(db, "SELECT min(b) FROM v")
 
 
 def test_constants_that_only_look_alike_prove_nothing(connect: Connect) -> None:
@@ -597,7 +604,7 @@ def test_on_conflict_names_it_by_its_where(both: Beside) -> None:
 def test_generated_columns_are_computed_before_where_is_asked(connect: Connect) -> None:
     both = Beside(
         connect(),
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b, c, n INTEGER DEFAULT 0, v AS (a * 2), s AS (a + 1) STORED)",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b, c, n INT DEFAULT 0, v AS (a * 2), s AS (a + 1) STORED)",
         "CREATE UNIQUE INDEX i ON t(a) WHERE v > 4",
         "CREATE UNIQUE INDEX j ON t(n) WHERE s = 3",
     )
@@ -610,6 +617,32 @@ def test_generated_columns_are_computed_before_where_is_asked(connect: Connect) 
     assert both.run("UPDATE t SET a = a + 1 WHERE a = 1") == "UNIQUE constraint failed: t.n"
     both.run("UPDATE OR REPLACE t SET a = 3 WHERE a = 4")
     assert "USING INDEX i" in plan(both.mine, "SELECT * FROM t WHERE v > 4 AND a = 3")
+
+
+def test_over_expressions(connect: Connect) -> None:
+    both = Beside(
+        connect(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, kind TEXT)",
+        "CREATE INDEX e ON t(lower(kind)) WHERE a > 1",
+        "CREATE INDEX p ON t(a) WHERE lower(kind) = 'x'",
+        "CREATE UNIQUE INDEX ep ON t(upper(kind), a) WHERE lower(kind) = 'y'",
+    )
+    both.rowids = False
+    both.tables = []
+    for i in range(30):
+        both.run("INSERT INTO t(a, kind) VALUES (?, ?)", (i, "xXyYz"[i % 5]))
+    for index, sql in (
+        ("e", "SELECT id FROM t WHERE lower(kind) = 'x' AND a > 1 ORDER BY +id"),
+        ("p", "SELECT id FROM t WHERE lower(kind) = 'x' AND a = 5"),
+        ("ep", "SELECT id FROM t WHERE lower(kind) = 'y' AND upper(kind) = 'Y' AND a = 7"),
+    ):
+        both.run(sql)
+        assert f"USING INDEX {index} (" in plan(both.mine, sql)
+    assert both.run("INSERT INTO t(a, kind) VALUES (7, 'y')") == "UNIQUE constraint failed: index 'ep'"
+    both.run(
+        "INSERT INTO t(a, kind) VALUES (7, 'y') ON CONFLICT (upper(kind), a) WHERE lower(kind) = 'y'"
+        " DO UPDATE SET a = 100 RETURNING id, a"
+    )
 
 
 # ---- between transactions ----
