@@ -661,12 +661,15 @@ class Connection(Functions, Schema):
 
     def _functions_changed(self) -> None:
         """An expression with a function of the connection's own means something else than in an index."""
-        tables = [declared.table for declared in self._declared.values()]
         own: frozenset[str] = frozenset()
-        if any(column.hidden for table in tables for column in table.columns):
+        schemas = self._schemas()
+        if any(c.hidden for schema in schemas for d in schema._declared.values() for c in d.table.columns):
             rows = self._raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
             own = frozenset(name.lower() for (name,) in rows)
-        self._rewriter = Rewriter.of(tables, own)
+        self._rewriter = None
+        for schema in reversed(schemas):
+            tables = [declared.table for declared in schema._declared.values()]
+            self._rewriter = Rewriter.of(tables, own, schema._title.lower(), self._rewriter)
 
     @property
     def generates(self) -> bool:

@@ -64,8 +64,8 @@ def expression_words(expression: str, table: Table) -> Words | None:
 class _Substitution(_Statement):
     """The tokens of a statement, and what is to be put in the place of which."""
 
-    def __init__(self, sql: str, known: _Known) -> None:
-        super().__init__(sql, {})
+    def __init__(self, sql: str, known: _Known, home: str = "main") -> None:
+        super().__init__(sql, {}, home)
         self.expressions = known
         self.known = {name: (table, []) for name, (table, _) in known.items()}
         self.put: dict[_Range, str] = {}
@@ -317,17 +317,27 @@ def _means_otherwise(items: list[Token], table: Table, own: Collection[str]) -> 
 class Rewriter:
     """Statements as the engine wants them: with hints about partial indexes, and hidden columns for expressions."""
 
-    def __init__(self, hints: Hints | None, known: _Known) -> None:
+    def __init__(self, hints: Hints | None, known: _Known, home: str, then: Rewriter | None) -> None:
         self._hints = hints
+        self._home = home
+        self._then = then  # for another schema
         self._known = known
         self._texts: dict[str, str] = {}
         self._temporary: Collection[str] = ()  # for which these were made
 
     @classmethod
-    def of(cls, tables: Iterable[Table], own: Collection[str]) -> Rewriter | None:
-        """own: lower-case names of the connection's own functions. None: statements stay as they are."""
+    def of(
+        cls, tables: Iterable[Table], own: Collection[str], home: str = "main", then: Rewriter | None = None
+    ) -> Rewriter | None:
+        """None: statements stay as they are.
+
+        Args:
+            own: lower-case names of the connection's own functions.
+            home: the tables' schema, in lower case; those of others than main are known where it is written.
+            then: what is asked next.
+        """
         tables = list(tables)
-        hints = Hints.of(tables)
+        hints = Hints.of(tables, home)
         known: dict[str, tuple[Table, Mapping[Words, str]]] = {}
         for table in tables:
             found: dict[Words, str] = {}
@@ -338,11 +348,15 @@ class Rewriter:
                         found.setdefault(words, column.name)
             if found:
                 known[table.name.lower()] = (table, found)
-        return cls(hints, known) if hints is not None or known else None
+        return cls(hints, known, home, then) if hints is not None or known else then
 
     def text(self, sql: str, temporary: Collection[str], parameters: Any = None) -> str:
         """The statement to run with these parameters (None: several); temporary: names that mean something else now.
         Never raises."""
+        sql = self._text(sql, temporary, parameters)
+        return sql if self._then is None else self._then.text(sql, temporary, parameters)
+
+    def _text(self, sql: str, temporary: Collection[str], parameters: Any) -> str:
         if self._hints is not None:
             sql = self._hints.text(sql, temporary, parameters)
         if not self._known:
@@ -359,7 +373,8 @@ class Rewriter:
             items = tokens(sql)
             hidden = {*temporary, *_shadowed(items)}
             if not any(_renames_truth(items, i) for i in range(len(items))):
-                text = _Substitution(sql, {k: v for k, v in self._known.items() if k not in hidden}).rewritten()
+                known_here = {k: v for k, v in self._known.items() if k not in hidden}
+                text = _Substitution(sql, known_here, self._home).rewritten()
         if lowered:
             if len(self._texts) > _CACHED:
                 self._texts.clear()

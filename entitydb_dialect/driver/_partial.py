@@ -301,8 +301,10 @@ _ENDS = frozenset(("WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "UNION", "EXCEP
 class _Statement:
     """The tokens of a statement, and what is to be put into it."""
 
-    def __init__(self, sql: str, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]]) -> None:
-        self.sql, self.known = sql, known
+    def __init__(
+        self, sql: str, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]], home: str = "main"
+    ) -> None:
+        self.sql, self.known, self.home = sql, known, home
         self.items = tokens(sql)
         self.added: dict[tuple[int, int], list[tuple[str, Needs]]] = {}
 
@@ -346,7 +348,7 @@ class _Statement:
                 schema, alias, at = alias.lower(), self.name(at + 1), at + 2
             if self.upper(at) == "(":
                 at = closing(self.items, at) + 1
-            elif schema == "main" and alias.lower() in self.known:
+            elif schema == self.home and alias.lower() in self.known:
                 table = self.known[alias.lower()][0]
         if self.upper(at) == "AS":
             alias, at = self.name(at + 1), at + 2
@@ -549,14 +551,14 @@ class _Choice:
 class Hints:
     """The partial indexes of a schema, and statements that tell of them."""
 
-    def __init__(self, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]]) -> None:
-        self._known = known
+    def __init__(self, known: Mapping[str, tuple[Table, list[tuple[int, _Condition]]]], home: str = "main") -> None:
+        self._known, self._home = known, home
         self._texts: dict[str, str | _Choice] = {}
         self._temporary: Collection[str] = ()  # for which these were made
 
     @classmethod
-    def of(cls, tables: Iterable[Table]) -> Hints | None:
-        """None: there are no partial indexes, and nothing is to be told."""
+    def of(cls, tables: Iterable[Table], home: str = "main") -> Hints | None:
+        """home: the tables' schema, in lower case. None: there are no partial indexes, and nothing is to be told."""
         known = {}
         tables = list(tables)
         if any(column.name.lower() in ("true", "false") for table in tables for column in table.columns):
@@ -570,7 +572,7 @@ class Hints:
                         found.append((index.tree, wanted))
             if found:
                 known[table.name.lower()] = (table, found)
-        return cls(known) if known else None
+        return cls(known, home) if known else None
 
     def text(self, sql: str, temporary: Collection[str], parameters: object = ()) -> str:
         """The statement to run; temporary: names that mean something else now. Never raises."""
@@ -590,7 +592,7 @@ class Hints:
             items = tokens(sql)
             hidden = {*temporary, *_shadowed(items)}
             if not any(_renames_truth(items, i) for i in range(len(items))):
-                statement = _Statement(sql, {k: v for k, v in self._known.items() if k not in hidden})
+                statement = _Statement(sql, {k: v for k, v in self._known.items() if k not in hidden}, self._home)
                 statement.read()
                 with suppress(ex.Error):  # a parameter's number that SQLite will refuse
                     text = _Choice(statement) if statement.needs() else statement.text(())

@@ -192,6 +192,39 @@ def test_explain_names_the_index_of_the_right_database(db: driver.Connection) ->
     assert by_key[0][3] == "SEARCH x.t USING INTEGER PRIMARY KEY (rowid=?)"
 
 
+PARTIAL = [
+    "SELECT b FROM {}.i WHERE lower(a) = 'a'",
+    "SELECT b FROM {}.i WHERE upper(a) = 'B'",
+    "SELECT b FROM {}.i WHERE a = 'A' AND b > 'a'",
+    "SELECT b FROM {}.i WHERE a = 'B' AND b > 'a'",
+    "SELECT i.b FROM {}.i WHERE upper(i.a) = 'A' ORDER BY i.b",
+    "SELECT m.b, n.b FROM main.i AS m JOIN x.i AS n ON upper(n.a) = upper(m.a) AND lower(m.a) = 'a' ORDER BY 1, 2",
+    "SELECT m.b FROM {}.i m WHERE EXISTS (SELECT 1 FROM x.i WHERE x.i.b > m.b AND x.i.a = 'B') ORDER BY 1",
+]
+
+
+def test_each_database_has_its_own_partial_and_expression_indexes(both: tuple[Any, Any]) -> None:
+    db, plain = both
+    indexes = [("main", "lower", "A"), ("x", "upper", "B")]
+    for each in both:
+        for schema, function, value in indexes:
+            each.execute(f"CREATE TABLE {schema}.i(a, b)")
+            each.execute(f"CREATE INDEX {schema}.{schema}_e ON i({function}(a))")
+            each.execute(f"CREATE INDEX {schema}.{schema}_p ON i(b) WHERE a = '{value}'")
+            for a in "ABCab":
+                each.execute(f"INSERT INTO {schema}.i VALUES ('{a}', '{schema} {a}')")
+    for schema, _, _ in indexes:
+        for sql in PARTIAL:
+            assert said(db, sql.format(schema)) == said(plain, sql.format(schema)), sql
+    for sql, index in [(PARTIAL[1], "x_e"), (PARTIAL[3], "x_p")]:
+        assert index in rows(db, "EXPLAIN QUERY PLAN " + sql.format("x"))[0][3]
+    for each in both:
+        each.execute("UPDATE x.i SET b = 'new' WHERE upper(a) = 'B'")
+        each.execute("DELETE FROM x.i WHERE a = 'B' AND b > 'a'")
+    assert rows(db, "SELECT * FROM x.i ORDER BY a") == rows(plain, "SELECT * FROM x.i ORDER BY a")
+    assert rows(db, "SELECT * FROM main.i ORDER BY a") == rows(plain, "SELECT * FROM main.i ORDER BY a")
+
+
 # ---- files of SQLite's ----
 
 
