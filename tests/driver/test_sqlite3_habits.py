@@ -266,7 +266,7 @@ def test_connection_as_context_manager(db: Either) -> None:
     with db:
         db.execute("DELETE FROM t WHERE id = 1")
     with pytest.raises(_module(db).ProgrammingError), db:
-        db.executemany("DELETE FROM t WHERE id = ?", [(1,), (2,), None])
+        db.executemany("DELETE FROM t WHERE id = ?", [(1,), (2,), ()])
     assert db.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
 
 
