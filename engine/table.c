@@ -601,12 +601,24 @@ static int judge_not_null(const edb_table *table, const edb_value *values, bool 
     return EDB_OK;
 }
 
-/* SQLite's order, which decides what is said of a row with several faults: NOT NULL; types, if there is a CHECK; CHECK;
- * the row id; types; unique keys. */
+/* Generated columns need the values as their columns have them. */
+static bool types_come_first(const edb_table *table)
+{
+    if (table->et_strict && table->et_has_computed)
+        for (uint32_t i = 0; i < table->et_n_columns; i++)
+            if (table->et_columns[i].computed && !table->et_columns[i].hidden)
+                return true;
+    return false;
+}
+
+/* SQLite's order, which decides what is said of a row with several faults: types, if there are generated columns; NOT
+ * NULL; types, if there is a CHECK; CHECK; the row id; types; unique keys. */
 int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
                 bool replace)
 {
-    int rc = judge_not_null(table, values, replace);
+    int rc = types_come_first(table) ? table_judge_types(table, values) : EDB_OK;
+    if (!rc)
+        rc = judge_not_null(table, values, replace);
     if (!rc && table->et_n_rules)
         rc = table_judge_types(table, values);
     return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);

@@ -385,6 +385,22 @@ def test_partial_indexes_are_used(db: Beside) -> None:
     assert "live" not in _plan(db, "SELECT id FROM t WHERE n = 2")
 
 
+def test_expression_indexes_are_used(db: Beside) -> None:
+    db.script(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, n INT)",
+        "CREATE INDEX low ON t(lower(a))",
+        "CREATE UNIQUE INDEX double ON t(n * 2) WHERE n > 0",
+        "INSERT INTO t(a, n) VALUES ('A', 1), ('a', 2), ('B', 3), ('b', -1), (NULL, -1)",
+    )
+    assert db("SELECT id FROM t WHERE lower(a) = 'a' ORDER BY id") == [(1,), (2,)]
+    assert db("SELECT id FROM t WHERE n * 2 = 6 AND n > 0") == [(3,)]
+    db("SELECT lower(a), count(*) FROM t GROUP BY lower(a) ORDER BY 1")
+    assert db("INSERT INTO t(n) VALUES (3)") == "UNIQUE constraint failed: index 'double'"
+    db("INSERT INTO t(n) VALUES (3) ON CONFLICT (n * 2) WHERE n > 0 DO UPDATE SET a = 'upserted' RETURNING id, a")
+    assert "low" in _plan(db, "SELECT id FROM t WHERE lower(a) = 'a'")
+    assert "double" in _plan(db, "SELECT id FROM t WHERE n * 2 = 6 AND n > 0")
+
+
 # ---- schema ----
 
 
@@ -689,6 +705,32 @@ def test_attach_of_a_sqlite_file_and_copying_from_it(engine: Engine, tmp_path: P
         assert connection.execute(text("SELECT name FROM other.sqlite_master")).all() == [("s",)]
         connection.execute(text("DETACH other"))
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 2
+
+
+def test_attach_of_another_entitydb_file(engine: Engine, make_engine: MakeEngine, tmp_path: Path) -> None:
+    path = tmp_path / "other.edb"
+    other = make_engine(f"entitydb:///{path}")
+    with other.begin() as connection:
+        connection.execute(text("CREATE TABLE s(id INTEGER PRIMARY KEY, a)"))
+        connection.execute(text("INSERT INTO s VALUES (1, 'x'), (2, 'y')"))
+    with other.connect() as connection:
+        connection.execute(text("UPDATE s SET a = 'z' WHERE id = 2"))
+        connection.commit()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        run = lambda sql, **values: connection.execute(text(sql), values)  # noqa: E731
+        run("ATTACH :path AS other", path=str(path))
+        run("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+        assert run("INSERT INTO t SELECT * FROM other.s").rowcount == 2
+        assert run("SELECT t.a, s.a FROM t JOIN other.s USING (id) ORDER BY id").all() == [("x", "x"), ("z", "z")]
+        assert run("INSERT INTO other.s(a) VALUES ('new') RETURNING *").all() == [(3, "new")]
+        run("CREATE TABLE other.made(b UNIQUE)")
+        assert run("SELECT name FROM other.sqlite_master WHERE type = 'table' ORDER BY 1").all() == [("made",), ("s",)]
+        run("DETACH other")
+        with pytest.raises(exc.OperationalError, match="no such table"):
+            run("SELECT * FROM other.s")
+    with other.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM s, made")).scalar() == 0
+        assert connection.execute(text("SELECT count(*) FROM s")).scalar() == 3
 
 
 def test_moments_hold_for_all_of_it(engine: Engine) -> None:

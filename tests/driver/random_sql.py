@@ -28,6 +28,8 @@ class Column:
     not_null: bool = False
     default: str = ""
     check: str = ""
+    generated: str = ""                             # its expression
+    stored: bool = False
 
 
 @dataclass
@@ -44,6 +46,11 @@ class Table:
 
     @property
     def names(self) -> list[str]:
+        """Of the columns that are written to."""
+        return [column.name for column in self.columns if not column.generated]
+
+    @property
+    def readable(self) -> list[str]:
         return [column.name for column in self.columns]
 
     def sql(self) -> str:
@@ -57,6 +64,7 @@ class Table:
             text += " NOT NULL" if column.not_null else ""
             text += f" DEFAULT {column.default}" if column.default else ""
             text += f" CHECK ({column.check})" if column.check else ""
+            text += f" AS ({column.generated}) {'STORED' if column.stored else ''}" if column.generated else ""
             parts.append(text)
         if self.key and not self.rowid:
             parts.append(f"PRIMARY KEY ({', '.join(self.key)})")
@@ -83,12 +91,22 @@ class Maker:
         found = [table.sql() for table in self.tables]
         for table in self.tables:
             for i in range(self.rng.choice((0, 0, 1, 2))):
-                columns = self.rng.sample(table.names, self.rng.randint(1, 2))
+                columns = self.rng.sample(table.readable, self.rng.randint(1, 2))
+                terms = [self.term(c) if self.rng.random() < 0.3 else c for c in columns]
                 parts = ", ".join(f"{c} {self.rng.choice(('', 'DESC', 'COLLATE NOCASE', 'COLLATE RTRIM'))}".rstrip()
-                                  for c in columns)
+                                  for c in terms)
                 unique = self.rng.choice(("", "", "UNIQUE "))
-                found.append(f"CREATE {unique}INDEX {table.name}_i{i} ON {table.name}({parts})")
+                where = f" WHERE {self.proof(self.rng.choice(table.readable))}" if self.rng.random() < 0.3 else ""
+                found.append(f"CREATE {unique}INDEX {table.name}_i{i} ON {table.name}({parts}){where}")
         return found
+
+    def term(self, name: str) -> str:
+        """An expression that indexes and queries have in common."""
+        return self.rng.choice((f"lower({name})", f"{name} || ''", f"length({name})", f"abs({name})", f"({name} + 1)"))
+
+    def proof(self, name: str) -> str:
+        """A condition that partial indexes and queries have in common."""
+        return f"{name} " + self.rng.choice(("IS NOT NULL", "= 1", "> 1", "IS NULL", "<> 'a'"))
 
     # ---- schema ----
 
@@ -115,6 +133,13 @@ class Maker:
             if len(table.key) == 1 and table.columns[int(table.key[0][1])].type.upper() in ("INTEGER", "INT", "BIGINT"):
                 table.columns[int(table.key[0][1])].type = "TEXT"      # else it is the row id, here also as BIGINT
             table.without_rowid = rng.random() < 0.4
+        for i in range(len(columns), len(columns) + rng.choice((0, 0, 0, 1, 2))):
+            names = table.names
+            forms = ("{} || 'g'", "length({})", "coalesce({}, 7)", "{}", "upper({})", "{} IS NULL")
+            text = rng.choice(forms).format(rng.choice(names))
+            kind = "ANY" if strict else rng.choice(("", "TEXT", "INTEGER", "NUMERIC"))
+            collation, stored = rng.choice(("", "", "NOCASE")), rng.random() < 0.5
+            columns.append(Column(f"c{i}", kind, collation, generated=text, stored=stored))
         for _ in range(rng.choice((0, 1, 1, 2))):
             table.unique.append(rng.sample(table.names, rng.randint(1, 2)))
         if rng.random() < 0.2:
@@ -160,10 +185,12 @@ class Maker:
     def condition(self, names: list[str], depth: int = 1) -> str:
         rng = self.rng
         one, two = self.expression(names, depth), self.expression(names, depth)
+        name = rng.choice(names)
         return rng.choice((
             *(f"{one} {sign} {two}" for sign in ("=", "<", ">=", "<>", "IS", "IS NOT")),
             f"{one} IS NULL", f"{one} IN ({two}, {self.literal()})", f"{one} LIKE {two}", f"{one} BETWEEN {two} AND 4",
-            f"{one} = {two} COLLATE NOCASE", f"NOT ({one} > {two})", f"({one}, {two}) > (1, 'a')",
+            f"{one} = {two} COLLATE NOCASE", f"{self.term(name)} = {two}", f"{self.proof(name)} AND {one} = {two}",
+            f"{self.proof(name)} AND {self.term(name)} < {two}", f"NOT ({one} > {two})", f"({one}, {two}) > (1, 'a')",
         ))
 
     # ---- sources of rows ----
@@ -172,8 +199,8 @@ class Maker:
         """A query of `width` columns over one table, in an order of its own."""
         table = self.rng.choice(tables or self.tables)
         chosen = ", ".join(self.expression(table.names, 1) for _ in range(width))
-        order = ", ".join(f"quote({name})" for name in table.names)
-        where = f"WHERE {self.condition(table.names)}" if self.rng.random() < 0.4 else ""
+        order = ", ".join(f"quote({name})" for name in table.readable)
+        where = f"WHERE {self.condition(table.readable)}" if self.rng.random() < 0.4 else ""
         return f"SELECT {chosen} FROM {table.name} {where} ORDER BY {order} LIMIT {self.rng.randint(1, 6)}"
 
     def scalar(self, outer: list[str], tables: list[Table] | None = None) -> str:
@@ -247,8 +274,8 @@ class Maker:
         rng = self.rng
         if rng.random() < 0.3:
             return "NOTHING"
-        # SQLite shows excluded's columns mostly without their affinities, here they have them.
-        excluded = [f"excluded.{column.name}" for column in table.columns if column.type in ("", "BLOB")]
+        # SQLite shows excluded's columns mostly without their affinities, and generated ones as NULL; not so here.
+        excluded = [f"excluded.{c.name}" for c in table.columns if c.type in ("", "BLOB") and not c.generated]
         names = [f"{table.name}.{c}" for c in table.names] + excluded + table.names
         sets = [f"{c} = {self.expression(names, 1)}" for c in rng.sample(table.names, rng.randint(1, 2))
                 if c != table.rowid]
@@ -266,7 +293,7 @@ class Maker:
             return f"WHERE rowid = (SELECT {rng.choice(('min', 'max'))}(rowid) FROM {table.name})"
         if rng.random() < 0.3:
             return ""
-        return "WHERE " + self.condition([f"+{name}" for name in table.names])
+        return "WHERE " + self.condition([f"+{name}" for name in table.readable])
 
     def update(self) -> str:
         rng = self.rng
@@ -312,7 +339,7 @@ class Maker:
         if rng.random() < 0.6:
             return ""
         # SQLite shows whole numbers in REAL columns as integers to expressions of this list.
-        names = [column.name for column in table.columns if "REAL" not in column.type]
+        names = [column.name for column in table.columns if "REAL" not in column.type and not column.generated]
         parts = ["*", *(self.expression(names) for _ in range(2)), "5 AS five"]
         if not table.without_rowid and table.rowid:
             parts.append("rowid")
@@ -322,8 +349,8 @@ class Maker:
         """A query with one answer, up to the order of its rows."""
         rng = self.rng
         one, two = rng.choice(self.tables), rng.choice(self.tables)
-        left = [f"a.{name}" for name in one.names]
-        right = [f"b.{name}" for name in two.names]
+        left = [f"a.{name}" for name in one.readable]
+        right = [f"b.{name}" for name in two.readable]
         both = left + right
         joined = f"{one.name} AS a {rng.choice(('JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN'))} {two.name} AS b" \
                  f" ON {rng.choice(left)} {rng.choice(('=', '=', 'IS', '<'))} {rng.choice(right)}"
