@@ -212,6 +212,12 @@ int generator_of(edb_conn *conn, generator **out)
     return rc;
 }
 
+sqlite3 *generator_lend(generator *ge)
+{
+    ge->ge_selects = 0;
+    return ge->ge_db;
+}
+
 /* ---- tables --------------------------------------------------------------------------------------------------- */
 
 static int table_new(generator *ge, const edb_table *table)

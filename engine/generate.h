@@ -20,6 +20,7 @@
 #include "table.h"
 
 typedef struct generator generator;
+struct sqlite3;
 
 typedef struct {                    /* the row computed over */
     const edb_table *gr_table;
@@ -35,6 +36,9 @@ int generator_new(edb_conn *conn, generator **out);
 void generator_free(generator *ge);                 /* NULL is fine */
 /* The connection's own, made when first asked for; not to be freed. */
 int generator_of(edb_conn *conn, generator **out);
+
+/* The generator's SQLite connection, on which one expression may be prepared now: for the WHEREs of partial indexes. */
+struct sqlite3 *generator_lend(generator *ge);
 
 int generate_begin(generator *ge, const generate_row *row);
 /* EDB_EXPRESSION with SQLite's sentence when the expression fails. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "generate.h"
 #include "rowexpr.h"
 
 /* ---- evaluating ----------------------------------------------------------------------------------------------- */
@@ -48,7 +49,11 @@ static int wheres_prepare(vtab_binding *bd, const edb_table *table, rowexpr **ou
     char *text = sqlite3_str_finish(list);
     if (!text)
         return no_memory(table);
-    int rc = rowexpr_new(bd->bd_db, table, table->et_name, false, text, NULL, out);
+    /* Not on the program's own connection, whose functions may have the names of SQLite's. */
+    generator *ge;
+    int rc = generator_of(bd->bd_conn, &ge);
+    if (!rc)
+        rc = rowexpr_new(generator_lend(ge), table, table->et_name, false, text, NULL, out);
     sqlite3_free(text);
     if (!rc && rowexpr_columns(*out) != n) {
         rowexpr_free(*out);

@@ -1,8 +1,8 @@
 /* Partial indexes: which rows they hold, and which queries may use them.
  *
  * An index with a WHERE has entries of those rows alone for which it is true. SQLite evaluates it over the row in hand
- * (rowexpr.h), all WHEREs of a table at once; what was prepared for a table is kept with the binding as long as a table
- * is connected.
+ * (rowexpr.h), on the private connection of generated columns (generate.h), all WHEREs of a table at once; what was
+ * prepared for a table is kept with the binding as long as a table is connected.
  *
  * A query may use such an index when each row it wants is in it. That is known here in two ways:
  *

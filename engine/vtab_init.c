@@ -22,6 +22,7 @@ void binding_unref(vtab_binding *bd)
         return;
     row_scratch_free(&bd->bd_row);
     rules_free(bd);
+    partial_forget(bd);             /* before the connection that it was prepared on */
     if (bd->bd_conn && conn_helper(bd->bd_conn) == &bd->bd_helper)
         conn_lend(bd->bd_conn, NULL);
     conn_unref(bd->bd_conn);

@@ -663,7 +663,9 @@ class Connection(Functions, Schema):
         """An expression with a function of the connection's own means something else than in an index."""
         own: frozenset[str] = frozenset()
         schemas = self._schemas()
-        if any(c.hidden for schema in schemas for d in schema._declared.values() for c in d.table.columns):
+        everything = [d.table for schema in schemas for d in schema._declared.values()]
+        hidden = any(column.hidden for table in everything for column in table.columns)
+        if hidden or any(index.where is not None for table in everything for index in table.indexes):
             rows = self._raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
             own = frozenset(name.lower() for (name,) in rows)
         self._rewriter = None

@@ -337,7 +337,7 @@ class Rewriter:
             then: what is asked next.
         """
         tables = list(tables)
-        hints = Hints.of(tables, home)
+        hints = Hints.of(tables, own, home)
         known: dict[str, tuple[Table, Mapping[Words, str]]] = {}
         for table in tables:
             found: dict[Words, str] = {}

@@ -557,8 +557,14 @@ class Hints:
         self._temporary: Collection[str] = ()  # for which these were made
 
     @classmethod
-    def of(cls, tables: Iterable[Table], home: str = "main") -> Hints | None:
-        """home: the tables' schema, in lower case. None: there are no partial indexes, and nothing is to be told."""
+    def of(cls, tables: Iterable[Table], own: Collection[str], home: str = "main") -> Hints | None:
+        """None: there are no partial indexes, and nothing is to be told.
+
+        Args:
+            own: lower-case names of the connection's own functions, which mean something else in a query than in an
+                index.
+            home: the tables' schema, in lower case.
+        """
         known = {}
         tables = list(tables)
         if any(column.name.lower() in ("true", "false") for table in tables for column in table.columns):
@@ -567,7 +573,10 @@ class Hints:
             found = []
             for index in table.indexes:
                 if index.where is not None:
-                    wanted = _condition(tokens(index.where), _names_of(table, table.name.lower()))
+                    items = tokens(index.where)
+                    if any(token.text.lower() in own for token in items if token.kind in (WORD, OPERATOR)):
+                        continue
+                    wanted = _condition(items, _names_of(table, table.name.lower()))
                     if wanted is not None:
                         found.append((index.tree, wanted))
             if found:

@@ -619,6 +619,23 @@ def test_generated_columns_are_computed_before_where_is_asked(connect: Connect) 
     assert "USING INDEX i" in plan(both.mine, "SELECT * FROM t WHERE v > 4 AND a = 3")
 
 
+def test_functions_of_the_program_change_neither_entries_nor_answers(connect: Connect) -> None:
+    db, other = connect(), connect()
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a, kind TEXT)")
+    db.execute("CREATE INDEX i ON t(a) WHERE lower(kind) = 'x'")
+    db.commit()
+    sql = "SELECT id FROM t WHERE lower(kind) = 'x' AND a > 0"
+    db.create_function("lower", 1, lambda text: "x" if text == "odd" else "", deterministic=True)
+    db.execute("INSERT INTO t(a, kind) VALUES (1, 'X'), (2, 'odd')")
+    assert entries(db, "t", "i") == [1]
+    assert db.execute(sql).fetchall() == [(2,)]
+    assert "USING INDEX" not in plan(db, sql)
+    db.commit()
+    assert other.execute(sql).fetchall() == [(1,)]
+    assert "USING INDEX i" in plan(other, sql)
+    db.create_function("lower", 1, None)
+
+
 def test_over_expressions(connect: Connect) -> None:
     both = Beside(
         connect(),
