@@ -76,6 +76,12 @@ def _columns_of_constraint(table: Any, name: str) -> list[str]:
 
 
 class EntityDDLCompiler(SQLiteDDLCompiler):
+    def define_constraint_deferrability(self, constraint: Any) -> str:
+        # PostgreSQL takes INITIALLY alone, and DEFERRED means DEFERRABLE; SQLite wants the word.
+        if constraint.deferrable is None and constraint.initially is not None:
+            return " DEFERRABLE INITIALLY DEFERRED" if constraint.initially.upper() == "DEFERRED" else ""
+        return str(super().define_constraint_deferrability(constraint))
+
     def get_column_specification(self, column: Any, **kw: Any) -> str:
         text = str(super().get_column_specification(column, **kw))
         # SQLite's grammar has AUTOINCREMENT after INTEGER alone. Here no id is ever given twice, said or not.

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import Insert, select
+from sqlalchemy import JSON, Insert, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable, ExecutableDDLElement
+
+from ._recreate import needs_recreate
 
 
 class ReplaceTable(ExecutableDDLElement):
@@ -62,12 +64,16 @@ class BatchImpl(DefaultImpl):
     _batch: Any = None
 
     def requires_recreate_in_batch(self, batch_op: Any) -> bool:
-        """Every operation can be done in place. What asks for more than its operations say: another order of columns,
-        and names by convention for constraints that the database knows without a name."""
+        """Nearly every operation can be done in place; see _recreate.py for the others."""
         if self.as_sql and batch_op.copy_from is None:
             return False  # it would have to ask the database
-        unnamed = batch_op.naming_convention and any(op[0] == "drop_constraint" for op in batch_op.batch)
-        return bool(batch_op.partial_reordering or unnamed)
+        return needs_recreate(batch_op, self.dialect, self.connection)
+
+    def cast_for_batch_migrate(self, existing: Any, existing_transfer: Any, new_type: Any) -> None:
+        # As for SQLite: JSON is text here, and a CAST to it would make numbers of it.
+        if not isinstance(new_type, JSON):
+            cast: Any = super().cast_for_batch_migrate
+            cast(existing, existing_transfer, new_type)
 
     def prep_table_for_batch(self, batch_impl: Any, table: Any) -> None:
         self._batch = batch_impl

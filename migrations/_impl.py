@@ -10,7 +10,6 @@ and libraries that ask for it, so there Alembic is told to look at the dialect i
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any
 
@@ -18,13 +17,7 @@ from alembic.ddl.impl import DefaultImpl
 
 from . import _labels
 from ._batch import BatchImpl
-
-_LITERAL = re.compile(r"[+-]?\s*(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|[xX]?'(?:[^']|'')*'")
-_WORDS = {"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
-
-
-def _literal(text: str) -> bool:
-    return bool(_LITERAL.fullmatch(text)) or text.upper() in _WORDS
+from ._recreate import WORDS, is_literal
 
 
 def _closed(text: str) -> bool:
@@ -51,9 +44,9 @@ def _one_form(default: str | None) -> str | None:
     text = default.strip()
     while _closed(text):
         text = text[1:-1].strip()
-    if len(text) > 1 and text[0] == text[-1] == "'" and _literal(text):
+    if len(text) > 1 and text[0] == text[-1] == "'" and is_literal(text):
         return text[1:-1].replace("''", "'")
-    return text.upper() if text.upper() in _WORDS else text
+    return text.upper() if text.upper() in WORDS else text
 
 
 def _elements(index: Any, dialect: Any) -> list[str]:
@@ -111,10 +104,19 @@ class EntityImpl(BatchImpl):
             found.append(f"expression {told[1]} to {told[0]}")
         return ComparisonResult.Different(found) if found else ComparisonResult.Equal()
 
+    def _compare_identity_default(self, metadata_identity: Any, inspector_identity: Any) -> Any:
+        """An integer primary key numbers itself; Identity() says nothing more, and there is nothing to compare."""
+        return set(), set(), False
+
+    def render_ddl_sql_expr(self, expr: Any, is_server_default: bool = False, **kw: Any) -> str:
+        """A default that is an expression has to stand in parentheses."""
+        text = str(super().render_ddl_sql_expr(expr, is_server_default=is_server_default, **kw))
+        return f"({text})" if is_server_default and not is_literal(text.strip()) and not _closed(text.strip()) else text
+
     def autogen_column_reflect(self, inspector: Any, table: Any, column_info: Any) -> None:
         """Puts the parentheses back that an expression needs where it is rendered as a default again."""
         default = column_info.get("default")
-        if default and not _literal(default.strip()) and not _closed(default.strip()):
+        if default and not is_literal(default.strip()) and not _closed(default.strip()):
             column_info["default"] = f"({default})"
 
 

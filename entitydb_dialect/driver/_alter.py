@@ -126,12 +126,20 @@ def _same_index(old: Table, a: Index, new: Table, b: Index) -> bool:
     return a.unique == b.unique and a.primary_key == b.primary_key and parts(old, a) == parts(new, b)
 
 
-def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], renamed: Mapping[str, str]) -> Table:
+def _merge(
+    old: Table,
+    parsed: Table,
+    indexes: Iterable[tuple[str, str]],
+    renamed: Mapping[str, str],
+    *,
+    rekeyed: bool = False,
+) -> Table:
     """The parsed table with the old one's ids and trees.
 
     Args:
         indexes: (old name, CREATE INDEX text) of those made by statements.
         renamed: lower-case new to old column names.
+        rekeyed: another column, or none, may be the integer primary key; the caller sees to it that this is right.
     """
     before = {c.name.lower(): c for c in old.columns}
     following = old.next_column
@@ -151,7 +159,7 @@ def _merge(old: Table, parsed: Table, indexes: Iterable[tuple[str, str]], rename
     if following > max(c.id for c in columns) + 1:
         extra["next_column"] = following
     new = replace(parsed, id=old.id, columns=tuple(columns), indexes=(), extra=extra)
-    if _alias(old) != _alias(new):
+    if not rekeyed and _alias(old) != _alias(new):
         raise NotSupportedError(
             f"ALTER TABLE {old.name}: its integer primary key is what rows are stored by and cannot be changed;"
             " make a new table and copy the rows"

@@ -10,8 +10,9 @@ constraints; rows that differ from the TEMP table are written; and the entry get
 counterpart is known by the row id where the query takes all its rows from t, else by primary key. Foreign keys do not
 act meanwhile, and are asked about at the end.
 
-The integer primary key is what rows are stored by: where another column becomes it, or none, the table is another one
-after all, and its history begins here.
+The integer primary key is what rows are stored by. It may be dropped, and a new column may become it, which then shows
+the ids rows have. But where its column stays and is not the key any more, or another column of the query becomes it,
+the table is another one after all, and its history begins here.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class _Plan:
     new: Table
     moving: list[Column]  # of the new ones, those whose values may differ from before; computed ones always
     match: str  # joins the row o of the table and the row n of the copy; "" where rows have no counterparts
-    ids: str  # the name of the copy's row id, when that is the old row id; else ""
+    ids: str  # the copy's column that takes the old row id: its own row id, or a new integer primary key; "": none
 
 
 def _plain(table: Table) -> list[Column]:
@@ -179,10 +180,15 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
         return table.columns[table.rowid_column].name.lower() if table.rowid_column >= 0 else None
 
     key, old_key = key_of(parsed), key_of(old)
-    if (None if key is None else continued.get(key)) != old_key or (key is None) != (old_key is None):
+    goes_on = old_key in continued.values()  # the old key as a column
+    shows_ids = key is not None and key not in continued and key not in {name.lower() for name in names}
+    if key is not None and not shows_ids:
+        if old_key is None or continued.get(key) != old_key:
+            return None
+    elif goes_on or (shows_ids and query.with_ids is None):
         return None
     every = {c.name.lower(): continued.get(c.name.lower(), "") for c in parsed.columns}
-    new = _alter._merge(old, parsed, (), every)
+    new = _alter._merge(old, parsed, (), every, rekeyed=True)
     before = {c.id: c for c in old.columns}
     exact = {name.lower() for name, (_, itself) in zip(names, query.sources, strict=False) if itself}
     moving, columns = [], []
@@ -206,8 +212,12 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
         indexes=kept,
         extra={k: v for k, v in new.extra.items() if k == "next_column"},
     )
-    ids = "" if key is not None or query.with_ids is None or new.without_rowid else _row_id(old, new)
-    if ids:
+    ids = ""
+    if shows_ids and key is not None:
+        ids = key
+    elif key is None and query.with_ids is not None and not new.without_rowid:
+        ids = _row_id(old, new)
+    if ids and not shows_ids:
         match = f"o.{ids} = n.{ids}"
     else:
         primary = [quote(new.columns[i].name) for i in new.primary_key]
@@ -224,7 +234,7 @@ def _fill_copy(schema: Schema, plan: _Plan | None, text: str, names: list[str], 
     schema._run(f"CREATE TEMP TABLE {_COPY} {text[items[3].start :]}", writes=True)
     columns = [quote(name) for name in names]
     if plan is not None and plan.ids:
-        columns.append(plan.ids)
+        columns.append(quote(plan.ids))
     try:
         schema._run(f"INSERT INTO temp.{_COPY}({', '.join(columns)}) {query}", parameters, writes=True)
     except ex.Error as error:

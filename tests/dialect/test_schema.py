@@ -340,3 +340,13 @@ def test_computed_columns_are_made_reflected_and_fetched(engine: Engine, persist
     reflected = Table("t", MetaData(), autoload_with=engine)
     assert reflected.c.b.computed is not None
     assert "computed" not in columns[1]
+
+
+def test_initially_alone_is_taken_as_postgresql_takes_it(engine: Engine) -> None:
+    metadata = MetaData()
+    Table("p", metadata, Column("id", Integer, primary_key=True))
+    Table("late", metadata, Column("id", Integer, ForeignKey("p.id", initially="DEFERRED"), primary_key=True))
+    Table("soon", metadata, Column("id", Integer, ForeignKey("p.id", initially="IMMEDIATE"), primary_key=True))
+    metadata.create_all(engine)
+    options = {name: inspect(engine).get_foreign_keys(name)[0]["options"] for name in ("late", "soon")}
+    assert options == {"late": {"deferrable": True, "initially": "DEFERRED"}, "soon": {}}

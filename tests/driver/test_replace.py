@@ -179,6 +179,25 @@ def test_another_integer_key_makes_another_table(db: driver.Connection, history:
         as_of(db, history[0], "SELECT * FROM t")
 
 
+def test_the_integer_key_may_be_dropped_and_made_anew(db: driver.Connection, history: list[int]) -> None:
+    before = versions(db)
+    db.execute("CREATE OR REPLACE TABLE t(a TEXT, b INTEGER) AS SELECT a, b FROM t")
+    db.commit()
+    assert db.execute("SELECT * FROM t").fetchall() == [("uno", 10), ("three", 30)]
+    for moment, rows in zip(history, BEFORE, strict=True):
+        assert as_of(db, moment, "SELECT a, b FROM t") == [row[1:] for row in rows]
+    db.execute("CREATE OR REPLACE TABLE t(nr BIGINT PRIMARY KEY, a TEXT, b INTEGER) AS SELECT a, b FROM t")
+    db.commit()
+    assert db.execute("SELECT * FROM t").fetchall() == [(1, "uno", 10), (3, "three", 30)]
+    assert db.execute("SELECT a FROM t WHERE nr = 3").fetchall() == [("three",)]
+    assert versions(db) - before == 2, "entries of the catalog"
+    for moment, rows in zip(history, BEFORE, strict=True):
+        assert as_of(db, moment, "SELECT a, b FROM t") == [row[1:] for row in rows]
+    db.execute("INSERT INTO t(a) VALUES ('new')")
+    assert db.execute("SELECT nr FROM t WHERE a = 'new'").fetchall() == [(4,)]
+    db.commit()
+
+
 def test_it_creates_a_table_that_is_not_there(db: driver.Connection) -> None:
     db.execute("CREATE OR REPLACE TABLE t(a INTEGER DEFAULT 4, b TEXT) AS SELECT 1 AS b UNION SELECT 2")
     db.execute("CREATE OR REPLACE TABLE u(a)")

@@ -11,23 +11,16 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from . import installation
+
 pytest.importorskip("alembic")
 
-ROOT = Path(__file__).resolve().parents[2]
-
-ENTRY_POINTS = """\
-[sqlalchemy.dialects]
-entitydb = entitydb_dialect.apsw:EntityDialect_apsw
-sqlite.entitydb = entitydb_dialect.apsw:EntityDialect_apsw_sqlite
-
-[alembic.plugins]
-alembic.autogenerate.entitydb = entitydb_migrations
-"""
+# Alembic's suite for dialects: run by `python tests/migrations/suite`.
+collect_ignore = ["suite"]
 
 ENV = """\
 import importlib.util, os, sys
@@ -73,25 +66,14 @@ def downgrade():
 @pytest.fixture
 def site(tmp_path: Path) -> str | None:
     """A folder to put on PYTHONPATH; None: the distribution is installed."""
-    try:
-        metadata.distribution("entitydb-dialect")
-        return None
-    except metadata.PackageNotFoundError:
-        folder = tmp_path / "site"
-        info = folder / "entitydb_dialect-0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: entitydb-dialect\nVersion: 0\n")
-        (info / "entry_points.txt").write_text(ENTRY_POINTS)
-        (folder / "entitydb_migrations").symlink_to(ROOT / "migrations")
-        (folder / "entitydb_dialect").symlink_to(ROOT / "entitydb_dialect")
-        return str(folder)
+    return installation.site(tmp_path)
 
 
 @pytest.fixture
 def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
-    """python(code) -> what it printed."""
+    """python(code) -> what it printed; log=True: what it logged too."""
 
-    def run(code: str, **variables: str) -> str:
+    def run(code: str, *, log: bool = False, **variables: str) -> str:
         path = [p for p in (site, str(tmp_path), os.environ.get("PYTHONPATH")) if p]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), **variables}
         done = subprocess.run(
@@ -99,7 +81,7 @@ def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr if log else done.stdout
 
     return run
 
@@ -125,13 +107,15 @@ class Project:
         head = "import sqlalchemy as sa\nfrom sqlalchemy import *\nmetadata = MetaData()\n"
         (self.folder / "models.py").write_text(head + textwrap.dedent(body))
 
-    def alembic(self, command: str, *arguments: str, per_migration: bool = False, **keywords: object) -> str:
+    def alembic(
+        self, command: str, *arguments: str, per_migration: bool = False, log: bool = False, **keywords: object
+    ) -> str:
         code = f"""
             from alembic import command
             from alembic.config import Config
             command.{command}(Config({str(self.folder / "alembic.ini")!r}), *{arguments!r}, **{keywords!r})
         """
-        return self._python(code, PYTHONDONTWRITEBYTECODE="1", PER_MIGRATION=str(int(per_migration)))
+        return self._python(code, log=log, PYTHONDONTWRITEBYTECODE="1", PER_MIGRATION=str(int(per_migration)))
 
     def revision(self, number: str, upgrade: str, downgrade: str = "pass", before: str | None = None) -> None:
         lines = [f"revision = {number!r}", f"down_revision = {before!r}", "branch_labels = depends_on = None"]

@@ -230,6 +230,53 @@ def test_all_ways_of_batch_end_the_same(project: Project, options: str) -> None:
     assert indexes == [("t_b",), ("t_c",)]
 
 
+NEEDED = [
+    # What fills existing rows.
+    ('batch.add_column(sa.Column("c", sa.Integer, server_default=sa.text("(1 + 2)")))', True, [(3,), (3,)]),
+    ('batch.add_column(sa.Column("c", sa.Integer, server_default=sa.text("5")))', False, [(5,), (5,)]),
+    ('batch.add_column(sa.Column("c", sa.Integer, sa.Computed("b * 2", persisted=True)))', True, [(24,), (42,)]),
+    ('batch.add_column(sa.Column("c", sa.Integer, sa.Computed("b * 2", persisted=False)))', False, [(24,), (42,)]),
+    # Constraints that name what is dropped; a type of another kind, and one of the same.
+    ('batch.drop_column("a")\nbatch.add_column(sa.Column("c", sa.Integer))', True, [(None,), (None,)]),
+    ('batch.drop_column("p")\nbatch.alter_column("id", new_column_name="c")', True, [(1,), (2,)]),
+    ('batch.alter_column("p", type_=sa.String(5))\nbatch.alter_column("a", new_column_name="c")', True,
+     [("one",), ("two",)]),
+    ('batch.alter_column("a", type_=sa.String(50), new_column_name="c")', False, [("one",), ("two",)]),
+]
+
+
+@pytest.mark.parametrize(("body", "anew", "values"), NEEDED)
+def test_the_table_is_made_anew_where_that_is_needed(
+    project: Project, body: str, anew: bool, values: list[Any]
+) -> None:
+    project.models('import logging\nlogging.basicConfig()\n'
+                   'logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)')
+    project.revision("1", CREATE)
+    project.alembic("upgrade", "1")
+    project.sql("UPDATE t SET b = b + 1")
+    ((number,),) = project.sql("SELECT max(number) FROM entitydb_labels")
+    ((moment,),) = project.sql("SELECT max(moment) FROM entitydb_labels")
+    project.sql("UPDATE t SET b = 12 WHERE id = 1")
+    project.revision("2", batch(body, options=""), before="1")
+    assert ("CREATE OR REPLACE TABLE" in project.alembic("upgrade", "2", log=True)) is anew
+    assert project.sql("SELECT c FROM t ORDER BY b") == values
+    db = driver.connect(project.folder / "app.edb")
+    past = db.cursor()
+    past.as_of = moment
+    assert past.execute("SELECT b FROM t").fetchall() == [(10,), (20,)], number
+    assert db.database.check()[0] == []
+    db.close()
+
+
+def test_the_primary_key_may_be_dropped_and_made_anew(project: Project) -> None:
+    moments = Moments(project, batch("""
+        batch.drop_column("id")
+        batch.add_column(sa.Column("nr", sa.Integer, primary_key=True))
+    """, options=""))
+    assert moments.now("SELECT nr, a, b FROM t") == [(1, "one", 12), (2, "two", 21)]
+    assert moments.then("SELECT a, b FROM t") == [("one", 11), ("two", 21)]
+
+
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_killed_half_way_it_was_not(project: Project, per_migration: bool) -> None:
     body = batch('batch.drop_column("p")') + "\nimport os\nos.kill(os.getpid(), 9)"
