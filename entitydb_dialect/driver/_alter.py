@@ -326,7 +326,7 @@ def _foreign_rows(place: str, table: Table, key: Mapping[str, object], tables: M
     if len(referred) != len(columns):
         raise OperationalError(f'foreign key mismatch - "{table.name}" referencing "{parent.name}"')
     present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in columns)
-    match = " AND ".join(f"p.{quote(r)} = c.{quote(c)}" for c, r in zip(columns, referred, strict=True))
+    match = " AND ".join(f"p.{quote(r)} = +c.{quote(c)}" for c, r in zip(columns, referred, strict=True))
     return Check(
         f"SELECT 1 FROM {place}.{quote(table.name)} AS c WHERE {present}"
         f" AND NOT EXISTS (SELECT 1 FROM {place}.{quote(parent.name)} AS p WHERE {match}) LIMIT 1",

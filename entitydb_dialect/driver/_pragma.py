@@ -198,8 +198,8 @@ def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Tabl
     known = {column.name.lower() for column in parent.columns}
     if len(referred) != len(columns) or not all(name.lower() in known for name in referred):
         raise ex.OperationalError(f'foreign key mismatch - "{child.name}" referencing "{parent.name}"')
-    # The parent's side first: its collation decides.
-    same = " AND ".join(f"p.{quote(name)} = {column}" for name, column in zip(referred, columns, strict=True))
+    # The parent's side first: its collation decides; and its affinity alone, since + takes the child's away.
+    same = " AND ".join(f"p.{quote(name)} = +{column}" for name, column in zip(referred, columns, strict=True))
     return f"{query} AND NOT EXISTS (SELECT 1 FROM {schema._place}.{quote(parent.name)} AS p WHERE {same})"
 
 

@@ -154,16 +154,20 @@ class Maker:
             return
         columns = rng.sample(table.names, len(target))
         # SQLite looks for the children with other conversions than for the parent, where their types differ.
-        for column, other in ((next(c for c in table.columns if c.name == a), next(c for c in parent.columns
-                               if c.name == b)) for a, b in zip(columns, target, strict=True)):
+        for column, other in self._pairs(table, columns, parent, target):
             if column.name not in (*table.key, table.rowid):
                 column.type, column.collation = other.type, other.collation
-            if column.type != other.type or column.collation != other.collation:
-                return
+        if any((a.type, a.collation) != (b.type, b.collation) for a, b in self._pairs(table, columns, parent, target)):
+            return
         actions = f"ON DELETE {rng.choice(ACTIONS)} ON UPDATE {rng.choice(ACTIONS)}"
         deferred = rng.choice(("", "", " DEFERRABLE INITIALLY DEFERRED"))
         table.foreign.append(f"FOREIGN KEY ({', '.join(columns)}) REFERENCES {parent.name}({', '.join(target)}) "
                              f"{actions}{deferred}")
+
+    @staticmethod
+    def _pairs(table: Table, columns: list[str], parent: Table, target: list[str]) -> list[tuple[Column, Column]]:
+        child, parents = ({c.name: c for c in t.columns} for t in (table, parent))
+        return [(child[a], parents[b]) for a, b in zip(columns, target, strict=True)]
 
     # ---- expressions ----
 

@@ -457,3 +457,15 @@ def test_a_deferred_key_in_autocommit_leaves_no_transaction_open(both: Both, ret
     both.tables = ["p", "c"]
     assert both.run(f"INSERT INTO c VALUES (1, 7){returning}") == "FOREIGN KEY constraint failed"
     both.same()
+
+
+@pytest.mark.parametrize("parent", ["TEXT", "INTEGER", "REAL", "BLOB", "TEXT COLLATE NOCASE"])
+@pytest.mark.parametrize("child", ["", "TEXT", "INTEGER", "NUMERIC"])
+def test_foreign_key_check_compares_as_the_key_does(both: Both, parent: str, child: str) -> None:
+    """Under the parent's affinity and collation, whatever the child's column is."""
+    both.run(f"CREATE TABLE p(x {parent} UNIQUE)")
+    both.run(f"CREATE TABLE c(id INTEGER PRIMARY KEY, y {child} COLLATE RTRIM REFERENCES p(x))")
+    both.run("INSERT INTO p VALUES ('1'), ('a'), (2.0), (x'62')")
+    for i, value in enumerate(("1", "'1'", "1.0", "'A'", "'a '", "'2'", "2", "'b'", "x'62'", "9")):
+        both.run(f"INSERT INTO c VALUES ({i}, {value})")
+    assert both.db.execute("PRAGMA foreign_key_check").fetchall() == []
