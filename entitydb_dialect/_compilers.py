@@ -9,10 +9,10 @@ CompileError that names it.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NoReturn
 
 from sqlalchemy import exc, schema
-from sqlalchemy.dialects.postgresql.operators import ASTEXT
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
 
 # PostgreSQL's operators on JSONB, arrays, ranges and texts. SQLite has none of them; the parameter's "?" is one.
@@ -32,7 +32,9 @@ class EntityCompiler(SQLiteCompiler):
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         if operator.opstring in _POSTGRESQL_OPERATORS:
             raise exc.CompileError(f"the operator {operator.opstring} of PostgreSQL has no counterpart here")
-        if operator == ASTEXT:
+        # Who uses it has loaded its module; nobody else should have to.
+        postgresql = sys.modules.get("sqlalchemy.dialects.postgresql.operators")
+        if postgresql is not None and operator == postgresql.ASTEXT:
             # SQLite's ->> gives numbers as numbers and truth as 1; what is asked for is text.
             left, right = self.process(element.left, **kw), self.process(element.right, **kw)
             truth = f"json_type({left} -> {right}) IN ('true', 'false')"
