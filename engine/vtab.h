@@ -12,6 +12,7 @@
  *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
  *   vtab_count.c    the function entitydb_count()
  *   vtab_label.c    the eponymous table entitydb_labels
+ *   vtab_fork.c     SQLite's own locks across fork()
  *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
  *   partial.c       partial indexes: their WHERE over rows, and whether a query implies it (partial.h)
  *   rowexpr.c       SQL expressions over one row (rowexpr.h)
@@ -116,6 +117,11 @@ int vtab_savepoint(sqlite3_vtab *base, int n);
 int vtab_release(sqlite3_vtab *base, int n);
 int vtab_rollback_to(sqlite3_vtab *base, int n);
 extern const sqlite3_module vtab_entity_module;
+
+/* ---- vtab_fork.c ---- */
+
+/* From now on a child of this process can open connections, whatever other threads were doing when it was forked. */
+void vtab_fork_guard(void);
 
 /* ---- vtab_count.c ---- */
 

@@ -153,6 +153,7 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         *error = sqlite3_mprintf("EntityDB needs SQLite 3.38 or newer, this is %s", sqlite3_libversion());
         return SQLITE_ERROR;
     }
+    vtab_fork_guard();
     vtab_binding *bd = calloc(1, sizeof *bd);
     if (!bd)
         return SQLITE_NOMEM;
