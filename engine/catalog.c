@@ -20,7 +20,7 @@
 enum { PAYLOAD_FORMAT = 1 };
 enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
 enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_VIRTUAL = 8, COLUMN_STORED = 16,
-       COLUMN_HIDDEN = 32, COLUMN_ADDED = 64 };
+       COLUMN_HIDDEN = 32, COLUMN_ADDED = 64, COLUMN_RETYPED = 128 };
 enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4, INDEX_PARTIAL = 8 };
 
 typedef struct {
@@ -139,6 +139,25 @@ static void payload_value(payload_reader *pr, edb_value *out, const char *what)
         payload_wrong(pr, what);
 }
 
+/* The ids that a column had before its type got another affinity. */
+static void payload_earlier(payload_reader *pr, edb_column *column)
+{
+    uint64_t n = payload_varint(pr, CATALOG_COLUMNS, "number of earlier ids");
+    uint32_t last = column->id;
+    if (!n)
+        payload_wrong(pr, "number of earlier ids");
+    column->earlier = payload_alloc(pr, n * sizeof *column->earlier);
+    if (!column->earlier || pr->pr_wrong)
+        return;
+    column->n_earlier = (uint32_t)n;
+    for (uint32_t i = 0; i < n; i++) {
+        column->earlier[i] = (uint32_t)payload_varint(pr, UINT16_MAX, "earlier id");
+        if (column->earlier[i] >= last)
+            payload_wrong(pr, "earlier id");
+        last = column->earlier[i];
+    }
+}
+
 static void payload_column(payload_reader *pr, edb_column *column)
 {
     column->id = (uint32_t)payload_varint(pr, UINT16_MAX, "column id");
@@ -166,7 +185,10 @@ static void payload_column(payload_reader *pr, edb_column *column)
     column->hidden = flags & COLUMN_HIDDEN;
     if (column->computed)
         column->expression = payload_string(pr, "expression of a generated column");
-    if ((flags & COLUMN_VIRTUAL && column->stored) || (column->hidden && !column_virtual(column))
+    if (flags & COLUMN_RETYPED)
+        payload_earlier(pr, column);
+    column->lazy = column->n_earlier || column_virtual(column);
+    if ((flags & COLUMN_VIRTUAL && (column->stored || column->n_earlier)) || (column->hidden && !column_virtual(column))
         || (column->computed && column->has_default))
         payload_wrong(pr, "kind of generated column");
 }
@@ -245,9 +267,11 @@ static void payload_columns(payload_reader *pr, edb_table *table)
             table->et_width = table->et_columns[i].id + 1;
         table->et_has_added |= table->et_columns[i].added;
         table->et_has_computed |= table->et_columns[i].computed;
+        table->et_has_lazy |= table->et_columns[i].lazy;
     }
-    if (table->et_rowid_column >= 0 && table->et_columns[table->et_rowid_column].computed)
-        payload_wrong(pr, "generated row id");
+    if (table->et_rowid_column >= 0 && (table->et_columns[table->et_rowid_column].computed
+                                        || table->et_columns[table->et_rowid_column].n_earlier))
+        payload_wrong(pr, "kind of row id");
 }
 
 static void payload_rules(payload_reader *pr, edb_table *table)
@@ -650,6 +674,10 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
             skip_bytes(&pr);
         if (table->et_columns[i].computed)
             skip_bytes(&pr);
+        if (table->et_columns[i].n_earlier)
+            skip_varint(&pr);                   /* how many */
+        for (uint32_t k = 0; k < table->et_columns[i].n_earlier; k++)
+            skip_varint(&pr);
     }
     skip_varint(&pr);                           /* number of indexes */
     for (uint32_t i = 0; i < table->et_n_indexes; i++) {
@@ -674,6 +702,14 @@ static int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_si
     return EDB_OK;
 }
 
+static bool column_had_id(const edb_column *column, uint32_t id)
+{
+    bool had = column->id == id;
+    for (uint32_t i = 0; i < column->n_earlier; i++)
+        had |= column->earlier[i] == id;
+    return had;
+}
+
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
 {
     edb_table *past = NULL, *then = NULL;
@@ -683,7 +719,7 @@ int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
     for (uint32_t i = 0; !rc && i < then->et_n_columns; i++) {
         bool there = false;
         for (uint32_t k = 0; k < past->et_n_columns; k++)
-            there |= past->et_columns[k].id == then->et_columns[i].id;
+            there |= column_had_id(&then->et_columns[i], past->et_columns[k].id);
         if (!there)
             then->et_columns[i].added_value.type = VALUE_NULL;
     }

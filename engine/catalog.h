@@ -31,14 +31,22 @@ typedef struct {
     edb_value default_value;        /* when default_constant */
     bool added;                     /* to a table with rows */
     edb_value added_value;          /* when added: what it is in rows written before */
+    uint32_t n_earlier;             /* ids it had under types of another affinity, newest first */
+    uint32_t *earlier;
+    bool lazy;                      /* rows may lack it: n_earlier, or computed and not stored */
     bool computed, stored;          /* a generated column; stored: in the row, else computed whenever it is read */
     bool hidden;                    /* the expression of an index, computed and not stored: no column to SQL */
     bool keyed;                     /* part of an index or of a foreign key */
     char *expression;               /* when computed */
 } edb_column;
 
-/* Whether the stored row does not have the column, so that generate.h has to be asked. */
 static inline bool column_virtual(const edb_column *column) { return column->computed && !column->stored; }
+/* Whether a stored row of so many columns lacks this one, so that generate.h has to be asked: a virtual one, or one whose
+ * type has another affinity since the row was written. */
+static inline bool column_lacks(const edb_column *column, uint32_t width)
+{
+    return column->lazy && (column_virtual(column) || column->id >= width);
+}
 
 typedef struct {
     uint32_t column;                /* index into et_columns */
@@ -89,6 +97,7 @@ typedef struct {
     bool et_has_added;              /* a column of it is `added` */
     bool et_has_partial;            /* an index of it is partial */
     bool et_has_computed;           /* a column of it is computed */
+    bool et_has_lazy;               /* a column of it is lazy */
     edb_column *et_columns;
     edb_index *et_indexes;
     uint32_t et_n_rules, et_n_fkeys;

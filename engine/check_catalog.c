@@ -70,20 +70,20 @@ static int check_tree_of(check *ck, const edb_table *table, const char *what, ui
     return EDB_OK;
 }
 
-/* An indexed column of the row, computed where no row has it. */
+/* An indexed column of the row, computed where the row lacks it. */
 static int key_value(check *ck, const edb_table *table, const row_view *row, int64_t id, uint32_t column,
                      edb_value *value)
 {
-    if (column_virtual(&table->et_columns[column]))
+    if (column_lacks(&table->et_columns[column], row->rw_columns))
         return generate_get(ck->ck_generator, column, value);
     return table_column(table, row, id, column, value) ? table_damaged(table, id) : EDB_OK;
 }
 
-/* Whether the index cannot be judged: where SQLite is not loaded, virtual columns cannot be computed. */
+/* Whether the index cannot be judged: where SQLite is not loaded, columns that rows lack cannot be computed. */
 static bool index_opaque(const edb_table *table, const edb_index *index)
 {
     for (uint32_t i = 0; i < index->n_parts; i++)
-        if (column_virtual(&table->et_columns[index->parts[i].column]))
+        if (table->et_columns[index->parts[i].column].lazy)
             return !generate_possible();
     return false;
 }
@@ -135,7 +135,7 @@ static int check_row(check *ck, const edb_table *table, const tree_state *indexe
         return rc;
     if (row_open(&row, bytes, size))
         rc = table_damaged(table, id);
-    if (!rc && table->et_has_computed && generate_possible()) {
+    if (!rc && table->et_has_lazy && generate_possible()) {
         const generate_row computed = { .gr_table = table, .gr_stored = &row, .gr_rowid = id };
         if (!ck->ck_generator)
             rc = generator_new(NULL, &ck->ck_generator);

@@ -295,14 +295,15 @@ void generate_end(generator *ge)
     values_drop(&ge->ge_scratch);
 }
 
-/* What a column is to an expression. */
+/* What a column is to an expression. One that is only converted asks for itself, and means what the row has. */
 static int column_of_row(void *arg, uint32_t i, edb_value *out)
 {
     generator *ge = arg;
     const generate_row *row = &ge->ge_row;
     const edb_column *column = &row->gr_table->et_columns[i];
+    bool made = row->gr_stored ? column_lacks(column, row->gr_stored->rw_columns) : column->computed;
     int rc = EDB_OK;
-    if (column->computed && (!column->stored || !row->gr_stored))
+    if (made && (column->computed || ge->ge_now->gt_states[i] != RUNNING))
         rc = generate_get(ge, i, out);
     else if (!row->gr_stored)
         *out = row->gr_values[i];
@@ -318,7 +319,9 @@ static int prepare(generator *ge, uint32_t i)
     generated_table *gt = ge->ge_now;
     if (gt->gt_expressions[i])
         return EDB_OK;
-    char *list = sqlite3_mprintf("(%s\n)", gt->gt_table->et_columns[i].expression);
+    const edb_column *column = &gt->gt_table->et_columns[i];
+    char *list = column->computed ? sqlite3_mprintf("(%s\n)", column->expression)
+                                  : sqlite3_mprintf("\"%w\"", column->name);
     if (!list)
         return no_memory();
     ge->ge_selects = 0;
@@ -380,7 +383,7 @@ int generate_column(edb_conn *conn, const edb_table *table, const row_view *view
 {
     const generate_row row = { .gr_table = table, .gr_stored = view, .gr_rowid = rowid };
     generator *ge;
-    if (!column_virtual(&table->et_columns[i]))
+    if (!column_lacks(&table->et_columns[i], view->rw_columns))
         return table_column(table, view, rowid, i, out) ? table_damaged(table, rowid) : EDB_OK;
     int rc = generator_of(conn, &ge);
     if (!rc)

@@ -1,4 +1,5 @@
-/* Generated columns: expressions over a row's other columns, computed by SQLite.
+/* Generated columns: expressions over a row's other columns, computed by SQLite. Likewise columns whose type has
+ * another affinity since the row was written: the expression is the column, and the affinity does the rest.
  *
  * A generator is a private SQLite connection with nothing in it but functions that SQLite itself brings. So an
  * expression means the same in every process, whatever functions, settings and tables a connection of the driver has,
@@ -45,7 +46,7 @@ int generate_begin(generator *ge, const generate_row *row);
 int generate_get(generator *ge, uint32_t column, edb_value *out);
 void generate_end(generator *ge);
 
-/* Column i of a stored row, computed if it is virtual; what is computed is copied to `memory`. */
+/* Column i of a stored row, computed if the row lacks it; what is computed is copied to `memory`. */
 int generate_column(edb_conn *conn, const edb_table *table, const row_view *row, int64_t rowid, uint32_t i,
                     arena *memory, edb_value *out);
 /* All generated columns of a row that is to be written, computed from its others into their places in `values`; what is

@@ -333,8 +333,9 @@ static int change_child(vtab_binding *bd, row_scratch *rs, edb_stmt *stmt, const
         rs->rs_changed[i] = false;
         if (table->et_columns[i].computed)
             rs->rs_values[i].type = VALUE_NULL;
-        else if (table_column(table, &old.tr_view, rowid, i, &rs->rs_values[i]))
-            return table_damaged(table, rowid);
+        else if ((rc = generate_column(stmt_conn(stmt), table, &old.tr_view, rowid, i, &rs->rs_table.ts_computed,
+                                       &rs->rs_values[i])))
+            return rc;
     }
     for (uint32_t i = 0; !rc && i < key->n_columns; i++) {
         edb_value *v = &rs->rs_values[key->columns[i]];

@@ -113,6 +113,9 @@ int table_column(const edb_table *table, const row_view *view, int64_t rowid, ui
     }
     if (column->id < view->rw_columns)
         return row_column(view, column->id, out);
+    for (uint32_t k = 0; k < column->n_earlier; k++)
+        if (column->earlier[k] < view->rw_columns)
+            return row_column(view, column->earlier[k], out);
     if (column->added)
         *out = column->added_value;
     else
@@ -127,8 +130,9 @@ int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, cons
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (table_column(table, view, rowid, i, &out[i]))
             return table_damaged(table, rowid);
-    for (uint32_t i = 0; table->et_has_computed && !rc && i < table->et_n_columns; i++)
-        if (column_virtual(&table->et_columns[i]) && (all || table->et_columns[i].keyed || table->et_has_partial))
+    for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++)
+        if (column_lacks(&table->et_columns[i], view->rw_columns)
+            && (all || !column_virtual(&table->et_columns[i]) || table->et_columns[i].keyed || table->et_has_partial))
             rc = generate_column(stmt_conn(stmt), table, view, rowid, i, &ts->ts_computed, &out[i]);
     return rc;
 }

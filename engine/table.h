@@ -54,7 +54,8 @@ typedef struct {                    /* a row to be changed: valid until the next
  * deleted by the statement itself. EDB_CONFLICT when somebody else changed it since that moment. */
 int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
                    bool *found);
-/* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with.
+/* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with. One
+ * whose type got another affinity since is as it was stored, which is not what it means: see generate_column().
  * -1: the row is damaged. */
 int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
 int table_damaged(const edb_table *table, int64_t rowid);       /* sets the message; EDB_CORRUPT */

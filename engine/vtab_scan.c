@@ -561,7 +561,7 @@ static int entry_column(scan *cu, uint32_t part, edb_value *out, bool *copied)
     return EDB_OK;
 }
 
-/* A column that no row has; it ends with the next one, so SQLite gets a copy. */
+/* A column that the row lacks; it ends with the next one, so SQLite gets a copy. */
 static int computed_column(scan *cu, sqlite3_context *context, uint32_t i)
 {
     generate_row row = { .gr_table = cu->cu_table, .gr_stored = &cu->cu_row };
@@ -600,11 +600,12 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
         rc = entry_rowid(cu, &rowid);
         v.type = VALUE_INTEGER;
         v.integer = rowid;
-    } else if (unlikely(column_virtual(&cu->cu_table->et_columns[i]))) {
-        rc = computed_column(cu, context, (uint32_t)i);
-        return likely(!rc) ? SQLITE_OK : vtab_result(base->pVtab, rc);
     } else {
         rc = likely(cu->cu_row_ready) ? EDB_OK : load_row(cu);
+        if (!rc && unlikely(column_lacks(&cu->cu_table->et_columns[i], cu->cu_row.rw_columns))) {
+            rc = computed_column(cu, context, (uint32_t)i);
+            return likely(!rc) ? SQLITE_OK : vtab_result(base->pVtab, rc);
+        }
         copied = cu->cu_row_copied;
         if (!rc && table_column(cu->cu_table, &cu->cu_row, 0, (uint32_t)i, &v)) {
             rc = entry_rowid(cu, &rowid);

@@ -297,8 +297,8 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
             v->type = VALUE_NULL;   /* rules_update() has them computed */
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
             rs->rs_changed[i] = false;
-            if (table_column(table, &old.tr_view, old_rowid, i, v))
-                rc = table_damaged(table, old_rowid);
+            rc = generate_column(stmt_conn(up->up_stmt), table, &old.tr_view, old_rowid, i, &rs->rs_table.ts_computed,
+                                 v);
         } else {
             rc = column_value(up, i, false, v);
         }

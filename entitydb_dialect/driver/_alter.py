@@ -6,9 +6,11 @@ SQLite's own. What it cannot do (a column's type, nullability and default, const
 text. Either way the new text is parsed like any CREATE TABLE, and then meets the old table: columns keep their ids,
 which is where stored rows have them, and indexes their trees.
 
-No row is rewritten, but for a type of another affinity, where values are stored anew as the new type has them. Rows
-older than an added column have its value as of the ALTER from now on; as of a moment before they have NULL there. What
-is asked of existing rows (NOT NULL, CHECK, FOREIGN KEY) is a query that must find nothing.
+No row is rewritten. Rows older than an added column have its value as of the ALTER from now on; as of a moment before
+they have NULL there. A column whose type gets another affinity gets another id too, so that it shows which rows are
+older: the engine finds it in them under the old id, and reads it as the new type has it. What is asked of existing rows (NOT
+NULL, CHECK, FOREIGN KEY) is a query that must find nothing. Where a constraint might say something else of values under
+another type, where there is a USING, in STRICT tables, and when a column moves again, rows are written anew.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import apsw
 
 from .._exceptions import NotSupportedError, OperationalError
 from . import _ddl
-from ._catalog import Column, Index, Table, View
+from ._catalog import Column, Index, Part, Table, View
 from ._ddltext import Segment, TableText, default_clause
 from ._sql import Token, closing, is_name, quote, tokens, unquote
 
@@ -42,7 +44,8 @@ class Change:
     tables: list[tuple[str, Table]] = field(default_factory=list)  # old name, new entry
     views: list[View] = field(default_factory=list)  # with new texts
     checks: list[Check] = field(default_factory=list)
-    updates: list[str] = field(default_factory=list)  # statements that store values anew
+    before: list[str] = field(default_factory=list)  # statements that store values anew before the edit
+    updates: list[str] = field(default_factory=list)  # and after it
 
 
 class _Action:
@@ -133,6 +136,7 @@ def _merge(
     renamed: Mapping[str, str],
     *,
     rekeyed: bool = False,
+    moves: bool = True,
 ) -> Table:
     """The parsed table with the old one's ids and trees.
 
@@ -140,6 +144,7 @@ def _merge(
         indexes: (old name, CREATE INDEX text) of those made by statements.
         renamed: lower-case new to old column names.
         rekeyed: another column, or none, may be the integer primary key; the caller sees to it that this is right.
+        moves: columns whose type has another affinity get another id. Else the caller stores their values anew.
     """
     before = {c.name.lower(): c for c in old.columns}
     following = old.next_column
@@ -147,8 +152,16 @@ def _merge(
     for column in parsed.columns:
         key = column.name.lower()
         was = before.get(renamed.get(key, key))
+        if was is not None and not (moves and _is_moved(was, column)):
+            added = was.added_value
+            columns.append(replace(column, id=was.id, added=was.added, added_value=added, earlier=was.earlier))
+            continue
         if was is not None:
-            columns.append(replace(column, id=was.id, added=was.added, added_value=was.added_value))
+            # Rows have it under the old id, and are read as under the new type; whoever writes one uses the new id.
+            added = _ddl.under_type(was.added_value, column.type) if was.added else None
+            earlier = (was.id, *was.earlier)
+            columns.append(replace(column, id=following, added=was.added, added_value=added, earlier=earlier))
+            following += 1
             continue
         value = column.default if column.default_constant else None
         columns.append(replace(column, id=following, added=value is not None, added_value=value))
@@ -174,13 +187,13 @@ def _merge(
                 index = replace(index, tree=same.tree)
         new = new.with_index(index)
     trees = {i.name.lower(): i.tree for i in old.indexes}
-    affinities = {column.id: column.affinity for column in old.columns}
-    compares = any(affinities.get(c.id, c.affinity) != c.affinity for c in new.columns)
+    retyped = _is_retyped(old, new)
     for name, sql in indexes:
         index = _with_old_ids(old, name, new, _ddl.parse_index(sql, new))
         # Under another affinity a WHERE may be true of other rows, and what is computed may be something else: then the
         # index is made anew.
-        if not (compares and index.where is not None) and (computes or not _is_computed(new, index)):
+        stays = not (retyped and index.where is not None) and (computes or not _is_computed(new, index))
+        if stays and not any(_is_column_retyped(old, new.columns[p.column]) for p in _of_columns(new, index)):
             index = replace(index, tree=trees[name.lower()])
         new = new.with_index(index)
     return new
@@ -205,11 +218,31 @@ def _is_computed(table: Table, index: Index) -> bool:
     return any(column.expression is not None and not column.stored for column in parts)
 
 
+def _of_columns(table: Table, index: Index) -> list[Part]:
+    """The parts that are columns to SQL."""
+    return [part for part in index.parts if part.column < len(table.columns)]
+
+
+def _is_moved(was: Column, column: Column) -> bool:
+    """Has it a type of another affinity, and rows that hold it?"""
+    return was.affinity != column.affinity and (column.expression is None or column.stored)
+
+
+def _is_column_retyped(old: Table, column: Column) -> bool:
+    return bool(column.earlier) and all(column.id != was.id for was in old.columns)
+
+
+def _is_retyped(old: Table, new: Table) -> bool:
+    """Has a column a type of another affinity?"""
+    before = {c.id: c.affinity for c in old.columns}
+    return any(before.get(c.id, c.affinity) != c.affinity or _is_column_retyped(old, c) for c in new.columns)
+
+
 def _computes_alike(old: Table, new: Table) -> bool:
     """Does what is computed over a row come out as before? Otherwise indexes over virtual columns are filled anew: the
     old entries could not even be found, since that takes the old value."""
-    before = {c.id: (c.affinity, c.collation) for c in old.columns}
-    return all((c.affinity, c.collation) == before.get(c.id, (c.affinity, c.collation)) for c in new.columns)
+    before = {c.id: c.collation for c in old.columns}
+    return not _is_retyped(old, new) and all(c.collation == before.get(c.id, c.collation) for c in new.columns)
 
 
 def _alias(table: Table) -> int | None:
@@ -334,8 +367,8 @@ def _foreign_rows(place: str, table: Table, key: Mapping[str, object], tables: M
     )
 
 
-def _edited(old: Table, text: str) -> tuple[Change, Table]:
-    new = _merge(old, _ddl.parse_table(text, old.name), _own_indexes(old), {})
+def _edited(old: Table, text: str, *, moves: bool = True) -> tuple[Change, Table]:
+    new = _merge(old, _ddl.parse_table(text, old.name), _own_indexes(old), {}, moves=moves)
     return Change(tables=[(old.name, new)]), new
 
 
@@ -354,11 +387,11 @@ def _column_of(table: Table, name: str) -> Column:
     raise OperationalError(f'no such column: "{name}"')
 
 
-def _alter_column(action: _Action, place: str, old: Table) -> Change:
+def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, Table]) -> Change:
     column = _column_of(old, action.name())
     text = TableText(old.sql)
     if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
-        return _alter_type(action, place, old, column)
+        return _alter_type(action, place, old, column, tables)
     if action.take("SET", "NOT", "NULL"):
         action.end()
         if column.not_null:
@@ -388,7 +421,20 @@ def _key_columns(table: Table) -> list[Column]:
     return [table.columns[i] for i in table.primary_key]
 
 
-def _alter_type(action: _Action, place: str, old: Table, column: Column) -> Change:
+def _is_judged(table: Table, column: Column, tables: Mapping[str, Table]) -> bool:
+    """May a constraint say something else of values under another type? Then rows are written anew, and it is asked."""
+    if table.extra.get("check"):
+        return True
+    name = column.name.lower()
+    if any(name in (c.lower() for c in key["columns"]) for key in table.extra.get("foreign_keys", [])):
+        return True
+    keys = [key for other in tables.values() for key in other.extra.get("foreign_keys", [])]
+    return any(key["table"].lower() == table.name.lower() for key in keys)
+
+
+def _alter_type(
+    action: _Action, place: str, old: Table, column: Column, tables: Mapping[str, Table]
+) -> Change:
     start = action.at
     at = start
     while at < len(action.items) and action.items[at].upper != "USING":
@@ -400,9 +446,10 @@ def _alter_type(action: _Action, place: str, old: Table, column: Column) -> Chan
     if at < len(action.items):
         action.at = at + 1
         using = action.rest()
-    change, new = _edited(old, TableText(old.sql).with_type(column.name, declared))
+    # USING is asked about the values as they are, and what it says is stored as it is: under the old id.
+    change, new = _edited(old, TableText(old.sql).with_type(column.name, declared), moves=using is None)
     altered = _column_of(new, column.name)
-    if altered.added and altered.affinity != column.affinity:
+    if altered.added and altered.affinity != column.affinity and altered.id == column.id:
         altered = replace(altered, added_value=_ddl.under_type(altered.added_value, altered.type))
         new = replace(new, columns=tuple(altered if c.id == altered.id else c for c in new.columns))
         change.tables = [(old.name, new)]
@@ -412,8 +459,16 @@ def _alter_type(action: _Action, place: str, old: Table, column: Column) -> Chan
         plain = next(c.name for c in new.columns if c.expression is None)
         if altered.affinity != column.affinity or (new.strict and altered.type != column.type):
             change.updates.append(f"UPDATE {place}.{quote(new.name)} SET {quote(plain)} = {quote(plain)}")
-    elif using is not None or altered.affinity != column.affinity or (new.strict and altered.type != column.type):
-        name = quote(column.name)
+        return change
+    name = quote(column.name)
+    if altered.earlier and column.earlier:
+        # Read under the newest type alone, the oldest rows would miss what the type between made of them.
+        change.before.append(f"UPDATE {place}.{quote(old.name)} SET {name} = {name}")
+    if (
+        using is not None
+        or (new.strict and altered.type != column.type)
+        or (altered.affinity != column.affinity and _is_judged(old, column, tables))
+    ):
         change.updates.append(f"UPDATE {place}.{quote(new.name)} SET {name} = {using or name}")
     return change
 
@@ -512,7 +567,7 @@ def alter(
         return _like_sqlite(plain, old, old.name, tables, views, {})
     if action.take("ALTER"):
         action.take("COLUMN")
-        return _alter_column(action, place, old)
+        return _alter_column(action, place, old, tables)
     raise NotSupportedError(
         f"ALTER TABLE {old.name}: EntityDB knows RENAME, ADD, DROP and ALTER COLUMN, and ADD and DROP CONSTRAINT"
     )

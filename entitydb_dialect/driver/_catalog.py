@@ -36,6 +36,7 @@ class Column:
     expression: str | None = None  # of a generated column
     stored: bool = False  # a generated column that is in the row; else it is computed whenever it is read
     hidden: bool = False  # an index's expression, generated and not stored: no column to SQL
+    earlier: tuple[int, ...] = ()  # ids it had under types of another affinity, newest first
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,8 @@ def encode(table: Entry) -> bytes:
         constant = has_default and column.default_constant
         computed = column.expression is not None
         kind = (16 if column.stored else 8) * computed | column.hidden << 5
-        w.byte(column.not_null | has_default << 1 | constant << 2 | kind | column.added << 6)
+        kind |= column.added << 6 | bool(column.earlier) << 7
+        w.byte(column.not_null | has_default << 1 | constant << 2 | kind)
         if column.default_sql is not None:
             w.text(column.default_sql)
             if column.default_constant:
@@ -325,6 +327,10 @@ def encode(table: Entry) -> bytes:
             w.bytes(encode_value(column.added_value))
         if column.expression is not None:
             w.text(column.expression)
+        if column.earlier:
+            w.varint(len(column.earlier))
+            for earlier in column.earlier:
+                w.varint(earlier)
     w.varint(len(table.indexes))
     for index in table.indexes:
         w.varint(index.tree)
@@ -366,6 +372,7 @@ def _decode(payload: bytes) -> Entry:
         added = bool(column_flags & 64)
         added_value = decode_value(r.bytes()) if added else None
         expression = r.text() if column_flags & 24 else None
+        earlier = tuple(r.varint() for _ in range(r.varint())) if column_flags & 128 else ()
         hidden, stored = bool(column_flags & 32), bool(column_flags & 16)
         if column_flags & 24 == 24 or (hidden and not column_flags & 8) or (column_flags & 2 and column_flags & 24):
             raise ValueError("an impossible kind of generated column")
@@ -385,6 +392,7 @@ def _decode(payload: bytes) -> Entry:
                 expression,
                 stored,
                 hidden,
+                earlier,
             )
         )
     indexes = []

@@ -11,7 +11,7 @@ from .. import _exceptions as ex
 from . import _alter, _ddl
 from ._analysis import Ddl
 from ._asked import rewritten
-from ._catalog import Entry, Setting, View
+from ._catalog import Entry, Setting, Table, View
 from ._sql import find, quote, tokens
 
 if TYPE_CHECKING:
@@ -41,10 +41,20 @@ def _alter_once(schema: Schema, ddl: Ddl, sql: str) -> None:
     change = _alter.alter(sql, declared.table, tables, list(schema._views.values()), schema._place)
     if not change.tables:
         return
+    if not change.before:
+        _edit_tables(schema, declared.table, change)
+        return
+    with schema._all_or_nothing():
+        for update in change.before:
+            schema._run(update, writes=True)
+        _edit_tables(schema, declared.table, change)
+
+
+def _edit_tables(schema: Schema, altered: Table, change: _alter.Change) -> None:
     judged = bool(change.checks or change.updates)
     edits: list[tuple[str, str, Entry | None]] = []
     for name, table in change.tables:
-        mine = table.id == declared.table.id
+        mine = table.id == altered.id
         edits.append(("judged" if judged and mine else "replace", name, table))
     edits += [("replace", view.name, view) for view in change.views]
 

@@ -194,8 +194,6 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
     moving, columns = [], []
     for column in new.columns:
         was = before.get(column.id)
-        if was is not None and column.added and column.affinity != was.affinity:
-            column = replace(column, added_value=_ddl.under_type(column.added_value, column.type))
         columns.append(column)
         stays = was is not None and column.name.lower() in exact and was.affinity == column.affinity
         if not stays or (new.strict and not old.strict) or column.expression is not None:

@@ -12,8 +12,10 @@ Whatever is not as the description says raises Damaged, which names the page.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -486,10 +488,21 @@ class File:
                     values.append(id_)
                 elif column.id < len(stored):
                     values.append(stored[column.id])
+                elif held := [i for i in column.earlier if i < len(stored)]:
+                    values.append(under_affinity(stored[held[0]], column.affinity))
                 else:
                     values.append(decode_row(column.added_value)[0] if column.added_value else None)
             found.append((id_, values))
         return found
+
+
+def under_affinity(value: object, affinity: int) -> object:
+    """The value as SQLite stores it in a column of this affinity."""
+    types = {0x41: "BLOB", 0x42: "TEXT", 0x43: "NUMERIC", 0x44: "INTEGER", 0x45: "REAL"}
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute(f"CREATE TABLE t (c {types[affinity]})")
+        db.execute("INSERT INTO t VALUES (?)", (value,))
+        return db.execute("SELECT c FROM t").fetchone()[0]
 
 
 def decode_tree(id_: int, state: bytes) -> Tree:
@@ -665,6 +678,7 @@ class ColumnInfo:
     expression: str | None                      # of a generated column
     stored: bool                                # a generated column that rows have
     hidden: bool                                # the expression of an index
+    earlier: tuple[int, ...]                    # ids it had under types of another affinity, newest first
 
 
 @dataclass
@@ -734,10 +748,11 @@ def decode_payload(data: bytes) -> TableInfo:
         value = p.bytes() if cflags & 4 else None
         added = p.bytes() if cflags & 64 else None
         expression = p.str() if cflags & 24 else None
+        earlier = tuple(p.varint() for _ in range(p.varint())) if cflags & 128 else ()
         if cflags & 24 == 24 or (cflags & 32 and not cflags & 8) or (cflags & 24 and cflags & 2):
             raise Damaged("an impossible kind of generated column")
         columns.append(ColumnInfo(column, cname, ctype, affinity, collation, bool(cflags & 1), default, value, added,
-                                  expression, bool(cflags & 16), bool(cflags & 32)))
+                                  expression, bool(cflags & 16), bool(cflags & 32), earlier))
     indexes = []
     for _ in range(p.varint()):
         tree, iname, isql, iflags, reserved = p.varint(), p.str(), p.str(), p.byte(), p.varint()
