@@ -8,9 +8,9 @@ which is where stored rows have them, and indexes their trees.
 
 No row is rewritten. Rows older than an added column have its value as of the ALTER from now on; as of a moment before
 they have NULL there. A column whose type gets another affinity gets another id too, so that it shows which rows are
-older: the engine finds it in them under the old id, and reads it as the new type has it. What is asked of existing rows (NOT
-NULL, CHECK, FOREIGN KEY) is a query that must find nothing. Where a constraint might say something else of values under
-another type, where there is a USING, in STRICT tables, and when a column moves again, rows are written anew.
+older: the engine finds it in them under the old id, and reads it as the new type has it. What is asked of existing rows
+(NOT NULL, CHECK, FOREIGN KEY) is a query that must find nothing. Where a constraint might say something else of values
+under another type, where there is a USING, in STRICT tables, and when a column moves again, rows are written anew.
 """
 
 from __future__ import annotations
