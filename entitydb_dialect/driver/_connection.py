@@ -119,7 +119,6 @@ class Connection(Functions, Schema):
             self._free()
             raise
 
-        # By in_transaction + 2 * writes.
         # Options of contexts, by in_transaction + 2 * writes: of now, and of the past (the moment is set for each use).
         self._plain = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, False, 0)) for i in range(4)]
         self._past = [ffi.new("edb_stmt_options *", (i & 1, i >> 1, True, 0)) for i in range(4)]

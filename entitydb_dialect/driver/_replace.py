@@ -189,16 +189,13 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
         return None
     every = {c.name.lower(): continued.get(c.name.lower(), "") for c in parsed.columns}
     new = _alter._merge(old, parsed, (), every, rekeyed=True)
-    before = {c.id: c for c in old.columns}
+    before = {c.id for c in old.columns}
     exact = {name.lower() for name, (_, itself) in zip(names, query.sources, strict=False) if itself}
-    moving, columns = [], []
+    moving = []
     for column in new.columns:
-        was = before.get(column.id)
-        columns.append(column)
-        stays = was is not None and column.name.lower() in exact and was.affinity == column.affinity
+        stays = column.id in before and column.name.lower() in exact  # under another affinity it has another id
         if not stays or (new.strict and not old.strict) or column.expression is not None:
             moving.append(column)
-    new = replace(new, columns=tuple(columns))
     unsure = {c.id for c in moving}
     kept = tuple(i for i in new.indexes if i.tree and not unsure & {new.columns[part.column].id for part in i.parts})
     # The others are filled when the rows are what they shall be.
