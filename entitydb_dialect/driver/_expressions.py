@@ -32,7 +32,6 @@ from ._partial import (
     _LONG,
     Hints,
     Words,
-    _Lost,
     _Names,
     _names_of,
     _Reference,
@@ -289,17 +288,11 @@ class _Substitution(_Statement):
 
     # ---- the text ----
 
+    def found(self) -> dict[_Range, str]:
+        return self.put
+
     def rewritten(self) -> str:
-        verb = self.verb()
-        for at in range(len(self.items)):
-            before = dict(self.put)
-            try:
-                if self.upper(at) == "SELECT":
-                    self.select(at)
-                elif at == verb and self.upper(at) in ("UPDATE", "DELETE"):
-                    self.change(at)
-            except _Lost:
-                self.put = before
+        self.read()
         out, done = [], 0
         for (start, end), text in sorted(self.put.items()):
             out += [self.sql[done : self.items[start].start], text]

@@ -460,17 +460,23 @@ class _Statement:
             at = closing(self.items, at) + 1 if self.upper(at) == "(" else at + 1
         return at
 
+    def found(self) -> dict[tuple[int, int], Any]:
+        """What reading fills."""
+        return self.added
+
     def read(self) -> None:
-        verb = self.verb()
+        """Every SELECT, and the UPDATE or DELETE; of one that cannot be followed nothing is kept."""
+        verb, found = self.verb(), self.found()
         for at in range(len(self.items)):
-            before = dict(self.added)
+            before = dict(found)
             try:
                 if self.upper(at) == "SELECT":
                     self.select(at)
                 elif at == verb and self.upper(at) in ("UPDATE", "DELETE"):
                     self.change(at)
             except _Lost:
-                self.added = before
+                found.clear()
+                found.update(before)
 
     def needs(self) -> list[tuple[int, str]]:
         """All that is asked of parameters."""
