@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codes.h"
+#include "engine/codes.h"
 
 /* cffi: begin */
 typedef struct edb edb;             /* an open database */

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codes.h"
-#include "edb.h"
+#include "engine/codes.h"
+#include "engine/edb.h"
 
 enum { MESSAGE_SIZE = 1024 };
 static _Thread_local char message[MESSAGE_SIZE];

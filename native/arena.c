@@ -4,7 +4,7 @@
  * chunks of 2 MiB ask for a huge page: a skip list of a million nodes is walked at random, and with 4 KiB pages half
  * of each step would be a miss of the address cache. An allocation larger than a quarter chunk gets a chunk of its
  * own, put behind the current one so that the current one's rest is not lost. */
-#include "arena.h"
+#include "native/arena.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@ declarations come from engine/edb.h itself, the region between its marker lines,
 ENTITYDB_BUILD chooses the kind of build:
   (unset)  what users get: -O2, asserts off
   test     with -DEDB_TEST: failpoints (of allocations, too), asserts, and the declarations of native/native_test.h and
-           engine/edb_test.h
+           engine/testing/edb_test.h
   asan     as test, under AddressSanitizer and UndefinedBehaviorSanitizer (preload libasan to import it)
 
 What the machine lacks ends the build with one line that names the Debian package.
@@ -50,6 +50,11 @@ KINDS = {
         ["-fsanitize=address,undefined", *WRAP],
     ),
 }
+
+
+def files(pattern: str) -> list[Path]:
+    """The files of native/ and engine/ with names like `pattern`, in the folders below them too; sorted."""
+    return sorted(path for folder in ("native", "engine") for path in (ROOT / folder).rglob(pattern))
 
 
 def refuse(sentence: str) -> None:
@@ -118,19 +123,19 @@ def make_ffibuilder() -> cffi.FFI:
     check_machine()
     check_tools()
     testing = KIND in ("test", "asan")
-    headers = ["engine/edb.h", *(["native/native_test.h", "engine/edb_test.h"] if testing else [])]
+    headers = ["engine/edb.h", *(["native/native_test.h", "engine/testing/edb_test.h"] if testing else [])]
     compile_flags, link_flags = KINDS[KIND]
-    sources = sorted(str(p.relative_to(ROOT)) for folder in ("native", "engine") for p in (ROOT / folder).glob("*.c"))
-    depends = sorted(str(p.relative_to(ROOT)) for folder in ("native", "engine") for p in (ROOT / folder).glob("*.h"))
+    sources = [str(path.relative_to(ROOT)) for path in files("*.c")]
+    depends = [str(path.relative_to(ROOT)) for path in files("*.h")]
     builder = cffi.FFI()
     for header in headers:
         builder.cdef(declarations(header))
     builder.set_source(
         MODULE,
-        "".join(f'#include "{Path(header).name}"\n' for header in headers),
+        "".join(f'#include "{header}"\n' for header in headers),
         sources=sources,
         depends=[*depends, kind_stamp()],
-        include_dirs=["engine", "native"],
+        include_dirs=["."],  # every include names its folder: "engine/tree/page.h"
         extra_compile_args=[*COMPILE, *compile_flags],
         extra_link_args=[*LINK, *link_flags],
         define_macros=[("Py_LIMITED_API", "0x030a0000")],
@@ -166,11 +171,12 @@ def build_in_place() -> Path:
     glue = objects / "_native.c"
     with contextlib.redirect_stdout(None):      # it says what it does
         builder.emit_c_code(str(glue))          # leaves an equal file alone
-    headers = [Path(__file__), *(p for folder in ("native", "engine") for p in (ROOT / folder).glob("*.h"))]
+    headers = [Path(__file__), *files("*.h")]
     newest_header = max(path.stat().st_mtime_ns for path in headers)
 
     def compile_one(source: Path) -> str:
-        target = objects / f"{source.parent.name if source != glue else 'cffi'}-{source.stem}.o"
+        name = "cffi" if source == glue else "-".join(source.relative_to(ROOT).with_suffix("").parts)
+        target = objects / f"{name}.o"
         newest = max(newest_header, source.stat().st_mtime_ns)
         if not target.exists() or target.stat().st_mtime_ns <= newest:
             # What cffi generates is not held to our warnings.

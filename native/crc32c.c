@@ -9,9 +9,9 @@
  *
  * Tables and the choice of version are made by a constructor when the library is loaded, before any thread can call;
  * afterwards everything is read only. */
-#include "crc32c.h"
+#include "native/crc32c.h"
 
-#include "bytes.h"
+#include "native/bytes.h"
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>

@@ -1,9 +1,9 @@
 /* FNV-1a, and a fast hash built of multiply-and-rotate steps with MurmurHash3's finaliser (Appleby).
  *
  * Results are the same on every machine the build accepts, but nothing on disk depends on them. */
-#include "hash.h"
+#include "native/hash.h"
 
-#include "bytes.h"
+#include "native/bytes.h"
 
 uint64_t hash_fnv1a(const void *bytes, size_t size)
 {

@@ -13,11 +13,11 @@
  *
  * A key is canonical: of all values that compare equal there is one key, and decoding refuses what encoding cannot
  * have written. */
-#include "keycode.h"
+#include "native/keycode.h"
 
 #include <assert.h>
 
-#include "bytes.h"
+#include "native/bytes.h"
 
 _Static_assert(KEY_NULL < KEY_NUMBER && KEY_NUMBER < KEY_TEXT && KEY_TEXT < KEY_BLOB, "the order of SQLite's classes");
 

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bytes.h"
-#include "value.h"
+#include "native/bytes.h"
+#include "native/value.h"
 
 /* Class bytes, stored: never renumber. No part begins with 00 or FF in either direction. */
 enum { KEY_NULL = 0x10, KEY_NUMBER = 0x20, KEY_TEXT = 0x30, KEY_BLOB = 0x40 };

@@ -1,16 +1,16 @@
 /* What native_test.h declares; empty outside test builds. */
 #ifdef EDB_TEST
-#include "native_test.h"
+#include "native/native_test.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 
-#include "arena.h"
-#include "crc32c.h"
-#include "keycode.h"
-#include "rowcode.h"
-#include "skiplist.h"
+#include "native/arena.h"
+#include "native/crc32c.h"
+#include "native/keycode.h"
+#include "native/rowcode.h"
+#include "native/skiplist.h"
 
 static edb_value to_value(const test_value *v)
 {

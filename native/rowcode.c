@@ -2,7 +2,7 @@
  *
  * The encoding is canonical: the smallest width, the smallest integer, ZERO and ONE where they apply, and NaN as NULL,
  * so equal rows are equal bytes. (The commit drops a write whose bytes equal what is there.) */
-#include "rowcode.h"
+#include "native/rowcode.h"
 
 #include <assert.h>
 

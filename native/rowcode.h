@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bytes.h"
-#include "value.h"
+#include "native/bytes.h"
+#include "native/value.h"
 
 /* Type codes, stored: never renumber. 7 and up are reserved (interned, out of line, compressed, chunked). */
 enum { ROW_NULL = 0, ROW_ZERO = 1, ROW_ONE = 2, ROW_INTEGER = 3, ROW_REAL = 4, ROW_TEXT = 5, ROW_BLOB = 6 };

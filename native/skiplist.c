@@ -5,11 +5,11 @@
  * a level are some of those below it; (3) a link of a finger belongs to the head or to a node not after fg_node, and
  * is the last such link of its level among the nodes of fg_node's tree and before. (3) may fall behind only by nodes
  * after fg_node, which is why adding walks on from it; nodes are never removed, so no finger dangles. */
-#include "skiplist.h"
+#include "native/skiplist.h"
 
 #include <string.h>
 
-#include "bytes.h"
+#include "native/bytes.h"
 
 #define LINK_KEY_BYTES 12
 

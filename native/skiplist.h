@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arena.h"
+#include "native/arena.h"
 
 #define SKIPLIST_LEVELS 24      /* half the nodes of one level are on the next: 2^24 nodes, more get slower */
 #define SKIPLIST_FINGERS 8      /* a power of two */

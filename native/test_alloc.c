@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "native_test.h"
+#include "native/native_test.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);

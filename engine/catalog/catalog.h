@@ -1,0 +1,138 @@
+/* The catalog: what tables there are, as a temporal tree of payloads (docs/format.md, "Catalog").
+ *
+ * One entry a table, indexes included, keyed by table id; DDL writes a new version of it. A decoded table is
+ * immutable and counted: whoever asks for one gives it back with table_unref(). Counts are atomic, so tables may be
+ * given back on another thread than the one that asked. */
+#ifndef EDB_CATALOG_H
+#define EDB_CATALOG_H
+
+#include "native/value.h"
+#include "engine/txn/txn.h"
+
+/* SQLite's affinities, with its codes. */
+enum {
+    AFFINITY_BLOB = 0x41,
+    AFFINITY_TEXT = 0x42,
+    AFFINITY_NUMERIC = 0x43,
+    AFFINITY_INTEGER = 0x44,
+    AFFINITY_REAL = 0x45,
+};
+
+#define CATALOG_COLUMNS 2000        /* the most columns of a table */
+#define CATALOG_INDEXES 64          /* the most indexes of a table */
+#define CATALOG_RULES 32767         /* the most CHECK, and the most FOREIGN KEY constraints */
+
+typedef struct {
+    uint32_t id;                    /* position in stored rows; never reused */
+    char *name, *type;              /* as declared */
+    uint8_t affinity, collation;
+    bool not_null, has_default, default_constant;
+    char *default_sql;              /* NULL without a default */
+    edb_value default_value;        /* when default_constant */
+    bool added;                     /* to a table with rows */
+    edb_value added_value;          /* when added: what it is in rows written before */
+    uint32_t n_earlier;             /* ids it had under types of another affinity, newest first */
+    uint32_t *earlier;
+    bool lazy;                      /* rows may lack it: n_earlier, or computed and not stored */
+    bool computed, stored;          /* a generated column; stored: in the row, else computed whenever it is read */
+    bool hidden;                    /* the expression of an index, computed and not stored: no column to SQL */
+    bool keyed;                     /* part of an index or of a foreign key */
+    char *expression;               /* when computed */
+} edb_column;
+
+static inline bool column_virtual(const edb_column *column) { return column->computed && !column->stored; }
+/* Whether a stored row of so many columns lacks this one, so that generate.h has to be asked: a virtual one, or one whose
+ * type has another affinity since the row was written. */
+static inline bool column_lacks(const edb_column *column, uint32_t width)
+{
+    return column->lazy && (column_virtual(column) || column->id >= width);
+}
+
+typedef struct {
+    uint32_t column;                /* index into et_columns */
+    uint8_t collation;
+    bool descending;
+} edb_index_part;
+
+typedef struct {
+    uint32_t tree;
+    char *name;
+    char *sql;                      /* "" for one made by a constraint */
+    char *what;                     /* "t.a, t.b", "index 'i'": the subject of its UNIQUE message */
+    bool unique, primary_key, automatic;
+    char *where;                    /* a partial index: of rows for which this is true; NULL: of all */
+    uint32_t n_parts;
+    edb_index_part *parts;
+} edb_index;
+
+typedef struct {
+    char *label;                    /* what the message names */
+    char *sql;
+} edb_rule;                         /* a CHECK constraint */
+
+enum { FK_NO_ACTION, FK_RESTRICT, FK_SET_NULL, FK_SET_DEFAULT, FK_CASCADE };
+
+typedef struct {
+    char *parent;                   /* name of the table referred to */
+    bool deferred, names_columns;   /* names_columns false: the parent's primary key is meant */
+    uint8_t on_delete, on_update;   /* FK_... */
+    uint32_t n_columns;
+    uint32_t *columns;              /* indexes into et_columns */
+    char **referred;                /* names of the parent's columns, when names_columns */
+} edb_fkey;
+
+/* What an entry of the catalog describes. Views and settings are an id, a name and an SQL text (a setting: its value);
+ * the engine keeps them and gives them no meaning. Their trees stay empty. A tree is one that belongs to no table: an id
+ * and the name it is found by. */
+enum { CATALOG_TABLE = 1, CATALOG_VIEW = 2, CATALOG_SETTING = 3, CATALOG_TREE = 4 };
+
+typedef struct {
+    uint8_t et_kind;                /* CATALOG_...; the fields from et_without_rowid on are those of a table */
+    uint32_t et_id;                 /* also its tree */
+    char *et_name, *et_sql, *et_extra;
+    bool et_without_rowid, et_strict, et_autoincrement;
+    int et_rowid_column;            /* index into et_columns of the INTEGER PRIMARY KEY; -1: none */
+    uint32_t et_n_columns, et_n_indexes;
+    uint32_t et_width;              /* columns of a stored row: largest id + 1, but of virtual ones */
+    bool et_has_added;              /* a column of it is `added` */
+    bool et_has_partial;            /* an index of it is partial */
+    bool et_has_computed;           /* a column of it is computed */
+    bool et_has_lazy;               /* a column of it is lazy */
+    edb_column *et_columns;
+    edb_index *et_indexes;
+    uint32_t et_n_rules, et_n_fkeys;
+    edb_rule *et_rules;             /* CHECK constraints, in the order they are judged */
+    edb_fkey *et_fkeys;
+    const uint8_t *et_payload;      /* what it was decoded from */
+    size_t et_payload_size;
+} edb_table;
+
+bool utf8_valid(const uint8_t *at, size_t size);
+/* Decodes a payload. EDB_CORRUPT on anything out of range. */
+int table_decode(const uint8_t *payload, size_t size, edb_table **out);
+edb_table *table_ref(const edb_table *table);
+void table_unref(const edb_table *table);
+const edb_index *table_index(const edb_table *table, uint32_t tree);     /* NULL: it has no such index */
+/* Whether both have the same columns, in order, stored the same way: then they differ in indexes alone. */
+bool table_same_columns(const edb_table *a, const edb_table *b);
+
+/* A table as the statement sees it; for statements of now, own DDL of the very same statement included. */
+int catalog_table(edb_stmt *stmt, uint32_t id, edb_table **out);    /* EDB_NOSUCH */
+/* All tables the statement sees, each counted for the caller; the array is malloc()ed. */
+int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n);
+int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII case-insensitive; EDB_NOSUCH */
+
+/* DDL, called by the control table `entitydb_ddl`. Payload ids that are 0 are given. EDB_EXISTS, EDB_NOSUCH. */
+int catalog_create(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
+/* A new version of a table; indexes without a tree id are made and filled from the living rows. judged: the caller
+ * looked at the table's rows to allow it, so COMMIT fails if another transaction has changed them meanwhile. */
+int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id);
+/* The table under its columns of today as it was at the statement's moment in the past: where a column had not been
+ * added yet it is NULL, whatever it became for these rows when it was. */
+int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
+int catalog_drop(edb_stmt *stmt, const char *name);
+/* A tree that belongs to no table, own uncommitted ones included; *tree 0: there is none of that name. */
+int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);
+int catalog_tree_create(edb_stmt *stmt, const char *name, uint8_t key_size, uint32_t *tree);
+
+#endif

@@ -1,0 +1,265 @@
+/* Lists in copy-on-write pages. See array.h; docs/format.md, "Lists".
+ *
+ * A radix tree: page pages of elements below interior pages of references, every page but the last of its level full.
+ * Where an element stands follows from its index alone, so nothing is searched on the way down.
+ *
+ *      levels 2                 [ r r ]                         interior: refs of 12 bytes (page u64, tag u32)
+ *                              /       \
+ *      levels 1         [ r r r r ]   [ r r ]
+ *                       /  |  | \      |   \
+ *      levels 0       [eeee] ...     [eeee][ee]                 elements, `size` bytes each
+ *
+ * array_set goes down once for each run of elements that share a page, copying what is not yet this commit's; a page
+ * of this commit is written again in place. The pages replaced are given to pager_free.
+ *
+ * Memory: pages are built in one buffer a level on the stack of the recursion (32 KiB at most, nine levels reach any
+ * count). Threading: readers under a pin, the writer inside its commit. */
+#include "engine/pager/array.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define REF_SIZE 12
+#define LEVELS_MAX 16
+
+static uint32_t leaf_room(const pager *pg, uint32_t size)
+{
+    return (pager_page_size(pg) - PH_SIZE) / size;
+}
+
+static uint32_t node_room(const pager *pg)
+{
+    return (pager_page_size(pg) - PH_SIZE) / REF_SIZE;
+}
+
+/* Elements below one reference of a page at `level` (1: the pages of elements). Saturates. */
+static uint64_t span_below(const pager *pg, uint32_t size, uint32_t level)
+{
+    uint64_t span = leaf_room(pg, size);
+    while (--level && span < UINT64_MAX / node_room(pg))
+        span *= node_room(pg);
+    return level ? UINT64_MAX : span;
+}
+
+static page_ref ref_load(const uint8_t *page, uint32_t i)
+{
+    const uint8_t *p = page + PH_SIZE + i * REF_SIZE;
+    return (page_ref){load64(p), load32(p + 8)};
+}
+
+static void ref_store(uint8_t *page, uint32_t i, page_ref ref)
+{
+    uint8_t *p = page + PH_SIZE + i * REF_SIZE;
+    store64(p, ref.page);
+    store32(p + 8, ref.tag);
+}
+
+static int bad(pager *pg, uint64_t page)
+{
+    return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: a list is shorter than its count", pager_name(pg),
+                    (unsigned long long)page);
+}
+
+/* A page of the list, of the level and at least the fill that its place demands. */
+static int node_get(pager *pg, page_ref ref, uint32_t level, uint32_t fill, const uint8_t **out)
+{
+    const uint8_t *page;
+    int rc = pager_page(pg, pager_get_view(pg), ref, level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY, &page);
+    if (rc)
+        return rc;
+    if (page[PH_LEVEL] != level || load32(page + PH_COUNT) < fill)
+        return bad(pg, ref.page);
+    *out = page;
+    return EDB_OK;
+}
+
+int array_get(pager *pg, const array_state *a, uint32_t size, uint64_t index, const uint8_t **out)
+{
+    assert(index < a->ar_count);
+    if (a->ar_levels > LEVELS_MAX)
+        return bad(pg, a->ar_root.page);
+    page_ref ref = a->ar_root;
+    const uint8_t *page;
+    for (uint32_t level = a->ar_levels; level; level--) {
+        uint64_t span = span_below(pg, size, level), i = index / span;
+        if (i >= node_room(pg))
+            return bad(pg, ref.page);
+        int rc = node_get(pg, ref, level, (uint32_t)i + 1, &page);
+        if (rc)
+            return rc;
+        ref = ref_load(page, (uint32_t)i);
+        index %= span;
+    }
+    if (index >= leaf_room(pg, size))
+        return bad(pg, ref.page);
+    int rc = node_get(pg, ref, 0, (uint32_t)index + 1, &page);
+    if (!rc)
+        *out = page + PH_SIZE + index * size;
+    return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    pager_commit *pc;
+    pager *pg;
+    uint32_t owner, size;
+    uint64_t index, n;              /* what is still to be set, relative to the whole list */
+    const uint8_t *elements;
+} setting;
+
+/* Loads the page at ref into `page`, or makes an empty one. */
+static int node_load(setting *st, page_ref ref, uint32_t level, uint8_t *page)
+{
+    uint32_t page_size = pager_page_size(st->pg);
+    if (ref.page) {
+        const uint8_t *old;
+        int rc = node_get(st->pg, ref, level, 0, &old);
+        if (rc)
+            return rc;
+        memcpy(page, old, page_size);
+        return load32(page + PH_COUNT) <= (level ? node_room(st->pg) : leaf_room(st->pg, st->size))
+               ? EDB_OK : bad(st->pg, ref.page);
+    }
+    memset(page, 0, page_size);
+    page[PH_KIND] = level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY;
+    page[PH_LEVEL] = (uint8_t)level;
+    store32(page + PH_OWNER, st->owner);
+    return EDB_OK;
+}
+
+/* Writes the page where it stands if this commit made it, else to a new place, giving the old one back. */
+static int node_save(setting *st, page_ref *ref, uint8_t *page)
+{
+    uint64_t at = ref->page;
+    if (!at || !pager_is_private(st->pc, page)) {
+        int rc = at ? pager_free(st->pc, *ref) : EDB_OK;
+        if (!rc)
+            rc = pager_alloc(st->pc, &at);
+        if (rc)
+            return rc;
+    }
+    return pager_write(st->pc, at, page, ref);
+}
+
+/* Sets what falls into the subtree whose first element has index `first`. Updates *ref. */
+static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t first)
+{
+    uint8_t page[PAGE_SIZE_MAX];
+    int rc = node_load(st, *ref, level, page);
+    if (rc)
+        return rc;
+    uint32_t count = load32(page + PH_COUNT);
+    uint32_t room = level ? node_room(st->pg) : leaf_room(st->pg, st->size);
+    uint64_t span = level ? span_below(st->pg, st->size, level) : 1;
+    while (st->n && (st->index - first) / span < room) {
+        uint32_t i = (uint32_t)((st->index - first) / span);
+        if (i > count)
+            return bad(st->pg, ref->page);
+        if (level) {
+            page_ref child = i < count ? ref_load(page, i) : (page_ref){0, 0};
+            rc = subtree_set(st, &child, level - 1, first + i * span);
+            if (rc)
+                return rc;
+            ref_store(page, i, child);
+        } else {
+            memcpy(page + PH_SIZE + i * st->size, st->elements, st->size);
+            st->elements += st->size;
+            st->index++;
+            st->n--;
+        }
+        if (i == count)
+            count++;
+    }
+    store32(page + PH_COUNT, count);
+    return node_save(st, ref, page);
+}
+
+/* A page above the root, which is full. */
+static int root_raise(setting *st, array_state *a)
+{
+    uint8_t page[PAGE_SIZE_MAX];
+    page_ref ref = {0, 0};
+    int rc = node_load(st, ref, a->ar_levels + 1, page);
+    if (rc)
+        return rc;
+    ref_store(page, 0, a->ar_root);
+    store32(page + PH_COUNT, 1);
+    rc = node_save(st, &ref, page);
+    if (rc)
+        return rc;
+    a->ar_root = ref;
+    a->ar_levels++;
+    return EDB_OK;
+}
+
+int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, uint64_t index, const uint8_t *elements,
+              uint64_t n)
+{
+    assert(index <= a->ar_count);
+    array_state result = *a;
+    setting st = {pc, pager_commit_pager(pc), owner, size, index, n, elements};
+    if (!n)
+        return EDB_OK;
+    if (a->ar_levels > LEVELS_MAX)
+        return bad(st.pg, a->ar_root.page);
+    while (index + n > span_below(st.pg, size, result.ar_levels + 1)) {
+        if (!result.ar_root.page) {         /* an empty list grows downward: no page to put below the new one yet */
+            result.ar_levels++;
+            continue;
+        }
+        int rc = root_raise(&st, &result);
+        if (rc)
+            return rc;
+    }
+    int rc = subtree_set(&st, &result.ar_root, result.ar_levels, 0);
+    if (rc)
+        return rc;
+    if (index + n > result.ar_count)
+        result.ar_count = index + n;
+    *a = result;
+    return EDB_OK;
+}
+
+/* ---- searching and walking ------------------------------------------------------------------------------------- */
+
+int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, uint64_t *out)
+{
+    uint64_t low = 0, high = a->ar_count;
+    while (low < high) {
+        const uint8_t *element;
+        uint64_t middle = low + (high - low) / 2;
+        int rc = array_get(pg, a, size, middle, &element);
+        if (rc)
+            return rc;
+        if ((int64_t)load64(element) <= key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *out = low;
+    return EDB_OK;
+}
+
+static int subtree_walk(pager *pg, page_ref ref, uint32_t level, array_page_fn fn, void *arg)
+{
+    const uint8_t *page;
+    int rc = node_get(pg, ref, level, 0, &page);
+    if (!rc)
+        rc = fn(arg, ref);
+    uint32_t count = rc || !level ? 0 : load32(page + PH_COUNT);
+    if (count > node_room(pg))
+        return bad(pg, ref.page);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = subtree_walk(pg, ref_load(page, i), level - 1, fn, arg);
+    return rc;
+}
+
+int array_walk(pager *pg, const array_state *a, array_page_fn fn, void *arg)
+{
+    if (!a->ar_count)
+        return EDB_OK;
+    if (a->ar_levels > LEVELS_MAX)
+        return bad(pg, a->ar_root.page);
+    return subtree_walk(pg, a->ar_root, a->ar_levels, fn, arg);
+}

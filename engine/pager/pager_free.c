@@ -1,0 +1,358 @@
+/* Free space: which pages a commit may write, a function of the published record alone (I3).
+ *
+ * Every free page is an entry (page, made, freed): commit `made` wrote it and commit `freed` stopped needing it. The
+ * newest entries stand in the record itself ("young", at most RECORD_YOUNG), the older ones in a queue of immutable
+ * chain pages, taken from the front:
+ *
+ *      record: head, index ──> [ chain page 7: next=412 ] ──> [ chain page 8: next=95 ]    page 95: reserved for
+ *              young entries   [ e e e e e e e e        ]     [ e e e                 ]    chain page 9
+ *                                    ^ index
+ *
+ * A chain page must name the next one and can never be changed, so the number of the next is reserved when it is
+ * written. A chain page whose entries are all taken becomes a free page itself.
+ *
+ * The reclamation rule (I5). A commit may write over the page of an entry if
+ *   (a) freed <= durable, and no reader announces a number before freed; or
+ *   (b) made > floor, where the floor is the number below which recovery never goes, and neither a reader nor a sync
+ *       under way announces a number in [made, freed).
+ * Under (a) neither recovery nor a reader can stand at a commit that needs the page. Under (b) recovery could, but
+ * would see by the lists of records that the page is not what the commit wrote, and go further back; nobody was
+ * promised anything about commits in between, and a sync that would promise it announces its number. Only young
+ * entries know `made`, so (b) is for them.
+ *
+ * Everything here works on the commit's private copy; publishing the record makes it true. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pager/pager_impl.h"
+
+enum { FP_NEXT = PH_SIZE, FP_SEQ = FP_NEXT + 8, FP_ENTRIES = FP_SEQ + 8, FP_ENTRY_SIZE = 11 };
+
+static uint32_t chain_room(const pager *pg)
+{
+    return (pg->pg_page_size - FP_ENTRIES) / FP_ENTRY_SIZE;
+}
+
+static free_entry chain_entry(const uint8_t *page, uint32_t index)
+{
+    const uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
+    return (free_entry){load40(p), 0, load32(p + 5) | (uint64_t)load16(p + 9) << 32};
+}
+
+static void chain_entry_store(uint8_t *page, uint32_t index, free_entry e)
+{
+    uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
+    store40(p, e.fe_page);
+    store32(p + 5, (uint32_t)e.fe_freed);
+    store16(p + 9, (uint16_t)(e.fe_freed >> 32));
+}
+
+static int page_in_use(const pager *pg, uint64_t page, uint64_t pages)
+{
+    if (page >= pg->pg_first_page && page < pages)
+        return EDB_OK;
+    return edb_fail(EDB_CORRUPT, "%s: the list of free pages names page %llu, which is not one", pg->pg_name,
+                    (unsigned long long)page);
+}
+
+/* A chain page, with the sequence number it must have. */
+static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uint8_t **out)
+{
+    const uint8_t *bytes;
+    int rc = page_in_use(pg, page, pages);
+    if (!rc)
+        rc = page_untagged(pg, page, PAGE_FREE, &bytes);
+    if (rc)
+        return rc;
+    uint32_t count = load32(bytes + PH_COUNT);
+    if (load64(bytes + FP_SEQ) != seq || count == 0 || count > chain_room(pg))
+        return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: it is not part %llu of the list of free pages",
+                        pg->pg_name, (unsigned long long)page, (unsigned long long)seq);
+    *out = bytes;
+    return EDB_OK;
+}
+
+/* ---- what may be reused --------------------------------------------------------------------------------------- */
+
+static int look(pager_commit *pc)
+{
+    shm_area *shm = pc->pc_pager->pg_shm;
+    pc->pc_durable = atomic_load(&shm->sh_durable);     /* before the slots: I4 */
+    uint64_t big = atomic_load(&shm->sh_big);
+    pc->pc_floor = big > pc->pc_durable ? big : pc->pc_durable;
+    uint32_t used = atomic_load(&shm->sh_slots_used);
+    free(pc->pc_pins);
+    pc->pc_pins = malloc((used + SHM_SYNCS) * sizeof *pc->pc_pins);
+    if (!pc->pc_pins)
+        return edb_fail(EDB_NOMEM, "no memory for a commit");
+    pc->pc_n_pins = 0;
+    pc->pc_oldest = SHM_NONE;
+    for (uint32_t i = 0; i < used; i++) {
+        uint64_t low = atomic_load(&shm->sh_slot[i].rs_low), high = atomic_load(&shm->sh_slot[i].rs_high);
+        if (low == SHM_NONE)
+            continue;
+        if (low < pc->pc_oldest)
+            pc->pc_oldest = low;
+        pc->pc_pins[pc->pc_n_pins++] = (pin_range){low, high < low ? low : high};
+    }
+    for (int i = 0; i < SHM_SYNCS; i++) {
+        uint64_t target = atomic_load(&shm->sh_sync_target[i]);
+        if (target)
+            pc->pc_pins[pc->pc_n_pins++] = (pin_range){target, target};
+    }
+    return EDB_OK;
+}
+
+int free_look(pager_commit *pc)
+{
+    if (pc->pc_looked)
+        return EDB_OK;
+    int rc = look(pc);
+    /* A pin that holds pages back may be a dead process's. */
+    if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false))
+        rc = look(pc);
+    pc->pc_looked = rc == EDB_OK;
+    return rc;
+}
+
+static bool reusable_durable(const pager_commit *pc, uint64_t freed)
+{
+    return freed <= pc->pc_durable && freed <= pc->pc_oldest;
+}
+
+static bool reusable(const pager_commit *pc, const free_entry *e)
+{
+    if (reusable_durable(pc, e->fe_freed))
+        return true;
+    if (e->fe_made <= pc->pc_floor)
+        return false;
+    for (uint32_t i = 0; i < pc->pc_n_pins; i++)
+        if (pc->pc_pins[i].pin_low < e->fe_freed && pc->pc_pins[i].pin_high >= e->fe_made)
+            return false;
+    return true;
+}
+
+/* ---- taking --------------------------------------------------------------------------------------------------- */
+
+static uint64_t young_take(pager_commit *pc)
+{
+    for (; pc->pc_scan < pc->pc_n_base; pc->pc_scan++) {
+        free_entry *e = &pc->pc_young[pc->pc_scan];
+        if (!reusable(pc, e))
+            continue;
+        uint64_t page = e->fe_page;
+        memmove(e, e + 1, (pc->pc_n_young - pc->pc_scan - 1) * sizeof *e);
+        pc->pc_n_young--;
+        pc->pc_n_base--;
+        return page;
+    }
+    return 0;
+}
+
+static int chain_take(pager_commit *pc, uint64_t *out)
+{
+    pager *pg = pc->pc_pager;
+    free_state *fr = &pc->pc_record.rc_free;
+    if (!fr->fr_chain)
+        return EDB_OK;
+    int rc = EDB_OK;
+    if (!pc->pc_chain)
+        rc = chain_load(pg, fr->fr_head, fr->fr_seq, pc->pc_record.rc_snapshot.sn_pages, &pc->pc_chain);
+    if (rc)
+        return rc;
+    const uint8_t *page = pc->pc_chain;
+    uint32_t count = load32(page + PH_COUNT);
+    if (fr->fr_index >= count)
+        return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: the list of free pages begins behind its end",
+                        pg->pg_name, (unsigned long long)fr->fr_head);
+    free_entry e = chain_entry(page, fr->fr_index);
+    if (!reusable_durable(pc, e.fe_freed))
+        return EDB_OK;
+    rc = page_in_use(pg, e.fe_page, pc->pc_record.rc_snapshot.sn_pages);
+    if (rc)
+        return rc;
+    fr->fr_entries--;
+    if (++fr->fr_index == count) {
+        uint64_t done = fr->fr_head;
+        fr->fr_head = load64(page + FP_NEXT);
+        fr->fr_seq++;
+        fr->fr_chain--;
+        fr->fr_index = 0;
+        pc->pc_chain = NULL;
+        rc = free_add(pc, done, load64(page + PH_WRITER));
+    }
+    if (!rc)
+        *out = e.fe_page;
+    return rc;
+}
+
+int free_take(pager_commit *pc, uint64_t *page)
+{
+    int rc = free_look(pc);
+    if (rc)
+        return rc;
+    *page = young_take(pc);
+    return *page ? EDB_OK : chain_take(pc, page);
+}
+
+/* ---- giving --------------------------------------------------------------------------------------------------- */
+
+static int reuse_push(pager_commit *pc, uint64_t page)
+{
+    if (pc->pc_n_reuse == pc->pc_reuse_room) {
+        uint64_t room = pc->pc_reuse_room ? 2 * pc->pc_reuse_room : 32;
+        uint64_t *grown = realloc(pc->pc_reuse, room * sizeof *grown);
+        if (!grown)
+            return edb_fail(EDB_NOMEM, "no memory for a commit's free pages");
+        pc->pc_reuse = grown;
+        pc->pc_reuse_room = room;
+    }
+    pc->pc_reuse[pc->pc_n_reuse++] = page;
+    return EDB_OK;
+}
+
+static int young_push(pager_commit *pc, free_entry e)
+{
+    if (pc->pc_n_young == pc->pc_young_room) {
+        uint64_t room = pc->pc_young_room ? 2 * pc->pc_young_room : 2 * RECORD_YOUNG;
+        free_entry *grown = realloc(pc->pc_young, room * sizeof *grown);
+        if (!grown)
+            return edb_fail(EDB_NOMEM, "no memory for a commit's free pages");
+        pc->pc_young = grown;
+        pc->pc_young_room = room;
+    }
+    pc->pc_young[pc->pc_n_young++] = e;
+    return EDB_OK;
+}
+
+int free_add(pager_commit *pc, uint64_t page, uint64_t made)
+{
+    int rc = free_look(pc);
+    if (rc)
+        return rc;
+    if (made == pc->pc_number) {
+        rc = table_set(pc, page, 0);
+        return rc ? rc : reuse_push(pc, page);
+    }
+    /* A page younger than any record that recovery can stand on may be listed by one between: take it off. */
+    if (made > pc->pc_durable)
+        rc = table_set(pc, page, 0);
+    return rc ? rc : young_push(pc, (free_entry){page, made, pc->pc_number});
+}
+
+/* ---- the chain's end ------------------------------------------------------------------------------------------ */
+
+/* What this commit dropped and did not use again is free from it on. */
+static int reuse_to_young(pager_commit *pc)
+{
+    int rc = EDB_OK;
+    while (!rc && pc->pc_n_reuse)
+        rc = young_push(pc, (free_entry){pc->pc_reuse[--pc->pc_n_reuse], pc->pc_number, pc->pc_number});
+    return rc;
+}
+
+/* Writes the n oldest young entries into the reserved page, naming `next` as the one after it. */
+static int chain_append(pager_commit *pc, uint64_t n, uint64_t next)
+{
+    pager *pg = pc->pc_pager;
+    free_state *fr = &pc->pc_record.rc_free;
+    uint8_t page[PAGE_SIZE_MAX];
+    page_ref ref;
+    memset(page, 0, pg->pg_page_size);
+    page[PH_KIND] = PAGE_FREE;
+    store32(page + PH_COUNT, (uint32_t)n);
+    store64(page + FP_NEXT, next);
+    store64(page + FP_SEQ, fr->fr_seq + fr->fr_chain);
+    for (uint64_t i = 0; i < n; i++)
+        chain_entry_store(page, (uint32_t)i, pc->pc_young[i]);
+    int rc = table_set(pc, fr->fr_next, 0);
+    if (!rc)
+        rc = pager_write(pc, fr->fr_next, page, &ref);
+    if (rc)
+        return rc;
+    if (!fr->fr_chain++) {
+        fr->fr_head = fr->fr_next;
+        fr->fr_index = 0;
+        pc->pc_chain = NULL;
+    }
+    fr->fr_next = next;
+    fr->fr_entries += n;
+    memmove(pc->pc_young, pc->pc_young + n, (pc->pc_n_young - n) * sizeof *pc->pc_young);
+    pc->pc_n_young -= n;
+    pc->pc_n_base = pc->pc_n_base > n ? pc->pc_n_base - n : 0;
+    pc->pc_scan = pc->pc_scan > n ? pc->pc_scan - n : 0;
+    return EDB_OK;
+}
+
+int free_flush(pager_commit *pc)
+{
+    int rc = EDB_OK;
+    while (!rc && pc->pc_n_young + pc->pc_n_reuse > RECORD_YOUNG) {
+        uint64_t next;
+        rc = pager_alloc(pc, &next);        /* first: it may take one of them */
+        if (!rc)
+            rc = reuse_to_young(pc);
+        if (rc)
+            break;
+        uint64_t n = pc->pc_n_young - RECORD_YOUNG / 2;     /* the newest stay: (b) is for them */
+        if (n > chain_room(pc->pc_pager))
+            n = chain_room(pc->pc_pager);
+        rc = chain_append(pc, n, next);
+    }
+    return rc ? rc : reuse_to_young(pc);
+}
+
+/* ---- for check ------------------------------------------------------------------------------------------------ */
+
+int pager_free_walk(pager *pg, const snapshot *sn, pager_free_fn fn, void *arg)
+{
+    bool stale;
+    record *rc_copy = malloc(sizeof *rc_copy);
+    if (!rc_copy)
+        return edb_fail(EDB_NOMEM, "no memory to walk the free pages");
+    int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
+    if (!rc && stale)
+        rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to walk its free pages; ask for a newer one", pg->pg_name,
+                      (unsigned long long)sn->sn_number);
+    const free_state *fr = &rc_copy->rc_free;
+    for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++)
+        rc = fn(arg, rc_copy->rc_young[i].fe_page, FREE_LISTED);
+    uint64_t at = fr->fr_head, index = fr->fr_index;
+    for (uint64_t i = 0; !rc && i < fr->fr_chain; i++) {
+        const uint8_t *page;
+        rc = chain_load(pg, at, fr->fr_seq + i, sn->sn_pages, &page);
+        if (!rc)
+            rc = fn(arg, at, FREE_CHAIN);
+        for (uint32_t k = (uint32_t)index; !rc && k < load32(page + PH_COUNT); k++)
+            rc = fn(arg, chain_entry(page, k).fe_page, FREE_LISTED);
+        if (!rc)
+            at = load64(page + FP_NEXT);
+        index = 0;
+    }
+    if (!rc)
+        rc = fn(arg, fr->fr_next, FREE_RESERVED);
+    free(rc_copy);
+    return rc;
+}
+
+int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, void *arg)
+{
+    bool stale;
+    record *rc_copy = malloc(sizeof *rc_copy);
+    if (!rc_copy)
+        return edb_fail(EDB_NOMEM, "no memory to judge a commit record");
+    int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
+    if (!rc && stale)
+        rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to judge its record; ask for a newer one", pg->pg_name,
+                      (unsigned long long)sn->sn_number);
+    for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++) {
+        const free_entry *e = &rc_copy->rc_young[i];
+        if (e->fe_made > e->fe_freed || e->fe_freed > sn->sn_number)
+            breach(arg, "I5", e->fe_page, "a free page was made after it was freed, or freed by a commit yet to come");
+    }
+    if (!rc && rc_copy->rc_durable <= sn->sn_number && sn->sn_number - rc_copy->rc_durable > UNSYNCED_COMMITS)
+        breach(arg, "I7", 0, "the record is too far from the commit that it says was durable");
+    free(rc_copy);
+    return rc;
+}

@@ -1,0 +1,476 @@
+/* Opening and closing, one pager for each file and process, fork, and the small accessors.
+ *
+ * The process keeps a list of its pagers, so that opening a file twice shares one map, one process entry and one
+ * background thread. A pager opened read-only is another than one opened for writing.
+ *
+ * Who may share a file with whom:
+ *   - everybody who can use the lock file NAME-lock shares it, readers included;
+ *   - who may only read and cannot open the lock file (read-only medium or folder, no permission) gets the same area
+ *     in private memory and keeps writers out by a lock on a byte of the data file; it is refused while a writer has
+ *     the file open, since nobody would see its pins. Read-only media need nothing of this.
+ *
+ * fork(): the child's handler counts up a generation and closes the inherited descriptors, because an open file
+ * description lock lives as long as any copy of the descriptor. Every entry compares the generation. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "engine/pager/pager_impl.h"
+
+#define BUSY_MS 5000
+#define DATA_BYTE_WRITER ((off_t)1 << 60)       /* held shared by everybody who may write, through the lock file */
+#define DATA_BYTE_PRIVATE (DATA_BYTE_WRITER + 1)        /* held shared by readers without the lock file */
+
+_Atomic unsigned pager_generation;
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pager *registry;
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+
+/* ---- fork ---------------------------------------------------------------------------------------------------- */
+
+static void fork_prepare(void)
+{
+    pthread_mutex_lock(&registry_mutex);
+}
+
+static void fork_parent(void)
+{
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static void fork_child(void)
+{
+    atomic_fetch_add(&pager_generation, 1);
+    for (pager *pg = registry; pg; pg = pg->pg_next) {
+        shm_forked(&pg->pg_lock);
+        close(pg->pg_fd);
+        if (pg->pg_lock_fd >= 0)
+            close(pg->pg_lock_fd);
+        pg->pg_fd = pg->pg_lock_fd = -1;
+    }
+    registry = NULL;
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+static void registry_init(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+int pager_alive(const pager *pg)
+{
+    if (pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
+        return EDB_OK;
+    return edb_fail(EDB_FORKED, "%s: this handle was inherited through fork(); open the database anew in the child "
+                    "(with SQLAlchemy: engine.dispose(close=False) there)", pg->pg_name);
+}
+
+/* ---- the data file -------------------------------------------------------------------------------------------- */
+
+static bool data_lock(int fd, off_t byte)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static bool data_locked(int fd, off_t byte)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static bool error_of_permission(int error)
+{
+    return error == EACCES || error == EPERM || error == EROFS;
+}
+
+static int file_open(pager *pg, const char *path, const pager_options *options)
+{
+    int create = options->create && !options->read_only ? O_CREAT : 0;
+    pg->pg_fd = open(path, O_RDWR | O_CLOEXEC | create, 0666);
+    pg->pg_can_write = pg->pg_fd >= 0;
+    if (pg->pg_fd < 0 && error_of_permission(errno)) {
+        int denied = errno;
+        pg->pg_fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (pg->pg_fd < 0 && errno == ENOENT)
+            errno = denied;             /* it could not be made, is what the caller must know */
+    }
+    if (pg->pg_fd < 0)
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: %s", path, strerror(errno));
+    struct stat st;
+    if (fstat(pg->pg_fd, &st))
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: it is not a regular file", path);
+    pg->pg_device = (uint64_t)st.st_dev;
+    pg->pg_inode = (uint64_t)st.st_ino;
+    pg->pg_lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat again;
+    if (pg->pg_lock_fd < 0 || fstat(pg->pg_lock_fd, &again) || again.st_ino != st.st_ino)
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: it was removed or replaced meanwhile", path);
+    return EDB_OK;
+}
+
+/* Maps and locks of one machine mean nothing to another. */
+static int file_check_system(const pager *pg)
+{
+    static const struct {
+        uint32_t magic;
+        const char *name;
+    } networks[] = {
+        {0x6969, "NFS"}, {0x517b, "SMB"}, {0xfe534d42, "SMB"}, {0xff534d42, "CIFS"}, {0x5346414f, "AFS"},
+        {0x00c36400, "Ceph"}, {0x01021997, "9p"}, {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"}, {0x01161970, "GFS2"},
+    };
+    struct statfs fs;
+    if (fstatfs(pg->pg_fd, &fs))
+        return edb_fail(EDB_CANTOPEN, "cannot open %s: %s", pg->pg_name, strerror(errno));
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++)
+        if ((uint32_t)fs.f_type == networks[i].magic)
+            return edb_fail(EDB_CANTOPEN, "%s lies on a network file system (%s), where processes cannot share memory; "
+                            "move it to a local disk", pg->pg_name, networks[i].name);
+    return EDB_OK;
+}
+
+/* A new or empty file, or one whose making was cut short: its header is written last. */
+static bool file_blank(const pager *pg)
+{
+    struct stat st;
+    uint8_t front[RING_OFFSET];
+    if (fstat(pg->pg_fd, &st))
+        return false;
+    if (st.st_size == 0)
+        return true;
+    if ((uint64_t)st.st_size < sizeof front || (uint64_t)st.st_size > 4 * RING_END
+        || os_read(pg->pg_fd, front, sizeof front, 0, pg->pg_name))
+        return false;
+    for (size_t i = 0; i < sizeof front; i++)
+        if (front[i])
+            return false;
+    return true;
+}
+
+static void folder_sync(const char *path)
+{
+    char *copy = strdup(path);
+    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd);                /* some file systems cannot; then the name is as safe as they make it */
+        close(fd);
+    }
+    free(copy);
+}
+
+/* ---- opening -------------------------------------------------------------------------------------------------- */
+
+static pager *pager_new(const char *name, const pager_options *options)
+{
+    pager *pg = calloc(1, sizeof *pg);
+    if (!pg)
+        return NULL;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pg->pg_sync_cond, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&pg->pg_sync_mutex, NULL);
+    pthread_mutex_init(&pg->pg_map_mutex, NULL);
+    const char *any_clock = getenv("ENTITYDB_ANY_CLOCK");
+    pg->pg_fd = pg->pg_lock_fd = -1;
+    pg->pg_lock.lk_fd = -1;
+    pg->pg_generation = atomic_load(&pager_generation);
+    pg->pg_references = 1;
+    pg->pg_busy_ms = options->busy_ms ? options->busy_ms : BUSY_MS;
+    pg->pg_read_only = options->read_only;
+    pg->pg_any_clock = options->any_clock || (any_clock && strcmp(any_clock, "1") == 0);
+    pg->pg_name = strdup(name);
+    if (pg->pg_name)
+        return pg;
+    free(pg);
+    return NULL;
+}
+
+static void pager_delete(pager *pg)
+{
+    map_close(pg);
+    shm_close(&pg->pg_lock);
+    if (pg->pg_fd >= 0)
+        close(pg->pg_fd);
+    if (pg->pg_lock_fd >= 0)
+        close(pg->pg_lock_fd);
+    pthread_mutex_destroy(&pg->pg_map_mutex);
+    if (pg->pg_generation == atomic_load(&pager_generation)) {
+        pthread_mutex_destroy(&pg->pg_sync_mutex);
+        pthread_cond_destroy(&pg->pg_sync_cond);
+    }
+    free(pg->pg_name);
+    free(pg);
+}
+
+static int lock_open_private(pager *pg, shm_before *before)
+{
+    memset(before, 0, sizeof *before);
+    if (!pg->pg_memory) {
+        data_lock(pg->pg_lock_fd, DATA_BYTE_PRIVATE);        /* first, then look: the writer does the same */
+        if (data_locked(pg->pg_lock_fd, DATA_BYTE_WRITER))
+            return edb_fail(EDB_BUSY, "%s: a writer has the database open; reading beside it needs permission to write "
+                            "the lock file %s-lock", pg->pg_name, pg->pg_name);
+    }
+    return shm_open_private(&pg->pg_lock);
+}
+
+static int lock_open(pager *pg, shm_before *before)
+{
+    size_t size = strlen(pg->pg_name) + sizeof "-lock";
+    char *name = malloc(size);
+    if (!name)
+        return edb_fail(EDB_NOMEM, "no memory to open %s", pg->pg_name);
+    snprintf(name, size, "%s-lock", pg->pg_name);
+    int rc;
+    if (!pg->pg_can_write && access(name, R_OK | W_OK) && (errno != ENOENT || access(dirname(name), W_OK))) {
+        rc = lock_open_private(pg, before);
+        goto out;
+    }
+    snprintf(name, size, "%s-lock", pg->pg_name);       /* dirname() cut it */
+    if (pg->pg_can_write) {
+        data_lock(pg->pg_lock_fd, DATA_BYTE_WRITER);
+        if (data_locked(pg->pg_lock_fd, DATA_BYTE_PRIVATE)) {
+            rc = edb_fail(EDB_BUSY, "%s: somebody without permission for the lock file is reading the database; it "
+                          "cannot be written meanwhile", pg->pg_name);
+            goto out;
+        }
+    }
+    rc = shm_open_file(name, pg->pg_device, pg->pg_inode, pg->pg_busy_ms, &pg->pg_lock, before);
+out:
+    free(name);
+    return rc;
+}
+
+/* With nobody else in: make the file if need be, and find the record it stands at. */
+static int open_first(pager *pg, const pager_options *options, const shm_before *before)
+{
+    uint32_t page_size = options->page_size ? options->page_size : PAGE_SIZE_DEFAULT;
+    int rc = EDB_OK;
+    if (pg->pg_memory || (options->create && !options->read_only && pg->pg_can_write && file_blank(pg))) {
+        rc = recover_create(pg, page_size);
+        if (!rc && !pg->pg_memory)
+            folder_sync(pg->pg_name);
+    }
+    struct stat st;
+    if (!rc)
+        rc = recover_header(pg);
+    if (!rc && fstat(pg->pg_fd, &st))
+        rc = edb_fail(EDB_IO, "%s: fstat failed: %s", pg->pg_name, strerror(errno));
+    if (!rc)
+        rc = recover_file(pg, before);
+    if (!rc)
+        rc = map_open(pg, (uint64_t)st.st_size);
+    if (rc)
+        return rc;
+    pg->pg_shm->sh_synchronous = options->synchronous > 0 ? (uint32_t)options->synchronous : SYNC_FULL;
+    return shm_ready(&pg->pg_lock);
+}
+
+static int open_beside(pager *pg)
+{
+    int rc = recover_header(pg);
+    return rc ? rc : map_open(pg, atomic_load(&pg->pg_shm->sh_file_pages) << pg->pg_page_shift);
+}
+
+static int check_setting(const pager *pg, const pager_options *options)
+{
+    if (options->synchronous <= 0 || (uint32_t)options->synchronous == pg->pg_shm->sh_synchronous)
+        return EDB_OK;
+    return edb_fail(EDB_SETTING, "%s: the database is open with synchronous=%s; all must use the same", pg->pg_name,
+                    pg->pg_shm->sh_synchronous == SYNC_FULL ? "full" : "normal");
+}
+
+/* A pager of this process that can be shared. Under the registry's mutex. */
+static pager *registry_find(const pager *like)
+{
+    for (pager *pg = registry; pg; pg = pg->pg_next)
+        if (!pg->pg_memory && pg->pg_device == like->pg_device && pg->pg_inode == like->pg_inode
+            && pg->pg_read_only == like->pg_read_only)
+            return pg;
+    return NULL;
+}
+
+/* Opens what file_open found, or gives the pager that has it open. Under the registry's mutex. */
+static int open_or_share(pager *pg, const pager_options *options, pager **out)
+{
+    pager *open = pg->pg_memory ? NULL : registry_find(pg);
+    if (open) {
+        int rc = check_setting(open, options);
+        if (!rc) {
+            open->pg_references++;
+            *out = open;
+        }
+        return rc;
+    }
+    shm_before before;
+    int rc = pg->pg_memory ? lock_open_private(pg, &before) : file_check_system(pg);
+    if (!rc && !pg->pg_memory)
+        rc = lock_open(pg, &before);
+    if (rc)
+        return rc;
+    pg->pg_shm = pg->pg_lock.lk_area;
+    rc = pg->pg_lock.lk_first ? open_first(pg, options, &before) : open_beside(pg);
+    if (!rc)
+        rc = check_setting(pg, options);
+    if (rc)
+        return rc;
+    pg->pg_synchronous = (int)pg->pg_shm->sh_synchronous;
+    pg->pg_next = registry;
+    registry = pg;
+    *out = pg;
+    return EDB_OK;
+}
+
+int pager_open(const char *path, const pager_options *options, pager **out)
+{
+    uint32_t size = options->page_size;
+    if (size && (size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX || (size & (size - 1))))
+        return edb_fail(EDB_MISUSE, "a page size of %u is not a power of two between %d and %d", size, PAGE_SIZE_MIN,
+                        PAGE_SIZE_MAX);
+    pthread_once(&registry_once, registry_init);
+    pager *pg = pager_new(path ? path : ":memory:", options);
+    if (!pg)
+        return edb_fail(EDB_NOMEM, "no memory to open a database");
+    pg->pg_memory = !path;
+    pager *opened = NULL;
+    int rc = EDB_OK;
+    pthread_mutex_lock(&registry_mutex);        /* over the open too: a fork between would leak the descriptor */
+    if (path) {
+        rc = file_open(pg, path, options);
+    } else {
+        pg->pg_fd = memfd_create("entitydb", MFD_CLOEXEC);
+        pg->pg_can_write = true;
+        if (pg->pg_fd < 0)
+            rc = edb_fail(EDB_NOMEM, "cannot make a memory database: %s", strerror(errno));
+    }
+    if (!rc)
+        rc = open_or_share(pg, options, &opened);
+    if (opened != pg)
+        pager_delete(pg);
+    pthread_mutex_unlock(&registry_mutex);
+    if (!rc)
+        *out = opened;
+    return rc;
+}
+
+/* ---- closing -------------------------------------------------------------------------------------------------- */
+
+/* Everything durable; and if nobody else is in, a mark that says so. Failures only cost the next opening time. */
+static void close_clean(pager *pg)
+{
+    shm_area *shm = pg->pg_shm;
+    if (pg->pg_memory || !pg->pg_can_write || sync_run(pg, atomic_load(&shm->sh_published)) || !shm_alone(&pg->pg_lock))
+        return;
+    if (recover_running(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
+        || sync_poisoned(pg) || recover_write_durable_mark(pg))
+        return;
+    atomic_store(&shm->sh_ready, 0);
+}
+
+void pager_close(pager *pg)
+{
+    if (!pg)
+        return;
+    if (pager_alive(pg)) {              /* the parent's: its list, thread and locks are none of ours */
+        if (--pg->pg_references == 0)
+            pager_delete(pg);
+        return;
+    }
+    pthread_mutex_lock(&registry_mutex);
+    bool last = --pg->pg_references == 0;
+    if (last) {
+        pager **at = &registry;
+        while (*at != pg)
+            at = &(*at)->pg_next;
+        *at = pg->pg_next;
+        sync_stop(pg);
+        close_clean(pg);
+        pager_delete(pg);
+    }
+    pthread_mutex_unlock(&registry_mutex);
+}
+
+/* ---- accessors ------------------------------------------------------------------------------------------------ */
+
+uint32_t pager_page_size(const pager *pg)
+{
+    return pg->pg_page_size;
+}
+
+const char *pager_name(const pager *pg)
+{
+    return pg->pg_name;
+}
+
+bool pager_is_memory(const pager *pg)
+{
+    return pg->pg_memory;
+}
+
+int pager_synchronous(const pager *pg)
+{
+    return pg->pg_synchronous;
+}
+
+uint64_t pager_first_page(const pager *pg)
+{
+    return pg->pg_first_page;
+}
+
+uint64_t pager_id_next(pager *pg, uint32_t tree, uint64_t at_least)
+{
+    _Atomic uint64_t *word = &pg->pg_shm->sh_id[tree % SHM_IDS];
+    uint64_t seen = atomic_load(word), id;
+    do
+        id = seen > at_least ? seen : at_least;
+    while (!atomic_compare_exchange_weak(word, &seen, id + 1));
+    return id;
+}
+
+bool pager_id_drawn(pager *pg, uint32_t tree)
+{
+    return atomic_load(&pg->pg_shm->sh_id[tree % SHM_IDS]) != 0;
+}
+
+void pager_id_raise(pager *pg, uint32_t tree, uint64_t id)
+{
+    shm_raise(&pg->pg_shm->sh_id[tree % SHM_IDS], id == UINT64_MAX ? id : id + 1);
+}
+
+void pager_get_stats(pager *pg, pager_stats *out)
+{
+    shm_area *shm = pg->pg_shm;
+    *out = (pager_stats){
+        .ps_published = atomic_load(&shm->sh_published),
+        .ps_durable = atomic_load(&shm->sh_durable),
+        .ps_file_bytes = atomic_load(&shm->sh_file_pages) << pg->pg_page_shift,
+        .ps_syncs = atomic_load(&shm->sh_syncs),
+        .ps_pages_read = atomic_load(&pg->pg_pages_read),
+        .ps_pages_written = atomic_load(&pg->pg_pages_written),
+        .ps_oldest_pin = SHM_NONE,
+    };
+    for (uint32_t i = 0; i < atomic_load(&shm->sh_slots_used); i++) {
+        uint64_t low = atomic_load(&shm->sh_slot[i].rs_low);
+        if (low < out->ps_oldest_pin)
+            out->ps_oldest_pin = low;
+    }
+    bool stale = false;
+    record *newest = malloc(sizeof *newest);
+    if (newest && !ring_load(pg, out->ps_published, newest, NULL, &stale) && !stale) {
+        out->ps_pages = newest->rc_snapshot.sn_pages;
+        out->ps_free_pages = newest->rc_n_young + newest->rc_free.fr_entries;
+    }
+    free(newest);
+}

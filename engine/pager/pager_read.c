@@ -1,0 +1,407 @@
+/* Reading: the map, pages and their verification, pins, settled moments.
+ *
+ * The file is mapped once over a reservation much larger than it (a mapping may reach beyond the end of a file; the
+ * part becomes readable when the file grows), so nothing moves under a reader. When the file outgrows it, a second
+ * mapping of twice the size is made and the first stays until the file is closed: pointers keep their meaning, and
+ * who holds the old view meets pages beyond it through pager_page_slow. A single contiguous reservation keeps the
+ * address of a page one shift and one addition away; 64 GiB of address space lets a process open some 2,000
+ * databases, and under a limit (ulimit -v) it is halved until it fits.
+ *
+ * A page is verified once for each (page, tag): verified[page] holds the tag that was found right. A page number is
+ * used again only when no reader can see the old content, and its new content has a new tag, so a stale entry never
+ * matches. A lost entry (two threads verifying two tags cannot happen under pins) would cost a checksum.
+ *
+ * First touch of an extent reads it in by madvise(MADV_POPULATE_READ), which reports a bad sector where a plain access
+ * would raise SIGBUS, and reads ahead; where that fails, the one page is read with pread, which tells the reason.
+ *
+ * The pin protocol (I4): load number, store slot, load number again, retry if it moved; all four sequentially
+ * consistent. A committer stores the number and only then scans the slots (pager_free.c). In the one total order of
+ * these operations either the slot's store comes before the scan, or the second load sees the newer number. */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "native/crc32c.h"
+#include "engine/pager/pager_impl.h"
+
+#define EXTENT_SHIFT 18                     /* 256 KiB */
+#define RESERVE_SIZE (1ULL << 36)           /* 64 GiB, or four times the file */
+#define SETTLE_NS 2000000                   /* how long a live committer may take to publish what was undecided */
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+/* ---- the map ------------------------------------------------------------------------------------------------- */
+
+static void mapping_free(mapping *mp)
+{
+    if (mp->mp_view.map)
+        munmap((void *)(uintptr_t)mp->mp_view.map, mp->mp_size);
+    if (mp->mp_view.verified)
+        munmap((void *)mp->mp_view.verified, mp->mp_verified_size);
+    if (mp->mp_touched)
+        munmap((void *)mp->mp_touched, mp->mp_touched_size);
+    free(mp);
+}
+
+static void *map_anonymous(size_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static mapping *mapping_make(pager *pg, uint64_t size)
+{
+    mapping *mp = calloc(1, sizeof *mp);
+    if (!mp)
+        return NULL;
+    mp->mp_size = size;
+    mp->mp_view.page_shift = pg->pg_page_shift;
+    mp->mp_view.verified_pages = size >> pg->pg_page_shift;
+    mp->mp_verified_size = mp->mp_view.verified_pages * sizeof(uint32_t);
+    mp->mp_touched_size = (size >> EXTENT_SHIFT) + 1;
+    void *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, pg->pg_fd, 0);
+    mp->mp_view.map = map == MAP_FAILED ? NULL : map;
+    mp->mp_view.verified = map_anonymous(mp->mp_verified_size);
+    mp->mp_touched = map_anonymous(mp->mp_touched_size);
+    if (mp->mp_view.map && mp->mp_view.verified && mp->mp_touched)
+        return mp;
+    mapping_free(mp);
+    return NULL;
+}
+
+int map_open(pager *pg, uint64_t file_size)
+{
+    uint64_t least = file_size > RING_END ? file_size : RING_END, size = RESERVE_SIZE;
+    while (size < 4 * least)
+        size *= 2;
+    for (; size >= least; size /= 2) {
+        mapping *mp = mapping_make(pg, size);
+        if (!mp)
+            continue;
+        mp->mp_older = atomic_load(&pg->pg_mapping);
+        atomic_store(&pg->pg_mapping, mp);
+        return EDB_OK;
+    }
+    return edb_fail(EDB_NOMEM, "%s: no address space to map %llu bytes", pg->pg_name, (unsigned long long)least);
+}
+
+void map_close(pager *pg)
+{
+    mapping *mp = atomic_load(&pg->pg_mapping);
+    while (mp) {
+        mapping *older = mp->mp_older;
+        mapping_free(mp);
+        mp = older;
+    }
+    atomic_store(&pg->pg_mapping, NULL);
+}
+
+const pager_view *pager_get_view(const pager *pg)
+{
+    return &atomic_load_explicit(&pg->pg_mapping, memory_order_acquire)->mp_view;
+}
+
+/* The mapping that holds the page, a larger one if the file has outgrown the newest. */
+static int map_for(pager *pg, uint64_t page, mapping **out)
+{
+    mapping *mp = atomic_load_explicit(&pg->pg_mapping, memory_order_acquire);
+    int rc = EDB_OK;
+    if (page >= mp->mp_view.verified_pages) {
+        pthread_mutex_lock(&pg->pg_map_mutex);
+        mp = atomic_load(&pg->pg_mapping);
+        if (page >= mp->mp_view.verified_pages) {
+            rc = map_open(pg, atomic_load(&pg->pg_shm->sh_file_pages) << pg->pg_page_shift);
+            mp = atomic_load(&pg->pg_mapping);
+        }
+        pthread_mutex_unlock(&pg->pg_map_mutex);
+    }
+    if (!rc)
+        *out = mp;
+    return rc;
+}
+
+/* ---- pages --------------------------------------------------------------------------------------------------- */
+
+uint32_t page_checksum(const uint8_t *page, uint32_t page_size)
+{
+    uint32_t crc = crc32c(0, page + 4, page_size - 4);
+    return crc ? crc : 1;
+}
+
+/* Reads the extent of the page into memory, so that touching it cannot raise SIGBUS. */
+static int extent_touch(pager *pg, mapping *mp, uint64_t page)
+{
+    uint64_t at = page << pg->pg_page_shift, extent = at >> EXTENT_SHIFT;
+    if (atomic_load_explicit(&mp->mp_touched[extent], memory_order_relaxed))
+        return EDB_OK;
+    uint64_t end = (extent + 1) << EXTENT_SHIFT;
+    uint64_t file_end = atomic_load(&pg->pg_shm->sh_file_pages) << pg->pg_page_shift;
+    uint64_t size = (end < file_end ? end : file_end) - (extent << EXTENT_SHIFT);
+    if (madvise((void *)(uintptr_t)(mp->mp_view.map + (extent << EXTENT_SHIFT)), size, MADV_POPULATE_READ) == 0) {
+        if (end <= file_end)        /* else it grows, and its new part has not been touched */
+            atomic_store_explicit(&mp->mp_touched[extent], 1, memory_order_relaxed);
+        return EDB_OK;
+    }
+    uint8_t bytes[PAGE_SIZE_MAX];
+    return os_read(pg->pg_fd, bytes, pg->pg_page_size, at, pg->pg_name);
+}
+
+static int page_bad(pager *pg, uint64_t page, const char *how)
+{
+    return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: %s; restore it from a backup", pg->pg_name,
+                    (unsigned long long)page, how);
+}
+
+/* The page's bytes, with nothing checked but that they can be read. */
+static int page_bytes(pager *pg, uint64_t page, mapping **mp, const uint8_t **out)
+{
+    if (page < pg->pg_first_page || page >= atomic_load_explicit(&pg->pg_shm->sh_file_pages, memory_order_acquire))
+        return page_bad(pg, page, "a pointer leads outside the file");
+    int rc = map_for(pg, page, mp);
+    if (!rc)
+        rc = extent_touch(pg, *mp, page);
+    if (!rc)
+        *out = (*mp)->mp_view.map + (page << pg->pg_page_shift);
+    return rc;
+}
+
+static int page_verify(pager *pg, uint64_t page, const uint8_t *bytes, uint32_t tag)
+{
+    atomic_fetch_add_explicit(&pg->pg_pages_read, 1, memory_order_relaxed);
+    if (load32(bytes + PH_CHECKSUM) != tag)
+        return page_bad(pg, page, "it is not the page that its parent points to (a stale, lost or misdirected write)");
+    if (page_checksum(bytes, pg->pg_page_size) != tag)
+        return page_bad(pg, page, "its checksum is wrong");
+    if (load64(bytes + PH_PAGE) != page)
+        return page_bad(pg, page, "it carries another page's number");
+    unsigned kind = bytes[PH_KIND];
+    if (kind >= sizeof pager_validators / sizeof *pager_validators
+        || (pager_validators[kind] && !pager_validators[kind](bytes, pg->pg_page_size)))
+        return page_bad(pg, page, "what it says of its own contents is impossible");
+    return EDB_OK;
+}
+
+pager_validator pager_validators[8];
+
+int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out)
+{
+    mapping *mp;
+    const uint8_t *bytes;
+    int rc = page_bytes(pg, ref.page, &mp, &bytes);
+    if (rc)
+        return rc;
+    _Atomic uint32_t *verified = &mp->mp_view.verified[ref.page];
+    if (!ref.tag || atomic_load_explicit(verified, memory_order_relaxed) != ref.tag) {
+        rc = page_verify(pg, ref.page, bytes, ref.tag);
+        if (rc)
+            return rc;
+        atomic_store_explicit(verified, ref.tag, memory_order_relaxed);
+    }
+    if (kind && bytes[PH_KIND] != kind)
+        return page_bad(pg, ref.page, "it is of another kind than its parent says");
+    *out = bytes;
+    return EDB_OK;
+}
+
+int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out)
+{
+    mapping *mp;
+    const uint8_t *bytes;
+    int rc = page_bytes(pg, page, &mp, &bytes);
+    if (!rc)
+        rc = page_verify(pg, page, bytes, load32(bytes + PH_CHECKSUM));
+    if (!rc && bytes[PH_KIND] != kind)
+        rc = page_bad(pg, page, "it is of another kind than its parent says");
+    if (!rc)
+        *out = bytes;
+    return rc;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------- */
+
+const uint8_t *ring_slot(const pager *pg, uint64_t number)
+{
+    return pager_get_view(pg)->map + RING_OFFSET + number % RECORD_RING * RECORD_SIZE;
+}
+
+/* Commit N + 256 overwrites N's slot, and may do so as soon as N + 255 is published. */
+static bool slot_overwritten(const pager *pg, uint64_t number)
+{
+    return atomic_load(&pg->pg_shm->sh_published) - number >= RECORD_RING - 1;
+}
+
+int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
+{
+    const uint8_t *bytes = ring_slot(pg, number);
+    _Atomic uint64_t *checked = &pg->pg_ring_checked[number % RECORD_RING];
+    uint64_t found = number;
+    bool good = true;
+    *stale = false;
+    if (atomic_load_explicit(checked, memory_order_relaxed) != number + 1)
+        good = record_whole(bytes, &found) && found == number;
+    good = good && (rc ? record_load(bytes, rc) : record_load_snapshot(bytes, sn));
+    atomic_thread_fence(memory_order_acquire);
+    if (slot_overwritten(pg, number)) {
+        *stale = true;
+        return EDB_OK;
+    }
+    if (!good)
+        return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu (byte %llu) is damaged", pg->pg_name,
+                        (unsigned long long)number, (unsigned long long)(RING_OFFSET + number % RECORD_RING
+                        * RECORD_SIZE));
+    atomic_store_explicit(checked, number + 1, memory_order_relaxed);
+    return EDB_OK;
+}
+
+/* ---- pins ---------------------------------------------------------------------------------------------------- */
+
+int pager_slot_take(pager *pg, reader_slot **out)
+{
+    int rc = pager_alive(pg);
+    if (rc)
+        return rc;
+    reader_slot *slot = calloc(1, sizeof *slot);
+    if (!slot)
+        return edb_fail(EDB_NOMEM, "no memory for a reader slot");
+    rc = shm_slot_take(&pg->pg_lock, &slot->sl_slot);
+    if (rc)
+        free(slot);
+    else
+        *out = slot;
+    return rc;
+}
+
+void pager_slot_give(pager *pg, reader_slot *slot)
+{
+    if (!slot)
+        return;
+    if (pg->pg_generation == atomic_load(&pager_generation))
+        shm_slot_give(slot->sl_slot);       /* else it is the parent's */
+    free(slot);
+}
+
+static uint64_t pin_load(const pager *pg, int which)
+{
+    return which == PIN_DURABLE ? atomic_load(&pg->pg_shm->sh_durable) : atomic_load(&pg->pg_shm->sh_published);
+}
+
+/* Announces the number, beside what the slot held before. */
+static void pin_store(shm_slot *slot, uint64_t number, uint64_t low, uint64_t high)
+{
+    bool nested = low != SHM_NONE;
+    atomic_store(&slot->rs_high, nested && high > number ? high : number);
+    atomic_store(&slot->rs_low, nested && low < number ? low : number);
+}
+
+int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
+{
+    int rc = pager_alive(pg);
+    if (rc)
+        return rc;
+    shm_slot *shared = slot->sl_slot;
+    uint64_t low = atomic_load_explicit(&shared->rs_low, memory_order_relaxed);
+    uint64_t high = atomic_load_explicit(&shared->rs_high, memory_order_relaxed);
+    for (;;) {
+        uint64_t number = pin_load(pg, which);
+        rc = FAILPOINT("pin:between-loads");
+        if (rc)
+            break;
+        pin_store(shared, number, low, high);
+        if (pin_load(pg, which) != number)
+            continue;
+        if (!slot->sl_cached || slot->sl_snapshot.sn_number != number) {
+            bool stale;
+            slot->sl_cached = false;
+            rc = ring_load(pg, number, NULL, &slot->sl_snapshot, &stale);
+            if (!rc && stale)
+                continue;
+            if (rc)
+                break;
+            slot->sl_cached = true;
+        }
+        memcpy(out, &slot->sl_snapshot, offsetof(snapshot, sn_tail_ns)
+               + slot->sl_snapshot.sn_tail * sizeof slot->sl_snapshot.sn_tail_ns[0]);
+        return EDB_OK;
+    }
+    atomic_store(&shared->rs_low, low);     /* as before; a raised rs_high only protects too much */
+    return rc;
+}
+
+void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest)
+{
+    if (pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
+        atomic_store_explicit(&slot->sl_slot->rs_low, oldest, memory_order_release);
+}
+
+void pager_slot_moment(reader_slot *slot, uint64_t number)
+{
+    atomic_store_explicit(&slot->sl_slot->rs_moment, number, memory_order_release);
+}
+
+uint64_t pager_published(const pager *pg)
+{
+    return atomic_load(&pg->pg_shm->sh_published);
+}
+
+uint64_t pager_durable(const pager *pg)
+{
+    return atomic_load(&pg->pg_shm->sh_durable);
+}
+
+/* ---- settled moments (I6) -------------------------------------------------------------------------------------
+ *
+ * A committer stores its intent (time, undecided), looks whether the floor is still below, writes its record and then
+ * turns the intent to "decided" in one compare-and-swap; what is decided counts as published. A reader raises the
+ * floor and then takes back an undecided intent at or before its moment: the committer's swap fails and it draws a
+ * later time. So no lock is held anywhere, and a committer stopped at any point delays nobody who reads.
+ *
+ * Times only grow, so an intent never comes back with the same value. */
+
+int pager_settle(pager *pg, int64_t moment_ns)
+{
+    shm_area *shm = pg->pg_shm;
+    int rc = pager_alive(pg);
+    if (rc)
+        return rc;
+    uint64_t number;
+    int64_t newest;
+    do {
+        number = atomic_load(&shm->sh_published);
+        newest = record_time(ring_slot(pg, number));
+        atomic_thread_fence(memory_order_acquire);
+    } while (slot_overwritten(pg, number));
+    if (moment_ns <= newest)
+        return EDB_OK;
+    int64_t floor = atomic_load(&shm->sh_floor);
+    while (floor < moment_ns && !atomic_compare_exchange_weak(&shm->sh_floor, &floor, moment_ns))
+        ;
+    uint64_t intent = atomic_load(&shm->sh_intent);
+    for (;;) {
+        number = atomic_load(&shm->sh_intent_number);
+        if (!intent || (int64_t)(intent >> 1) > moment_ns)
+            return EDB_OK;
+        if (intent & 1) {                   /* decided: it is in, whether its committer goes on or not */
+            if (atomic_load(&shm->sh_intent) == intent)
+                shm_raise(&shm->sh_published, number);
+            return EDB_OK;
+        }
+        if (!atomic_compare_exchange_strong(&shm->sh_intent, &intent, 0))
+            continue;
+        /* Its record may stand in the ring already. A live committer replaces it at once; one that does not might
+         * leave it there for a power loss to find, so say on disk that it does not count. */
+        for (int64_t until = os_ticks_ns() + SETTLE_NS; os_ticks_ns() < until;) {
+            if (atomic_load(&shm->sh_published) >= number)
+                return EDB_OK;
+            struct timespec pause = {0, 20000};
+            nanosleep(&pause, NULL);
+        }
+        return pg->pg_memory ? EDB_OK : recover_write_settled_mark(pg, number, moment_ns);
+    }
+}

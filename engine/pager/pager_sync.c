@@ -1,0 +1,171 @@
+/* Durability: one fdatasync for everybody who waits, the background sync of `normal`, and what a failed sync means.
+ *
+ * A commit is published before it is synced. Who needs it durable takes the sync mutex; the holder, the leader, notes
+ * the number published *before* its fdatasync, and when that returns 0 everything up to the number is durable (I8).
+ * Who had to wait for the mutex mostly finds its own number covered and returns.
+ *
+ * A leader may be stopped for long (a debugger, SIGSTOP). Who has waited for LEADER_MS syncs beside it: two syncs at
+ * once harm nobody. Each sync announces its number in a word of its own (sh_sync_target) as a reader would, storing
+ * it and then loading the published number again, because the free-space rule for pages younger than the durable
+ * commit must not overwrite what a sync under way is about to promise (I5).
+ *
+ * A failed fdatasync leaves it unknown what is on the disk: Linux marks the pages clean, and the next call succeeds.
+ * So it poisons the database in shared memory: no commit and no wait succeeds until every process has closed it;
+ * recovery then rewrites what the records since the last durable one list. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/pager/pager_impl.h"
+
+#define LEADER_MS 500
+#define NORMAL_NS 150000000         /* wake often enough that a sync starts well within 200 ms */
+
+int sync_poisoned(const pager *pg)
+{
+    if (!atomic_load(&pg->pg_shm->sh_poisoned))
+        return EDB_OK;
+    return edb_fail(EDB_POISONED, "%s: an earlier sync to the disk failed; what was committed since is uncertain. "
+                    "Close the database in every process, then reopen it", pg->pg_name);
+}
+
+/* Announces a sync, and finds the number it will make durable. */
+static _Atomic uint64_t *target_take(shm_area *shm, uint64_t *number)
+{
+    uint64_t seen = atomic_load(&shm->sh_published);
+    for (int i = 0;; i = (i + 1) % SHM_SYNCS) {
+        _Atomic uint64_t *target = &shm->sh_sync_target[i];
+        uint64_t old = atomic_load(target);
+        /* What a killed leader left is free for all once it is durable. */
+        if ((old && old > atomic_load(&shm->sh_durable)) || !atomic_compare_exchange_strong(target, &old, seen)) {
+            if (i == SHM_SYNCS - 1) {
+                struct timespec pause = {0, 1000000};
+                nanosleep(&pause, NULL);
+            }
+            continue;
+        }
+        while (atomic_load(&shm->sh_published) != seen) {
+            seen = atomic_load(&shm->sh_published);
+            atomic_store(target, seen);
+        }
+        *number = seen;
+        return target;
+    }
+}
+
+int sync_force(pager *pg)
+{
+    shm_area *shm = pg->pg_shm;
+    uint64_t number;
+    _Atomic uint64_t *target = target_take(shm, &number);
+    int rc = FAILPOINT("sync:before");
+    if (!rc)
+        rc = os_sync(pg->pg_fd, pg->pg_name);
+    if (rc)
+        atomic_store(&shm->sh_poisoned, 1);
+    else
+        rc = FAILPOINT("sync:after");
+    atomic_fetch_add_explicit(&shm->sh_syncs, 1, memory_order_relaxed);
+    /* Another descriptor may have been told of the error that this one missed. */
+    if (!rc)
+        rc = sync_poisoned(pg);
+    if (!rc)
+        shm_raise(&shm->sh_durable, number);
+    uint64_t mine = number;
+    atomic_compare_exchange_strong(target, &mine, 0);
+    return rc;
+}
+
+int sync_run(pager *pg, uint64_t number)
+{
+    shm_area *shm = pg->pg_shm;
+    for (;;) {
+        if (atomic_load(&shm->sh_durable) >= number)
+            return EDB_OK;
+        int rc = sync_poisoned(pg);
+        if (rc)
+            return rc;
+        int lock = shm_mutex_lock(&shm->sh_sync, LEADER_MS);
+        if (lock && lock != EOWNERDEAD && lock != ETIMEDOUT)
+            return edb_fail(EDB_IO, "%s: the sync lock is broken: %s", pg->pg_name, strerror(lock));
+        if (atomic_load(&shm->sh_durable) < number)
+            rc = sync_force(pg);
+        if (lock != ETIMEDOUT)
+            pthread_mutex_unlock(&shm->sh_sync);
+        if (rc)
+            return rc;
+    }
+}
+
+/* ---- the background sync of `normal` --------------------------------------------------------------------------- */
+
+static void *sync_main(void *arg)
+{
+    pager *pg = arg;
+    pthread_mutex_lock(&pg->pg_sync_mutex);
+    while (!pg->pg_sync_stop) {
+        if (!pg->pg_sync_wanted) {
+            pthread_cond_wait(&pg->pg_sync_cond, &pg->pg_sync_mutex);
+            continue;
+        }
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += NORMAL_NS;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        while (!pg->pg_sync_stop
+               && pthread_cond_timedwait(&pg->pg_sync_cond, &pg->pg_sync_mutex, &until) != ETIMEDOUT)
+            ;
+        pg->pg_sync_wanted = false;
+        pthread_mutex_unlock(&pg->pg_sync_mutex);
+        sync_run(pg, atomic_load(&pg->pg_shm->sh_published));    /* a failure poisons: the next commit reports it */
+        pthread_mutex_lock(&pg->pg_sync_mutex);
+    }
+    pthread_mutex_unlock(&pg->pg_sync_mutex);
+    return NULL;
+}
+
+static int sync_want(pager *pg)
+{
+    int rc = 0;
+    pthread_mutex_lock(&pg->pg_sync_mutex);
+    if (!pg->pg_sync_running) {
+        rc = pthread_create(&pg->pg_sync_thread, NULL, sync_main, pg);
+        pg->pg_sync_running = rc == 0;
+    }
+    if (!pg->pg_sync_wanted) {
+        pg->pg_sync_wanted = true;
+        pthread_cond_signal(&pg->pg_sync_cond);
+    }
+    pthread_mutex_unlock(&pg->pg_sync_mutex);
+    return rc;
+}
+
+void sync_stop(pager *pg)
+{
+    pthread_mutex_lock(&pg->pg_sync_mutex);
+    bool running = pg->pg_sync_running;
+    pg->pg_sync_stop = true;
+    pthread_cond_signal(&pg->pg_sync_cond);
+    pthread_mutex_unlock(&pg->pg_sync_mutex);
+    if (running)
+        pthread_join(pg->pg_sync_thread, NULL);
+}
+
+int pager_wait_durable(pager *pg, uint64_t number, bool force)
+{
+    int rc = pager_alive(pg);
+    if (rc)
+        return rc;
+    uint64_t published = atomic_load(&pg->pg_shm->sh_published);
+    if (number > published)
+        number = published;
+    if (atomic_load(&pg->pg_shm->sh_durable) >= number)
+        return EDB_OK;
+    if (!force && pg->pg_shm->sh_synchronous == SYNC_NORMAL && sync_want(pg) == 0)
+        return sync_poisoned(pg);
+    return sync_run(pg, number);
+}

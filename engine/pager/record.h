@@ -1,0 +1,60 @@
+/* The commit record: what one commit published, in a slot of the ring. docs/format.md, "Commit records and the ring".
+ *
+ * Encoding and decoding only; which record counts is decided in pager_recover.c. The bytes come from a file, so
+ * decoding trusts nothing: a record that is not whole, or whose counts do not fit, is no record. */
+#ifndef EDB_RECORD_H
+#define EDB_RECORD_H
+
+#include "engine/pager/pager.h"
+
+#define RECORD_SIZE 4096            /* a slot of the ring */
+#define RECORD_RING 256             /* slots; record N stands in slot N % 256 */
+#define RECORD_YOUNG 96             /* free entries held in the record itself */
+
+enum { RECORD_BIG = 1 };            /* flag: its pages were durable before it was written, so it lists none */
+
+typedef struct {                    /* a page that is free from commit fe_freed on; fe_made: the commit that wrote it */
+    uint64_t fe_page, fe_made, fe_freed;
+} free_entry;
+
+typedef struct {                    /* the queue of free pages in chain pages, oldest first (pager_free.c) */
+    uint64_t fr_head;               /* first chain page; means nothing while fr_chain is 0 */
+    uint64_t fr_seq;                /* sequence number of the first chain page */
+    uint64_t fr_chain;              /* chain pages */
+    uint64_t fr_entries;            /* entries left in them */
+    uint64_t fr_next;               /* page reserved for the chain page after the last */
+    uint32_t fr_index;              /* entries of the first chain page already taken */
+} free_state;
+
+typedef struct {
+    uint32_t rc_flags;
+    uint32_t rc_before;             /* checksum of the record before, 0 for commit 0 */
+    uint32_t rc_checksum;           /* its own, set by decoding */
+    uint64_t rc_durable;            /* D: newest commit known durable when it was written */
+    snapshot rc_snapshot;
+    free_state rc_free;
+    uint32_t rc_n_young;
+    free_entry rc_young[RECORD_YOUNG];
+    const uint8_t *rc_list;         /* decoded: rc_n_list pairs of (page, tag), 9 bytes each, in the record's bytes */
+    uint32_t rc_n_list;
+} record;
+
+/* Pairs that fit beside so many young entries and commit times. */
+uint32_t record_list_room(uint32_t n_young, uint32_t n_tail);
+/* Encodes all but the commit time into RECORD_SIZE bytes; record_stamp() completes it. The list is copied from
+ * rc_list, encoded by record_list_store. */
+void record_store(uint8_t out[RECORD_SIZE], const record *rc);
+void record_list_store(uint8_t *out, uint64_t page, uint32_t tag);
+void record_list_load(const uint8_t *in, uint64_t *page, uint32_t *tag);
+/* Writes the commit time, twice (it is the last of the newest times), and the checksum. */
+void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns);
+
+/* Whether the bytes are a whole record, and its number. */
+bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number);
+/* The commit time of a whole record. */
+static inline int64_t record_time(const uint8_t bytes[RECORD_SIZE]) { return (int64_t)load64(bytes + 24); }
+/* Decodes the readers' part of a record known to be whole, or the whole of it. False: the counts do not fit. */
+bool record_load_snapshot(const uint8_t bytes[RECORD_SIZE], snapshot *out);
+bool record_load(const uint8_t bytes[RECORD_SIZE], record *out);
+
+#endif

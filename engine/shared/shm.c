@@ -1,0 +1,378 @@
+/* Building, entering and leaving the lock file. See shm.h; docs/format.md has the layout and the lock bytes.
+ *
+ * Entering alone and entering beside others are told apart by one lock: the OPEN byte is held shared by everybody and
+ * exclusively by the one who builds. Who finds it free builds; who does not waits until it can be shared and then
+ * looks whether the area is complete: a builder that died before shm_ready leaves sh_ready 0, and the race starts
+ * again. So no moment exists at which somebody uses an area that another is building. */
+#define _GNU_SOURCE
+#include "engine/shared/shm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/shared/os.h"
+
+#define LOCK_MAGIC 0x314b434f4c424445ULL        /* "EDBLOCK1" */
+#define LOCK_LAYOUT 1
+#define BYTE_OPEN ((off_t)1 << 40)              /* lock bytes lie far behind the contents */
+#define BYTE_PROCESS (BYTE_OPEN + 1)
+#define RECLAIM_NS 100000000
+
+_Static_assert(sizeof(shm_slot) == 64, "a reader slot is a cache line");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared atomics must not hide a lock of this process");
+
+#ifdef __GLIBC__
+#define LIBC_ID 1
+#else
+#define LIBC_ID 2
+#endif
+
+/* type: F_RDLCK, F_WRLCK or F_UNLCK. -> whether it was obtained; never waits. */
+static bool lock_byte(int fd, short type, off_t byte)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    int rc;
+    do
+        rc = fcntl(fd, F_OFD_SETLK, &lock);
+    while (rc < 0 && errno == EINTR);
+    return rc == 0;
+}
+
+static uint64_t pid_namespace(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
+}
+
+static void boot_id(uint8_t out[40])
+{
+    memset(out, 0, 40);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (read(fd, out, 39) < 0)
+        memset(out, 0, 40);
+    close(fd);
+}
+
+static int mutex_make(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attr;
+    int rc = pthread_mutexattr_init(&attr);
+    if (rc)
+        return edb_fail(EDB_NOMEM, "cannot make a shared mutex: %s", strerror(rc));
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+    memset(mutex, 0, sizeof *mutex);
+    rc = pthread_mutex_init(mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+    return rc ? edb_fail(EDB_IO, "this system has no robust shared mutexes: %s", strerror(rc)) : EDB_OK;
+}
+
+int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
+{
+    int rc = pthread_mutex_trylock(mutex);
+    if (rc == EBUSY) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);      /* musl has no pthread_mutex_clocklock */
+        until.tv_sec += wait_ms / 1000;
+        until.tv_nsec += wait_ms % 1000 * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        rc = pthread_mutex_timedlock(mutex, &until);
+    }
+    if (rc == EOWNERDEAD)
+        pthread_mutex_consistent(mutex);
+    return rc;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+static int area_build(shm_area *area, uint64_t device, uint64_t inode)
+{
+    memset((void *)area, 0, sizeof *area);
+    area->sh_magic = LOCK_MAGIC;
+    area->sh_layout = LOCK_LAYOUT;
+    area->sh_size = sizeof *area;
+    area->sh_libc = LIBC_ID;
+    area->sh_pid_namespace = pid_namespace();
+    area->sh_device = device;
+    area->sh_inode = inode;
+    area->sh_clock_offset = os_clock_offset_ns();
+    boot_id(area->sh_boot);
+    for (int i = 0; i < SHM_SLOTS; i++) {
+        atomic_init(&area->sh_slot[i].rs_low, SHM_NONE);
+        atomic_init(&area->sh_slot[i].rs_moment, SHM_NONE);
+    }
+    int rc = mutex_make(&area->sh_committer);
+    return rc ? rc : mutex_make(&area->sh_sync);
+}
+
+static void area_before(const shm_area *area, uint64_t device, uint64_t inode, shm_before *before)
+{
+    uint8_t boot[40];
+    boot_id(boot);
+    memset(before, 0, sizeof *before);
+    if (area->sh_magic != LOCK_MAGIC || area->sh_layout != LOCK_LAYOUT || area->sh_size != sizeof *area
+        || !atomic_load(&area->sh_ready) || area->sh_device != device || area->sh_inode != inode
+        || memcmp(area->sh_boot, boot, sizeof boot) != 0)
+        return;
+    before->old_known = true;
+    before->old_poisoned = atomic_load(&area->sh_poisoned);
+    before->old_published = atomic_load(&area->sh_published);
+    before->old_floor = atomic_load(&area->sh_floor);
+}
+
+/* Somebody else's area: whether this process may enter it. */
+static int area_check(const shm_lock *lock, uint64_t device, uint64_t inode)
+{
+    const shm_area *area = lock->lk_area;
+    if (area->sh_magic != LOCK_MAGIC || area->sh_layout != LOCK_LAYOUT || area->sh_size != sizeof *area
+        || area->sh_libc != LIBC_ID)
+        return edb_fail(EDB_CANTOPEN, "%s: in use by another build of EntityDB; close it there first", lock->lk_name);
+    if (area->sh_pid_namespace != pid_namespace())
+        return edb_fail(EDB_CANTOPEN, "%s: in use by a process of another container (pid namespace); both cannot "
+                        "have it open at once", lock->lk_name);
+    if (area->sh_device != device || area->sh_inode != inode)
+        return edb_fail(EDB_CANTOPEN, "%s: the database file was replaced while others have the old one open; close "
+                        "it there first", lock->lk_name);
+    return EDB_OK;
+}
+
+static void area_free_slots(shm_area *area, int process)
+{
+    uint32_t used = atomic_load(&area->sh_slots_used);
+    for (uint32_t i = 0; i < used && i < SHM_SLOTS; i++) {
+        shm_slot *slot = &area->sh_slot[i];
+        if (atomic_load(&slot->rs_owner) == (uint32_t)process + 1)
+            shm_slot_give(slot);
+    }
+}
+
+/* Takes an entry of the process table; what a dead owner left in it is cleared. */
+static int process_take(shm_lock *lock)
+{
+    for (int i = 0; i < SHM_PROCESSES; i++) {
+        if (!lock_byte(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
+            continue;
+        area_free_slots(lock->lk_area, i);
+        atomic_store(&lock->lk_area->sh_pid[i], (uint32_t)getpid());
+        lock->lk_process = i;
+        return EDB_OK;
+    }
+    return edb_fail(EDB_BUSY, "%s: %d processes have the database open, no more can", lock->lk_name, SHM_PROCESSES);
+}
+
+static int lock_prepare(shm_lock *lock, const char *name)
+{
+    memset(lock, 0, sizeof *lock);
+    lock->lk_fd = -1;
+    pthread_mutex_init(&lock->lk_mutex, NULL);
+    lock->lk_name = strdup(name);
+    return lock->lk_name ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to open %s", name);
+}
+
+/* Maps the file at full size. Only with OPEN held, so that nobody sees the file half-grown. Through a descriptor of
+ * its own: a mapping keeps the open file description, with its locks, alive in a forked child that has closed all. */
+static int lock_map(shm_lock *lock)
+{
+    if (lock->lk_area)
+        return EDB_OK;
+    int rc = os_extend(lock->lk_fd, sizeof(shm_area), lock->lk_name);
+    if (rc)
+        return rc;
+    struct stat st, other;
+    int fd = open(lock->lk_name, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) || fstat(lock->lk_fd, &other) || st.st_ino != other.st_ino) {
+        if (fd >= 0)
+            close(fd);
+        return edb_fail(EDB_CANTOPEN, "cannot open the lock file %s: it was removed or replaced", lock->lk_name);
+    }
+    void *area = mmap(NULL, sizeof(shm_area), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (area == MAP_FAILED)
+        rc = edb_fail(errno == ENOMEM ? EDB_NOMEM : EDB_IO, "cannot map %s: %s", lock->lk_name, strerror(errno));
+    else
+        lock->lk_area = area;
+    close(fd);
+    return rc;
+}
+
+/* One attempt. -> EDB_OK with lk_first told, EDB_BUSY when somebody is building, or another error. */
+static int lock_try(shm_lock *lock, uint64_t device, uint64_t inode, shm_before *before)
+{
+    if (lock_byte(lock->lk_fd, F_WRLCK, BYTE_OPEN)) {
+        int rc = lock_map(lock);
+        if (rc)
+            return rc;
+        area_before(lock->lk_area, device, inode, before);
+        rc = area_build(lock->lk_area, device, inode);
+        lock->lk_first = true;
+        return rc ? rc : process_take(lock);
+    }
+    if (errno != EAGAIN && errno != EACCES)
+        return edb_fail(EDB_CANTOPEN, "%s: the file system has no open-file-description locks: %s", lock->lk_name,
+                        strerror(errno));
+    if (!lock_byte(lock->lk_fd, F_RDLCK, BYTE_OPEN))
+        return EDB_BUSY;
+    int rc = lock_map(lock);
+    if (rc)
+        return rc;
+    if (!atomic_load(&lock->lk_area->sh_ready)) {       /* its builder died, or another waits as we do */
+        lock_byte(lock->lk_fd, F_UNLCK, BYTE_OPEN);
+        return EDB_BUSY;
+    }
+    rc = area_check(lock, device, inode);
+    return rc ? rc : process_take(lock);
+}
+
+int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wait_ms, shm_lock *lock,
+                  shm_before *before)
+{
+    int rc = lock_prepare(lock, name);
+    if (rc)
+        return rc;
+    lock->lk_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock->lk_fd < 0) {
+        rc = edb_fail(EDB_CANTOPEN, "cannot open the lock file %s: %s", name, strerror(errno));
+        goto out;
+    }
+    int64_t until = os_ticks_ns() + wait_ms * 1000000;
+    for (unsigned round = 0; (rc = lock_try(lock, device, inode, before)) == EDB_BUSY; round++) {
+        if (os_ticks_ns() >= until) {
+            rc = edb_fail(EDB_BUSY, "%s: another process is opening or recovering the database, or reads it without "
+                          "the lock file", name);
+            break;
+        }
+        struct timespec pause = {0, 200000 + (getpid() + round * 7919) % 8 * 50000};
+        nanosleep(&pause, NULL);
+    }
+out:
+    if (rc)
+        shm_close(lock);
+    return rc;
+}
+
+int shm_open_private(shm_lock *lock)
+{
+    int rc = lock_prepare(lock, "private");
+    if (rc)
+        return rc;
+    void *area = mmap(NULL, sizeof(shm_area), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED)
+        rc = edb_fail(EDB_NOMEM, "no memory for the lock area");
+    else
+        lock->lk_area = area;
+    if (!rc)
+        rc = area_build(lock->lk_area, 0, 0);
+    lock->lk_first = true;
+    if (rc)
+        shm_close(lock);
+    return rc;
+}
+
+int shm_ready(shm_lock *lock)
+{
+    atomic_store(&lock->lk_area->sh_ready, 1);
+    lock->lk_first = false;
+    if (lock->lk_fd >= 0 && !lock_byte(lock->lk_fd, F_RDLCK, BYTE_OPEN))
+        return edb_fail(EDB_IO, "%s: cannot share the lock: %s", lock->lk_name, strerror(errno));
+    return EDB_OK;
+}
+
+bool shm_alone(shm_lock *lock)
+{
+    return lock->lk_fd < 0 || lock_byte(lock->lk_fd, F_WRLCK, BYTE_OPEN);
+}
+
+void shm_close(shm_lock *lock)
+{
+    if (lock->lk_area) {
+        if (lock->lk_first)         /* never completed, so it must not look so */
+            atomic_store(&lock->lk_area->sh_ready, 0);
+        munmap(lock->lk_area, sizeof(shm_area));
+    }
+    if (lock->lk_fd >= 0)
+        close(lock->lk_fd);         /* and with it go the locks */
+    if (lock->lk_name)
+        pthread_mutex_destroy(&lock->lk_mutex);
+    free(lock->lk_name);
+    memset(lock, 0, sizeof *lock);
+    lock->lk_fd = -1;
+}
+
+void shm_forked(shm_lock *lock)
+{
+    if (lock->lk_fd >= 0)
+        close(lock->lk_fd);
+    lock->lk_fd = -1;
+}
+
+/* ---- slots --------------------------------------------------------------------------------------------------- */
+
+static shm_slot *slot_find(shm_area *area, uint32_t owner)
+{
+    for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+        uint32_t free_owner = 0;
+        shm_slot *slot = &area->sh_slot[i];
+        if (atomic_load_explicit(&slot->rs_owner, memory_order_relaxed))
+            continue;
+        /* Raised first: a committer that scans up to the mark never misses a slot in use. */
+        uint32_t used = atomic_load(&area->sh_slots_used);
+        while (used < i + 1 && !atomic_compare_exchange_weak(&area->sh_slots_used, &used, i + 1))
+            ;
+        if (atomic_compare_exchange_strong(&slot->rs_owner, &free_owner, owner))
+            return slot;
+    }
+    return NULL;
+}
+
+int shm_slot_take(shm_lock *lock, shm_slot **out)
+{
+    uint32_t owner = (uint32_t)lock->lk_process + 1;
+    shm_slot *slot = slot_find(lock->lk_area, owner);
+    if (!slot && shm_reclaim(lock, true))
+        slot = slot_find(lock->lk_area, owner);
+    if (!slot)
+        return edb_fail(EDB_SLOTS, "all %d reader slots are taken; close connections", SHM_SLOTS);
+    *out = slot;
+    return EDB_OK;
+}
+
+void shm_slot_give(shm_slot *slot)
+{
+    atomic_store(&slot->rs_moment, SHM_NONE);
+    atomic_store(&slot->rs_low, SHM_NONE);
+    atomic_store(&slot->rs_owner, 0);
+}
+
+bool shm_reclaim(shm_lock *lock, bool now)
+{
+    if (lock->lk_fd < 0)
+        return false;               /* private: this process is the only owner */
+    pthread_mutex_lock(&lock->lk_mutex);
+    int64_t ticks = os_ticks_ns();
+    bool look = now || ticks - lock->lk_reclaimed > RECLAIM_NS;
+    if (look) {
+        lock->lk_reclaimed = ticks;
+        for (int i = 0; i < SHM_PROCESSES; i++) {
+            if (i == lock->lk_process || !atomic_load(&lock->lk_area->sh_pid[i])
+                || !lock_byte(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
+                continue;
+            area_free_slots(lock->lk_area, i);
+            atomic_store(&lock->lk_area->sh_pid[i], 0);
+            lock_byte(lock->lk_fd, F_UNLCK, BYTE_PROCESS + i);
+        }
+    }
+    pthread_mutex_unlock(&lock->lk_mutex);
+    return look;
+}

@@ -1,0 +1,736 @@
+/* Row changes: first everything is encoded, then everything is judged, then everything is written.
+ *
+ * The order matters twice. Old rows may lie in memory that the next write moves, so keys and rows are encoded before
+ * the first write; and a change that fails a constraint should leave nothing to undo but what REPLACE deleted.
+ *
+ *   1 encode the new row, and for each index the old and the new entry
+ *   2 judge row id and unique keys; REPLACE deletes the rows in the way
+ *   3 write the row, remove old index entries, write new ones
+ *
+ * Index entries whose columns did not change are not touched: a row updated in a column without index costs one
+ * version. Memory: the scratch buffers grow to the largest row and are reused. */
+#include "engine/table/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "native/keycode.h"
+#include "engine/eval/generate.h"
+
+#define BUFFER_KEEP (1u << 20)      /* bytes a buffer may keep between rows */
+
+uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
+{
+    if (!buffer->bf_bytes || buffer->bf_room - buffer->bf_size < n) {
+        size_t room = buffer->bf_size + n + 256;
+        if (room < 2 * buffer->bf_room)
+            room = 2 * buffer->bf_room;
+        uint8_t *bytes = realloc(buffer->bf_bytes, room);
+        if (!bytes)
+            return NULL;
+        buffer->bf_bytes = bytes;
+        buffer->bf_room = room;
+    }
+    return buffer->bf_bytes + buffer->bf_size;
+}
+
+void buffer_free(table_buffer *buffer)
+{
+    free(buffer->bf_bytes);
+    *buffer = (table_buffer){ .bf_bytes = NULL };
+}
+
+/* Empties it, and gives an unusually large one back. */
+static void buffer_clear(table_buffer *buffer)
+{
+    buffer->bf_size = 0;
+    if (buffer->bf_room > BUFFER_KEEP)
+        buffer_free(buffer);
+}
+
+static int no_memory(const edb_table *table)
+{
+    return edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
+}
+
+int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn)
+{
+    uint32_t columns = table->et_width > table->et_n_columns ? table->et_width : table->et_n_columns;
+    if (!ts->ts_key_max) {
+        edb_stats stats;
+        int rc = edb_get_stats(conn_db(conn), &stats);
+        if (rc)
+            return rc;
+        ts->ts_key_max = tree_key_max((uint32_t)stats.page_size);
+    }
+    if (columns <= ts->ts_columns)
+        return EDB_OK;
+    edb_value *stored = realloc(ts->ts_stored, columns * sizeof *stored);
+    if (stored)
+        ts->ts_stored = stored;
+    edb_value *before = realloc(ts->ts_before, columns * sizeof *before);
+    if (before)
+        ts->ts_before = before;
+    if (!stored || !before)
+        return no_memory(table);
+    memset(before, 0, columns * sizeof *before);
+    ts->ts_columns = columns;
+    return EDB_OK;
+}
+
+void scratch_drop(table_scratch *ts)
+{
+    if (ts->ts_computed.ar_chunks)
+        arena_free(&ts->ts_computed);
+}
+
+void scratch_free(table_scratch *ts)
+{
+    scratch_drop(ts);
+    buffer_free(&ts->ts_row);
+    buffer_free(&ts->ts_old);
+    buffer_free(&ts->ts_keys);
+    free(ts->ts_stored);
+    free(ts->ts_before);
+    memset(ts, 0, sizeof *ts);
+}
+
+/* ---- reading a row -------------------------------------------------------------------------------------------- */
+
+int table_damaged(const edb_table *table, int64_t rowid)
+{
+    return edb_fail(EDB_CORRUPT, "row %lld of table %s cannot be read: its bytes are damaged", (long long)rowid,
+                    table->et_name);
+}
+
+int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
+{
+    const edb_column *column = &table->et_columns[i];
+    if ((int)i == table->et_rowid_column) {
+        out->type = VALUE_INTEGER;
+        out->integer = rowid;
+        return 0;
+    }
+    if (column->id < view->rw_columns)
+        return row_column(view, column->id, out);
+    for (uint32_t k = 0; k < column->n_earlier; k++)
+        if (column->earlier[k] < view->rw_columns)
+            return row_column(view, column->earlier[k], out);
+    if (column->added)
+        *out = column->added_value;
+    else
+        out->type = VALUE_NULL;
+    return 0;
+}
+
+int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
+                 bool all, edb_value *out)
+{
+    int rc = EDB_OK;
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (table_column(table, view, rowid, i, &out[i]))
+            return table_damaged(table, rowid);
+    for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++)
+        if (column_lacks(&table->et_columns[i], view->rw_columns)
+            && (all || !column_virtual(&table->et_columns[i]) || table->et_columns[i].keyed || table->et_has_partial))
+            rc = generate_column(stmt_conn(stmt), table, view, rowid, i, &ts->ts_computed, &out[i]);
+    return rc;
+}
+
+int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid)
+{
+    if (entry->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "table %s holds a key of %u bytes", table->et_name, entry->key_size);
+    *rowid = rowid_load(entry->key);
+    return EDB_OK;
+}
+
+/* Opens the row of an entry; one that lies in a chain, or that a write may move, is copied to `buffer` first. */
+static int row_of_entry(table_buffer *buffer, edb_stmt *stmt, const edb_table *table, const edb_entry *entry,
+                        int64_t rowid, row_view *view)
+{
+    const uint8_t *bytes = entry->value;
+    size_t size = entry->value_size;
+    if (entry->overflow || entry->from == 0) {
+        size = entry->overflow ? entry_size(entry) : size;
+        buffer_clear(buffer);
+        uint8_t *copy = buffer_reserve(buffer, size);
+        if (!copy)
+            return no_memory(table);
+        if (entry->overflow) {
+            int rc = entry_load(stmt, entry, copy);
+            if (rc)
+                return rc;
+        } else {
+            memcpy(copy, bytes, size);
+        }
+        bytes = copy;
+    }
+    return row_open(view, bytes, size) ? table_damaged(table, rowid) : EDB_OK;
+}
+
+static int changed_since(const edb_table *table, int64_t rowid)
+{
+    return edb_fail(EDB_CONFLICT, "row %lld of table %s was changed by another transaction after this one began: "
+                    "roll back and try again", (long long)rowid, table->et_name);
+}
+
+static int row_find(edb_stmt *stmt, const edb_table *table, int64_t rowid, edb_entry *entry, bool *found)
+{
+    uint8_t key[8];
+    edb_entry now;
+    bool living;
+    rowid_store(key, rowid);
+    int rc = newest_get(stmt, table->et_id, key, sizeof key, &now, &living);
+    if (rc)
+        return rc;
+    /* Own writes decide; and a root pinned at the moment itself holds nothing younger. */
+    if ((living && now.from == 0) || stmt_snapshot(stmt)->sn_number == edb_stmt_moment(stmt)) {
+        *entry = now;
+        *found = living;
+        return EDB_OK;
+    }
+    rc = cursor_get(stmt, table->et_id, key, sizeof key, entry, found);
+    if (rc)
+        return rc;
+    if (*found && !living && entry->from == 0) {
+        *found = false;
+        return EDB_OK;
+    }
+    if (*found != living || (living && now.from != entry->from))
+        return changed_since(table, rowid);
+    return EDB_OK;
+}
+
+int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
+                   bool *found)
+{
+    edb_entry entry;
+    int rc = row_find(stmt, table, rowid, &entry, found);
+    if (rc || !*found)
+        return rc;
+    rc = row_of_entry(&ts->ts_old, stmt, table, &entry, rowid, &out->tr_view);
+    if (rc)
+        return rc;
+    out->tr_rowid = rowid;
+    out->tr_seen_from = entry.seen_from;
+    return EDB_OK;
+}
+
+/* ---- index entries -------------------------------------------------------------------------------------------- */
+
+/* The parts' values as a row behind the key: for keys that fold or round. */
+static int index_value(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
+                       size_t *value_size)
+{
+    edb_value parts[CATALOG_COLUMNS];
+    for (uint32_t i = 0; i < index->n_parts; i++)
+        parts[i] = values[index->parts[i].column];
+    uint8_t *row = buffer_reserve(keys, row_encode_bound(parts, index->n_parts));
+    if (!row)
+        return no_memory(table);
+    *value_size = row_encode(row, parts, index->n_parts);
+    keys->bf_size += *value_size;
+    return EDB_OK;
+}
+
+int index_entry(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
+                int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null)
+{
+    size_t bound = 8;
+    bool restores = true;
+    *has_null = false;
+    for (uint32_t i = 0; i < index->n_parts; i++) {
+        const edb_index_part *part = &index->parts[i];
+        const edb_value *v = &values[part->column];
+        bound += key_encode_bound(v);
+        *has_null |= v->type == VALUE_NULL;
+        restores = restores && key_restores(v, part->collation, column_integral(&table->et_columns[part->column]));
+    }
+    uint8_t *start = buffer_reserve(keys, bound), *at = start;
+    if (!start)
+        return no_memory(table);
+    for (uint32_t i = 0; i < index->n_parts; i++) {
+        const edb_index_part *part = &index->parts[i];
+        at += key_encode(at, &values[part->column], part->collation, part->descending);
+    }
+    rowid_store(at, rowid);
+    *key_size = (size_t)(at + 8 - start);
+    *value_size = 0;
+    keys->bf_size += *key_size;
+    return restores ? EDB_OK : index_value(keys, index, table, values, value_size);
+}
+
+typedef struct {                    /* what a row change does to one index; offsets into ts_keys */
+    const edb_index *ic_index;
+    size_t ic_old, ic_old_size;     /* the entry to remove; size 0: none */
+    size_t ic_new, ic_new_size, ic_value_size;      /* the entry to write, its value behind it; size 0: none */
+    bool ic_null;                   /* the new key has a NULL part: it conflicts with nothing */
+    bool ic_judge;                  /* the new key is unique and differs from the old one */
+} index_change;
+
+static int key_too_long(const edb_table *table, const edb_index *index, size_t size, uint32_t most)
+{
+    return edb_fail(EDB_TOOBIG, "the key of index %s on table %s would have %zu bytes, at most %u are possible: "
+                    "index shorter values", index->name, table->et_name, size, most);
+}
+
+/* Step 1 for one index. before NULL: no old row; after NULL: no new one. */
+static int change_index(table_scratch *ts, const edb_table *table, const edb_index *index, const edb_value *before,
+                        int64_t old_rowid, const edb_value *after, int64_t rowid, index_change *ic)
+{
+    size_t old_value = 0;
+    bool ignored;
+    int rc;
+    memset(ic, 0, sizeof *ic);
+    ic->ic_index = index;
+    if (before) {
+        ic->ic_old = ts->ts_keys.bf_size;
+        rc = index_entry(&ts->ts_keys, index, table, before, old_rowid, &ic->ic_old_size, &old_value, &ignored);
+        if (rc)
+            return rc;
+    }
+    if (!after)
+        return EDB_OK;
+    ic->ic_new = ts->ts_keys.bf_size;
+    rc = index_entry(&ts->ts_keys, index, table, after, rowid, &ic->ic_new_size, &ic->ic_value_size, &ic->ic_null);
+    if (rc)
+        return rc;
+    if (ic->ic_new_size > ts->ts_key_max)
+        return key_too_long(table, index, ic->ic_new_size, ts->ts_key_max);
+
+    const uint8_t *bytes = ts->ts_keys.bf_bytes, *old = bytes + ic->ic_old, *new = bytes + ic->ic_new;
+    bool same_size = before && ic->ic_old_size == ic->ic_new_size;
+    ic->ic_judge = index->unique && !ic->ic_null && !(same_size && !memcmp(old, new, ic->ic_new_size - 8));
+    if (same_size && !memcmp(old, new, ic->ic_new_size)) {
+        /* The key stays: nothing to remove; nothing to write either unless the text behind a folded key changed. */
+        if (old_value == ic->ic_value_size && !memcmp(old + ic->ic_old_size, new + ic->ic_new_size, old_value))
+            ic->ic_new_size = 0;
+        ic->ic_old_size = 0;
+    }
+    return EDB_OK;
+}
+
+static int write_index(table_scratch *ts, edb_stmt *stmt, const index_change *ic)
+{
+    const edb_index *index = ic->ic_index;
+    int rc = EDB_OK;
+    if (ic->ic_old_size)
+        rc = txn_put(stmt, index->tree, ts->ts_keys.bf_bytes + ic->ic_old, ic->ic_old_size, NULL, 0, 0);
+    if (rc || !ic->ic_new_size)
+        return rc;
+    const uint8_t *key = ts->ts_keys.bf_bytes + ic->ic_new, *value = key + ic->ic_new_size;
+    if (index->unique && !ic->ic_null)
+        return txn_put_unique(stmt, index->tree, key, ic->ic_new_size, value, ic->ic_value_size,
+                              index->primary_key ? EDB_PRIMARYKEY : EDB_UNIQUE, index->what);
+    return txn_put(stmt, index->tree, key, ic->ic_new_size, value, ic->ic_value_size, 0);
+}
+
+/* ---- step 2 --------------------------------------------------------------------------------------------------- */
+
+static int not_unique(const edb_table *table, const edb_index *index)
+{
+    if (!index)
+        return edb_fail(EDB_PRIMARYKEY, "UNIQUE constraint failed: %s.%s", table->et_name,
+                        table->et_rowid_column >= 0 ? table->et_columns[table->et_rowid_column].name : "rowid");
+    return edb_fail(index->primary_key ? EDB_PRIMARYKEY : EDB_UNIQUE, "UNIQUE constraint failed: %s", index->what);
+}
+
+/* Removes the row in the way, or says whose constraint it hurts. */
+static int out_of_the_way(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index,
+                          int64_t rowid, bool replace)
+{
+    bool existed;
+    if (!replace)
+        return not_unique(table, index);
+    return ts->ts_remove ? ts->ts_remove(ts->ts_arg, stmt, table, rowid)
+                         : table_delete(ts, stmt, table, rowid, &existed);
+}
+
+static int judge_rowid(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool replace,
+                       uint64_t *seen_from)
+{
+    uint8_t key[8];
+    edb_entry entry;
+    bool found;
+    rowid_store(key, rowid);
+    int rc = now_get(stmt, table->et_id, key, sizeof key, &entry, &found);
+    if (rc)
+        return rc;
+    *seen_from = entry.seen_from;
+    return found ? out_of_the_way(ts, stmt, table, NULL, rowid, replace) : EDB_OK;
+}
+
+/* own: the row being changed, whose old entry is still there. */
+static int judge_index(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const index_change *ic,
+                       const int64_t *own, bool replace)
+{
+    edb_entry entry;
+    bool found;
+    int rc = now_prefix(stmt, ic->ic_index->tree, ts->ts_keys.bf_bytes + ic->ic_new, ic->ic_new_size - 8, &entry,
+                        &found);
+    if (rc || !found)
+        return rc;
+    if (entry.key_size < 8)
+        return edb_fail(EDB_CORRUPT, "index %s of table %s has a key of %u bytes", ic->ic_index->name, table->et_name,
+                        entry.key_size);
+    int64_t rowid = rowid_load(entry.key + entry.key_size - 8);
+    if (own && rowid == *own)
+        return EDB_OK;
+    return out_of_the_way(ts, stmt, table, ic->ic_index, rowid, replace);
+}
+
+int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
+                   const edb_value *values, bool *found, int64_t *other)
+{
+    size_t keys = ts->ts_keys.bf_size;
+    uint8_t key[8];
+    edb_entry entry;
+    index_change ic;
+    *found = false;
+    *other = rowid;
+    if (!index) {
+        rowid_store(key, rowid);
+        return now_get(stmt, table->et_id, key, sizeof key, &entry, found);
+    }
+    uint64_t covered;
+    int rc = table_covers(stmt, table, rowid, values, &covered);
+    if (rc || !(covered >> (index - table->et_indexes) & 1))
+        return rc;
+    rc = change_index(ts, table, index, NULL, 0, values, rowid, &ic);
+    if (!rc && ic.ic_judge)
+        rc = now_prefix(stmt, index->tree, ts->ts_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
+    if (!rc && *found && entry.key_size < 8)
+        rc = edb_fail(EDB_CORRUPT, "index %s of table %s has a key of %u bytes", index->name, table->et_name,
+                      entry.key_size);
+    if (!rc && *found)
+        *other = rowid_load(entry.key + entry.key_size - 8);
+    ts->ts_keys.bf_size = keys;
+    return rc;
+}
+
+/* ---- partial indexes ------------------------------------------------------------------------------------------ */
+
+static int helper_of(edb_stmt *stmt, const edb_table *table, const row_helper **out)
+{
+    *out = conn_helper(stmt_conn(stmt));
+    return *out ? EDB_OK : edb_fail(EDB_MISUSE, "table %s has a partial index, and no SQLite connection is bound that "
+                                    "could evaluate its WHERE", table->et_name);
+}
+
+int table_covers(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered)
+{
+    const row_helper *rh;
+    *covered = UINT64_MAX;
+    if (!table->et_has_partial)
+        return EDB_OK;
+    int rc = helper_of(stmt, table, &rh);
+    return rc ? rc : rh->rh_covers(rh->rh_arg, table, rowid, values, covered);
+}
+
+typedef struct {                    /* bit i: index i holds the row */
+    uint64_t cv_before, cv_after;
+    bool cv_moved;                  /* they may differ, or the row id does: no partial index can be left alone */
+} coverage;
+
+static bool any_changed(const edb_table *table, uint64_t columns, const bool *changed)
+{
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (columns >> (i < 63 ? i : 63) & 1 && changed[i])
+            return true;
+    return false;
+}
+
+static bool index_unchanged(const edb_index *index, const bool *changed)
+{
+    for (uint32_t i = 0; i < index->n_parts; i++)
+        if (changed[index->parts[i].column])
+            return false;
+    return true;
+}
+
+static bool partial_unchanged(const edb_table *table, const bool *changed)
+{
+    for (uint32_t i = 0; i < table->et_n_indexes; i++)
+        if (table->et_indexes[i].where && !index_unchanged(&table->et_indexes[i], changed))
+            return false;
+    return true;
+}
+
+/* Which indexes hold the row before and after a change; ts_before has the old row. An update that leaves the columns
+ * of the partial indexes and of their WHEREs alone evaluates nothing. */
+static int coverage_of(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+                       const edb_value *values, const bool *changed, coverage *cv)
+{
+    const row_helper *rh;
+    uint64_t looks_at;
+    *cv = (coverage){.cv_before = UINT64_MAX, .cv_after = UINT64_MAX};
+    if (!table->et_has_partial)
+        return EDB_OK;
+    int rc = helper_of(stmt, table, &rh);
+    if (!rc && old)
+        rc = rh->rh_looks_at(rh->rh_arg, table, &looks_at);
+    if (rc)
+        return rc;
+    cv->cv_moved = !old || old->tr_rowid != rowid || any_changed(table, looks_at, changed);
+    if (!cv->cv_moved && partial_unchanged(table, changed))
+        return EDB_OK;
+    rc = rh->rh_covers(rh->rh_arg, table, rowid, values, &cv->cv_after);
+    cv->cv_before = cv->cv_after;
+    if (!rc && old && cv->cv_moved)
+        rc = rh->rh_covers(rh->rh_arg, table, old->tr_rowid, ts->ts_before, &cv->cv_before);
+    return rc;
+}
+
+/* ---- the three changes ---------------------------------------------------------------------------------------- */
+
+/* The row as it is stored: by column id, without the row id. */
+static int encode_row(table_scratch *ts, const edb_table *table, const edb_value *values)
+{
+    if (table->et_width != table->et_n_columns || table->et_has_computed)
+        for (uint32_t i = 0; i < table->et_width; i++)
+            ts->ts_stored[i].type = VALUE_NULL;
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (!column_virtual(&table->et_columns[i]))
+            ts->ts_stored[table->et_columns[i].id] = values[i];
+    if (table->et_rowid_column >= 0)
+        ts->ts_stored[table->et_columns[table->et_rowid_column].id].type = VALUE_NULL;
+    buffer_clear(&ts->ts_row);
+    uint8_t *row = buffer_reserve(&ts->ts_row, row_encode_bound(ts->ts_stored, table->et_width));
+    if (!row)
+        return no_memory(table);
+    ts->ts_row.bf_size = row_encode(row, ts->ts_stored, table->et_width);
+    return EDB_OK;
+}
+
+/* Who keeps the row of this change; not those of changes that follow from it. */
+static capture *take_capture(table_scratch *ts)
+{
+    capture *cp = ts->ts_capture;
+    ts->ts_capture = NULL;
+    return cp;
+}
+
+/* What a STRICT column takes besides NULL; VALUE_NULL: anything. The affinity tells the types but BLOB and ANY apart. */
+static int strict_type(const edb_column *column)
+{
+    switch (column->affinity) {
+    case AFFINITY_INTEGER: return VALUE_INTEGER;
+    case AFFINITY_REAL: return VALUE_REAL;
+    case AFFINITY_TEXT: return VALUE_TEXT;
+    default: return column->type[0] == 'B' || column->type[0] == 'b' ? VALUE_BLOB : VALUE_NULL;
+    }
+}
+
+int table_judge_types(const edb_table *table, const edb_value *values)
+{
+    static const char *const names[] = {"NULL", "INT", "REAL", "TEXT", "BLOB"};
+    for (uint32_t i = 0; table->et_strict && i < table->et_n_columns; i++) {
+        const edb_column *column = &table->et_columns[i];
+        int type = strict_type(column);
+        if (values[i].type != VALUE_NULL && type != VALUE_NULL && values[i].type != type)
+            return edb_fail(EDB_DATATYPE, "cannot store %s value in %s column %s.%s", names[values[i].type],
+                            column->type, table->et_name, column->name);
+    }
+    return EDB_OK;
+}
+
+static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+                     bool fresh, const edb_value *values, const bool *changed, bool replace)
+{
+    index_change changes[CATALOG_INDEXES];
+    coverage cv;
+    uint32_t n = 0;
+    size_t keys = ts->ts_keys.bf_size;
+    bool moved = old && old->tr_rowid != rowid;
+    int64_t old_rowid = old ? old->tr_rowid : 0;
+    uint64_t old_seen = old ? old->tr_seen_from : 0, seen_from = moved ? 0 : old_seen;
+    uint64_t mark = txn_mark(stmt_conn(stmt));
+    capture *cp = take_capture(ts);
+    size_t kept = cp ? capture_count(cp) : 0;
+    uint8_t key[8];
+    int rc = encode_row(ts, table, values);
+
+    if (!rc && cp)
+        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
+    if (!rc && old && table->et_n_indexes)
+        rc = table_values(ts, stmt, table, &old->tr_view, old_rowid, false, ts->ts_before);
+    if (!rc)
+        rc = coverage_of(ts, stmt, table, old, rowid, values, changed, &cv);
+    for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
+        const edb_index *index = &table->et_indexes[i];
+        if (old && !moved && index_unchanged(index, changed) && !(index->where && cv.cv_moved))
+            continue;
+        rc = change_index(ts, table, index, old && cv.cv_before >> i & 1 ? ts->ts_before : NULL, old_rowid,
+                          cv.cv_after >> i & 1 ? values : NULL, rowid, &changes[n++]);
+    }
+    if (!rc && !fresh && (!old || moved))
+        rc = judge_rowid(ts, stmt, table, rowid, replace, &seen_from);
+    if (!rc && !table->et_n_rules)
+        rc = table_judge_types(table, values);
+    /* The youngest index first, as SQLite does it: that decides which of several sentences is said. */
+    for (uint32_t i = n; !rc && i-- > 0;)
+        if (changes[i].ic_judge)
+            rc = judge_index(ts, stmt, table, &changes[i], old ? &old_rowid : NULL, replace);
+
+    if (!rc && moved) {
+        rowid_store(key, old_rowid);
+        rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old_seen);
+    }
+    if (!rc) {
+        rowid_store(key, rowid);
+        rc = txn_put(stmt, table->et_id, key, sizeof key, ts->ts_row.bf_bytes, ts->ts_row.bf_size, seen_from);
+    }
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = write_index(ts, stmt, &changes[i]);
+    if (rc)
+        txn_rollback_to(stmt_conn(stmt), mark);
+    if (rc && cp)
+        capture_drop(cp, kept);
+    ts->ts_keys.bf_size = keys;
+    if (!keys)
+        buffer_clear(&ts->ts_keys);
+    return rc;
+}
+
+/* REPLACE puts a default in a NULL's place, after it has looked at the columns without one. */
+static int judge_not_null(const edb_table *table, const edb_value *values, bool replace)
+{
+    for (int pass = replace ? 0 : 1; pass < 2; pass++)
+        for (uint32_t i = 0; i < table->et_n_columns; i++) {
+            const edb_column *column = &table->et_columns[i];
+            if (values[i].type == VALUE_NULL && column->not_null && (pass || !column->has_default))
+                return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name, column->name);
+        }
+    return EDB_OK;
+}
+
+/* Generated columns need the values as their columns have them. */
+static bool types_come_first(const edb_table *table)
+{
+    if (table->et_strict && table->et_has_computed)
+        for (uint32_t i = 0; i < table->et_n_columns; i++)
+            if (table->et_columns[i].computed && !table->et_columns[i].hidden)
+                return true;
+    return false;
+}
+
+/* SQLite's order, which decides what is said of a row with several faults: types, if there are generated columns; NOT
+ * NULL; types, if there is a CHECK; CHECK; the row id; types; unique keys. */
+int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
+                bool replace)
+{
+    int rc = types_come_first(table) ? table_judge_types(table, values) : EDB_OK;
+    if (!rc)
+        rc = judge_not_null(table, values, replace);
+    if (!rc && table->et_n_rules)
+        rc = table_judge_types(table, values);
+    return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);
+}
+
+int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+                 const edb_value *values, bool replace)
+{
+    int rc = table_judge(ts, stmt, table, rowid, values, replace);
+    return rc ? rc : write_row(ts, stmt, table, NULL, rowid, fresh, values, NULL, replace);
+}
+
+int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+                 const edb_value *values, const bool *changed, bool replace)
+{
+    int rc = table_judge(ts, stmt, table, rowid, values, replace);
+    return rc ? rc : write_row(ts, stmt, table, old, rowid, false, values, changed, replace);
+}
+
+int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed)
+{
+    index_change changes[CATALOG_INDEXES];
+    size_t keys = ts->ts_keys.bf_size;
+    uint64_t mark = txn_mark(stmt_conn(stmt));
+    capture *cp = take_capture(ts);
+    size_t kept = cp ? capture_count(cp) : 0;
+    table_row old;
+    uint64_t covered;
+    uint8_t key[8];
+    int rc = table_row_load(ts, stmt, table, rowid, &old, existed);
+    if (rc || !*existed)
+        return rc;
+    if (table->et_n_indexes || cp)
+        rc = table_values(ts, stmt, table, &old.tr_view, rowid, false, ts->ts_before);
+    if (!rc && cp)
+        rc = encode_row(ts, table, ts->ts_before);
+    if (!rc && cp)
+        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
+    if (!rc)
+        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
+    for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
+        rc = change_index(ts, table, &table->et_indexes[i], covered >> i & 1 ? ts->ts_before : NULL, rowid, NULL, 0,
+                          &changes[i]);
+    if (!rc) {
+        rowid_store(key, rowid);
+        rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old.tr_seen_from);
+    }
+    for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
+        rc = write_index(ts, stmt, &changes[i]);
+    if (rc)
+        txn_rollback_to(stmt_conn(stmt), mark);
+    if (rc && cp)
+        capture_drop(cp, kept);
+    ts->ts_keys.bf_size = keys;
+    return rc;
+}
+
+/* ---- a new index ---------------------------------------------------------------------------------------------- */
+
+static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index,
+                    const edb_entry *entry)
+{
+    index_change ic;
+    row_view view;
+    uint64_t covered = UINT64_MAX;
+    int64_t rowid;
+    int rc = table_rowid(table, entry, &rowid);
+    if (!rc)
+        rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
+    if (!rc)
+        rc = table_values(ts, stmt, table, &view, rowid, false, ts->ts_before);
+    if (!rc && index->where)
+        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
+    if (rc || !(covered >> (index - table->et_indexes) & 1))
+        return rc;
+    rc = change_index(ts, table, index, NULL, 0, ts->ts_before, rowid, &ic);
+    if (!rc && ic.ic_judge)
+        rc = judge_index(ts, stmt, table, &ic, NULL, false);
+    if (!rc)
+        rc = write_index(ts, stmt, &ic);
+    buffer_clear(&ts->ts_keys);
+    scratch_drop(ts);
+    return rc;
+}
+
+int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index)
+{
+    table_scratch *ts = calloc(1, sizeof *ts);
+    edb_cursor cu;
+    int rc = ts ? scratch_prepare(ts, table, stmt_conn(stmt)) : no_memory(table);
+    if (rc)
+        goto done;
+    rc = cursor_open(stmt, table->et_id, &cu);
+    if (rc)
+        goto done;
+    rc = cursor_seek(&cu, NULL, 0);
+    while (!rc && cu.valid) {
+        if (conn_interrupted(stmt_conn(stmt)))
+            rc = edb_fail(EDB_INTERRUPT, "filling index %s was interrupted", index->name);
+        if (!rc)
+            rc = fill_one(ts, stmt, table, index, &cu.at);
+        if (!rc)
+            rc = cursor_next(&cu);
+    }
+    cursor_close(&cu);
+done:
+    if (ts)
+        scratch_free(ts);
+    free(ts);
+    return rc;
+}

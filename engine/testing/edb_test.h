@@ -1,0 +1,144 @@
+/* What only tests may call (builds with -DEDB_TEST). Each layer has a marked region of its own below; all become part
+ * of the binding of a test build. The primitives' region is in native/native_test.h. */
+#ifndef EDB_EDB_TEST_H
+#define EDB_EDB_TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "native/native_test.h"
+#include "engine/edb.h"
+
+/* ---- failpoints, clock and log of writes (os.c; docs there) ---- */
+
+/* cffi: begin */
+void test_failpoint(int (*fn)(const char *name));   /* NULL: none */
+int test_log_start(const char *path);               /* NULL: stop */
+void test_log_note(const char *text);
+void test_clock_set(int64_t ns);
+void test_clock_jump(int64_t ns);
+/* cffi: end */
+
+/* ---- a store of numbers upon the bare pager (test_pager.c) ---- */
+
+/* cffi: begin */
+typedef struct test_pager test_pager;
+/* flags: 1 read-only, 2 do not create, 4 any clock */
+int test_pager_open(const char *path, uint32_t page_size, int synchronous, int flags, int64_t busy_ms,
+                    test_pager **out);
+void test_pager_close(test_pager *t);
+int test_pager_alive(test_pager *t);
+int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns);
+void test_pager_unpin(test_pager *t, uint64_t oldest);
+uint64_t test_pager_size(const test_pager *t);
+int test_pager_values(test_pager *t, uint64_t *values, uint64_t room);
+int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns);
+int test_pager_settle(test_pager *t, int64_t moment_ns);
+int test_pager_begin(test_pager *t);
+int test_pager_set(test_pager *t, uint64_t index, uint64_t value);
+int test_pager_prepare(test_pager *t);
+int test_pager_check_time(test_pager *t, int64_t time_ns);
+int test_pager_publish(test_pager *t, int64_t time_ns, uint64_t *number, int64_t *time_out);
+void test_pager_abort(test_pager *t);
+int test_pager_wait(test_pager *t, uint64_t number, bool force);
+uint64_t test_pager_id(test_pager *t, uint32_t tree, uint64_t at_least);
+/* published, durable, pages, free pages, file bytes, syncs, pages read, pages written, oldest pin, first page */
+void test_pager_stats(test_pager *t, uint64_t out[10]);
+int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches);
+double test_pager_pin_cost(test_pager *t, uint64_t n);
+/* cffi: end */
+
+/* ---- a bare tree in a file (test_tree.c) ---- */
+
+/* cffi: begin */
+typedef struct test_tree test_tree;
+int test_tree_open(const char *path, uint32_t page_size, uint8_t key_size, test_tree **out);
+void test_tree_close(test_tree *t);
+int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, uint64_t *number);
+int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, uint8_t *value, size_t room,
+                  int64_t *size);
+int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,
+                   size_t most, uint8_t *out, size_t room, size_t *used);
+int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,
+                      size_t high_size, bool keys_alone, bool *changed, uint64_t *touched);
+uint64_t test_tree_pages(test_tree *t, uint64_t moment);
+uint64_t test_tree_live(const test_tree *t);
+int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages);
+/* cffi: end */
+
+/* ---- write sets and transactions on bare trees (test_txn.c) ---- */
+
+/* cffi: begin */
+typedef struct writeset writeset;
+typedef struct ws_cursor ws_cursor;
+typedef struct {
+    const uint8_t *key, *value;
+    uint32_t key_size, value_size, tree, flags;
+    uint64_t seq, seen_from, from;
+} test_entry;
+
+int ws_new(uint64_t spill_bytes, writeset **out);
+void ws_unref(writeset *ws);
+int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+           unsigned flags, uint64_t seen_from);
+uint64_t ws_seq(const writeset *ws);
+void ws_rollback(writeset *ws, uint64_t seq);
+size_t ws_trees(const writeset *ws, uint32_t *trees, size_t room);
+size_t ws_runs(const writeset *ws);
+bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
+int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out);
+void ws_cursor_close(ws_cursor *wc);
+bool ws_cursor_seek(ws_cursor *wc, const void *key, size_t key_size);
+bool ws_cursor_seek_last(ws_cursor *wc, const void *key, size_t key_size);
+bool ws_cursor_next(ws_cursor *wc);
+bool ws_cursor_prev(ws_cursor *wc);
+bool test_ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out);
+bool test_ws_at(const ws_cursor *wc, test_entry *out);
+/* `n` puts of a value of value_size bytes in key order (step 1) or scattered (a larger step). -> nanoseconds a put. */
+double test_ws_speed(uint64_t spill_bytes, uint64_t n, uint64_t step, size_t value_size);
+
+/* A commit that breaks one invariant: 30 the state of `tree` answers from a commit to come; 34 an entry of the catalog
+ * is written without the schema number; 36 a page is drawn and nobody's; 37 the root page of `tree` is freed. */
+int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size);
+
+typedef struct test_cursor test_cursor;
+int test_cursor_open(edb_stmt *stmt, uint32_t tree, test_cursor **out);
+void test_cursor_close(test_cursor *tc);
+int test_cursor_seek(test_cursor *tc, const void *key, size_t key_size);
+int test_cursor_seek_last(test_cursor *tc, const void *key, size_t key_size);
+int test_cursor_next(test_cursor *tc);
+int test_cursor_prev(test_cursor *tc);
+bool test_cursor_at(const test_cursor *tc, test_entry *out);
+int test_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool now, test_entry *out, bool *found);
+int test_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, test_entry *out, bool *found);
+/* As the virtual table writes: seen_from from a look at now. value NULL: delete. */
+int test_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size);
+int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size, int code, const char *what);
+int txn_begin_write(edb_stmt *stmt);
+int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
+int txn_tree_dropped(edb_stmt *stmt, uint32_t tree);
+int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
+int txn_schema_changed(edb_stmt *stmt);
+int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
+void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
+uint64_t txn_mark(edb_conn *conn);
+void txn_rollback_to(edb_conn *conn, uint64_t mark);
+void txn_savepoint(edb_conn *conn, int n);
+void txn_release(edb_conn *conn, int n);
+void txn_rollback_savepoint(edb_conn *conn, int n);
+int txn_prepare(edb_conn *conn);
+void txn_publish(edb_conn *conn);
+void txn_rollback(edb_conn *conn);
+/* What the running SERIALIZABLE transaction has noted: bytes, and ranges of all trees; -> whole trees. */
+size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges);
+int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **out);
+void stmt_release(edb_stmt *stmt);
+uint64_t stmt_schema(edb_stmt *stmt);
+uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);
+edb_conn *conn_by_id(int64_t id);
+void conn_unref(edb_conn *conn);
+/* cffi: end */
+
+#endif

@@ -1,0 +1,312 @@
+/* A store of numbers upon the bare pager, for tests (builds with -DEDB_TEST).
+ *
+ * The list that the record knows as the list of trees holds elements of 16 bytes (page u64, tag u32, 0 u32) here. Each
+ * points to a page of its own that holds a value, so that every change exercises what a tree does to the pager:
+ * copying, freeing, and pages found by (page, tag). test_pager_check() accounts for every page exactly once. */
+#ifdef EDB_TEST
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pager/array.h"
+#include "engine/testing/edb_test.h"
+#include "engine/shared/os.h"
+#include "engine/pager/pager_impl.h"
+
+#define ELEMENT 16
+
+struct test_pager {
+    pager *pg;
+    reader_slot *slot;
+    snapshot sn;
+    pager_commit *pc;
+    array_state trees;              /* of the commit */
+};
+
+void test_failpoint(int (*fn)(const char *name))
+{
+    os_failpoint_set(fn);
+}
+
+int test_log_start(const char *path)
+{
+    return os_log_start(path);
+}
+
+void test_log_note(const char *text)
+{
+    os_log_note(text);
+}
+
+void test_clock_set(int64_t ns)
+{
+    os_clock_set(ns);
+}
+
+void test_clock_jump(int64_t ns)
+{
+    os_clock_jump(ns);
+}
+
+int test_pager_open(const char *path, uint32_t page_size, int synchronous, int flags, int64_t busy_ms,
+                    test_pager **out)
+{
+    pager_options options = {
+        .page_size = page_size, .synchronous = synchronous, .read_only = flags & 1, .create = !(flags & 2),
+        .busy_ms = busy_ms, .any_clock = flags & 4,
+    };
+    test_pager *t = calloc(1, sizeof *t);
+    if (!t)
+        return edb_fail(EDB_NOMEM, "no memory");
+    int rc = pager_open(path, &options, &t->pg);
+    if (!rc)
+        rc = pager_slot_take(t->pg, &t->slot);
+    if (!rc) {
+        *out = t;
+        return EDB_OK;
+    }
+    if (t->pg)
+        pager_close(t->pg);
+    free(t);
+    return rc;
+}
+
+void test_pager_close(test_pager *t)
+{
+    pager_slot_give(t->pg, t->slot);
+    pager_close(t->pg);
+    free(t);
+}
+
+int test_pager_alive(test_pager *t)
+{
+    return pager_alive(t->pg);
+}
+
+int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns)
+{
+    int rc = pager_pin(t->pg, t->slot, which, &t->sn);
+    if (!rc) {
+        *number = t->sn.sn_number;
+        *time_ns = t->sn.sn_time_ns;
+    }
+    return rc;
+}
+
+void test_pager_unpin(test_pager *t, uint64_t oldest)
+{
+    pager_pin_move(t->pg, t->slot, oldest);
+}
+
+uint64_t test_pager_size(const test_pager *t)
+{
+    return t->sn.sn_trees.ar_count;
+}
+
+static int value_read(test_pager *t, const array_state *a, uint64_t index, page_ref *ref, uint64_t *value)
+{
+    const uint8_t *element, *page;
+    int rc = array_get(t->pg, a, ELEMENT, index, &element);
+    if (rc)
+        return rc;
+    *ref = (page_ref){load64(element), load32(element + 8)};
+    *value = 0;
+    if (!ref->page)
+        return EDB_OK;
+    rc = pager_page(t->pg, pager_get_view(t->pg), *ref, PAGE_OVERFLOW, &page);
+    if (rc)
+        return rc;
+    *value = load64(page + PH_SIZE);
+    for (uint32_t at = PH_SIZE; at + 8 <= pager_page_size(t->pg); at += 8)
+        if (load64(page + at) != *value)
+            return edb_fail(EDB_CORRUPT, "page %llu holds two values", (unsigned long long)ref->page);
+    return EDB_OK;
+}
+
+/* All values of the pinned commit. */
+int test_pager_values(test_pager *t, uint64_t *values, uint64_t room)
+{
+    for (uint64_t i = 0; i < t->sn.sn_trees.ar_count && i < room; i++) {
+        page_ref ref;
+        int rc = value_read(t, &t->sn.sn_trees, i, &ref, &values[i]);
+        if (rc)
+            return rc;
+    }
+    return EDB_OK;
+}
+
+/* The commit time of commit `number`, as the pinned record tells it. */
+int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns)
+{
+    uint64_t kept = t->sn.sn_stamps.ar_count;
+    const uint8_t *element;
+    if (number >= kept) {
+        *time_ns = t->sn.sn_tail_ns[number - kept];
+        return EDB_OK;
+    }
+    int rc = array_get(t->pg, &t->sn.sn_stamps, 8, number, &element);
+    if (!rc)
+        *time_ns = (int64_t)load64(element);
+    return rc;
+}
+
+int test_pager_settle(test_pager *t, int64_t moment_ns)
+{
+    return pager_settle(t->pg, moment_ns);
+}
+
+int test_pager_begin(test_pager *t)
+{
+    int rc = pager_commit_begin(t->pg, NULL, &t->pc);
+    if (!rc)
+        t->trees = pager_commit_base(t->pc)->sn_trees;
+    return rc;
+}
+
+/* Value 0 drops the element's page. */
+int test_pager_set(test_pager *t, uint64_t index, uint64_t value)
+{
+    uint8_t element[ELEMENT] = {0}, page[PAGE_SIZE_MAX];
+    page_ref ref = {0, 0};
+    uint64_t before = 0, at;
+    int rc = index < t->trees.ar_count ? value_read(t, &t->trees, index, &ref, &before) : EDB_OK;
+    if (!rc && ref.page)
+        rc = pager_free(t->pc, ref);
+    if (!rc && value) {
+        rc = pager_alloc(t->pc, &at);
+        memset(page, 0, PH_SIZE);
+        page[PH_KIND] = PAGE_OVERFLOW;
+        for (uint32_t i = PH_SIZE; i + 8 <= pager_page_size(t->pg); i += 8)
+            store64(page + i, value);
+        if (!rc)
+            rc = pager_write(t->pc, at, page, &ref);
+        if (rc)
+            return rc;
+        store64(element, ref.page);
+        store32(element + 8, ref.tag);
+    }
+    return rc ? rc : array_set(t->pc, &t->trees, 0, ELEMENT, index, element, 1);
+}
+
+int test_pager_prepare(test_pager *t)
+{
+    return pager_commit_prepare(t->pc, &t->trees, false);
+}
+
+int test_pager_check_time(test_pager *t, int64_t time_ns)
+{
+    return pager_commit_check_time(t->pc, time_ns);
+}
+
+int test_pager_publish(test_pager *t, int64_t time_ns, uint64_t *number, int64_t *time_out)
+{
+    pager_commit *pc = t->pc;
+    *number = pager_commit_number(pc);
+    t->pc = NULL;
+    return pager_commit_publish(pc, time_ns, time_out);
+}
+
+void test_pager_abort(test_pager *t)
+{
+    pager_commit_abort(t->pc);
+    t->pc = NULL;
+}
+
+int test_pager_wait(test_pager *t, uint64_t number, bool force)
+{
+    return pager_wait_durable(t->pg, number, force);
+}
+
+uint64_t test_pager_id(test_pager *t, uint32_t tree, uint64_t at_least)
+{
+    return pager_id_next(t->pg, tree, at_least);
+}
+
+void test_pager_stats(test_pager *t, uint64_t out[10])
+{
+    pager_stats st;
+    pager_get_stats(t->pg, &st);
+    uint64_t all[10] = {st.ps_published, st.ps_durable, st.ps_pages, st.ps_free_pages, st.ps_file_bytes, st.ps_syncs,
+                        st.ps_pages_read, st.ps_pages_written, st.ps_oldest_pin, pager_first_page(t->pg)};
+    memcpy(out, all, sizeof all);
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint8_t *seen;
+    uint64_t first, pages, breaches;
+    char *text;
+    size_t room, used;
+} accounting;
+
+static int account(accounting *ac, uint64_t page, const char *as)
+{
+    if (page >= ac->first && page < ac->pages && !ac->seen[page]) {
+        ac->seen[page] = 1;
+        return EDB_OK;
+    }
+    ac->breaches++;
+    if (ac->used < ac->room)
+        ac->used += (size_t)snprintf(ac->text + ac->used, ac->room - ac->used, "page %llu, as %s: %s\n",
+                                     (unsigned long long)page, as,
+                                     page >= ac->first && page < ac->pages ? "accounted for twice" : "no page");
+    return EDB_OK;
+}
+
+static int account_list(void *arg, page_ref ref)
+{
+    return account(arg, ref.page, "list");
+}
+
+static int account_free(void *arg, uint64_t page, int what)
+{
+    return account(arg, page, what == FREE_LISTED ? "free" : what == FREE_CHAIN ? "chain" : "reserved");
+}
+
+/* Of the pinned commit: every page below the high-water mark is used, free or the queue's, exactly once. */
+int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches)
+{
+    const snapshot *sn = &t->sn;
+    accounting ac = {calloc(sn->sn_pages, 1), pager_first_page(t->pg), sn->sn_pages, 0, text, room, 0};
+    text[0] = 0;
+    int rc = ac.seen ? array_walk(t->pg, &sn->sn_trees, account_list, &ac) : edb_fail(EDB_NOMEM, "no memory");
+    if (!rc)
+        rc = array_walk(t->pg, &sn->sn_stamps, account_list, &ac);
+    for (uint64_t i = 0; !rc && i < sn->sn_trees.ar_count; i++) {
+        page_ref ref;
+        uint64_t value;
+        rc = value_read(t, &sn->sn_trees, i, &ref, &value);
+        if (!rc && ref.page)
+            rc = account(&ac, ref.page, "value");
+    }
+    if (!rc)
+        rc = pager_free_walk(t->pg, sn, account_free, &ac);
+    for (uint64_t page = ac.first; !rc && page < ac.pages; page++) {
+        if (ac.seen[page])
+            continue;
+        ac.breaches++;
+        if (ac.used < room)
+            ac.used += (size_t)snprintf(text + ac.used, room - ac.used, "page %llu is lost\n",
+                                        (unsigned long long)page);
+    }
+    free(ac.seen);
+    *breaches = ac.breaches;
+    return rc;
+}
+
+/* Nanoseconds of one pin of the newest commit, over n of them. */
+double test_pager_pin_cost(test_pager *t, uint64_t n)
+{
+    int64_t start = os_ticks_ns();
+    for (uint64_t i = 0; i < n; i++) {
+        (void)pager_pin(t->pg, t->slot, PIN_PUBLISHED, &t->sn);
+        pager_pin_move(t->pg, t->slot, UINT64_MAX);
+    }
+    return (double)(os_ticks_ns() - start) / (double)n;
+}
+
+#else
+typedef int test_pager_is_empty;    /* ISO C wants a declaration */
+#endif

@@ -1,0 +1,223 @@
+/* Test builds only: write sets and transactions in flat types, driven from Python and judged there against models. */
+#ifdef EDB_TEST
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/testing/edb_test.h"
+#include "engine/shared/os.h"
+#include "engine/txn/txn_internal.h"
+
+static void entry_from_write(const ws_entry *w, test_entry *out)
+{
+    *out = (test_entry){ .key = w->key, .value = w->value, .key_size = w->key_size, .value_size = w->value_size,
+                         .tree = w->tree, .flags = w->flags, .seq = w->seq, .seen_from = w->seen_from };
+}
+
+bool test_ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out)
+{
+    ws_entry entry;
+
+    if (!ws_get(ws, tree, key, key_size, seq, &entry))
+        return false;
+    entry_from_write(&entry, out);
+    return true;
+}
+
+bool test_ws_at(const ws_cursor *wc, test_entry *out)
+{
+    const ws_entry *entry = ws_cursor_at(wc);
+
+    if (entry)
+        entry_from_write(entry, out);
+    return entry != NULL;
+}
+
+double test_ws_speed(uint64_t spill_bytes, uint64_t n, uint64_t step, size_t value_size)
+{
+    uint8_t key[8], *value = calloc(1, value_size + 1);
+    int64_t begin;
+    writeset *ws;
+    double ns = -1;
+
+    if (!value || ws_new(spill_bytes, &ws)) {
+        free(value);
+        return -1;
+    }
+    begin = os_ticks_ns();
+    for (uint64_t i = 0; i < n; i++) {
+        rowid_store(key, (int64_t)(i * step % n));
+        if (ws_put(ws, 1, key, sizeof key, value, value_size, 0, 0))
+            goto done;
+    }
+    ns = (double)(os_ticks_ns() - begin) / (double)n;
+done:
+    ws_unref(ws);
+    free(value);
+    return ns;
+}
+
+/* ---- transactions ----------------------------------------------------------------------------------------------- */
+
+struct test_cursor {
+    edb_cursor cursor;
+};
+
+static void entry_from(const edb_entry *entry, test_entry *out)
+{
+    *out = (test_entry){ .key = entry->key, .value = entry->value, .key_size = entry->key_size,
+                         .value_size = entry->value_size, .flags = entry->overflow, .seen_from = entry->seen_from,
+                         .from = entry->from };
+}
+
+int test_cursor_open(edb_stmt *stmt, uint32_t tree, test_cursor **out)
+{
+    test_cursor *tc = malloc(sizeof *tc);
+    int rc = tc ? cursor_open(stmt, tree, &tc->cursor) : EDB_NOMEM;
+
+    if (rc)
+        free(tc);
+    else
+        *out = tc;
+    return rc;
+}
+
+void test_cursor_close(test_cursor *tc)
+{
+    cursor_close(&tc->cursor);
+    free(tc);
+}
+
+int test_cursor_seek(test_cursor *tc, const void *key, size_t key_size)
+{
+    return cursor_seek(&tc->cursor, key, key_size);
+}
+
+int test_cursor_seek_last(test_cursor *tc, const void *key, size_t key_size)
+{
+    return cursor_seek_last(&tc->cursor, key, key_size);
+}
+
+int test_cursor_next(test_cursor *tc)
+{
+    return cursor_next(&tc->cursor);
+}
+
+int test_cursor_prev(test_cursor *tc)
+{
+    return cursor_prev(&tc->cursor);
+}
+
+bool test_cursor_at(const test_cursor *tc, test_entry *out)
+{
+    if (tc->cursor.valid)
+        entry_from(&tc->cursor.at, out);
+    return tc->cursor.valid;
+}
+
+int test_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool now, test_entry *out, bool *found)
+{
+    edb_entry entry = { 0 };
+    int rc = now ? now_get(stmt, tree, key, key_size, &entry, found)
+                 : cursor_get(stmt, tree, key, key_size, &entry, found);
+
+    entry_from(&entry, out);
+    return rc;
+}
+
+int test_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, test_entry *out, bool *found)
+{
+    edb_entry entry = { 0 };
+    int rc = now_prefix(stmt, tree, prefix, size, &entry, found);
+
+    entry_from(&entry, out);
+    return rc;
+}
+
+int test_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    edb_entry entry = { 0 };
+    bool found;
+    int rc = now_get(stmt, tree, key, key_size, &entry, &found);
+
+    return rc ? rc : txn_put(stmt, tree, key, key_size, value, value_size, entry.seen_from);
+}
+
+size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges)
+{
+    readset *rs = &conn->cn_txn.tx_reads;
+    size_t whole = 0;
+
+    watches_note(rs);
+    *bytes = rs->rs_bytes;
+    *ranges = 0;
+    for (size_t i = 0; i < rs->rs_n; i++) {
+        *ranges += rs->rs_trees[i].tr_n;
+        whole += rs->rs_trees[i].tr_whole;
+    }
+    return whole;
+}
+
+/* ---- forged files ----------------------------------------------------------------------------------------------- */
+
+static int forge_page(pager_commit *pc, uint32_t page_size)
+{
+    uint8_t *bytes = calloc(1, page_size);
+    page_ref ref;
+    uint64_t page;
+    int rc = bytes ? pager_alloc(pc, &page) : EDB_NOMEM;
+
+    if (!rc) {
+        bytes[PH_KIND] = PAGE_LEAF;
+        rc = pager_write(pc, page, bytes, &ref);
+    }
+    free(bytes);
+    return rc;
+}
+
+static int forge(pager_commit *pc, array_state *trees, int what, tree_state *state, const void *value, size_t size)
+{
+    uint8_t element[TREE_STATE_SIZE], key[8];
+    tree_change change = { .key = key, .value = value, .key_size = sizeof key, .value_size = (uint32_t)size };
+    int rc = EDB_OK;
+
+    rowid_store(key, 99);
+    if (what == 30)
+        state->ts_since = pager_commit_number(pc) + 5;
+    else if (what == 34)
+        rc = tree_apply(pc, state, &change, 1);
+    else if (what == 36)
+        rc = forge_page(pc, pager_page_size(pager_commit_pager(pc)));
+    else if (what == 37)
+        rc = pager_free(pc, state->ts_root);
+    else
+        rc = EDB_MISUSE;
+    memset(element, 0, sizeof element);
+    tree_state_store(element, state);
+    return rc ? rc : array_set(pc, trees, 0, TREE_STATE_SIZE, state->ts_id, element, 1);
+}
+
+int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size)
+{
+    pager_commit *pc;
+    array_state trees;
+    tree_state state;
+    int64_t ns;
+    int rc = pager_commit_begin(db->db_pager, NULL, &pc);
+
+    if (rc)
+        return rc;
+    trees = pager_commit_base(pc)->sn_trees;
+    rc = tree_state_get(db->db_pager, pager_commit_base(pc), tree, &state);
+    if (!rc)
+        rc = forge(pc, &trees, what, &state, value, size);
+    if (!rc)
+        rc = pager_commit_prepare(pc, &trees, false);
+    if (rc)
+        pager_commit_abort(pc);
+    else
+        rc = pager_commit_publish(pc, 0, &ns);
+    return rc;
+}
+
+#endif

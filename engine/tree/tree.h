@@ -1,0 +1,158 @@
+/* The temporal B-tree: one tree per table and per index.
+ *
+ * A time-split B-tree (Lomet and Salzberg 1989) that frees at empty (Johnson and Shasha 1989). Every node is a sorted
+ * set of versioned entries (key, from descending, value); `from` is a commit number; reading at T takes, of each key,
+ * the newest entry with from <= T. ARCHITECTURE.md draws the splits and numbers the invariants.
+ *
+ *   page.h        layout of a node and searching in it
+ *   tree_read.c   lookups and cursors
+ *   tree_changed.c  whether a range changed since a moment
+ *   tree_write.c  applying one commit's sorted changes, splits included
+ *   tree_check.c  the invariants, walked
+ */
+#ifndef EDB_TREE_H
+#define EDB_TREE_H
+
+#include "engine/pager/array.h"
+#include "engine/pager/pager.h"
+
+#define TREE_STATE_SIZE 128         /* bytes of a tree's element in the list of trees */
+#define TREE_ROOTS 2                /* newest old roots kept in the state itself */
+#define FOREVER UINT64_MAX          /* "still current": the moment of reading now */
+
+typedef struct {                    /* an old root: answers for since .. the next one's since, end excluded */
+    uint64_t since;
+    page_ref root;
+} tree_root;
+
+typedef struct {
+    uint32_t ts_id;
+    uint8_t ts_key_size;            /* 8: every key is a row id of 8 bytes; 0: keys vary */
+    page_ref ts_root;               /* current root */
+    uint64_t ts_since;              /* the commit number from which it answers */
+    uint64_t ts_born;               /* the commit that made the tree */
+    uint64_t ts_changed;            /* the commit that changed it last; the root page may be older (root_lower) */
+    uint64_t ts_live;               /* living entries now */
+    uint64_t ts_next_id;            /* row ids below it were given out (table trees) */
+    uint32_t ts_n_recent;           /* tree_roots in ts_recent, oldest first */
+    tree_root ts_recent[TREE_ROOTS];
+    array_state ts_roots;           /* older roots: elements (u64 since, u64 page, u32 tag, u32 0), 24 bytes */
+} tree_state;
+
+void tree_state_store(uint8_t out[TREE_STATE_SIZE], const tree_state *state);
+void tree_state_load(tree_state *state, uint32_t id, const uint8_t in[TREE_STATE_SIZE]);
+/* The state of tree `id` in a snapshot; EDB_NOSUCH when the snapshot does not know it. */
+int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out);
+/* A new, empty tree, with its first page. */
+int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out);
+
+/* ---- reading: under a pin ------------------------------------------------------------------------------------- */
+
+typedef struct {                    /* one version; points into the map */
+    const uint8_t *key;
+    const uint8_t *value;           /* bytes of the value; when `overflow`, the 20-byte pointer to its chain */
+    uint32_t key_size;
+    uint32_t value_size;
+    uint64_t from;                  /* commit number that wrote it */
+    bool overflow;
+} tree_version;
+
+/* The version of key living at T. *found says whether there is one. */
+int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
+             bool *found);
+/* Total size of an overflow value, and its bytes into `out` from `offset` on. */
+uint64_t tree_overflow_size(const tree_version *version);
+int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, void *out, size_t size);
+
+#define TREE_DEPTH 24
+
+struct tree_step;                   /* one level of the way down; tree_read.c */
+
+typedef struct {
+    tree_version tc_at;             /* while tc_valid */
+    bool tc_valid;                  /* stands on an entry */
+    uint8_t tc_key_size;
+    int tc_i, tc_low, tc_high;      /* current entry; [low, high) of the visible ones belong to the cursor's range */
+    const uint8_t *tc_leaf;         /* the leaf under the cursor */
+    const uint64_t *tc_slots;       /* slot words of its entries visible at T: the page's own directory, or scratch */
+    uint64_t tc_moment;
+    pager *tc_pager;
+    const pager_view *tc_view;
+    struct tree_step *tc_path;      /* owned; TREE_DEPTH steps */
+    int tc_depth;                   /* steps in use */
+    uint64_t *tc_scratch;           /* owned; made when the first leaf with younger entries is met */
+    tree_state tc_state;
+} tree_cursor;
+
+/* Moments: a commit number, or FOREVER for now. The state is copied. */
+int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64_t moment);
+void tree_cursor_close(tree_cursor *tc);
+/* To the first entry >= key / the last entry <= key; key_size 0 with key NULL: the first / the last of all. */
+int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size);
+int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size);
+int tree_cursor_next_slow(tree_cursor *tc);
+int tree_cursor_prev_slow(tree_cursor *tc);
+void tree_cursor_load(tree_cursor *tc);     /* tc_at from tc_i */
+
+static inline int tree_cursor_next(tree_cursor *tc)
+{
+    if (++tc->tc_i < tc->tc_high) {
+        tree_cursor_load(tc);
+        return EDB_OK;
+    }
+    return tree_cursor_next_slow(tc);
+}
+
+static inline int tree_cursor_prev(tree_cursor *tc)
+{
+    if (--tc->tc_i >= tc->tc_low) {
+        tree_cursor_load(tc);
+        return EDB_OK;
+    }
+    return tree_cursor_prev_slow(tc);
+}
+
+/* How many entries the tree has at the moment. Of the newest moment it is known; else the leaves are counted, without
+ * looking at rows. */
+int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out);
+
+/* Whether anything in [low, high) is not now what it was at the moment, judged from the newest state; high NULL: no upper
+ * end; keys_alone: whether not the same keys are there. Pages that were not written since are not entered.
+ * tree_changed.c. */
+int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
+                 const void *high, size_t high_size, bool keys_alone, bool *changed);
+
+/* A guess at the number of living entries in [low, high) from the pages above the leaves; NULL: unbounded. */
+int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,
+                  size_t high_size, uint64_t *out);
+
+/* ---- writing: inside a commit --------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint8_t *key;
+    const uint8_t *value;
+    uint32_t key_size;
+    uint32_t value_size;            /* up to 2^31-1 bytes; over a quarter page it goes to an overflow chain */
+    bool tombstone;
+    bool always;                    /* makes a version even where it changes nothing */
+} tree_change;
+
+/* The most bytes a key may have on pages of this size. */
+uint32_t tree_key_max(uint32_t page_size);
+/* Applies one commit's changes: sorted by key, one change a key. A change that changes nothing (a tombstone over
+ * nothing, a value equal to the living one) is dropped here and stores no version, unless it is `always`. May be called several times in one
+ * commit with disjoint, ascending key ranges. Keeps ts_live. On failure the commit must be aborted. */
+int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n);
+
+/* ---- checking ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    /* Called for each page reached, once; returns nonzero to stop. kind as in PH_KIND; history: it can never change. */
+    int (*page)(void *arg, page_ref ref, int kind, bool history);
+    /* Called for each breach, with the invariant's number ("I12") and a sentence. */
+    void (*breach)(void *arg, const char *invariant, uint64_t page, const char *sentence);
+    void *arg;
+} tree_checker;
+int tree_check(pager *pg, const tree_state *state, const tree_checker *checker);
+
+#endif

@@ -1,0 +1,448 @@
+/* Reading the temporal tree: lookups, cursors, estimates.
+ *
+ * A reader at T takes the root that answers for T and goes down; in each node it sees, of each key, the newest entry
+ * with from <= T. Two things differ between now and then:
+ *
+ *   - A node that holds entries younger than T is seen through both directories (page.h); else the first one is all.
+ *   - A history page may be wider than the range it is entered for, because a key split of its parent entered it on
+ *     both sides. So every step down carries the range [low, high) of the separators passed, and a leaf's entries are
+ *     clipped to it. Current pages are entered exactly once and need no clipping.
+ *
+ * Everything a cursor hands out points into the map and stays valid while the caller's pin does. */
+#include <stdlib.h>
+
+#include "engine/tree/page.h"
+
+_Thread_local uint64_t pager_touched;
+
+struct tree_step {
+    page_walk ts_walk;
+    const uint8_t *ts_low, *ts_high;    /* range of the node itself; high NULL: unbounded */
+    uint32_t ts_low_size, ts_high_size;
+    bool ts_current;                    /* the node is a current page */
+};
+
+/* ---- roots ------------------------------------------------------------------------------------------------------ */
+
+#define ROOT_SIZE 24    /* bytes of an old root in its list */
+
+/* The root answering for the moment; page 0 when the tree did not exist yet. */
+static int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out)
+{
+    *out = (page_ref){ 0, 0 };
+    if (moment >= state->ts_since) {
+        *out = state->ts_root;
+        return EDB_OK;
+    }
+    for (uint32_t i = state->ts_n_recent; i-- > 0;)
+        if (moment >= state->ts_recent[i].since) {
+            *out = state->ts_recent[i].root;
+            return EDB_OK;
+        }
+    uint64_t older;
+    int rc = array_bisect(pg, &state->ts_roots, ROOT_SIZE, (int64_t)moment, &older);
+    if (rc != EDB_OK || older == 0)
+        return rc;
+    const uint8_t *element;
+    rc = array_get(pg, &state->ts_roots, ROOT_SIZE, older - 1, &element);
+    if (rc == EDB_OK)
+        *out = (page_ref){ load64(element + 8), load32(element + 16) };
+    return rc;
+}
+
+/* A node below one of level `above`, of a tree with such keys. The level must fall, so that no forged file makes a reader
+ * run in circles; and cells are read with the tree's key size, while the page was judged by its own. */
+int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out)
+{
+    const uint8_t *page;
+    int rc = pager_page(pg, view, ref, 0, &page);
+    if (rc != EDB_OK)
+        return rc;
+    pager_touched++;
+    if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
+        || load16(page + TP_KEY_SIZE) != key_size)
+        return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
+                        pager_name(pg), (unsigned long long)ref.page);
+    *out = page;
+    return EDB_OK;
+}
+
+/* ---- lookups ---------------------------------------------------------------------------------------------------- */
+
+static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, tree_version *out)
+{
+    unsigned fixed = load16(leaf + TP_KEY_SIZE), n = page_live(leaf);
+    const uint64_t *slots = page_live_slots(leaf);
+    unsigned i = page_search(leaf, slots, n, 1, key, key_size, false);
+    if (i < n && slot_from(slots[i]) <= moment) {
+        cell_leaf(leaf + slot_offset(slots[i]), fixed, out);
+        out->from = slot_from(slots[i]);
+        if (out->key_size == key_size && memcmp(out->key, key, key_size) == 0)
+            return true;
+    }
+    if (moment >= page_newest(leaf))
+        return false;
+    const uint64_t *old = page_dead_slots(leaf);
+    n = page_dead(leaf);
+    for (i = page_search(leaf, old, n, 2, key, key_size, false); i < n; i++) {
+        cell_leaf(leaf + slot_offset(old[2 * i]), fixed, out);
+        if (out->key_size != key_size || memcmp(out->key, key, key_size) != 0)
+            return false;
+        out->from = slot_from(old[2 * i]);
+        if (out->from <= moment)
+            return dead_visible(old + 2 * i, moment) && !dead_is_tombstone(old + 2 * i);
+    }
+    return false;
+}
+
+int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
+             bool *found)
+{
+    const pager_view *view = pager_get_view(pg);
+    page_ref ref;
+    unsigned above = LEVEL_ANY;
+    int rc = root_at(pg, state, moment, &ref);
+    *found = false;
+    while (rc == EDB_OK && ref.page) {
+        const uint8_t *page;
+        rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
+        if (rc != EDB_OK)
+            return rc;
+        if (page_is_leaf(page)) {
+            *found = leaf_find(page, moment, key, key_size, out);
+            return EDB_OK;
+        }
+        page_walk w;
+        if (!walk_find(&w, page, moment, key, key_size))
+            return EDB_OK;
+        ref = cell_child(page + w.pw_offset, load16(page + TP_KEY_SIZE));
+        above = page_level(page);
+    }
+    return rc;
+}
+
+uint64_t tree_overflow_size(const tree_version *version)
+{
+    return version->overflow ? load64(version->value) : version->value_size;
+}
+
+int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, void *out, size_t size)
+{
+    if (!version->overflow) {
+        assert(offset + size <= version->value_size);
+        memcpy(out, version->value + offset, size);
+        return EDB_OK;
+    }
+    const pager_view *view = pager_get_view(pg);
+    page_ref ref = { load64(version->value + 8), load32(version->value + 16) };
+    uint8_t *to = out;
+    uint32_t room = pager_page_size(pg) - OVERFLOW_DATA;
+    while (size > 0) {
+        const uint8_t *page = NULL;
+        int rc = ref.page ? pager_page(pg, view, ref, PAGE_OVERFLOW, &page) : EDB_OK;
+        if (rc != EDB_OK)
+            return rc;
+        uint32_t here = page ? load32(page + PH_COUNT) : 0;
+        if (here == 0 || here > room || page[PH_KIND] != PAGE_OVERFLOW)
+            return edb_fail(EDB_CORRUPT, "%s: the chain of a large value breaks at page %llu; restore a backup",
+                            pager_name(pg), (unsigned long long)ref.page);
+        pager_touched++;
+        if (offset < here) {
+            size_t part = here - offset < size ? here - (size_t)offset : size;
+            memcpy(to, page + OVERFLOW_DATA + offset, part);
+            to += part;
+            size -= part;
+            offset = 0;
+        } else {
+            offset -= here;
+        }
+        ref = (page_ref){ load64(page + OVERFLOW_NEXT), load32(page + OVERFLOW_NEXT + 8) };
+    }
+    return EDB_OK;
+}
+
+/* ---- cursors: going down ------------------------------------------------------------------------------------------ */
+
+int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64_t moment)
+{
+    *tc = (tree_cursor){ .tc_pager = pg, .tc_view = pager_get_view(pg), .tc_moment = moment, .tc_state = *state,
+                         .tc_key_size = state->ts_key_size };
+    tc->tc_path = malloc(TREE_DEPTH * sizeof *tc->tc_path);
+    return tc->tc_path ? EDB_OK : edb_fail(EDB_NOMEM, "no memory for a cursor");
+}
+
+void tree_cursor_close(tree_cursor *tc)
+{
+    free(tc->tc_path);
+    free(tc->tc_scratch);
+    tc->tc_path = NULL;
+    tc->tc_scratch = NULL;
+    tc->tc_valid = false;
+}
+
+void tree_cursor_load(tree_cursor *tc)
+{
+    uint64_t word = tc->tc_slots[tc->tc_i];
+    cell_leaf(tc->tc_leaf + slot_offset(word), tc->tc_key_size, &tc->tc_at);
+    tc->tc_at.from = slot_from(word);
+    tc->tc_valid = true;
+}
+
+/* The first of the leaf's visible entries, within [low, high), whose key is >= key (> key when `after`). */
+static int leaf_bound(const tree_cursor *tc, int low, int high, const void *key, size_t key_size, bool after)
+{
+    unsigned fixed = tc->tc_key_size;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        const uint8_t *at;
+        uint32_t at_size;
+        cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[middle]), fixed, &at, &at_size);
+        int c = key_compare(at, at_size, key, key_size);
+        if (after ? c <= 0 : c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_step *range)
+{
+    tc->tc_leaf = leaf;
+    if (tc->tc_moment >= page_newest(leaf)) {
+        tc->tc_slots = page_live_slots(leaf);
+        tc->tc_high = (int)page_live(leaf);
+    } else {
+        if (!tc->tc_scratch) {
+            size_t entries = pager_page_size(tc->tc_pager) / SLOT_LIVE + 1;
+            tc->tc_scratch = malloc(entries * sizeof *tc->tc_scratch);
+            if (!tc->tc_scratch)
+                return edb_fail(EDB_NOMEM, "no memory for a cursor");
+        }
+        tc->tc_slots = tc->tc_scratch;
+        tc->tc_high = (int)page_visible(leaf, tc->tc_moment, tc->tc_scratch);
+    }
+    tc->tc_low = 0;
+    if (!range->ts_current) {
+        tc->tc_low = leaf_bound(tc, 0, tc->tc_high, range->ts_low, range->ts_low_size, false);
+        if (range->ts_high)
+            tc->tc_high = leaf_bound(tc, tc->tc_low, tc->tc_high, range->ts_high, range->ts_high_size, false);
+    }
+    return EDB_OK;
+}
+
+/* Goes to the child under the walk of `step`; its range is where the separators around it meet the step's own. */
+static void step_child(const struct tree_step *step, struct tree_step *child, page_ref *ref)
+{
+    const page_walk *w = &step->ts_walk;
+    unsigned fixed = load16(w->pw_page + TP_KEY_SIZE);
+    *ref = cell_child(w->pw_page + w->pw_offset, fixed);
+    child->ts_current = step->ts_current && w->pw_is_live;
+    child->ts_low = step->ts_low;
+    child->ts_low_size = step->ts_low_size;
+    child->ts_high = step->ts_high;
+    child->ts_high_size = step->ts_high_size;
+    if (child->ts_current && page_level(w->pw_page) == 1)
+        return;                         /* a current leaf needs no clipping: no range for it */
+    const uint8_t *key;
+    uint32_t size;
+    cell_key(w->pw_page + w->pw_offset, fixed, &key, &size);
+    if (key_compare(key, size, child->ts_low, child->ts_low_size) > 0) {
+        child->ts_low = key;
+        child->ts_low_size = size;
+    }
+    page_walk after = *w;
+    if (!walk_next(&after))
+        return;
+    cell_key(w->pw_page + after.pw_offset, fixed, &key, &size);
+    if (!child->ts_high || key_compare(key, size, child->ts_high, child->ts_high_size) < 0) {
+        child->ts_high = key;
+        child->ts_high_size = size;
+    }
+}
+
+enum way { WAY_FIRST, WAY_LAST, WAY_FIND };
+
+/* Puts the way down to a leaf below tc_path[depth - 1] (whose walk stands on the child), or from the root at depth 0.
+ * *leaf false: the way ends in an empty range; the walks stand there, so that next and prev go on from it. */
+static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_size, bool *leaf)
+{
+    page_ref ref;
+    struct tree_step range;
+    unsigned above = LEVEL_ANY;
+    *leaf = false;
+    if (tc->tc_depth == 0) {
+        int rc = root_at(tc->tc_pager, &tc->tc_state, tc->tc_moment, &ref);
+        if (rc != EDB_OK)
+            return rc;
+        range = (struct tree_step){ .ts_low = (const uint8_t *)"", .ts_current = tc->tc_moment >= tc->tc_state.ts_since };
+    } else {
+        const struct tree_step *step = &tc->tc_path[tc->tc_depth - 1];
+        above = page_level(step->ts_walk.pw_page);
+        step_child(step, &range, &ref);
+    }
+    while (ref.page) {
+        const uint8_t *page;
+        int rc = node_open(tc->tc_pager, tc->tc_view, ref, above, tc->tc_key_size, &page);
+        if (rc != EDB_OK)
+            return rc;
+        if (page_is_leaf(page)) {
+            *leaf = true;
+            return leaf_enter(tc, page, &range);
+        }
+        if (tc->tc_depth == TREE_DEPTH)
+            return edb_fail(EDB_CORRUPT, "%s: the tree above page %llu is too deep", pager_name(tc->tc_pager),
+                            (unsigned long long)ref.page);
+        struct tree_step *step = &tc->tc_path[tc->tc_depth];
+        *step = range;
+        bool there = way == WAY_FIRST ? walk_first(&step->ts_walk, page, tc->tc_moment)
+                   : way == WAY_LAST  ? walk_last(&step->ts_walk, page, tc->tc_moment)
+                                      : walk_find(&step->ts_walk, page, tc->tc_moment, key, key_size);
+        if (!there) {
+            /* Nothing was here at T up to the key. What comes after it is the node's first entry, if it has one. */
+            if (way != WAY_FIND || !walk_first(&step->ts_walk, page, tc->tc_moment))
+                return EDB_OK;
+            way = WAY_FIRST;
+        }
+        tc->tc_depth++;
+        above = page_level(page);
+        step_child(step, &range, &ref);
+    }
+    return EDB_OK;
+}
+
+/* ---- cursors: moving ---------------------------------------------------------------------------------------------- */
+
+/* A child entered from a wide history page may lie wholly outside its range; then its low is not below its high. */
+static int leaf_after(tree_cursor *tc, bool forward)
+{
+    for (;;) {
+        bool moved = false;
+        while (tc->tc_depth > 0 && !moved) {
+            page_walk *w = &tc->tc_path[tc->tc_depth - 1].ts_walk;
+            moved = forward ? walk_next(w) : walk_prev(w);
+            if (!moved)
+                tc->tc_depth--;
+        }
+        tc->tc_valid = false;
+        if (!moved)
+            return EDB_OK;
+        bool leaf;
+        int rc = go_down(tc, forward ? WAY_FIRST : WAY_LAST, NULL, 0, &leaf);
+        if (rc != EDB_OK)
+            return rc;
+        if (leaf && tc->tc_low < tc->tc_high) {
+            tc->tc_i = forward ? tc->tc_low : tc->tc_high - 1;
+            tree_cursor_load(tc);
+            return EDB_OK;
+        }
+    }
+}
+
+int tree_cursor_next_slow(tree_cursor *tc)
+{
+    return leaf_after(tc, true);
+}
+
+int tree_cursor_prev_slow(tree_cursor *tc)
+{
+    return leaf_after(tc, false);
+}
+
+int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
+{
+    bool leaf;
+    tc->tc_depth = 0;
+    tc->tc_valid = false;
+    int rc = go_down(tc, key ? WAY_FIND : WAY_FIRST, key, key_size, &leaf);
+    if (rc != EDB_OK)
+        return rc;
+    if (leaf) {
+        tc->tc_i = key ? leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, false) : tc->tc_low;
+        if (tc->tc_i < tc->tc_high) {
+            tree_cursor_load(tc);
+            return EDB_OK;
+        }
+    }
+    return leaf_after(tc, true);
+}
+
+int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
+{
+    bool leaf;
+    tc->tc_depth = 0;
+    tc->tc_valid = false;
+    int rc = go_down(tc, key ? WAY_FIND : WAY_LAST, key, key_size, &leaf);
+    if (rc != EDB_OK)
+        return rc;
+    if (leaf) {
+        tc->tc_i = (key ? leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, true) : tc->tc_high) - 1;
+        if (tc->tc_i >= tc->tc_low) {
+            tree_cursor_load(tc);
+            return EDB_OK;
+        }
+    }
+    return leaf_after(tc, false);
+}
+
+/* ---- counts and estimates ---------------------------------------------------------------------------------------------------- */
+
+int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out)
+{
+    tree_cursor tc;
+    uint64_t n = 0;
+    if (moment == FOREVER) {
+        *out = state->ts_live;
+        return EDB_OK;
+    }
+    int rc = tree_cursor_open(&tc, pg, state, moment);
+    if (rc == EDB_OK)
+        rc = tree_cursor_seek(&tc, NULL, 0);
+    while (rc == EDB_OK && tc.tc_valid) {
+        n += (uint64_t)(tc.tc_high - tc.tc_i);
+        rc = tree_cursor_next_slow(&tc);                /* to the next leaf */
+    }
+    tree_cursor_close(&tc);
+    if (rc == EDB_OK)
+        *out = n;
+    return rc;
+}
+
+/* Where in the tree a key lies, as a share of its entries between 0 and 1, supposing children of equal weight. */
+static int position(pager *pg, const tree_state *state, const void *key, size_t key_size, double *out)
+{
+    const pager_view *view = pager_get_view(pg);
+    page_ref ref = state->ts_root;
+    double low = 0, width = 1;
+    for (unsigned above = LEVEL_ANY; ref.page;) {
+        const uint8_t *page;
+        int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
+        if (rc != EDB_OK)
+            return rc;
+        unsigned n = page_live(page);
+        unsigned i = page_search(page, page_live_slots(page), n, 1, key, key_size, !page_is_leaf(page));
+        if (page_is_leaf(page)) {
+            low += n ? width * i / n : 0;
+            break;
+        }
+        i -= i > 0;
+        low += width * i / n;
+        width /= n;
+        above = page_level(page);
+        ref = cell_child(page + slot_offset(page_live_slots(page)[i]), load16(page + TP_KEY_SIZE));
+    }
+    *out = low;
+    return EDB_OK;
+}
+
+int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,
+                  size_t high_size, uint64_t *out)
+{
+    double from = 0, to = 1;
+    int rc = low ? position(pg, state, low, low_size, &from) : EDB_OK;
+    if (rc == EDB_OK && high)
+        rc = position(pg, state, high, high_size, &to);
+    if (rc == EDB_OK)
+        *out = to > from ? (uint64_t)((to - from) * (double)state->ts_live + 0.5) : 0;
+    return rc;
+}

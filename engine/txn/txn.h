@@ -1,0 +1,205 @@
+/* Transactions: a fixed moment T, a private write set, validation and one record at commit.
+ *
+ * States of a connection's transaction (ARCHITECTURE.md has the table):
+ *
+ *     NONE --first statement of a SQLite transaction--> OPEN(T) --first write--> WRITING --xSync--> PREPARED
+ *       ^------------- end of it, nothing written --------'            |                          | xCommit
+ *       ^------------- rollback ---------------------------------------'--------------------------' publishes
+ *
+ * T is a commit number. A statement pins the newest root and reads at T in it, so only statements pin pages. A write
+ * transaction's T is the newest published commit, a reading one's the newest durable commit (at synchronous full). At
+ * READ COMMITTED each statement has its own T; at SERIALIZABLE what was read at T is noted (reads.h), and COMMIT asks
+ * whether it still holds.
+ * "Now" is the root pinned when the statement began plus own writes; UNIQUE is judged there and again, as a predicate,
+ * inside COMMIT against the newest root. Validation at commit alone makes transactions correct; nothing is locked
+ * before COMMIT. */
+#ifndef EDB_TXN_H
+#define EDB_TXN_H
+
+#include "engine/edb.h"
+#include "engine/tree/tree.h"
+#include "engine/txn/writeset.h"
+
+#define TREE_CATALOG 0              /* the tree that holds the catalog, keyed by table id */
+
+typedef struct {                    /* an entry a cursor or lookup found; valid while the statement is open */
+    const uint8_t *key, *value;
+    uint32_t key_size, value_size;
+    uint64_t from;                  /* commit number; 0 for an own, uncommitted write */
+    uint64_t seen_from;             /* what txn_put wants: version visible at T, 0 if none */
+    bool overflow;                  /* value is a pointer to a chain: entry_load() */
+} edb_entry;
+
+typedef struct {
+    edb_entry at;                   /* while valid */
+    bool valid;
+    bool cu_own;                    /* the write set has to be merged in */
+    bool cu_base;                   /* the tree exists in the pinned root */
+    bool cu_forward, cu_at_base, cu_at_own;
+    edb_stmt *cu_stmt;
+    struct read_watch *cu_watch;    /* owned; SERIALIZABLE: notes what is walked; NULL: nobody wants to know */
+    tree_cursor cu_tree;
+    ws_cursor *cu_writes;
+} edb_cursor;
+
+/* ---- statements, for the virtual table ---- */
+
+edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection; counted, conn_unref() it */
+void conn_unref(edb_conn *conn);
+edb *conn_db(edb_conn *conn);
+edb_stmt *conn_current(edb_conn *conn);             /* the statement entered, NULL if none */
+edb_conn *conn_member(edb_conn *host, int64_t id);  /* a guest of its; NULL: it has none of this id */
+const char *conn_title(const edb_conn *conn);       /* the schema's name in SQL */
+edb_stmt *stmt_target(edb_stmt *stmt);              /* the statement of the database written to */
+/* The statement entered, else the implicit one (begun if need be), with one user more. Every open cursor and every
+ * write is a user. in_transaction: SQLite is not in autocommit. An implicit statement that only reads does not fix
+ * the moment of a transaction: nothing would tell when that transaction ends. */
+int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **out);
+/* The last user ends an implicit statement; one the driver has ended keeps pin and memory up to its last user. */
+void stmt_release(edb_stmt *stmt);
+edb_conn *stmt_conn(edb_stmt *stmt);
+bool stmt_is_past(const edb_stmt *stmt);            /* as of: reads only */
+int64_t stmt_moment_ns(const edb_stmt *stmt);       /* the moment asked for (as of), else commit time of T */
+const snapshot *stmt_snapshot(const edb_stmt *stmt);    /* the root pinned */
+/* Names the catalog the statement sees: the commit number of its newest change; with own uncommitted DDL a number
+ * with bit 63 set, unique in the process. Equal numbers, equal catalogs (of one `edb`). */
+uint64_t stmt_schema(edb_stmt *stmt);
+bool stmt_supplied(const edb_stmt *stmt, size_t column);
+bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
+void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
+void stmt_last_id(edb_stmt *stmt, int64_t id);
+/* One thing that the layer above attaches to a statement; `done` frees it with the statement, or when replaced. */
+void stmt_keep(edb_stmt *stmt, void *what, void (*done)(void *what));
+void *stmt_kept(const edb_stmt *stmt);              /* NULL: nothing */
+bool conn_interrupted(edb_conn *conn);
+/* What the layer above lends to those below it (table.h: row_helper); the lender's, who takes it back with NULL. */
+void conn_lend(edb_conn *conn, const void *helper);
+const void *conn_helper(const edb_conn *conn);      /* NULL: nothing */
+/* One thing that the layer above attaches to a connection, once; `done` frees it with the connection. */
+void conn_keep(edb_conn *conn, void *what, void (*done)(void *what));
+void *conn_kept(const edb_conn *conn);              /* NULL: nothing */
+
+/* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
+
+int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
+/* Entries of the tree at the statement's moment; without own writes to it, no row is visited. */
+int cursor_count(edb_stmt *stmt, uint32_t tree, uint64_t *out);
+void cursor_close(edb_cursor *cu);
+int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* first >= key; NULL: first */
+int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */
+int cursor_next_merged(edb_cursor *cu);
+int cursor_prev_merged(edb_cursor *cu);
+/* Of the walk that the last seek began only low .. high (excluded) counts as read; NULL: no bound. */
+void cursor_bounds(edb_cursor *cu, const void *low, size_t low_size, const void *high, size_t high_size);
+static inline bool cursor_watched(const edb_cursor *cu) { return __builtin_expect(cu->cu_watch != NULL, 0); }
+/* out->seen_from is set also when nothing is found. */
+int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* Whether the key is there. At SERIALIZABLE what it holds may change. */
+int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
+/* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
+int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
+/* Living entries of the tree now, and how many lie in a range (a guess); for plans. */
+uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);
+uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,
+                            size_t high_size);
+uint64_t entry_size(const edb_entry *entry);        /* bytes of the value, chain included */
+int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* all bytes of it */
+
+static inline void cursor_from_tree(edb_cursor *cu)
+{
+    const tree_version *v = &cu->cu_tree.tc_at;
+    cu->valid = cu->cu_tree.tc_valid;
+    cu->at.key = v->key;
+    cu->at.key_size = v->key_size;
+    cu->at.value = v->value;
+    cu->at.value_size = v->value_size;
+    cu->at.from = cu->at.seen_from = v->from;
+    cu->at.overflow = v->overflow;
+}
+
+static inline int cursor_next(edb_cursor *cu)
+{
+    if (cu->cu_own)
+        return cursor_next_merged(cu);
+    int rc = tree_cursor_next(&cu->cu_tree);
+    cursor_from_tree(cu);
+    return rc;
+}
+
+static inline int cursor_prev(edb_cursor *cu)
+{
+    if (cu->cu_own)
+        return cursor_prev_merged(cu);
+    int rc = tree_cursor_prev(&cu->cu_tree);
+    cursor_from_tree(cu);
+    return rc;
+}
+
+/* ---- reading now: the newest root known to the statement, plus all own writes; entries last until the next write ----
+ *
+ * In a SERIALIZABLE transaction "now" is T as well: what it does must follow from one state. Only newest_get() looks at
+ * the newest root there too; nothing but a refusal may follow from that. */
+
+/* out->seen_from is set also when nothing is found. */
+int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* The first living entry whose key begins with the prefix. */
+int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found);
+
+/* ---- writing ---- */
+
+/* EDB_PAST_WRITE as of; EDB_READONLY. Called by xBegin and by every write. */
+int txn_begin_write(edb_stmt *stmt);
+/* seen_from: of the version visible at T (edb_entry.seen_from), 0 if there is none (looked up here where the pinned
+ * root is newer than T). value NULL: tombstone. */
+int txn_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+            uint64_t seen_from);
+/* As txn_put, and a version even where the living one has the same value: the commit is what it says. */
+int txn_put_always(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size);
+/* An entry of a unique index: at COMMIT no other living entry may have the same key but for its last 8 bytes (the row
+ * id). `code` is EDB_UNIQUE or EDB_PRIMARYKEY, `what` names it in the error ("t.a, t.b"; copied once a tree). */
+int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size, int code, const char *what);
+/* COMMIT fails if anybody else changed the tree after T: for the table whose rows fill a new index. */
+int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
+/* Of a table or an index that the transaction drops: COMMIT does not judge what is in it. */
+int txn_tree_dropped(edb_stmt *stmt, uint32_t tree);
+/* A new tree, made at COMMIT: key_size 8 for row ids, 0 for keys that vary. */
+int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
+/* A catalog entry was written in this transaction: COMMIT bumps the schema number. */
+int txn_schema_changed(edb_stmt *stmt);
+/* Row ids: the next free one; and: this one is used. */
+int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
+void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
+
+/* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true
+ * when the statement ends (edb_stmt_judge). Keyed, so the same one is kept once; undone by rollback like any write.
+ * unmet: it does not hold now. `judge` says of each promise at the cursor whether it holds, read by `stmt`, which sees
+ * exactly the state in question; at_commit: that of COMMIT. One judge a transaction. */
+typedef int (*txn_judge_fn)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+int txn_promise(edb_stmt *stmt, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
+                bool at_once, txn_judge_fn judge);
+/* Reading at T with all own writes, those of the running statement included, until it is given back. */
+typedef struct {
+    writeset *si_writes;
+    uint64_t si_seq;
+} stmt_sight;
+void stmt_look(edb_stmt *stmt, stmt_sight *before);
+void stmt_look_back(edb_stmt *stmt, const stmt_sight *before);
+
+/* How to name a tree in an error, for the layer above, which knows the catalog: "table t". stmt reads what is named. */
+typedef int (*tree_name_fn)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
+void conn_name_trees(edb_conn *conn, tree_name_fn name);
+
+uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
+void txn_rollback_to(edb_conn *conn, uint64_t mark);
+/* SQLite's savepoint calls (ENGINE-proof): sets every unset mark 0..n / unsets >= n / undoes to mark n. Idempotent. */
+void txn_savepoint(edb_conn *conn, int n);
+void txn_release(edb_conn *conn, int n);
+void txn_rollback_savepoint(edb_conn *conn, int n);
+int txn_prepare(edb_conn *conn);                    /* xSync: validates, writes pages; idempotent */
+void txn_publish(edb_conn *conn);                   /* xCommit: cannot fail; idempotent */
+void txn_rollback(edb_conn *conn);                  /* xRollback, after txn_prepare too */
+
+#endif

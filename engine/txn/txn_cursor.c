@@ -1,0 +1,523 @@
+/* Reading for the virtual table: the tree at the statement's moment, and own writes merged over it.
+ *
+ * cursor_* and cursor_get read at T and see own writes up to the statement's beginning; now_* read the pinned root as
+ * it is now and see all own writes. In both an own write hides the tree's version of its key, and an own tombstone
+ * hides it without a trace. Where a transaction has not written to a tree, a cursor is the tree's cursor and nothing
+ * else (the inline cursor_next of txn.h). */
+#include <string.h>
+
+#include "engine/txn/txn_internal.h"
+#include "engine/txn/ws_run.h"
+
+static void entry_from_version(const tree_version *v, edb_entry *out)
+{
+    *out = (edb_entry){ .key = v->key, .value = v->value, .key_size = v->key_size, .value_size = v->value_size,
+                        .from = v->from, .seen_from = v->from, .overflow = v->overflow };
+}
+
+static void entry_from_write(const ws_entry *w, edb_entry *out)
+{
+    *out = (edb_entry){ .key = w->key, .value = w->value, .key_size = w->key_size, .value_size = w->value_size,
+                        .seen_from = w->seen_from };
+}
+
+/* The own writes the statement may see of a tree; NULL: none. What it reads of them stays in place until it ends. */
+static writeset *own_writes(edb_stmt *st, uint32_t tree)
+{
+    if (st->st_past || !st->st_writes || !st->st_seq || !ws_has_tree(st->st_writes, tree))
+        return NULL;
+    if (!st->st_held)
+        st->st_held = ws_hold(st->st_writes);
+    return st->st_writes;
+}
+
+/* All writes of the transaction the statement belongs to; NULL: none to the tree. */
+static writeset *all_writes(edb_stmt *st, uint32_t tree)
+{
+    const txn *tx = &st->st_conn->cn_txn;
+
+    if (st->st_past || st->st_serial != tx->tx_serial || !tx->tx_writes || !ws_has_tree(tx->tx_writes, tree))
+        return NULL;
+    return tx->tx_writes;
+}
+
+static int compare_sides(const tree_version *v, const ws_entry *w)
+{
+    return key_compare(v->key, v->key_size, w->key, w->key_size);
+}
+
+/* Whether reads of the tree are noted. Of the catalog's they need not be: COMMIT fails whenever it changed. Nor of own
+ * trees. */
+static inline readset *noted(const edb_stmt *st, uint32_t tree, const tree_state *state)
+{
+    return __builtin_expect(!st->st_reads, 1) || tree == TREE_CATALOG || !state ? NULL : st->st_reads;
+}
+
+/* ---- cursors ---------------------------------------------------------------------------------------------------- */
+
+int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
+{
+    const tree_state *state;
+    writeset *own;
+    int rc;
+
+    memset(out, 0, offsetof(edb_cursor, cu_tree));
+    out->cu_stmt = st;
+    out->cu_writes = NULL;
+    out->cu_tree.tc_valid = false;
+    if ((rc = stmt_tree(st, tree, &state)))
+        return rc;
+    out->cu_base = state && state->ts_born <= st->st_moment;
+    if (out->cu_base && (rc = tree_cursor_open(&out->cu_tree, st->st_conn->cn_pager, state, st->st_moment))) {
+        out->cu_base = false;
+        return rc;
+    }
+    if ((own = own_writes(st, tree)) && (rc = ws_cursor_open(own, tree, st->st_seq, &out->cu_writes))) {
+        cursor_close(out);
+        return rc;
+    }
+    if (noted(st, tree, state))
+        watch_new(out, tree, state->ts_key_size == 8);
+    /* Without a tree every step takes the merging way, which knows how to do without; and it is the one that notices a
+     * turn, which ends a walk. */
+    out->cu_own = out->cu_writes || !out->cu_base || out->cu_watch;
+    return EDB_OK;
+}
+
+void cursor_close(edb_cursor *cu)
+{
+    if (cursor_watched(cu))
+        watch_free(cu);
+    if (cu->cu_base)
+        tree_cursor_close(&cu->cu_tree);
+    ws_cursor_close(cu->cu_writes);
+    cu->cu_base = false;
+    cu->cu_writes = NULL;
+    cu->valid = false;
+}
+
+int cursor_count(edb_stmt *st, uint32_t tree, uint64_t *out)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+    if (rc)
+        return rc;
+    if (own_writes(st, tree)) {
+        edb_cursor cu;
+        uint64_t n = 0;
+        if ((rc = cursor_open(st, tree, &cu)))
+            return rc;
+        for (rc = cursor_seek(&cu, NULL, 0); !rc && cu.valid; rc = cursor_next(&cu))
+            n++;
+        cursor_close(&cu);
+        *out = n;
+        return rc;
+    }
+    *out = 0;
+    if (noted(st, tree, state))
+        reads_tree(st->st_reads, tree, state->ts_key_size == 8);
+    if (!state || state->ts_born > st->st_moment)
+        return EDB_OK;
+    return tree_count(st->st_conn->cn_pager, state, st->st_moment == st->st_root.sn_number ? FOREVER : st->st_moment, out);
+}
+
+static bool base_valid(const edb_cursor *cu)
+{
+    return cu->cu_base && cu->cu_tree.tc_valid;
+}
+
+static const ws_entry *own_at(const edb_cursor *cu)
+{
+    return cu->cu_writes ? ws_cursor_refresh(cu->cu_writes) : NULL;
+}
+
+/* Moves the sides that stand on the current key one step in the cursor's direction. */
+static int step_sides(edb_cursor *cu)
+{
+    int rc = EDB_OK;
+
+    if (cu->cu_at_base)
+        rc = cu->cu_forward ? tree_cursor_next(&cu->cu_tree) : tree_cursor_prev(&cu->cu_tree);
+    if (cu->cu_at_own)
+        (void)(cu->cu_forward ? ws_cursor_next(cu->cu_writes) : ws_cursor_prev(cu->cu_writes));
+    return rc;
+}
+
+/* Chooses the side that comes first, own writes where both have the key; passes keys that own writes deleted. */
+static int merge(edb_cursor *cu)
+{
+    int rc = EDB_OK;
+
+    for (;;) {
+        const ws_entry *own = own_at(cu);
+        bool base = base_valid(cu);
+        int order = base && own ? compare_sides(&cu->cu_tree.tc_at, own) : 0;
+
+        if (!cu->cu_forward)
+            order = -order;
+        cu->cu_at_base = base && (!own || order <= 0);
+        cu->cu_at_own = own && (!base || order >= 0);
+        cu->valid = cu->cu_at_base || cu->cu_at_own;
+        if (!cu->valid)
+            return EDB_OK;
+        if (!cu->cu_at_own) {
+            entry_from_version(&cu->cu_tree.tc_at, &cu->at);
+            return EDB_OK;
+        }
+        if (!(own->flags & WS_TOMBSTONE)) {
+            entry_from_write(own, &cu->at);
+            return EDB_OK;
+        }
+        if ((rc = step_sides(cu))) {
+            cu->valid = false;
+            return rc;
+        }
+    }
+}
+
+static int seek(edb_cursor *cu, bool forward, const void *key, size_t key_size)
+{
+    int rc = EDB_OK;
+
+    if (cursor_watched(cu)) {
+        watch_end(cu);
+        watch_begin(cu, forward, key, key_size);
+    }
+    cu->valid = false;
+    cu->cu_forward = forward;
+    if (cu->cu_base)
+        rc = forward ? tree_cursor_seek(&cu->cu_tree, key, key_size) : tree_cursor_seek_last(&cu->cu_tree, key, key_size);
+    if (rc)
+        return rc;
+    if (!cu->cu_own) {
+        cursor_from_tree(cu);
+        return EDB_OK;
+    }
+    if (cu->cu_writes)
+        (void)(forward ? ws_cursor_seek(cu->cu_writes, key, key_size) : ws_cursor_seek_last(cu->cu_writes, key, key_size));
+    return merge(cu);
+}
+
+int cursor_seek(edb_cursor *cu, const void *key, size_t key_size)
+{
+    return seek(cu, true, key, key_size);
+}
+
+int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size)
+{
+    return seek(cu, false, key, key_size);
+}
+
+static int step(edb_cursor *cu, bool forward)
+{
+    int rc;
+
+    if (!cu->valid)
+        return EDB_OK;
+    /* Turning round: the side that did not give the current key stands beyond it. Start again from the key. */
+    if (cu->cu_forward != forward && (rc = seek(cu, forward, cu->at.key, cu->at.key_size)))
+        return rc;
+    if ((rc = step_sides(cu))) {
+        cu->valid = false;
+        return rc;
+    }
+    return merge(cu);
+}
+
+int cursor_next_merged(edb_cursor *cu)
+{
+    return step(cu, true);
+}
+
+int cursor_prev_merged(edb_cursor *cu)
+{
+    return step(cu, false);
+}
+
+/* ---- single keys ------------------------------------------------------------------------------------------------ */
+
+/* The tree's version at a moment. */
+static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *key, size_t key_size, tree_version *out,
+                    bool *found)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    *found = false;
+    if (!rc && noted(st, tree, state))
+        reads_point(st->st_reads, tree, state->ts_key_size == 8, key, key_size);
+    if (rc || !state || state->ts_born > moment)
+        return rc;
+    return tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
+}
+
+int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bool *found)
+{
+    readset *reads = st->st_reads;
+    const tree_state *state;
+    edb_entry entry;
+    int rc;
+
+    if (!reads)
+        return cursor_get(st, tree, key, key_size, &entry, found);
+    st->st_reads = NULL;
+    rc = cursor_get(st, tree, key, key_size, &entry, found);
+    st->st_reads = reads;
+    if (!rc && !(rc = stmt_tree(st, tree, &state)) && noted(st, tree, state))
+        reads_existence(reads, tree, state->ts_key_size == 8, key, key_size);
+    return rc;
+}
+
+int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    writeset *own = own_writes(st, tree);
+    tree_version version;
+    ws_entry write;
+    bool there;
+    int rc;
+
+    if (own && ws_get(own, tree, key, key_size, st->st_seq, &write)) {
+        entry_from_write(&write, out);
+        *found = !(write.flags & WS_TOMBSTONE);
+        return EDB_OK;
+    }
+    if ((rc = base_get(st, tree, st->st_moment, key, key_size, &version, &there)))
+        return rc;
+    if (there)
+        entry_from_version(&version, out);
+    else
+        out->seen_from = 0;
+    *found = there;
+    return EDB_OK;
+}
+
+/* What txn_put wants to know of an entry found living now: the version of it visible at T. */
+static int seen_at_moment(edb_stmt *st, uint32_t tree, edb_entry *entry, const void *key, size_t key_size)
+{
+    tree_version version;
+    bool there;
+    int rc;
+
+    if (entry->from && entry->from <= st->st_moment)
+        return EDB_OK;              /* living now and not younger than T: it is the one */
+    entry->seen_from = 0;
+    if (st->st_root.sn_number == st->st_moment)
+        return EDB_OK;
+    if (!(rc = base_get(st, tree, st->st_moment, key, key_size, &version, &there)) && there)
+        entry->seen_from = version.from;
+    return rc;
+}
+
+static int get_at(edb_stmt *st, uint64_t moment, uint32_t tree, const void *key, size_t key_size, edb_entry *out,
+                  bool *found)
+{
+    writeset *own = all_writes(st, tree);
+    tree_version version;
+    ws_entry write;
+    bool there;
+    int rc;
+
+    if (own && ws_get(own, tree, key, key_size, UINT64_MAX, &write)) {
+        entry_from_write(&write, out);
+        *found = !(write.flags & WS_TOMBSTONE);
+        return EDB_OK;
+    }
+    if ((rc = base_get(st, tree, moment, key, key_size, &version, &there)))
+        return rc;
+    if (there)
+        entry_from_version(&version, out);
+    else
+        out->from = 0;
+    if ((rc = seen_at_moment(st, tree, out, key, key_size)))
+        return rc;
+    *found = there;
+    return EDB_OK;
+}
+
+int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    return get_at(st, st->st_now, tree, key, key_size, out, found);
+}
+
+int newest_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    return get_at(st, st->st_root.sn_number, tree, key, key_size, out, found);
+}
+
+/* ---- prefixes --------------------------------------------------------------------------------------------------- */
+
+static bool has_prefix(const uint8_t *key, uint32_t key_size, const void *prefix, size_t size)
+{
+    return key_size >= size && memcmp(key, prefix, size) == 0;
+}
+
+/* The statement's cursor over what is now; kept for the next question about the same tree. NULL: the tree is not in it. */
+static int now_cursor(edb_stmt *st, uint32_t tree, tree_cursor **out)
+{
+    const tree_state *state;
+    int rc;
+
+    *out = &st->st_now_cursor;
+    if (st->st_now_open && st->st_now_tree == tree)
+        return EDB_OK;
+    if (st->st_now_open)
+        tree_cursor_close(&st->st_now_cursor);
+    st->st_now_open = false;
+    *out = NULL;
+    if ((rc = stmt_tree(st, tree, &state)) || !state || state->ts_born > st->st_now)
+        return rc;
+    if ((rc = tree_cursor_open(&st->st_now_cursor, st->st_conn->cn_pager, state, st->st_now)))
+        return rc;
+    st->st_now_open = true;
+    st->st_now_tree = tree;
+    *out = &st->st_now_cursor;
+    return EDB_OK;
+}
+
+static int note_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    if (!rc && noted(st, tree, state))
+        reads_prefix(st->st_reads, tree, state->ts_key_size == 8, prefix, size);
+    return rc;
+}
+
+/* The first key of the tree with the prefix that own writes do not hide, and that is before `own` if that is given. */
+static int base_prefix(edb_stmt *st, uint32_t tree, writeset *hiding, const void *prefix, size_t size,
+                       const ws_entry *own, tree_version *out, bool *found)
+{
+    tree_cursor *tc;
+    ws_entry write;
+    int rc;
+
+    *found = false;
+    if (__builtin_expect(st->st_reads != NULL, 0) && (rc = note_prefix(st, tree, prefix, size)))
+        return rc;
+    if ((rc = now_cursor(st, tree, &tc)) || !tc)
+        return rc;
+    for (rc = tree_cursor_seek(tc, prefix, size); !rc && tc->tc_valid; rc = tree_cursor_next(tc)) {
+        const tree_version *v = &tc->tc_at;
+        if (!has_prefix(v->key, v->key_size, prefix, size) || (own && compare_sides(v, own) > 0))
+            return EDB_OK;
+        if (!hiding || !ws_get(hiding, tree, v->key, v->key_size, UINT64_MAX, &write)) {
+            *out = *v;
+            *found = true;
+            return EDB_OK;
+        }
+    }
+    return rc;
+}
+
+/* The first own entry with the prefix. */
+static int own_prefix(writeset *own, uint32_t tree, const void *prefix, size_t size, ws_entry *out, bool *found)
+{
+    ws_cursor *wc;
+    int rc;
+
+    *found = false;
+    if (!own || !ws_has_prefix(own, tree, prefix, size))
+        return EDB_OK;
+    if ((rc = ws_cursor_open(own, tree, UINT64_MAX, &wc)))
+        return rc;
+    for (bool more = ws_cursor_seek(wc, prefix, size); more; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        if (!has_prefix(w->key, w->key_size, prefix, size))
+            break;
+        if (!(w->flags & WS_TOMBSTONE)) {
+            *out = *w;
+            *found = true;
+            break;
+        }
+    }
+    ws_cursor_close(wc);
+    return EDB_OK;
+}
+
+int now_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found)
+{
+    writeset *own = all_writes(st, tree);
+    tree_version version;
+    ws_entry write;
+    bool own_found, base_found;
+    int rc;
+
+    if ((rc = own_prefix(own, tree, prefix, size, &write, &own_found)))
+        return rc;
+    if ((rc = base_prefix(st, tree, own, prefix, size, own_found ? &write : NULL, &version, &base_found)))
+        return rc;
+    *found = own_found || base_found;
+    if (base_found) {
+        entry_from_version(&version, out);
+        return seen_at_moment(st, tree, out, out->key, out->key_size);
+    }
+    if (own_found)
+        entry_from_write(&write, out);
+    return EDB_OK;
+}
+
+/* ---- values and figures ----------------------------------------------------------------------------------------- */
+
+static tree_version version_of(const edb_entry *entry)
+{
+    return (tree_version){ .key = entry->key, .value = entry->value, .key_size = entry->key_size,
+                           .value_size = entry->value_size, .from = entry->from, .overflow = entry->overflow };
+}
+
+uint64_t entry_size(const edb_entry *entry)
+{
+    const tree_version version = version_of(entry);
+
+    return entry->overflow ? tree_overflow_size(&version) : entry->value_size;
+}
+
+int entry_load(edb_stmt *st, const edb_entry *entry, void *out)
+{
+    const tree_version version = version_of(entry);
+
+    if (entry->overflow)
+        return tree_overflow_read(st->st_conn->cn_pager, &version, 0, out, tree_overflow_size(&version));
+    if (entry->value_size)
+        memcpy(out, entry->value, entry->value_size);
+    return EDB_OK;
+}
+
+/* A look at a tree for the planner, in the root at hand or the newest; the caller announces when it is done with it.
+ * -> false when there is no such tree. */
+static bool look_at(edb_conn *conn, uint32_t tree, tree_state *out)
+{
+    snapshot root;
+
+    if (conn->cn_stmts)
+        return !tree_state_get(conn->cn_pager, &conn->cn_stmts->st_root, tree, out);
+    return !pager_pin(conn->cn_pager, conn->cn_slot, PIN_PUBLISHED, &root)
+           && !tree_state_get(conn->cn_pager, &root, tree, out);
+}
+
+uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree)
+{
+    tree_state state;
+    uint64_t rows;
+
+    if (conn_check(conn))
+        return 0;
+    rows = look_at(conn, tree, &state) ? state.ts_live : 0;
+    conn_announce(conn);
+    return rows;
+}
+
+uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,
+                            size_t high_size)
+{
+    uint64_t rows = 0;
+    tree_state state;
+
+    if (conn_check(conn))
+        return 0;
+    if (look_at(conn, tree, &state)
+        && tree_estimate(conn->cn_pager, &state, low, low_size, high, high_size, &rows))
+        rows = state.ts_live;
+    conn_announce(conn);
+    return rows;
+}

@@ -1,0 +1,231 @@
+/* The bodies of databases, connections and statements, shared by the files that make up transactions.
+ *
+ *   edb.c         databases: opening, figures, questions about moments
+ *   moment.c      from nanoseconds to commit numbers
+ *   conn.c        connections and their registry
+ *   stmt.c        statements: what is pinned, which moment, who still uses it
+ *   txn_cursor.c  reading: the tree and own writes merged
+ *   read_watch.c  what SERIALIZABLE transactions read
+ *   txn.c         writing: the states of a transaction, savepoints, row ids
+ *   commit.c      validation, net application, publishing
+ *   company.c     several databases behind one SQLite connection
+ *
+ * A connection and everything it owns belongs to one thread at a time, so nothing here is locked but the registry and
+ * the members of `edb` that say so. */
+#ifndef EDB_TXN_INTERNAL_H
+#define EDB_TXN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/txn/capture.h"
+#include "engine/txn/moment.h"
+#include "engine/txn/reads.h"
+#include "engine/txn/txn.h"
+
+#define TREE_META (UINT32_MAX - 1)  /* not a tree: what a write set holds beside rows, so that it rolls back with them */
+#define TREE_PROMISES (UINT32_MAX - 2)  /* likewise: promises that COMMIT judges */
+#define TREE_AT_ONCE (UINT32_MAX - 3)   /* likewise: those that the end of the statement judges */
+#define META_SCHEMA "s"             /* its key for: the catalog was changed; value: u64 unique in the process */
+#define META_KEY_SIZE 5             /* its keys for trees: what is said, and u32 id, big-endian */
+#define META_TREE 't'               /* it was made; value: key size */
+#define META_DROPPED 'd'            /* it was dropped; value: nothing of interest */
+#define META_UNCHANGED 'u'          /* nobody else may have changed it; value: u64, the moment after which */
+#define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
+
+typedef struct {                    /* catalogs of the past, told apart by what is in them */
+    uint64_t sc_print;              /* hash over the keys and commit numbers of the catalog's entries */
+    uint64_t sc_number;             /* the first moment met that has it */
+} past_schema;
+
+struct edb {
+    atomic_size_t db_refs;          /* the handle, and every connection */
+    pager *db_pager;
+    uint64_t db_spill_bytes;
+    bool db_read_only;
+    pthread_mutex_t db_mutex;       /* guards what follows */
+    reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
+    past_schema *db_past;
+    size_t db_n_past;
+};
+
+typedef struct {
+    uint32_t ti_tree;
+    uint64_t ti_floor;              /* lowest id the pinned root allows */
+    uint64_t ti_used;               /* largest id drawn, or written and not far from these; 0: none */
+    bool ti_has_far;                /* larger ones were written, rolled back or not */
+    uint64_t ti_far;                /* the largest of them that stands; 0: none, IDS_UNKNOWN: to be looked up */
+    uint64_t ti_far_seq;            /* it stands as long as this write does */
+} txn_ids;
+
+#define IDS_UNKNOWN UINT64_MAX
+
+typedef struct {
+    uint32_t tu_tree;
+    int tu_code;                    /* EDB_UNIQUE or EDB_PRIMARYKEY */
+    char *tu_what;
+} txn_unique;
+
+enum txn_state { TXN_NONE, TXN_OPEN, TXN_WRITING, TXN_PREPARED };
+
+typedef struct {                    /* a transaction; all zero but tx_serial: none */
+    enum txn_state tx_state;
+    uint64_t tx_serial;             /* counts the connection's transactions */
+    int tx_isolation;               /* EDB_READ_COMMITTED, ... */
+    uint64_t tx_moment;             /* T; at READ COMMITTED: of its newest statement */
+    uint64_t tx_since;              /* what is validated may have changed after it: T; at READ COMMITTED the oldest T of
+                                       a statement that wrote, UINT64_MAX before one did */
+    uint64_t tx_schema;             /* schema number at T; at READ COMMITTED at the first write */
+    readset tx_reads;               /* at SERIALIZABLE */
+    writeset *tx_writes;            /* NULL: nothing written */
+    uint64_t tx_judged;             /* oldest root a unique entry was judged on; UINT64_MAX: none was */
+    uint32_t tx_next_tree;          /* lowest id for the next new tree */
+    int tx_broken;                  /* code that COMMIT must answer: a savepoint could not be noted */
+    txn_ids *tx_ids;
+    size_t tx_n_ids, tx_ids_room, tx_ids_hint;
+    txn_unique *tx_unique;
+    size_t tx_n_unique, tx_unique_room, tx_unique_hint;
+    txn_judge_fn tx_judge;          /* of promises; NULL: none was made */
+    uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
+    bool tx_unmet;                  /* one did not hold when it was made */
+    uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
+    size_t tx_n_marks, tx_marks_room;
+    pager_commit *tx_commit;        /* while prepared; NULL when there is nothing to publish */
+    uint64_t tx_number;             /* of that commit */
+} txn;
+
+struct edb_conn {
+    atomic_size_t cn_refs;          /* the handle, statements, modules that found it by id */
+    int64_t cn_id;
+    edb_conn *cn_next;              /* in the registry */
+    edb *cn_db;
+    pager *cn_pager;
+    reader_slot *cn_slot;
+    bool cn_closed;
+    int cn_isolation;               /* of its next transaction */
+    tree_name_fn cn_name_tree;      /* NULL: trees have numbers */
+    atomic_bool cn_interrupted;
+    txn cn_txn;
+    edb_stmt *cn_stmts;             /* open statements */
+    edb_stmt *cn_current;           /* the one entered */
+    edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */
+    edb_stmt *cn_spare;             /* a freed one, to be used again */
+    bool cn_is_declared;
+    uint64_t cn_declared;           /* schema the declarations in SQLite were made from */
+    int64_t cn_commit_ns;           /* time asked for the next commit; 0: the clock's */
+    uint64_t cn_last_number;
+    int64_t cn_last_ns;
+    edb_conn *cn_host;              /* company.c; NULL: it is nobody's guest */
+    edb_conn *cn_guests, *cn_next_guest;    /* its own; the next of its host's */
+    char *cn_title;                 /* the schema's name in SQL; NULL: main */
+    uint64_t cn_told_number;        /* the newest commit of it or of a guest */
+    int64_t cn_told_ns;
+    int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
+    bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
+    char *cn_lost_message;
+    const void *cn_helper;          /* conn_lend() */
+    void *cn_kept;                  /* conn_keep() */
+    void (*cn_kept_done)(void *what);
+    tree_change *cn_changes;        /* commit's buffer */
+    size_t cn_changes_room;
+};
+
+#define STMT_TREES 4                /* tree states kept by a statement; a power of two */
+
+struct edb_stmt {
+    edb_conn *st_conn;              /* counted */
+    edb_stmt *st_next, **st_back;   /* among the connection's */
+    snapshot st_root;               /* pinned */
+    uint64_t st_moment;             /* T */
+    uint64_t st_now;                /* what reading now reads: the root, at SERIALIZABLE T */
+    readset *st_reads;              /* its transaction's, where what it reads is noted; NULL: not noted */
+    int64_t st_moment_ns;           /* moment asked for, when st_past */
+    uint64_t st_schema;             /* schema at T without own changes; UINT64_MAX: not found out yet */
+    uint64_t st_serial;             /* the transaction it belongs to; 0: none */
+    writeset *st_writes;            /* counted; NULL: none when it began */
+    uint64_t st_seq;                /* sees writes up to it */
+    ws_generation *st_held;
+    size_t st_users;                /* cursors and writes in progress */
+    bool st_past, st_writing, st_implicit, st_ended;
+    bool st_fixes;                  /* its transaction began with it */
+    edb_stmt *st_target;            /* which of its company writes: itself, or a guest's */
+    edb_stmt *st_guests, *st_next_guest;    /* those of guests, begun with it; the next of its host's */
+    int st_failed;                  /* the code it answers when it is used; 0: it has begun */
+    char *st_failed_message;
+    bool st_row_in;                 /* it has a row value on the left of IN */
+    uint8_t *st_mask;               /* columns supplied; NULL: all */
+    size_t st_columns;
+    void *st_kept;                  /* stmt_keep() */
+    void (*st_kept_done)(void *what);
+    capture *st_capture;            /* owned; rows for RETURNING, NULL: not asked for */
+    int64_t st_changes, st_last_id;
+    bool st_has_last_id;
+    bool st_now_open;               /* st_now_cursor is open, on tree st_now_tree, to read now */
+    uint32_t st_now_tree;
+    tree_cursor st_now_cursor;
+    uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
+    bool st_tree_exists[STMT_TREES];
+    tree_state st_tree[STMT_TREES];
+};
+
+/* ---- conn.c */
+int conn_check(const edb_conn *conn);               /* EDB_FORKED, EDB_MISUSE when closed */
+void conn_announce(edb_conn *conn);                 /* tells the pager the oldest root and moment still in use */
+void db_unref(edb *db);
+edb *db_ref(edb *db);
+void db_lock(edb *db);                             /* for what db_mutex guards */
+void db_unlock(edb *db);
+
+void conn_registry_lock(void);
+void conn_registry_unlock(void);
+
+/* ---- company.c */
+int company_begin(edb_conn *host, const edb_stmt_options *o, edb_stmt **out);
+void company_end(edb_stmt *stmt);
+void company_enter(edb_conn *host, edb_stmt *stmt);
+void company_leave(edb_conn *conn);                 /* under the registry's lock */
+int company_may_write(edb_conn *conn);
+int company_prepare(edb_conn *conn);
+void company_published(edb_conn *conn);
+edb_stmt *stmt_member(edb_stmt *stmt, const edb_conn *conn);    /* the one of its company that is the connection's */
+
+/* ---- commit.c */
+int txn_has_writes(edb_conn *conn, bool *out);      /* any that was not rolled back */
+int txn_prepare_alone(edb_conn *conn);
+void txn_unprepare(edb_conn *conn);                 /* back from PREPARED to WRITING */
+
+/* ---- stmt.c */
+int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out);
+edb_stmt *stmt_new_failed(edb_conn *conn, int code);    /* with this thread's message; NULL: no memory */
+/* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
+int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
+
+/* Whether the write set's tree is a tree, and not what it holds beside rows. */
+static inline bool tree_is_real(uint32_t tree) { return tree < TREE_AT_ONCE; }
+
+static inline const uint8_t *meta_key(uint8_t key[META_KEY_SIZE], char what, uint32_t tree)
+{
+    key[0] = (uint8_t)what;
+    store32(key + 1, __builtin_bswap32(tree));
+    return key;
+}
+
+static inline uint32_t meta_tree(const uint8_t *key) { return __builtin_bswap32(load32(key + 1)); }
+
+/* ---- read_watch.c: a cursor's watch is made when it opens, begun and ended around each walk */
+void watch_new(edb_cursor *cu, uint32_t tree, bool fixed);
+void watch_begin(edb_cursor *cu, bool forward, const void *key, size_t key_size);
+void watch_end(edb_cursor *cu);                     /* before the cursor leaves where it stands */
+void watch_free(edb_cursor *cu);
+void watches_note(readset *rs);                     /* walks under way, up to here */
+void watches_leave(readset *rs);                    /* the transaction ends */
+
+/* ---- txn.c */
+void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
+void txn_end(edb_conn *conn);                       /* forgets the transaction; its writes live on in statements */
+/* The largest id of a row that this transaction wrote to the tree and did not delete or roll back; 0: none positive. */
+int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq);
+/* Makes room for one more element of an array that grows. */
+int array_room(void **array, size_t *room, size_t count, size_t each);
+
+#endif

@@ -1,0 +1,349 @@
+/* The write set in memory; see writeset.h.
+ *
+ * Rolling back removes nothing: it notes that the sequence numbers above the mark are dead, and readers skip them.
+ * So it is as cheap as a savepoint, it works on runs that are already in a file, and a cursor never loses the entry it
+ * stands on. Spilling leaves the dead out. Invariants: (1) every seq in the list is larger than every seq in a run, and
+ * a later run's larger than an earlier one's: whoever finds a visible write in the newest place has the newest write;
+ * (2) dead intervals ascend and do not touch; (3) there is always room for one more, so that rolling back cannot fail. */
+#include "engine/txn/writeset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/txn/ws_internal.h"
+
+static int no_memory(void)
+{
+    return edb_fail(EDB_NOMEM, "memory is exhausted by the uncommitted writes of a transaction");
+}
+
+static ws_generation *generation_new(void)
+{
+    ws_generation *gn = malloc(sizeof *gn);
+
+    if (!gn)
+        return NULL;
+    arena_init(&gn->gn_memory);
+    skiplist_init(&gn->gn_list, &gn->gn_memory);
+    gn->gn_refs = 1;
+    return gn;
+}
+
+void ws_release(ws_generation *gn)
+{
+    if (!gn || --gn->gn_refs)
+        return;
+    arena_free(&gn->gn_memory);
+    free(gn);
+}
+
+ws_generation *ws_hold(writeset *ws)
+{
+    ws->ws_now->gn_refs++;
+    return ws->ws_now;
+}
+
+int ws_new(uint64_t spill_bytes, writeset **out)
+{
+    writeset *ws = calloc(1, sizeof *ws);
+
+    if (!ws)
+        return no_memory();
+    ws->ws_refs = 1;
+    ws->ws_spill_bytes = spill_bytes;
+    ws->ws_file.rf_fd = -1;
+    if (!(ws->ws_now = generation_new())) {
+        free(ws);
+        return no_memory();
+    }
+    *out = ws;
+    return EDB_OK;
+}
+
+writeset *ws_ref(writeset *ws)
+{
+    ws->ws_refs++;
+    return ws;
+}
+
+void ws_unref(writeset *ws)
+{
+    if (!ws || --ws->ws_refs)
+        return;
+    ws_release(ws->ws_now);
+    for (size_t i = 0; i < ws->ws_n_runs; i++)
+        run_free(ws->ws_run[i]);
+    run_file_close(&ws->ws_file);
+    free(ws->ws_run);
+    free(ws->ws_tree);
+    free(ws->ws_dead);
+    free(ws);
+}
+
+bool ws_is_empty(const writeset *ws)
+{
+    return ws->ws_last_seq == 0;
+}
+
+uint64_t ws_seq(const writeset *ws)
+{
+    return ws->ws_last_seq;
+}
+
+size_t ws_runs(const writeset *ws)
+{
+    return ws->ws_n_runs;
+}
+
+/* ---- trees ---------------------------------------------------------------------------------------------------- */
+
+/* Where the tree is, or belongs. */
+static size_t tree_place(const writeset *ws, uint32_t tree)
+{
+    size_t low = 0, high = ws->ws_n_trees;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ws->ws_tree[middle].wt_tree < tree)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const ws_tree *tree_find(const writeset *ws, uint32_t tree)
+{
+    size_t at = tree_place(ws, tree);
+
+    return at < ws->ws_n_trees && ws->ws_tree[at].wt_tree == tree ? &ws->ws_tree[at] : NULL;
+}
+
+bool ws_has_tree(const writeset *ws, uint32_t tree)
+{
+    return tree_find(ws, tree) != NULL;
+}
+
+size_t ws_trees(const writeset *ws, uint32_t *trees, size_t room)
+{
+    for (size_t i = 0; i < ws->ws_n_trees && i < room; i++)
+        trees[i] = ws->ws_tree[i].wt_tree;
+    return ws->ws_n_trees;
+}
+
+/* Makes room for one more element. */
+static int reserve(void **array, size_t *room, size_t count, size_t each)
+{
+    size_t more = *room ? 2 * *room : 8;
+    void *bigger;
+
+    if (count < *room)
+        return EDB_OK;
+    if (!(bigger = realloc(*array, more * each)))
+        return no_memory();
+    *array = bigger;
+    *room = more;
+    return EDB_OK;
+}
+
+static int tree_note(writeset *ws, uint32_t tree, ws_tree **out)
+{
+    size_t at;
+    int rc;
+
+    /* A table and its indexes take turns, in ascending order: the next one is the likely one. */
+    for (size_t i = 0; i < 2; i++, ws->ws_tree_hint++) {
+        if (ws->ws_tree_hint >= ws->ws_n_trees)
+            ws->ws_tree_hint = 0;
+        if (ws->ws_n_trees && ws->ws_tree[ws->ws_tree_hint].wt_tree == tree) {
+            *out = &ws->ws_tree[ws->ws_tree_hint];
+            return EDB_OK;
+        }
+    }
+    at = tree_place(ws, tree);
+    if (at == ws->ws_n_trees || ws->ws_tree[at].wt_tree != tree) {
+        if ((rc = reserve((void **)&ws->ws_tree, &ws->ws_trees_room, ws->ws_n_trees, sizeof *ws->ws_tree)))
+            return rc;
+        memmove(ws->ws_tree + at + 1, ws->ws_tree + at, (ws->ws_n_trees - at) * sizeof *ws->ws_tree);
+        ws->ws_tree[at] = (ws_tree){ .wt_tree = tree };
+        ws->ws_n_trees++;
+    }
+    ws->ws_tree_hint = at;
+    *out = &ws->ws_tree[at];
+    return EDB_OK;
+}
+
+/* ---- writing -------------------------------------------------------------------------------------------------- */
+
+static bool drop_dead(const void *arg, uint64_t seq)
+{
+    return ws_is_dead(arg, seq);
+}
+
+/* Writes the list out as a run and begins a new generation. */
+static int spill(writeset *ws)
+{
+    ws_generation *next = NULL;
+    ws_run *run = NULL;
+    int rc;
+
+    if ((rc = reserve((void **)&ws->ws_run, &ws->ws_runs_room, ws->ws_n_runs, sizeof *ws->ws_run)))
+        return rc;
+    if (!(next = generation_new()))
+        return no_memory();
+    if ((rc = run_write(&ws->ws_file, &ws->ws_now->gn_list, drop_dead, ws, &run))) {
+        ws_release(next);
+        return rc;
+    }
+    if (run->rn_count)
+        ws->ws_run[ws->ws_n_runs++] = run;
+    else
+        run_free(run);
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
+        ws->ws_tree[i].wt_last = NULL;
+    ws_release(ws->ws_now);
+    ws->ws_now = next;
+    return EDB_OK;
+}
+
+int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+           unsigned flags, uint64_t seen_from)
+{
+    skip_node *node;
+    ws_tree *wt;
+    int rc;
+
+    if (ws->ws_now->gn_memory.ar_bytes > ws->ws_spill_bytes && (rc = spill(ws)))
+        return rc;
+    if (ws->ws_n_dead == ws->ws_dead_room
+        && (rc = reserve((void **)&ws->ws_dead, &ws->ws_dead_room, ws->ws_n_dead, sizeof *ws->ws_dead)))
+        return rc;
+    if ((rc = tree_note(ws, tree, &wt)))
+        return rc;
+    node = skiplist_add(&ws->ws_now->gn_list, tree, key, key_size, ws->ws_last_seq + 1, value, value_size,
+                        flags & WS_TOMBSTONE);
+    if (!node)
+        return no_memory();
+    node->sn_flags = (uint8_t)flags;
+    node->sn_from = seen_from;
+    ws->ws_last_seq++;
+    if (!wt->wt_last || skiplist_compare(tree, key, key_size, wt->wt_last) >= 0)
+        wt->wt_last = node;
+    return EDB_OK;
+}
+
+/* ---- rolling back --------------------------------------------------------------------------------------------- */
+
+bool ws_is_dead(const writeset *ws, uint64_t seq)
+{
+    size_t low = 0, high = ws->ws_n_dead;
+
+    while (low < high) {            /* the first interval that ends at or after seq */
+        size_t middle = (low + high) / 2;
+        if (ws->ws_dead[middle].dd_high < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ws->ws_n_dead && seq > ws->ws_dead[low].dd_low;
+}
+
+void ws_rollback(writeset *ws, uint64_t seq)
+{
+    ws_dead dead = { seq, ws->ws_last_seq };
+
+    if (dead.dd_low >= dead.dd_high)
+        return;
+    while (ws->ws_n_dead && ws->ws_dead[ws->ws_n_dead - 1].dd_high >= dead.dd_low) {
+        ws->ws_n_dead--;
+        if (ws->ws_dead[ws->ws_n_dead].dd_low < dead.dd_low)
+            dead.dd_low = ws->ws_dead[ws->ws_n_dead].dd_low;
+    }
+    ws->ws_dead[ws->ws_n_dead++] = dead;
+}
+
+/* ---- reading one key ------------------------------------------------------------------------------------------ */
+
+static bool get_from_list(const writeset *ws, const ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
+                          ws_entry *out)
+{
+    const skip_node *node;
+
+    if (!wt->wt_last || skiplist_compare(wt->wt_tree, key, key_size, wt->wt_last) > 0)
+        return false;
+    node = skiplist_seek(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
+    for (; node && !skiplist_compare(wt->wt_tree, key, key_size, node); node = skiplist_next(node)) {
+        if (ws_visible(ws, node->sn_seq, seq)) {
+            ws_entry_from_node(node, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool get_from_run(const writeset *ws, const ws_run *run, uint32_t tree, const void *key, size_t key_size,
+                         uint64_t seq, ws_entry *out)
+{
+    const run_tree *part = run_find_tree(run, tree);
+    ws_entry entry;
+
+    if (!part)
+        return false;
+    for (uint64_t at = run_search(run, part, key, key_size, false); at < part->rt_end; at++) {
+        run_entry(run, at, &entry);
+        if (key_compare(entry.key, entry.key_size, key, key_size))
+            return false;
+        if (ws_visible(ws, entry.seq, seq)) {
+            *out = entry;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out)
+{
+    const ws_tree *wt = tree_find(ws, tree);
+
+    if (!wt)
+        return false;
+    if (get_from_list(ws, wt, key, key_size, seq, out))
+        return true;
+    for (size_t i = ws->ws_n_runs; i-- > 0;)
+        if (get_from_run(ws, ws->ws_run[i], tree, key, key_size, seq, out))
+            return true;
+    return false;
+}
+
+static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, size_t size)
+{
+    return key_size >= size && memcmp(key, prefix, size) == 0;
+}
+
+bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size)
+{
+    const ws_tree *wt = tree_find(ws, tree);
+    const run_tree *part;
+    const skip_node *node;
+    ws_entry entry;
+    uint64_t at;
+
+    if (!wt)
+        return false;
+    /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
+    if (wt->wt_last && skiplist_compare(tree, prefix, size, wt->wt_last) <= 0) {
+        node = skiplist_seek(&ws->ws_now->gn_list, tree, prefix, size);
+        if (node && node->sn_tree == tree && has_prefix(node->sn_key, node->sn_key_size, prefix, size))
+            return true;
+    }
+    for (size_t i = ws->ws_n_runs; i-- > 0;) {
+        if (!(part = run_find_tree(ws->ws_run[i], tree)))
+            continue;
+        if ((at = run_search(ws->ws_run[i], part, prefix, size, false)) == part->rt_end)
+            continue;
+        run_entry(ws->ws_run[i], at, &entry);
+        if (has_prefix(entry.key, entry.key_size, prefix, size))
+            return true;
+    }
+    return false;
+}

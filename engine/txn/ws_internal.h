@@ -1,0 +1,51 @@
+/* The body of a write set, for writeset.c and ws_cursor.c. */
+#ifndef EDB_WS_INTERNAL_H
+#define EDB_WS_INTERNAL_H
+
+#include "native/arena.h"
+#include "engine/txn/ws_run.h"
+
+struct ws_generation {
+    arena gn_memory;
+    skiplist gn_list;
+    size_t gn_refs;                 /* the write set (while it is the current one), cursors, holders */
+};
+
+typedef struct {
+    uint32_t wt_tree;
+    const skip_node *wt_last;       /* a node with the tree's largest key in the current list; NULL: none there */
+} ws_tree;
+
+typedef struct {                    /* rolled back: low < seq <= high */
+    uint64_t dd_low, dd_high;
+} ws_dead;
+
+struct writeset {
+    size_t ws_refs;
+    uint64_t ws_spill_bytes;
+    uint64_t ws_last_seq;
+    ws_generation *ws_now;
+    ws_run **ws_run;                /* oldest first: every seq of a run is larger than those of the runs before it */
+    size_t ws_n_runs, ws_runs_room;
+    run_file ws_file;
+    ws_tree *ws_tree;               /* ascending by tree */
+    size_t ws_n_trees, ws_trees_room, ws_tree_hint;
+    ws_dead *ws_dead;               /* ascending, disjoint; always room for one more */
+    size_t ws_n_dead, ws_dead_room;
+};
+
+bool ws_is_dead(const writeset *ws, uint64_t seq);
+
+static inline bool ws_visible(const writeset *ws, uint64_t seq, uint64_t reader)
+{
+    return seq <= reader && (!ws->ws_n_dead || !ws_is_dead(ws, seq));
+}
+
+static inline void ws_entry_from_node(const skip_node *node, ws_entry *out)
+{
+    *out = (ws_entry){ .key = node->sn_key, .value = node->sn_value, .key_size = node->sn_key_size,
+                       .value_size = node->sn_value_size, .tree = node->sn_tree, .flags = node->sn_flags,
+                       .seq = node->sn_seq, .seen_from = node->sn_from };
+}
+
+#endif

@@ -1,0 +1,241 @@
+/* The virtual tables: what their files share. Internal to vtab*.c.
+ *
+ *   vtab_init.c     the extension's entry, entitydb_bind(), the binding
+ *   vtab.c          connect and declare; transactions and savepoints; which table a statement means
+ *   vtab_value.c    SQLite values to ours and back, affinity
+ *   vtab_plan.c     best-index
+ *   vtab_range.c    plan and values to ranges of keys
+ *   vtab_scan.c     filter, next, column
+ *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
+ *   vtab_update.c   INSERT, UPDATE, DELETE
+ *   vtab_upsert.c   ON CONFLICT clauses
+ *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
+ *   vtab_count.c    the function entitydb_count()
+ *   vtab_label.c    the eponymous table entitydb_labels
+ *   vtab_fork.c     SQLite's own locks across fork()
+ *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
+ *   partial.c       partial indexes: their WHERE over rows, and whether a query implies it (partial.h)
+ *   rowexpr.c       SQL expressions over one row (rowexpr.h)
+ *   generate.c      generated columns (generate.h)
+ *
+ * A binding belongs to one database of one SQLite connection and is used by its thread alone. It holds a counted reference to the
+ * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
+#ifndef EDB_VTAB_H
+#define EDB_VTAB_H
+
+#ifndef SQLITE_CORE
+#include <sqlite3ext.h>
+extern const sqlite3_api_routines *sqlite3_api;
+#endif
+
+#include "engine/table/table.h"
+
+/* Newer than the oldest header we build with. */
+#ifndef SQLITE_INDEX_CONSTRAINT_LIMIT
+#define SQLITE_INDEX_CONSTRAINT_LIMIT 73
+#define SQLITE_INDEX_CONSTRAINT_OFFSET 74
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+typedef struct {                    /* a row being written; reused from row to row */
+    table_scratch rs_table;
+    edb_value *rs_values;           /* in declared order */
+    bool *rs_changed;
+    char (*rs_digits)[32];          /* text of integers, one place a column */
+    uint32_t rs_columns;            /* room in these three */
+    uint32_t rs_n_digits;           /* places taken */
+    uint32_t rs_n_held, rs_held_room;
+    sqlite3_value **rs_held;        /* converted values the row points into; freed after it */
+} row_scratch;
+
+typedef struct rule_book rule_book;
+
+typedef struct {
+    int bd_refs;                    /* modules, functions and virtual tables that use it */
+    sqlite3 *bd_db;
+    edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
+    row_scratch bd_row;
+    bool bd_writing;                /* an xUpdate is at work, and bd_row in use: a write inside a write (a function in a
+                                     * DEFAULT) has its own */
+    bool bd_aborts;                 /* an action of a foreign key failed: the statement ends, whatever its OR says */
+    /* rules.c */
+    rule_book *bd_rules;            /* constraints of the schema used last; NULL: not read yet */
+    uint32_t bd_tables;             /* tables connected */
+    uint32_t bd_judging;            /* changes that stand on bd_rules */
+    uint32_t bd_depth, bd_n_frames; /* levels of foreign key actions now; scratches there are */
+    row_scratch **bd_frames;        /* one for each level; owned */
+    /* partial.c */
+    row_helper bd_helper;           /* lent to bd_conn */
+    struct partial_prepared *bd_partials;       /* owned; used most recently first */
+} vtab_binding;
+
+void binding_unref(vtab_binding *bd);
+
+typedef struct {                    /* every virtual table of ours begins like this */
+    sqlite3_vtab vt_base;
+    vtab_binding *vt_bd;            /* counted */
+} vtab_any;
+
+typedef struct {
+    vtab_any vt_any;
+    edb_table *vt_table;            /* counted; as the last statement saw it */
+    uint64_t vt_schema;             /* the stmt_schema() it was found at */
+    edb_table *vt_then;             /* counted; vt_then_of at vt_then_moment; see vtab_table() */
+    const edb_table *vt_then_of;
+    uint64_t vt_then_moment;
+    uint32_t vt_writing;            /* calls that hold on to vt_table */
+    uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
+    bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
+    sqlite3_stmt **vt_defaults;     /* SELECT (expression) by column, prepared when first used */
+    uint32_t vt_n_defaults;
+    struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
+} vtab_entity;
+
+/* ---- vtab.c ---- */
+
+/* SQLITE_OK for EDB_OK; else the message goes to the table and the extended result comes back. */
+int vtab_result(sqlite3_vtab *base, int rc);
+int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
+/* The statement a call belongs to, with one user more (stmt_release). */
+int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
+/* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of
+ * a moment before the table. */
+int vtab_current(vtab_entity *vt, edb_stmt *stmt);
+/* The columns a statement reads by, after vtab_current(): not counted, valid until the next call. */
+int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out);
+/* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
+int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
+/* Tells SQLite the columns: names, types, collations. */
+int vtab_declare(sqlite3 *db, const edb_table *table);
+int vtab_begin(sqlite3_vtab *base);
+int vtab_sync(sqlite3_vtab *base);
+int vtab_commit(sqlite3_vtab *base);
+int vtab_rollback(sqlite3_vtab *base);
+int vtab_savepoint(sqlite3_vtab *base, int n);
+int vtab_release(sqlite3_vtab *base, int n);
+int vtab_rollback_to(sqlite3_vtab *base, int n);
+extern const sqlite3_module vtab_entity_module;
+
+/* ---- vtab_fork.c ---- */
+
+/* From now on a child of this process can open connections, whatever other threads were doing when it was forked. */
+void vtab_fork_guard(void);
+
+/* ---- vtab_count.c ---- */
+
+/* entitydb_count(table id, name [, connection]): what SELECT count(*) FROM the table says, without visiting its rows. */
+void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
+
+/* ---- vtab_value.c ---- */
+
+/* The value as it is; text and blobs point into it. */
+int value_read(sqlite3_value *in, edb_value *out);
+/* The value under a column's affinity, as SQLite would store it. Text made of a number lasts until values_drop(). */
+int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *out);
+/* Keeps a value, which becomes the scratch's, until values_drop(). */
+int value_hold(row_scratch *rs, sqlite3_value *value);
+int values_prepare(row_scratch *rs, uint32_t columns);
+void values_drop(row_scratch *rs);
+void row_scratch_free(row_scratch *rs);
+/* copied: the bytes do not last as long as the statement. */
+void value_result(sqlite3_context *context, const edb_value *value, bool copied);
+
+/* ---- vtab_plan.c ----
+ *
+ * The plan. idxNum is the tree to walk: an index's, or 0 for the table's own. idxStr has two characters, and three
+ * more for each argument of xFilter:
+ *
+ *     1    direction      'f' forward, 'r' reverse
+ *     2    promised       'o' rows come in the order of the keys, equal parts left out; '-' in any order
+ *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
+ *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
+ *          right side     'k' a constant written in the statement, '-' anything
+ *          role           'c' an equality whose part has no place in the promised order, '-' any other
+ *
+ * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
+ * part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for the rows that
+ * such an index has: they take an argument and say nothing of keys. */
+/* Behind the table's columns every declaration has a hidden one, always NULL to look at. WHERE it is 1, the rows are
+ * those that the statement's capture kept (capture.h), in their order; idxNum is then PLAN_RETURNED. */
+#define COLUMN_RETURNED "entitydb returned"
+#define COLUMN_PARTIAL "entitydb partial"     /* behind it, where an index is partial: partial.h */
+#define PLAN_RETURNED (-1)
+enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
+enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
+int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
+/* Whether keys decide every comparison with the column as SQLite does. */
+static inline bool column_exact(const edb_column *column)
+{
+    return column->affinity >= AFFINITY_NUMERIC || (column->hidden && column->affinity == AFFINITY_BLOB);
+}
+static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || op == 's' || op == 'n'; }
+
+/* ---- vtab_list.c ---- */
+
+typedef struct {
+    const uint8_t *li_sort, *li_key, *li_value;     /* in the list's arena */
+    uint32_t li_sort_size, li_key_size, li_value_size;
+} list_item;
+
+typedef struct entry_list entry_list;
+int list_new(entry_list **out);
+void list_free(entry_list *list);
+/* skip: bit i set: part i is left out of the sort key. parts 0: sort by the key itself. */
+int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint8_t *key, size_t key_size,
+             const uint8_t *value, size_t value_size);
+void list_sort(entry_list *list);
+size_t list_count(const entry_list *list);
+const list_item *list_at(const entry_list *list, size_t i);
+/* The number of items whose sort key is smaller than the key. */
+size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size);
+/* The index as it would have been at the statement's moment, from the table's rows. */
+int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out);
+
+/* ---- vtab_scan.c ---- */
+
+int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vtab_close(sqlite3_vtab_cursor *base);
+int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv);
+int vtab_next(sqlite3_vtab_cursor *base);
+int vtab_eof(sqlite3_vtab_cursor *base);
+int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column);
+int vtab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
+
+/* ---- vtab_update.c ---- */
+
+int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+void vtab_defaults_free(vtab_entity *vt);
+
+/* ---- vtab_upsert.c ---- */
+
+/* ON CONFLICT clauses, attached to a statement by the function entitydb_on_conflict(); see there. */
+typedef struct upsert upsert;
+typedef struct upsert_clause upsert_clause;
+void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv);
+const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no clauses */
+/* The first clause whose constraint the row would hurt, and the row in the way; *clause NULL: none. */
+int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+                const edb_value *values, upsert_clause **clause, int64_t *other);
+bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
+uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
+/* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else
+ * column (*sets)[i] gets results[i], which `rs` holds. */
+int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *clause, const edb_value *old,
+                    int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
+                    const uint32_t **sets, sqlite3_value **results);
+void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */
+
+/* ---- vtab_control.c ---- */
+
+extern const sqlite3_module vtab_ddl_module, vtab_catalog_module;
+
+/* ---- vtab_label.c ---- */
+
+extern const sqlite3_module vtab_labels_module;
+/* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
+void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);
+
+#endif

@@ -1,0 +1,66 @@
+/* Ranges of keys: what a plan (vtab.h) and its values mean for the tree that is walked.
+ *
+ * Owned by a scan; buffers are reused by the next filter. */
+#ifndef EDB_VTAB_RANGE_H
+#define EDB_VTAB_RANGE_H
+
+#include <string.h>
+
+#include "engine/vtab/vtab.h"
+
+#define WHEELS_MAX 128              /* vtab_plan.c makes no longer plans */
+
+typedef struct {
+    uint32_t co_at, co_size;        /* bytes of kr_codes */
+} scan_code;
+
+typedef struct {                    /* the values one part is bound to, as encoded; ascending */
+    uint32_t wh_first, wh_count;    /* of kr_items */
+    uint32_t wh_at;                 /* the one in turn */
+} scan_wheel;
+
+typedef struct {                    /* one end of the range of the part behind the equalities */
+    bool en_set;
+    bool en_behind;                 /* the end lies behind all keys that begin with the code */
+    scan_code en_code;
+} scan_end;
+
+typedef struct {
+    /* whose parts: set before range_decode() */
+    vtab_binding *kr_bd;
+    const edb_table *kr_table;
+    const edb_index *kr_index;      /* NULL: the table's own tree */
+    /* the range where the wheels stand */
+    table_buffer kr_low, kr_end;
+    bool kr_has_end;                /* else it has no upper end; an empty low is no lower end */
+    bool kr_reverse;                /* walked from the end */
+    bool kr_empty;                  /* nothing can be found */
+    bool kr_inexact;                /* bounds were given up */
+    uint32_t kr_n_wheels;
+    scan_wheel kr_wheels[WHEELS_MAX];
+    scan_end kr_from, kr_to;
+    int64_t kr_least, kr_most;      /* bounds of the row id */
+    scan_code *kr_items;
+    uint32_t kr_n_items, kr_items_room;
+    table_buffer kr_codes;
+} key_range;
+
+int range_decode(key_range *kr, const char *plan, int argc, sqlite3_value **argv);
+/* The wheels to the first combination in the direction of the walk, or to the next; -> false: that was the last. */
+void range_first(key_range *kr);
+bool range_turn(key_range *kr);
+/* kr_low and kr_end for where the wheels stand. */
+int range_make(key_range *kr);
+/* No bounds at all. */
+void range_whole(key_range *kr);
+/* The row id (8 bytes of key) where the wheel stands: for a table's own tree with an equality. */
+const uint8_t *range_rowid(const key_range *kr);
+void range_free(key_range *kr);
+
+static inline int compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    return c ? c : (a_size > b_size) - (a_size < b_size);
+}
+
+#endif

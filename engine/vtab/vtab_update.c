@@ -1,0 +1,392 @@
+/* INSERT, UPDATE and DELETE of one row: values, defaults, row ids; the change itself is table.c's.
+ *
+ * SQLite hands over one value a column, NULL for those an INSERT did not name; stmt_supplied() tells those from a
+ * NULL that was written. Conflicts: IGNORE, FAIL and ROLLBACK are SQLite's to act on once it has the constraint's
+ * code; REPLACE is done here.
+ *
+ * The INTEGER PRIMARY KEY is a plain column to SQLite and the row id to us, so a row id can come in two places. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/eval/generate.h"
+#include "engine/table/constraints.h"
+
+typedef struct {                    /* one call */
+    vtab_entity *up_vt;
+    sqlite3 *up_db;
+    row_scratch *up_row;
+    const edb_table *up_table;
+    edb_stmt *up_stmt;
+    sqlite3_value **up_columns;     /* of argv */
+    bool up_replace;
+} update;
+
+static int mismatch(void)
+{
+    return edb_fail(EDB_MISMATCH, "datatype mismatch");
+}
+
+/* ---- defaults ------------------------------------------------------------------------------------------------- */
+
+void vtab_defaults_free(vtab_entity *vt)
+{
+    for (uint32_t i = 0; i < vt->vt_n_defaults; i++)
+        sqlite3_finalize(vt->vt_defaults[i]);
+    free(vt->vt_defaults);
+    vt->vt_defaults = NULL;
+    vt->vt_n_defaults = 0;
+}
+
+static int default_failed(const update *up, const edb_column *column)
+{
+    return edb_fail(EDB_EXPRESSION, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
+                    sqlite3_errmsg(up->up_db));
+}
+
+static int default_prepare(const update *up, uint32_t i)
+{
+    vtab_entity *vt = up->up_vt;
+    const edb_column *column = &up->up_table->et_columns[i];
+    if (!vt->vt_defaults) {
+        vt->vt_defaults = calloc(up->up_table->et_n_columns, sizeof *vt->vt_defaults);
+        if (!vt->vt_defaults)
+            return edb_fail(EDB_NOMEM, "no memory for the defaults of table %s", up->up_table->et_name);
+        vt->vt_n_defaults = up->up_table->et_n_columns;
+    }
+    if (vt->vt_defaults[i])
+        return EDB_OK;
+    char *sql = sqlite3_mprintf("SELECT (%s)", column->default_sql);
+    int rc = sql ? sqlite3_prepare_v3(up->up_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &vt->vt_defaults[i], NULL)
+                 : SQLITE_NOMEM;
+    sqlite3_free(sql);
+    return rc ? default_failed(up, column) : EDB_OK;
+}
+
+static int default_evaluate(const update *up, uint32_t i, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    int rc = default_prepare(up, i);
+    if (rc)
+        return rc;
+    sqlite3_stmt *select = up->up_vt->vt_defaults[i];
+    if (sqlite3_step(select) == SQLITE_ROW) {
+        sqlite3_value *copy = sqlite3_value_dup(sqlite3_column_value(select, 0));
+        rc = copy ? value_hold(up->up_row, copy) : edb_fail(EDB_NOMEM, "no memory for a default");
+        if (!rc)
+            rc = value_convert(up->up_row, copy, column->affinity, out);
+    } else {
+        rc = default_failed(up, column);
+    }
+    sqlite3_reset(select);
+    return rc;
+}
+
+/* Whether the constant is what the column would make of it. */
+static bool default_fits(const edb_column *column)
+{
+    switch (column->default_value.type) {
+    case VALUE_INTEGER:
+        return column->affinity == AFFINITY_INTEGER || column->affinity == AFFINITY_NUMERIC
+               || column->affinity == AFFINITY_BLOB;
+    case VALUE_TEXT:
+        return column->affinity == AFFINITY_TEXT || column->affinity == AFFINITY_BLOB;
+    case VALUE_REAL:
+        return column->affinity == AFFINITY_BLOB;
+    default:
+        return true;
+    }
+}
+
+static int default_value(const update *up, uint32_t i, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    if (!column->default_constant || !default_fits(column))
+        return default_evaluate(up, i, out);
+    *out = column->default_value;
+    return EDB_OK;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------- */
+
+static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
+{
+    const edb_column *column = &up->up_table->et_columns[i];
+    int rc = value_convert(up->up_row, up->up_columns[i], column->affinity, out);
+    if (rc)
+        return rc;
+    /* Left out, or, under REPLACE, a NULL where none may be: the default. */
+    if (out->type == VALUE_NULL && column->has_default
+        && ((inserting && !stmt_supplied(up->up_stmt, i)) || (up->up_replace && column->not_null)))
+        rc = default_value(up, i, out);
+    return rc;
+}
+
+/* A row id as SQLite takes one: integers, and what INTEGER affinity makes one. */
+static int read_rowid(const update *up, sqlite3_value *in, bool *given, int64_t *out)
+{
+    edb_value v;
+    int rc = value_convert(up->up_row, in, AFFINITY_INTEGER, &v);
+    if (rc)
+        return rc;
+    *given = v.type != VALUE_NULL;
+    if (*given && v.type != VALUE_INTEGER)
+        return mismatch();
+    if (*given)
+        *out = v.integer;
+    return EDB_OK;
+}
+
+/* ---- the three changes ---------------------------------------------------------------------------------------- */
+
+static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bool *fresh)
+{
+    int column = up->up_table->et_rowid_column;
+    bool given = false;
+    int rc = EDB_OK;
+    if (column >= 0)
+        rc = read_rowid(up, up->up_columns[column], &given, out);
+    if (!rc && !given)
+        rc = read_rowid(up, rowid, &given, out);
+    *fresh = !given;
+    return !rc && !given ? txn_id_next(up->up_stmt, up->up_table->et_id, out) : rc;
+}
+
+/* DO UPDATE of the row in the way; rs_values hold the row that was to be inserted. */
+static int do_conflict(const update *up, upsert_clause *clause, int64_t other, int64_t excluded_rowid)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *rs = up->up_row;
+    edb_value *values = NULL;
+    bool *changed = NULL;
+    const uint32_t *sets;
+    sqlite3_value **results = NULL;
+    uint32_t n = upsert_sets(clause);
+    table_row old;
+    int64_t rowid = other;
+    bool found, applies = false, given;
+    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, other, &old, &found);
+    if (rc || !found)
+        return rc;
+    values = calloc(table->et_n_columns + 1, sizeof *values);
+    changed = calloc(table->et_n_columns + 1, sizeof *changed);
+    results = calloc(n + 1, sizeof(*results));
+    if (!values || !changed || !results)
+        rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
+    if (!rc)
+        rc = table_values(&rs->rs_table, up->up_stmt, table, &old.tr_view, other, true, values);
+    if (!rc)
+        rc = upsert_evaluate(up->up_vt, rs, clause, values, other, rs->rs_values, excluded_rowid, &applies, &sets,
+                             results);
+    for (uint32_t i = 0; !rc && applies && i < n; i++) {
+        uint32_t c = sets[i];
+        changed[c] = true;
+        if ((int)c == table->et_rowid_column) {
+            rc = read_rowid(up, results[i], &given, &rowid);
+            if (!rc && !given)
+                rc = mismatch();
+            values[c].type = VALUE_INTEGER;
+            values[c].integer = rowid;
+            continue;
+        }
+        rc = value_convert(rs, results[i], table->et_columns[c].affinity, &values[c]);
+    }
+    if (!rc && applies)
+        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, values, changed, false);
+    if (!rc && applies) {
+        if (rowid != other)
+            txn_id_used(up->up_stmt, table->et_id, rowid);
+        stmt_count(up->up_stmt, 1);
+    }
+    free(results);
+    free(values);
+    free(changed);
+    return rc;
+}
+
+/* Under ON CONFLICT: does a clause take care of the row? Else it is inserted, and what is in its way is an error. */
+static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, bool fresh, bool *done)
+{
+    upsert_clause *clause;
+    int64_t other;
+    int rc = rules_judge(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid,
+                         up->up_row->rs_values);
+    if (!rc)
+        rc = upsert_find(us, &up->up_row->rs_table, up->up_stmt, up->up_table, rowid, fresh, up->up_row->rs_values,
+                         &clause, &other);
+    if (!rc && !(clause && !fresh && other == rowid))
+        rc = table_judge_types(up->up_table, up->up_row->rs_values);   /* before unique keys, behind the row id */
+    if (rc)
+        return rc;
+    *done = clause;
+    return clause && upsert_updates(clause) ? do_conflict(up, clause, other, rowid) : EDB_OK;
+}
+
+static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *rs = up->up_row;
+    int64_t rowid;
+    bool fresh;
+    int rc = insert_rowid(up, given, &rowid, &fresh);
+    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
+        if ((int)i != table->et_rowid_column && !table->et_columns[i].computed)
+            rc = column_value(up, i, true, &rs->rs_values[i]);
+    if (rc)
+        return rc;
+    if (table->et_rowid_column >= 0) {
+        rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
+        rs->rs_values[table->et_rowid_column].integer = rowid;
+    }
+    if (table->et_has_computed && (rc = generate_new(&rs->rs_table, up->up_stmt, table, rowid, rs->rs_values)))
+        return rc;
+    const upsert *us = upsert_of(up->up_stmt, table);
+    if (unlikely(us)) {
+        bool done;
+        rc = conflict_resolve(up, us, rowid, fresh, &done);
+        if (rc || done) {
+            *out = rowid;
+            return rc;
+        }
+    }
+    rc = rules_insert(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
+    if (rc)
+        return rc;
+    if (!fresh)
+        txn_id_used(up->up_stmt, table->et_id, rowid);
+    if (!table->et_without_rowid)
+        stmt_last_id(up->up_stmt, rowid);
+    stmt_count(up->up_stmt, 1);
+    *out = rowid;
+    return EDB_OK;
+}
+
+/* UPDATE sets the row id by its name or by the primary key's; whichever differs from the old one was meant. */
+static int update_rowid(const update *up, int64_t old, sqlite3_value *rowid, int64_t *out)
+{
+    int column = up->up_table->et_rowid_column;
+    bool given;
+    *out = old;
+    if (column >= 0 && !sqlite3_value_nochange(up->up_columns[column])) {
+        int rc = read_rowid(up, up->up_columns[column], &given, out);
+        if (rc || !given || *out != old)
+            return rc || given ? rc : mismatch();
+    }
+    int rc = read_rowid(up, rowid, &given, out);
+    return rc || given ? rc : mismatch();
+}
+
+static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_rowid)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *rs = up->up_row;
+    table_row old;
+    int64_t rowid;
+    bool found;
+    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, old_rowid, &old, &found);
+    if (rc || !found)
+        return rc;                  /* REPLACE of an earlier row of this statement took it away */
+    rc = update_rowid(up, old_rowid, new_rowid, &rowid);
+    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
+        edb_value *v = &rs->rs_values[i];
+        rs->rs_changed[i] = true;
+        if ((int)i == table->et_rowid_column) {
+            v->type = VALUE_INTEGER;
+            v->integer = rowid;
+            rs->rs_changed[i] = rowid != old_rowid;
+        } else if (table->et_columns[i].computed) {
+            v->type = VALUE_NULL;   /* rules_update() has them computed */
+        } else if (sqlite3_value_nochange(up->up_columns[i])) {
+            rs->rs_changed[i] = false;
+            rc = generate_column(stmt_conn(up->up_stmt), table, &old.tr_view, old_rowid, i, &rs->rs_table.ts_computed,
+                                 v);
+        } else {
+            rc = column_value(up, i, false, v);
+        }
+    }
+    if (!rc)
+        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, rs->rs_values, rs->rs_changed,
+                          up->up_replace);
+    if (rc)
+        return rc;
+    if (rowid != old_rowid)
+        txn_id_used(up->up_stmt, table->et_id, rowid);
+    stmt_count(up->up_stmt, 1);
+    return EDB_OK;
+}
+
+static int do_delete(const update *up, int64_t rowid)
+{
+    bool existed;
+    int rc = rules_delete(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid, &existed);
+    if (!rc && existed)
+        stmt_count(up->up_stmt, 1);
+    return rc;
+}
+
+static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+{
+    edb_conn *conn = stmt_conn(up->up_stmt);
+    int rc = values_prepare(up->up_row, up->up_table->et_n_columns);
+    if (!rc)
+        rc = scratch_prepare(&up->up_row->rs_table, up->up_table, conn);
+    if (rc)
+        return rc;
+    capture *cp = stmt_capture(up->up_stmt, up->up_table->et_id);
+    size_t kept = cp ? capture_count(cp) : 0;
+    up->up_row->rs_table.ts_capture = cp;
+    if (argc == 1)
+        rc = do_delete(up, sqlite3_value_int64(argv[0]));
+    else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        rc = do_insert(up, argv[1], rowid);
+    else
+        rc = do_update(up, sqlite3_value_int64(argv[0]), argv[1]);
+    up->up_row->rs_table.ts_capture = NULL;
+    if (unlikely(rc && cp))
+        capture_drop(cp, kept);
+    return rc;
+}
+
+/* IGNORE, FAIL and ROLLBACK are for the row's own NOT NULL, CHECK and unique keys. What else fails ends the statement
+ * and undoes it, as in SQLite; and SQLite must not see a constraint's code then, for it would act on it. The driver
+ * knows the code from edb_last_code(). */
+static int failure(const update *up, int rc)
+{
+    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.vt_bd->bd_aborts;
+    int clause = sqlite3_vtab_on_conflict(up->up_db);
+    int result = vtab_result(&up->up_vt->vt_any.vt_base, rc);
+    if (!aborts || clause == SQLITE_ABORT || clause == SQLITE_REPLACE || (result & 0xff) != SQLITE_CONSTRAINT)
+        return result;
+    return SQLITE_ERROR;
+}
+
+int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+{
+    vtab_entity *vt = (vtab_entity *)base;
+    vtab_binding *bd = vt->vt_any.vt_bd;
+    row_scratch own = {.rs_values = NULL};
+    update up = {.up_vt = vt, .up_db = bd->bd_db, .up_columns = argv + 2};
+    bool nested = bd->bd_writing;
+    /* A table made in this transaction got no xBegin: every write begins. */
+    int rc = vtab_acquire(bd, true, &up.up_stmt);
+    if (rc)
+        return vtab_result(base, rc);
+    rc = txn_begin_write(up.up_stmt);
+    if (!rc)
+        rc = vtab_current(vt, up.up_stmt);
+    up.up_table = vt->vt_table;
+    up.up_replace = sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_REPLACE;
+    up.up_row = nested ? &own : &bd->bd_row;
+    bd->bd_writing = true;
+    bd->bd_aborts = false;
+    vt->vt_writing++;
+    if (!rc)
+        rc = do_change(&up, argc, argv, rowid);
+    vt->vt_writing--;
+    bd->bd_writing = nested;
+    if (nested)
+        row_scratch_free(&own);
+    else
+        values_drop(up.up_row);
+    stmt_release(up.up_stmt);
+    return likely(!rc) ? SQLITE_OK : failure(&up, rc);
+}

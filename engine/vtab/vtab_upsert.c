@@ -1,0 +1,393 @@
+/* ON CONFLICT, row by row as SQLite does it for its own tables.
+ *
+ * SQLite refuses the clauses on virtual tables. The driver takes them off the INSERT and says them, in the context of
+ * the INSERT and in order, with
+ *
+ *     SELECT entitydb_on_conflict(table id, constraints, columns, list, tail, parameter...)
+ *
+ *     constraints   trees of the unique indexes it is for, 0 for the row id: "0", "5,7"; NULL: every constraint
+ *     columns       which columns DO UPDATE sets, by position: "1,3"; NULL: DO NOTHING
+ *     list, tail    what they are set to, and WHERE or NULL, as rowexpr.h wants them with `excluded`
+ *     parameter     ?1, ?2, ... of both. With a NULL table id: more of them, for the clause said last
+ *
+ * Order of judging, which decides when a row hurts several constraints: the clauses' in their order; for one without
+ * constraints the row id, then the indexes from the youngest to the oldest, as SQLite keeps them. Constraints of no
+ * clause are left to the INSERT, which fails.
+ *
+ * Memory: the clauses belong to the statement. What was prepared for a list is kept with the virtual table, most
+ * recently used first, because the same INSERT mostly comes again; but what has a subquery, which may hold this very
+ * virtual table, with the clause. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/eval/rowexpr.h"
+
+#define PREPARED_MOST 16            /* kept for a table */
+
+struct upsert_clause {
+    upsert_clause *uc_next;
+    bool uc_any;                    /* for every constraint */
+    bool uc_updates;
+    uint32_t uc_n_trees, uc_n_sets;
+    uint32_t *uc_trees, *uc_sets;
+    char *uc_list, *uc_tail;        /* NULL: none */
+    bool uc_asks;                   /* a subquery is among the expressions */
+    struct upsert_prepared *uc_prepared;    /* when uc_asks; owned */
+    uint32_t uc_n_parameters;
+    sqlite3_value **uc_parameters;
+};
+
+struct upsert {
+    uint32_t us_table;
+    upsert_clause *us_first, *us_last;
+};
+
+typedef struct upsert_prepared {
+    struct upsert_prepared *pr_next;
+    char *pr_list, *pr_tail;
+    rowexpr *pr_expressions;
+    uint32_t pr_running;            /* evaluations going on: not to be freed */
+} upsert_prepared;
+
+static int no_memory(void)
+{
+    return edb_fail(EDB_NOMEM, "no memory for ON CONFLICT");
+}
+
+/* ---- saying clauses ------------------------------------------------------------------------------------------- */
+
+static void prepared_free(upsert_prepared *pr)
+{
+    if (!pr)
+        return;
+    rowexpr_free(pr->pr_expressions);
+    free(pr->pr_list);
+    free(pr->pr_tail);
+    free(pr);
+}
+
+static void clause_free(upsert_clause *uc)
+{
+    prepared_free(uc->uc_prepared);
+    for (uint32_t i = 0; i < uc->uc_n_parameters; i++)
+        sqlite3_value_free(uc->uc_parameters[i]);
+    free(uc->uc_parameters);
+    free(uc->uc_trees);
+    free(uc->uc_sets);
+    free(uc->uc_list);
+    free(uc->uc_tail);
+    free(uc);
+}
+
+static void upsert_free(void *arg)
+{
+    upsert *us = arg;
+    while (us->us_first) {
+        upsert_clause *next = us->us_first->uc_next;
+        clause_free(us->us_first);
+        us->us_first = next;
+    }
+    free(us);
+}
+
+static int read_numbers(sqlite3_value *in, uint32_t **out, uint32_t *n)
+{
+    const char *at = (const char *)sqlite3_value_text(in);
+    size_t room = 1;
+    for (const char *c = at; c && *c; c++)
+        room += *c == ',';
+    *out = calloc(room, sizeof **out);
+    if (!*out)
+        return no_memory();
+    for (*n = 0; at && *at; at += *at == ',') {
+        char *end;
+        (*out)[(*n)++] = (uint32_t)strtoul(at, &end, 10);
+        if (end == at || (*end && *end != ','))
+            return edb_fail(EDB_MISUSE, "entitydb_on_conflict: '%s' is no list of numbers", at);
+        at = end;
+    }
+    return EDB_OK;
+}
+
+static int read_text(sqlite3_value *in, char **out)
+{
+    const char *text = (const char *)sqlite3_value_text(in);
+    *out = text ? strdup(text) : NULL;
+    return text && !*out ? no_memory() : EDB_OK;
+}
+
+static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
+{
+    sqlite3_value **more = realloc(uc->uc_parameters, (uc->uc_n_parameters + (size_t)n + 1) * sizeof(*more));
+    if (!more)
+        return no_memory();
+    uc->uc_parameters = more;
+    for (int i = 0; i < n; i++) {
+        more[uc->uc_n_parameters] = sqlite3_value_dup(values[i]);
+        if (!more[uc->uc_n_parameters])
+            return no_memory();
+        uc->uc_n_parameters++;
+    }
+    return EDB_OK;
+}
+
+/* Each expression stands in a SELECT over the row; is there a SELECT more? A string or name with the word in it counts
+ * too, which costs time only. */
+static bool has_subquery(const char *text)
+{
+    size_t selects = 0, rows = 0;
+    for (const char *at = text; at && *at; at++) {
+        selects += !sqlite3_strnicmp(at, "select", 6) || !sqlite3_strnicmp(at, "values", 6);
+        rows += !strncmp(at, ROWEXPR_ROW, strlen(ROWEXPR_ROW));
+    }
+    return selects > rows;
+}
+
+static int read_clause(upsert_clause *uc, int argc, sqlite3_value **argv)
+{
+    uc->uc_any = sqlite3_value_type(argv[1]) == SQLITE_NULL;
+    uc->uc_updates = sqlite3_value_type(argv[2]) != SQLITE_NULL;
+    int rc = read_numbers(argv[1], &uc->uc_trees, &uc->uc_n_trees);
+    if (!rc)
+        rc = read_numbers(argv[2], &uc->uc_sets, &uc->uc_n_sets);
+    if (!rc)
+        rc = read_text(argv[3], &uc->uc_list);
+    if (!rc)
+        rc = read_text(argv[4], &uc->uc_tail);
+    uc->uc_asks = has_subquery(uc->uc_list) || has_subquery(uc->uc_tail);
+    return rc ? rc : add_parameters(uc, argc - 5, argv + 5);
+}
+
+static int add_clause(edb_stmt *stmt, int argc, sqlite3_value **argv)
+{
+    upsert *us = stmt_kept(stmt);
+    if (!us) {
+        us = calloc(1, sizeof *us);
+        if (!us)
+            return no_memory();
+        us->us_table = (uint32_t)sqlite3_value_int64(argv[0]);
+        stmt_keep(stmt, us, upsert_free);
+    }
+    upsert_clause *uc = calloc(1, sizeof *uc);
+    if (!uc)
+        return no_memory();
+    if (us->us_last)
+        us->us_last->uc_next = uc;
+    else
+        us->us_first = uc;
+    us->us_last = uc;
+    return read_clause(uc, argc, argv);
+}
+
+void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    vtab_binding *bd = sqlite3_user_data(context);
+    edb_stmt *stmt = bd->bd_conn ? conn_current(bd->bd_conn) : NULL;
+    stmt = stmt ? stmt_target(stmt) : NULL;
+    upsert *us = stmt ? stmt_kept(stmt) : NULL;
+    int rc;
+    if (!stmt || argc < 1)
+        rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() is the driver's, before an INSERT");
+    else if (us && sqlite3_value_type(argv[0]) == SQLITE_NULL)
+        rc = add_parameters(us->us_last, argc - 1, argv + 1);
+    else if (argc < 5)
+        rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() wants five arguments and the parameters");
+    else
+        rc = add_clause(stmt, argc, argv);
+    if (rc)
+        sqlite3_result_error(context, edb_message(), -1);
+}
+
+const upsert *upsert_of(edb_stmt *stmt, const edb_table *table)
+{
+    const upsert *us = stmt_kept(stmt);
+    return us && us->us_table == table->et_id ? us : NULL;
+}
+
+bool upsert_updates(const upsert_clause *clause)
+{
+    return clause->uc_updates;
+}
+
+/* ---- which clause --------------------------------------------------------------------------------------------- */
+
+typedef struct {                    /* a row that is about to be inserted */
+    table_scratch *ro_ts;
+    edb_stmt *ro_stmt;
+    const edb_table *ro_table;
+    int64_t ro_rowid;
+    bool ro_fresh;
+    const edb_value *ro_values;
+} row;
+
+static int hurts(const row *ro, const edb_index *index, bool *found, int64_t *other)
+{
+    *found = false;
+    if (index ? !index->unique : ro->ro_fresh)
+        return EDB_OK;
+    return table_conflict(ro->ro_ts, ro->ro_stmt, ro->ro_table, index, ro->ro_rowid, ro->ro_values, found, other);
+}
+
+static int hurts_any(const row *ro, bool *found, int64_t *other)
+{
+    int rc = hurts(ro, NULL, found, other);
+    for (uint32_t i = ro->ro_table->et_n_indexes; !rc && !*found && i-- > 0;)
+        rc = hurts(ro, &ro->ro_table->et_indexes[i], found, other);
+    return rc;
+}
+
+static int hurts_named(const row *ro, const upsert_clause *uc, bool *found, int64_t *other)
+{
+    int rc = EDB_OK;
+    *found = false;
+    for (uint32_t i = 0; !rc && !*found && i < uc->uc_n_trees; i++) {
+        const edb_index *index = uc->uc_trees[i] ? table_index(ro->ro_table, uc->uc_trees[i]) : NULL;
+        if (uc->uc_trees[i] && !index)
+            return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", ro->ro_table->et_name);
+        rc = hurts(ro, index, found, other);
+    }
+    return rc;
+}
+
+int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+                const edb_value *values, upsert_clause **clause, int64_t *other)
+{
+    const row ro = {.ro_ts = ts, .ro_stmt = stmt, .ro_table = table, .ro_rowid = rowid, .ro_fresh = fresh,
+                    .ro_values = values};
+    *clause = NULL;
+    for (upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
+        bool found;
+        int rc = uc->uc_any ? hurts_any(&ro, &found, other) : hurts_named(&ro, uc, &found, other);
+        if (rc)
+            return rc;
+        if (found) {
+            *clause = uc;
+            return EDB_OK;
+        }
+    }
+    return EDB_OK;
+}
+
+/* ---- DO UPDATE ------------------------------------------------------------------------------------------------ */
+
+void upsert_forget(vtab_entity *vt)
+{
+    while (vt->vt_upserts) {
+        upsert_prepared *next = vt->vt_upserts->pr_next;
+        prepared_free(vt->vt_upserts);
+        vt->vt_upserts = next;
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Drops what was not used for longest, unless it is being evaluated. */
+static void forget_oldest(vtab_entity *vt)
+{
+    upsert_prepared **at = &vt->vt_upserts;
+    for (int i = 0; *at && i < PREPARED_MOST; i++)
+        at = &(*at)->pr_next;
+    if (*at && !(*at)->pr_running && !(*at)->pr_next) {
+        prepared_free(*at);
+        *at = NULL;
+    }
+}
+
+static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
+{
+    if ((*out = uc->uc_prepared))
+        return EDB_OK;
+    for (upsert_prepared **at = &vt->vt_upserts, *pr; (pr = *at); at = &pr->pr_next)
+        if (same_text(pr->pr_list, uc->uc_list) && same_text(pr->pr_tail, uc->uc_tail)) {
+            *at = pr->pr_next;
+            pr->pr_next = vt->vt_upserts;
+            *out = vt->vt_upserts = pr;
+            return EDB_OK;
+        }
+    upsert_prepared *pr = calloc(1, sizeof *pr);
+    if (!pr)
+        return no_memory();
+    pr->pr_list = strdup(uc->uc_list);
+    pr->pr_tail = uc->uc_tail ? strdup(uc->uc_tail) : NULL;
+    int rc = pr->pr_list && (pr->pr_tail || !uc->uc_tail) ? EDB_OK : no_memory();
+    if (!rc)
+        rc = rowexpr_new(vt->vt_any.vt_bd->bd_db, vt->vt_table, vt->vt_table->et_name, true, pr->pr_list, pr->pr_tail,
+                         &pr->pr_expressions);
+    if (rc) {
+        prepared_free(pr);
+        return rc;
+    }
+    *out = pr;
+    if (uc->uc_asks) {
+        uc->uc_prepared = pr;
+        return EDB_OK;
+    }
+    pr->pr_next = vt->vt_upserts;
+    vt->vt_upserts = pr;
+    forget_oldest(vt);
+    return EDB_OK;
+}
+
+/* Copies, since the values end with the evaluation. */
+static int keep_results(row_scratch *rs, rowexpr *run, uint32_t n, sqlite3_value **results)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        results[i] = sqlite3_value_dup(rowexpr_value(run, (int)i));
+        int rc = results[i] ? value_hold(rs, results[i]) : no_memory();
+        if (rc)
+            return rc;
+    }
+    return EDB_OK;
+}
+
+/* Subqueries see the rows that this INSERT has written so far: a statement of their own shows them. */
+static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *applies)
+{
+    const edb_stmt_options options = {.in_transaction = true};
+    edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
+    edb_stmt *now;
+    if (!uc->uc_asks)
+        return rowexpr_step(run, applies);
+    int rc = edb_stmt_begin(conn, &options, &now);
+    if (rc)
+        return rc;
+    edb_stmt *before = edb_stmt_enter(now);
+    rc = rowexpr_step(run, applies);
+    edb_stmt_restore(conn, before);
+    edb_stmt_end(now);
+    return rc;
+}
+
+int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *uc, const edb_value *old, int64_t old_rowid,
+                    const edb_value *excluded, int64_t excluded_rowid, bool *applies, const uint32_t **sets,
+                    sqlite3_value **results)
+{
+    const rowexpr_row old_row = {.ro_values = old, .ro_rowid = old_rowid};
+    const rowexpr_row new_row = {.ro_values = excluded, .ro_rowid = excluded_rowid};
+    upsert_prepared *pr = NULL;
+    rowexpr *run = NULL;
+    int rc = prepare(vt, uc, &pr);
+    if (!rc)
+        rc = rowexpr_begin(pr->pr_expressions, &old_row, &new_row, &run);
+    if (rc)
+        return rc;
+    pr->pr_running++;
+    for (uint32_t i = 0; !rc && i < uc->uc_n_parameters; i++)
+        rc = rowexpr_bind(run, (int)i + 1, uc->uc_parameters[i]);
+    if (!rc)
+        rc = step(vt, uc, run, applies);
+    if (!rc && *applies)
+        rc = keep_results(rs, run, uc->uc_n_sets, results);
+    rowexpr_end(run);
+    pr->pr_running--;
+    *sets = uc->uc_sets;
+    return rc;
+}
+
+uint32_t upsert_sets(const upsert_clause *clause)
+{
+    return clause->uc_n_sets;
+}
