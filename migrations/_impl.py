@@ -51,7 +51,7 @@ def _one_form(default: str | None) -> str | None:
 
 def _elements(index: Any, dialect: Any) -> list[str]:
     """What an index is on, each in one form: white space, case, quotation marks, order and outer parentheses apart."""
-    from entitydb_dialect.driver._sql import QUOTED, STRING, tokens, unquote
+    from entitydb_dialect.driver.sql.tokens import QUOTED, STRING, tokens, unquote
 
     found = []
     for element in index.expressions:

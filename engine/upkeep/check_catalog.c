@@ -9,7 +9,7 @@
  * For I33 every row's key is built and looked up; since keys end in the row id they differ, so equal counts (I21 has
  * counted both) then mean that there are no other entries. A partial index need not have an entry of each row, and SQL
  * is not understood here: its entries must be as many as rows have one, so that none is left over; whether they are
- * those of the rows its WHERE is true of, the driver asks SQLite (driver/_partial.py). Only what lives now is
+ * those of the rows its WHERE is true of, the driver asks SQLite (driver/rewrite/partial_indexes.py). Only what lives now is
  * compared: earlier moments were judged by the checks of their time, and cannot have changed since. Virtual columns are
  * computed by SQLite, whose functions are there as soon as any connection has loaded the library; before, of an index
  * over one only the number of entries is judged. */

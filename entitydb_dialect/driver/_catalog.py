@@ -71,7 +71,7 @@ class Table:
     rowid_column: int  # index into columns; -1: none
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...]
-    # CHECK and FOREIGN KEY constraints and names: see _ddl.py for its keys
+    # CHECK and FOREIGN KEY constraints and names: see ddl/create.py for its keys
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property

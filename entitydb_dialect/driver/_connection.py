@@ -26,16 +26,18 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from . import _attach, _catalog, _dump, _isolation, _master
-from ._analysis import Analysis, Counted
+from . import _catalog, _dump, _isolation
 from ._database import Database
 from ._errors import CODES, check, engine_error, translate
-from ._expressions import Rewriter
 from ._functions import Functions
-from ._least import Least
 from ._savepoints import Savepoints
-from ._schema import Schema, sorted_catalog
-from ._sql import quote, split_statements
+from .answers import master as _master
+from .rewrite.expression_indexes import Rewriter
+from .rewrite.shortcuts import Least
+from .schemas import attached as _attach
+from .schemas.schema import Schema, sorted_catalog
+from .sql.analysis import Analysis, Counted
+from .sql.tokens import quote, split_statements
 
 if TYPE_CHECKING:
     from ._cursor import Cursor
@@ -410,7 +412,7 @@ class Connection(Functions, Schema):
         return _attach.schema_of(self, schema) is not None
 
     def _show(self, *, fixed: bool = False) -> None:
-        """Before what asks for the schema: the functions of _master.py are there. `fixed`: they tell what there is now,
+        """Before what asks for the schema: the functions of answers/master.py are there. `fixed`: they tell what there is now,
         until `_tells` is None again."""
         if fixed:
             self._tells = _master.Told(self, always=True)

@@ -15,19 +15,20 @@ import apsw
 
 from .. import _exceptions as ex
 from .._native import ffi, lib
-from . import _analysis as an
-from . import _attach, _label
-from ._analysis import Analysis, analyse
-from ._asked import rewritten
+from . import _label
 from ._catalog import Table
-from ._clauses import Part, Pieces, columns_of, constraints_of
 from ._connection import Connection
 from ._errors import CODES, Parameters, check, engine_error, translate
-from ._generated import SchemaMoved, adapted, unadapted
-from ._master import explained
-from ._pragma import answer
-from ._routing import route
-from ._schema import Schema
+from .answers.master import explained
+from .answers.pragma import answer
+from .rewrite.generated_columns import SchemaMoved, adapted, unadapted
+from .rewrite.schema_names import rewritten
+from .rewrite.upsert_returning import Part, Pieces, columns_of, constraints_of
+from .schemas import attached as _attach
+from .schemas.routing import route
+from .schemas.schema import Schema
+from .sql import analysis as an
+from .sql.analysis import Analysis, analyse
 
 _RETRIES = 10
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's

@@ -130,7 +130,7 @@ class Database:
     def _check_partial(self) -> list[Breach]:
         """What the walk cannot judge: whether partial indexes have the entries of the rows they are for."""
         from ._connection import Connection
-        from ._partial import misses
+        from .rewrite.partial_indexes import misses
 
         try:
             connection = Connection(self)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
 from ._catalog import Table, View
-from ._sql import quote
+from .sql.tokens import quote
 
 if TYPE_CHECKING:
     from ._connection import Connection

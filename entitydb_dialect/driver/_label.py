@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
-from ._analysis import Analysis
+from .sql.analysis import Analysis
 
 if TYPE_CHECKING:
     from ._connection import Connection

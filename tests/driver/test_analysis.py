@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entitydb_dialect.driver import _analysis as an
-from entitydb_dialect.driver._sql import split_statements, tokens, unquote
+from entitydb_dialect.driver.sql import analysis as an
+from entitydb_dialect.driver.sql.tokens import split_statements, tokens, unquote
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver import _analysis as an
-from entitydb_dialect.driver._sql import split_statements, tokens
+from entitydb_dialect.driver.sql import analysis as an
+from entitydb_dialect.driver.sql.tokens import split_statements, tokens
 
 CORPUS = (
     "WITH RECURSIVE a(x, y) AS MATERIALIZED (SELECT 1, 'it''s' UNION ALL SELECT x + 1, y FROM a WHERE x < ?1),"

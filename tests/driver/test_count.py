@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver._analysis import analyse
+from entitydb_dialect.driver.sql.analysis import analyse
 
 
 @pytest.mark.parametrize(

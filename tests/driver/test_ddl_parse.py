@@ -12,8 +12,8 @@ import pytest
 from entitydb_dialect.driver import DamageError, NotSupportedError, OperationalError
 from entitydb_dialect.driver import _catalog as cat
 from entitydb_dialect.driver._catalog import COLLATIONS, decode, decode_value, encode, encode_value
-from entitydb_dialect.driver._ddl import parse_index, parse_table
-from entitydb_dialect.driver._pragma import _foreign_keys, _index_info, _index_list, _table_info
+from entitydb_dialect.driver.answers.pragma import _foreign_keys, _index_info, _index_list, _table_info
+from entitydb_dialect.driver.ddl.create import parse_index, parse_table
 
 TYPES = [
     "INTEGER",

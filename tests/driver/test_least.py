@@ -9,8 +9,8 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver._analysis import analyse
-from entitydb_dialect.driver._least import Least
+from entitydb_dialect.driver.rewrite.shortcuts import Least
+from entitydb_dialect.driver.sql.analysis import analyse
 
 from .beside import kinds
 

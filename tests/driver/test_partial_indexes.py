@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver import _partial
-from entitydb_dialect.driver._sql import NUMBER, STRING, tokens, unquote
+from entitydb_dialect.driver.rewrite import partial_indexes as _partial
+from entitydb_dialect.driver.sql.tokens import NUMBER, STRING, tokens, unquote
 
 from .beside import Beside, kinds
 

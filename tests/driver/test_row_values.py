@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver import _analysis as an
+from entitydb_dialect.driver.sql import analysis as an
 
 SCHEMA = [
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT COLLATE NOCASE, n INTEGER, z)",

@@ -14,8 +14,9 @@ from typing import Any
 import apsw
 
 from entitydb_dialect import _native
-from entitydb_dialect.driver import _catalog, _ddl
-from entitydb_dialect.driver._sql import quote
+from entitydb_dialect.driver import _catalog
+from entitydb_dialect.driver.ddl import create as _ddl
+from entitydb_dialect.driver.sql.tokens import quote
 
 ffi, lib = _native.ffi, _native.lib
 

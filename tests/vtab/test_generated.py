@@ -9,7 +9,8 @@ from typing import Any
 import apsw
 import pytest
 
-from entitydb_dialect.driver import _catalog, _ddl
+from entitydb_dialect.driver import _catalog
+from entitydb_dialect.driver.ddl import create as _ddl
 
 from .helpers import Database, Raw
 

@@ -209,7 +209,8 @@ def test_only_inserts_into_the_control_table(raw: Raw) -> None:
 
 
 def test_hostile_payloads_are_refused(raw: Raw, rng: random.Random) -> None:
-    from entitydb_dialect.driver import _catalog, _ddl
+    from entitydb_dialect.driver import _catalog
+    from entitydb_dialect.driver.ddl import create as _ddl
 
     sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT DEFAULT 'x' UNIQUE, b REAL NOT NULL)"
     good = _catalog.encode(_ddl.parse_table(sql, "t"))
@@ -231,7 +232,8 @@ def test_hostile_payloads_are_refused(raw: Raw, rng: random.Random) -> None:
 
 def test_names_that_are_not_utf8_are_refused(raw: Raw) -> None:
     """Those of a damaged file: what decodes them later would fail in its own way."""
-    from entitydb_dialect.driver import _catalog, _ddl
+    from entitydb_dialect.driver import _catalog
+    from entitydb_dialect.driver.ddl import create as _ddl
 
     good = _catalog.encode(_ddl.parse_table("CREATE TABLE names(id INTEGER PRIMARY KEY, abcd TEXT)", "names"))
     assert good.count(b"\x04abcd") == 1

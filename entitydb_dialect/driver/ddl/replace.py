@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import apsw
 
-from .. import _exceptions as ex
-from . import _alter, _ddl
-from ._analysis import Ddl
-from ._catalog import Column, Table
-from ._sql import Token, closing, find, is_name, quote, tokens, unquote
+from ... import _exceptions as ex
+from .._catalog import Column, Table
+from ..sql.analysis import Ddl
+from ..sql.tokens import Token, closing, find, is_name, quote, tokens, unquote
+from . import alter as _alter
+from . import create as _ddl
 
 if TYPE_CHECKING:
-    from ._schema import Schema
+    from ..schemas.schema import Schema
 
 _COPY_NAME = "entitydb replaced"
 _COPY = quote(_COPY_NAME)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import _exceptions as ex
-from . import _attach
-from ._analysis import Ddl
-from ._asked import rewritten
-from ._schema import Schema
-from ._sql import quote, tokens, unquote
+from ... import _exceptions as ex
+from ..rewrite.schema_names import rewritten
+from ..sql.analysis import Ddl
+from ..sql.tokens import quote, tokens, unquote
+from . import attached as _attach
+from .schema import Schema
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 
 def _refuse_writing_trigger(connection: Connection, name: str, sql: str) -> None:

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from .. import _exceptions as ex
-from ._catalog import COLLATIONS, Table
-from ._expressions import expression_words
-from ._partial import means
-from ._sql import VARIABLE, Token, find, is_name, quote, unquote, variables
+from ... import _exceptions as ex
+from .._catalog import COLLATIONS, Table
+from ..sql.tokens import VARIABLE, Token, find, is_name, quote, unquote, variables
+from .expression_indexes import expression_words
+from .partial_indexes import means
 
 _CAPTURED = '"entitydb returned"'
 

@@ -25,16 +25,16 @@ from weakref import ref
 
 import apsw
 
-from .. import _exceptions as ex
-from .._native import ffi, lib
-from ._analysis import Analysis
-from ._database import SYNCHRONOUS, Database, MemoryDatabase, Options, named_memory
-from ._errors import check, translate
-from ._schema import Schema
-from ._sql import Token, find, is_name, quote, tokens, unquote
+from ... import _exceptions as ex
+from ..._native import ffi, lib
+from .._database import SYNCHRONOUS, Database, MemoryDatabase, Options, named_memory
+from .._errors import check, translate
+from ..sql.analysis import Analysis
+from ..sql.tokens import Token, find, is_name, quote, tokens, unquote
+from .schema import Schema
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 _SQLITE = (".sqlite", ".sqlite3")
 _OURS = b"EntityDB"

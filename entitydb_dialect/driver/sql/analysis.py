@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .. import _exceptions as ex
-from ._asked import rewritten
-from ._clauses import Pieces, conflict_at, take_apart
-from ._least import Least, least
-from ._sql import NO_ALIAS, WORD, Token, closing, find, is_name, tokens, unquote
+from ... import _exceptions as ex
+from ..rewrite.schema_names import rewritten
+from ..rewrite.shortcuts import Least, least
+from ..rewrite.upsert_returning import Pieces, conflict_at, take_apart
+from .tokens import NO_ALIAS, WORD, Token, closing, find, is_name, tokens, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
 WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE

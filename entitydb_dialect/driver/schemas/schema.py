@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import apsw
 
-from .. import _exceptions as ex
-from .._native import lib
-from . import _catalog, _ddl, _edit, _replace
-from ._analysis import Ddl
-from ._asked import rewritten
-from ._errors import CODES, check, translate
-from ._generated import own_function
-from ._sql import quote
+from ... import _exceptions as ex
+from ..._native import lib
+from .. import _catalog
+from .._errors import CODES, check, translate
+from ..ddl import create as _ddl
+from ..ddl import replace as _replace
+from ..ddl import statements as _edit
+from ..rewrite.generated_columns import own_function
+from ..rewrite.schema_names import rewritten
+from ..sql.analysis import Ddl
+from ..sql.tokens import quote
 
 if TYPE_CHECKING:
-    from ._connection import Connection
-    from ._database import Database
+    from .._connection import Connection
+    from .._database import Database
 
 _SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'

@@ -21,11 +21,11 @@ from typing import Any
 
 import apsw
 
-from .._exceptions import NotSupportedError, OperationalError
-from . import _ddl
-from ._catalog import Column, Index, Part, Table, View
-from ._ddltext import Segment, TableText, default_clause
-from ._sql import Token, closing, is_name, quote, tokens, unquote
+from ..._exceptions import NotSupportedError, OperationalError
+from .._catalog import Column, Index, Part, Table, View
+from ..sql.tokens import Token, closing, is_name, quote, tokens, unquote
+from . import create as _ddl
+from .text import Segment, TableText, default_clause
 
 
 @dataclass

@@ -24,9 +24,9 @@ from typing import Any
 
 import apsw
 
-from .._exceptions import NotSupportedError, OperationalError
-from ._catalog import COLLATIONS, Column, Index, Part, Table, Value
-from ._sql import WORD, Token, closing, find, is_name, quote, tokens, unquote
+from ..._exceptions import NotSupportedError, OperationalError
+from .._catalog import COLLATIONS, Column, Index, Part, Table, Value
+from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unquote
 
 BLOB, TEXT, NUMERIC, INTEGER, REAL = (ord(letter) for letter in "ABCDE")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .._exceptions import OperationalError
-from ._sql import NUMBER, STRING, Token, closing, is_name, tokens, unquote
+from ..._exceptions import OperationalError
+from ..sql.tokens import NUMBER, STRING, Token, closing, is_name, tokens, unquote
 
 _STARTS = {"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "COLLATE", "REFERENCES", "FOREIGN", "GENERATED"}
 

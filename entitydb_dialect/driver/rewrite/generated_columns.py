@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from .. import _exceptions as ex
-from ._analysis import Analysis, analyse
-from ._catalog import Table
-from ._clauses import Pieces
-from ._sql import quote
+from ... import _exceptions as ex
+from .._catalog import Table
+from ..sql.analysis import Analysis, analyse
+from ..sql.tokens import quote
+from .upsert_returning import Pieces
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 _ROWID = frozenset(("rowid", "oid", "_rowid_"))
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from .. import _exceptions as ex
-from . import _alter, _ddl
-from ._analysis import Ddl
-from ._asked import rewritten
-from ._catalog import Entry, Setting, Table, View
-from ._sql import find, quote, tokens
+from ... import _exceptions as ex
+from .._catalog import Entry, Setting, Table, View
+from ..rewrite.schema_names import rewritten
+from ..sql.analysis import Ddl
+from ..sql.tokens import find, quote, tokens
+from . import alter as _alter
+from . import create as _ddl
 
 if TYPE_CHECKING:
-    from ._schema import Schema
+    from ..schemas.schema import Schema
 
 
 def alter_table(schema: Schema, ddl: Ddl, sql: str) -> None:

@@ -18,7 +18,7 @@ That is done where the answer cannot change by it, and else not:
   the query than to the index, nor for those that have a collation from within
 - not in views, whose text is SQLite's
 
-Columns of results keep their names. Expressions are compared as _partial.py compares terms.
+Columns of results keep their names. Expressions are compared as partial_indexes.py compares terms.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ._catalog import Table
-from ._partial import (
+from .._catalog import Table
+from ..sql.tokens import BLOB, NUMBER, OPERATOR, STRING, VARIABLE, WORD, Token, closing, is_name, quote, tokens
+from .partial_indexes import (
     _CACHED,
     _LONG,
     Hints,
@@ -41,7 +42,6 @@ from ._partial import (
     _Statement,
     _words,
 )
-from ._sql import BLOB, NUMBER, OPERATOR, STRING, VARIABLE, WORD, Token, closing, is_name, quote, tokens
 
 _Known = Mapping[str, tuple[Table, Mapping[Words, str]]]  # by lower-case name: hidden columns by their expressions
 _Range = tuple[int, int]  # of tokens, the end excluded

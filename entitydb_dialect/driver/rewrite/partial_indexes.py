@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from .. import _exceptions as ex
-from ._catalog import Index, Table
-from ._sql import (
+from ... import _exceptions as ex
+from .._catalog import Index, Table
+from ..sql.tokens import (
     BAD,
     BLOB,
     NUMBER,
@@ -44,7 +44,7 @@ from ._sql import (
 )
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 HIDDEN = '"entitydb partial"'
 _LONG = 50_000  # characters; longer statements are mostly rows written as literals

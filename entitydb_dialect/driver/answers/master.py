@@ -17,15 +17,15 @@ from weakref import ref
 
 import apsw
 
-from . import _attach
-from ._asked import OURS
-from ._catalog import Index, Table, View
-from ._pragma import ABOUT, Shown, about, table_list
-from ._schema import sorted_catalog
-from ._sql import quote
+from .._catalog import Index, Table, View
+from ..rewrite.schema_names import OURS
+from ..schemas import attached as _attach
+from ..schemas.schema import sorted_catalog
+from ..sql.tokens import quote
+from .pragma import ABOUT, Shown, about, table_list
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 class _Module:
     """A read-only eponymous virtual table over a function: its columns, then one hidden column a parameter.

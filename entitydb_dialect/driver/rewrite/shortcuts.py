@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ._catalog import Table
-from ._sql import NO_ALIAS, Token, is_name, quote, unquote
+from .._catalog import Table
+from ..sql.tokens import NO_ALIAS, Token, is_name, quote, unquote
 
 _ENDS_WHERE = frozenset(("GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "UNION", "EXCEPT", "INTERSECT", ",", ";"))
 

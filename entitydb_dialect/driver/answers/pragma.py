@@ -10,17 +10,17 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import _exceptions as ex
-from ._analysis import Analysis
-from ._attach import guard_files, schema_of, schema_with
-from ._catalog import COLLATIONS, Index, Table, View
-from ._edit import set_setting
-from ._isolation import DEFAULT
-from ._schema import Schema
-from ._sql import quote
+from ... import _exceptions as ex
+from .._catalog import COLLATIONS, Index, Table, View
+from .._isolation import DEFAULT
+from ..ddl.statements import set_setting
+from ..schemas.attached import guard_files, schema_of, schema_with
+from ..schemas.schema import Schema
+from ..sql.analysis import Analysis
+from ..sql.tokens import quote
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from .._connection import Connection
 
 Answer = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .. import _exceptions as ex
+from ... import _exceptions as ex
 
 WORD = "word"  # a bare identifier or keyword
 QUOTED = "quoted"  # "x", [x], `x`

@@ -1,4 +1,4 @@
-"""Statements that ask for the schema: sqlite_master by our name. See _master.py for who answers.
+"""Statements that ask for the schema: sqlite_master by our name. See answers/master.py for who answers.
 
 Where a table is named, `sqlite_master` becomes `entitydb_schema AS sqlite_master` and `x.sqlite_master` becomes
 `entitydb_schema('x') AS sqlite_master`, so that columns are found under the name that was written. TEMP's own, names of
@@ -7,7 +7,7 @@ CTEs and what a statement writes to (which SQLite refuses) stay.
 
 from __future__ import annotations
 
-from ._sql import NO_ALIAS, QUOTED, STRING, WORD, Token, is_name, quote, tokens, unquote
+from ..sql.tokens import NO_ALIAS, QUOTED, STRING, WORD, Token, is_name, quote, tokens, unquote
 
 NAMES = ("sqlite_master", "sqlite_schema")
 OURS = "entitydb_schema"

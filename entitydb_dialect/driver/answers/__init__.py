@@ -1,0 +1,1 @@
+"""What SQL asks about the schema, answered from the engine's catalog."""

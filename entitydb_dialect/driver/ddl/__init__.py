@@ -1,0 +1,1 @@
+"""CREATE, ALTER and DROP as edits of the engine's catalog."""
