@@ -1,0 +1,74 @@
+"""The order of the folders, and the few exceptions. A new folder gets its line here and nowhere else.
+
+Each list goes from the bottom to the top: a layer uses itself and what stands before it.
+"""
+
+from __future__ import annotations
+
+# Folders of C files. "engine" is what lies in engine/ itself: the public header, the codes, the texts of errors.
+C_LAYERS = (
+    "native",
+    "engine",
+    "engine/shared",
+    "engine/pager",
+    "engine/tree",
+    "engine/txn",
+    "engine/content",
+    "engine/catalog",
+    "engine/eval",
+    "engine/table",
+    "engine/entity",
+    "engine/upkeep",
+    "engine/vtab",
+    "engine/testing",
+)
+
+# The files that may call each other in a circle: a split of a page makes a row for the page above it, which may split.
+C_CIRCLES = (("engine/tree/tree_interior.c", "engine/tree/tree_write.c"),)
+
+# Prefixes of fields that several structs have, because one struct begins like the other.
+SHARED_PREFIXES = ("vt_",)
+
+# Python modules and packages. A module belongs to the longest name that it is or lies in; "=name" is that one alone.
+PYTHON_LAYERS = (
+    ("entitydb_dialect._exceptions",),
+    ("entitydb_dialect._native",),
+    ("entitydb_dialect.driver.sql",),
+    ("entitydb_dialect.driver",),
+    ("entitydb_dialect.history",),
+    (
+        "entitydb_dialect._backend",
+        "entitydb_dialect._compilers",
+        "entitydb_dialect._engine",
+        "entitydb_dialect._labels",
+        "entitydb_dialect._past",
+        "entitydb_dialect._plugin",
+        "entitydb_dialect._time",
+        "entitydb_dialect.aio",
+        "entitydb_dialect.apsw",
+        "entitydb_dialect.base",
+        "entitydb_dialect.provision",
+        "entitydb_dialect.requirements",
+    ),
+    ("=entitydb_dialect",),
+    ("entitydb_migrations",),
+)
+
+# What does not import what, though it stands above it: another database can stand behind the time API.
+STRANGERS = (
+    ("entitydb_dialect.history", "entitydb_dialect._native"),
+    ("entitydb_dialect.history", "entitydb_dialect.driver"),
+)
+
+# The packages of others that a module may import, by the same longest name; the standard library is free to all.
+PACKAGES = {
+    "entitydb_dialect._exceptions": set(),
+    "entitydb_dialect.driver.sql": set(),
+    "entitydb_dialect.driver": {"apsw"},
+    "entitydb_dialect": {"sqlalchemy"},
+    "entitydb_migrations": {"sqlalchemy", "alembic"},
+}
+
+# How many private names the modules of the driver may use of each other.
+DRIVER = "entitydb_dialect.driver"
+PRIVATE_NAMES = 15
