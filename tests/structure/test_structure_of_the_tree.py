@@ -26,9 +26,5 @@ def test_every_module_has_its_layer(graph: dict[str, set[str]]) -> None:
     assert python_code.without_layer(graph) == []
 
 
-def test_imports_go_downward(graph: dict[str, set[str]]) -> None:
-    assert python_code.climbing_imports(graph) == []
-
-
 def test_modules_import_only_the_packages_they_may(graph: dict[str, set[str]]) -> None:
     assert python_code.foreign_imports(graph) == []
