@@ -10,12 +10,14 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "native/arena.h"
 #include "native/rowcode.h"
 #include "engine/table/table.h"
+#include "engine/txn/hooks.h"
 
 enum { PAYLOAD_FORMAT = 1 };
 enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
@@ -886,13 +888,13 @@ static int tree_each(void *arg, edb_table **table)
 int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree)
 {
     tree_arg tr = {.tr_name = name};
-    stmt_sight before;
+    stmt_view before;
     /* The statement may have made it itself. */
     if (!stmt_is_past(stmt))
-        stmt_look(stmt, &before);
+        stmt_view_widen(stmt, &before);
     int rc = catalog_each(stmt, tree_each, &tr);
     if (!stmt_is_past(stmt))
-        stmt_look_back(stmt, &before);
+        stmt_view_restore(stmt, &before);
     if (rc && rc != EACH_STOP)
         return rc;
     *tree = tr.tr_tree;
@@ -922,4 +924,34 @@ int catalog_tree_create(edb_stmt *stmt, const char *name, uint8_t key_size, uint
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     return rc;
+}
+
+/* ---- names for errors ------------------------------------------------------------------------------------------ */
+
+static int name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
+{
+    edb_table **tables;
+    bool found = false;
+    size_t n;
+    int rc = catalog_tables(stmt, &tables, &n);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        const edb_index *index = table_index(tables[i], tree);
+        if (index)
+            snprintf(out, room, "index %s of table %s", index->name, tables[i]->et_name);
+        else if (tables[i]->et_id == tree)
+            snprintf(out, room, "table %s", tables[i]->et_name);
+        found |= index || tables[i]->et_id == tree;
+        table_unref(tables[i]);
+    }
+    free(tables);
+    return found ? EDB_OK : EDB_NOSUCH;
+}
+
+static const txn_hooks catalog_hooks = {.hk_name = "catalog", .hk_name_tree = name_tree};
+
+__attribute__((constructor)) static void catalog_load(void)
+{
+    hooks_register(&catalog_hooks);
 }

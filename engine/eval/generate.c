@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/eval/rowexpr.h"
+#include "engine/txn/hooks.h"
 
 #define TABLES_MOST 32              /* whose expressions are kept */
 #define DEPTH_MOST 250              /* columns that are computed for one another; each takes some of the C stack */
@@ -196,19 +197,26 @@ void generator_free(generator *ge)
     free(ge);
 }
 
-static void free_kept(void *ge)
+static void conn_free(void *ge)
 {
     generator_free(ge);
 }
 
+static const txn_hooks generate_hooks = {.hk_name = "generated columns", .hk_conn_free = conn_free};
+
+__attribute__((constructor)) static void generate_load(void)
+{
+    hooks_register(&generate_hooks);
+}
+
 int generator_of(edb_conn *conn, generator **out)
 {
-    *out = conn_kept(conn);
+    *out = conn_data(conn, &generate_hooks);
     if (*out)
         return EDB_OK;
     int rc = generator_new(conn, out);
     if (!rc)
-        conn_keep(conn, *out, free_kept);
+        conn_data_set(conn, &generate_hooks, *out);
     return rc;
 }
 

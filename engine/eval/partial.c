@@ -139,7 +139,7 @@ static int looks_at(void *arg, const edb_table *table, uint64_t *columns)
 void partial_lend(vtab_binding *bd)
 {
     bd->bd_helper = (row_helper){.rh_arg = bd, .rh_covers = covers, .rh_looks_at = looks_at};
-    conn_lend(bd->bd_conn, &bd->bd_helper);
+    conn_data_set(bd->bd_conn, &row_helper_key, &bd->bd_helper);
 }
 
 /* ---- what the driver says ------------------------------------------------------------------------------------- */

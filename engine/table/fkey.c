@@ -8,6 +8,7 @@
 
 #include "native/keycode.h"
 #include "engine/eval/generate.h"
+#include "engine/txn/hooks.h"
 #include "engine/txn/reads.h"
 
 static int no_memory(void)
@@ -315,15 +316,15 @@ int fk_key_same(const fk_link *link, const edb_value *a, const edb_value *b, boo
 
 static int row_exists(edb_stmt *stmt, uint32_t tree, const edb_value *rowid, bool *exists)
 {
-    stmt_sight before;
+    stmt_view before;
     uint8_t key[8];
     *exists = false;
     if (rowid->type != VALUE_INTEGER)
         return EDB_OK;
     rowid_store(key, rowid->integer);
-    stmt_look(stmt, &before);
+    stmt_view_widen(stmt, &before);
     int rc = cursor_has(stmt, tree, key, sizeof key, exists);
-    stmt_look_back(stmt, &before);
+    stmt_view_restore(stmt, &before);
     return rc;
 }
 
@@ -383,12 +384,12 @@ int fk_parent_exists(edb_stmt *stmt, const fk_link *link, const edb_value *key, 
     if (!rc && stmt_snapshot(stmt)->sn_number == edb_stmt_moment(stmt)) {
         rc = now_prefix(stmt, link->fl_parent_index->tree, prefix.bf_bytes, prefix.bf_size, &entry, exists);
     } else if (!rc) {
-        stmt_sight before;
+        stmt_view before;
         int64_t *found = NULL;
         size_t n = 0;
-        stmt_look(stmt, &before);
+        stmt_view_widen(stmt, &before);
         rc = prefix_rowids(stmt, link->fl_parent_index->tree, &prefix, 1, &found, &n);
-        stmt_look_back(stmt, &before);
+        stmt_view_restore(stmt, &before);
         *exists = n > 0;
         free(found);
     }
@@ -472,7 +473,7 @@ static int scan_children(edb_stmt *stmt, const fk_link *link, const edb_value *k
 int fk_children(edb_stmt *stmt, const fk_link *link, const edb_value *key, size_t most, int64_t **rowids, size_t *n)
 {
     table_buffer prefix = {0};
-    stmt_sight before;
+    stmt_view before;
     int rc = EDB_OK;
     *rowids = NULL;
     *n = 0;
@@ -491,10 +492,10 @@ int fk_children(edb_stmt *stmt, const fk_link *link, const edb_value *key, size_
     if (link->fl_child_index)
         rc = encode_key(&prefix, link, link->fl_child_index, false, key);
     if (!rc) {
-        stmt_look(stmt, &before);
+        stmt_view_widen(stmt, &before);
         rc = link->fl_child_index ? prefix_rowids(stmt, link->fl_child_index->tree, &prefix, most, rowids, n)
                                   : scan_children(stmt, link, key, most, rowids, n);
-        stmt_look_back(stmt, &before);
+        stmt_view_restore(stmt, &before);
     }
     buffer_free(&prefix);
     if (rc) {
@@ -549,7 +550,6 @@ static int judge_one(edb_stmt *stmt, const fk_link *link, const ws_entry *w, boo
     return rc || !violated ? rc : promise_broken(link, state, at_commit);
 }
 
-/* txn_judge_fn */
 static int judge_promises(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
 {
     uint8_t head[PROMISE_HEAD] = {0};
@@ -586,6 +586,13 @@ static int judge_promises(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
     return rc;
 }
 
+static const txn_hooks fkey_hooks = {.hk_name = "foreign keys", .hk_judge = judge_promises};
+
+__attribute__((constructor)) static void fkey_load(void)
+{
+    hooks_register(&fkey_hooks);
+}
+
 int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int state, bool at_once)
 {
     table_buffer name = {0}, value = {0};
@@ -608,8 +615,7 @@ int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int st
         }
     }
     if (!rc)
-        rc = txn_promise(stmt, name.bf_bytes, name.bf_size, value.bf_bytes, value.bf_size, state != FK_MET, at_once,
-                         judge_promises);
+        rc = txn_promise(stmt, name.bf_bytes, name.bf_size, value.bf_bytes, value.bf_size, state != FK_MET, at_once);
     buffer_free(&name);
     buffer_free(&value);
     return rc;

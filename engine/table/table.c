@@ -411,9 +411,16 @@ int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, co
 
 /* ---- partial indexes ------------------------------------------------------------------------------------------ */
 
+const txn_hooks row_helper_key = {.hk_name = "row helper"};
+
+__attribute__((constructor)) static void row_helper_load(void)
+{
+    hooks_register(&row_helper_key);
+}
+
 static int helper_of(edb_stmt *stmt, const edb_table *table, const row_helper **out)
 {
-    *out = conn_helper(stmt_conn(stmt));
+    *out = conn_data(stmt_conn(stmt), &row_helper_key);
     return *out ? EDB_OK : edb_fail(EDB_MISUSE, "table %s has a partial index, and no SQLite connection is bound that "
                                     "could evaluate its WHERE", table->et_name);
 }

@@ -12,6 +12,7 @@
 #include "native/arena.h"
 #include "native/rowcode.h"
 #include "engine/txn/capture.h"
+#include "engine/txn/hooks.h"
 #include "engine/catalog/catalog.h"
 
 typedef struct {
@@ -83,7 +84,8 @@ int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, cons
 /* Fills a new index from the rows the statement sees. */
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index);
 
-/* What only SQLite can say of a row, lent to the connection by the binding (conn_lend). */
+/* What only SQLite can say of a row, lent to the connection by the binding: its data (hooks.h) under this key. */
+extern const txn_hooks row_helper_key;
 typedef struct {
     void *rh_arg;
     /* Bit i of *covered: the row has an entry in index i; of a full index always set. values: all columns. */

@@ -98,6 +98,14 @@ bool test_ws_at(const ws_cursor *wc, test_entry *out);
 /* `n` puts of a value of value_size bytes in key order (step 1) or scattered (a larger step). -> nanoseconds a put. */
 double test_ws_speed(uint64_t spill_bytes, uint64_t n, uint64_t step, size_t value_size);
 
+/* Two features of hooks.h, numbered 0 and 1, which keep a number on a statement or on a connection. */
+int test_hooks_stmt_set(edb_stmt *stmt, int feature, uint64_t number);      /* 0: takes it away */
+uint64_t test_hooks_stmt(const edb_stmt *stmt, int feature);                /* 0: none */
+int test_hooks_conn_set(edb_conn *conn, int feature, uint64_t number);
+uint64_t test_hooks_conn(const edb_conn *conn, int feature);
+/* How often the number was freed, from a statement or from a connection, by that feature. */
+size_t test_hooks_freed(int feature, bool conn, uint64_t number);
+
 /* A commit that breaks one invariant: 30 the state of `tree` answers from a commit to come; 34 an entry of the catalog
  * is written without the schema number; 36 a page is drawn and nobody's; 37 the root page of `tree` is freed. */
 int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size);

@@ -6,6 +6,7 @@
 
 #include "engine/testing/edb_test.h"
 #include "engine/shared/os.h"
+#include "engine/txn/hooks.h"
 #include "engine/txn/txn_internal.h"
 
 static void entry_from_write(const ws_entry *w, test_entry *out)
@@ -156,6 +157,111 @@ size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges)
         whole += rs->rs_trees[i].tr_whole;
     }
     return whole;
+}
+
+/* ---- two features that keep data ----------------------------------------------------------------------------------- */
+
+enum { FEATURES = 2, FREED_MAX = 256 };
+
+static struct {
+    bool fr_conn;
+    uint64_t fr_number;
+} freed[FEATURES][FREED_MAX];
+static size_t n_freed[FEATURES];
+
+static void number_free(int feature, bool conn, void *data)
+{
+    size_t at = n_freed[feature]++ % FREED_MAX;
+
+    freed[feature][at].fr_conn = conn;
+    freed[feature][at].fr_number = *(uint64_t *)data;
+    free(data);
+}
+
+static void first_stmt_free(void *data)
+{
+    number_free(0, false, data);
+}
+
+static void first_conn_free(void *data)
+{
+    number_free(0, true, data);
+}
+
+static void second_stmt_free(void *data)
+{
+    number_free(1, false, data);
+}
+
+static void second_conn_free(void *data)
+{
+    number_free(1, true, data);
+}
+
+static const txn_hooks features[FEATURES] = {
+    { .hk_name = "first test", .hk_stmt_free = first_stmt_free, .hk_conn_free = first_conn_free },
+    { .hk_name = "second test", .hk_stmt_free = second_stmt_free, .hk_conn_free = second_conn_free },
+};
+
+__attribute__((constructor)) static void features_load(void)
+{
+    hooks_register(&features[0]);
+    hooks_register(&features[1]);
+}
+
+/* NULL for 0. */
+static int number_new(uint64_t number, uint64_t **out)
+{
+    *out = NULL;
+    if (!number)
+        return EDB_OK;
+    if (!(*out = malloc(sizeof **out)))
+        return EDB_NOMEM;
+    **out = number;
+    return EDB_OK;
+}
+
+int test_hooks_stmt_set(edb_stmt *stmt, int feature, uint64_t number)
+{
+    uint64_t *data;
+    int rc = number_new(number, &data);
+
+    if (!rc)
+        stmt_data_set(stmt, &features[feature], data);
+    return rc;
+}
+
+int test_hooks_conn_set(edb_conn *conn, int feature, uint64_t number)
+{
+    uint64_t *data;
+    int rc = number_new(number, &data);
+
+    if (!rc)
+        conn_data_set(conn, &features[feature], data);
+    return rc;
+}
+
+uint64_t test_hooks_stmt(const edb_stmt *stmt, int feature)
+{
+    const uint64_t *data = stmt_data(stmt, &features[feature]);
+
+    return data ? *data : 0;
+}
+
+uint64_t test_hooks_conn(const edb_conn *conn, int feature)
+{
+    const uint64_t *data = conn_data(conn, &features[feature]);
+
+    return data ? *data : 0;
+}
+
+size_t test_hooks_freed(int feature, bool conn, uint64_t number)
+{
+    size_t times = 0;
+
+    for (size_t i = 0; i < n_freed[feature] && i < FREED_MAX; i++)
+        times += freed[feature][i].fr_conn == conn && freed[feature][i].fr_number == number;
+    return times;
 }
 
 /* ---- forged files ----------------------------------------------------------------------------------------------- */

@@ -150,20 +150,21 @@ static void base_statement_free(edb_stmt *st)
 {
     if (st->st_now_open)
         tree_cursor_close(&st->st_now_cursor);
+    hooks_stmt_free(&st->st_data);
     ws_release(st->st_held);
     free(st);
 }
 
 enum { TREE_NAME = 300 };           /* room for a tree's name in a sentence */
 
-/* "table t", or with nobody to ask "table 3". */
+/* "table t", or "table 3" where nobody knows its name. */
 static const char *tree_named(commit *cm, uint32_t tree, char out[TREE_NAME])
 {
     edb_stmt *st;
-    int rc = cm->cm_conn->cn_name_tree ? base_statement(cm, &st) : EDB_NOSUCH;
+    int rc = base_statement(cm, &st);
 
     if (!rc) {
-        rc = cm->cm_conn->cn_name_tree(st, tree, out, TREE_NAME);
+        rc = hooks_name_tree(st, tree, out, TREE_NAME);
         base_statement_free(st);
     }
     if (rc)
@@ -338,7 +339,7 @@ static int validate_promises(commit *cm)
     if ((rc = base_statement(cm, &st)))
         return rc;
     if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
-        rc = tx->tx_judge(st, wc, true);
+        rc = hooks_judge(st, wc, true);
         ws_cursor_close(wc);
     }
     base_statement_free(st);
@@ -401,7 +402,7 @@ static int validate(commit *cm, const uint32_t *trees, size_t n)
         for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
             if (!is_dropped(cm, tx->tx_unique[i].tu_tree))
                 rc = validate_unique(cm, &tx->tx_unique[i]);
-    if (!rc && tx->tx_judge && (tx->tx_unmet || cm->cm_base->sn_number > tx->tx_promised))
+    if (!rc && (tx->tx_unmet || cm->cm_base->sn_number > tx->tx_promised))
         rc = validate_promises(cm);
     return rc;
 }

@@ -67,8 +67,7 @@ void conn_unref(edb_conn *conn)
     if (!conn || pager_alive(conn->cn_pager)
         || atomic_fetch_sub_explicit(&conn->cn_refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (conn->cn_kept)
-        conn->cn_kept_done(conn->cn_kept);
+    hooks_conn_free(&conn->cn_data);
     pager_slot_give(conn->cn_pager, conn->cn_slot);
     db_unref(conn->cn_db);
     free(conn->cn_txn.tx_ids);
@@ -138,16 +137,6 @@ void conn_announce(edb_conn *conn)
     pager_slot_moment(conn->cn_slot, moment);
 }
 
-void conn_lend(edb_conn *conn, const void *helper)
-{
-    conn->cn_helper = helper;
-}
-
-const void *conn_helper(const edb_conn *conn)
-{
-    return conn->cn_helper;
-}
-
 int edb_conn_isolation(edb_conn *conn, int level)
 {
     int rc = conn_check(conn);
@@ -163,11 +152,6 @@ int edb_conn_isolation(edb_conn *conn, int level)
     return rc;
 }
 
-void conn_name_trees(edb_conn *conn, tree_name_fn name)
-{
-    conn->cn_name_tree = name;
-}
-
 void edb_conn_interrupt(edb_conn *conn)
 {
     pthread_mutex_lock(&registry_mutex);
@@ -180,17 +164,6 @@ void edb_conn_interrupt(edb_conn *conn)
 bool conn_interrupted(edb_conn *conn)
 {
     return atomic_load_explicit(&conn->cn_interrupted, memory_order_relaxed);
-}
-
-void conn_keep(edb_conn *conn, void *what, void (*done)(void *what))
-{
-    conn->cn_kept = what;
-    conn->cn_kept_done = done;
-}
-
-void *conn_kept(const edb_conn *conn)
-{
-    return conn->cn_kept;
 }
 
 /* ---- commits -------------------------------------------------------------------------------------------------- */

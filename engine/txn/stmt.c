@@ -55,7 +55,7 @@ static void stmt_free(edb_stmt *st)
     free(st->st_mask);
     free(st->st_failed_message);
     capture_free(st->st_capture);
-    stmt_keep(st, NULL, NULL);
+    hooks_stmt_free(&st->st_data);
     conn_announce(conn);
     if (conn->cn_spare)
         free(st);
@@ -304,21 +304,21 @@ void stmt_release(edb_stmt *st)
 
 /* ---- what it sees ----------------------------------------------------------------------------------------------- */
 
-void stmt_look(edb_stmt *st, stmt_sight *before)
+void stmt_view_widen(edb_stmt *st, stmt_view *before)
 {
     const txn *tx = &st->st_conn->cn_txn;
 
-    *before = (stmt_sight){ .si_writes = st->st_writes, .si_seq = st->st_seq };
+    *before = (stmt_view){ .vi_writes = st->st_writes, .vi_seq = st->st_seq };
     if (st->st_serial == tx->tx_serial && tx->tx_writes) {
-        st->st_writes = tx->tx_writes;      /* borrowed: the transaction outlives a look */
+        st->st_writes = tx->tx_writes;      /* borrowed: the transaction outlives it */
         st->st_seq = UINT64_MAX;
     }
 }
 
-void stmt_look_back(edb_stmt *st, const stmt_sight *before)
+void stmt_view_restore(edb_stmt *st, const stmt_view *before)
 {
-    st->st_writes = before->si_writes;
-    st->st_seq = before->si_seq;
+    st->st_writes = before->vi_writes;
+    st->st_seq = before->vi_seq;
 }
 
 /* A statement for judging promises at the transaction's moment; own cursors make none. */
@@ -335,7 +335,7 @@ static int judge_alone(edb_conn *conn)
     if ((rc = stmt_begin(conn, &options, false, &st)))
         return rc;
     if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
-        rc = tx->tx_judge(st, wc, false);
+        rc = hooks_judge(st, wc, false);
         ws_cursor_close(wc);
     }
     edb_stmt_end(st);
@@ -427,19 +427,6 @@ void edb_stmt_undo(edb_stmt *st)
     st = st->st_target;
     if (st->st_serial == st->st_conn->cn_txn.tx_serial)
         txn_rollback_to(st->st_conn, st->st_seq);
-}
-
-void stmt_keep(edb_stmt *st, void *what, void (*done)(void *what))
-{
-    if (st->st_kept)
-        st->st_kept_done(st->st_kept);
-    st->st_kept = what;
-    st->st_kept_done = done;
-}
-
-void *stmt_kept(const edb_stmt *st)
-{
-    return st->st_kept;
 }
 
 capture *stmt_capture(edb_stmt *st, uint32_t table)

@@ -38,7 +38,6 @@ void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
     tx->tx_since = tx->tx_isolation == EDB_READ_COMMITTED ? UINT64_MAX : moment;
     tx->tx_schema = schema;
     tx->tx_judged = tx->tx_promised = UINT64_MAX;
-    tx->tx_judge = NULL;
     tx->tx_unmet = false;
     tx->tx_next_tree = 1;
     tx->tx_broken = EDB_OK;
@@ -253,14 +252,13 @@ static int promise_put(writeset *ws, uint32_t tree, const void *key, size_t key_
 }
 
 int txn_promise(edb_stmt *st, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
-                bool at_once, txn_judge_fn judge)
+                bool at_once)
 {
     txn *tx = &st->st_conn->cn_txn;
     int rc;
 
     if ((rc = writable(st)))
         return rc;
-    tx->tx_judge = judge;
     tx->tx_unmet |= unmet;
     if (st->st_moment < tx->tx_promised)
         tx->tx_promised = st->st_moment;
@@ -290,7 +288,7 @@ static int promises_done(writeset *ws)
 int edb_stmt_judge(edb_stmt *st)
 {
     txn *tx;
-    stmt_sight before;
+    stmt_view before;
     ws_cursor *wc;
     int rc;
 
@@ -301,9 +299,9 @@ int edb_stmt_judge(edb_stmt *st)
         return EDB_OK;
     if ((rc = ws_cursor_open(tx->tx_writes, TREE_AT_ONCE, UINT64_MAX, &wc)))
         return rc;
-    stmt_look(st, &before);
-    rc = tx->tx_judge(st, wc, false);
-    stmt_look_back(st, &before);
+    stmt_view_widen(st, &before);
+    rc = hooks_judge(st, wc, false);
+    stmt_view_restore(st, &before);
     ws_cursor_close(wc);
     if (rc)
         ws_rollback(tx->tx_writes, st->st_seq);

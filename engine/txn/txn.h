@@ -68,16 +68,7 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
-/* One thing that the layer above attaches to a statement; `done` frees it with the statement, or when replaced. */
-void stmt_keep(edb_stmt *stmt, void *what, void (*done)(void *what));
-void *stmt_kept(const edb_stmt *stmt);              /* NULL: nothing */
 bool conn_interrupted(edb_conn *conn);
-/* What the layer above lends to those below it (table.h: row_helper); the lender's, who takes it back with NULL. */
-void conn_lend(edb_conn *conn, const void *helper);
-const void *conn_helper(const edb_conn *conn);      /* NULL: nothing */
-/* One thing that the layer above attaches to a connection, once; `done` frees it with the connection. */
-void conn_keep(edb_conn *conn, void *what, void (*done)(void *what));
-void *conn_kept(const edb_conn *conn);              /* NULL: nothing */
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
@@ -175,22 +166,16 @@ void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
 
 /* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true
  * when the statement ends (edb_stmt_judge). Keyed, so the same one is kept once; undone by rollback like any write.
- * unmet: it does not hold now. `judge` says of each promise at the cursor whether it holds, read by `stmt`, which sees
- * exactly the state in question; at_commit: that of COMMIT. One judge a transaction. */
-typedef int (*txn_judge_fn)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+ * unmet: it does not hold now. hk_judge (hooks.h) says whether they hold. */
 int txn_promise(edb_stmt *stmt, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
-                bool at_once, txn_judge_fn judge);
-/* Reading at T with all own writes, those of the running statement included, until it is given back. */
+                bool at_once);
+/* Which own writes a statement sees. Widened: all of them, those of the running statement included, until it is restored. */
 typedef struct {
-    writeset *si_writes;
-    uint64_t si_seq;
-} stmt_sight;
-void stmt_look(edb_stmt *stmt, stmt_sight *before);
-void stmt_look_back(edb_stmt *stmt, const stmt_sight *before);
-
-/* How to name a tree in an error, for the layer above, which knows the catalog: "table t". stmt reads what is named. */
-typedef int (*tree_name_fn)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
-void conn_name_trees(edb_conn *conn, tree_name_fn name);
+    writeset *vi_writes;
+    uint64_t vi_seq;
+} stmt_view;
+void stmt_view_widen(edb_stmt *stmt, stmt_view *before);
+void stmt_view_restore(edb_stmt *stmt, const stmt_view *before);
 
 uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
 void txn_rollback_to(edb_conn *conn, uint64_t mark);

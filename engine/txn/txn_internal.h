@@ -5,6 +5,7 @@
  *   conn.c        connections and their registry
  *   stmt.c        statements: what is pinned, which moment, who still uses it
  *   txn_cursor.c  reading: the tree and own writes merged
+ *   hooks.c       what the layers above give and keep
  *   read_watch.c  what SERIALIZABLE transactions read
  *   txn.c         writing: the states of a transaction, savepoints, row ids
  *   commit.c      validation, net application, publishing
@@ -19,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "engine/txn/capture.h"
+#include "engine/txn/hooks.h"
 #include "engine/txn/moment.h"
 #include "engine/txn/reads.h"
 #include "engine/txn/txn.h"
@@ -85,7 +87,6 @@ typedef struct {                    /* a transaction; all zero but tx_serial: no
     size_t tx_n_ids, tx_ids_room, tx_ids_hint;
     txn_unique *tx_unique;
     size_t tx_n_unique, tx_unique_room, tx_unique_hint;
-    txn_judge_fn tx_judge;          /* of promises; NULL: none was made */
     uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
     bool tx_unmet;                  /* one did not hold when it was made */
     uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
@@ -103,7 +104,6 @@ struct edb_conn {
     reader_slot *cn_slot;
     bool cn_closed;
     int cn_isolation;               /* of its next transaction */
-    tree_name_fn cn_name_tree;      /* NULL: trees have numbers */
     atomic_bool cn_interrupted;
     txn cn_txn;
     edb_stmt *cn_stmts;             /* open statements */
@@ -123,9 +123,7 @@ struct edb_conn {
     int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
     bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
-    const void *cn_helper;          /* conn_lend() */
-    void *cn_kept;                  /* conn_keep() */
-    void (*cn_kept_done)(void *what);
+    hooks_data cn_data;             /* of the layers above */
     tree_change *cn_changes;        /* commit's buffer */
     size_t cn_changes_room;
 };
@@ -155,8 +153,7 @@ struct edb_stmt {
     bool st_row_in;                 /* it has a row value on the left of IN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
-    void *st_kept;                  /* stmt_keep() */
-    void (*st_kept_done)(void *what);
+    hooks_data st_data;             /* of the layers above */
     capture *st_capture;            /* owned; rows for RETURNING, NULL: not asked for */
     int64_t st_changes, st_last_id;
     bool st_has_last_id;

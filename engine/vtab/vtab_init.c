@@ -23,8 +23,8 @@ void binding_unref(vtab_binding *bd)
     row_scratch_free(&bd->bd_row);
     rules_free(bd);
     partial_forget(bd);             /* before the connection that it was prepared on */
-    if (bd->bd_conn && conn_helper(bd->bd_conn) == &bd->bd_helper)
-        conn_lend(bd->bd_conn, NULL);
+    if (bd->bd_conn && conn_data(bd->bd_conn, &row_helper_key) == &bd->bd_helper)
+        conn_data_set(bd->bd_conn, &row_helper_key, NULL);
     conn_unref(bd->bd_conn);
     free(bd);
 }
@@ -32,28 +32,6 @@ void binding_unref(vtab_binding *bd)
 static void binding_destroy(void *bd)
 {
     binding_unref(bd);
-}
-
-/* tree_name_fn */
-static int tree_name(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
-{
-    edb_table **tables;
-    bool found = false;
-    size_t n;
-    int rc = catalog_tables(stmt, &tables, &n);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        const edb_index *index = table_index(tables[i], tree);
-        if (index)
-            snprintf(out, room, "index %s of table %s", index->name, tables[i]->et_name);
-        else if (tables[i]->et_id == tree)
-            snprintf(out, room, "table %s", tables[i]->et_name);
-        found |= index || tables[i]->et_id == tree;
-        table_unref(tables[i]);
-    }
-    free(tables);
-    return found ? EDB_OK : EDB_NOSUCH;
 }
 
 static void function_bind(sqlite3_context *context, int argc, sqlite3_value **argv)
@@ -70,7 +48,6 @@ static void function_bind(sqlite3_context *context, int argc, sqlite3_value **ar
         return;
     }
     partial_lend(bd);
-    conn_name_trees(bd->bd_conn, tree_name);
 }
 
 /* On failure SQLite calls binding_destroy for the reference itself. */

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "engine/eval/rowexpr.h"
+#include "engine/txn/hooks.h"
 
 #define PREPARED_MOST 16            /* kept for a table */
 
@@ -88,6 +89,13 @@ static void upsert_free(void *arg)
         us->us_first = next;
     }
     free(us);
+}
+
+static const txn_hooks upsert_hooks = {.hk_name = "upsert", .hk_stmt_free = upsert_free};
+
+__attribute__((constructor)) static void upsert_load(void)
+{
+    hooks_register(&upsert_hooks);
 }
 
 static int read_numbers(sqlite3_value *in, uint32_t **out, uint32_t *n)
@@ -160,13 +168,13 @@ static int read_clause(upsert_clause *uc, int argc, sqlite3_value **argv)
 
 static int add_clause(edb_stmt *stmt, int argc, sqlite3_value **argv)
 {
-    upsert *us = stmt_kept(stmt);
+    upsert *us = stmt_data(stmt, &upsert_hooks);
     if (!us) {
         us = calloc(1, sizeof *us);
         if (!us)
             return no_memory();
         us->us_table = (uint32_t)sqlite3_value_int64(argv[0]);
-        stmt_keep(stmt, us, upsert_free);
+        stmt_data_set(stmt, &upsert_hooks, us);
     }
     upsert_clause *uc = calloc(1, sizeof *uc);
     if (!uc)
@@ -184,7 +192,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
     vtab_binding *bd = sqlite3_user_data(context);
     edb_stmt *stmt = bd->bd_conn ? conn_current(bd->bd_conn) : NULL;
     stmt = stmt ? stmt_target(stmt) : NULL;
-    upsert *us = stmt ? stmt_kept(stmt) : NULL;
+    upsert *us = stmt ? stmt_data(stmt, &upsert_hooks) : NULL;
     int rc;
     if (!stmt || argc < 1)
         rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() is the driver's, before an INSERT");
@@ -200,7 +208,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
 
 const upsert *upsert_of(edb_stmt *stmt, const edb_table *table)
 {
-    const upsert *us = stmt_kept(stmt);
+    const upsert *us = stmt_data(stmt, &upsert_hooks);
     return us && us->us_table == table->et_id ? us : NULL;
 }
 

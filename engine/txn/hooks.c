@@ -1,0 +1,88 @@
+/* The list of registered hooks, and the data kept under their keys. */
+#include "engine/txn/hooks.h"
+
+#include <assert.h>
+
+#include "engine/txn/txn_internal.h"
+
+static const txn_hooks *registered[HOOKS_MAX];
+static size_t n_registered;         /* fixed once the library is loaded (H1) */
+
+void hooks_register(const txn_hooks *hooks)
+{
+    assert(n_registered < HOOKS_MAX);
+    registered[n_registered++] = hooks;
+}
+
+static size_t place_of(const txn_hooks *key)
+{
+    size_t at = 0;
+
+    while (at < n_registered && registered[at] != key)
+        at++;
+    assert(at < n_registered);
+    return at;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------- */
+
+static void data_set(void **place, void *data, void (*data_free)(void *data))
+{
+    void *before = *place;
+
+    *place = data;
+    if (before && before != data && data_free)
+        data_free(before);
+}
+
+void *stmt_data(const edb_stmt *stmt, const txn_hooks *key)
+{
+    return stmt->st_data.hd_of[place_of(key)];
+}
+
+void stmt_data_set(edb_stmt *stmt, const txn_hooks *key, void *data)
+{
+    data_set(&stmt->st_data.hd_of[place_of(key)], data, key->hk_stmt_free);
+}
+
+void *conn_data(const edb_conn *conn, const txn_hooks *key)
+{
+    return conn->cn_data.hd_of[place_of(key)];
+}
+
+void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data)
+{
+    data_set(&conn->cn_data.hd_of[place_of(key)], data, key->hk_conn_free);
+}
+
+void hooks_stmt_free(hooks_data *data)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        data_set(&data->hd_of[i], NULL, registered[i]->hk_stmt_free);
+}
+
+void hooks_conn_free(hooks_data *data)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        data_set(&data->hd_of[i], NULL, registered[i]->hk_conn_free);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
+{
+    int rc = EDB_NOSUCH;
+
+    for (size_t i = 0; i < n_registered && rc; i++)
+        if (registered[i]->hk_name_tree)
+            rc = registered[i]->hk_name_tree(stmt, tree, out, room);
+    return rc;
+}
+
+int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        if (registered[i]->hk_judge)
+            return registered[i]->hk_judge(stmt, promises, at_commit);
+    return EDB_OK;
+}

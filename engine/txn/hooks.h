@@ -1,0 +1,64 @@
+/* Hooks: what the layers above transactions give to them, and hang on them.
+ *
+ * The transaction layer includes nothing of the layers above, but it needs two answers from them (what a tree is
+ * called, whether a promise holds), and they need places to keep what belongs to a statement or a connection. Each
+ * feature above defines one constant `txn_hooks` with the functions it has (NULL: none) and registers it once. The
+ * address of that struct is also the feature's key: under it the feature keeps one pointer on each statement and one
+ * on each connection, so that several features can keep something on the same one.
+ *
+ *   H1  Registration happens while the library is loaded, in a constructor of the feature's file. Afterwards the list
+ *       never changes, so it is read without a lock from any thread. At most HOOKS_MAX features register.
+ *   H2  A callback runs in the thread that uses the connection, inside a call of that connection, and never under the
+ *       mutex of the registry of connections.
+ *   H3  Data belongs to the statement or the connection from the moment it is set. Its free function is called exactly
+ *       once: when other data (or NULL) replaces it, or at the end of the statement or connection. Setting the data that
+ *       is there already frees nothing. Without a free function the data stays the feature's own, which must take it
+ *       back (set NULL) before it goes.
+ *   H4  A statement ends when the driver has ended it and its last user has released it. Its data is freed then, before
+ *       the next statement that gets the same memory begins. The free function may not use the statement.
+ *   H5  A connection ends with its last reference (conn_unref), in the thread that drops it; its statements have ended
+ *       by then. The free function may not use the connection.
+ *   H6  In a forked child nothing is freed and no callback runs: the memory goes with the child. */
+#ifndef EDB_HOOKS_H
+#define EDB_HOOKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/edb.h"
+#include "engine/txn/writeset.h"
+
+enum { HOOKS_MAX = 12 };
+
+typedef struct {
+    const char *hk_name;            /* of the feature, for a debugger */
+    /* How an error names the tree: "table t". Called while COMMIT makes a sentence; stmt reads the newest commit with
+     * all own writes. EDB_NOSUCH: the feature does not know the tree. */
+    int (*hk_name_tree)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
+    /* Whether every promise (txn_promise) at the cursor holds in what `stmt` reads. Called at the end of a statement, before
+     * COMMIT, and inside COMMIT under the committer lock (at_commit). One feature has it. */
+    int (*hk_judge)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+    void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
+    void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
+} txn_hooks;
+
+void hooks_register(const txn_hooks *hooks);
+
+/* The feature's data on a statement; NULL: none. It has registered. */
+void *stmt_data(const edb_stmt *stmt, const txn_hooks *key);
+void stmt_data_set(edb_stmt *stmt, const txn_hooks *key, void *data);
+void *conn_data(const edb_conn *conn, const txn_hooks *key);
+void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data);
+
+/* ---- for the transaction layer ---- */
+
+typedef struct {
+    void *hd_of[HOOKS_MAX];         /* by the order of registration */
+} hooks_data;
+
+void hooks_stmt_free(hooks_data *data);
+void hooks_conn_free(hooks_data *data);
+int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
+int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+
+#endif

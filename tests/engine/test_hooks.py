@@ -1,0 +1,84 @@
+"""What features of the layers above keep on statements and connections (engine/txn/hooks.h).
+
+A test build has two features. Each keeps a number, and counts how often its number was freed.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from .bare_txn import Database, done, ffi, lib
+
+FIRST, SECOND = 0, 1
+unused = itertools.count(1)
+
+
+@pytest.fixture
+def numbers():
+    """Two numbers that no other test has used."""
+    return next(unused), next(unused)
+
+
+def freed(feature, number, *, conn=False):
+    return lib.test_hooks_freed(feature, conn, number)
+
+
+def test_two_features_keep_data_on_one_statement_and_each_is_freed_once(conn, numbers):
+    first, second = numbers
+    statement = conn.begin()
+    done(lib.test_hooks_stmt_set(statement.stmt, FIRST, first))
+    done(lib.test_hooks_stmt_set(statement.stmt, SECOND, second))
+    assert lib.test_hooks_stmt(statement.stmt, FIRST) == first
+    assert lib.test_hooks_stmt(statement.stmt, SECOND) == second
+    assert freed(FIRST, first) == freed(SECOND, second) == 0
+    statement.end()
+    assert freed(FIRST, first) == freed(SECOND, second) == 1
+    assert freed(FIRST, second) == freed(SECOND, first) == 0
+    with conn.statement() as another:       # it may have the memory of the one before
+        assert lib.test_hooks_stmt(another.stmt, FIRST) == lib.test_hooks_stmt(another.stmt, SECOND) == 0
+    assert freed(FIRST, first) == freed(SECOND, second) == 1
+
+
+def test_data_is_freed_when_other_data_replaces_it(conn, numbers):
+    before, after = numbers
+    with conn.statement() as statement:
+        done(lib.test_hooks_stmt_set(statement.stmt, FIRST, before))
+        done(lib.test_hooks_stmt_set(statement.stmt, FIRST, after))
+        assert (freed(FIRST, before), freed(FIRST, after)) == (1, 0)
+        done(lib.test_hooks_stmt_set(statement.stmt, FIRST, 0))
+        assert lib.test_hooks_stmt(statement.stmt, FIRST) == 0
+        assert freed(FIRST, after) == 1
+    assert (freed(FIRST, before), freed(FIRST, after)) == (1, 1)
+
+
+def test_data_of_an_ended_statement_lives_until_its_last_user_lets_go(conn, numbers):
+    statement = conn.begin()
+    done(lib.test_hooks_stmt_set(statement.stmt, FIRST, numbers[0]))
+    user = ffi.new("edb_stmt **")
+    before = lib.edb_stmt_enter(statement.stmt)
+    done(lib.stmt_acquire(conn.conn, False, True, user))
+    lib.edb_stmt_restore(conn.conn, before)
+    statement.end()
+    assert freed(FIRST, numbers[0]) == 0
+    lib.stmt_release(user[0])
+    assert freed(FIRST, numbers[0]) == 1
+
+
+def test_data_of_a_connection_outlives_its_statements_and_its_handle(numbers):
+    first, second = numbers
+    database = Database()
+    conn = database.connect()
+    done(lib.test_hooks_conn_set(conn.conn, FIRST, first))
+    done(lib.test_hooks_conn_set(conn.conn, SECOND, second))
+    statement = conn.begin()
+    assert lib.test_hooks_conn(conn.conn, FIRST) == first
+    assert lib.test_hooks_conn(conn.conn, SECOND) == second
+    assert lib.test_hooks_stmt(statement.stmt, FIRST) == 0
+    conn.close()
+    assert freed(FIRST, first, conn=True) == freed(SECOND, second, conn=True) == 0
+    statement.end()                         # the last reference
+    assert freed(FIRST, first, conn=True) == freed(SECOND, second, conn=True) == 1
+    assert freed(FIRST, first) == 0
+    database.close()
