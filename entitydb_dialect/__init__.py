@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from sqlalchemy.dialects import registry as _registry
 
-from ._engine import begin_at, check, commit_moment, resolve, stats
 from ._exceptions import (
     DamageError,
     EntityDBWarning,
@@ -21,10 +20,11 @@ from ._exceptions import (
     PastWriteError,
     SerializationFailure,
 )
-from ._labels import label_moment, labels
-from ._past import at
-from ._time import Moment
 from .driver import Breach
+from .history.at import at
+from .history.database import begin_at, check, commit_moment, resolve, stats
+from .history.labels import label_moment, labels
+from .history.moments import Moment
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (

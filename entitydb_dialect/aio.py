@@ -31,9 +31,11 @@ from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
 
-from . import _past, _time, driver
+from . import driver
 from .apsw import EntityDialect_apsw
 from .base import EntityExecutionContext
+from .history.at import at as at_sync
+from .history.moments import Moment
 
 AsyncSource: TypeAlias = "AsyncSession | async_scoped_session[Any] | AsyncEngine | AsyncConnection"
 
@@ -390,7 +392,7 @@ dialect = EntityDialect_aio
 
 
 @asynccontextmanager
-async def at(source: AsyncSource, moment: _time.Moment) -> AsyncIterator[AsyncSession]:
+async def at(source: AsyncSource, moment: Moment) -> AsyncIterator[AsyncSession]:
     """A read-only AsyncSession that sees the database as of a moment; see `entitydb_dialect.at`.
 
     Args:
@@ -404,7 +406,7 @@ async def at(source: AsyncSource, moment: _time.Moment) -> AsyncIterator[AsyncSe
     parent: Any = source() if isinstance(source, async_scoped_session) else source
     for name in ("sync_session", "sync_engine", "sync_connection"):
         parent = getattr(parent, name, parent)
-    block = _past.at(parent, moment)
+    block = at_sync(parent, moment)
     past = block.__enter__()
     try:
         yield AsyncSession(sync_session_class=lambda **kw: past)  # type: ignore[arg-type]

@@ -19,10 +19,11 @@ from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
-from . import _plugin, _time
+from . import _plugin
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
+from .history.moments import to_ns
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -130,7 +131,7 @@ class EntityDialect(SQLiteDialect):
     def _catalog(self, connection: Any, schema: str | None) -> tuple[dict[str, Table], dict[str, View]]:
         """Tables and views by lower-case name; none for a schema that is SQLite's own."""
         moment = connection.get_execution_options().get("as_of")
-        as_of = None if moment is None else _time.to_ns(moment)
+        as_of = None if moment is None else to_ns(moment)
         found: tuple[dict[str, Table], dict[str, View]]
         found = _driver(connection.connection.dbapi_connection).schema(as_of, schema or "main")
         return found
@@ -322,7 +323,7 @@ def _pin(cursor: Any, context: Any) -> None:
     if own and moment is context.root_connection.get_execution_options().get("as_of"):
         moment = statement._execution_options["as_of"]
     if moment is not None:
-        ns = _time.to_ns(moment)
+        ns = to_ns(moment)
         _guard(context, moment)
         cursor.as_of = ns
 

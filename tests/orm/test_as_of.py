@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 import entitydb_dialect
 from entitydb_dialect import EntityDBWarning, PastWriteError, at, begin_at, commit_moment, resolve
-from entitydb_dialect._time import from_ns, to_ns
+from entitydb_dialect.history.moments import from_ns, to_ns
 
 from .models import Base, Room, Skill
 

@@ -10,10 +10,10 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from . import _time
-from .base import EntityDialect
-from .driver import Breach
-from .driver import Connection as DriverConnection
+from ..base import EntityDialect
+from ..driver import Breach
+from ..driver import Connection as DriverConnection
+from . import moments
 
 Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
 
@@ -69,7 +69,7 @@ def commit_moment(source: Session | scoped_session[Any] | Connection) -> int:
     raise exc.InvalidRequestError("nothing has been committed yet, so there is no moment of the last commit")
 
 
-def resolve(source: Source, moment: _time.Moment) -> int:
+def resolve(source: Source, moment: moments.Moment) -> int:
     """The nanoseconds to use for a moment from now on: the same moment asked again gives the same rows.
 
     Args:
@@ -81,13 +81,13 @@ def resolve(source: Source, moment: _time.Moment) -> int:
     Raises:
         ArgumentError: it is not a moment.
     """
-    ns = _time.to_ns(moment)
+    ns = moments.to_ns(moment)
     with _driver_of(source) as connection:
         return connection.database.resolve(ns)[2]
 
 
 @contextmanager
-def begin_at(engine: Engine, moment: _time.Moment) -> Iterator[Connection]:
+def begin_at(engine: Engine, moment: moments.Moment) -> Iterator[Connection]:
     """A transaction that commits at a given time instead of the clock's: for importing histories in their order.
 
     Args:
@@ -106,7 +106,7 @@ def begin_at(engine: Engine, moment: _time.Moment) -> Iterator[Connection]:
     """
     if not isinstance(engine, Engine):
         raise exc.ArgumentError(f"{engine!r} is not an Engine")
-    ns = _time.to_ns(moment, start=True)
+    ns = moments.to_ns(moment, start=True)
     _bind(engine)
     with engine.connect() as connection:
         driver = _driver(connection)

@@ -10,15 +10,15 @@ import warnings
 
 from sqlalchemy import exc
 
-from . import _time
-from ._engine import Source, _driver_of
-from ._exceptions import EntityDBWarning
-from .driver import _label
+from .._exceptions import EntityDBWarning
+from ..driver import _label
+from . import moments
+from .database import Source, _driver_of
 
 _NOW = (1 << 63) - 1
 
 
-def label_moment(source: Source, label: str, *, as_of: _time.Moment | None = None) -> int:
+def label_moment(source: Source, label: str, *, as_of: moments.Moment | None = None) -> int:
     """The moment of the newest commit with a label: what that commit left is seen as of it.
 
     Args:
@@ -41,7 +41,7 @@ def label_moment(source: Source, label: str, *, as_of: _time.Moment | None = Non
         with at(engine, label_moment(engine, "alembic:1975ea83b712")) as past:
             print(past.scalars(select(User)).all())
     """
-    moment = _NOW if as_of is None else _time.to_ns(as_of)
+    moment = _NOW if as_of is None else moments.to_ns(as_of)
     with _driver_of(source) as connection:
         found = _label.find(connection, label, connection.database.resolve(moment)[2])
         if found is None:
@@ -59,7 +59,7 @@ def label_moment(source: Source, label: str, *, as_of: _time.Moment | None = Non
     return ns
 
 
-def labels(source: Source, moment: _time.Moment) -> list[str]:
+def labels(source: Source, moment: moments.Moment) -> list[str]:
     """The labels of the commit that a moment names (the newest at or before it), in the order they were given.
 
     Args:
@@ -70,5 +70,5 @@ def labels(source: Source, moment: _time.Moment) -> list[str]:
         OperationalError (HorizonError): there is no such commit.
     """
     with _driver_of(source) as connection:
-        number, ns, _, _ = connection.database.resolve(_time.to_ns(moment))
+        number, ns, _, _ = connection.database.resolve(moments.to_ns(moment))
         return _label.of_commit(connection, number, ns)

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from sqlalchemy.exc import ArgumentError
 
-from ._exceptions import EntityDBWarning
+from .._exceptions import EntityDBWarning
 
 Moment: TypeAlias = dt.datetime | dt.date | dt.timedelta | str | int
 

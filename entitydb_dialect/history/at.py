@@ -16,8 +16,8 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import ORMExecuteState, Session, scoped_session
 
-from . import _time
-from ._exceptions import PastWriteError
+from .._exceptions import PastWriteError
+from . import moments
 
 Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
 
@@ -90,7 +90,7 @@ def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
 
 
 @contextmanager
-def at(source: Source, moment: _time.Moment) -> Iterator[Session]:
+def at(source: Source, moment: moments.Moment) -> Iterator[Session]:
     """A read-only Session that sees the database as of a moment, whatever and whenever it loads.
 
     Args:
@@ -110,7 +110,7 @@ def at(source: Source, moment: _time.Moment) -> Iterator[Session]:
         with at(engine, yesterday) as past:
             print(past.get(Account, 1).balance)
     """
-    ns = _time.to_ns(moment)
+    ns = moments.to_ns(moment)
     parent: Any = source() if isinstance(source, scoped_session) else source
     if not isinstance(parent, (Session, Engine, Connection)):
         raise exc.ArgumentError(f"{source!r} is not a Session, an Engine or a Connection")
