@@ -20,11 +20,9 @@ from ._exceptions import (
     PastWriteError,
     SerializationFailure,
 )
+from ._health import check, stats
 from .driver import Breach
-from .history.at import at
-from .history.database import begin_at, check, commit_moment, resolve, stats
-from .history.labels import label_moment, labels
-from .history.moments import Moment
+from .history import Moment, at, begin_at, commit_moment, label_moment, labels, resolve
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (

@@ -21,23 +21,18 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from sqlalchemy import pool
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine import AdaptedConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
-from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
+from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from . import driver
 from .apsw import EntityDialect_apsw
 from .base import EntityExecutionContext
-from .history.at import at as at_sync
-from .history.moments import Moment
-
-AsyncSource: TypeAlias = "AsyncSession | async_scoped_session[Any] | AsyncEngine | AsyncConnection"
+from .history.aio import AsyncSource, at
 
 _BATCH = 100  # rows of a streamed result that come with executing
 _AGAIN_S = 0.01  # an interrupt that came between two statements of the driver is said again after this long
@@ -390,28 +385,15 @@ class EntityDialect_aio_sqlite(EntityDialect_aio):
 
 dialect = EntityDialect_aio
 
-
-@asynccontextmanager
-async def at(source: AsyncSource, moment: Moment) -> AsyncIterator[AsyncSession]:
-    """A read-only AsyncSession that sees the database as of a moment; see `entitydb_dialect.at`.
-
-    Args:
-        source: an AsyncEngine; or an AsyncSession, async_scoped_session or AsyncConnection, whose transaction is then
-            shared.
-        moment: included. Resolved once, at entry.
-
-    Raises:
-        ArgumentError, PastWriteError, HorizonError: as `entitydb_dialect.at`.
-    """
-    parent: Any = source() if isinstance(source, async_scoped_session) else source
-    for name in ("sync_session", "sync_engine", "sync_connection"):
-        parent = getattr(parent, name, parent)
-    block = at_sync(parent, moment)
-    past = block.__enter__()
-    try:
-        yield AsyncSession(sync_session_class=lambda **kw: past)  # type: ignore[arg-type]
-    except BaseException as error:
-        if not await greenlet_spawn(block.__exit__, type(error), error, error.__traceback__):
-            raise
-    else:
-        await greenlet_spawn(block.__exit__, None, None, None)
+__all__ = [
+    "AsyncAdapt_entitydb_connection",
+    "AsyncAdapt_entitydb_cursor",
+    "AsyncAdapt_entitydb_dbapi",
+    "AsyncAdapt_entitydb_ss_cursor",
+    "AsyncSource",
+    "EntityDialect_aio",
+    "EntityDialect_aio_sqlite",
+    "EntityExecutionContext_aio",
+    "at",
+    "dialect",
+]

@@ -10,20 +10,20 @@ goes down to the cursor.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-from sqlalchemy import String, exc, text
+from sqlalchemy import String, text
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect, SQLiteExecutionContext
 from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
 from . import _plugin
+from ._backend import EntityBackend, unwrapped
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
-from .history.moments import to_ns
+from .history import apply_as_of, to_ns
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -64,8 +64,7 @@ class EntityDialect(SQLiteDialect):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # This thread's last commit through this dialect: a Session has no connection any more when it is asked.
-        self._last = threading.local()
+        self.history_backend = EntityBackend()
         _plugin.bring()
 
     def type_descriptor(self, typeobj: Any) -> Any:
@@ -98,33 +97,28 @@ class EntityDialect(SQLiteDialect):
 
     def do_commit(self, dbapi_connection: Any) -> None:
         dbapi_connection.commit()
-        self._remember(dbapi_connection)
-
-    def _remember(self, dbapi_connection: Any) -> None:
-        number, ns = _driver(dbapi_connection).last_commit
-        if number:
-            self._last.commit_ns = ns
+        self.history_backend.committed(dbapi_connection)
 
     def do_ping(self, dbapi_connection: Any) -> bool:
-        _driver(dbapi_connection).ping()
+        unwrapped(dbapi_connection).ping()
         return True
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         if context is not None:
-            _pin(cursor, context)
+            apply_as_of(self.history_backend, cursor, context)
         cursor.execute(statement, parameters)
         if cursor.connection.isolation_level is None:
-            self._remember(cursor.connection)
+            self.history_backend.committed(cursor.connection)
 
     def do_execute_no_params(self, cursor: Any, statement: Any, context: Any = None) -> None:
         self.do_execute(cursor, statement, (), context)
 
     def do_executemany(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         if context is not None:
-            _pin(cursor, context)
+            apply_as_of(self.history_backend, cursor, context)
         cursor.executemany(statement, parameters)
         if cursor.connection.isolation_level is None:
-            self._remember(cursor.connection)
+            self.history_backend.committed(cursor.connection)
 
     # ---- reflection ----
 
@@ -133,14 +127,14 @@ class EntityDialect(SQLiteDialect):
         moment = connection.get_execution_options().get("as_of")
         as_of = None if moment is None else to_ns(moment)
         found: tuple[dict[str, Table], dict[str, View]]
-        found = _driver(connection.connection.dbapi_connection).schema(as_of, schema or "main")
+        found = unwrapped(connection.connection.dbapi_connection).schema(as_of, schema or "main")
         return found
 
     def _tables(self, connection: Any, schema: str | None) -> dict[str, Table]:
         return self._catalog(connection, schema)[0]
 
     def _is_ours(self, connection: Any, schema: str | None) -> bool:
-        driver: Any = _driver(connection.connection.dbapi_connection)
+        driver: Any = unwrapped(connection.connection.dbapi_connection)
         return schema is None or bool(driver.has_schema(schema))
 
     def _table(self, connection: Any, name: str, schema: str | None) -> Table | None:
@@ -306,46 +300,3 @@ def _computed(column: Column) -> dict[str, Any]:
     if column.expression is None:
         return {}
     return {"computed": {"sqltext": column.expression, "persisted": column.stored}}
-
-
-def _driver(dbapi_connection: Any) -> Any:
-    """The driver's connection, whatever wraps it."""
-    return getattr(dbapi_connection, "driver_connection", None) or dbapi_connection
-
-
-def _pin(cursor: Any, context: Any) -> None:
-    """Gives the cursor the statement's moment. Raises ArgumentError when it is not one."""
-    moment = context.execution_options.get("as_of")
-    statement: Any = getattr(context, "invoked_statement", None)
-    own = statement is not None and "as_of" in statement._execution_options
-    # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better. What
-    # came with execute() is neither and stays.
-    if own and moment is context.root_connection.get_execution_options().get("as_of"):
-        moment = statement._execution_options["as_of"]
-    if moment is not None:
-        ns = to_ns(moment)
-        _guard(context, moment)
-        cursor.as_of = ns
-
-
-def _guard(context: Any, moment: Any) -> None:
-    """Refuses entities of the past in a Session of now: one identity would stand for two states.
-
-    A Session made by at() marks its statements with an identity token; under an Engine with the option every statement
-    has the same moment.
-    """
-    options = context.execution_options
-    load_options = options.get("_sa_orm_load_options")
-    if load_options is None:
-        if "_result_disable_adapt_to_context" not in options:
-            return  # Core: rows, no identities
-    elif load_options._identity_token is not None:
-        return
-    if context.root_connection.engine.get_execution_options().get("as_of") is moment:
-        return
-    state = getattr(context.compiled, "compile_state", None)
-    if state is not None and any(type(e).__name__ == "_MapperEntity" for e in getattr(state, "_entities", ())):
-        raise exc.InvalidRequestError(
-            "as_of with mapped classes would mix past and present objects in one Session; use "
-            "`with entitydb_dialect.at(session, moment) as past:` and query `past`, or select columns"
-        )

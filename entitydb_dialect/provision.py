@@ -26,7 +26,7 @@ from sqlalchemy.testing.provision import (
 )
 
 from . import driver
-from .base import _driver
+from ._backend import unwrapped
 
 _NAMES = ("entitydb", "sqlite")
 
@@ -111,7 +111,7 @@ def _attach(url, engine, options, scope):
 
     @event.listens_for(engine, "connect")
     def connect(dbapi_connection, connection_record):
-        if not isinstance(_driver(dbapi_connection), driver.Connection):
+        if not isinstance(unwrapped(dbapi_connection), driver.Connection):
             return  # what a test put in its place
         if stem not in _schemas:
             _schemas[stem] = driver.named_memory(name, driver.MemoryDatabase)

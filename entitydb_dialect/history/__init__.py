@@ -1,1 +1,38 @@
-"""The time API: sessions of a past moment, what counts as a moment, labels, commit times."""
+"""The time API: read-only Sessions of a past moment, what counts as a moment, commit moments, labels.
+
+It knows SQLAlchemy and no database. What it needs of one is the protocol in backend.py, which a dialect object carries
+in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
+
+    backend.py      the protocol Backend and what holds for every backend
+    moments.py      what users write for a moment, as int nanoseconds
+    sources.py      from a Session, an Engine or a Connection to its backend
+    as_of.py        the execution option `as_of`, for dialects
+    at.py           at(); aio.py: the same for asyncio
+    database.py     commit_moment(), resolve(), begin_at()
+    labels.py       label_moment(), labels()
+"""
+
+from __future__ import annotations
+
+from .as_of import apply_as_of
+from .at import at
+from .backend import Backend
+from .database import begin_at, commit_moment, resolve
+from .labels import label_moment, labels
+from .moments import Moment, from_ns, to_ns
+from .sources import Source
+
+__all__ = [
+    "Backend",
+    "Moment",
+    "Source",
+    "apply_as_of",
+    "at",
+    "begin_at",
+    "commit_moment",
+    "from_ns",
+    "label_moment",
+    "labels",
+    "resolve",
+    "to_ns",
+]

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import ORMExecuteState, Session, scoped_session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from .._exceptions import PastWriteError
-from . import moments
-
-Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
+from .moments import Moment, to_ns
+from .sources import Source, unscoped
 
 
 class PastSession(Session):
@@ -28,10 +27,10 @@ class PastSession(Session):
     def __init__(self, source: Session | Engine | Connection, moment_ns: int) -> None:
         self.moment_ns = moment_ns
         self._source = source
-        self._wrote = False
+        self._lost_changes = False  # its objects were changed when a transaction of the parent's ended
         bind = source.execution_options(as_of=moment_ns) if isinstance(source, Engine) else None
         super().__init__(bind=bind, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
-        event.listen(self, "do_orm_execute", _pin)
+        event.listen(self, "do_orm_execute", _give_moment)
         event.listen(self, "before_flush", _refuse_flush)
 
     def get_bind(self, mapper: Any = None, **kw: Any) -> Any:
@@ -54,7 +53,7 @@ class PastSession(Session):
         kw.setdefault("identity_token", self.moment_ns)
         return super().get(entity, ident, **kw)
 
-    # Writes that would not pass a flush.
+    # Writes are refused where they are asked for. A flush may never come.
 
     def _refuse(self, *args: Any, **kw: Any) -> NoReturn:
         raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
@@ -64,19 +63,19 @@ class PastSession(Session):
     begin_nested = _refuse
 
     def _changed(self) -> bool:
-        return bool(self._wrote or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
+        return bool(self._lost_changes or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
 
-    def _let_go(self) -> None:
-        """The parent's transaction has ended: so has ours, without a flush and without losing what is loaded."""
+    def _end_with_parent(self) -> None:
+        """Ends our transaction when the parent's has ended, without a flush; what is loaded stays loaded."""
         if not self.in_transaction():
             return
         if self._changed():
-            self._wrote = True  # said at the end of at()
+            self._lost_changes = True  # at() raises at the end of its block
             self.expunge_all()
         self.commit()
 
 
-def _pin(state: ORMExecuteState) -> None:
+def _give_moment(state: ORMExecuteState) -> None:
     session = state.session
     assert isinstance(session, PastSession)
     if state.is_insert or state.is_update or state.is_delete:
@@ -90,7 +89,7 @@ def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
 
 
 @contextmanager
-def at(source: Source, moment: moments.Moment) -> Iterator[Session]:
+def at(source: Source, moment: Moment) -> Iterator[Session]:
     """A read-only Session that sees the database as of a moment, whatever and whenever it loads.
 
     Args:
@@ -110,15 +109,13 @@ def at(source: Source, moment: moments.Moment) -> Iterator[Session]:
         with at(engine, yesterday) as past:
             print(past.get(Account, 1).balance)
     """
-    ns = moments.to_ns(moment)
-    parent: Any = source() if isinstance(source, scoped_session) else source
-    if not isinstance(parent, (Session, Engine, Connection)):
-        raise exc.ArgumentError(f"{source!r} is not a Session, an Engine or a Connection")
+    ns = to_ns(moment)
+    parent = unscoped(source)
     past = PastSession(parent, ns)
 
     def ended(_session: Session, transaction: Any) -> None:
         if transaction.parent is None:
-            past._let_go()
+            past._end_with_parent()
 
     listening = isinstance(parent, Session)
     if listening:
@@ -133,3 +130,6 @@ def at(source: Source, moment: moments.Moment) -> Iterator[Session]:
         if listening:
             event.remove(parent, "after_transaction_end", ended)
         past.close()
+
+
+__all__ = ["PastSession", "at"]

@@ -1,47 +1,17 @@
-"""What one asks of a database as a whole: commit times, moments, its health."""
+"""Commit moments: which was the last, what a moment resolves to, and commits at a moment of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from ..base import EntityDialect
-from ..driver import Breach
-from ..driver import Connection as DriverConnection
-from . import moments
-
-Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
-
-
-def _bind(source: Source) -> Engine | Connection:
-    session: Any = source() if isinstance(source, scoped_session) else source
-    bind = session.get_bind() if isinstance(session, Session) else session
-    if not isinstance(bind, (Engine, Connection)):
-        raise exc.ArgumentError(f"{source!r} is not a Session, an Engine or a Connection")
-    if not isinstance(bind.dialect, EntityDialect):
-        raise exc.ArgumentError(f"{source!r} is not a database of EntityDB")
-    return bind
-
-
-def _driver(connection: Connection) -> DriverConnection:
-    found = connection.connection.driver_connection
-    assert isinstance(found, DriverConnection)
-    return found
-
-
-@contextmanager
-def _driver_of(source: Source) -> Iterator[DriverConnection]:
-    bind = _bind(source)
-    if isinstance(bind, Connection):
-        yield _driver(bind)
-    else:
-        with bind.connect() as connection:
-            yield _driver(connection)
+from .moments import Moment, to_ns
+from .sources import Source, bound, connected, unscoped
 
 
 def commit_moment(source: Session | scoped_session[Any] | Connection) -> int:
@@ -56,20 +26,15 @@ def commit_moment(source: Session | scoped_session[Any] | Connection) -> int:
     Raises:
         InvalidRequestError: there has been no commit yet.
     """
-    bind = _bind(source)
-    if isinstance(bind, Connection):
-        number, ns = _driver(bind).last_commit
-        if number:
-            return ns
-    else:
-        dialect: Any = bind.dialect
-        found = getattr(dialect._last, "commit_ns", None)
-        if found is not None:
-            return int(found)
-    raise exc.InvalidRequestError("nothing has been committed yet, so there is no moment of the last commit")
+    bind, backend = bound(source)
+    session = unscoped(source)
+    moment_ns = backend.last_commit(bind, session if isinstance(session, Session) else None)
+    if moment_ns is None:
+        raise exc.InvalidRequestError("nothing has been committed yet, so there is no moment of the last commit")
+    return moment_ns
 
 
-def resolve(source: Source, moment: moments.Moment) -> int:
+def resolve(source: Source, moment: Moment) -> int:
     """The nanoseconds to use for a moment from now on: the same moment asked again gives the same rows.
 
     Args:
@@ -81,13 +46,13 @@ def resolve(source: Source, moment: moments.Moment) -> int:
     Raises:
         ArgumentError: it is not a moment.
     """
-    ns = moments.to_ns(moment)
-    with _driver_of(source) as connection:
-        return connection.database.resolve(ns)[2]
+    ns = to_ns(moment)
+    with connected(source) as (connection, backend):
+        return backend.resolve(connection, ns)
 
 
 @contextmanager
-def begin_at(engine: Engine, moment: moments.Moment) -> Iterator[Connection]:
+def begin_at(engine: Engine, moment: Moment) -> Iterator[Connection]:
     """A transaction that commits at a given time instead of the clock's: for importing histories in their order.
 
     Args:
@@ -106,26 +71,9 @@ def begin_at(engine: Engine, moment: moments.Moment) -> Iterator[Connection]:
     """
     if not isinstance(engine, Engine):
         raise exc.ArgumentError(f"{engine!r} is not an Engine")
-    ns = moments.to_ns(moment, start=True)
-    _bind(engine)
-    with engine.connect() as connection:
-        driver = _driver(connection)
-        driver.set_commit_time(ns)
-        try:
-            with connection.begin():
-                yield connection
-        finally:
-            if not connection.invalidated:
-                driver.set_commit_time(0)
+    ns = to_ns(moment, start=True)
+    with connected(engine) as (connection, backend), backend.begin_at(connection, ns):
+        yield connection
 
 
-def check(source: Source) -> list[Breach]:
-    """Walks the whole file and says what is wrong with it: nothing, an empty list, in a sound one."""
-    with _driver_of(source) as connection:
-        return connection.database.check()[0]
-
-
-def stats(source: Source) -> dict[str, int]:
-    """The engine's counters: commits published and durable, pages, bytes of the file, syncs and so on."""
-    with _driver_of(source) as connection:
-        return connection.database.stats()
+__all__ = ["begin_at", "commit_moment", "resolve"]

@@ -1,7 +1,7 @@
 """Labels: commits by name.
 
-`SELECT entitydb_label('release 3')` names the commit that the running transaction becomes; the Alembic plug-in names
-each revision so, `alembic:` and its id. Here they are turned back into moments.
+`SELECT entitydb_label('release 3')` labels the commit that the running transaction becomes. The Alembic plug-in labels
+each revision: `alembic:` and its id. The functions here find the moment of a label, and the labels of a moment.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ import warnings
 from sqlalchemy import exc
 
 from .._exceptions import EntityDBWarning
-from ..driver import _label
-from . import moments
-from .database import Source, _driver_of
-
-_NOW = (1 << 63) - 1
+from .moments import LAST_NS, Moment, to_ns
+from .sources import Source, connected
 
 
-def label_moment(source: Source, label: str, *, as_of: moments.Moment | None = None) -> int:
+def label_moment(source: Source, label: str, *, as_of: Moment | None = None) -> int:
     """The moment of the newest commit with a label: what that commit left is seen as of it.
 
     Args:
@@ -41,14 +38,13 @@ def label_moment(source: Source, label: str, *, as_of: moments.Moment | None = N
         with at(engine, label_moment(engine, "alembic:1975ea83b712")) as past:
             print(past.scalars(select(User)).all())
     """
-    moment = _NOW if as_of is None else moments.to_ns(as_of)
-    with _driver_of(source) as connection:
-        found = _label.find(connection, label, connection.database.resolve(moment)[2])
-        if found is None:
+    as_of_ns = LAST_NS if as_of is None else to_ns(as_of)
+    with connected(source) as (connection, backend):
+        ns = backend.find_label(connection, label, as_of_ns)
+        if ns is None:
             raise exc.NoResultFound(f"no commit is labelled {label!r}")
-        number, ns = found
         kind = label.partition(":")[0] + ":"
-        alike = [other for other in _label.of_commit(connection, number, ns) if other.startswith(kind)]
+        alike = [other for other in backend.labels_at(connection, ns) if other.startswith(kind)]
     if label.startswith(kind) and alike[-1] != label:
         warnings.warn(
             f"{label!r} shares its commit with {', '.join(repr(o) for o in alike if o != label)}: its moment shows what"
@@ -59,7 +55,7 @@ def label_moment(source: Source, label: str, *, as_of: moments.Moment | None = N
     return ns
 
 
-def labels(source: Source, moment: moments.Moment) -> list[str]:
+def labels(source: Source, moment: Moment) -> list[str]:
     """The labels of the commit that a moment names (the newest at or before it), in the order they were given.
 
     Args:
@@ -69,6 +65,8 @@ def labels(source: Source, moment: moments.Moment) -> list[str]:
     Raises:
         OperationalError (HorizonError): there is no such commit.
     """
-    with _driver_of(source) as connection:
-        number, ns, _, _ = connection.database.resolve(moments.to_ns(moment))
-        return _label.of_commit(connection, number, ns)
+    with connected(source) as (connection, backend):
+        return backend.labels_at(connection, to_ns(moment))
+
+
+__all__ = ["label_moment", "labels"]

@@ -26,6 +26,8 @@ from .._exceptions import EntityDBWarning
 
 Moment: TypeAlias = dt.datetime | dt.date | dt.timedelta | str | int
 
+LAST_NS = (1 << 63) - 1  # the last moment of all; as every moment beyond the clock it means now
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _DAY_NS = 86_400_000_000_000
@@ -48,7 +50,7 @@ def to_ns(moment: Moment, *, start: bool = False) -> int:
         ArgumentError: it is not a moment, or lies outside int64 nanoseconds (years 1678 to 2261).
     """
     ns = _to_ns(moment, start)
-    if not -(1 << 63) <= ns < 1 << 63:
+    if not -(1 << 63) <= ns <= LAST_NS:
         raise ArgumentError(f"moment {moment!r} lies outside the years 1678 to 2261")
     return ns
 
@@ -103,3 +105,6 @@ def _parse(text: str) -> dt.datetime | dt.date:
 def from_ns(ns: int) -> dt.datetime:
     """The aware UTC datetime whose microsecond holds a moment."""
     return _EPOCH + dt.timedelta(microseconds=ns // 1000)
+
+
+__all__ = ["LAST_NS", "Moment", "clock_ns", "from_ns", "to_ns"]

@@ -1,0 +1,65 @@
+"""The execution option `as_of`: the moment of one statement, of a Connection or of an Engine.
+
+A dialect calls `apply_as_of()` before each execution. Which option counts, what is a moment and what is refused is
+decided here, the same for every database; reading as of the moment is the backend's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import exc
+
+from .backend import Backend
+from .moments import to_ns
+
+
+def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
+    """Has the next statement of a cursor read as of its moment, if it has one.
+
+    Args:
+        backend: that of the dialect.
+        cursor: the PEP 249 cursor that is about to execute.
+        context: SQLAlchemy's ExecutionContext of the execution.
+
+    Raises:
+        ArgumentError: what the option says is not a moment.
+        InvalidRequestError: the statement would load mapped classes of the past into a Session of now.
+    """
+    moment = context.execution_options.get("as_of")
+    statement: Any = getattr(context, "invoked_statement", None)
+    has_own = statement is not None and "as_of" in statement._execution_options
+    # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better. What
+    # came with execute() is neither and stays.
+    if has_own and moment is context.root_connection.get_execution_options().get("as_of"):
+        moment = statement._execution_options["as_of"]
+    if moment is not None:
+        ns = to_ns(moment)
+        _refuse_mapped_classes(context, moment)
+        backend.read_as_of(cursor, ns)
+
+
+def _refuse_mapped_classes(context: Any, moment: Any) -> None:
+    """Refuses to load mapped classes of the past into a Session of now: one identity would stand for two states.
+
+    A Session made by at() marks its statements with an identity token; under an Engine with the option every statement
+    has the same moment.
+    """
+    options = context.execution_options
+    load_options = options.get("_sa_orm_load_options")
+    if load_options is None:
+        if "_result_disable_adapt_to_context" not in options:
+            return  # Core: rows, no identities
+    elif load_options._identity_token is not None:
+        return
+    if context.root_connection.engine.get_execution_options().get("as_of") is moment:
+        return
+    state = getattr(context.compiled, "compile_state", None)
+    if state is not None and any(type(e).__name__ == "_MapperEntity" for e in getattr(state, "_entities", ())):
+        raise exc.InvalidRequestError(
+            "as_of with mapped classes would mix past and present objects in one Session; use "
+            "`with entitydb_dialect.at(session, moment) as past:` and query `past`, or select columns"
+        )
+
+
+__all__ = ["apply_as_of"]

@@ -1,0 +1,112 @@
+"""What the time API needs of a database: the protocol Backend.
+
+The functions of this package ask a Backend and nothing else, so any SQLAlchemy dialect can stand behind them. A dialect
+takes part in two ways:
+
+- It has a Backend in its attribute `history_backend`.
+- Before it executes a statement it calls `apply_as_of()` of as_of.py, which carries out the execution option `as_of`.
+
+What holds for every backend:
+
+1. A moment is an int: nanoseconds since 1970-01-01 00:00 UTC, within int64. `moments.py` makes it of what users write.
+2. A moment is included. Reading as of m shows everything that was committed at or before m and nothing else, not even
+   what the reading transaction itself has written. So a commit is seen as of its own moment, and not a nanosecond
+   before.
+3. Commit moments rise: each commit's is later than that of the commit before it.
+4. A moment later than the clock means now.
+5. A moment is settled when no later commit can get a moment at or before it: from then on it shows the same rows each
+   time. Reading as of a moment settles it, unless it is later than the clock. What `resolve()` returns is settled.
+6. Errors are the backend's own exceptions. A moment before the kept history is a HorizonError, a write as of a moment a
+   PastWriteError. When a statement raises one, SQLAlchemy wraps it as any error of the driver; when a method of the
+   Backend raises one, it comes as it is.
+7. A Backend belongs to one dialect object, that is to one Engine and its copies with other options. Threads may call
+   it at the same time, each with a connection of its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+
+class Backend(Protocol):
+    """A database that keeps its history, as the functions of this package see it. Moments are int nanoseconds."""
+
+    def resolve(self, connection: Connection, moment_ns: int) -> int:
+        """The settled moment that shows the same as a moment shows now.
+
+        Args:
+            connection: any connection to the database.
+            moment_ns: the moment asked about.
+
+        Returns:
+            The moment itself, or, when it is later than the clock, one that stands for now.
+
+        Raises:
+            HorizonError: the moment lies before the kept history.
+        """
+        ...
+
+    def read_as_of(self, cursor: Any, moment_ns: int) -> None:
+        """Makes the next statement of a PEP 249 cursor read as of a moment.
+
+        Called by `apply_as_of()` right before the statement is executed. The statement may turn out to be
+        a write, or the moment to lie before the kept history: executing it then raises PastWriteError or HorizonError.
+        """
+        ...
+
+    def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
+        """The moment of the last commit that a Connection, a Session or this thread has made.
+
+        Args:
+            bind: a Connection: its last commit is meant. An Engine: the last commit on it.
+            session: the Session that asks, if one does; `bind` is then what it is bound to.
+
+        Returns:
+            The moment; None when there has been no commit. A transaction that wrote nothing is no commit.
+        """
+        ...
+
+    def begin_at(self, connection: Connection, moment_ns: int) -> AbstractContextManager[None]:
+        """A transaction that commits at a moment instead of the clock's time.
+
+        Args:
+            connection: one that is in no transaction.
+            moment_ns: later than the last commit and than every settled moment, and not later than the clock.
+
+        Returns:
+            A context manager. Entering it begins the transaction; its end commits, an exception rolls back. After it
+            the connection commits at the clock's time again.
+
+        Raises:
+            OperationalError: the moment is not allowed. It may be raised at the commit, which then keeps nothing.
+        """
+        ...
+
+    def find_label(self, connection: Connection, label: str, as_of_ns: int) -> int | None:
+        """The moment of the newest commit with a label.
+
+        Args:
+            as_of_ns: commits later than this moment do not count.
+
+        Returns:
+            The commit's own moment; None when no commit has the label.
+
+        Raises:
+            HorizonError: `as_of_ns` lies before the kept history.
+        """
+        ...
+
+    def labels_at(self, connection: Connection, moment_ns: int) -> list[str]:
+        """The labels of the newest commit at or before a moment, in the order they were given.
+
+        Raises:
+            HorizonError: there is no such commit.
+        """
+        ...
+
+
+__all__ = ["Backend"]
