@@ -86,7 +86,7 @@ int64_t edb_conn_id(edb_conn *conn);                /* for entitydb_bind(); 0 is
 /* The next commit of this connection gets this time (nanoseconds) instead of the clock's: later than the last commit
  * and not later than the clock, checked at COMMIT (EDB_COMMIT_TIME names the last time). 0 takes it back. */
 int edb_conn_commit_time(edb_conn *conn, int64_t ns);
-/* Number and time of the last commit made by this connection or a guest of its; number 0: none yet. */
+/* Number and time of the last commit made by this connection or an attached one; number 0: none yet. */
 void edb_conn_last_commit(edb_conn *conn, uint64_t *number, int64_t *ns);
 /* To be called after every statement, with SQLite's autocommit flag: when no SQLite transaction is open and no write
  * is pending, the engine's transaction (its fixed moment) ends too. */
@@ -101,15 +101,15 @@ enum { EDB_READ_COMMITTED = 1, EDB_REPEATABLE_READ = 2, EDB_SERIALIZABLE = 3 };
 int edb_conn_isolation(edb_conn *conn, int level);
 /* Makes a running call of this connection return EDB_INTERRUPT soon (waiting for locks included). Any thread. */
 void edb_conn_interrupt(edb_conn *conn);
-/* Company: `guest`, a connection to an attached database, follows `host` from now on. Statements begun on the host cover
- * it (a moment and a pin of its own, fixed together); edb_conn_settle, _judge, _wait, _interrupt and _commit_time are
- * said to the host. A transaction writes at most one file of the company (EDB_CANNOT). Not within a transaction; title:
- * its name in messages. It leaves when either is closed. */
-int edb_conn_join(edb_conn *host, edb_conn *guest, const char *title);
+/* `attached`, a connection to an attached database, follows `host` from now on. Statements begun on the host cover it (a
+ * moment and a pin of its own, fixed together); edb_conn_settle, _judge, _wait, _interrupt and _commit_time are said to the
+ * host. A transaction writes to at most one file of them (EDB_CANNOT). Not within a transaction; title: its name in
+ * messages. It ends when either is closed. */
+int edb_conn_attach(edb_conn *host, edb_conn *attached, const char *title);
 /* To be called when COMMIT has failed with the transaction still open, because another database refused it: what was
  * prepared is taken back. */
 void edb_conn_unprepare(edb_conn *conn);
-/* Has the open transaction of the connection or of a guest written to a file? */
+/* Has the open transaction of the connection or of an attached one written to a file? */
 bool edb_conn_writes_file(edb_conn *conn);
 /* What the schema declared to SQLite was made from: statements begun at another one answer EDB_SCHEMA first. */
 void edb_conn_declared(edb_conn *conn, uint64_t schema);
@@ -125,7 +125,7 @@ typedef struct {
     bool writes;                    /* the statement is INSERT, UPDATE, DELETE or DDL */
     bool has_moment;                /* read as of moment_ns; never sees own uncommitted writes; writes fail */
     int64_t moment_ns;
-    int64_t target;                 /* edb_conn_id() of the guest that is written to; 0: the connection itself */
+    int64_t target;                 /* edb_conn_id() of the attached one that is written to; 0: the connection itself */
 } edb_stmt_options;
 
 /* Fixes the statement's moment and pins a root. EDB_SCHEMA: declare anew (catalog of edb_conn_schema), then retry. */

@@ -1,23 +1,24 @@
-/* Company: several databases behind one SQLite connection.
+/* Attached databases: several databases behind one SQLite connection. This is the one file of the engine that fans out to
+ * them.
  *
- * A *host* (the connection's main database) has *guests* (attached ones). Each is a connection like any other, with
- * transaction, commits and schema number of its own. What the driver asks of the host goes to all where that makes
- * sense: a statement of the host brings a statement of each guest, so that all moments are fixed together, at the
- * beginning of the statement or of its transaction. What is about the table written to goes to the statement's *target*.
+ * A *host*, the connection to the main database, has *attached* connections. Each is a connection like any other, with
+ * transaction, commits and schema number of its own; host and attached ones are the *members*. What the driver asks of the
+ * host goes to all members where that makes sense: a statement of the host brings a statement of each attached one, so
+ * that all moments are fixed together, at the beginning of the statement or of its transaction. What is about the table
+ * written to goes to the statement's *target*.
  *
  *   A1  A commit is atomic in one file. So among the members that write in one transaction at most one is a file; a
  *       second is refused when it begins to write, before anything of it is written. Memory databases may be written
  *       beside it: a crash leaves nothing of them to disagree.
  *   A2  Members are prepared together, in the order of their pagers' addresses, whatever table SQLite asks first: two
  *       transactions that took two committer locks in different orders would wait for each other.
- *   A3  A guest that cannot serve a moment, or at all, does not hinder statements that leave it alone: its statement
- *       is there and answers with its failure when it is used.
- *
+ *   A3  An attached database that cannot serve a moment, or at all, does not hinder statements that leave it alone: its
+ *       statement is there and answers with its failure when it is used.
  *   A4  At SERIALIZABLE, COMMIT makes sure that what was read is as it was. It can do so in the file it writes to, under
  *       that file's committer lock; a transaction that writes to one member and has read another is refused.
  *
- * Hosts, guests and statements belong to one thread at a time. The list of guests changes under the registry's mutex,
- * because an interrupt may come from anywhere. */
+ * Members and their statements belong to one thread at a time. The list of attached connections changes under the
+ * registry's mutex, because an interrupt may come from anywhere. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,150 +29,16 @@ static edb_conn *host_of(edb_conn *conn)
     return conn->cn_host ? conn->cn_host : conn;
 }
 
-/* ---- joining ---------------------------------------------------------------------------------------------------- */
-
-int edb_conn_join(edb_conn *host, edb_conn *guest, const char *title)
+static bool is_member(const edb_conn *conn)
 {
-    edb_conn **last;
-    char *copy;
-    int rc;
-
-    if ((rc = conn_check(host)) || (rc = conn_check(guest)))
-        return rc;
-    if (host == guest || host->cn_host || guest->cn_host || guest->cn_guests)
-        return edb_fail(EDB_MISUSE, "this connection to %s is in company already", pager_name(guest->cn_pager));
-    if (!(copy = strdup(title)))
-        return edb_fail(EDB_NOMEM, "memory is exhausted: %s cannot be attached", pager_name(guest->cn_pager));
-    conn_registry_lock();
-    for (last = &host->cn_guests; *last; last = &(*last)->cn_next_guest)
-        ;
-    *last = guest;
-    guest->cn_host = host;
-    guest->cn_isolation = host->cn_isolation;
-    free(guest->cn_title);
-    guest->cn_title = copy;
-    conn_registry_unlock();
-    return EDB_OK;
+    return conn->cn_host || conn->cn_attached;
 }
 
-void company_leave(edb_conn *conn)
+/* Members from the host on; NULL: `one` is the last. */
+static edb_conn *next_member(edb_conn *host, edb_conn *one)
 {
-    if (conn->cn_host)
-        for (edb_conn **link = &conn->cn_host->cn_guests; *link; link = &(*link)->cn_next_guest)
-            if (*link == conn) {
-                *link = conn->cn_next_guest;
-                break;
-            }
-    for (edb_conn *guest = conn->cn_guests, *next; guest; guest = next) {
-        next = guest->cn_next_guest;
-        guest->cn_host = guest->cn_next_guest = NULL;
-    }
-    conn->cn_host = conn->cn_guests = conn->cn_next_guest = NULL;
+    return one == host ? host->cn_attached : one->cn_next_attached;
 }
-
-const char *conn_title(const edb_conn *conn)
-{
-    return conn->cn_title ? conn->cn_title : "main";
-}
-
-edb_conn *conn_member(edb_conn *host, int64_t id)
-{
-    for (edb_conn *guest = host->cn_guests; guest; guest = guest->cn_next_guest)
-        if (guest->cn_id == id)
-            return guest;
-    return NULL;
-}
-
-/* ---- statements ------------------------------------------------------------------------------------------------- */
-
-/* The statement of a member; one that could not begin stands there with its failure (A3). */
-static int begin_member(edb_conn *conn, const edb_stmt_options *o, bool lenient, edb_stmt **out)
-{
-    int rc = stmt_begin(conn, o, false, out);
-
-    if (!rc || !lenient || rc == EDB_SCHEMA || rc == EDB_FORKED)
-        return rc;
-    if (!(*out = stmt_new_failed(conn, rc)))
-        return edb_fail(EDB_NOMEM, "memory is exhausted: no statement can begin");
-    (*out)->st_past = o->has_moment;
-    return EDB_OK;
-}
-
-/* Ends what company_begin has begun so far, the transactions it began included. */
-static void begin_undo(edb_stmt *st)
-{
-    for (edb_stmt *one = st; one; one = one == st ? st->st_guests : one->st_next_guest)
-        if (one->st_fixes && one->st_conn->cn_txn.tx_state == TXN_OPEN
-            && one->st_serial == one->st_conn->cn_txn.tx_serial)
-            txn_end(one->st_conn);
-    edb_stmt_end(st);
-}
-
-int company_begin(edb_conn *host, const edb_stmt_options *o, edb_stmt **out)
-{
-    edb_stmt_options own = *o;
-    edb_stmt *st, **last;
-    int rc;
-
-    if (o->target && !conn_member(host, o->target))
-        return edb_fail(EDB_MISUSE, "the statement writes to a database that is not attached");
-    own.writes = o->writes && !o->target;
-    if ((rc = begin_member(host, &own, o->has_moment && !o->writes, &st)))
-        return rc;
-    last = &st->st_guests;
-    for (edb_conn *guest = host->cn_guests; guest; guest = guest->cn_next_guest) {
-        bool target = guest->cn_id == o->target;
-        own.writes = o->writes && target;
-        if ((rc = begin_member(guest, &own, !target, last))) {
-            *last = NULL;
-            begin_undo(st);
-            return rc;
-        }
-        if (target)
-            st->st_target = *last;
-        last = &(*last)->st_next_guest;
-    }
-    *out = st;
-    return EDB_OK;
-}
-
-/* The statements of guests end with their host's; each lives on up to its last user. */
-void company_end(edb_stmt *st)
-{
-    edb_stmt *next;
-
-    for (edb_stmt *guest = st->st_guests; guest; guest = next) {
-        next = guest->st_next_guest;
-        guest->st_next_guest = NULL;
-        edb_stmt_end(guest);
-    }
-    st->st_guests = NULL;
-    st->st_target = st;
-}
-
-/* A statement begun before a guest was attached has none for it. */
-void company_enter(edb_conn *host, edb_stmt *st)
-{
-    for (edb_conn *guest = host->cn_guests; guest; guest = guest->cn_next_guest)
-        guest->cn_current = NULL;
-    for (edb_stmt *one = st ? st->st_guests : NULL; one; one = one->st_next_guest)
-        one->st_conn->cn_current = one;
-}
-
-edb_stmt *stmt_target(edb_stmt *st)
-{
-    return st->st_target;
-}
-
-edb_stmt *stmt_member(edb_stmt *st, const edb_conn *conn)
-{
-    for (edb_stmt *guest = st->st_guests; guest; guest = guest->st_next_guest)
-        if (guest->st_conn == conn)
-            return guest;
-    return st;
-}
-
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
 
 /* A1, when a member begins to write. One that announced writes and has none standing gives way; when it writes after
  * all, it asks again. */
@@ -199,13 +66,122 @@ static int give_way(edb_conn *conn, edb_conn *other)
                     conn_title(other), conn_title(conn));
 }
 
-int company_may_write(edb_conn *conn)
+/* cn_may_write of members. */
+static int member_may_write(edb_conn *conn)
 {
     edb_conn *host = host_of(conn);
-    int rc = give_way(conn, host);
+    int rc = EDB_OK;
 
-    for (edb_conn *guest = host->cn_guests; guest && !rc; guest = guest->cn_next_guest)
-        rc = give_way(conn, guest);
+    for (edb_conn *one = host; one && !rc; one = next_member(host, one))
+        rc = give_way(conn, one);
+    return rc;
+}
+
+/* ---- attaching and closing --------------------------------------------------------------------------------------- */
+
+int edb_conn_attach(edb_conn *host, edb_conn *attached, const char *title)
+{
+    edb_conn **last;
+    char *copy;
+    int rc;
+
+    if ((rc = conn_check(host)) || (rc = conn_check(attached)))
+        return rc;
+    if (host == attached || host->cn_host || is_member(attached))
+        return edb_fail(EDB_MISUSE, "this connection to %s is attached, or has attached ones, already",
+                        pager_name(attached->cn_pager));
+    if (!(copy = strdup(title)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted: %s cannot be attached", pager_name(attached->cn_pager));
+    conn_registry_lock();
+    for (last = &host->cn_attached; *last; last = &(*last)->cn_next_attached)
+        ;
+    *last = attached;
+    attached->cn_host = host;
+    attached->cn_isolation = host->cn_isolation;
+    host->cn_may_write = attached->cn_may_write = member_may_write;
+    free(attached->cn_title);
+    attached->cn_title = copy;
+    conn_registry_unlock();
+    return EDB_OK;
+}
+
+static void leave(edb_conn *conn)
+{
+    conn_registry_lock();
+    if (conn->cn_host)
+        for (edb_conn **link = &conn->cn_host->cn_attached; *link; link = &(*link)->cn_next_attached)
+            if (*link == conn) {
+                *link = conn->cn_next_attached;
+                break;
+            }
+    for (edb_conn *one = conn->cn_attached, *next; one; one = next) {
+        next = one->cn_next_attached;
+        one->cn_host = one->cn_next_attached = NULL;
+    }
+    conn->cn_host = conn->cn_attached = conn->cn_next_attached = NULL;
+    conn_registry_unlock();
+}
+
+void edb_conn_close(edb_conn *conn)
+{
+    if (!conn || pager_alive(conn->cn_pager))
+        return;                     /* a forked child must not touch what its parent is using */
+    txn_rollback(conn);
+    leave(conn);
+    conn_close(conn);
+}
+
+edb_conn *conn_member(edb_conn *host, int64_t id)
+{
+    for (edb_conn *one = host->cn_attached; one; one = one->cn_next_attached)
+        if (one->cn_id == id)
+            return one;
+    return NULL;
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+int edb_conn_isolation(edb_conn *conn, int level)
+{
+    int rc = EDB_OK;
+
+    for (edb_conn *one = conn; one && !rc; one = next_member(conn, one))
+        rc = conn_isolation(one, level);
+    return rc;
+}
+
+void edb_conn_interrupt(edb_conn *conn)
+{
+    conn_registry_lock();
+    for (edb_conn *one = conn; one; one = next_member(conn, one))
+        atomic_store_explicit(&one->cn_interrupted, true, memory_order_relaxed);
+    conn_registry_unlock();
+}
+
+void edb_conn_settle(edb_conn *conn, bool autocommit)
+{
+    if (!autocommit)
+        return;
+    for (edb_conn *one = conn; one; one = next_member(conn, one))
+        txn_settle(one);
+}
+
+/* What is not told now is told next time. */
+int edb_conn_wait(edb_conn *conn)
+{
+    int rc = EDB_OK;
+
+    for (edb_conn *one = conn; one && !rc; one = next_member(conn, one))
+        rc = conn_wait(one);
+    return rc;
+}
+
+int edb_conn_judge(edb_conn *conn)
+{
+    int rc = EDB_OK;
+
+    for (edb_conn *one = conn; one && !rc; one = next_member(conn, one))
+        rc = txn_judge(one);
     return rc;
 }
 
@@ -214,18 +190,157 @@ bool edb_conn_writes_file(edb_conn *conn)
     edb_conn *host = host_of(conn);
     bool any = false;
 
-    for (edb_conn *one = host; one && !any; one = one == host ? host->cn_guests : one->cn_next_guest)
+    for (edb_conn *one = host; one && !any; one = next_member(host, one))
         if (one->cn_txn.tx_state == TXN_WRITING && !pager_is_memory(one->cn_pager) && txn_has_writes(one, &any))
             any = true;             /* it cannot tell: better refuse */
     return any;
 }
+
+/* ---- statements ------------------------------------------------------------------------------------------------- */
+
+/* The statement of a member; one that could not begin stands there with its failure (A3). */
+static int begin_member(edb_conn *conn, const edb_stmt_options *o, bool lenient, edb_stmt **out)
+{
+    int rc = stmt_begin(conn, o, false, out);
+
+    if (!rc || !lenient || rc == EDB_SCHEMA || rc == EDB_FORKED)
+        return rc;
+    if (!(*out = stmt_new_failed(conn, rc)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted: no statement can begin");
+    (*out)->st_past = o->has_moment;
+    return EDB_OK;
+}
+
+/* Ends what begin_members has begun so far, the transactions it began included. */
+static void begin_undo(edb_stmt *st)
+{
+    for (edb_stmt *one = st; one; one = one == st ? st->st_attached : one->st_next_attached)
+        if (one->st_fixes && one->st_conn->cn_txn.tx_state == TXN_OPEN
+            && one->st_serial == one->st_conn->cn_txn.tx_serial)
+            txn_end(one->st_conn);
+    edb_stmt_end(st);
+}
+
+static int begin_members(edb_conn *host, const edb_stmt_options *o, edb_stmt **out)
+{
+    edb_stmt_options own = *o;
+    edb_stmt *st, **last;
+    int rc;
+
+    if (o->target && !conn_member(host, o->target))
+        return edb_fail(EDB_MISUSE, "the statement writes to a database that is not attached");
+    if (!o->in_transaction && host->cn_txn.tx_state == TXN_OPEN)
+        edb_conn_settle(host, true);    /* a transaction that ended without writing ends in all members */
+    own.writes = o->writes && !o->target;
+    if ((rc = begin_member(host, &own, o->has_moment && !o->writes, &st)))
+        return rc;
+    last = &st->st_attached;
+    for (edb_conn *one = host->cn_attached; one; one = one->cn_next_attached) {
+        bool target = one->cn_id == o->target;
+        own.writes = o->writes && target;
+        if ((rc = begin_member(one, &own, !target, last))) {
+            *last = NULL;
+            begin_undo(st);
+            return rc;
+        }
+        if (target)
+            st->st_target = *last;
+        last = &(*last)->st_next_attached;
+    }
+    *out = st;
+    return EDB_OK;
+}
+
+int edb_stmt_begin(edb_conn *conn, const edb_stmt_options *options, edb_stmt **out)
+{
+    if (conn->cn_attached || options->target)
+        return begin_members(conn, options, out);
+    return stmt_begin(conn, options, false, out);
+}
+
+/* The statements of attached databases end with the host's; each lives on up to its last user. */
+void edb_stmt_end(edb_stmt *st)
+{
+    edb_stmt *next;
+
+    if (!st || pager_alive(st->st_conn->cn_pager))
+        return;
+    for (edb_stmt *one = st->st_attached; one; one = next) {
+        next = one->st_next_attached;
+        one->st_next_attached = NULL;
+        stmt_end(one);
+    }
+    st->st_attached = NULL;
+    st->st_target = st;
+    stmt_end(st);
+}
+
+/* A statement begun before a database was attached has none for it. */
+static void enter_members(edb_conn *host, edb_stmt *st)
+{
+    for (edb_conn *one = host->cn_attached; one; one = one->cn_next_attached)
+        one->cn_current = NULL;
+    for (edb_stmt *one = st ? st->st_attached : NULL; one; one = one->st_next_attached)
+        one->st_conn->cn_current = one;
+}
+
+edb_stmt *edb_stmt_enter(edb_stmt *st)
+{
+    edb_stmt *before = st->st_conn->cn_current;
+
+    st->st_conn->cn_current = st;
+    if (st->st_conn->cn_attached)
+        enter_members(st->st_conn, st);
+    return before;
+}
+
+void edb_stmt_restore(edb_conn *conn, edb_stmt *before)
+{
+    conn->cn_current = before;
+    if (conn->cn_attached)
+        enter_members(conn, before);
+}
+
+void edb_stmt_row_in(edb_stmt *st)
+{
+    st->st_row_in = true;
+    for (edb_stmt *one = st->st_attached; one; one = one->st_next_attached)
+        one->st_row_in = true;
+}
+
+int edb_stmt_judge(edb_stmt *st)
+{
+    return stmt_judge(st->st_target);
+}
+
+/* The statement that was begun for the connection together with `st`, or `st` itself. */
+static edb_stmt *member_statement(edb_stmt *st, const edb_conn *conn)
+{
+    for (edb_stmt *one = st->st_attached; one; one = one->st_next_attached)
+        if (one->st_conn == conn)
+            return one;
+    return st;
+}
+
+void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
+{
+    from = from->st_target;
+    st = member_statement(st, from->st_conn);
+    capture_free(st->st_capture);
+    st->st_capture = from->st_capture;
+    from->st_capture = NULL;
+    if (from->st_moment < st->st_moment)
+        st->st_moment = from->st_moment;    /* READ COMMITTED: the list is part of the statement */
+}
+
+/* ---- COMMIT ------------------------------------------------------------------------------------------------------ */
 
 /* The next member to prepare (A2): the lowest pager above the one before. */
 static edb_conn *next_writing(edb_conn *host, const pager *before)
 {
     edb_conn *found = NULL;
 
-    for (edb_conn *one = host; one; one = one == host ? host->cn_guests : one->cn_next_guest)
+    for (edb_conn *one = host; one; one = next_member(host, one))
         if (one->cn_txn.tx_state == TXN_WRITING && (uintptr_t)one->cn_pager > (uintptr_t)before
             && (!found || (uintptr_t)one->cn_pager < (uintptr_t)found->cn_pager))
             found = one;
@@ -242,7 +357,7 @@ static bool has_read(const edb_conn *conn)
 /* A4. `writer`: the file that the transaction writes to, or memory. */
 static int check_reads(edb_conn *host, const edb_conn *writer)
 {
-    for (edb_conn *one = host; one; one = one == host ? host->cn_guests : one->cn_next_guest)
+    for (edb_conn *one = host; one; one = next_member(host, one))
         if (one != writer && one->cn_txn.tx_isolation == EDB_SERIALIZABLE && has_read(one))
             return edb_fail(EDB_CANNOT, "SERIALIZABLE holds within one database: this transaction has read %s and written to "
                             "%s; roll back and use REPEATABLE READ, or one database", conn_title(one),
@@ -250,14 +365,14 @@ static int check_reads(edb_conn *host, const edb_conn *writer)
     return EDB_OK;
 }
 
-int company_prepare(edb_conn *conn)
+static int prepare_members(edb_conn *host)
 {
-    edb_conn *host = host_of(conn), *one;
     const pager *before = NULL;
     int64_t ns = host->cn_commit_ns;
+    edb_conn *one;
     int rc = EDB_OK;
 
-    host->cn_told_ns = 0;
+    host->cn_newest_ns = 0;
     while (!rc && (one = next_writing(host, before))) {
         bool any;
         one->cn_commit_ns = ns;
@@ -271,24 +386,45 @@ int company_prepare(edb_conn *conn)
     return rc;
 }
 
+int txn_prepare(edb_conn *conn)
+{
+    return is_member(conn) ? prepare_members(host_of(conn)) : txn_prepare_alone(conn);
+}
+
 void edb_conn_unprepare(edb_conn *conn)
 {
     edb_conn *host = host_of(conn);
 
     if (pager_alive(conn->cn_pager))
         return;
-    for (edb_conn *one = host; one; one = one == host ? host->cn_guests : one->cn_next_guest)
+    for (edb_conn *one = host; one; one = next_member(host, one))
         txn_unprepare(one);
 }
 
 /* The host tells of the newest of the commits that one COMMIT made. */
-void company_published(edb_conn *conn)
+static void note_commit(edb_conn *conn)
 {
     edb_conn *host = host_of(conn);
 
-    if (!host->cn_guests || conn->cn_last_ns >= host->cn_told_ns) {
-        host->cn_told_number = conn->cn_last_number;
-        host->cn_told_ns = conn->cn_last_ns;
+    if (!host->cn_attached || conn->cn_last_ns >= host->cn_newest_ns) {
+        host->cn_newest_number = conn->cn_last_number;
+        host->cn_newest_ns = conn->cn_last_ns;
     }
     host->cn_commit_ns = 0;
+}
+
+void txn_publish(edb_conn *conn)
+{
+    int rc;
+
+    if (conn->cn_txn.tx_state == TXN_NONE || pager_alive(conn->cn_pager))
+        return;
+    /* SQLite calls xSync first, but not for a table that was made and dropped in between. */
+    if (conn->cn_txn.tx_state == TXN_WRITING && (rc = txn_prepare(conn))) {
+        conn_commit_lost(conn, rc, true);
+        txn_rollback(conn);
+        return;
+    }
+    if (txn_publish_alone(conn))
+        note_commit(conn);
 }

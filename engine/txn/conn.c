@@ -4,6 +4,7 @@
  * back and takes it out of the registry; the memory, the reader slot and the database stay until the last of them lets
  * go. Ids are never used twice, so an id kept too long finds nothing instead of somebody else's connection. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/txn/txn_internal.h"
 
@@ -80,14 +81,10 @@ void conn_unref(edb_conn *conn)
     free(conn);
 }
 
-void edb_conn_close(edb_conn *conn)
+void conn_close(edb_conn *conn)
 {
-    if (!conn || pager_alive(conn->cn_pager))
-        return;                     /* a forked child must not touch what its parent is using */
-    txn_rollback(conn);
     conn->cn_closed = true;
     pthread_mutex_lock(&registry_mutex);
-    company_leave(conn);
     for (edb_conn **link = &registry; *link; link = &(*link)->cn_next)
         if (*link == conn) {
             *link = conn->cn_next;
@@ -137,7 +134,7 @@ void conn_announce(edb_conn *conn)
     pager_slot_moment(conn->cn_slot, moment);
 }
 
-int edb_conn_isolation(edb_conn *conn, int level)
+int conn_isolation(edb_conn *conn, int level)
 {
     int rc = conn_check(conn);
 
@@ -147,18 +144,12 @@ int edb_conn_isolation(edb_conn *conn, int level)
         rc = edb_fail(EDB_MISUSE, "the isolation level can be set between transactions only");
     if (!rc)
         conn->cn_isolation = level;
-    for (edb_conn *guest = conn->cn_guests; guest && !rc; guest = guest->cn_next_guest)
-        rc = edb_conn_isolation(guest, level);
     return rc;
 }
 
-void edb_conn_interrupt(edb_conn *conn)
+const char *conn_title(const edb_conn *conn)
 {
-    pthread_mutex_lock(&registry_mutex);
-    atomic_store_explicit(&conn->cn_interrupted, true, memory_order_relaxed);
-    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
-        atomic_store_explicit(&guest->cn_interrupted, true, memory_order_relaxed);
-    pthread_mutex_unlock(&registry_mutex);
+    return conn->cn_title ? conn->cn_title : "main";
 }
 
 bool conn_interrupted(edb_conn *conn)
@@ -181,35 +172,19 @@ int edb_conn_commit_time(edb_conn *conn, int64_t ns)
 
 void edb_conn_last_commit(edb_conn *conn, uint64_t *number, int64_t *ns)
 {
-    *number = conn->cn_told_number;
-    *ns = conn->cn_told_ns;
+    *number = conn->cn_newest_number;
+    *ns = conn->cn_newest_ns;
 }
 
-static void settle_alone(edb_conn *conn)
+void conn_commit_lost(edb_conn *conn, int rc, bool known)
 {
-    const txn *tx = &conn->cn_txn;
-
-    if (tx->tx_state == TXN_NONE || conn_check(conn))
-        return;
-    if (tx->tx_state == TXN_PREPARED || (tx->tx_writes && !ws_is_empty(tx->tx_writes)))
-        return;
-    /* A statement nested in an autocommit write must not end that write's transaction. */
-    for (const edb_stmt *st = conn->cn_stmts; st; st = st->st_next)
-        if (st->st_writing && st->st_serial == tx->tx_serial)
-            return;
-    txn_end(conn);
+    conn->cn_lost_code = rc;
+    conn->cn_lost_known = known;
+    free(conn->cn_lost_message);
+    conn->cn_lost_message = strdup(edb_message());
 }
 
-void edb_conn_settle(edb_conn *conn, bool autocommit)
-{
-    if (!autocommit)
-        return;
-    settle_alone(conn);
-    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
-        settle_alone(guest);
-}
-
-static int wait_alone(edb_conn *conn)
+int conn_wait(edb_conn *conn)
 {
     int rc = conn_check(conn);
 
@@ -226,17 +201,6 @@ static int wait_alone(edb_conn *conn)
         return rc;
     }
     return conn->cn_last_number ? pager_wait_durable(conn->cn_pager, conn->cn_last_number, false) : EDB_OK;
-}
-
-/* What is not told now is told next time. */
-int edb_conn_wait(edb_conn *conn)
-{
-    int rc = wait_alone(conn);
-
-    for (edb_conn *guest = conn->cn_guests; guest; guest = guest->cn_next_guest)
-        if (!rc)
-            rc = wait_alone(guest);
-    return rc;
 }
 
 /* ---- schema ---------------------------------------------------------------------------------------------------- */

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "native/hash.h"
 #include "engine/txn/txn_internal.h"
 
 /* ---- beginning and ending -------------------------------------------------------------------------------------- */
@@ -185,7 +184,7 @@ int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stm
     if (conn->cn_txn.tx_state == TXN_PREPARED)
         return edb_fail(EDB_MISUSE, "no statement can begin while the connection is committing");
     if (!o->in_transaction && conn->cn_txn.tx_state == TXN_OPEN)
-        edb_conn_settle(conn, true);        /* a transaction that ended without writing */
+        txn_settle(conn);       /* a transaction that ended without writing */
     if (!conn->cn_stmts)
         atomic_store_explicit(&conn->cn_interrupted, false, memory_order_relaxed);
     if (!(st = stmt_new(conn)))
@@ -208,13 +207,6 @@ int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stm
     return EDB_OK;
 }
 
-int edb_stmt_begin(edb_conn *conn, const edb_stmt_options *options, edb_stmt **out)
-{
-    if (conn->cn_guests || options->target)
-        return company_begin(conn, options, out);
-    return stmt_begin(conn, options, false, out);
-}
-
 edb_stmt *stmt_new_failed(edb_conn *conn, int code)
 {
     edb_stmt *st = stmt_new(conn);
@@ -226,35 +218,14 @@ edb_stmt *stmt_new_failed(edb_conn *conn, int code)
     return st;
 }
 
-void edb_stmt_end(edb_stmt *st)
+void stmt_end(edb_stmt *st)
 {
-    if (!st || pager_alive(st->st_conn->cn_pager))
-        return;
-    if (st->st_guests)
-        company_end(st);
     if (st->st_conn->cn_current == st)
         st->st_conn->cn_current = NULL;
     st->st_ended = true;
     st->st_writing = false;
     if (!st->st_users)
         stmt_free(st);
-}
-
-edb_stmt *edb_stmt_enter(edb_stmt *st)
-{
-    edb_stmt *before = st->st_conn->cn_current;
-
-    st->st_conn->cn_current = st;
-    if (st->st_conn->cn_guests)
-        company_enter(st->st_conn, st);
-    return before;
-}
-
-void edb_stmt_restore(edb_conn *conn, edb_stmt *before)
-{
-    conn->cn_current = before;
-    if (conn->cn_guests)
-        company_enter(conn, before);
 }
 
 /* ---- users ----------------------------------------------------------------------------------------------------- */
@@ -321,41 +292,16 @@ void stmt_view_restore(edb_stmt *st, const stmt_view *before)
     st->st_seq = before->vi_seq;
 }
 
-/* A statement for judging promises at the transaction's moment; own cursors make none. */
-static int judge_alone(edb_conn *conn)
-{
-    const edb_stmt_options options = { .in_transaction = true };
-    txn *tx = &conn->cn_txn;
-    edb_stmt *st;
-    ws_cursor *wc;
-    int rc;
-
-    if (tx->tx_state != TXN_WRITING || !tx->tx_unmet || !ws_has_tree(tx->tx_writes, TREE_PROMISES))
-        return EDB_OK;
-    if ((rc = stmt_begin(conn, &options, false, &st)))
-        return rc;
-    if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
-        rc = hooks_judge(st, wc, false);
-        ws_cursor_close(wc);
-    }
-    edb_stmt_end(st);
-    return rc;
-}
-
-int edb_conn_judge(edb_conn *conn)
-{
-    int rc = judge_alone(conn);
-
-    for (edb_conn *guest = conn->cn_guests; guest && !rc; guest = guest->cn_next_guest)
-        rc = judge_alone(guest);
-    return rc;
-}
-
 /* ---- what it is and has done ------------------------------------------------------------------------------------ */
 
 edb_conn *stmt_conn(edb_stmt *st)
 {
     return st->st_conn;
+}
+
+edb_stmt *stmt_target(edb_stmt *st)
+{
+    return st->st_target;
 }
 
 bool stmt_is_past(const edb_stmt *st)
@@ -411,17 +357,6 @@ int edb_stmt_capture(edb_stmt *st, uint32_t table)
     return capture_new(table, &st->st_capture);
 }
 
-void edb_stmt_returned(edb_stmt *st, edb_stmt *from)
-{
-    from = from->st_target;
-    st = stmt_member(st, from->st_conn);
-    capture_free(st->st_capture);
-    st->st_capture = from->st_capture;
-    from->st_capture = NULL;
-    if (from->st_moment < st->st_moment)
-        st->st_moment = from->st_moment;    /* READ COMMITTED: the list is part of the statement */
-}
-
 void edb_stmt_undo(edb_stmt *st)
 {
     st = st->st_target;
@@ -432,13 +367,6 @@ void edb_stmt_undo(edb_stmt *st)
 capture *stmt_capture(edb_stmt *st, uint32_t table)
 {
     return st->st_capture && capture_table(st->st_capture) == table ? st->st_capture : NULL;
-}
-
-void edb_stmt_row_in(edb_stmt *st)
-{
-    st->st_row_in = true;
-    for (edb_stmt *guest = st->st_guests; guest; guest = guest->st_next_guest)
-        guest->st_row_in = true;
 }
 
 bool stmt_row_in(const edb_stmt *st)
@@ -463,96 +391,4 @@ void edb_stmt_counts(edb_stmt *st, int64_t *changes, int64_t *last_id, bool *has
     *changes = st->st_changes;
     *last_id = st->st_last_id;
     *has_last_id = st->st_has_last_id;
-}
-
-/* ---- trees and schema ------------------------------------------------------------------------------------------- */
-
-int stmt_tree(edb_stmt *st, uint32_t tree, const tree_state **out)
-{
-    uint32_t at = tree % STMT_TREES;
-    int rc;
-
-    if (!(st->st_tree_known >> at & 1) || st->st_tree[at].ts_id != tree) {
-        st->st_tree_known &= ~(1u << at);
-        rc = tree_state_get(st->st_conn->cn_pager, &st->st_root, tree, &st->st_tree[at]);
-        if (rc && rc != EDB_NOSUCH)
-            return rc;
-        st->st_tree[at].ts_id = tree;
-        st->st_tree_exists[at] = !rc;
-        st->st_tree_known |= 1u << at;
-    }
-    *out = st->st_tree_exists[at] ? &st->st_tree[at] : NULL;
-    return EDB_OK;
-}
-
-int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
-{
-    const tree_state *state;
-    int rc = stmt_tree(st, tree, &state);
-
-    if (!rc)
-        *out = state ? state->ts_born : FOREVER;
-    return rc;
-}
-
-/* A hash over keys and commit numbers of the catalog at T. */
-static int catalog_print(edb_stmt *st, uint64_t *out)
-{
-    const tree_state *state;
-    tree_cursor tc;
-    uint64_t print = 0;
-    int rc;
-
-    if ((rc = stmt_tree(st, TREE_CATALOG, &state)))
-        return rc;
-    if (state) {
-        if ((rc = tree_cursor_open(&tc, st->st_conn->cn_pager, state, st->st_moment)))
-            return rc;
-        for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
-            print = hash_fast(tc.tc_at.key, tc.tc_at.key_size, print);
-            print = hash_fast(&tc.tc_at.from, sizeof tc.tc_at.from, print);
-        }
-        tree_cursor_close(&tc);
-    }
-    *out = print;
-    return rc;
-}
-
-/* The number of a catalog that newer DDL has replaced: the same for the same content. Nothing on disk says when the
- * catalog changed last before T, so the content itself is recognised. */
-static uint64_t schema_at(edb_stmt *st)
-{
-    edb *db = st->st_conn->cn_db;
-    uint64_t print, number = st->st_moment;
-    past_schema *more;
-
-    if (st->st_moment >= st->st_root.sn_schema)
-        return st->st_root.sn_schema;
-    if (catalog_print(st, &print))
-        return number;              /* unshared, but true: it names this moment's catalog */
-    db_lock(db);
-    for (size_t i = 0; i < db->db_n_past; i++)
-        if (db->db_past[i].sc_print == print) {
-            number = db->db_past[i].sc_number;
-            goto known;
-        }
-    if ((more = realloc(db->db_past, (db->db_n_past + 1) * sizeof *more))) {
-        db->db_past = more;
-        db->db_past[db->db_n_past++] = (past_schema){ print, number };
-    }
-known:
-    db_unlock(db);
-    return number;
-}
-
-uint64_t stmt_schema(edb_stmt *st)
-{
-    ws_entry own;
-
-    if (st->st_schema == UINT64_MAX)
-        st->st_schema = schema_at(st);
-    if (!st->st_past && st->st_writes && ws_has_tree(st->st_writes, TREE_META)
-        && ws_get(st->st_writes, TREE_META, META_SCHEMA, 1, st->st_seq, &own))
-        return load64(own.value) | SCHEMA_OWN;
-    return st->st_schema;
 }

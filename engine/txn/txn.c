@@ -1,4 +1,4 @@
-/* Writing: the states of a transaction, its write set, savepoints and row ids.
+/* Writing: the states of a transaction, its write set and savepoints.
  *
  *     NONE     no moment fixed
  *     OPEN     T is fixed; nothing written
@@ -89,7 +89,7 @@ int txn_begin_write(edb_stmt *st)
     }
     if (st->st_serial != tx->tx_serial)
         return edb_fail(EDB_MISUSE, "the statement began in another transaction, which has ended; it cannot write");
-    if ((conn->cn_host || conn->cn_guests) && tx->tx_state != TXN_WRITING && (rc = company_may_write(conn)))
+    if (conn->cn_may_write && tx->tx_state != TXN_WRITING && (rc = conn->cn_may_write(conn)))
         return rc;
     if (!tx->tx_writes && (rc = ws_new(conn->cn_db->db_spill_bytes, &tx->tx_writes)))
         return rc;
@@ -112,16 +112,67 @@ void txn_rollback(edb_conn *conn)
     txn_end(conn);
 }
 
+void txn_settle(edb_conn *conn)
+{
+    const txn *tx = &conn->cn_txn;
+
+    if (tx->tx_state == TXN_NONE || conn_check(conn))
+        return;
+    if (tx->tx_state == TXN_PREPARED || (tx->tx_writes && !ws_is_empty(tx->tx_writes)))
+        return;
+    /* A statement nested in an autocommit write must not end that write's transaction. */
+    for (const edb_stmt *st = conn->cn_stmts; st; st = st->st_next)
+        if (st->st_writing && st->st_serial == tx->tx_serial)
+            return;
+    txn_end(conn);
+}
+
+void txn_unprepare(edb_conn *conn)
+{
+    txn *tx = &conn->cn_txn;
+
+    if (tx->tx_state != TXN_PREPARED)
+        return;
+    if (tx->tx_commit)
+        pager_commit_abort(tx->tx_commit);
+    tx->tx_commit = NULL;
+    tx->tx_state = TXN_WRITING;
+}
+
 /* ---- writes ----------------------------------------------------------------------------------------------------- */
 
-static inline int writable(edb_stmt *st)
+int txn_any_stands(writeset *ws, const uint32_t *trees, size_t n, bool *out)
 {
-    const txn *tx = &st->st_conn->cn_txn;
+    ws_cursor *wc;
+    int rc;
 
-    if (tx->tx_state == TXN_WRITING && st->st_serial == tx->tx_serial && st->st_moment >= tx->tx_since
-        && !st->st_past)
+    *out = false;
+    for (size_t i = 0; i < n && !*out; i++) {
+        if ((rc = ws_cursor_open(ws, trees[i], UINT64_MAX, &wc)))
+            return rc;
+        *out = ws_cursor_seek(wc, NULL, 0);
+        ws_cursor_close(wc);
+    }
+    return EDB_OK;
+}
+
+int txn_has_writes(edb_conn *conn, bool *out)
+{
+    writeset *ws = conn->cn_txn.tx_writes;
+    uint32_t *trees;
+    size_t n;
+    int rc;
+
+    *out = false;
+    if (!ws || ws_is_empty(ws))
         return EDB_OK;
-    return txn_begin_write(st);
+    n = ws_trees(ws, NULL, 0);
+    if (!(trees = malloc((n ? n : 1) * sizeof *trees)))
+        return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
+    ws_trees(ws, trees, n);
+    rc = txn_any_stands(ws, trees, n, out);
+    free(trees);
+    return rc;
 }
 
 /* The version visible at T, where the caller saw none now: somebody else may have deleted it since. */
@@ -146,7 +197,7 @@ static int put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, co
     uint32_t key_max = tree_key_max(pager_page_size(st->st_conn->cn_pager));
     int rc;
 
-    if ((rc = writable(st)))
+    if ((rc = txn_writable(st)))
         return rc;
     if (key_size > key_max)
         return edb_fail(EDB_TOOBIG, "a key of %zu bytes is too large for an index: at most %u bytes fit", key_size,
@@ -200,7 +251,7 @@ int txn_put_unique(edb_stmt *st, uint32_t tree, const void *key, size_t key_size
 
     if (key_size < 8)
         return edb_fail(EDB_MISUSE, "the key of a unique index ends in a row id of 8 bytes; this one has %zu", key_size);
-    if ((rc = writable(st)) || (rc = note_unique(tx, tree, code, what)))
+    if ((rc = txn_writable(st)) || (rc = note_unique(tx, tree, code, what)))
         return rc;
     if (st->st_root.sn_number < tx->tx_judged)
         tx->tx_judged = st->st_root.sn_number;
@@ -212,7 +263,7 @@ static int note_of_tree(edb_stmt *st, char what, uint32_t tree, const void *valu
     uint8_t key[META_KEY_SIZE];
     int rc;
 
-    if ((rc = writable(st)))
+    if ((rc = txn_writable(st)))
         return rc;
     return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, what, tree), sizeof key, value, size, 0, 0);
 }
@@ -223,7 +274,7 @@ int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
     ws_entry known;
     int rc;
 
-    if ((rc = writable(st)))
+    if ((rc = txn_writable(st)))
         return rc;
     /* The first to say so has the earliest moment. */
     if (ws_get(st->st_conn->cn_txn.tx_writes, TREE_META, meta_key(key, META_UNCHANGED, tree), sizeof key, UINT64_MAX,
@@ -235,79 +286,6 @@ int txn_expect_unchanged(edb_stmt *st, uint32_t tree)
 int txn_tree_dropped(edb_stmt *st, uint32_t tree)
 {
     return note_of_tree(st, META_DROPPED, tree, "", 0);
-}
-
-/* ---- promises --------------------------------------------------------------------------------------------------- */
-
-static int promise_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const void *value,
-                       size_t value_size)
-{
-    ws_entry known;
-
-    if (ws_has_tree(ws, tree) && ws_get(ws, tree, key, key_size, UINT64_MAX, &known)
-        && !(known.flags & WS_TOMBSTONE) && known.value_size == value_size
-        && !memcmp(known.value, value, value_size))
-        return EDB_OK;
-    return ws_put(ws, tree, key, key_size, value, value_size, 0, 0);
-}
-
-int txn_promise(edb_stmt *st, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
-                bool at_once)
-{
-    txn *tx = &st->st_conn->cn_txn;
-    int rc;
-
-    if ((rc = writable(st)))
-        return rc;
-    tx->tx_unmet |= unmet;
-    if (st->st_moment < tx->tx_promised)
-        tx->tx_promised = st->st_moment;
-    rc = promise_put(tx->tx_writes, TREE_PROMISES, key, key_size, value, value_size);
-    if (!rc && unmet && at_once)
-        rc = promise_put(tx->tx_writes, TREE_AT_ONCE, key, key_size, value, value_size);
-    return rc;
-}
-
-/* What was kept for the end of the statement holds, and need not be asked again. */
-static int promises_done(writeset *ws)
-{
-    ws_cursor *wc;
-    int rc = ws_cursor_open(ws, TREE_AT_ONCE, ws_seq(ws), &wc);
-
-    if (rc)
-        return rc;
-    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
-        const ws_entry *w = ws_cursor_at(wc);
-        if (!(w->flags & WS_TOMBSTONE))
-            rc = ws_put(ws, TREE_AT_ONCE, w->key, w->key_size, NULL, 0, WS_TOMBSTONE, 0);
-    }
-    ws_cursor_close(wc);
-    return rc;
-}
-
-int edb_stmt_judge(edb_stmt *st)
-{
-    txn *tx;
-    stmt_view before;
-    ws_cursor *wc;
-    int rc;
-
-    st = st->st_target;
-    tx = &st->st_conn->cn_txn;
-    if (tx->tx_state != TXN_WRITING || st->st_serial != tx->tx_serial || !tx->tx_unmet
-        || !ws_has_tree(tx->tx_writes, TREE_AT_ONCE))
-        return EDB_OK;
-    if ((rc = ws_cursor_open(tx->tx_writes, TREE_AT_ONCE, UINT64_MAX, &wc)))
-        return rc;
-    stmt_view_widen(st, &before);
-    rc = hooks_judge(st, wc, false);
-    stmt_view_restore(st, &before);
-    ws_cursor_close(wc);
-    if (rc)
-        ws_rollback(tx->tx_writes, st->st_seq);
-    else
-        rc = promises_done(tx->tx_writes);
-    return rc;
 }
 
 #define COUNTERS_TRIED 4096         /* there are no more counters: see pager_id_next */
@@ -330,7 +308,7 @@ int txn_tree_new(edb_stmt *st, uint8_t key_size, uint32_t *id)
     uint32_t next;
     int rc;
 
-    if ((rc = writable(st)))
+    if ((rc = txn_writable(st)))
         return rc;
     /* If somebody makes trees meanwhile, the schema has changed and this transaction will not commit. */
     next = tx->tx_next_tree;
@@ -351,136 +329,9 @@ int txn_schema_changed(edb_stmt *st)
     uint64_t number = atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed) + 1;
     int rc;
 
-    if ((rc = writable(st)))
+    if ((rc = txn_writable(st)))
         return rc;
     return ws_put(st->st_conn->cn_txn.tx_writes, TREE_META, META_SCHEMA, 1, &number, sizeof number, 0, 0);
-}
-
-/* ---- row ids ---------------------------------------------------------------------------------------------------- */
-/* Ids come from a counter that all processes share, so that transactions side by side draw different ones. An id that a
- * statement writes out raises the counter, too, unless it is far beyond: a rollback does not lower the counter, and one
- * transaction that came to nothing must not use up all ids of a table. Ids far away are the transaction's own business
- * until it commits; two that choose the same conflict. */
-#define IDS_FAR (UINT64_C(1) << 32)
-
-static int ids_of(edb_stmt *st, uint32_t tree, txn_ids **out)
-{
-    txn *tx = &st->st_conn->cn_txn;
-    const tree_state *state;
-    int rc;
-
-    if (tx->tx_ids_hint < tx->tx_n_ids && tx->tx_ids[tx->tx_ids_hint].ti_tree == tree) {
-        *out = &tx->tx_ids[tx->tx_ids_hint];
-        return EDB_OK;
-    }
-    for (size_t i = 0; i < tx->tx_n_ids; i++)
-        if (tx->tx_ids[i].ti_tree == tree) {
-            tx->tx_ids_hint = i;
-            *out = &tx->tx_ids[i];
-            return EDB_OK;
-        }
-    if ((rc = stmt_tree(st, tree, &state))
-        || (rc = array_room((void **)&tx->tx_ids, &tx->tx_ids_room, tx->tx_n_ids, sizeof *tx->tx_ids)))
-        return rc;
-    tx->tx_ids_hint = tx->tx_n_ids;
-    *out = &tx->tx_ids[tx->tx_n_ids++];
-    **out = (txn_ids){ .ti_tree = tree, .ti_floor = state && state->ts_next_id ? state->ts_next_id : 1 };
-    return EDB_OK;
-}
-
-int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq)
-{
-    const ws_entry *w;
-    ws_cursor *wc;
-    int rc;
-
-    *id = *seq = 0;
-    if (!tx->tx_writes)
-        return EDB_OK;
-    if ((rc = ws_cursor_open(tx->tx_writes, tree, UINT64_MAX, &wc)))
-        return rc;
-    ws_cursor_seek_last(wc, NULL, 0);
-    while ((w = ws_cursor_at(wc)) && w->flags & WS_TOMBSTONE)
-        ws_cursor_prev(wc);
-    if (w && w->key_size == 8 && rowid_load(w->key) > 0) {
-        *id = (uint64_t)rowid_load(w->key);
-        *seq = w->seq;
-    }
-    ws_cursor_close(wc);
-    return EDB_OK;
-}
-
-static bool id_is_far(const txn_ids *ids, uint64_t id)
-{
-    uint64_t known = ids->ti_used > ids->ti_floor ? ids->ti_used : ids->ti_floor;
-
-    return id > known && id - known > IDS_FAR;
-}
-
-static int ids_full(void)
-{
-    return edb_fail(EDB_FULL, "the table has no more row ids: the largest possible one has been used");
-}
-
-/* The id behind the largest written far beyond the others; *next 0: there are none such. */
-static int far_id_next(txn *tx, txn_ids *ids, uint64_t *next)
-{
-    int rc;
-
-    *next = 0;
-    if (ids->ti_far == IDS_UNKNOWN) {
-        if ((rc = txn_largest_id(tx, ids->ti_tree, &ids->ti_far, &ids->ti_far_seq)))
-            return rc;
-        if (!id_is_far(ids, ids->ti_far))
-            ids->ti_far = 0;
-    }
-    if (!ids->ti_far)
-        return EDB_OK;
-    if (ids->ti_far == INT64_MAX)
-        return ids_full();
-    *next = ++ids->ti_far;
-    ids->ti_far_seq = ws_seq(tx->tx_writes) + 1;    /* of the write that follows */
-    return EDB_OK;
-}
-
-int txn_id_next(edb_stmt *st, uint32_t tree, int64_t *id)
-{
-    txn_ids *ids;
-    uint64_t next = 0;
-    int rc;
-
-    if ((rc = writable(st)) || (rc = ids_of(st, tree, &ids)))
-        return rc;
-    if (ids->ti_has_far && (rc = far_id_next(&st->st_conn->cn_txn, ids, &next)))
-        return rc;
-    if (!next) {
-        /* INT64_MAX is the last id there is; the floor passes it when it has been used. */
-        if (ids->ti_floor > INT64_MAX || ids->ti_used == INT64_MAX
-            || (next = pager_id_next(st->st_conn->cn_pager, tree, ids->ti_floor)) > INT64_MAX)
-            return ids_full();
-        if (next > ids->ti_used)
-            ids->ti_used = next;
-    }
-    *id = (int64_t)next;
-    return EDB_OK;
-}
-
-void txn_id_used(edb_stmt *st, uint32_t tree, int64_t id)
-{
-    txn_ids *ids;
-
-    if (id <= 0 || writable(st) || ids_of(st, tree, &ids))
-        return;                     /* the write that follows meets and reports the same error */
-    if (id_is_far(ids, (uint64_t)id)) {
-        ids->ti_has_far = true;
-        if ((uint64_t)id > ids->ti_far) {       /* what is unknown stays so */
-            ids->ti_far = (uint64_t)id;
-            ids->ti_far_seq = ws_seq(st->st_conn->cn_txn.tx_writes);
-        }
-    } else if ((uint64_t)id > ids->ti_used && (uint64_t)id >= ids->ti_floor) {
-        pager_id_raise(st->st_conn->cn_pager, tree, (uint64_t)id);
-        ids->ti_used = (uint64_t)id;
-    }
 }
 
 /* ---- savepoints -------------------------------------------------------------------------------------------------- */

@@ -48,7 +48,7 @@ edb_conn *conn_by_id(int64_t id);                   /* NULL: no such connection;
 void conn_unref(edb_conn *conn);
 edb *conn_db(edb_conn *conn);
 edb_stmt *conn_current(edb_conn *conn);             /* the statement entered, NULL if none */
-edb_conn *conn_member(edb_conn *host, int64_t id);  /* a guest of its; NULL: it has none of this id */
+edb_conn *conn_member(edb_conn *host, int64_t id);  /* attached to it; NULL: none of this id */
 const char *conn_title(const edb_conn *conn);       /* the schema's name in SQL */
 edb_stmt *stmt_target(edb_stmt *stmt);              /* the statement of the database written to */
 /* The statement entered, else the implicit one (begun if need be), with one user more. Every open cursor and every

@@ -2,14 +2,20 @@
  *
  *   edb.c         databases: opening, figures, questions about moments
  *   moment.c      from nanoseconds to commit numbers
- *   conn.c        connections and their registry
- *   stmt.c        statements: what is pinned, which moment, who still uses it
- *   txn_cursor.c  reading: the tree and own writes merged
  *   hooks.c       what the layers above give and keep
+ *   conn.c        connections and their registry
+ *   stmt_trees.c  what a statement's root says of trees, and which catalog it sees
  *   read_watch.c  what SERIALIZABLE transactions read
- *   txn.c         writing: the states of a transaction, savepoints, row ids
- *   commit.c      validation, net application, publishing
- *   company.c     several databases behind one SQLite connection
+ *   txn_cursor.c  reading: the tree and own writes merged
+ *   txn.c         writing: the states of a transaction, savepoints
+ *   row_ids.c     row ids
+ *   stmt.c        statements: what is pinned, which moment, who still uses it
+ *   promises.c    what must hold at the end of a statement and at COMMIT
+ *   validate.c    whether a transaction may become the next commit
+ *   commit.c      net application, publishing
+ *   attached.c    several databases behind one SQLite connection
+ *
+ * Each uses only what stands above it in this list.
  *
  * A connection and everything it owns belongs to one thread at a time, so nothing here is locked but the registry and
  * the members of `edb` that say so. */
@@ -115,11 +121,12 @@ struct edb_conn {
     int64_t cn_commit_ns;           /* time asked for the next commit; 0: the clock's */
     uint64_t cn_last_number;
     int64_t cn_last_ns;
-    edb_conn *cn_host;              /* company.c; NULL: it is nobody's guest */
-    edb_conn *cn_guests, *cn_next_guest;    /* its own; the next of its host's */
+    edb_conn *cn_host;              /* what it is attached to; NULL: to nothing */
+    edb_conn *cn_attached, *cn_next_attached;   /* those attached to it; the next of its host's */
+    int (*cn_may_write)(edb_conn *conn);    /* attached.c: may it write beside the other members? NULL: it never had any */
     char *cn_title;                 /* the schema's name in SQL; NULL: main */
-    uint64_t cn_told_number;        /* the newest commit of it or of a guest */
-    int64_t cn_told_ns;
+    uint64_t cn_newest_number;      /* the newest commit of it or of an attached one */
+    int64_t cn_newest_ns;
     int cn_lost_code;               /* publishing failed: the code edb_conn_wait must answer */
     bool cn_lost_known;             /* and nothing was done; else the outcome is unknown */
     char *cn_lost_message;
@@ -146,8 +153,8 @@ struct edb_stmt {
     size_t st_users;                /* cursors and writes in progress */
     bool st_past, st_writing, st_implicit, st_ended;
     bool st_fixes;                  /* its transaction began with it */
-    edb_stmt *st_target;            /* which of its company writes: itself, or a guest's */
-    edb_stmt *st_guests, *st_next_guest;    /* those of guests, begun with it; the next of its host's */
+    edb_stmt *st_target;            /* the one that writes: itself, or one of st_attached */
+    edb_stmt *st_attached, *st_next_attached;   /* those of attached databases, begun with it; the next of its host's */
     int st_failed;                  /* the code it answers when it is used; 0: it has begun */
     char *st_failed_message;
     bool st_row_in;                 /* it has a row value on the left of IN */
@@ -165,35 +172,24 @@ struct edb_stmt {
     tree_state st_tree[STMT_TREES];
 };
 
+/* ---- edb.c */
+void db_unref(edb *db);
+edb *db_ref(edb *db);
+void db_lock(edb *db);                              /* for what db_mutex guards */
+void db_unlock(edb *db);
+
 /* ---- conn.c */
 int conn_check(const edb_conn *conn);               /* EDB_FORKED, EDB_MISUSE when closed */
 void conn_announce(edb_conn *conn);                 /* tells the pager the oldest root and moment still in use */
-void db_unref(edb *db);
-edb *db_ref(edb *db);
-void db_lock(edb *db);                             /* for what db_mutex guards */
-void db_unlock(edb *db);
-
+int conn_isolation(edb_conn *conn, int level);
+int conn_wait(edb_conn *conn);
+/* Keeps this thread's message for conn_wait: SQLite ignores what its xCommit answers. known: nothing was done. */
+void conn_commit_lost(edb_conn *conn, int rc, bool known);
+void conn_close(edb_conn *conn);                    /* out of the registry; drops the handle's reference */
 void conn_registry_lock(void);
 void conn_registry_unlock(void);
 
-/* ---- company.c */
-int company_begin(edb_conn *host, const edb_stmt_options *o, edb_stmt **out);
-void company_end(edb_stmt *stmt);
-void company_enter(edb_conn *host, edb_stmt *stmt);
-void company_leave(edb_conn *conn);                 /* under the registry's lock */
-int company_may_write(edb_conn *conn);
-int company_prepare(edb_conn *conn);
-void company_published(edb_conn *conn);
-edb_stmt *stmt_member(edb_stmt *stmt, const edb_conn *conn);    /* the one of its company that is the connection's */
-
-/* ---- commit.c */
-int txn_has_writes(edb_conn *conn, bool *out);      /* any that was not rolled back */
-int txn_prepare_alone(edb_conn *conn);
-void txn_unprepare(edb_conn *conn);                 /* back from PREPARED to WRITING */
-
-/* ---- stmt.c */
-int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out);
-edb_stmt *stmt_new_failed(edb_conn *conn, int code);    /* with this thread's message; NULL: no memory */
+/* ---- stmt_trees.c */
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
 int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
 
@@ -220,9 +216,42 @@ void watches_leave(readset *rs);                    /* the transaction ends */
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
 void txn_end(edb_conn *conn);                       /* forgets the transaction; its writes live on in statements */
-/* The largest id of a row that this transaction wrote to the tree and did not delete or roll back; 0: none positive. */
-int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq);
+void txn_settle(edb_conn *conn);                    /* ends it if nothing was written: SQLite calls nothing for it */
+void txn_unprepare(edb_conn *conn);                 /* back from PREPARED to WRITING */
+int txn_has_writes(edb_conn *conn, bool *out);      /* any that was not rolled back */
+int txn_any_stands(writeset *ws, const uint32_t *trees, size_t n, bool *out);   /* the same, of these trees */
 /* Makes room for one more element of an array that grows. */
 int array_room(void **array, size_t *room, size_t count, size_t each);
+
+/* What every write asks first; makes the statement's transaction a writing one. */
+static inline int txn_writable(edb_stmt *st)
+{
+    const txn *tx = &st->st_conn->cn_txn;
+
+    if (tx->tx_state == TXN_WRITING && st->st_serial == tx->tx_serial && st->st_moment >= tx->tx_since
+        && !st->st_past)
+        return EDB_OK;
+    return txn_begin_write(st);
+}
+
+/* ---- row_ids.c */
+/* The largest id of a row that this transaction wrote to the tree and did not delete or roll back; 0: none positive. */
+int txn_largest_id(txn *tx, uint32_t tree, uint64_t *id, uint64_t *seq);
+
+/* ---- stmt.c */
+int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stmt **out);
+edb_stmt *stmt_new_failed(edb_conn *conn, int code);    /* with this thread's message; NULL: no memory */
+void stmt_end(edb_stmt *stmt);
+
+/* ---- promises.c */
+int stmt_judge(edb_stmt *stmt);                     /* those to be judged at the statement's end; undoes it if one fails */
+int txn_judge(edb_conn *conn);                      /* all, at the transaction's moment */
+
+/* ---- validate.c: steps 1 to 5 of a commit */
+int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, size_t n);
+
+/* ---- commit.c */
+int txn_prepare_alone(edb_conn *conn);
+bool txn_publish_alone(edb_conn *conn);             /* ends the transaction; -> a commit was published */
 
 #endif

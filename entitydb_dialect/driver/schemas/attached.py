@@ -9,8 +9,8 @@
 A file is what its first bytes say. One that is missing or empty becomes an EntityDB database, as with `connect()`,
 unless its name ends in .sqlite or .sqlite3.
 
-To SQLite an attached database is an empty memory schema with declarations, as main is. To the engine it is a guest of
-the main connection: a statement of the one covers it (company.c). Its modules are known by a suffix.
+To SQLite an attached database is an empty memory schema with declarations, as main is. To the engine it is attached to
+the main connection: a statement of the one covers it (engine/txn/attached.c). Its modules are known by a suffix.
 
 A commit is atomic in one file, so a transaction writes to at most one: the engine sees to it among its own; here it is
 seen to between those and the files of SQLite's.
@@ -219,7 +219,7 @@ def _attach_to_sqlite(connection: Connection, name: str, title: str) -> None:
 def _bind(connection: Connection, made: Attachment) -> None:
     connection._control.execute("SELECT entitydb_bind(?, ?)", (made._id, made._suffix)).fetchall()
     name = ffi.new("char[]", made._title.encode(errors="replace"))
-    check(lib.edb_conn_join(connection._session, made._session, name))
+    check(lib.edb_conn_attach(connection._session, made._session, name))
     connection._attached[made._title.lower()] = made
     connection._redeclare()
 

@@ -1,0 +1,97 @@
+/* What a statement's root says of trees, and which catalog it sees. */
+#include <stdlib.h>
+
+#include "native/hash.h"
+#include "engine/txn/txn_internal.h"
+
+int stmt_tree(edb_stmt *st, uint32_t tree, const tree_state **out)
+{
+    uint32_t at = tree % STMT_TREES;
+    int rc;
+
+    if (!(st->st_tree_known >> at & 1) || st->st_tree[at].ts_id != tree) {
+        st->st_tree_known &= ~(1u << at);
+        rc = tree_state_get(st->st_conn->cn_pager, &st->st_root, tree, &st->st_tree[at]);
+        if (rc && rc != EDB_NOSUCH)
+            return rc;
+        st->st_tree[at].ts_id = tree;
+        st->st_tree_exists[at] = !rc;
+        st->st_tree_known |= 1u << at;
+    }
+    *out = st->st_tree_exists[at] ? &st->st_tree[at] : NULL;
+    return EDB_OK;
+}
+
+int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    if (!rc)
+        *out = state ? state->ts_born : FOREVER;
+    return rc;
+}
+
+/* ---- schema ----------------------------------------------------------------------------------------------------- */
+
+/* A hash over keys and commit numbers of the catalog at T. */
+static int catalog_print(edb_stmt *st, uint64_t *out)
+{
+    const tree_state *state;
+    tree_cursor tc;
+    uint64_t print = 0;
+    int rc;
+
+    if ((rc = stmt_tree(st, TREE_CATALOG, &state)))
+        return rc;
+    if (state) {
+        if ((rc = tree_cursor_open(&tc, st->st_conn->cn_pager, state, st->st_moment)))
+            return rc;
+        for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
+            print = hash_fast(tc.tc_at.key, tc.tc_at.key_size, print);
+            print = hash_fast(&tc.tc_at.from, sizeof tc.tc_at.from, print);
+        }
+        tree_cursor_close(&tc);
+    }
+    *out = print;
+    return rc;
+}
+
+/* The number of a catalog that newer DDL has replaced: the same for the same content. Nothing on disk says when the
+ * catalog changed last before T, so the content itself is recognised. */
+static uint64_t schema_at(edb_stmt *st)
+{
+    edb *db = st->st_conn->cn_db;
+    uint64_t print, number = st->st_moment;
+    past_schema *more;
+
+    if (st->st_moment >= st->st_root.sn_schema)
+        return st->st_root.sn_schema;
+    if (catalog_print(st, &print))
+        return number;              /* unshared, but true: it names this moment's catalog */
+    db_lock(db);
+    for (size_t i = 0; i < db->db_n_past; i++)
+        if (db->db_past[i].sc_print == print) {
+            number = db->db_past[i].sc_number;
+            goto known;
+        }
+    if ((more = realloc(db->db_past, (db->db_n_past + 1) * sizeof *more))) {
+        db->db_past = more;
+        db->db_past[db->db_n_past++] = (past_schema){ print, number };
+    }
+known:
+    db_unlock(db);
+    return number;
+}
+
+uint64_t stmt_schema(edb_stmt *st)
+{
+    ws_entry own;
+
+    if (st->st_schema == UINT64_MAX)
+        st->st_schema = schema_at(st);
+    if (!st->st_past && st->st_writes && ws_has_tree(st->st_writes, TREE_META)
+        && ws_get(st->st_writes, TREE_META, META_SCHEMA, 1, st->st_seq, &own))
+        return load64(own.value) | SCHEMA_OWN;
+    return st->st_schema;
+}
