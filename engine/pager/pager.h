@@ -194,8 +194,6 @@ typedef struct {
     uint64_t ps_oldest_pin;         /* UINT64_MAX: none */
 } pager_stats;
 void pager_get_stats(pager *pg, pager_stats *out);
-/* Pages touched by this thread (tree_read.c counts and defines it): an engine counter for tests and EXPLAIN. */
-extern _Thread_local uint64_t pager_touched;
 
 /* For check: calls fn for every page that free space accounts for, with what it is. A nonzero result stops. */
 enum { FREE_LISTED = 1, FREE_CHAIN = 2, FREE_RESERVED = 3 };

@@ -20,16 +20,15 @@
  * promised anything about commits in between, and a sync that would promise it announces its number. Only young
  * entries know `made`, so (b) is for them.
  *
- * Everything here works on the commit's private copy; publishing the record makes it true. */
+ * Here chain pages are read; free_chain.c writes them. Everything works on the commit's private copy; publishing the
+ * record makes it true. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/pager/pager_impl.h"
 
-enum { FP_NEXT = PH_SIZE, FP_SEQ = FP_NEXT + 8, FP_ENTRIES = FP_SEQ + 8, FP_ENTRY_SIZE = 11 };
-
-static uint32_t chain_room(const pager *pg)
+uint32_t free_chain_room(const pager *pg)
 {
     return (pg->pg_page_size - FP_ENTRIES) / FP_ENTRY_SIZE;
 }
@@ -38,14 +37,6 @@ static free_entry chain_entry(const uint8_t *page, uint32_t index)
 {
     const uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
     return (free_entry){load40(p), 0, load32(p + 5) | (uint64_t)load16(p + 9) << 32};
-}
-
-static void chain_entry_store(uint8_t *page, uint32_t index, free_entry e)
-{
-    uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
-    store40(p, e.fe_page);
-    store32(p + 5, (uint32_t)e.fe_freed);
-    store16(p + 9, (uint16_t)(e.fe_freed >> 32));
 }
 
 static int page_in_use(const pager *pg, uint64_t page, uint64_t pages)
@@ -66,7 +57,7 @@ static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, co
     if (rc)
         return rc;
     uint32_t count = load32(bytes + PH_COUNT);
-    if (load64(bytes + FP_SEQ) != seq || count == 0 || count > chain_room(pg))
+    if (load64(bytes + FP_SEQ) != seq || count == 0 || count > free_chain_room(pg))
         return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: it is not part %llu of the list of free pages",
                         pg->pg_name, (unsigned long long)page, (unsigned long long)seq);
     *out = bytes;
@@ -104,7 +95,8 @@ static int look(pager_commit *pc)
     return EDB_OK;
 }
 
-int free_look(pager_commit *pc)
+/* Looks at pins and the durable number, once for each commit. */
+static int free_look(pager_commit *pc)
 {
     if (pc->pc_looked)
         return EDB_OK;
@@ -212,7 +204,7 @@ static int reuse_push(pager_commit *pc, uint64_t page)
     return EDB_OK;
 }
 
-static int young_push(pager_commit *pc, free_entry e)
+int free_young_push(pager_commit *pc, free_entry e)
 {
     if (pc->pc_n_young == pc->pc_young_room) {
         uint64_t room = pc->pc_young_room ? 2 * pc->pc_young_room : 2 * RECORD_YOUNG;
@@ -232,75 +224,13 @@ int free_add(pager_commit *pc, uint64_t page, uint64_t made)
     if (rc)
         return rc;
     if (made == pc->pc_number) {
-        rc = table_set(pc, page, 0);
+        rc = written_set(pc, page, 0);
         return rc ? rc : reuse_push(pc, page);
     }
     /* A page younger than any record that recovery can stand on may be listed by one between: take it off. */
     if (made > pc->pc_durable)
-        rc = table_set(pc, page, 0);
-    return rc ? rc : young_push(pc, (free_entry){page, made, pc->pc_number});
-}
-
-/* ---- the chain's end ------------------------------------------------------------------------------------------ */
-
-/* What this commit dropped and did not use again is free from it on. */
-static int reuse_to_young(pager_commit *pc)
-{
-    int rc = EDB_OK;
-    while (!rc && pc->pc_n_reuse)
-        rc = young_push(pc, (free_entry){pc->pc_reuse[--pc->pc_n_reuse], pc->pc_number, pc->pc_number});
-    return rc;
-}
-
-/* Writes the n oldest young entries into the reserved page, naming `next` as the one after it. */
-static int chain_append(pager_commit *pc, uint64_t n, uint64_t next)
-{
-    pager *pg = pc->pc_pager;
-    free_state *fr = &pc->pc_record.rc_free;
-    uint8_t page[PAGE_SIZE_MAX];
-    page_ref ref;
-    memset(page, 0, pg->pg_page_size);
-    page[PH_KIND] = PAGE_FREE;
-    store32(page + PH_COUNT, (uint32_t)n);
-    store64(page + FP_NEXT, next);
-    store64(page + FP_SEQ, fr->fr_seq + fr->fr_chain);
-    for (uint64_t i = 0; i < n; i++)
-        chain_entry_store(page, (uint32_t)i, pc->pc_young[i]);
-    int rc = table_set(pc, fr->fr_next, 0);
-    if (!rc)
-        rc = pager_write(pc, fr->fr_next, page, &ref);
-    if (rc)
-        return rc;
-    if (!fr->fr_chain++) {
-        fr->fr_head = fr->fr_next;
-        fr->fr_index = 0;
-        pc->pc_chain = NULL;
-    }
-    fr->fr_next = next;
-    fr->fr_entries += n;
-    memmove(pc->pc_young, pc->pc_young + n, (pc->pc_n_young - n) * sizeof *pc->pc_young);
-    pc->pc_n_young -= n;
-    pc->pc_n_base = pc->pc_n_base > n ? pc->pc_n_base - n : 0;
-    pc->pc_scan = pc->pc_scan > n ? pc->pc_scan - n : 0;
-    return EDB_OK;
-}
-
-int free_flush(pager_commit *pc)
-{
-    int rc = EDB_OK;
-    while (!rc && pc->pc_n_young + pc->pc_n_reuse > RECORD_YOUNG) {
-        uint64_t next;
-        rc = pager_alloc(pc, &next);        /* first: it may take one of them */
-        if (!rc)
-            rc = reuse_to_young(pc);
-        if (rc)
-            break;
-        uint64_t n = pc->pc_n_young - RECORD_YOUNG / 2;     /* the newest stay: (b) is for them */
-        if (n > chain_room(pc->pc_pager))
-            n = chain_room(pc->pc_pager);
-        rc = chain_append(pc, n, next);
-    }
-    return rc ? rc : reuse_to_young(pc);
+        rc = written_set(pc, page, 0);
+    return rc ? rc : free_young_push(pc, (free_entry){page, made, pc->pc_number});
 }
 
 /* ---- for check ------------------------------------------------------------------------------------------------ */

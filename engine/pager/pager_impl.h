@@ -1,11 +1,21 @@
 /* What the files of the pager share among themselves; nobody else includes it.
  *
- *   pager_open.c     opening and closing, the process's list of pagers, fork
- *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
+ *   pager_self.c     what an open pager is: fork generation, sizes, ids, the checksum of a page
+ *   record.c         commit records as bytes
+ *   pager_marks.c    the durable and the settled mark
  *   pager_read.c     the map, pages, pins, settled moments
- *   pager_commit.c   one commit: its pages, its record, publishing
- *   pager_free.c     free space: which page a commit may use, and the queue of free pages
- *   pager_sync.c     durability: group sync, the background sync of `normal`, poisoning */
+ *   pager_sync.c     durability: group sync, the background sync of `normal`, poisoning
+ *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
+ *   pager_open.c     opening and closing, the process's list of pagers, fork
+ *   pager_written.c  the pages that a commit allocated or dropped
+ *   pager_free.c     free space: which page a commit may use, the front of the queue of free pages
+ *   pager_alloc.c    drawing, writing and dropping pages
+ *   array.c          lists in copy-on-write pages
+ *   free_chain.c     the end of the queue of free pages
+ *   pager_commit.c   beginning and ending a commit
+ *   pager_publish.c  its record, its time, publishing
+ *
+ * Each uses only what stands above it in this list. */
 #ifndef EDB_PAGER_IMPL_H
 #define EDB_PAGER_IMPL_H
 
@@ -69,14 +79,19 @@ struct reader_slot {
     snapshot sl_snapshot;           /* the last record decoded through this slot */
 };
 
-/* ---- pager_open.c ---- */
+/* ---- pager_self.c ---- */
 extern _Atomic unsigned pager_generation;
+/* A page's checksum as stored: CRC-32C of all but the first four bytes, 1 in place of 0, so that tags are never 0. */
+uint32_t page_checksum(const uint8_t *page, uint32_t page_size);
+
+/* ---- pager_marks.c ---- */
+bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time);
+int mark_write_durable(pager *pg);
+int mark_write_settled(pager *pg, uint64_t number, int64_t floor);
 
 /* ---- pager_read.c ---- */
 int map_open(pager *pg, uint64_t file_size);
 void map_close(pager *pg);
-/* A page's checksum as stored: CRC-32C of all but the first four bytes, 1 in place of 0, so that tags are never 0. */
-uint32_t page_checksum(const uint8_t *page, uint32_t page_size);
 /* Page `page`, checked against itself alone, for pages of the free queue; its tag is not known. */
 int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out);
 const uint8_t *ring_slot(const pager *pg, uint64_t number);
@@ -91,8 +106,6 @@ int recover_file(pager *pg, const shm_before *before);
 /* A process died while it published, or the first opener could not write: voids the records after the published one.
  * Under the committer lock. */
 int recover_running(pager *pg);
-int recover_write_durable_mark(pager *pg);
-int recover_write_settled_mark(pager *pg, uint64_t number, int64_t floor);
 
 /* ---- pager_sync.c ---- */
 /* Makes `number` durable, or finds that somebody did. */
@@ -102,7 +115,7 @@ int sync_force(pager *pg);
 void sync_stop(pager *pg);
 int sync_poisoned(const pager *pg);
 
-/* ---- pager_commit.c, pager_free.c ---- */
+/* ---- commits ---- */
 typedef struct {                    /* a page this commit allocated, or dropped */
     uint64_t wp_page;               /* 0: empty place of the table */
     uint32_t wp_tag;                /* 0: not written, or not needed any more */
@@ -141,13 +154,21 @@ struct pager_commit {
     uint32_t pc_n_pins;
 };
 
-int table_set(pager_commit *pc, uint64_t page, uint32_t tag);
+/* ---- pager_written.c ---- */
+/* The page's place in the table; its wp_page is 0 when it is not there. The table must not be empty. */
+written_page *written_find(const pager_commit *pc, uint64_t page);
+int written_set(pager_commit *pc, uint64_t page, uint32_t tag);
+
+/* ---- pager_free.c ---- */
+enum { FP_NEXT = PH_SIZE, FP_SEQ = FP_NEXT + 8, FP_ENTRIES = FP_SEQ + 8, FP_ENTRY_SIZE = 11 };  /* a chain page */
+uint32_t free_chain_room(const pager *pg);      /* entries in a chain page */
 /* A page from free space; *page = 0 when there is none. */
 int free_take(pager_commit *pc, uint64_t *page);
 int free_add(pager_commit *pc, uint64_t page, uint64_t made);
+int free_young_push(pager_commit *pc, free_entry e);
+
+/* ---- free_chain.c ---- */
 /* Brings the young entries down to what a record holds, by writing chain pages. */
 int free_flush(pager_commit *pc);
-/* Looks at pins and the durable number, once for each commit. */
-int free_look(pager_commit *pc);
 
 #endif

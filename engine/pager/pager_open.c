@@ -1,4 +1,4 @@
-/* Opening and closing, one pager for each file and process, fork, and the small accessors.
+/* Opening and closing, one pager for each file and process, fork.
  *
  * The process keeps a list of its pagers, so that opening a file twice shares one map, one process entry and one
  * background thread. A pager opened read-only is another than one opened for writing.
@@ -29,7 +29,6 @@
 #define DATA_BYTE_WRITER ((off_t)1 << 60)       /* held shared by everybody who may write, through the lock file */
 #define DATA_BYTE_PRIVATE (DATA_BYTE_WRITER + 1)        /* held shared by readers without the lock file */
 
-_Atomic unsigned pager_generation;
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pager *registry;
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
@@ -63,14 +62,6 @@ static void fork_child(void)
 static void registry_init(void)
 {
     pthread_atfork(fork_prepare, fork_parent, fork_child);
-}
-
-int pager_alive(const pager *pg)
-{
-    if (pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
-        return EDB_OK;
-    return edb_fail(EDB_FORKED, "%s: this handle was inherited through fork(); open the database anew in the child "
-                    "(with SQLAlchemy: engine.dispose(close=False) there)", pg->pg_name);
 }
 
 /* ---- the data file -------------------------------------------------------------------------------------------- */
@@ -374,7 +365,7 @@ static void close_clean(pager *pg)
     if (pg->pg_memory || !pg->pg_can_write || sync_run(pg, atomic_load(&shm->sh_published)) || !shm_alone(&pg->pg_lock))
         return;
     if (recover_running(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
-        || sync_poisoned(pg) || recover_write_durable_mark(pg))
+        || sync_poisoned(pg) || mark_write_durable(pg))
         return;
     atomic_store(&shm->sh_ready, 0);
 }
@@ -402,52 +393,7 @@ void pager_close(pager *pg)
     pthread_mutex_unlock(&registry_mutex);
 }
 
-/* ---- accessors ------------------------------------------------------------------------------------------------ */
-
-uint32_t pager_page_size(const pager *pg)
-{
-    return pg->pg_page_size;
-}
-
-const char *pager_name(const pager *pg)
-{
-    return pg->pg_name;
-}
-
-bool pager_is_memory(const pager *pg)
-{
-    return pg->pg_memory;
-}
-
-int pager_synchronous(const pager *pg)
-{
-    return pg->pg_synchronous;
-}
-
-uint64_t pager_first_page(const pager *pg)
-{
-    return pg->pg_first_page;
-}
-
-uint64_t pager_id_next(pager *pg, uint32_t tree, uint64_t at_least)
-{
-    _Atomic uint64_t *word = &pg->pg_shm->sh_id[tree % SHM_IDS];
-    uint64_t seen = atomic_load(word), id;
-    do
-        id = seen > at_least ? seen : at_least;
-    while (!atomic_compare_exchange_weak(word, &seen, id + 1));
-    return id;
-}
-
-bool pager_id_drawn(pager *pg, uint32_t tree)
-{
-    return atomic_load(&pg->pg_shm->sh_id[tree % SHM_IDS]) != 0;
-}
-
-void pager_id_raise(pager *pg, uint32_t tree, uint64_t id)
-{
-    shm_raise(&pg->pg_shm->sh_id[tree % SHM_IDS], id == UINT64_MAX ? id : id + 1);
-}
+/* ---- figures -------------------------------------------------------------------------------------------------- */
 
 void pager_get_stats(pager *pg, pager_stats *out)
 {

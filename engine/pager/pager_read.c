@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "native/crc32c.h"
 #include "engine/pager/pager_impl.h"
 
 #define EXTENT_SHIFT 18                     /* 256 KiB */
@@ -128,12 +127,6 @@ static int map_for(pager *pg, uint64_t page, mapping **out)
 }
 
 /* ---- pages --------------------------------------------------------------------------------------------------- */
-
-uint32_t page_checksum(const uint8_t *page, uint32_t page_size)
-{
-    uint32_t crc = crc32c(0, page + 4, page_size - 4);
-    return crc ? crc : 1;
-}
 
 /* Reads the extent of the page into memory, so that touching it cannot raise SIGBUS. */
 static int extent_touch(pager *pg, mapping *mp, uint64_t page)
@@ -402,6 +395,6 @@ int pager_settle(pager *pg, int64_t moment_ns)
             struct timespec pause = {0, 20000};
             nanosleep(&pause, NULL);
         }
-        return pg->pg_memory ? EDB_OK : recover_write_settled_mark(pg, number, moment_ns);
+        return pg->pg_memory ? EDB_OK : mark_write_settled(pg, number, moment_ns);
     }
 }

@@ -27,7 +27,6 @@
 #include "engine/pager/pager_impl.h"
 
 #define FILE_VERSION 1
-#define MARK_MAGIC 0x4b52414du          /* "MARK" */
 #define CREATE_PAGES_SIZE (1u << 20)
 /* Pages that may be missing at the end of the file behind a commit that is not known durable: those of unsynced commits
  * are listed (I7) or were made and dropped by one of them, which uses what it dropped again. Amply. */
@@ -39,44 +38,8 @@ enum {                                  /* the header */
     FH_MAGIC = 0, FH_VERSION = 16, FH_PAGE_SIZE = 20, FH_REQUIRED = 24, FH_OPTIONAL = 32, FH_CREATED = 40,
     FH_ID = 48, FH_RING = 64, FH_CHECKSUM = FILE_HEADER_SIZE - 4,
 };
-enum { MK_CHECKSUM = 0, MK_MAGIC = 4, MK_NUMBER = 8, MK_TIME = 16, MK_SIZE = 24 };  /* both marks */
 
 _Static_assert(2 * UNSYNCED_COMMITS <= RECORD_RING, "I7: what recovery needs is never overwritten");
-
-/* ---- marks ---------------------------------------------------------------------------------------------------- */
-
-static int mark_write(pager *pg, uint64_t offset, uint64_t number, int64_t time)
-{
-    uint8_t mark[MK_SIZE];
-    store32(mark + MK_MAGIC, MARK_MAGIC);
-    store64(mark + MK_NUMBER, number);
-    store64(mark + MK_TIME, (uint64_t)time);
-    store32(mark + MK_CHECKSUM, crc32c(0, mark + 4, MK_SIZE - 4));
-    return os_write(pg->pg_fd, mark, MK_SIZE, offset, pg->pg_name);
-}
-
-static bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time)
-{
-    if (load32(mark + MK_MAGIC) != MARK_MAGIC || load32(mark + MK_CHECKSUM) != crc32c(0, mark + 4, MK_SIZE - 4))
-        return false;
-    *number = load64(mark + MK_NUMBER);
-    *time = (int64_t)load64(mark + MK_TIME);
-    return true;
-}
-
-int recover_write_durable_mark(pager *pg)
-{
-    return mark_write(pg, MARK_OFFSET, atomic_load(&pg->pg_shm->sh_durable), 0);
-}
-
-int recover_write_settled_mark(pager *pg, uint64_t number, int64_t floor)
-{
-    if (!pg->pg_can_write)
-        return edb_fail(EDB_BUSY, "%s: a commit was interrupted while it was published; ask again when a writer has "
-                        "opened the database", pg->pg_name);
-    int rc = mark_write(pg, SETTLED_OFFSET, number, floor);
-    return rc ? rc : os_sync(pg->pg_fd, pg->pg_name);
-}
 
 /* ---- the header ----------------------------------------------------------------------------------------------- */
 

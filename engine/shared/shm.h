@@ -63,7 +63,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
                                                        one still stand in the ring */
     _Atomic uint64_t sh_big;                        /* newest commit whose record claims its own durability */
     _Atomic uint64_t sh_file_pages;                 /* file size in pages; grows, under the committer lock */
-    _Atomic uint64_t sh_zeroed;                     /* pages below it were written once (pager_commit.c, growth) */
+    _Atomic uint64_t sh_zeroed;                     /* pages below it were written once (pager_alloc.c, growth) */
     _Atomic uint64_t sh_syncs;                      /* fdatasync calls, for statistics */
     _Atomic uint64_t sh_sync_target[SHM_SYNCS];     /* numbers that syncs under way will make durable, 0: none */
     _Atomic uint64_t sh_listed[SHM_RING];           /* pages listed by commits up to N, at N % 256 */

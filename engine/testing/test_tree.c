@@ -173,23 +173,23 @@ int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key
 int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,
                       size_t high_size, bool keys_alone, bool *changed, uint64_t *touched)
 {
-    uint64_t before = pager_touched;
+    uint64_t before = tree_touched;
     int rc = tree_changed(t->pg, &t->state, moment, low, low_size, high, high_size, keys_alone, changed);
-    *touched = pager_touched - before;
+    *touched = tree_touched - before;
     return rc;
 }
 
 uint64_t test_tree_pages(test_tree *t, uint64_t moment)
 {
     tree_cursor tc;
-    pager_touched = 0;
+    tree_touched = 0;
     if (tree_cursor_open(&tc, t->pg, &t->state, moment) == EDB_OK) {
         int rc = tree_cursor_seek(&tc, NULL, 0);
         while (rc == EDB_OK && tc.tc_valid)
             rc = tree_cursor_next(&tc);
         tree_cursor_close(&tc);
     }
-    return pager_touched;
+    return tree_touched;
 }
 
 uint64_t test_tree_live(const test_tree *t)

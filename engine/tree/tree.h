@@ -155,4 +155,7 @@ typedef struct {
 } tree_checker;
 int tree_check(pager *pg, const tree_state *state, const tree_checker *checker);
 
+/* Pages of trees touched by this thread: an engine counter for tests and EXPLAIN. */
+extern _Thread_local uint64_t tree_touched;
+
 #endif

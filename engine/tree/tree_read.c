@@ -13,7 +13,7 @@
 
 #include "engine/tree/page.h"
 
-_Thread_local uint64_t pager_touched;
+_Thread_local uint64_t tree_touched;
 
 struct tree_step {
     page_walk ts_walk;
@@ -58,7 +58,7 @@ int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, u
     int rc = pager_page(pg, view, ref, 0, &page);
     if (rc != EDB_OK)
         return rc;
-    pager_touched++;
+    tree_touched++;
     if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
         || load16(page + TP_KEY_SIZE) != key_size)
         return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
@@ -146,7 +146,7 @@ int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, 
         if (here == 0 || here > room || page[PH_KIND] != PAGE_OVERFLOW)
             return edb_fail(EDB_CORRUPT, "%s: the chain of a large value breaks at page %llu; restore a backup",
                             pager_name(pg), (unsigned long long)ref.page);
-        pager_touched++;
+        tree_touched++;
         if (offset < here) {
             size_t part = here - offset < size ? here - (size_t)offset : size;
             memcpy(to, page + OVERFLOW_DATA + offset, part);

@@ -152,8 +152,8 @@ int edb_commit_time(edb *db, uint64_t number, int64_t *ns)
 uint64_t edb_pages_touched(void)
 {
     static _Thread_local uint64_t before;
-    uint64_t touched = pager_touched - before;
+    uint64_t touched = tree_touched - before;
 
-    before = pager_touched;
+    before = tree_touched;
     return touched;
 }

@@ -7,8 +7,6 @@
  *
  * The pager's invariants are I1 to I11, the tree's I12 to I29 (tree_check.c), from I30 on those of transactions and of the catalog. */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,31 +16,6 @@
 enum { PAGE_UNKNOWN, PAGE_IS_FREE, PAGE_IS_OTHER, PAGE_IS_LIVE, PAGE_IS_HISTORY };
 
 static const char *const page_words[] = { "nothing", "free", "part of a list", "current", "history" };
-
-void check_breach(check *ck, const char *invariant, uint64_t page, const char *format, ...)
-{
-    char sentence[512];
-    va_list arguments;
-
-    ck->ck_result.breaches++;
-    if (!ck->ck_report)
-        return;
-    va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    ck->ck_report(ck->ck_arg, invariant, page, sentence);
-}
-
-int check_damage(check *ck, int rc)
-{
-    const char *message = edb_message(), *at = strstr(message, "page ");
-    uint64_t page = at ? strtoull(at + 5, NULL, 10) : 0;
-
-    if (rc != EDB_CORRUPT)
-        return rc;
-    check_breach(ck, "I9", page, "%s", message);
-    return EDB_OK;
-}
 
 /* ---- every page once ---------------------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ typedef struct {
     struct generator *ck_generator; /* computes generated columns; NULL: not needed yet */
 } check;
 
+/* ---- check_report.c */
 /* Counts a breach and reports it. */
 void check_breach(check *ck, const char *invariant, uint64_t page, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -1,0 +1,203 @@
+/* The end of a commit: making the record, drawing the time, publishing.
+ *
+ *   prepare  all that can fail: filling the list of commit times, putting free pages away, choosing between a record
+ *            that lists its pages and one whose pages are synced first (I7)
+ *   publish  draws the clock, writes the record, decides, stores the number */
+#include <assert.h>
+#include <string.h>
+
+#include "engine/pager/array.h"
+#include "engine/pager/pager_impl.h"
+
+#define CLOCK_BEHIND_NS 60000000000LL           /* I11 */
+#define CLOCK_JUMP_NS (366LL * 86400 * 1000000000)
+
+/* ---- prepare -------------------------------------------------------------------------------------------------- */
+
+/* Commit times: the record's own are moved to the list when it is full, which leaves room for this commit's. */
+static int prepare_stamps(pager_commit *pc)
+{
+    snapshot *sn = &pc->pc_record.rc_snapshot;
+    if (sn->sn_tail == RECORD_STAMPS) {
+        uint8_t bytes[RECORD_STAMPS * 8];
+        memcpy(bytes, sn->sn_tail_ns, sizeof bytes);
+        int rc = array_set(pc, &sn->sn_stamps, 0, 8, sn->sn_stamps.ar_count, bytes, RECORD_STAMPS);
+        if (rc)
+            return rc;
+        sn->sn_tail = 0;
+    }
+    sn->sn_tail_ns[sn->sn_tail++] = 0;          /* record_stamp fills it in */
+    return EDB_OK;
+}
+
+/* I7: whether the record can list its pages. */
+static bool list_fits(const pager_commit *pc, uint64_t durable)
+{
+    const shm_area *shm = pc->pc_pager->pg_shm;
+    const record *rc = &pc->pc_record;
+    uint64_t before = atomic_load(&shm->sh_listed[(pc->pc_number - 1) % SHM_RING])
+                      - atomic_load(&shm->sh_listed[durable % SHM_RING]);
+    return pc->pc_table_used <= record_list_room(rc->rc_n_young, rc->rc_snapshot.sn_tail)
+        && pc->pc_number - durable <= UNSYNCED_COMMITS && before + pc->pc_table_used <= UNSYNCED_PAGES;
+}
+
+/* Encodes the record, with a list of pages or, where it would be too long, after a sync of them. */
+static int prepare_record(pager_commit *pc)
+{
+    pager *pg = pc->pc_pager;
+    record *rc = &pc->pc_record;
+    uint8_t list[RECORD_SIZE];
+    uint64_t durable = atomic_load(&pg->pg_shm->sh_durable);
+    rc->rc_flags = 0;
+    rc->rc_n_list = 0;
+    rc->rc_list = list;
+    rc->rc_durable = durable;
+    if (pg->pg_memory || !list_fits(pc, durable)) {
+        int code = pg->pg_memory ? EDB_OK : sync_force(pg);
+        if (code)
+            return code;
+        rc->rc_flags = RECORD_BIG;
+        rc->rc_durable = pc->pc_number;
+    } else {
+        for (uint64_t i = 0; i < pc->pc_table_size; i++)
+            if (pc->pc_table[i].wp_page)
+                record_list_store(list + 9 * rc->rc_n_list++, pc->pc_table[i].wp_page, pc->pc_table[i].wp_tag);
+    }
+    record_store(pc->pc_bytes, rc);
+    return EDB_OK;
+}
+
+/* I11: a clock that is plainly wrong must not enter the history, which could never be taken back. */
+static int check_clock(const pager_commit *pc)
+{
+    const pager *pg = pc->pc_pager;
+    int64_t last = pc->pc_base.sn_time_ns, clock = os_clock_ns();
+    if (pg->pg_any_clock)
+        return EDB_OK;
+    if (last > clock + CLOCK_BEHIND_NS)
+        return edb_fail(EDB_CLOCK, "%s: the last commit is %lld s ahead of the clock; set the clock right, or open "
+                        "with any_clock (ENTITYDB_ANY_CLOCK=1) to commit at the last time all the same", pg->pg_name,
+                        (long long)((last - clock) / 1000000000));
+    if (os_clock_offset_ns() - pg->pg_shm->sh_clock_offset > CLOCK_JUMP_NS)
+        return edb_fail(EDB_CLOCK, "%s: the clock was set forward by over a year while the database was open; set it "
+                        "right, or open with any_clock (ENTITYDB_ANY_CLOCK=1)", pg->pg_name);
+    return EDB_OK;
+}
+
+int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema_changed)
+{
+    record *rc = &pc->pc_record;
+    snapshot *sn = &rc->rc_snapshot;
+    assert(!pc->pc_prepared);
+    int code = check_clock(pc);
+    if (!code)
+        code = prepare_stamps(pc);
+    if (!code)
+        code = free_flush(pc);
+    if (code)
+        return code;
+    assert(pc->pc_n_young <= RECORD_YOUNG);
+    rc->rc_n_young = (uint32_t)pc->pc_n_young;
+    memcpy(rc->rc_young, pc->pc_young, pc->pc_n_young * sizeof *pc->pc_young);
+    rc->rc_before = rc->rc_checksum;
+    sn->sn_number = pc->pc_number;
+    sn->sn_trees = *trees;
+    if (schema_changed)
+        sn->sn_schema = pc->pc_number;
+    code = prepare_record(pc);
+    if (!code)
+        code = FAILPOINT("commit:prepared");
+    pc->pc_prepared = code == EDB_OK;
+    return code;
+}
+
+/* ---- publish -------------------------------------------------------------------------------------------------- */
+
+int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
+{
+    const pager *pg = pc->pc_pager;
+    int64_t last = pc->pc_base.sn_time_ns, floor = atomic_load(&pg->pg_shm->sh_floor), clock = os_clock_ns();
+    if (time_ns <= last)
+        return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld is not later than the last commit, at %lld",
+                        pg->pg_name, (long long)time_ns, (long long)last);
+    if (time_ns <= floor)
+        return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld is not later than %lld, about which somebody has "
+                        "already asked (the last commit was at %lld)", pg->pg_name, (long long)time_ns,
+                        (long long)floor, (long long)last);
+    if (time_ns > clock)
+        return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld lies in the future", pg->pg_name,
+                        (long long)time_ns);
+    return EDB_OK;
+}
+
+/* Draws a time and writes the record with it. *decided: nobody asked about the time meanwhile, it stands. */
+static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *decided)
+{
+    pager *pg = pc->pc_pager;
+    shm_area *shm = pg->pg_shm;
+    int64_t time = time_ns, floor = atomic_load(&shm->sh_floor);
+    *decided = false;
+    if (!time) {
+        time = os_clock_ns();
+        if (time <= pc->pc_base.sn_time_ns)
+            time = pc->pc_base.sn_time_ns + 1;
+        if (time <= floor)
+            time = floor + 1;
+    }
+    int rc = FAILPOINT("commit:stamped");
+    if (rc)
+        return rc;
+    uint64_t intent = (uint64_t)time << 1;
+    atomic_store(&shm->sh_intent_number, pc->pc_number);
+    atomic_store(&shm->sh_intent, intent);
+    if (atomic_load(&shm->sh_floor) >= time) {
+        atomic_store(&shm->sh_intent, 0);
+        return EDB_OK;
+    }
+    record_stamp(pc->pc_bytes, time);
+    rc = os_write(pg->pg_fd, pc->pc_bytes, RECORD_SIZE, RING_OFFSET + pc->pc_number % RECORD_RING * RECORD_SIZE,
+                  pg->pg_name);
+    if (!rc)
+        rc = FAILPOINT("commit:record-written");
+    if (rc) {
+        atomic_store(&shm->sh_intent, 0);
+        atomic_store(&shm->sh_unrecovered, 1);      /* the record may stand there: the next committer voids it */
+        return rc;
+    }
+    *drawn = time;
+    *decided = atomic_compare_exchange_strong(&shm->sh_intent, &intent, intent | 1);
+    return EDB_OK;
+}
+
+int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out)
+{
+    pager *pg = pc->pc_pager;
+    shm_area *shm = pg->pg_shm;
+    uint64_t number = pc->pc_number;
+    int64_t drawn = 0;
+    bool decided = false;
+    assert(pc->pc_prepared);
+    uint64_t listed = atomic_load(&shm->sh_listed[(number - 1) % SHM_RING]) + pc->pc_record.rc_n_list;
+    atomic_store(&shm->sh_listed[number % SHM_RING], listed);
+    if (pc->pc_record.rc_flags & RECORD_BIG)
+        atomic_store(&shm->sh_big, number);
+    int rc = EDB_OK;
+    while (!rc && !decided) {
+        if (time_ns)
+            rc = pager_commit_check_time(pc, time_ns);
+        if (!rc)
+            rc = publish_try(pc, time_ns, &drawn, &decided);
+    }
+    if (decided) {
+        shm_raise(&shm->sh_published, number);
+        atomic_store(&shm->sh_intent, 0);
+        if (pg->pg_memory)
+            shm_raise(&shm->sh_durable, number);
+        (void)FAILPOINT("commit:published");
+        *time_out = drawn;
+    } else if (time_ns) {
+        atomic_store(&shm->sh_unrecovered, 1);      /* a record with the refused time may stand in the ring */
+    }
+    pager_commit_abort(pc);
+    return rc;
+}
