@@ -34,36 +34,36 @@ static arena_chunk *chunk_new(arena *a, size_t size)
     if (size == CHUNK_MAX)
         (void)madvise(chunk, CHUNK_MAX, MADV_HUGEPAGE);     /* a wish: where it is refused, all works the same */
     chunk->ch_size = size;
-    a->ar_bytes += size;
+    a->an_bytes += size;
     return chunk;
 }
 
 static void *arena_alloc_slow(arena *a, size_t size)
 {
-    size_t chunk_size = a->ar_bytes < CHUNK_MIN ? CHUNK_MIN : a->ar_bytes < CHUNK_MAX ? a->ar_bytes : CHUNK_MAX;
+    size_t chunk_size = a->an_bytes < CHUNK_MIN ? CHUNK_MIN : a->an_bytes < CHUNK_MAX ? a->an_bytes : CHUNK_MAX;
     arena_chunk *chunk;
 
-    /* A power of two: what single chunks added to ar_bytes must not end the doubling early or late. */
+    /* A power of two: what single chunks added to an_bytes must not end the doubling early or late. */
     while (chunk_size & (chunk_size - 1))
         chunk_size &= chunk_size - 1;
     if (size > chunk_size / 4) {
         if (size > SIZE_MAX - sizeof *chunk || !(chunk = chunk_new(a, size + sizeof *chunk)))
             return NULL;
-        if (a->ar_chunks) {
-            chunk->ch_next = a->ar_chunks->ch_next;
-            a->ar_chunks->ch_next = chunk;
+        if (a->an_chunks) {
+            chunk->ch_next = a->an_chunks->ch_next;
+            a->an_chunks->ch_next = chunk;
         } else {
             chunk->ch_next = NULL;
-            a->ar_chunks = chunk;
+            a->an_chunks = chunk;
         }
         return chunk + 1;
     }
     if (!(chunk = chunk_new(a, chunk_size)))
         return NULL;
-    chunk->ch_next = a->ar_chunks;
-    a->ar_chunks = chunk;
-    a->ar_next = (char *)(chunk + 1) + size;
-    a->ar_end = (char *)chunk + chunk_size;
+    chunk->ch_next = a->an_chunks;
+    a->an_chunks = chunk;
+    a->an_next = (char *)(chunk + 1) + size;
+    a->an_end = (char *)chunk + chunk_size;
     return chunk + 1;
 }
 
@@ -72,9 +72,9 @@ void *arena_alloc(arena *a, size_t size)
     if (size > SIZE_MAX - 7)
         return NULL;
     size = (size + (size == 0) + 7) & ~(size_t)7;       /* nothing gets an address too: NULL means failure */
-    if (size <= (size_t)(a->ar_end - a->ar_next)) {
-        char *p = a->ar_next;
-        a->ar_next += size;
+    if (size <= (size_t)(a->an_end - a->an_next)) {
+        char *p = a->an_next;
+        a->an_next += size;
         return p;
     }
     return arena_alloc_slow(a, size);
@@ -91,7 +91,7 @@ void *arena_copy(arena *a, const void *bytes, size_t size)
 
 void arena_free(arena *a)
 {
-    for (arena_chunk *chunk = a->ar_chunks, *next; chunk; chunk = next) {
+    for (arena_chunk *chunk = a->an_chunks, *next; chunk; chunk = next) {
         next = chunk->ch_next;
         free(chunk);
     }

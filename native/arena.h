@@ -6,9 +6,9 @@
 
 typedef struct arena_chunk arena_chunk;
 typedef struct {
-    arena_chunk *ar_chunks;     /* newest first */
-    char *ar_next, *ar_end;     /* free bytes of the newest chunk */
-    size_t ar_bytes;            /* taken from the system so far */
+    arena_chunk *an_chunks;     /* newest first */
+    char *an_next, *an_end;     /* free bytes of the newest chunk */
+    size_t an_bytes;            /* taken from the system so far */
 } arena;
 
 void arena_init(arena *a);

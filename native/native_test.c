@@ -254,8 +254,8 @@ size_t test_list_count(const test_list *t)
 
 void test_node_get(const skip_node *node, test_node *out)
 {
-    *out = (test_node){ node->sn_seq, node->sn_tree, node->sn_key, node->sn_value, node->sn_key_size,
-                        node->sn_value_size, node->sn_tombstone };
+    *out = (test_node){ node->nd_seq, node->nd_tree, node->nd_key, node->nd_value, node->nd_key_size,
+                        node->nd_value_size, node->nd_tombstone };
 }
 
 bool test_list_sound(const test_list *t)
@@ -263,23 +263,23 @@ bool test_list_sound(const test_list *t)
     size_t nodes = 0;
 
     for (int level = 0; level < SKIPLIST_LEVELS; level++) {
-        const skip_node *before = NULL, *below = t->list.sk_head[0].lk_node;
-        const skip_node *node = t->list.sk_head[level].lk_node;
-        for (; node; before = node, node = node->sn_links[level].lk_node) {
+        const skip_node *before = NULL, *below = t->list.sk_head[0].kl_node;
+        const skip_node *node = t->list.sk_head[level].kl_node;
+        for (; node; before = node, node = node->nd_links[level].kl_node) {
             if (before) {
-                int order = skiplist_compare(before->sn_tree, before->sn_key, before->sn_key_size, node);
-                if (order > 0 || (order == 0 && before->sn_seq <= node->sn_seq))
+                int order = skiplist_compare(before->nd_tree, before->nd_key, before->nd_key_size, node);
+                if (order > 0 || (order == 0 && before->nd_seq <= node->nd_seq))
                     return false;
             }
             /* Those passed over on the way at the bottom must be too low for this level. */
             for (; below != node; below = skiplist_next(below))
-                if (!below || below->sn_height > level)
+                if (!below || below->nd_height > level)
                     return false;
             below = skiplist_next(below);
             nodes += level == 0;
         }
         for (; below; below = skiplist_next(below))
-            if (below->sn_height > level)
+            if (below->nd_height > level)
                 return false;
     }
     return nodes == t->list.sk_count;

@@ -24,14 +24,14 @@ void skiplist_init(skiplist *list, arena *memory)
 /* Orders two keys whose links are equal: what the links hold is skipped where both keys have it. */
 static int compare_rest(const uint8_t *key, size_t key_size, const skip_node *node)
 {
-    size_t common = key_size < node->sn_key_size ? key_size : node->sn_key_size;
+    size_t common = key_size < node->nd_key_size ? key_size : node->nd_key_size;
 
     if (common > LINK_KEY_BYTES) {
-        int order = memcmp(key + LINK_KEY_BYTES, node->sn_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
+        int order = memcmp(key + LINK_KEY_BYTES, node->nd_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
         if (order)
             return order;
     }
-    return key_size < node->sn_key_size ? -1 : key_size > node->sn_key_size;
+    return key_size < node->nd_key_size ? -1 : key_size > node->nd_key_size;
 }
 
 /* The first 12 bytes of a key as numbers, missing ones 0. They order as the keys do, and are equal for keys that
@@ -50,13 +50,13 @@ static inline skip_link link_make(uint32_t tree, const uint8_t *key, size_t size
 int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node)
 {
     const uint8_t *bytes = key;
-    size_t common = key_size < node->sn_key_size ? key_size : node->sn_key_size;
+    size_t common = key_size < node->nd_key_size ? key_size : node->nd_key_size;
     int order;
 
-    if (tree != node->sn_tree)
-        return tree < node->sn_tree ? -1 : 1;
-    order = common ? memcmp(bytes, node->sn_key, common) : 0;
-    return order ? order : key_size < node->sn_key_size ? -1 : key_size > node->sn_key_size;
+    if (tree != node->nd_tree)
+        return tree < node->nd_tree ? -1 : 1;
+    order = common ? memcmp(bytes, node->nd_key, common) : 0;
+    return order ? order : key_size < node->nd_key_size ? -1 : key_size > node->nd_key_size;
 }
 
 /* A node's height: 1, and one more with chance 1/2 each. */
@@ -75,7 +75,7 @@ static int random_height(skiplist *list)
 
 /* What is looked for: the place before the newest version of a key, or (seq given) before the older ones of it. */
 typedef struct {
-    skip_link link;         /* lk_node: unused */
+    skip_link link;         /* kl_node: unused */
     uint32_t tree;
     const uint8_t *key;
     size_t key_size;
@@ -92,12 +92,12 @@ static inline bool is_before(const skip_link *link, const target *t)
 {
     int order;
 
-    if (link->lk_high != t->link.lk_high)
-        return link->lk_high < t->link.lk_high;
-    if (link->lk_low != t->link.lk_low)
-        return link->lk_low < t->link.lk_low;
-    order = compare_rest(t->key, t->key_size, link->lk_node);
-    return order > 0 || (order == 0 && link->lk_node->sn_seq > t->seq);
+    if (link->kl_high != t->link.kl_high)
+        return link->kl_high < t->link.kl_high;
+    if (link->kl_low != t->link.kl_low)
+        return link->kl_low < t->link.kl_low;
+    order = compare_rest(t->key, t->key_size, link->kl_node);
+    return order > 0 || (order == 0 && link->kl_node->nd_seq > t->seq);
 }
 
 /* The last link of each level that starts before the target, in links (if not NULL). -> the node before the target,
@@ -110,13 +110,13 @@ skip_node *find(const skip_link *head, int levels, const target *t, skip_link **
     skip_node *before = NULL;
 
     for (int level = levels - 1; level >= 0; level--) {
-        while (row[level].lk_node && row[level].lk_node != behind) {
+        while (row[level].kl_node && row[level].kl_node != behind) {
             if (!is_before(&row[level], t)) {
-                behind = row[level].lk_node;
+                behind = row[level].kl_node;
                 break;
             }
-            before = row[level].lk_node;
-            row = before->sn_links;
+            before = row[level].kl_node;
+            row = before->nd_links;
         }
         if (links)
             links[level] = (skip_link *)&row[level];
@@ -129,16 +129,16 @@ static bool find_by_finger(const skip_finger *finger, const target *t, int heigh
 {
     const skip_node *last = finger->fg_node;
 
-    if (!last || last->sn_tree != t->tree)
+    if (!last || last->nd_tree != t->tree)
         return false;
     if (skiplist_compare(t->tree, t->key, t->key_size, last) <= 0)
         return false;       /* also when only the sequence differs: rare, and the search is right for it */
-    if (last->sn_links[0].lk_node && is_before(&last->sn_links[0], t))
+    if (last->nd_links[0].kl_node && is_before(&last->nd_links[0], t))
         return false;
     for (int level = 0; level < height; level++) {
         skip_link *link = finger->fg_links[level];
-        while (link->lk_node && is_before(link, t))
-            link = &link->lk_node->sn_links[level];
+        while (link->kl_node && is_before(link, t))
+            link = &link->kl_node->nd_links[level];
         links[level] = link;
     }
     return true;
@@ -156,13 +156,13 @@ static skip_node *node_new(skiplist *list, const target *t, int height, const vo
         return NULL;
     bytes = (uint8_t *)node + head;
     memset(node, 0, sizeof *node);
-    node->sn_seq = t->seq;
-    node->sn_tree = t->tree;
-    node->sn_key_size = (uint32_t)t->key_size;
-    node->sn_value_size = (uint32_t)value_size;
-    node->sn_height = (uint8_t)height;
-    node->sn_key = bytes;
-    node->sn_value = bytes + t->key_size;
+    node->nd_seq = t->seq;
+    node->nd_tree = t->tree;
+    node->nd_key_size = (uint32_t)t->key_size;
+    node->nd_value_size = (uint32_t)value_size;
+    node->nd_height = (uint8_t)height;
+    node->nd_key = bytes;
+    node->nd_value = bytes + t->key_size;
     if (t->key_size)
         memcpy(bytes, t->key, t->key_size);
     if (value_size)
@@ -181,7 +181,7 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
 
     if (!node)
         return NULL;
-    node->sn_tombstone = tombstone;
+    node->nd_tombstone = tombstone;
     for (; list->sk_levels < height; list->sk_levels++)
         for (int i = 0; i < SKIPLIST_FINGERS; i++)
             list->sk_fingers[i].fg_links[list->sk_levels] = &list->sk_head[list->sk_levels];
@@ -190,9 +190,9 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
         memcpy(finger->fg_links, found, (size_t)list->sk_levels * sizeof *found);
     }
     for (int level = 0; level < height; level++) {
-        node->sn_links[level] = *found[level];
-        *found[level] = (skip_link){ node, t.link.lk_high, t.link.lk_low };
-        finger->fg_links[level] = &node->sn_links[level];
+        node->nd_links[level] = *found[level];
+        *found[level] = (skip_link){ node, t.link.kl_high, t.link.kl_low };
+        finger->fg_links[level] = &node->nd_links[level];
     }
     finger->fg_node = node;
     list->sk_count++;

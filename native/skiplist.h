@@ -20,25 +20,25 @@ typedef struct skip_node skip_node;
 
 /* A link carries the beginning of what it leads to, so that a search touches only the nodes it passes. */
 typedef struct {
-    skip_node *lk_node;     /* NULL: the end */
-    uint64_t lk_high;       /* tree and the key's first four bytes */
-    uint64_t lk_low;        /* the key's next eight bytes; missing ones are 0 */
+    skip_node *kl_node;     /* NULL: the end */
+    uint64_t kl_high;       /* tree and the key's first four bytes */
+    uint64_t kl_low;        /* the key's next eight bytes; missing ones are 0 */
 } skip_link;
 
 struct skip_node {
-    uint64_t sn_seq;        /* write sequence number; unique in the list */
-    uint64_t sn_from;       /* the commit number of the version this write replaces, 0 if it replaces none */
-    const uint8_t *sn_key, *sn_value;       /* in the arena */
-    uint32_t sn_value_size; /* bytes */
-    uint8_t sn_height;
-    uint8_t sn_tombstone;   /* 1: the key is deleted */
-    uint8_t sn_flags;       /* the caller's */
-    uint32_t sn_tree;
-    uint32_t sn_key_size;   /* bytes */
-    skip_link sn_links[];   /* sn_height of them; use skiplist_next */
+    uint64_t nd_seq;        /* write sequence number; unique in the list */
+    uint64_t nd_from;       /* the commit number of the version this write replaces, 0 if it replaces none */
+    const uint8_t *nd_key, *nd_value;       /* in the arena */
+    uint32_t nd_value_size; /* bytes */
+    uint8_t nd_height;
+    uint8_t nd_tombstone;   /* 1: the key is deleted */
+    uint8_t nd_flags;       /* the caller's */
+    uint32_t nd_tree;
+    uint32_t nd_key_size;   /* bytes */
+    skip_link nd_links[];   /* nd_height of them; use skiplist_next */
 };
 
-/* Where a tree's last addition went. Below sn_height of fg_node the links are fg_node's own. */
+/* Where a tree's last addition went. Below nd_height of fg_node the links are fg_node's own. */
 typedef struct {
     skip_node *fg_node;     /* NULL: unused */
     skip_link *fg_links[SKIPLIST_LEVELS];   /* the links that lead past fg_node, one a level */
@@ -62,8 +62,8 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
 skip_node *skiplist_seek(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
 /* The last node before (tree, key, any sequence): that is, of a smaller (tree, key). NULL if none. */
 skip_node *skiplist_before(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
-static inline skip_node *skiplist_first(const skiplist *list) { return list->sk_head[0].lk_node; }
-static inline skip_node *skiplist_next(const skip_node *node) { return node->sn_links[0].lk_node; }
+static inline skip_node *skiplist_first(const skiplist *list) { return list->sk_head[0].kl_node; }
+static inline skip_node *skiplist_next(const skip_node *node) { return node->nd_links[0].kl_node; }
 /* <0, 0, >0: (tree, key) against node. */
 int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node);
 

@@ -80,7 +80,7 @@ static int look(pager_commit *pc)
     pc->pc_n_pins = 0;
     pc->pc_oldest = SHM_NONE;
     for (uint32_t i = 0; i < used; i++) {
-        uint64_t low = atomic_load(&shm->sh_slot[i].rs_low), high = atomic_load(&shm->sh_slot[i].rs_high);
+        uint64_t low = atomic_load(&shm->sh_slot[i].ss_low), high = atomic_load(&shm->sh_slot[i].ss_high);
         if (low == SHM_NONE)
             continue;
         if (low < pc->pc_oldest)

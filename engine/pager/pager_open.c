@@ -408,7 +408,7 @@ void pager_get_stats(pager *pg, pager_stats *out)
         .ps_oldest_pin = SHM_NONE,
     };
     for (uint32_t i = 0; i < atomic_load(&shm->sh_slots_used); i++) {
-        uint64_t low = atomic_load(&shm->sh_slot[i].rs_low);
+        uint64_t low = atomic_load(&shm->sh_slot[i].ss_low);
         if (low < out->ps_oldest_pin)
             out->ps_oldest_pin = low;
     }

@@ -289,8 +289,8 @@ static uint64_t pin_load(const pager *pg, int which)
 static void pin_store(shm_slot *slot, uint64_t number, uint64_t low, uint64_t high)
 {
     bool nested = low != SHM_NONE;
-    atomic_store(&slot->rs_high, nested && high > number ? high : number);
-    atomic_store(&slot->rs_low, nested && low < number ? low : number);
+    atomic_store(&slot->ss_high, nested && high > number ? high : number);
+    atomic_store(&slot->ss_low, nested && low < number ? low : number);
 }
 
 int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
@@ -299,8 +299,8 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
     if (rc)
         return rc;
     shm_slot *shared = slot->sl_slot;
-    uint64_t low = atomic_load_explicit(&shared->rs_low, memory_order_relaxed);
-    uint64_t high = atomic_load_explicit(&shared->rs_high, memory_order_relaxed);
+    uint64_t low = atomic_load_explicit(&shared->ss_low, memory_order_relaxed);
+    uint64_t high = atomic_load_explicit(&shared->ss_high, memory_order_relaxed);
     for (;;) {
         uint64_t number = pin_load(pg, which);
         rc = FAILPOINT("pin:between-loads");
@@ -323,19 +323,19 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
                + slot->sl_snapshot.sn_tail * sizeof slot->sl_snapshot.sn_tail_ns[0]);
         return EDB_OK;
     }
-    atomic_store(&shared->rs_low, low);     /* as before; a raised rs_high only protects too much */
+    atomic_store(&shared->ss_low, low);     /* as before; a raised ss_high only protects too much */
     return rc;
 }
 
 void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest)
 {
     if (pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
-        atomic_store_explicit(&slot->sl_slot->rs_low, oldest, memory_order_release);
+        atomic_store_explicit(&slot->sl_slot->ss_low, oldest, memory_order_release);
 }
 
 void pager_slot_moment(reader_slot *slot, uint64_t number)
 {
-    atomic_store_explicit(&slot->sl_slot->rs_moment, number, memory_order_release);
+    atomic_store_explicit(&slot->sl_slot->ss_moment, number, memory_order_release);
 }
 
 uint64_t pager_published(const pager *pg)

@@ -111,8 +111,8 @@ static int area_build(shm_area *area, uint64_t device, uint64_t inode)
     area->sh_clock_offset = os_clock_offset_ns();
     boot_id(area->sh_boot);
     for (int i = 0; i < SHM_SLOTS; i++) {
-        atomic_init(&area->sh_slot[i].rs_low, SHM_NONE);
-        atomic_init(&area->sh_slot[i].rs_moment, SHM_NONE);
+        atomic_init(&area->sh_slot[i].ss_low, SHM_NONE);
+        atomic_init(&area->sh_slot[i].ss_moment, SHM_NONE);
     }
     int rc = mutex_make(&area->sh_committer);
     return rc ? rc : mutex_make(&area->sh_sync);
@@ -154,7 +154,7 @@ static void area_free_slots(shm_area *area, int process)
     uint32_t used = atomic_load(&area->sh_slots_used);
     for (uint32_t i = 0; i < used && i < SHM_SLOTS; i++) {
         shm_slot *slot = &area->sh_slot[i];
-        if (atomic_load(&slot->rs_owner) == (uint32_t)process + 1)
+        if (atomic_load(&slot->ss_owner) == (uint32_t)process + 1)
             shm_slot_give(slot);
     }
 }
@@ -324,13 +324,13 @@ static shm_slot *slot_find(shm_area *area, uint32_t owner)
     for (uint32_t i = 0; i < SHM_SLOTS; i++) {
         uint32_t free_owner = 0;
         shm_slot *slot = &area->sh_slot[i];
-        if (atomic_load_explicit(&slot->rs_owner, memory_order_relaxed))
+        if (atomic_load_explicit(&slot->ss_owner, memory_order_relaxed))
             continue;
         /* Raised first: a committer that scans up to the mark never misses a slot in use. */
         uint32_t used = atomic_load(&area->sh_slots_used);
         while (used < i + 1 && !atomic_compare_exchange_weak(&area->sh_slots_used, &used, i + 1))
             ;
-        if (atomic_compare_exchange_strong(&slot->rs_owner, &free_owner, owner))
+        if (atomic_compare_exchange_strong(&slot->ss_owner, &free_owner, owner))
             return slot;
     }
     return NULL;
@@ -350,9 +350,9 @@ int shm_slot_take(shm_lock *lock, shm_slot **out)
 
 void shm_slot_give(shm_slot *slot)
 {
-    atomic_store(&slot->rs_moment, SHM_NONE);
-    atomic_store(&slot->rs_low, SHM_NONE);
-    atomic_store(&slot->rs_owner, 0);
+    atomic_store(&slot->ss_moment, SHM_NONE);
+    atomic_store(&slot->ss_low, SHM_NONE);
+    atomic_store(&slot->ss_owner, 0);
 }
 
 bool shm_reclaim(shm_lock *lock, bool now)

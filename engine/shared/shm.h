@@ -28,12 +28,12 @@
 #define SHM_NONE UINT64_MAX         /* a slot that announces nothing */
 
 typedef struct {                    /* a reader slot: one cache line, written by its owner alone */
-    _Atomic uint32_t rs_owner;      /* 0: free; else the owner's process entry + 1 */
-    uint32_t rs_unused;
-    _Atomic uint64_t rs_low;        /* oldest commit number in use, SHM_NONE: none. Stored after rs_high */
-    _Atomic uint64_t rs_high;       /* newest one; means nothing while rs_low is SHM_NONE */
-    _Atomic uint64_t rs_moment;     /* T of its transaction, for retention; SHM_NONE: none */
-    uint64_t rs_spare[3];
+    _Atomic uint32_t ss_owner;      /* 0: free; else the owner's process entry + 1 */
+    uint32_t ss_unused;
+    _Atomic uint64_t ss_low;        /* oldest commit number in use, SHM_NONE: none. Stored after ss_high */
+    _Atomic uint64_t ss_high;       /* newest one; means nothing while ss_low is SHM_NONE */
+    _Atomic uint64_t ss_moment;     /* T of its transaction, for retention; SHM_NONE: none */
+    uint64_t ss_spare[3];
 } __attribute__((aligned(64))) shm_slot;
 
 typedef struct {                    /* docs/format.md, "The lock file" */

@@ -80,7 +80,7 @@ int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn)
 
 void scratch_drop(table_scratch *ts)
 {
-    if (ts->ts_computed.ar_chunks)
+    if (ts->ts_computed.an_chunks)
         arena_free(&ts->ts_computed);
 }
 

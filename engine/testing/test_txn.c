@@ -164,8 +164,8 @@ size_t test_reads(edb_conn *conn, size_t *bytes, size_t *ranges)
 enum { FEATURES = 2, FREED_MAX = 256 };
 
 static struct {
-    bool fr_conn;
-    uint64_t fr_number;
+    bool fd_conn;
+    uint64_t fd_number;
 } freed[FEATURES][FREED_MAX];
 static size_t n_freed[FEATURES];
 
@@ -173,8 +173,8 @@ static void number_free(int feature, bool conn, void *data)
 {
     size_t at = n_freed[feature]++ % FREED_MAX;
 
-    freed[feature][at].fr_conn = conn;
-    freed[feature][at].fr_number = *(uint64_t *)data;
+    freed[feature][at].fd_conn = conn;
+    freed[feature][at].fd_number = *(uint64_t *)data;
     free(data);
 }
 
@@ -260,7 +260,7 @@ size_t test_hooks_freed(int feature, bool conn, uint64_t number)
     size_t times = 0;
 
     for (size_t i = 0; i < n_freed[feature] && i < FREED_MAX; i++)
-        times += freed[feature][i].fr_conn == conn && freed[feature][i].fr_number == number;
+        times += freed[feature][i].fd_conn == conn && freed[feature][i].fd_number == number;
     return times;
 }
 

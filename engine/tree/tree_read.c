@@ -16,10 +16,10 @@
 _Thread_local uint64_t tree_touched;
 
 struct tree_step {
-    page_walk ts_walk;
-    const uint8_t *ts_low, *ts_high;    /* range of the node itself; high NULL: unbounded */
-    uint32_t ts_low_size, ts_high_size;
-    bool ts_current;                    /* the node is a current page */
+    page_walk tp_walk;
+    const uint8_t *tp_low, *tp_high;    /* range of the node itself; high NULL: unbounded */
+    uint32_t tp_low_size, tp_high_size;
+    bool tp_current;                    /* the node is a current page */
 };
 
 /* ---- roots ------------------------------------------------------------------------------------------------------ */
@@ -223,10 +223,10 @@ static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_st
         tc->tc_high = (int)page_visible(leaf, tc->tc_moment, tc->tc_scratch);
     }
     tc->tc_low = 0;
-    if (!range->ts_current) {
-        tc->tc_low = leaf_bound(tc, 0, tc->tc_high, range->ts_low, range->ts_low_size, false);
-        if (range->ts_high)
-            tc->tc_high = leaf_bound(tc, tc->tc_low, tc->tc_high, range->ts_high, range->ts_high_size, false);
+    if (!range->tp_current) {
+        tc->tc_low = leaf_bound(tc, 0, tc->tc_high, range->tp_low, range->tp_low_size, false);
+        if (range->tp_high)
+            tc->tc_high = leaf_bound(tc, tc->tc_low, tc->tc_high, range->tp_high, range->tp_high_size, false);
     }
     return EDB_OK;
 }
@@ -234,30 +234,30 @@ static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_st
 /* Goes to the child under the walk of `step`; its range is where the separators around it meet the step's own. */
 static void step_child(const struct tree_step *step, struct tree_step *child, page_ref *ref)
 {
-    const page_walk *w = &step->ts_walk;
+    const page_walk *w = &step->tp_walk;
     unsigned fixed = load16(w->pw_page + TP_KEY_SIZE);
     *ref = cell_child(w->pw_page + w->pw_offset, fixed);
-    child->ts_current = step->ts_current && w->pw_is_live;
-    child->ts_low = step->ts_low;
-    child->ts_low_size = step->ts_low_size;
-    child->ts_high = step->ts_high;
-    child->ts_high_size = step->ts_high_size;
-    if (child->ts_current && page_level(w->pw_page) == 1)
+    child->tp_current = step->tp_current && w->pw_is_live;
+    child->tp_low = step->tp_low;
+    child->tp_low_size = step->tp_low_size;
+    child->tp_high = step->tp_high;
+    child->tp_high_size = step->tp_high_size;
+    if (child->tp_current && page_level(w->pw_page) == 1)
         return;                         /* a current leaf needs no clipping: no range for it */
     const uint8_t *key;
     uint32_t size;
     cell_key(w->pw_page + w->pw_offset, fixed, &key, &size);
-    if (key_compare(key, size, child->ts_low, child->ts_low_size) > 0) {
-        child->ts_low = key;
-        child->ts_low_size = size;
+    if (key_compare(key, size, child->tp_low, child->tp_low_size) > 0) {
+        child->tp_low = key;
+        child->tp_low_size = size;
     }
     page_walk after = *w;
     if (!walk_next(&after))
         return;
     cell_key(w->pw_page + after.pw_offset, fixed, &key, &size);
-    if (!child->ts_high || key_compare(key, size, child->ts_high, child->ts_high_size) < 0) {
-        child->ts_high = key;
-        child->ts_high_size = size;
+    if (!child->tp_high || key_compare(key, size, child->tp_high, child->tp_high_size) < 0) {
+        child->tp_high = key;
+        child->tp_high_size = size;
     }
 }
 
@@ -275,10 +275,10 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
         int rc = root_at(tc->tc_pager, &tc->tc_state, tc->tc_moment, &ref);
         if (rc != EDB_OK)
             return rc;
-        range = (struct tree_step){ .ts_low = (const uint8_t *)"", .ts_current = tc->tc_moment >= tc->tc_state.ts_since };
+        range = (struct tree_step){ .tp_low = (const uint8_t *)"", .tp_current = tc->tc_moment >= tc->tc_state.ts_since };
     } else {
         const struct tree_step *step = &tc->tc_path[tc->tc_depth - 1];
-        above = page_level(step->ts_walk.pw_page);
+        above = page_level(step->tp_walk.pw_page);
         step_child(step, &range, &ref);
     }
     while (ref.page) {
@@ -295,12 +295,12 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
                             (unsigned long long)ref.page);
         struct tree_step *step = &tc->tc_path[tc->tc_depth];
         *step = range;
-        bool there = way == WAY_FIRST ? walk_first(&step->ts_walk, page, tc->tc_moment)
-                   : way == WAY_LAST  ? walk_last(&step->ts_walk, page, tc->tc_moment)
-                                      : walk_find(&step->ts_walk, page, tc->tc_moment, key, key_size);
+        bool there = way == WAY_FIRST ? walk_first(&step->tp_walk, page, tc->tc_moment)
+                   : way == WAY_LAST  ? walk_last(&step->tp_walk, page, tc->tc_moment)
+                                      : walk_find(&step->tp_walk, page, tc->tc_moment, key, key_size);
         if (!there) {
             /* Nothing was here at T up to the key. What comes after it is the node's first entry, if it has one. */
-            if (way != WAY_FIND || !walk_first(&step->ts_walk, page, tc->tc_moment))
+            if (way != WAY_FIND || !walk_first(&step->tp_walk, page, tc->tc_moment))
                 return EDB_OK;
             way = WAY_FIRST;
         }
@@ -319,7 +319,7 @@ static int leaf_after(tree_cursor *tc, bool forward)
     for (;;) {
         bool moved = false;
         while (tc->tc_depth > 0 && !moved) {
-            page_walk *w = &tc->tc_path[tc->tc_depth - 1].ts_walk;
+            page_walk *w = &tc->tc_path[tc->tc_depth - 1].tp_walk;
             moved = forward ? walk_next(w) : walk_prev(w);
             if (!moved)
                 tc->tc_depth--;

@@ -25,9 +25,9 @@
 enum { CHANGES_FEW = 64, CHANGES_MANY = 16384 };    /* changes handed to a tree at once: few first, then many */
 
 typedef struct {
-    tree_state wt_state;
-    bool wt_made;                   /* by this commit */
-    bool wt_dirty;                  /* its state must be stored */
+    tree_state wn_state;
+    bool wn_made;                   /* by this commit */
+    bool wn_dirty;                  /* its state must be stored */
 } written_tree;
 
 typedef struct {
@@ -47,7 +47,7 @@ static size_t tree_place(const commit *cm, uint32_t id)
 {
     size_t at = 0;
 
-    while (at < cm->cm_n_trees && cm->cm_trees[at].wt_state.ts_id < id)
+    while (at < cm->cm_n_trees && cm->cm_trees[at].wn_state.ts_id < id)
         at++;
     return at;
 }
@@ -60,7 +60,7 @@ static int tree_add(commit *cm, const tree_state *state, bool made, written_tree
     if (rc)
         return rc;
     memmove(cm->cm_trees + at + 1, cm->cm_trees + at, (cm->cm_n_trees - at) * sizeof *cm->cm_trees);
-    cm->cm_trees[at] = (written_tree){ .wt_state = *state, .wt_made = made, .wt_dirty = made };
+    cm->cm_trees[at] = (written_tree){ .wn_state = *state, .wn_made = made, .wn_dirty = made };
     cm->cm_n_trees++;
     *out = &cm->cm_trees[at];
     return EDB_OK;
@@ -83,7 +83,7 @@ static int tree_of(commit *cm, uint32_t id, written_tree **out)
     int rc;
 
     *out = NULL;
-    if (at < cm->cm_n_trees && cm->cm_trees[at].wt_state.ts_id == id) {
+    if (at < cm->cm_n_trees && cm->cm_trees[at].wn_state.ts_id == id) {
         *out = &cm->cm_trees[at];
         return EDB_OK;
     }
@@ -167,14 +167,14 @@ static int apply_tree(commit *cm, uint32_t id)
             goto done;
         if (!(n = take_changes(conn->cn_changes, room, wc)))
             break;
-        if ((rc = tree_apply(cm->cm_commit, &tree->wt_state, conn->cn_changes, n)))
+        if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, conn->cn_changes, n)))
             goto done;
         if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
             goto done;
         room = CHANGES_MANY;
     } while (n >= CHANGES_FEW);
-    tree->wt_dirty |= tree->wt_state.ts_changed == now;
-    cm->cm_catalog |= id == TREE_CATALOG && tree->wt_dirty;
+    tree->wn_dirty |= tree->wn_state.ts_changed == now;
+    cm->cm_catalog |= id == TREE_CATALOG && tree->wn_dirty;
 done:
     ws_cursor_close(wc);
     return rc;
@@ -198,9 +198,9 @@ static int apply_ids(commit *cm)
             continue;
         if ((rc = tree_of(cm, ids->ti_tree, &tree)))
             return rc;
-        if (tree && tree->wt_state.ts_next_id <= used) {
-            tree->wt_state.ts_next_id = used + 1;
-            tree->wt_dirty = true;
+        if (tree && tree->wn_state.ts_next_id <= used) {
+            tree->wn_state.ts_next_id = used + 1;
+            tree->wn_dirty = true;
         }
     }
     return EDB_OK;
@@ -209,7 +209,7 @@ static int apply_ids(commit *cm)
 static bool anything_changed(const commit *cm)
 {
     for (size_t i = 0; i < cm->cm_n_trees; i++)
-        if (cm->cm_trees[i].wt_dirty)
+        if (cm->cm_trees[i].wn_dirty)
             return true;
     return false;
 }
@@ -217,19 +217,19 @@ static bool anything_changed(const commit *cm)
 enum { STATES_RUN = 16 };           /* states stored at once */
 
 typedef struct {                    /* a run of neighbouring elements of the list of trees */
-    uint64_t sr_first;
-    size_t sr_n;
-    uint8_t sr_bytes[STATES_RUN * TREE_STATE_SIZE];
+    uint64_t ru_first;
+    size_t ru_n;
+    uint8_t ru_bytes[STATES_RUN * TREE_STATE_SIZE];
 } state_run;
 
 static int run_store(commit *cm, array_state *list, state_run *run)
 {
     int rc = EDB_OK;
 
-    if (run->sr_n)
-        rc = array_set(cm->cm_commit, list, 0, TREE_STATE_SIZE, run->sr_first, run->sr_bytes, run->sr_n);
-    run->sr_first += run->sr_n;
-    run->sr_n = 0;
+    if (run->ru_n)
+        rc = array_set(cm->cm_commit, list, 0, TREE_STATE_SIZE, run->ru_first, run->ru_bytes, run->ru_n);
+    run->ru_first += run->ru_n;
+    run->ru_n = 0;
     return rc;
 }
 
@@ -239,11 +239,11 @@ static int run_add(commit *cm, array_state *list, state_run *run, uint64_t id, c
     uint8_t *element;
     int rc;
 
-    if ((id != run->sr_first + run->sr_n || run->sr_n == STATES_RUN) && (rc = run_store(cm, list, run)))
+    if ((id != run->ru_first + run->ru_n || run->ru_n == STATES_RUN) && (rc = run_store(cm, list, run)))
         return rc;
-    if (!run->sr_n)
-        run->sr_first = id;
-    element = run->sr_bytes + TREE_STATE_SIZE * run->sr_n++;
+    if (!run->ru_n)
+        run->ru_first = id;
+    element = run->ru_bytes + TREE_STATE_SIZE * run->ru_n++;
     memset(element, 0, TREE_STATE_SIZE);
     if (state)
         tree_state_store(element, state);
@@ -254,19 +254,19 @@ static int run_add(commit *cm, array_state *list, state_run *run, uint64_t id, c
  * that do not exist. */
 static int store_states(commit *cm, array_state *list)
 {
-    state_run run = { .sr_n = 0 };
+    state_run run = { .ru_n = 0 };
     uint64_t end = list->ar_count;
     int rc = EDB_OK;
 
     for (size_t i = 0; i < cm->cm_n_trees && !rc; i++) {
         const written_tree *tree = &cm->cm_trees[i];
-        if (!tree->wt_dirty)
+        if (!tree->wn_dirty)
             continue;
-        for (; end < tree->wt_state.ts_id && !rc; end++)
+        for (; end < tree->wn_state.ts_id && !rc; end++)
             rc = run_add(cm, list, &run, end, NULL);
         if (!rc)
-            rc = run_add(cm, list, &run, tree->wt_state.ts_id, &tree->wt_state);
-        end += end == tree->wt_state.ts_id;
+            rc = run_add(cm, list, &run, tree->wn_state.ts_id, &tree->wn_state);
+        end += end == tree->wn_state.ts_id;
     }
     return rc ? rc : run_store(cm, list, &run);
 }

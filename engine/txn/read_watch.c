@@ -19,24 +19,24 @@ typedef struct {
 } key_buffer;
 
 struct read_watch {
-    readset *rw_reads;              /* NULL: its transaction has ended */
-    struct read_watch *rw_next, **rw_back;
-    const edb_cursor *rw_cursor;
-    uint32_t rw_tree;
-    bool rw_fixed;
-    bool rw_walking, rw_forward;
-    bool rw_lost;                   /* memory ran out: the whole tree counts as read */
-    key_buffer rw_start;            /* not set: from the first, or the last, of all */
-    key_buffer rw_low, rw_high;     /* bounds, high excluded; not set: none */
+    readset *wa_reads;              /* NULL: its transaction has ended */
+    struct read_watch *wa_next, **wa_back;
+    const edb_cursor *wa_cursor;
+    uint32_t wa_tree;
+    bool wa_fixed;
+    bool wa_walking, wa_forward;
+    bool wa_lost;                   /* memory ran out: the whole tree counts as read */
+    key_buffer wa_start;            /* not set: from the first, or the last, of all */
+    key_buffer wa_low, wa_high;     /* bounds, high excluded; not set: none */
 };
 
 static void unlink_watch(struct read_watch *rw)
 {
-    if (!rw->rw_reads)
+    if (!rw->wa_reads)
         return;
-    if ((*rw->rw_back = rw->rw_next))
-        rw->rw_next->rw_back = rw->rw_back;
-    rw->rw_reads = NULL;
+    if ((*rw->wa_back = rw->wa_next))
+        rw->wa_next->wa_back = rw->wa_back;
+    rw->wa_reads = NULL;
 }
 
 static void keep(struct read_watch *rw, key_buffer *kb, const void *key, size_t size)
@@ -47,7 +47,7 @@ static void keep(struct read_watch *rw, key_buffer *kb, const void *key, size_t 
     if (!kb->kb_bytes || kb->kb_room < size) {
         uint8_t *bytes = realloc(kb->kb_bytes, size + 64);
         if (!bytes) {
-            rw->rw_lost = true;
+            rw->wa_lost = true;
             return;
         }
         kb->kb_bytes = bytes;
@@ -67,13 +67,13 @@ void watch_new(edb_cursor *cu, uint32_t tree, bool fixed)
         reads_tree(rs, tree, fixed);
         return;
     }
-    rw->rw_reads = rs;
-    rw->rw_cursor = cu;
-    rw->rw_tree = tree;
-    rw->rw_fixed = fixed;
-    if ((rw->rw_next = rs->rs_watches))
-        rw->rw_next->rw_back = &rw->rw_next;
-    rw->rw_back = &rs->rs_watches;
+    rw->wa_reads = rs;
+    rw->wa_cursor = cu;
+    rw->wa_tree = tree;
+    rw->wa_fixed = fixed;
+    if ((rw->wa_next = rs->rs_watches))
+        rw->wa_next->wa_back = &rw->wa_next;
+    rw->wa_back = &rs->rs_watches;
     rs->rs_watches = rw;
     cu->cu_watch = rw;
 }
@@ -81,60 +81,60 @@ void watch_new(edb_cursor *cu, uint32_t tree, bool fixed)
 /* The walk from its start to where the cursor stands, within the bounds, as one range. */
 static void note(const struct read_watch *rw)
 {
-    const edb_cursor *cu = rw->rw_cursor;
+    const edb_cursor *cu = rw->wa_cursor;
     const void *low = NULL, *high = NULL;
     size_t low_size = 0, high_size = 0;
     bool through = true;
 
-    if (rw->rw_lost) {
-        reads_tree(rw->rw_reads, rw->rw_tree, rw->rw_fixed);
+    if (rw->wa_lost) {
+        reads_tree(rw->wa_reads, rw->wa_tree, rw->wa_fixed);
         return;
     }
-    if (rw->rw_start.kb_set) {
-        *(rw->rw_forward ? &low : &high) = rw->rw_start.kb_bytes;
-        *(rw->rw_forward ? &low_size : &high_size) = rw->rw_start.kb_size;
+    if (rw->wa_start.kb_set) {
+        *(rw->wa_forward ? &low : &high) = rw->wa_start.kb_bytes;
+        *(rw->wa_forward ? &low_size : &high_size) = rw->wa_start.kb_size;
     }
     if (cu->valid) {
-        *(rw->rw_forward ? &high : &low) = cu->at.key;
-        *(rw->rw_forward ? &high_size : &low_size) = cu->at.key_size;
+        *(rw->wa_forward ? &high : &low) = cu->at.key;
+        *(rw->wa_forward ? &high_size : &low_size) = cu->at.key_size;
     }
-    if (rw->rw_low.kb_set && (!low || key_compare(rw->rw_low.kb_bytes, rw->rw_low.kb_size, low, low_size) > 0)) {
-        low = rw->rw_low.kb_bytes;
-        low_size = rw->rw_low.kb_size;
+    if (rw->wa_low.kb_set && (!low || key_compare(rw->wa_low.kb_bytes, rw->wa_low.kb_size, low, low_size) > 0)) {
+        low = rw->wa_low.kb_bytes;
+        low_size = rw->wa_low.kb_size;
     }
-    if (rw->rw_high.kb_set && (!high || key_compare(high, high_size, rw->rw_high.kb_bytes, rw->rw_high.kb_size) >= 0)) {
-        high = rw->rw_high.kb_bytes;
-        high_size = rw->rw_high.kb_size;
+    if (rw->wa_high.kb_set && (!high || key_compare(high, high_size, rw->wa_high.kb_bytes, rw->wa_high.kb_size) >= 0)) {
+        high = rw->wa_high.kb_bytes;
+        high_size = rw->wa_high.kb_size;
         through = false;
     }
-    reads_range(rw->rw_reads, rw->rw_tree, rw->rw_fixed, low, low_size, high, high_size, through);
+    reads_range(rw->wa_reads, rw->wa_tree, rw->wa_fixed, low, low_size, high, high_size, through);
 }
 
 void watch_end(edb_cursor *cu)
 {
     struct read_watch *rw = cu->cu_watch;
 
-    if (rw->rw_walking && rw->rw_reads)
+    if (rw->wa_walking && rw->wa_reads)
         note(rw);
-    rw->rw_walking = false;
+    rw->wa_walking = false;
 }
 
 void watch_begin(edb_cursor *cu, bool forward, const void *key, size_t key_size)
 {
     struct read_watch *rw = cu->cu_watch;
 
-    keep(rw, &rw->rw_start, key, key_size);     /* it may be where the cursor stands */
-    rw->rw_forward = forward;
-    rw->rw_low.kb_set = rw->rw_high.kb_set = false;
-    rw->rw_walking = true;
+    keep(rw, &rw->wa_start, key, key_size);     /* it may be where the cursor stands */
+    rw->wa_forward = forward;
+    rw->wa_low.kb_set = rw->wa_high.kb_set = false;
+    rw->wa_walking = true;
 }
 
 void cursor_bounds(edb_cursor *cu, const void *low, size_t low_size, const void *high, size_t high_size)
 {
     if (!cu->cu_watch)
         return;
-    keep(cu->cu_watch, &cu->cu_watch->rw_low, low, low_size);
-    keep(cu->cu_watch, &cu->cu_watch->rw_high, high, high_size);
+    keep(cu->cu_watch, &cu->cu_watch->wa_low, low, low_size);
+    keep(cu->cu_watch, &cu->cu_watch->wa_high, high, high_size);
 }
 
 void watch_free(edb_cursor *cu)
@@ -143,17 +143,17 @@ void watch_free(edb_cursor *cu)
 
     watch_end(cu);
     unlink_watch(rw);
-    free(rw->rw_start.kb_bytes);
-    free(rw->rw_low.kb_bytes);
-    free(rw->rw_high.kb_bytes);
+    free(rw->wa_start.kb_bytes);
+    free(rw->wa_low.kb_bytes);
+    free(rw->wa_high.kb_bytes);
     free(rw);
     cu->cu_watch = NULL;
 }
 
 void watches_note(readset *rs)
 {
-    for (const struct read_watch *rw = rs->rs_watches; rw; rw = rw->rw_next)
-        if (rw->rw_walking)
+    for (const struct read_watch *rw = rs->rs_watches; rw; rw = rw->wa_next)
+        if (rw->wa_walking)
             note(rw);
 }
 

@@ -213,7 +213,7 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
     ws_tree *wt;
     int rc;
 
-    if (ws->ws_now->gn_memory.ar_bytes > ws->ws_spill_bytes && (rc = spill(ws)))
+    if (ws->ws_now->gn_memory.an_bytes > ws->ws_spill_bytes && (rc = spill(ws)))
         return rc;
     if (ws->ws_n_dead == ws->ws_dead_room
         && (rc = reserve((void **)&ws->ws_dead, &ws->ws_dead_room, ws->ws_n_dead, sizeof *ws->ws_dead)))
@@ -224,8 +224,8 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
                         flags & WS_TOMBSTONE);
     if (!node)
         return no_memory();
-    node->sn_flags = (uint8_t)flags;
-    node->sn_from = seen_from;
+    node->nd_flags = (uint8_t)flags;
+    node->nd_from = seen_from;
     ws->ws_last_seq++;
     if (!wt->wt_last || skiplist_compare(tree, key, key_size, wt->wt_last) >= 0)
         wt->wt_last = node;
@@ -273,7 +273,7 @@ static bool get_from_list(const writeset *ws, const ws_tree *wt, const void *key
         return false;
     node = skiplist_seek(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
     for (; node && !skiplist_compare(wt->wt_tree, key, key_size, node); node = skiplist_next(node)) {
-        if (ws_visible(ws, node->sn_seq, seq)) {
+        if (ws_visible(ws, node->nd_seq, seq)) {
             ws_entry_from_node(node, out);
             return true;
         }
@@ -333,7 +333,7 @@ bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t
     /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
     if (wt->wt_last && skiplist_compare(tree, prefix, size, wt->wt_last) <= 0) {
         node = skiplist_seek(&ws->ws_now->gn_list, tree, prefix, size);
-        if (node && node->sn_tree == tree && has_prefix(node->sn_key, node->sn_key_size, prefix, size))
+        if (node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size))
             return true;
     }
     for (size_t i = ws->ws_n_runs; i-- > 0;) {

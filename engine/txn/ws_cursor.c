@@ -86,7 +86,7 @@ static bool stand_in_run(source *sr, uint64_t position)
 static bool stand_in_list(const ws_cursor *wc, source *sr, const skip_node *node)
 {
     sr->sr_node = node;
-    if (!node || node->sn_tree != wc->wc_tree)
+    if (!node || node->nd_tree != wc->wc_tree)
         return false;
     ws_entry_from_node(node, &sr->sr_at);
     return true;
@@ -127,7 +127,7 @@ static bool source_seek_last(const ws_cursor *wc, source *sr, const void *key, s
                : skiplist_before(list, wc->wc_tree + 1, NULL, 0);
     if (!stand_in_list(wc, sr, node))
         return false;
-    return stand_in_list(wc, sr, skiplist_seek(list, wc->wc_tree, node->sn_key, node->sn_key_size));
+    return stand_in_list(wc, sr, skiplist_seek(list, wc->wc_tree, node->nd_key, node->nd_key_size));
 }
 
 /* To the next entry of the same key. */
@@ -152,7 +152,7 @@ static bool source_pass(const ws_cursor *wc, source *sr, const ws_entry *key)
     if (sr->sr_run)
         there = sr->sr_position < sr->sr_part->rt_end;
     else
-        there = sr->sr_node && sr->sr_node->sn_tree == wc->wc_tree;
+        there = sr->sr_node && sr->sr_node->nd_tree == wc->wc_tree;
     while (there && !key_compare(sr->sr_at.key, sr->sr_at.key_size, key->key, key->key_size))
         there = sr->sr_run ? stand_in_run(sr, sr->sr_position + 1)
                            : stand_in_list(wc, sr, skiplist_next(sr->sr_node));

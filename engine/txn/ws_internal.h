@@ -43,9 +43,9 @@ static inline bool ws_visible(const writeset *ws, uint64_t seq, uint64_t reader)
 
 static inline void ws_entry_from_node(const skip_node *node, ws_entry *out)
 {
-    *out = (ws_entry){ .key = node->sn_key, .value = node->sn_value, .key_size = node->sn_key_size,
-                       .value_size = node->sn_value_size, .tree = node->sn_tree, .flags = node->sn_flags,
-                       .seq = node->sn_seq, .seen_from = node->sn_from };
+    *out = (ws_entry){ .key = node->nd_key, .value = node->nd_value, .key_size = node->nd_key_size,
+                       .value_size = node->nd_value_size, .tree = node->nd_tree, .flags = node->nd_flags,
+                       .seq = node->nd_seq, .seen_from = node->nd_from };
 }
 
 #endif

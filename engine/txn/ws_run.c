@@ -138,13 +138,13 @@ static int note_entry(run_writer *w, uint32_t tree)
 static int write_entry(run_writer *w, const skip_node *node)
 {
     static const uint8_t zeros[8];
-    const run_head head = { node->sn_seq, node->sn_from, node->sn_tree, node->sn_key_size, node->sn_value_size,
-                            node->sn_flags };
+    const run_head head = { node->nd_seq, node->nd_from, node->nd_tree, node->nd_key_size, node->nd_value_size,
+                            node->nd_flags };
     size_t padding = -((size_t)head.key_size + head.value_size) & 7;
     int rc;
 
     if ((rc = note_entry(w, head.tree)) || (rc = append(w, &head, sizeof head))
-        || (rc = append(w, node->sn_key, head.key_size)) || (rc = append(w, node->sn_value, head.value_size)))
+        || (rc = append(w, node->nd_key, head.key_size)) || (rc = append(w, node->nd_value, head.value_size)))
         return rc;
     return append(w, zeros, padding);
 }
@@ -182,7 +182,7 @@ int run_write(run_file *file, const skiplist *list, run_drop_fn drop, const void
     w->wr_fd = file->rf_fd;
     w->wr_start = file->rf_end;
     for (const skip_node *node = skiplist_first(list); node; node = skiplist_next(node))
-        if (!drop(arg, node->sn_seq) && (rc = write_entry(w, node)))
+        if (!drop(arg, node->nd_seq) && (rc = write_entry(w, node)))
             goto free_lists;
     offsets_at = w->wr_done + w->wr_fill;
     if ((rc = append(w, w->wr_offsets, w->wr_count * sizeof *w->wr_offsets)) || (rc = flush(w)))

@@ -165,7 +165,7 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
         return rc;
     if (row_open(&view, row, size))
         return table_damaged(table, rowid);
-    if (lb->lb_computed.ar_chunks)
+    if (lb->lb_computed.an_chunks)
         arena_free(&lb->lb_computed);
     for (uint32_t i = 0; !rc && i < (index->where ? table->et_n_columns : index->n_parts); i++) {
         uint32_t column = index->where ? i : index->parts[i].column;
