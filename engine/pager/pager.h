@@ -1,7 +1,7 @@
 /* The pager: one data file of fixed-size pages, many processes, copy-on-write, no lock for readers.
  *
  * It knows pages, commit records, free space and reader pins; it does not know trees. docs/format.md gives every
- * byte, ARCHITECTURE.md the invariants (I1..) and the crash argument.
+ * byte, README.md of this folder the invariants (I1..) and the crash argument.
  *
  *   reading   pager_pin() announces a commit number in a slot of the lock file and copies that commit's record;
  *             pager_page() then gives pages of the map, each verified once per (page, tag). No lock, no copy.

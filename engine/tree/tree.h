@@ -2,7 +2,7 @@
  *
  * A time-split B-tree (Lomet and Salzberg 1989) that frees at empty (Johnson and Shasha 1989). Every node is a sorted
  * set of versioned entries (key, from descending, value); `from` is a commit number; reading at T takes, of each key,
- * the newest entry with from <= T. ARCHITECTURE.md draws the splits and numbers the invariants.
+ * the newest entry with from <= T. README.md of this folder draws the splits and numbers the invariants.
  *
  *   page.h        layout of a node and searching in it
  *   tree_read.c   lookups and cursors

@@ -1,4 +1,4 @@
-/* Walking a whole tree and judging every node: the invariants I12 to I21 of ARCHITECTURE.md, and of I1 what a file shows:
+/* Walking a whole tree and judging every node: the invariants I12 to I21 of engine/tree/README.md, and of I1 what a file shows:
  * since no page changes while anything refers to it, none is younger than the page that refers to it.
  *
  * Each root is walked from the top. A page reached through the newest entries of current nodes is current, everything
@@ -67,6 +67,7 @@ static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf, uin
 {
     page_ref ref = { load64(e->value + 8), load32(e->value + 16) };
     uint64_t left = load64(e->value);
+
     while (ref.page && left > 0) {
         const uint8_t *page;
         bool fresh;
@@ -95,6 +96,7 @@ static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf, uin
 static bool same_directories(const uint8_t *a, const uint8_t *b)
 {
     unsigned live = page_live(a), dead = page_dead(a);
+
     if (live != page_live(b) || dead != page_dead(b))
         return false;
     const uint64_t *x = page_live_slots(a), *y = page_live_slots(b);
@@ -116,6 +118,7 @@ static void check_node(walk_state *w, const uint8_t *page, uint64_t number, size
     bool leaf = page_is_leaf(page);
     unsigned fixed = w->cw_state->ts_key_size;
     uint32_t page_size = pager_page_size(w->cw_pager), most = (page_size - TP_SLOTS) / 4;
+
     if (load32(page + PH_OWNER) != w->cw_state->ts_id)
         breach(w, "I12", number, "a node belongs to another tree");
     uint64_t bytes = 0;
@@ -182,6 +185,7 @@ static int check_page(walk_state *w, page_ref ref, unsigned above, uint64_t writ
     const uint8_t *page;
     bool fresh;
     int rc = pager_page(w->cw_pager, pager_get_view(w->cw_pager), ref, 0, &page);
+
     if (rc != EDB_OK)
         return rc;
     if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
@@ -222,6 +226,7 @@ static int check_old_roots(walk_state *w, const key_range *all)
     const tree_state *s = w->cw_state;
     uint64_t last = 0, count = s->ts_roots.ar_count;
     bool first = true;
+
     for (uint64_t i = 0; i < count + s->ts_n_recent && !w->cw_stopped; i++) {
         tree_root root;
         if (i < count) {
@@ -249,6 +254,7 @@ static int check_old_roots(walk_state *w, const key_range *all)
 static int array_page(void *arg, page_ref ref)
 {
     walk_state *w = arg;
+
     if (w->cw_checker->page(w->cw_checker->arg, ref, PAGE_ARRAY, false))
         w->cw_stopped = true;
     return w->cw_stopped;
@@ -258,6 +264,7 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
 {
     walk_state w = { .cw_pager = pg, .cw_state = state, .cw_checker = checker, .cw_latest = pager_published(pg) };
     uint32_t page_size = pager_page_size(pg);
+
     w.cw_entries = malloc((page_size / SLOT_LIVE + 1) * sizeof *w.cw_entries);
     w.cw_page = aligned_alloc(64, page_size);
     int rc = w.cw_entries && w.cw_page ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to check the file");

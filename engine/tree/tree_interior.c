@@ -2,7 +2,7 @@
  *
  * An interior node is split by time no later than its oldest living child allows, so that history refers only to
  * history; or by key, where a history child that straddles the cut is entered on both sides. tree_write.c has the
- * rules, ARCHITECTURE.md the drawings. */
+ * rules, engine/tree/README.md the drawings. */
 #include "engine/tree/tree_pieces.h"
 
 static bool child_living(const page_entry *e)
@@ -22,6 +22,7 @@ static bool interior_alive(const page_entry *e, size_t n)
 static uint64_t interior_moment(const writer *w, const page_entry *e, size_t n)
 {
     uint64_t moment = UINT64_MAX;
+
     for (size_t i = 0; i < n; i++)
         if (child_living(&e[i]) && e[i].from < moment)
             moment = e[i].from;
@@ -33,12 +34,14 @@ static uint64_t interior_moment(const writer *w, const page_entry *e, size_t n)
 static bool interior_survives(const page_entry *e, size_t i, uint64_t moment)
 {
     uint64_t end = e[i].newest ? UINT64_MAX : e[i - 1].from;
+
     return end > moment && (e[i].child.page || e[i].from > moment || entry_same_key(&e[i], &e[0]));
 }
 
 static uint64_t interior_freed(const writer *w, const page_entry *e, size_t n, uint64_t moment, uint64_t *past)
 {
     uint64_t freed = 0;
+
     *past = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bytes = entry_bytes(&e[i], false, w->tw_fixed);
@@ -52,6 +55,7 @@ static uint64_t interior_freed(const writer *w, const page_entry *e, size_t n, u
 static uint64_t interior_fitting(const writer *w, const page_entry *e, size_t n, uint64_t moment)
 {
     uint64_t fitting = moment;
+
     for (;;) {
         uint64_t bytes = 0, latest = 0;
         for (size_t i = 0; i < n; i++)
@@ -71,6 +75,7 @@ static int interior_file(writer *w, const page_entry *e, size_t n, unsigned leve
                          const page_entry *low, uint64_t born, pieces *out)
 {
     page_entry *past = arena_alloc(&w->tw_arena, n * sizeof *past);
+
     if (!past)
         return writer_no_memory();
     for (;;) {
@@ -109,6 +114,7 @@ static size_t coverage(const page_entry *e, size_t cut, page_entry *out)
     const page_entry *middle = &e[cut];
     size_t n = 0;
     uint64_t high = UINT64_MAX;
+
     /* First the key itself, all its versions; then smaller keys, each for the time before the ones after it existed. */
     for (size_t first = cut; high > 0;) {
         size_t last = first + 1;
@@ -146,6 +152,7 @@ static int interior_cut(writer *w, page_entry *e, size_t n, unsigned level, cons
                         uint64_t bytes, pieces *out)
 {
     size_t cut = entries_middle(w, false, e, n, bytes), after = cut + 1;
+
     while (after < n && !e[after].newest)
         after++;
     page_entry *right = arena_alloc(&w->tw_arena, (n + 1) * sizeof *right);
@@ -171,6 +178,7 @@ int interior_split(writer *w, page_entry *e, size_t n, unsigned level, const pag
                    bool whole, pieces *out)
 {
     uint64_t bytes = entries_bytes(w, false, e, n), limit = w->tw_capacity;
+
     if (bytes > limit) {
         uint64_t moment = interior_moment(w, e, n), past = 0;
         uint64_t freed = moment > born ? interior_freed(w, e, n, moment, &past) : 0;
@@ -218,6 +226,7 @@ typedef struct {            /* a child that changed: its index in the first dire
 static int entry_order(const page_entry *a, const page_entry *b)
 {
     int c = key_compare(a->key, a->key_size, b->key, b->key_size);
+
     return c ? c : (a->from < b->from) - (a->from > b->from);
 }
 
@@ -227,6 +236,7 @@ static int interior_merge(writer *w, const uint8_t *page, const changed_child *c
                           page_entry **out, size_t *n_out)
 {
     size_t n_old = page_live(page) + page_dead(page), n_new = 0, most = 0;
+
     for (size_t i = 0; i < n_changed; i++)
         most += changed[i].with.n;
     page_entry *old = arena_alloc(&w->tw_arena, n_old * sizeof *old);
@@ -270,6 +280,7 @@ static int apply_children(writer *w, const uint8_t *page, const tree_change *c, 
     unsigned live = page_live(page);
     const uint64_t *slots = page_live_slots(page);
     size_t room = n < live ? n : live;
+
     *list = arena_alloc(&w->tw_arena, room * sizeof **list);
     if (!*list)
         return writer_no_memory();
@@ -338,6 +349,7 @@ int interior_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, 
     size_t n_list = 0;
     unsigned level = page_level(page);
     int rc = apply_children(w, page, c, n, rightmost, &list, &n_list);
+
     *changed = rc == EDB_OK && n_list > 0;
     if (!*changed)
         return rc;

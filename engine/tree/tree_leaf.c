@@ -2,7 +2,7 @@
  *
  * A leaf too full of ended versions becomes history where it stands, and a new page keeps what lives; one too full of
  * life is cut by key; one in which nothing lives any more leaves an empty range. Values too large for a leaf go into
- * chains. tree_write.c has the rules, ARCHITECTURE.md the drawings. */
+ * chains. tree_write.c has the rules, engine/tree/README.md the drawings. */
 #include <stdlib.h>
 
 #include "engine/tree/tree_pieces.h"
@@ -19,6 +19,7 @@ static bool leaf_alive(const page_entry *e, size_t n)
 static size_t leaf_keep_living(page_entry *e, size_t n)
 {
     size_t kept = 0;
+
     for (size_t i = 0; i < n; i++)
         if (entry_living(&e[i], true))
             e[kept++] = e[i];
@@ -30,6 +31,7 @@ static size_t leaf_keep_living(page_entry *e, size_t n)
 static int leaf_file(writer *w, const page_entry *e, size_t n, const page_entry *low, uint64_t born, pieces *out)
 {
     page_ref past = w->tw_leaf;
+
     if (w->tw_in_place && n == w->tw_leaf_n) {
         w->tw_kept = true;
     } else {
@@ -57,6 +59,7 @@ static int leaf_cut(writer *w, page_entry *e, size_t n, const page_entry *low, u
                     uint64_t bytes, pieces *out)
 {
     size_t begin = 0;
+
     while (begin < n) {
         size_t end = n;
         if (append) {
@@ -91,6 +94,7 @@ static int leaf_cut(writer *w, page_entry *e, size_t n, const page_entry *low, u
 static int leaf_split(writer *w, page_entry *e, size_t n, const page_entry *low, uint64_t born, bool append, pieces *out)
 {
     uint64_t now = w->tw_now;
+
     if (born == now)
         n = leaf_keep_living(e, n);             /* what ended now is in history already */
     uint64_t bytes = entries_bytes(w, true, e, n), limit = w->tw_capacity;
@@ -126,6 +130,7 @@ static int overflow_write(writer *w, page_entry *entry)
 {
     uint32_t room = w->tw_page_size - OVERFLOW_DATA, size = entry->value_size;
     page_ref next = { 0, 0 };
+
     for (uint32_t left = size; left > 0;) {
         uint32_t part = left % room ? left % room : room;
         left -= part;
@@ -159,6 +164,7 @@ static int overflow_write(writer *w, page_entry *entry)
 static int change_is_same(writer *w, const page_entry *living, const tree_change *c, bool *same)
 {
     tree_version v = { .value = living->value, .value_size = living->value_size, .overflow = living->overflow };
+
     *same = false;
     if (tree_overflow_size(&v) != c->value_size)
         return EDB_OK;
@@ -180,6 +186,7 @@ static int change_make(writer *w, const page_entry *versions, size_t n, const tr
                        bool *added)
 {
     bool living = n > 0 && !versions[0].tombstone, same = false;
+
     *added = false;
     if (c->tombstone && !living)
         return EDB_OK;
@@ -205,6 +212,7 @@ static int leaf_merge(writer *w, const page_entry *old, size_t n_old, const tree
                       size_t *added)
 {
     int rc = entry_room(&w->tw_new, n_old + n);
+
     if (rc != EDB_OK)
         return rc;
     page_entry *to = w->tw_new.e;
@@ -240,6 +248,7 @@ int leaf_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, cons
 {
     size_t n_old = 0, n_new = 0, added = 0;
     int rc = EDB_OK;
+
     if (page) {
         rc = entry_room(&w->tw_old, page_live(page) + page_dead(page));
         if (rc != EDB_OK)

@@ -1,6 +1,6 @@
 /* Transactions: a fixed moment T, a private write set, validation and one record at commit.
  *
- * States of a connection's transaction (ARCHITECTURE.md has the table):
+ * States of a connection's transaction (README.md of this folder has the table):
  *
  *     NONE --first statement of a SQLite transaction--> OPEN(T) --first write--> WRITING --xSync--> PREPARED
  *       ^------------- end of it, nothing written --------'            |                          | xCommit
@@ -99,6 +99,7 @@ int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* a
 static inline void cursor_from_tree(edb_cursor *cu)
 {
     const tree_version *v = &cu->cu_tree.tc_at;
+
     cu->valid = cu->cu_tree.tc_valid;
     cu->at.key = v->key;
     cu->at.key_size = v->key_size;

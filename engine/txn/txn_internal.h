@@ -1,10 +1,11 @@
 /* The bodies of databases, connections and statements, shared by the files that make up transactions.
  *
- *   edb.c         databases: opening, figures, questions about moments
  *   moment.c      from nanoseconds to commit numbers
+ *   edb.c         databases: opening, figures, questions about moments
  *   hooks.c       what the layers above give and keep
  *   conn.c        connections and their registry
  *   stmt_trees.c  what a statement's root says of trees, and which catalog it sees
+ *   reads.c       sets of ranges of keys
  *   read_watch.c  what SERIALIZABLE transactions read
  *   txn_cursor.c  reading: the tree and own writes merged
  *   txn.c         writing: the states of a transaction, savepoints
