@@ -60,23 +60,27 @@ int edb_code_count(void)
 const char *edb_code_name(int code)
 {
     const code_row *row = find(code);
+
     return row ? row->name : NULL;
 }
 
 const char *edb_code_python(int code)
 {
     const code_row *row = find(code);
+
     return row ? row->python : NULL;
 }
 
 const char *edb_code_meaning(int code)
 {
     const code_row *row = find(code);
+
     return row ? row->meaning : NULL;
 }
 
 int edb_code_sqlite(int code)
 {
     const code_row *row = find(code);
+
     return row ? row->sqlite : 1;   /* SQLITE_ERROR */
 }

@@ -35,6 +35,7 @@ static inline int64_t rowid_load(const void *p) { return (int64_t)(load64be(p) ^
 static inline size_t varint_size(uint64_t v)
 {
     size_t n = 1;
+
     while (v >= 0x80) {
         v >>= 7;
         n++;
@@ -56,6 +57,7 @@ static inline uint8_t *varint_store(uint8_t *p, uint64_t v)
 static inline const uint8_t *varint_load(const uint8_t *p, const uint8_t *end, uint64_t *out)
 {
     uint64_t v = 0;
+
     for (unsigned shift = 0; p < end && shift < 70; shift += 7) {
         uint8_t b = *p++;
         v |= (uint64_t)(b & 0x7f) << shift;

@@ -59,12 +59,14 @@ size_t test_varint_load(const uint8_t *bytes, size_t size, uint64_t *out)
 size_t test_key_bound(const test_value *v)
 {
     edb_value value = to_value(v);
+
     return key_encode_bound(&value);
 }
 
 size_t test_key_encode(uint8_t *out, const test_value *v, int collation, bool descending)
 {
     edb_value value = to_value(v);
+
     return key_encode(out, &value, collation, descending);
 }
 
@@ -87,6 +89,7 @@ size_t test_key_decode(const uint8_t *key, size_t size, bool descending, bool in
 bool test_key_restores(const test_value *v, int collation, bool integral)
 {
     edb_value value = to_value(v);
+
     return key_restores(&value, collation, integral);
 }
 
@@ -336,6 +339,7 @@ static double speed_row(void)
         { VALUE_INTEGER, .integer = 123456 }, { VALUE_TEXT, .bytes = "somebody@example.org", .size = 20 },
         { VALUE_REAL, .real = 2.5 }, { VALUE_NULL, .integer = 0 }, { VALUE_TEXT, .bytes = "a name", .size = 6 },
         { VALUE_INTEGER, .integer = 7 } };
+
     enum { ROWS = 1000 };
     const int rounds = 1000;
     uint8_t *rows[ROWS];

@@ -36,6 +36,7 @@ static uint32_t node_room(const pager *pg)
 static uint64_t span_below(const pager *pg, uint32_t size, uint32_t level)
 {
     uint64_t span = leaf_room(pg, size);
+
     while (--level && span < UINT64_MAX / node_room(pg))
         span *= node_room(pg);
     return level ? UINT64_MAX : span;
@@ -44,12 +45,14 @@ static uint64_t span_below(const pager *pg, uint32_t size, uint32_t level)
 static page_ref ref_load(const uint8_t *page, uint32_t i)
 {
     const uint8_t *p = page + PH_SIZE + i * REF_SIZE;
-    return (page_ref){load64(p), load32(p + 8)};
+
+    return (page_ref){ load64(p), load32(p + 8) };
 }
 
 static void ref_store(uint8_t *page, uint32_t i, page_ref ref)
 {
     uint8_t *p = page + PH_SIZE + i * REF_SIZE;
+
     store64(p, ref.page);
     store32(p + 8, ref.tag);
 }
@@ -65,6 +68,7 @@ static int node_get(pager *pg, page_ref ref, uint32_t level, uint32_t fill, cons
 {
     const uint8_t *page;
     int rc = pager_page(pg, pager_get_view(pg), ref, level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY, &page);
+
     if (rc)
         return rc;
     if (page[PH_LEVEL] != level || load32(page + PH_COUNT) < fill)
@@ -112,6 +116,7 @@ typedef struct {
 static int node_load(setting *st, page_ref ref, uint32_t level, uint8_t *page)
 {
     uint32_t page_size = pager_page_size(st->pg);
+
     if (ref.page) {
         const uint8_t *old;
         int rc = node_get(st->pg, ref, level, 0, &old);
@@ -132,6 +137,7 @@ static int node_load(setting *st, page_ref ref, uint32_t level, uint8_t *page)
 static int node_save(setting *st, page_ref *ref, uint8_t *page)
 {
     uint64_t at = ref->page;
+
     if (!at || !pager_is_private(st->pc, page)) {
         int rc = at ? pager_free(st->pc, *ref) : EDB_OK;
         if (!rc)
@@ -147,6 +153,7 @@ static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t firs
 {
     uint8_t page[PAGE_SIZE_MAX];
     int rc = node_load(st, *ref, level, page);
+
     if (rc)
         return rc;
     uint32_t count = load32(page + PH_COUNT);
@@ -157,7 +164,7 @@ static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t firs
         if (i > count)
             return bad(st->pg, ref->page);
         if (level) {
-            page_ref child = i < count ? ref_load(page, i) : (page_ref){0, 0};
+            page_ref child = i < count ? ref_load(page, i) : (page_ref){ 0, 0 };
             rc = subtree_set(st, &child, level - 1, first + i * span);
             if (rc)
                 return rc;
@@ -179,8 +186,9 @@ static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t firs
 static int root_raise(setting *st, array_state *a)
 {
     uint8_t page[PAGE_SIZE_MAX];
-    page_ref ref = {0, 0};
+    page_ref ref = { 0, 0 };
     int rc = node_load(st, ref, a->ar_levels + 1, page);
+
     if (rc)
         return rc;
     ref_store(page, 0, a->ar_root);
@@ -198,7 +206,7 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
 {
     assert(index <= a->ar_count);
     array_state result = *a;
-    setting st = {pc, pager_commit_pager(pc), owner, size, index, n, elements};
+    setting st = { pc, pager_commit_pager(pc), owner, size, index, n, elements };
     if (!n)
         return EDB_OK;
     if (a->ar_levels > LEVELS_MAX)
@@ -226,6 +234,7 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
 int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, uint64_t *out)
 {
     uint64_t low = 0, high = a->ar_count;
+
     while (low < high) {
         const uint8_t *element;
         uint64_t middle = low + (high - low) / 2;
@@ -245,6 +254,7 @@ static int subtree_walk(pager *pg, page_ref ref, uint32_t level, array_page_fn f
 {
     const uint8_t *page;
     int rc = node_get(pg, ref, level, 0, &page);
+
     if (!rc)
         rc = fn(arg, ref);
     uint32_t count = rc || !level ? 0 : load32(page + PH_COUNT);

@@ -9,6 +9,7 @@
 static void chain_entry_store(uint8_t *page, uint32_t index, free_entry e)
 {
     uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
+
     store40(p, e.fe_page);
     store32(p + 5, (uint32_t)e.fe_freed);
     store16(p + 9, (uint16_t)(e.fe_freed >> 32));
@@ -18,8 +19,9 @@ static void chain_entry_store(uint8_t *page, uint32_t index, free_entry e)
 static int reuse_to_young(pager_commit *pc)
 {
     int rc = EDB_OK;
+
     while (!rc && pc->pc_n_reuse)
-        rc = free_young_push(pc, (free_entry){pc->pc_reuse[--pc->pc_n_reuse], pc->pc_number, pc->pc_number});
+        rc = free_young_push(pc, (free_entry){ pc->pc_reuse[--pc->pc_n_reuse], pc->pc_number, pc->pc_number });
     return rc;
 }
 
@@ -30,6 +32,7 @@ static int chain_append(pager_commit *pc, uint64_t n, uint64_t next)
     free_state *fr = &pc->pc_record.rc_free;
     uint8_t page[PAGE_SIZE_MAX];
     page_ref ref;
+
     memset(page, 0, pg->pg_page_size);
     page[PH_KIND] = PAGE_FREE;
     store32(page + PH_COUNT, (uint32_t)n);
@@ -59,6 +62,7 @@ static int chain_append(pager_commit *pc, uint64_t n, uint64_t next)
 int free_flush(pager_commit *pc)
 {
     int rc = EDB_OK;
+
     while (!rc && pc->pc_n_young + pc->pc_n_reuse > RECORD_YOUNG) {
         uint64_t next;
         rc = pager_alloc(pc, &next);        /* first: it may take one of them */

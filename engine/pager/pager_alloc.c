@@ -31,6 +31,7 @@ static int file_grow(pager *pg, uint64_t page)
     uint64_t now = atomic_load(&shm->sh_file_pages), least = GROW_LEAST >> pg->pg_page_shift;
     uint64_t step = now / 8 > least ? now / 8 : least;
     int rc = EDB_OK;
+
     for (;; step /= 4) {
         uint64_t pages = now + step > page ? now + step : page + 1;
         if (pg->pg_memory)
@@ -52,6 +53,7 @@ static void zero_ahead(pager_commit *pc, uint64_t page)
     pager *pg = pc->pc_pager;
     shm_area *shm = pg->pg_shm;
     uint64_t zeroed = atomic_load(&shm->sh_zeroed), file = atomic_load(&shm->sh_file_pages);
+
     if (pg->pg_memory || page < zeroed)
         return;
     uint64_t n = ZERO_AHEAD >> pg->pg_page_shift;
@@ -68,6 +70,7 @@ static int alloc_end(pager_commit *pc, uint64_t *out)
 {
     pager *pg = pc->pc_pager;
     uint64_t page = pc->pc_record.rc_snapshot.sn_pages;
+
     if (page >= PAGE_LIMIT)
         return edb_fail(EDB_FULL, "%s: the file has the most pages it can have", pg->pg_name);
     if (page >= atomic_load(&pg->pg_shm->sh_file_pages)) {
@@ -102,6 +105,7 @@ int pager_alloc(pager_commit *pc, uint64_t *out)
 int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
 {
     pager *pg = pc->pc_pager;
+
     assert(written_find(pc, page)->wp_page == page);
     store64(bytes + PH_PAGE, page);
     store64(bytes + PH_WRITER, pc->pc_number);
@@ -116,7 +120,7 @@ int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
     if (page < view->verified_pages)
         atomic_store_explicit(&view->verified[page], tag, memory_order_relaxed);
     atomic_fetch_add_explicit(&pg->pg_pages_written, 1, memory_order_relaxed);
-    *out = (page_ref){page, tag};
+    *out = (page_ref){ page, tag };
     return EDB_OK;
 }
 
@@ -124,6 +128,7 @@ int pager_free(pager_commit *pc, page_ref ref)
 {
     const uint8_t *page;
     int rc = pager_page(pc->pc_pager, pager_get_view(pc->pc_pager), ref, 0, &page);
+
     if (rc)
         return rc;
     uint64_t made = load64(page + PH_WRITER);

@@ -44,6 +44,7 @@ static int commit_lock(pager *pg, const atomic_bool *interrupted)
     shm_area *shm = pg->pg_shm;
     int64_t left_ms = pg->pg_busy_ms;
     int lock;
+
     while ((lock = shm_mutex_lock(&shm->sh_committer, left_ms < LOCK_SLICE_MS ? left_ms : LOCK_SLICE_MS)) == ETIMEDOUT
            && (left_ms -= LOCK_SLICE_MS) > 0)
         if (interrupted && atomic_load(interrupted))
@@ -73,6 +74,7 @@ static int commit_load(pager_commit *pc)
     bool stale;
     uint64_t number = atomic_load(&pg->pg_shm->sh_published);
     int rc = ring_load(pg, number, &pc->pc_record, NULL, &stale);
+
     if (rc)
         return rc;
     assert(!stale);                     /* only the holder of the committer lock makes commits */
@@ -94,6 +96,7 @@ static int commit_load(pager_commit *pc)
 int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit **out)
 {
     int rc = pager_alive(pg);
+
     if (rc)
         return rc;
     if (pg->pg_read_only || !pg->pg_can_write)

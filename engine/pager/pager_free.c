@@ -36,7 +36,8 @@ uint32_t free_chain_room(const pager *pg)
 static free_entry chain_entry(const uint8_t *page, uint32_t index)
 {
     const uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
-    return (free_entry){load40(p), 0, load32(p + 5) | (uint64_t)load16(p + 9) << 32};
+
+    return (free_entry){ load40(p), 0, load32(p + 5) | (uint64_t)load16(p + 9) << 32 };
 }
 
 static int page_in_use(const pager *pg, uint64_t page, uint64_t pages)
@@ -52,6 +53,7 @@ static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, co
 {
     const uint8_t *bytes;
     int rc = page_in_use(pg, page, pages);
+
     if (!rc)
         rc = page_untagged(pg, page, PAGE_FREE, &bytes);
     if (rc)
@@ -69,6 +71,7 @@ static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, co
 static int look(pager_commit *pc)
 {
     shm_area *shm = pc->pc_pager->pg_shm;
+
     pc->pc_durable = atomic_load(&shm->sh_durable);     /* before the slots: I4 */
     uint64_t big = atomic_load(&shm->sh_big);
     pc->pc_floor = big > pc->pc_durable ? big : pc->pc_durable;
@@ -85,12 +88,12 @@ static int look(pager_commit *pc)
             continue;
         if (low < pc->pc_oldest)
             pc->pc_oldest = low;
-        pc->pc_pins[pc->pc_n_pins++] = (pin_range){low, high < low ? low : high};
+        pc->pc_pins[pc->pc_n_pins++] = (pin_range){ low, high < low ? low : high };
     }
     for (int i = 0; i < SHM_SYNCS; i++) {
         uint64_t target = atomic_load(&shm->sh_sync_target[i]);
         if (target)
-            pc->pc_pins[pc->pc_n_pins++] = (pin_range){target, target};
+            pc->pc_pins[pc->pc_n_pins++] = (pin_range){ target, target };
     }
     return EDB_OK;
 }
@@ -146,6 +149,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
 {
     pager *pg = pc->pc_pager;
     free_state *fr = &pc->pc_record.rc_free;
+
     if (!fr->fr_chain)
         return EDB_OK;
     int rc = EDB_OK;
@@ -182,6 +186,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
 int free_take(pager_commit *pc, uint64_t *page)
 {
     int rc = free_look(pc);
+
     if (rc)
         return rc;
     *page = young_take(pc);
@@ -221,6 +226,7 @@ int free_young_push(pager_commit *pc, free_entry e)
 int free_add(pager_commit *pc, uint64_t page, uint64_t made)
 {
     int rc = free_look(pc);
+
     if (rc)
         return rc;
     if (made == pc->pc_number) {
@@ -230,7 +236,7 @@ int free_add(pager_commit *pc, uint64_t page, uint64_t made)
     /* A page younger than any record that recovery can stand on may be listed by one between: take it off. */
     if (made > pc->pc_durable)
         rc = written_set(pc, page, 0);
-    return rc ? rc : free_young_push(pc, (free_entry){page, made, pc->pc_number});
+    return rc ? rc : free_young_push(pc, (free_entry){ page, made, pc->pc_number });
 }
 
 /* ---- for check ------------------------------------------------------------------------------------------------ */
@@ -239,6 +245,7 @@ int pager_free_walk(pager *pg, const snapshot *sn, pager_free_fn fn, void *arg)
 {
     bool stale;
     record *rc_copy = malloc(sizeof *rc_copy);
+
     if (!rc_copy)
         return edb_fail(EDB_NOMEM, "no memory to walk the free pages");
     int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
@@ -270,6 +277,7 @@ int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, vo
 {
     bool stale;
     record *rc_copy = malloc(sizeof *rc_copy);
+
     if (!rc_copy)
         return edb_fail(EDB_NOMEM, "no memory to judge a commit record");
     int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);

@@ -12,6 +12,7 @@ enum { MK_CHECKSUM = 0, MK_MAGIC = 4, MK_NUMBER = 8, MK_TIME = 16, MK_SIZE = 24 
 static int mark_write(pager *pg, uint64_t offset, uint64_t number, int64_t time)
 {
     uint8_t mark[MK_SIZE];
+
     store32(mark + MK_MAGIC, MARK_MAGIC);
     store64(mark + MK_NUMBER, number);
     store64(mark + MK_TIME, (uint64_t)time);

@@ -68,13 +68,15 @@ static void registry_init(void)
 
 static bool data_lock(int fd, off_t byte)
 {
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
 static bool data_locked(int fd, off_t byte)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
@@ -86,6 +88,7 @@ static bool error_of_permission(int error)
 static int file_open(pager *pg, const char *path, const pager_options *options)
 {
     int create = options->create && !options->read_only ? O_CREAT : 0;
+
     pg->pg_fd = open(path, O_RDWR | O_CLOEXEC | create, 0666);
     pg->pg_can_write = pg->pg_fd >= 0;
     if (pg->pg_fd < 0 && error_of_permission(errno)) {
@@ -135,6 +138,7 @@ static bool file_blank(const pager *pg)
 {
     struct stat st;
     uint8_t front[RING_OFFSET];
+
     if (fstat(pg->pg_fd, &st))
         return false;
     if (st.st_size == 0)
@@ -152,6 +156,7 @@ static void folder_sync(const char *path)
 {
     char *copy = strdup(path);
     int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
     if (fd >= 0) {
         (void)fsync(fd);                /* some file systems cannot; then the name is as safe as they make it */
         close(fd);
@@ -164,6 +169,7 @@ static void folder_sync(const char *path)
 static pager *pager_new(const char *name, const pager_options *options)
 {
     pager *pg = calloc(1, sizeof *pg);
+
     if (!pg)
         return NULL;
     pthread_condattr_t attr;
@@ -221,6 +227,7 @@ static int lock_open(pager *pg, shm_before *before)
 {
     size_t size = strlen(pg->pg_name) + sizeof "-lock";
     char *name = malloc(size);
+
     if (!name)
         return edb_fail(EDB_NOMEM, "no memory to open %s", pg->pg_name);
     snprintf(name, size, "%s-lock", pg->pg_name);
@@ -249,6 +256,7 @@ static int open_first(pager *pg, const pager_options *options, const shm_before 
 {
     uint32_t page_size = options->page_size ? options->page_size : PAGE_SIZE_DEFAULT;
     int rc = EDB_OK;
+
     if (pg->pg_memory || (options->create && !options->read_only && pg->pg_can_write && file_blank(pg))) {
         rc = recover_create(pg, page_size);
         if (!rc && !pg->pg_memory)
@@ -272,6 +280,7 @@ static int open_first(pager *pg, const pager_options *options, const shm_before 
 static int open_beside(pager *pg)
 {
     int rc = recover_header(pg);
+
     return rc ? rc : map_open(pg, atomic_load(&pg->pg_shm->sh_file_pages) << pg->pg_page_shift);
 }
 
@@ -297,6 +306,7 @@ static pager *registry_find(const pager *like)
 static int open_or_share(pager *pg, const pager_options *options, pager **out)
 {
     pager *open = pg->pg_memory ? NULL : registry_find(pg);
+
     if (open) {
         int rc = check_setting(open, options);
         if (!rc) {
@@ -327,6 +337,7 @@ static int open_or_share(pager *pg, const pager_options *options, pager **out)
 int pager_open(const char *path, const pager_options *options, pager **out)
 {
     uint32_t size = options->page_size;
+
     if (size && (size < PAGE_SIZE_MIN || size > PAGE_SIZE_MAX || (size & (size - 1))))
         return edb_fail(EDB_MISUSE, "a page size of %u is not a power of two between %d and %d", size, PAGE_SIZE_MIN,
                         PAGE_SIZE_MAX);
@@ -362,6 +373,7 @@ int pager_open(const char *path, const pager_options *options, pager **out)
 static void close_clean(pager *pg)
 {
     shm_area *shm = pg->pg_shm;
+
     if (pg->pg_memory || !pg->pg_can_write || sync_run(pg, atomic_load(&shm->sh_published)) || !shm_alone(&pg->pg_lock))
         return;
     if (recover_running(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
@@ -398,6 +410,7 @@ void pager_close(pager *pg)
 void pager_get_stats(pager *pg, pager_stats *out)
 {
     shm_area *shm = pg->pg_shm;
+
     *out = (pager_stats){
         .ps_published = atomic_load(&shm->sh_published),
         .ps_durable = atomic_load(&shm->sh_durable),

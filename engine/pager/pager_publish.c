@@ -18,6 +18,7 @@
 static int prepare_stamps(pager_commit *pc)
 {
     snapshot *sn = &pc->pc_record.rc_snapshot;
+
     if (sn->sn_tail == RECORD_STAMPS) {
         uint8_t bytes[RECORD_STAMPS * 8];
         memcpy(bytes, sn->sn_tail_ns, sizeof bytes);
@@ -37,6 +38,7 @@ static bool list_fits(const pager_commit *pc, uint64_t durable)
     const record *rc = &pc->pc_record;
     uint64_t before = atomic_load(&shm->sh_listed[(pc->pc_number - 1) % SHM_RING])
                       - atomic_load(&shm->sh_listed[durable % SHM_RING]);
+
     return pc->pc_table_used <= record_list_room(rc->rc_n_young, rc->rc_snapshot.sn_tail)
         && pc->pc_number - durable <= UNSYNCED_COMMITS && before + pc->pc_table_used <= UNSYNCED_PAGES;
 }
@@ -48,6 +50,7 @@ static int prepare_record(pager_commit *pc)
     record *rc = &pc->pc_record;
     uint8_t list[RECORD_SIZE];
     uint64_t durable = atomic_load(&pg->pg_shm->sh_durable);
+
     rc->rc_flags = 0;
     rc->rc_n_list = 0;
     rc->rc_list = list;
@@ -72,6 +75,7 @@ static int check_clock(const pager_commit *pc)
 {
     const pager *pg = pc->pc_pager;
     int64_t last = pc->pc_base.sn_time_ns, clock = os_clock_ns();
+
     if (pg->pg_any_clock)
         return EDB_OK;
     if (last > clock + CLOCK_BEHIND_NS)
@@ -88,6 +92,7 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
 {
     record *rc = &pc->pc_record;
     snapshot *sn = &rc->rc_snapshot;
+
     assert(!pc->pc_prepared);
     int code = check_clock(pc);
     if (!code)
@@ -117,6 +122,7 @@ int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
 {
     const pager *pg = pc->pc_pager;
     int64_t last = pc->pc_base.sn_time_ns, floor = atomic_load(&pg->pg_shm->sh_floor), clock = os_clock_ns();
+
     if (time_ns <= last)
         return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld is not later than the last commit, at %lld",
                         pg->pg_name, (long long)time_ns, (long long)last);
@@ -136,6 +142,7 @@ static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *
     pager *pg = pc->pc_pager;
     shm_area *shm = pg->pg_shm;
     int64_t time = time_ns, floor = atomic_load(&shm->sh_floor);
+
     *decided = false;
     if (!time) {
         time = os_clock_ns();
@@ -176,6 +183,7 @@ int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out)
     uint64_t number = pc->pc_number;
     int64_t drawn = 0;
     bool decided = false;
+
     assert(pc->pc_prepared);
     uint64_t listed = atomic_load(&shm->sh_listed[(number - 1) % SHM_RING]) + pc->pc_record.rc_n_list;
     atomic_store(&shm->sh_listed[number % SHM_RING], listed);

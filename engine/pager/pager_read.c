@@ -52,12 +52,14 @@ static void mapping_free(mapping *mp)
 static void *map_anonymous(size_t size)
 {
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
     return at == MAP_FAILED ? NULL : at;
 }
 
 static mapping *mapping_make(pager *pg, uint64_t size)
 {
     mapping *mp = calloc(1, sizeof *mp);
+
     if (!mp)
         return NULL;
     mp->mp_size = size;
@@ -78,6 +80,7 @@ static mapping *mapping_make(pager *pg, uint64_t size)
 int map_open(pager *pg, uint64_t file_size)
 {
     uint64_t least = file_size > RING_END ? file_size : RING_END, size = RESERVE_SIZE;
+
     while (size < 4 * least)
         size *= 2;
     for (; size >= least; size /= 2) {
@@ -94,6 +97,7 @@ int map_open(pager *pg, uint64_t file_size)
 void map_close(pager *pg)
 {
     mapping *mp = atomic_load(&pg->pg_mapping);
+
     while (mp) {
         mapping *older = mp->mp_older;
         mapping_free(mp);
@@ -112,6 +116,7 @@ static int map_for(pager *pg, uint64_t page, mapping **out)
 {
     mapping *mp = atomic_load_explicit(&pg->pg_mapping, memory_order_acquire);
     int rc = EDB_OK;
+
     if (page >= mp->mp_view.verified_pages) {
         pthread_mutex_lock(&pg->pg_map_mutex);
         mp = atomic_load(&pg->pg_mapping);
@@ -132,6 +137,7 @@ static int map_for(pager *pg, uint64_t page, mapping **out)
 static int extent_touch(pager *pg, mapping *mp, uint64_t page)
 {
     uint64_t at = page << pg->pg_page_shift, extent = at >> EXTENT_SHIFT;
+
     if (atomic_load_explicit(&mp->mp_touched[extent], memory_order_relaxed))
         return EDB_OK;
     uint64_t end = (extent + 1) << EXTENT_SHIFT;
@@ -188,6 +194,7 @@ int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out)
     mapping *mp;
     const uint8_t *bytes;
     int rc = page_bytes(pg, ref.page, &mp, &bytes);
+
     if (rc)
         return rc;
     _Atomic uint32_t *verified = &mp->mp_view.verified[ref.page];
@@ -208,6 +215,7 @@ int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out)
     mapping *mp;
     const uint8_t *bytes;
     int rc = page_bytes(pg, page, &mp, &bytes);
+
     if (!rc)
         rc = page_verify(pg, page, bytes, load32(bytes + PH_CHECKSUM));
     if (!rc && bytes[PH_KIND] != kind)
@@ -236,6 +244,7 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
     _Atomic uint64_t *checked = &pg->pg_ring_checked[number % RECORD_RING];
     uint64_t found = number;
     bool good = true;
+
     *stale = false;
     if (atomic_load_explicit(checked, memory_order_relaxed) != number + 1)
         good = record_whole(bytes, &found) && found == number;
@@ -258,6 +267,7 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
 int pager_slot_take(pager *pg, reader_slot **out)
 {
     int rc = pager_alive(pg);
+
     if (rc)
         return rc;
     reader_slot *slot = calloc(1, sizeof *slot);
@@ -289,6 +299,7 @@ static uint64_t pin_load(const pager *pg, int which)
 static void pin_store(shm_slot *slot, uint64_t number, uint64_t low, uint64_t high)
 {
     bool nested = low != SHM_NONE;
+
     atomic_store(&slot->ss_high, nested && high > number ? high : number);
     atomic_store(&slot->ss_low, nested && low < number ? low : number);
 }
@@ -296,6 +307,7 @@ static void pin_store(shm_slot *slot, uint64_t number, uint64_t low, uint64_t hi
 int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
 {
     int rc = pager_alive(pg);
+
     if (rc)
         return rc;
     shm_slot *shared = slot->sl_slot;
@@ -361,6 +373,7 @@ int pager_settle(pager *pg, int64_t moment_ns)
 {
     shm_area *shm = pg->pg_shm;
     int rc = pager_alive(pg);
+
     if (rc)
         return rc;
     uint64_t number;
@@ -392,7 +405,7 @@ int pager_settle(pager *pg, int64_t moment_ns)
         for (int64_t until = os_ticks_ns() + SETTLE_NS; os_ticks_ns() < until;) {
             if (atomic_load(&shm->sh_published) >= number)
                 return EDB_OK;
-            struct timespec pause = {0, 20000};
+            struct timespec pause = { 0, 20000 };
             nanosleep(&pause, NULL);
         }
         return pg->pg_memory ? EDB_OK : mark_write_settled(pg, number, moment_ns);

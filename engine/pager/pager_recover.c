@@ -49,9 +49,10 @@ int recover_create(pager *pg, uint32_t page_size)
     uint64_t first = (RING_END + page_size - 1) / page_size;
     record rc = {
         .rc_flags = RECORD_BIG,
-        .rc_snapshot = {.sn_pages = first + 1, .sn_tail = 1},
-        .rc_free = {.fr_head = first, .fr_next = first},
+        .rc_snapshot = { .sn_pages = first + 1, .sn_tail = 1 },
+        .rc_free = { .fr_head = first, .fr_next = first },
     };
+
     memcpy(header + FH_MAGIC, file_magic, sizeof file_magic);
     store32(header + FH_VERSION, FILE_VERSION);
     store32(header + FH_PAGE_SIZE, page_size);
@@ -83,6 +84,7 @@ int recover_header(pager *pg)
 {
     uint8_t header[FILE_HEADER_SIZE];
     struct stat st;
+
     if (fstat(pg->pg_fd, &st))
         return edb_fail(EDB_IO, "%s: fstat failed: %s", pg->pg_name, strerror(errno));
     if ((uint64_t)st.st_size < sizeof file_magic
@@ -135,6 +137,7 @@ typedef struct {
 static const uint8_t *recovery_record(const recovery *rv, uint64_t number)
 {
     uint64_t slot = number % RECORD_RING;
+
     return rv->rv_whole[slot] && rv->rv_number[slot] == number ? rv->rv_ring + slot * RECORD_SIZE : NULL;
 }
 
@@ -145,6 +148,7 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
     uint64_t number;
     int64_t time;
     struct stat st;
+
     rv->rv_ring = malloc((size_t)RECORD_RING * RECORD_SIZE);
     if (!rv->rv_ring)
         return edb_fail(EDB_NOMEM, "%s: no memory to open the database", pg->pg_name);
@@ -185,6 +189,7 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
 static int compare_listing(const void *a, const void *b)
 {
     const listing *x = a, *y = b;
+
     if (x->ls_page != y->ls_page)
         return x->ls_page < y->ls_page ? -1 : 1;
     return x->ls_number < y->ls_number ? -1 : x->ls_number > y->ls_number;
@@ -195,6 +200,7 @@ static int recovery_list(pager *pg, recovery *rv, uint64_t last)
 {
     size_t room = 0;
     record one;
+
     for (uint64_t n = rv->rv_claimed + 1; n <= last; n++)
         if (record_load(recovery_record(rv, n), &one))
             room += one.rc_n_list;
@@ -206,7 +212,7 @@ static int recovery_list(pager *pg, recovery *rv, uint64_t last)
             continue;
         for (uint32_t i = 0; i < one.rc_n_list; i++) {
             listing *ls = &rv->rv_list[rv->rv_n_list++];
-            *ls = (listing){.ls_number = n};
+            *ls = (listing){ .ls_number = n };
             record_list_load(one.rc_list + 9 * i, &ls->ls_page, &ls->ls_tag);
         }
     }
@@ -268,6 +274,7 @@ static int recovery_choose(pager *pg, recovery *rv)
 static int zero_record(pager *pg, uint64_t slot)
 {
     static const uint8_t zeros[RECORD_SIZE];
+
     return os_write(pg->pg_fd, zeros, RECORD_SIZE, RING_OFFSET + slot * RECORD_SIZE, pg->pg_name);
 }
 
@@ -276,6 +283,7 @@ static int recovery_rewrite(pager *pg, const recovery *rv)
 {
     uint8_t *page = malloc(pg->pg_page_size);
     int rc = page ? EDB_OK : edb_fail(EDB_NOMEM, "%s: no memory to recover", pg->pg_name);
+
     for (size_t i = 0; !rc && i < rv->rv_n_list; i++) {
         const listing *ls = &rv->rv_list[i];
         uint64_t at = ls->ls_page << pg->pg_page_shift;
@@ -299,6 +307,7 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
     const uint8_t *bytes = recovery_record(rv, rv->rv_chosen);
     record chosen;
     bool dirty = rv->rv_chosen != rv->rv_claimed || before->old_poisoned;
+
     (void)record_load(bytes, &chosen);
     uint64_t size = chosen.rc_snapshot.sn_pages << pg->pg_page_shift;
     int rc = EDB_OK;
@@ -350,6 +359,7 @@ int recover_file(pager *pg, const shm_before *before)
 {
     recovery rv = {0};
     int rc = recovery_read(pg, &rv, before);
+
     if (!rc)
         rc = recovery_choose(pg, &rv);
     if (!rc)
@@ -366,6 +376,7 @@ int recover_running(pager *pg)
     shm_area *shm = pg->pg_shm;
     struct stat st;
     uint64_t intent = atomic_load(&shm->sh_intent);
+
     /* The dead committer's decision counts; an intent it had not decided is taken back, unless a reader did. */
     while (intent) {
         if (intent & 1)

@@ -43,6 +43,7 @@ uint64_t pager_id_next(pager *pg, uint32_t tree, uint64_t at_least)
 {
     _Atomic uint64_t *word = &pg->pg_shm->sh_id[tree % SHM_IDS];
     uint64_t seen = atomic_load(word), id;
+
     do
         id = seen > at_least ? seen : at_least;
     while (!atomic_compare_exchange_weak(word, &seen, id + 1));
@@ -62,5 +63,6 @@ void pager_id_raise(pager *pg, uint32_t tree, uint64_t id)
 uint32_t page_checksum(const uint8_t *page, uint32_t page_size)
 {
     uint32_t crc = crc32c(0, page + 4, page_size - 4);
+
     return crc ? crc : 1;
 }

@@ -34,13 +34,14 @@ int sync_poisoned(const pager *pg)
 static _Atomic uint64_t *target_take(shm_area *shm, uint64_t *number)
 {
     uint64_t seen = atomic_load(&shm->sh_published);
+
     for (int i = 0;; i = (i + 1) % SHM_SYNCS) {
         _Atomic uint64_t *target = &shm->sh_sync_target[i];
         uint64_t old = atomic_load(target);
         /* What a killed leader left is free for all once it is durable. */
         if ((old && old > atomic_load(&shm->sh_durable)) || !atomic_compare_exchange_strong(target, &old, seen)) {
             if (i == SHM_SYNCS - 1) {
-                struct timespec pause = {0, 1000000};
+                struct timespec pause = { 0, 1000000 };
                 nanosleep(&pause, NULL);
             }
             continue;
@@ -60,6 +61,7 @@ int sync_force(pager *pg)
     uint64_t number;
     _Atomic uint64_t *target = target_take(shm, &number);
     int rc = FAILPOINT("sync:before");
+
     if (!rc)
         rc = os_sync(pg->pg_fd, pg->pg_name);
     if (rc)
@@ -80,6 +82,7 @@ int sync_force(pager *pg)
 int sync_run(pager *pg, uint64_t number)
 {
     shm_area *shm = pg->pg_shm;
+
     for (;;) {
         if (atomic_load(&shm->sh_durable) >= number)
             return EDB_OK;
@@ -103,6 +106,7 @@ int sync_run(pager *pg, uint64_t number)
 static void *sync_main(void *arg)
 {
     pager *pg = arg;
+
     pthread_mutex_lock(&pg->pg_sync_mutex);
     while (!pg->pg_sync_stop) {
         if (!pg->pg_sync_wanted) {
@@ -131,6 +135,7 @@ static void *sync_main(void *arg)
 static int sync_want(pager *pg)
 {
     int rc = 0;
+
     pthread_mutex_lock(&pg->pg_sync_mutex);
     if (!pg->pg_sync_running) {
         rc = pthread_create(&pg->pg_sync_thread, NULL, sync_main, pg);
@@ -158,6 +163,7 @@ void sync_stop(pager *pg)
 int pager_wait_durable(pager *pg, uint64_t number, bool force)
 {
     int rc = pager_alive(pg);
+
     if (rc)
         return rc;
     uint64_t published = atomic_load(&pg->pg_shm->sh_published);

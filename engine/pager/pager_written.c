@@ -9,6 +9,7 @@ written_page *written_find(const pager_commit *pc, uint64_t page)
 {
     uint64_t mask = pc->pc_table_size - 1;
     uint64_t at = page * 0x9e3779b97f4a7c15ULL >> 20 & mask;
+
     while (pc->pc_table[at].wp_page && pc->pc_table[at].wp_page != page)
         at = (at + 1) & mask;
     return &pc->pc_table[at];
@@ -20,6 +21,7 @@ static int written_grow(pager_commit *pc)
     uint64_t old_size = pc->pc_table_size;
     uint64_t size = old_size ? 2 * old_size : 64;
     written_page *table = calloc(size, sizeof *table);
+
     if (!table)
         return edb_fail(EDB_NOMEM, "no memory for a commit's list of pages");
     pc->pc_table = table;
@@ -41,6 +43,6 @@ int written_set(pager_commit *pc, uint64_t page, uint32_t tag)
     written_page *at = written_find(pc, page);
     if (!at->wp_page)
         pc->pc_table_used++;
-    *at = (written_page){page, tag};
+    *at = (written_page){ page, tag };
     return EDB_OK;
 }

@@ -72,6 +72,7 @@ void record_store(uint8_t out[RECORD_SIZE], const record *rc)
     const free_state *fr = &rc->rc_free;
     uint32_t tail_size = sn->sn_tail * 8, young_size = rc->rc_n_young * YOUNG_SIZE,
              list_size = rc->rc_n_list * LIST_SIZE;
+
     memset(out, 0, RECORD_SIZE);
     store32(out + RC_MAGIC, RECORD_MAGIC);
     store32(out + RC_SIZE, FIXED + tail_size + young_size + list_size);
@@ -115,6 +116,7 @@ void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns)
 bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number)
 {
     uint32_t size = load32(bytes + RC_SIZE);
+
     if (load32(bytes + RC_MAGIC) != RECORD_MAGIC || size < FIXED || size > RECORD_SIZE
         || load32(bytes) != crc32c(0, bytes + 4, size - 4))
         return false;
@@ -127,6 +129,7 @@ static bool counts_fit(const uint8_t *bytes)
 {
     uint64_t n_young = load32(bytes + RC_N_YOUNG), n_tail = load32(bytes + RC_N_TAIL);
     uint64_t n_list = load32(bytes + RC_N_LIST), stamps = load64(bytes + RC_STAMPS + 16);
+
     return n_tail >= 1 && n_tail <= RECORD_STAMPS && n_young <= RECORD_YOUNG && n_list <= RECORD_SIZE
         && FIXED + n_tail * 8 + n_young * YOUNG_SIZE + n_list * LIST_SIZE <= load32(bytes + RC_SIZE)
         && stamps + n_tail - 1 == load64(bytes + RC_NUMBER)
@@ -168,7 +171,7 @@ bool record_load(const uint8_t bytes[RECORD_SIZE], record *rc)
     rc->rc_n_young = load32(bytes + RC_N_YOUNG);
     const uint8_t *p = bytes + FIXED + rc->rc_snapshot.sn_tail * 8;
     for (uint32_t i = 0; i < rc->rc_n_young; i++, p += YOUNG_SIZE)
-        rc->rc_young[i] = (free_entry){load40(p), load48(p + 5), load48(p + 11)};
+        rc->rc_young[i] = (free_entry){ load40(p), load48(p + 5), load48(p + 11) };
     rc->rc_list = p;
     rc->rc_n_list = load32(bytes + RC_N_LIST);
     return true;

@@ -45,12 +45,13 @@ static _Atomic int64_t clock_jump;
 static void log_entry(uint32_t kind, int fd, uint64_t offset, uint64_t size, const void *bytes)
 {
     int to = atomic_load(&log_fd);
+
     if (to < 0)
         return;
     struct stat st = {0};
     if (fd >= 0 && fstat(fd, &st))
         return;
-    uint64_t header[4] = {kind | (uint64_t)getpid() << 32, (uint64_t)st.st_ino, offset, size};
+    uint64_t header[4] = { kind | (uint64_t)getpid() << 32, (uint64_t)st.st_ino, offset, size };
     struct iovec parts[2] = {{header, sizeof header}, {(void *)(uintptr_t)bytes, bytes ? size : 0}};
     if (writev(to, parts, 2) < 0)
         abort();            /* a test without its log proves nothing */
@@ -59,6 +60,7 @@ static void log_entry(uint32_t kind, int fd, uint64_t offset, uint64_t size, con
 int os_log_start(const char *path)
 {
     int fd = -1;
+
     if (path) {
         fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         if (fd < 0)
@@ -98,6 +100,7 @@ static int failpoint_environment(const char *name)
     static _Atomic long passed;
     const char *spec = getenv("ENTITYDB_FAILPOINT");
     size_t length = strlen(name);
+
     if (!spec || strncmp(spec, name, length) != 0 || (spec[length] && !strchr("=", spec[length])
         && !(spec[length] == ':' && spec[length + 1] >= '0' && spec[length + 1] <= '9')))
         return EDB_OK;
@@ -127,6 +130,7 @@ int os_failpoint(const char *name)
 {
     os_failpoint_fn fn = atomic_load(&failpoint_fn);
     int rc = fn ? fn(name) : EDB_OK;
+
     if (rc)
         return edb_fail(rc, "failpoint %s", name);
     return failpoint_environment(name);
@@ -138,6 +142,7 @@ int os_failpoint(const char *name)
 int os_write(int fd, const void *bytes, size_t size, uint64_t offset, const char *what)
 {
     const char *from = bytes;
+
     for (size_t done = 0; done < size;) {
         ssize_t n = pwrite(fd, from + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
@@ -157,6 +162,7 @@ int os_write(int fd, const void *bytes, size_t size, uint64_t offset, const char
 int os_read(int fd, void *bytes, size_t size, uint64_t offset, const char *what)
 {
     char *to = bytes;
+
     for (size_t done = 0; done < size;) {
         ssize_t n = pread(fd, to + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
@@ -188,6 +194,7 @@ int os_sync(int fd, const char *what)
 int os_extend(int fd, uint64_t size, const char *what)
 {
     struct stat st;
+
     if (fstat(fd, &st))
         return edb_fail(EDB_IO, "%s: fstat failed: %s", what, strerror(errno));
     uint64_t old = (uint64_t)st.st_size;
@@ -224,6 +231,7 @@ int os_extend(int fd, uint64_t size, const char *what)
 static int64_t clock_read(clockid_t id)
 {
     struct timespec t;
+
     clock_gettime(id, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }

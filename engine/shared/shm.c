@@ -37,8 +37,9 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared atomics must not hide a lock
 /* type: F_RDLCK, F_WRLCK or F_UNLCK. -> whether it was obtained; never waits. */
 static bool lock_byte(int fd, short type, off_t byte)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
     int rc;
+
     do
         rc = fcntl(fd, F_OFD_SETLK, &lock);
     while (rc < 0 && errno == EINTR);
@@ -48,6 +49,7 @@ static bool lock_byte(int fd, short type, off_t byte)
 static uint64_t pid_namespace(void)
 {
     struct stat st;
+
     return stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
 }
 
@@ -66,6 +68,7 @@ static int mutex_make(pthread_mutex_t *mutex)
 {
     pthread_mutexattr_t attr;
     int rc = pthread_mutexattr_init(&attr);
+
     if (rc)
         return edb_fail(EDB_NOMEM, "cannot make a shared mutex: %s", strerror(rc));
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
@@ -80,6 +83,7 @@ static int mutex_make(pthread_mutex_t *mutex)
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
 {
     int rc = pthread_mutex_trylock(mutex);
+
     if (rc == EBUSY) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);      /* musl has no pthread_mutex_clocklock */
@@ -121,6 +125,7 @@ static int area_build(shm_area *area, uint64_t device, uint64_t inode)
 static void area_before(const shm_area *area, uint64_t device, uint64_t inode, shm_before *before)
 {
     uint8_t boot[40];
+
     boot_id(boot);
     memset(before, 0, sizeof *before);
     if (area->sh_magic != LOCK_MAGIC || area->sh_layout != LOCK_LAYOUT || area->sh_size != sizeof *area
@@ -137,6 +142,7 @@ static void area_before(const shm_area *area, uint64_t device, uint64_t inode, s
 static int area_check(const shm_lock *lock, uint64_t device, uint64_t inode)
 {
     const shm_area *area = lock->lk_area;
+
     if (area->sh_magic != LOCK_MAGIC || area->sh_layout != LOCK_LAYOUT || area->sh_size != sizeof *area
         || area->sh_libc != LIBC_ID)
         return edb_fail(EDB_CANTOPEN, "%s: in use by another build of EntityDB; close it there first", lock->lk_name);
@@ -152,6 +158,7 @@ static int area_check(const shm_lock *lock, uint64_t device, uint64_t inode)
 static void area_free_slots(shm_area *area, int process)
 {
     uint32_t used = atomic_load(&area->sh_slots_used);
+
     for (uint32_t i = 0; i < used && i < SHM_SLOTS; i++) {
         shm_slot *slot = &area->sh_slot[i];
         if (atomic_load(&slot->ss_owner) == (uint32_t)process + 1)
@@ -239,6 +246,7 @@ int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wai
                   shm_before *before)
 {
     int rc = lock_prepare(lock, name);
+
     if (rc)
         return rc;
     lock->lk_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -253,7 +261,7 @@ int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wai
                           "the lock file", name);
             break;
         }
-        struct timespec pause = {0, 200000 + (getpid() + round * 7919) % 8 * 50000};
+        struct timespec pause = { 0, 200000 + (getpid() + round * 7919) % 8 * 50000 };
         nanosleep(&pause, NULL);
     }
 out:
@@ -265,6 +273,7 @@ out:
 int shm_open_private(shm_lock *lock)
 {
     int rc = lock_prepare(lock, "private");
+
     if (rc)
         return rc;
     void *area = mmap(NULL, sizeof(shm_area), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -340,6 +349,7 @@ int shm_slot_take(shm_lock *lock, shm_slot **out)
 {
     uint32_t owner = (uint32_t)lock->lk_process + 1;
     shm_slot *slot = slot_find(lock->lk_area, owner);
+
     if (!slot && shm_reclaim(lock, true))
         slot = slot_find(lock->lk_area, owner);
     if (!slot)

@@ -117,6 +117,7 @@ int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms);
 static inline void shm_raise(_Atomic uint64_t *word, uint64_t value)
 {
     uint64_t seen = atomic_load(word);
+
     while (seen < value && !atomic_compare_exchange_weak(word, &seen, value))
         ;
 }

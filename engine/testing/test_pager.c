@@ -57,6 +57,7 @@ int test_pager_open(const char *path, uint32_t page_size, int synchronous, int f
         .busy_ms = busy_ms, .any_clock = flags & 4,
     };
     test_pager *t = calloc(1, sizeof *t);
+
     if (!t)
         return edb_fail(EDB_NOMEM, "no memory");
     int rc = pager_open(path, &options, &t->pg);
@@ -87,6 +88,7 @@ int test_pager_alive(test_pager *t)
 int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns)
 {
     int rc = pager_pin(t->pg, t->slot, which, &t->sn);
+
     if (!rc) {
         *number = t->sn.sn_number;
         *time_ns = t->sn.sn_time_ns;
@@ -108,9 +110,10 @@ static int value_read(test_pager *t, const array_state *a, uint64_t index, page_
 {
     const uint8_t *element, *page;
     int rc = array_get(t->pg, a, ELEMENT, index, &element);
+
     if (rc)
         return rc;
-    *ref = (page_ref){load64(element), load32(element + 8)};
+    *ref = (page_ref){ load64(element), load32(element + 8) };
     *value = 0;
     if (!ref->page)
         return EDB_OK;
@@ -141,6 +144,7 @@ int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns)
 {
     uint64_t kept = t->sn.sn_stamps.ar_count;
     const uint8_t *element;
+
     if (number >= kept) {
         *time_ns = t->sn.sn_tail_ns[number - kept];
         return EDB_OK;
@@ -159,6 +163,7 @@ int test_pager_settle(test_pager *t, int64_t moment_ns)
 int test_pager_begin(test_pager *t)
 {
     int rc = pager_commit_begin(t->pg, NULL, &t->pc);
+
     if (!rc)
         t->trees = pager_commit_base(t->pc)->sn_trees;
     return rc;
@@ -168,9 +173,10 @@ int test_pager_begin(test_pager *t)
 int test_pager_set(test_pager *t, uint64_t index, uint64_t value)
 {
     uint8_t element[ELEMENT] = {0}, page[PAGE_SIZE_MAX];
-    page_ref ref = {0, 0};
+    page_ref ref = { 0, 0 };
     uint64_t before = 0, at;
     int rc = index < t->trees.ar_count ? value_read(t, &t->trees, index, &ref, &before) : EDB_OK;
+
     if (!rc && ref.page)
         rc = pager_free(t->pc, ref);
     if (!rc && value) {
@@ -202,6 +208,7 @@ int test_pager_check_time(test_pager *t, int64_t time_ns)
 int test_pager_publish(test_pager *t, int64_t time_ns, uint64_t *number, int64_t *time_out)
 {
     pager_commit *pc = t->pc;
+
     *number = pager_commit_number(pc);
     t->pc = NULL;
     return pager_commit_publish(pc, time_ns, time_out);
@@ -226,6 +233,7 @@ uint64_t test_pager_id(test_pager *t, uint32_t tree, uint64_t at_least)
 void test_pager_stats(test_pager *t, uint64_t out[10])
 {
     pager_stats st;
+
     pager_get_stats(t->pg, &st);
     uint64_t all[10] = {st.ps_published, st.ps_durable, st.ps_pages, st.ps_free_pages, st.ps_file_bytes, st.ps_syncs,
                         st.ps_pages_read, st.ps_pages_written, st.ps_oldest_pin, pager_first_page(t->pg)};
@@ -269,7 +277,8 @@ static int account_free(void *arg, uint64_t page, int what)
 int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches)
 {
     const snapshot *sn = &t->sn;
-    accounting ac = {calloc(sn->sn_pages, 1), pager_first_page(t->pg), sn->sn_pages, 0, text, room, 0};
+    accounting ac = { calloc(sn->sn_pages, 1), pager_first_page(t->pg), sn->sn_pages, 0, text, room, 0 };
+
     text[0] = 0;
     int rc = ac.seen ? array_walk(t->pg, &sn->sn_trees, account_list, &ac) : edb_fail(EDB_NOMEM, "no memory");
     if (!rc)
@@ -300,6 +309,7 @@ int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches)
 double test_pager_pin_cost(test_pager *t, uint64_t n)
 {
     int64_t start = os_ticks_ns();
+
     for (uint64_t i = 0; i < n; i++) {
         (void)pager_pin(t->pg, t->slot, PIN_PUBLISHED, &t->sn);
         pager_pin_move(t->pg, t->slot, UINT64_MAX);

@@ -18,6 +18,7 @@ struct test_tree {
 static int test_tree_load(test_tree *t)
 {
     int rc = pager_pin(t->pg, t->slot, PIN_PUBLISHED, &t->sn);
+
     if (rc == EDB_OK)
         pager_pin_move(t->pg, t->slot, t->sn.sn_number);        /* what was pinned before is not read any more */
     return rc == EDB_OK ? tree_state_get(t->pg, &t->sn, t->id, &t->state) : rc;
@@ -26,6 +27,7 @@ static int test_tree_load(test_tree *t)
 static int test_tree_store(pager_commit *pc, const tree_state *state, array_state *trees)
 {
     uint8_t element[TREE_STATE_SIZE];
+
     tree_state_store(element, state);
     return array_set(pc, trees, 0, TREE_STATE_SIZE, state->ts_id, element, 1);
 }
@@ -35,6 +37,7 @@ int test_tree_open(const char *path, uint32_t page_size, uint8_t key_size, test_
     test_tree *t = calloc(1, sizeof *t);
     int64_t time_ns;
     pager_options options = { .page_size = page_size, .synchronous = SYNC_NORMAL, .create = true, .busy_ms = 5000 };
+
     if (!t)
         return EDB_NOMEM;
     int rc = pager_open(path, &options, &t->pg);
@@ -83,6 +86,7 @@ void test_tree_close(test_tree *t)
 int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, uint64_t *number)
 {
     tree_change *changes = malloc((n + 1) * sizeof *changes);
+
     if (!changes)
         return EDB_NOMEM;
     for (size_t i = 0; i < n; i++) {
@@ -129,6 +133,7 @@ int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_
     tree_version v;
     bool found;
     int rc = tree_get(t->pg, &t->state, moment, key, key_size, &v, &found);
+
     if (rc != EDB_OK)
         return rc;
     *size = found ? (int64_t)tree_overflow_size(&v) : -1;
@@ -143,6 +148,7 @@ int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key
     tree_cursor tc;
     size_t n = 0;
     int rc = tree_cursor_open(&tc, t->pg, &t->state, moment);
+
     if (rc == EDB_OK)
         rc = backward ? tree_cursor_seek_last(&tc, key, key_size) : tree_cursor_seek(&tc, key, key_size);
     for (*used = 0; rc == EDB_OK && tc.tc_valid && n < most; n++) {
@@ -175,6 +181,7 @@ int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t 
 {
     uint64_t before = tree_touched;
     int rc = tree_changed(t->pg, &t->state, moment, low, low_size, high, high_size, keys_alone, changed);
+
     *touched = tree_touched - before;
     return rc;
 }
@@ -182,6 +189,7 @@ int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t 
 uint64_t test_tree_pages(test_tree *t, uint64_t moment)
 {
     tree_cursor tc;
+
     tree_touched = 0;
     if (tree_cursor_open(&tc, t->pg, &t->state, moment) == EDB_OK) {
         int rc = tree_cursor_seek(&tc, NULL, 0);
@@ -215,6 +223,7 @@ static void test_breach(void *arg, const char *invariant, uint64_t page, const c
     struct test_report *r = arg;
     int n = snprintf(r->text + r->used, r->room - r->used, "%s page %llu: %s\n", invariant, (unsigned long long)page,
                      sentence);
+
     if (n > 0 && (size_t)n < r->room - r->used)
         r->used += (size_t)n;
 }
@@ -223,6 +232,7 @@ int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages)
 {
     struct test_report report = { .text = text, .room = room };
     tree_checker checker = { .page = test_page, .breach = test_breach, .arg = &report };
+
     text[0] = 0;
     int rc = tree_check(t->pg, &t->state, &checker);
     *pages = report.pages;

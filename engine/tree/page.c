@@ -7,6 +7,7 @@
 static const uint8_t *varint_short(const uint8_t *p, const uint8_t *end, uint64_t *out)
 {
     const uint8_t *after = varint_load(p, end, out);
+
     return after && after - p <= 5 ? after : NULL;
 }
 
@@ -34,6 +35,7 @@ bool page_valid(const uint8_t *page, uint32_t page_size)
     unsigned fixed = load16(page + TP_KEY_SIZE);
     bool leaf = page_is_leaf(page);
     uint64_t slots_end = TP_SLOTS + (uint64_t)live * SLOT_LIVE + (uint64_t)dead * SLOT_DEAD;
+
     if (slots_end > page_size || (fixed != 0 && fixed != 8) || leaf != (page_level(page) == 0))
         return false;
     if (live + dead > 0 && (heap < slots_end || heap >= page_size))
@@ -62,6 +64,7 @@ static unsigned search_fixed(const uint8_t *page, const uint64_t *slots, unsigne
                              bool after)
 {
     unsigned low = 0;
+
     while (n > 0) {
         unsigned half = n / 2;
         uint64_t at = load64be(page + slot_offset(slots[(low + half) * stride]));
@@ -98,6 +101,7 @@ unsigned page_visible(const uint8_t *page, uint64_t moment, uint64_t *seen)
 {
     unsigned live = page_live(page), dead = page_dead(page), n = 0, i = 0;
     const uint64_t *slots = page_live_slots(page), *old = page_dead_slots(page);
+
     for (unsigned j = 0; j < dead; j++, old += 2) {
         if (!dead_visible(old, moment) || dead_is_tombstone(old))
             continue;
@@ -123,6 +127,7 @@ unsigned page_visible(const uint8_t *page, uint64_t moment, uint64_t *seen)
 static void walk_take_live(page_walk *w, int a, int dead_next)
 {
     uint64_t word = page_live_slots(w->pw_page)[a];
+
     w->pw_offset = slot_offset(word);
     w->pw_from = slot_from(word);
     w->pw_is_live = true;
@@ -135,6 +140,7 @@ static void walk_take_live(page_walk *w, int a, int dead_next)
 static void walk_take_dead(page_walk *w, int b, int live_next)
 {
     uint64_t word = page_dead_slots(w->pw_page)[b * 2];
+
     w->pw_offset = slot_offset(word);
     w->pw_from = slot_from(word);
     w->pw_is_live = false;
@@ -148,6 +154,7 @@ static bool walk_forward(page_walk *w, int a, int b)
 {
     const uint64_t *live = page_live_slots(w->pw_page), *dead = page_dead_slots(w->pw_page);
     int n_live = (int)page_live(w->pw_page), n_dead = (int)page_dead(w->pw_page);
+
     if (w->pw_moment >= page_newest(w->pw_page))
         b = n_dead;                     /* nothing in the second directory of an interior node is visible */
     while (a < n_live && slot_from(live[a]) > w->pw_moment)
@@ -166,6 +173,7 @@ static bool walk_forward(page_walk *w, int a, int b)
 static bool walk_backward(page_walk *w, int a, int b)
 {
     const uint64_t *live = page_live_slots(w->pw_page), *dead = page_dead_slots(w->pw_page);
+
     if (w->pw_moment >= page_newest(w->pw_page))
         b = -1;
     while (a >= 0 && slot_from(live[a]) > w->pw_moment)
@@ -222,6 +230,7 @@ static void entry_load(const uint8_t *page, uint64_t word, page_entry *out)
 {
     const uint8_t *cell = page + slot_offset(word);
     unsigned fixed = load16(page + TP_KEY_SIZE);
+
     *out = (page_entry){ .from = slot_from(word) };
     if (page_is_leaf(page)) {
         tree_version v;
@@ -241,6 +250,7 @@ unsigned page_entries(const uint8_t *page, page_entry *out)
 {
     unsigned live = page_live(page), dead = page_dead(page), n = 0, j = 0;
     const uint64_t *slots = page_live_slots(page), *old = page_dead_slots(page);
+
     for (unsigned i = 0; i <= live; i++) {
         page_entry newest;
         if (i < live)
@@ -278,6 +288,7 @@ void entries_mark(page_entry *e, size_t n)
 static uint32_t cell_bytes(const page_entry *e, bool leaf, unsigned fixed)
 {
     uint32_t size = e->key_size + (fixed ? 0 : (uint32_t)varint_size(e->key_size));
+
     if (!leaf)
         return size + CHILD_SIZE;
     return size + (uint32_t)varint_size((uint64_t)e->value_size << 1) + e->value_size;
@@ -309,6 +320,7 @@ void page_build(uint8_t *page, uint32_t page_size, bool leaf, unsigned level, ui
 {
     unsigned live = 0, dead = 0;
     uint64_t newest = 0, oldest = n ? UINT64_MAX : 0;
+
     for (size_t i = 0; i < n; i++) {
         if (entry_living(&e[i], leaf))
             live++;

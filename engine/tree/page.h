@@ -59,6 +59,7 @@ static inline bool dead_visible(const uint64_t *slot, uint64_t moment)
 static inline const uint8_t *cell_varint(const uint8_t *p, uint32_t *out)
 {
     uint32_t v = *p++;
+
     if (v >= 0x80) {
         v &= 0x7f;
         for (unsigned shift = 7;; shift += 7) {
@@ -87,6 +88,7 @@ static inline void cell_leaf(const uint8_t *cell, unsigned fixed, tree_version *
 {
     uint32_t info;
     const uint8_t *p = cell_varint(cell_key(cell, fixed, &out->key, &out->key_size), &info);
+
     out->value = p;
     out->value_size = info >> 1;
     out->overflow = info & 1;
@@ -97,12 +99,14 @@ static inline page_ref cell_child(const uint8_t *cell, unsigned fixed)
     const uint8_t *key;
     uint32_t size;
     const uint8_t *p = cell_key(cell, fixed, &key, &size);
+
     return (page_ref){ load40(p), load32(p + 5) };
 }
 
 static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
     return c ? c : (a_size > b_size) - (a_size < b_size);
 }
 

@@ -108,6 +108,7 @@ static int changed_children(comparison *cg, const uint8_t *node, const key_span 
 {
     unsigned fixed = load16(node + TP_KEY_SIZE), n = page_live(node);
     const uint64_t *slots = page_live_slots(node);
+
     /* The last separator at or below the low end; the first one is below everything. */
     unsigned i = page_search(node, slots, n, 1, in->low, in->low_size, true);
     int rc = EDB_OK;

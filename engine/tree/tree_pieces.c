@@ -59,6 +59,7 @@ int pieces_add(writer *w, pieces *to, const page_entry *low, uint64_t from, page
 int writer_node(writer *w, bool leaf, unsigned level, const page_entry *e, size_t n, page_ref *out)
 {
     uint64_t page;
+
     page_build(w->tw_page, w->tw_page_size, leaf, level, w->tw_state->ts_id, w->tw_fixed, e, n);
     int rc = pager_alloc(w->tw_commit, &page);
     return rc == EDB_OK ? pager_write(w->tw_commit, page, w->tw_page, out) : rc;
@@ -69,6 +70,7 @@ size_t entries_middle(const writer *w, bool leaf, const page_entry *e, size_t n,
 {
     uint64_t left = 0, best_gap = UINT64_MAX;
     size_t best = 0;
+
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && e[i].newest) {
             uint64_t gap = left * 2 > bytes ? left * 2 - bytes : bytes - left * 2;
@@ -87,6 +89,7 @@ size_t entries_middle(const writer *w, bool leaf, const page_entry *e, size_t n,
 size_t pieces_entries(const pieces *from, const uint8_t *key, uint32_t key_size, page_entry *out)
 {
     size_t n = 0;
+
     for (size_t i = 0; i < from->n;) {
         size_t end = i + 1;
         while (end < from->n && (from->p[end].low == NULL

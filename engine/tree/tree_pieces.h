@@ -86,6 +86,7 @@ int node_apply(writer *w, page_ref ref, unsigned above, uint64_t born, const tre
 static inline uint64_t entries_bytes(const writer *w, bool leaf, const page_entry *e, size_t n)
 {
     uint64_t bytes = 0;
+
     for (size_t i = 0; i < n; i++)
         bytes += entry_bytes(&e[i], leaf, w->tw_fixed);
     return bytes;
@@ -99,6 +100,7 @@ static inline bool entries_one_key(const page_entry *e, size_t n)
 static inline uint64_t entries_oldest(const page_entry *e, size_t n)
 {
     uint64_t oldest = UINT64_MAX;
+
     for (size_t i = 0; i < n; i++)
         oldest = e[i].from < oldest ? e[i].from : oldest;
     return oldest;

@@ -56,6 +56,7 @@ int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, u
 {
     const uint8_t *page;
     int rc = pager_page(pg, view, ref, 0, &page);
+
     if (rc != EDB_OK)
         return rc;
     tree_touched++;
@@ -74,6 +75,7 @@ static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, siz
     unsigned fixed = load16(leaf + TP_KEY_SIZE), n = page_live(leaf);
     const uint64_t *slots = page_live_slots(leaf);
     unsigned i = page_search(leaf, slots, n, 1, key, key_size, false);
+
     if (i < n && slot_from(slots[i]) <= moment) {
         cell_leaf(leaf + slot_offset(slots[i]), fixed, out);
         out->from = slot_from(slots[i]);
@@ -102,6 +104,7 @@ int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *ke
     page_ref ref;
     unsigned above = LEVEL_ANY;
     int rc = root_at(pg, state, moment, &ref);
+
     *found = false;
     while (rc == EDB_OK && ref.page) {
         const uint8_t *page;
@@ -183,6 +186,7 @@ void tree_cursor_close(tree_cursor *tc)
 void tree_cursor_load(tree_cursor *tc)
 {
     uint64_t word = tc->tc_slots[tc->tc_i];
+
     cell_leaf(tc->tc_leaf + slot_offset(word), tc->tc_key_size, &tc->tc_at);
     tc->tc_at.from = slot_from(word);
     tc->tc_valid = true;
@@ -192,6 +196,7 @@ void tree_cursor_load(tree_cursor *tc)
 static int leaf_bound(const tree_cursor *tc, int low, int high, const void *key, size_t key_size, bool after)
 {
     unsigned fixed = tc->tc_key_size;
+
     while (low < high) {
         int middle = low + (high - low) / 2;
         const uint8_t *at;
@@ -236,6 +241,7 @@ static void step_child(const struct tree_step *step, struct tree_step *child, pa
 {
     const page_walk *w = &step->tp_walk;
     unsigned fixed = load16(w->pw_page + TP_KEY_SIZE);
+
     *ref = cell_child(w->pw_page + w->pw_offset, fixed);
     child->tp_current = step->tp_current && w->pw_is_live;
     child->tp_low = step->tp_low;
@@ -270,6 +276,7 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
     page_ref ref;
     struct tree_step range;
     unsigned above = LEVEL_ANY;
+
     *leaf = false;
     if (tc->tc_depth == 0) {
         int rc = root_at(tc->tc_pager, &tc->tc_state, tc->tc_moment, &ref);
@@ -352,6 +359,7 @@ int tree_cursor_prev_slow(tree_cursor *tc)
 int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
 {
     bool leaf;
+
     tc->tc_depth = 0;
     tc->tc_valid = false;
     int rc = go_down(tc, key ? WAY_FIND : WAY_FIRST, key, key_size, &leaf);
@@ -370,6 +378,7 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
 int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
 {
     bool leaf;
+
     tc->tc_depth = 0;
     tc->tc_valid = false;
     int rc = go_down(tc, key ? WAY_FIND : WAY_LAST, key, key_size, &leaf);
@@ -391,6 +400,7 @@ int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *ou
 {
     tree_cursor tc;
     uint64_t n = 0;
+
     if (moment == FOREVER) {
         *out = state->ts_live;
         return EDB_OK;
@@ -414,6 +424,7 @@ static int position(pager *pg, const tree_state *state, const void *key, size_t 
     const pager_view *view = pager_get_view(pg);
     page_ref ref = state->ts_root;
     double low = 0, width = 1;
+
     for (unsigned above = LEVEL_ANY; ref.page;) {
         const uint8_t *page;
         int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
@@ -440,6 +451,7 @@ int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t lo
 {
     double from = 0, to = 1;
     int rc = low ? position(pg, state, low, low_size, &from) : EDB_OK;
+
     if (rc == EDB_OK && high)
         rc = position(pg, state, high, high_size, &to);
     if (rc == EDB_OK)

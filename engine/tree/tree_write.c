@@ -29,6 +29,7 @@ int node_apply(writer *w, page_ref ref, unsigned above, uint64_t born, const tre
                bool is_root, bool rightmost, pieces *out, bool *changed)
 {
     const uint8_t *page = NULL;
+
     if (ref.page) {
         int rc = pager_page(w->tw_pager, w->tw_view, ref, 0, &page);
         if (rc != EDB_OK)
@@ -46,6 +47,7 @@ int node_apply(writer *w, page_ref ref, unsigned above, uint64_t born, const tre
 static int root_file(writer *w, uint64_t since, page_ref root)
 {
     tree_state *s = w->tw_state;
+
     if (s->ts_n_recent == TREE_ROOTS) {
         uint8_t elements[TREE_ROOTS * ROOT_SIZE] = { 0 };
         for (uint32_t i = 0; i < TREE_ROOTS; i++) {
@@ -66,6 +68,7 @@ static int root_file(writer *w, uint64_t since, page_ref root)
 static int root_lower(writer *w)
 {
     tree_state *s = w->tw_state;
+
     for (;;) {
         const uint8_t *page;
         int rc = pager_page(w->tw_pager, w->tw_view, s->ts_root, 0, &page);
@@ -92,6 +95,7 @@ static const uint8_t lowest_key[8];
 static int root_grow(writer *w, pieces *split, unsigned level)
 {
     tree_state *s = w->tw_state;
+
     if (split->whole) {                                 /* the past of all of it stays a root of its own time */
         int rc = root_file(w, s->ts_since, split->p[0].ref);
         if (rc != EDB_OK)
@@ -116,6 +120,7 @@ static int root_grow(writer *w, pieces *split, unsigned level)
 static int root_replace(writer *w, pieces *split, unsigned level)
 {
     tree_state *s = w->tw_state;
+
     for (;;) {
         bool by_key = false;
         for (size_t i = 0; i < split->n; i++)
@@ -148,6 +153,7 @@ static int root_replace(writer *w, pieces *split, unsigned level)
 static int writer_open(writer *w, pager_commit *pc, tree_state *state)
 {
     pager *pg = pager_commit_pager(pc);
+
     *w = (writer){ .tw_commit = pc, .tw_pager = pg, .tw_view = pager_get_view(pg), .tw_state = state,
                    .tw_now = pager_commit_number(pc), .tw_page_size = pager_page_size(pg),
                    .tw_fixed = state->ts_key_size };
@@ -178,6 +184,7 @@ int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out
     tree_state state = { .ts_id = id, .ts_key_size = key_size, .ts_since = now, .ts_born = now, .ts_changed = now,
                          .ts_next_id = 1 };
     int rc = writer_open(&w, pc, &state);
+
     if (rc == EDB_OK)
         rc = writer_node(&w, true, 0, NULL, 0, &state.ts_root);
     writer_close(&w);
@@ -192,6 +199,7 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
     pieces split = { 0 };
     bool changed = false;
     tree_state before = *state;
+
     if (n == 0)
         return EDB_OK;
     int rc = writer_open(&w, pc, state);
@@ -269,6 +277,7 @@ void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZ
 int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out)
 {
     const uint8_t *element = NULL;
+
     if (id < sn->sn_trees.ar_count) {
         int rc = array_get(pg, &sn->sn_trees, TREE_STATE_SIZE, id, &element);
         if (rc != EDB_OK)

@@ -27,6 +27,7 @@ static int no_memory(void)
 int capture_new(uint32_t table, capture **out)
 {
     capture *cp = calloc(1, sizeof *cp);
+
     if (!cp)
         return no_memory();
     cp->cp_table = table;
@@ -69,7 +70,7 @@ int capture_add(capture *cp, int64_t rowid, const uint8_t *row, size_t size)
         return no_memory();
     rowid_store(bytes, rowid);
     memcpy(bytes + 8, row, size);
-    cp->cp_items[cp->cp_count++] = (capture_item){.ci_bytes = bytes, .ci_size = (uint32_t)size};
+    cp->cp_items[cp->cp_count++] = (capture_item){ .ci_bytes = bytes, .ci_size = (uint32_t)size };
     return EDB_OK;
 }
 

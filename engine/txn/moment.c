@@ -87,6 +87,7 @@ static int too_early(pager *pg, const snapshot *root, int64_t ns)
 static int64_t clock_end(void)
 {
     int64_t now = os_clock_ns();
+
     return now - now % 1000 + 999;
 }
 

@@ -11,6 +11,7 @@
 static int compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
     return c ? c : (a_size > b_size) - (a_size < b_size);
 }
 
@@ -99,6 +100,7 @@ static int compare_ranges(const void *a, const void *b, void *arg)
 {
     const read_range *x = a, *y = b;
     const tree_reads *tr = arg;
+
     return compare(at(tr, x->rr_low), x->rr_low_size, at(tr, y->rr_low), y->rr_low_size);
 }
 

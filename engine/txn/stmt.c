@@ -67,6 +67,7 @@ static void stmt_free(edb_stmt *st)
 static int pin_newest(edb_stmt *st, bool writes)
 {
     pager *pg = st->st_conn->cn_pager;
+
     /* At full a reader must not be told what a power loss could take back. A writer may read it: its own commit is
      * acknowledged only when it is durable, and then so is all it read. */
     int which = writes || pager_synchronous(pg) != SYNC_FULL ? PIN_PUBLISHED : PIN_DURABLE;

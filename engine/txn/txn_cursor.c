@@ -100,6 +100,7 @@ int cursor_count(edb_stmt *st, uint32_t tree, uint64_t *out)
 {
     const tree_state *state;
     int rc = stmt_tree(st, tree, &state);
+
     if (rc)
         return rc;
     if (own_writes(st, tree)) {

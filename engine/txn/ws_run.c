@@ -38,6 +38,7 @@ typedef struct {                    /* a run being written */
 static const char *folder(void)
 {
     const char *name = getenv("TMPDIR");
+
     return name && *name ? name : "/tmp";
 }
 

@@ -48,6 +48,7 @@ static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b,
 {
     size_t common = a_size < b_size ? a_size : b_size;
     int order = common ? memcmp(a, b, common) : 0;
+
     return order ? order : (a_size > b_size) - (a_size < b_size);
 }
 
