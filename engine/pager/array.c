@@ -57,7 +57,7 @@ static void ref_store(uint8_t *page, uint32_t i, page_ref ref)
     store32(p + 8, ref.tag);
 }
 
-static int bad(pager *pg, uint64_t page)
+static int list_damaged(pager *pg, uint64_t page)
 {
     return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: a list is shorter than its count", pager_name(pg),
                     (unsigned long long)page);
@@ -72,7 +72,7 @@ static int node_get(pager *pg, page_ref ref, uint32_t level, uint32_t fill, cons
     if (rc)
         return rc;
     if (page[PH_LEVEL] != level || load32(page + PH_COUNT) < fill)
-        return bad(pg, ref.page);
+        return list_damaged(pg, ref.page);
     *out = page;
     return EDB_OK;
 }
@@ -81,13 +81,13 @@ int array_get(pager *pg, const array_state *a, uint32_t size, uint64_t index, co
 {
     assert(index < a->ar_count);
     if (a->ar_levels > LEVELS_MAX)
-        return bad(pg, a->ar_root.page);
+        return list_damaged(pg, a->ar_root.page);
     page_ref ref = a->ar_root;
     const uint8_t *page;
     for (uint32_t level = a->ar_levels; level; level--) {
         uint64_t span = span_below(pg, size, level), i = index / span;
         if (i >= node_room(pg))
-            return bad(pg, ref.page);
+            return list_damaged(pg, ref.page);
         int rc = node_get(pg, ref, level, (uint32_t)i + 1, &page);
         if (rc)
             return rc;
@@ -95,7 +95,7 @@ int array_get(pager *pg, const array_state *a, uint32_t size, uint64_t index, co
         index %= span;
     }
     if (index >= leaf_room(pg, size))
-        return bad(pg, ref.page);
+        return list_damaged(pg, ref.page);
     int rc = node_get(pg, ref, 0, (uint32_t)index + 1, &page);
     if (!rc)
         *out = page + PH_SIZE + index * size;
@@ -124,7 +124,7 @@ static int node_load(setting *st, page_ref ref, uint32_t level, uint8_t *page)
             return rc;
         memcpy(page, old, page_size);
         return load32(page + PH_COUNT) <= (level ? node_room(st->pg) : leaf_room(st->pg, st->size))
-               ? EDB_OK : bad(st->pg, ref.page);
+               ? EDB_OK : list_damaged(st->pg, ref.page);
     }
     memset(page, 0, page_size);
     page[PH_KIND] = level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY;
@@ -162,7 +162,7 @@ static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t firs
     while (st->n && (st->index - first) / span < room) {
         uint32_t i = (uint32_t)((st->index - first) / span);
         if (i > count)
-            return bad(st->pg, ref->page);
+            return list_damaged(st->pg, ref->page);
         if (level) {
             page_ref child = i < count ? ref_load(page, i) : (page_ref){ 0, 0 };
             rc = subtree_set(st, &child, level - 1, first + i * span);
@@ -210,7 +210,7 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
     if (!n)
         return EDB_OK;
     if (a->ar_levels > LEVELS_MAX)
-        return bad(st.pg, a->ar_root.page);
+        return list_damaged(st.pg, a->ar_root.page);
     while (index + n > span_below(st.pg, size, result.ar_levels + 1)) {
         if (!result.ar_root.page) {         /* an empty list grows downward: no page to put below the new one yet */
             result.ar_levels++;
@@ -259,7 +259,7 @@ static int subtree_walk(pager *pg, page_ref ref, uint32_t level, array_page_fn f
         rc = fn(arg, ref);
     uint32_t count = rc || !level ? 0 : load32(page + PH_COUNT);
     if (count > node_room(pg))
-        return bad(pg, ref.page);
+        return list_damaged(pg, ref.page);
     for (uint32_t i = 0; !rc && i < count; i++)
         rc = subtree_walk(pg, ref_load(page, i), level - 1, fn, arg);
     return rc;
@@ -270,6 +270,6 @@ int array_walk(pager *pg, const array_state *a, array_page_fn fn, void *arg)
     if (!a->ar_count)
         return EDB_OK;
     if (a->ar_levels > LEVELS_MAX)
-        return bad(pg, a->ar_root.page);
+        return list_damaged(pg, a->ar_root.page);
     return subtree_walk(pg, a->ar_root, a->ar_levels, fn, arg);
 }

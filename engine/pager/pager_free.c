@@ -68,7 +68,7 @@ static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, co
 
 /* ---- what may be reused --------------------------------------------------------------------------------------- */
 
-static int look(pager_commit *pc)
+static int pins_scan(pager_commit *pc)
 {
     shm_area *shm = pc->pc_pager->pg_shm;
 
@@ -99,15 +99,15 @@ static int look(pager_commit *pc)
 }
 
 /* Looks at pins and the durable number, once for each commit. */
-static int free_look(pager_commit *pc)
+static int pins_scan_once(pager_commit *pc)
 {
-    if (pc->pc_looked)
+    if (pc->pc_scanned)
         return EDB_OK;
-    int rc = look(pc);
+    int rc = pins_scan(pc);
     /* A pin that holds pages back may be a dead process's. */
     if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false))
-        rc = look(pc);
-    pc->pc_looked = rc == EDB_OK;
+        rc = pins_scan(pc);
+    pc->pc_scanned = rc == EDB_OK;
     return rc;
 }
 
@@ -185,7 +185,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
 
 int free_take(pager_commit *pc, uint64_t *page)
 {
-    int rc = free_look(pc);
+    int rc = pins_scan_once(pc);
 
     if (rc)
         return rc;
@@ -225,7 +225,7 @@ int free_young_push(pager_commit *pc, free_entry e)
 
 int free_add(pager_commit *pc, uint64_t page, uint64_t made)
 {
-    int rc = free_look(pc);
+    int rc = pins_scan_once(pc);
 
     if (rc)
         return rc;

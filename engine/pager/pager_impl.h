@@ -146,7 +146,7 @@ struct pager_commit {
     uint64_t pc_scan;               /* and so many of these were found unusable */
     const uint8_t *pc_chain;        /* the first chain page, when it was looked at */
 
-    bool pc_looked;                 /* the four below are known; they only grow more favourable later */
+    bool pc_scanned;                /* the four below are known; they only grow more favourable later */
     uint64_t pc_durable;            /* newest durable commit */
     uint64_t pc_floor;              /* recovery never goes below it */
     uint64_t pc_oldest;             /* oldest number announced, SHM_NONE: none */

@@ -105,7 +105,7 @@ int edb_conn_attach(edb_conn *host, edb_conn *attached, const char *title)
     return EDB_OK;
 }
 
-static void leave(edb_conn *conn)
+static void detach(edb_conn *conn)
 {
     conn_registry_lock();
     if (conn->cn_host)
@@ -127,7 +127,7 @@ void edb_conn_close(edb_conn *conn)
     if (!conn || pager_alive(conn->cn_pager))
         return;                     /* a forked child must not touch what its parent is using */
     txn_rollback(conn);
-    leave(conn);
+    detach(conn);
     conn_close(conn);
 }
 

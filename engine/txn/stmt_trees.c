@@ -35,11 +35,11 @@ int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
 /* ---- schema ----------------------------------------------------------------------------------------------------- */
 
 /* A hash over keys and commit numbers of the catalog at T. */
-static int catalog_print(edb_stmt *st, uint64_t *out)
+static int catalog_fingerprint(edb_stmt *st, uint64_t *out)
 {
     const tree_state *state;
     tree_cursor tc;
-    uint64_t print = 0;
+    uint64_t fingerprint = 0;
     int rc;
 
     if ((rc = stmt_tree(st, TREE_CATALOG, &state)))
@@ -48,12 +48,12 @@ static int catalog_print(edb_stmt *st, uint64_t *out)
         if ((rc = tree_cursor_open(&tc, st->st_conn->cn_pager, state, st->st_moment)))
             return rc;
         for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
-            print = hash_fast(tc.tc_at.key, tc.tc_at.key_size, print);
-            print = hash_fast(&tc.tc_at.from, sizeof tc.tc_at.from, print);
+            fingerprint = hash_fast(tc.tc_at.key, tc.tc_at.key_size, fingerprint);
+            fingerprint = hash_fast(&tc.tc_at.from, sizeof tc.tc_at.from, fingerprint);
         }
         tree_cursor_close(&tc);
     }
-    *out = print;
+    *out = fingerprint;
     return rc;
 }
 
@@ -62,22 +62,22 @@ static int catalog_print(edb_stmt *st, uint64_t *out)
 static uint64_t schema_at(edb_stmt *st)
 {
     edb *db = st->st_conn->cn_db;
-    uint64_t print, number = st->st_moment;
+    uint64_t fingerprint, number = st->st_moment;
     past_schema *more;
 
     if (st->st_moment >= st->st_root.sn_schema)
         return st->st_root.sn_schema;
-    if (catalog_print(st, &print))
+    if (catalog_fingerprint(st, &fingerprint))
         return number;              /* unshared, but true: it names this moment's catalog */
     db_lock(db);
     for (size_t i = 0; i < db->db_n_past; i++)
-        if (db->db_past[i].sc_print == print) {
+        if (db->db_past[i].sc_fingerprint == fingerprint) {
             number = db->db_past[i].sc_number;
             goto known;
         }
     if ((more = realloc(db->db_past, (db->db_n_past + 1) * sizeof *more))) {
         db->db_past = more;
-        db->db_past[db->db_n_past++] = (past_schema){ print, number };
+        db->db_past[db->db_n_past++] = (past_schema){ fingerprint, number };
     }
 known:
     db_unlock(db);

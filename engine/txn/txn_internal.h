@@ -43,7 +43,7 @@
 #define SCHEMA_OWN (1ULL << 63)     /* marks schema numbers of uncommitted catalogs */
 
 typedef struct {                    /* catalogs of the past, told apart by what is in them */
-    uint64_t sc_print;              /* hash over the keys and commit numbers of the catalog's entries */
+    uint64_t sc_fingerprint;        /* hash over the keys and commit numbers of the catalog's entries */
     uint64_t sc_number;             /* the first moment met that has it */
 } past_schema;
 
