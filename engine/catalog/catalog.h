@@ -122,17 +122,21 @@ int catalog_table(edb_stmt *stmt, uint32_t id, edb_table **out);    /* EDB_NOSUC
 int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n);
 int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII case-insensitive; EDB_NOSUCH */
 
-/* DDL, called by the control table `entitydb_ddl`. Payload ids that are 0 are given. EDB_EXISTS, EDB_NOSUCH. */
-int catalog_create(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
-/* A new version of a table; indexes without a tree id are made and filled from the living rows. judged: the caller
- * looked at the table's rows to allow it, so COMMIT fails if another transaction has changed them meanwhile. */
-int catalog_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id);
 /* The table under its columns of today as it was at the statement's moment in the past: where a column had not been
  * added yet it is NULL, whatever it became for these rows when it was. */
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
-int catalog_drop(edb_stmt *stmt, const char *name);
 /* A tree that belongs to no table, own uncommitted ones included; *tree 0: there is none of that name. */
 int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);
-int catalog_tree_create(edb_stmt *stmt, const char *name, uint8_t key_size, uint32_t *tree);
+
+/* Calls fn for every entry until it answers nonzero, which is handed on. Who keeps the table sets *table to NULL. */
+enum { EACH_STOP = -1 };            /* what fn answers when it has seen enough */
+typedef int (*catalog_each_fn)(void *arg, edb_table **table);
+int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg);
+/* The entry of a table. The statement's cursor does not see what the statement itself wrote; this does, for DDL. */
+int catalog_entry(edb_stmt *stmt, uint32_t id, edb_entry *entry, bool *found);
+int catalog_decode(edb_stmt *stmt, const edb_entry *entry, edb_table **out);
+/* Names are unique among entries with equal answers: tables and views together, settings, trees. */
+int catalog_namespace(const edb_table *table);
+bool name_same(const char *a, const char *b);       /* ASCII, as SQLite compares names */
 
 #endif

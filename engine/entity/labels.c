@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "native/rowcode.h"
-#include "engine/catalog/catalog.h"
+#include "engine/table/ddl.h"
 #include "engine/txn/txn_internal.h"
 
 int labels_tree(edb_stmt *stmt, uint32_t *tree)
@@ -32,7 +32,7 @@ int label_put(edb_stmt *stmt, const char *label, size_t size)
 
     if ((rc = label_judge(stmt, label, size)) || (rc = txn_begin_write(stmt)) || (rc = labels_tree(stmt, &tree)))
         return rc;
-    if (!tree && (rc = catalog_tree_create(stmt, LABELS_NAME, 0, &tree)))
+    if (!tree && (rc = ddl_create_tree(stmt, LABELS_NAME, 0, &tree)))
         return rc;
     return txn_put_always(stmt, tree, label, size, value,
                           (size_t)(varint_store(value, txn_mark(stmt->st_conn)) - value));

@@ -315,8 +315,8 @@ static int column_of_row(void *arg, uint32_t i, edb_value *out)
         rc = generate_get(ge, i, out);
     else if (!row->gr_stored)
         *out = row->gr_values[i];
-    else if (table_column(row->gr_table, row->gr_stored, row->gr_rowid, i, out))
-        rc = table_damaged(row->gr_table, row->gr_rowid);
+    else if (row_value(row->gr_table, row->gr_stored, row->gr_rowid, i, out))
+        rc = row_damaged(row->gr_table, row->gr_rowid);
     if (rc)
         ge->ge_failed = rc;
     return rc;
@@ -392,7 +392,7 @@ int generate_column(edb_conn *conn, const edb_table *table, const row_view *view
     const generate_row row = { .gr_table = table, .gr_stored = view, .gr_rowid = rowid };
     generator *ge;
     if (!column_lacks(&table->et_columns[i], view->rw_columns))
-        return table_column(table, view, rowid, i, out) ? table_damaged(table, rowid) : EDB_OK;
+        return row_value(table, view, rowid, i, out) ? row_damaged(table, rowid) : EDB_OK;
     int rc = generator_of(conn, &ge);
     if (!rc)
         rc = generate_begin(ge, &row);

@@ -127,7 +127,7 @@ static int row_eof(sqlite3_vtab_cursor *base)
     return ((row_cursor *)base)->rc_over;
 }
 
-static int row_value(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
+static int row_show(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     const rowexpr_row *row = cursor_row(base);
     const edb_table *table = ((row_table *)base->pVtab)->rt_source->rs_table;
@@ -164,7 +164,7 @@ static const sqlite3_module row_module = {
     .xFilter = row_filter,
     .xNext = row_next,
     .xEof = row_eof,
-    .xColumn = row_value,
+    .xColumn = row_show,
     .xRowid = row_id,
 };
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "native/keycode.h"
 #include "engine/eval/generate.h"
@@ -18,24 +17,10 @@ static int no_memory(void)
 
 /* ---- links ---------------------------------------------------------------------------------------------------- */
 
-/* strcasecmp would follow the locale. */
-static bool same_name(const char *a, const char *b)
-{
-    for (;; a++, b++) {
-        unsigned char x = (unsigned char)*a, y = (unsigned char)*b;
-        x += x >= 'A' && x <= 'Z' ? 32 : 0;
-        y += y >= 'A' && y <= 'Z' ? 32 : 0;
-        if (x != y)
-            return false;
-        if (!x)
-            return true;
-    }
-}
-
 static int column_named(const edb_table *table, const char *name)
 {
     for (uint32_t i = 0; i < table->et_n_columns; i++)
-        if (same_name(table->et_columns[i].name, name))
+        if (name_same(table->et_columns[i].name, name))
             return (int)i;
     return -1;
 }
@@ -136,7 +121,7 @@ int fk_link_make(edb_stmt *stmt, const edb_table *child, uint32_t number, fk_lin
     edb_table *parent = NULL;
     int rc = EDB_OK;
     *out = (fk_link){ .fl_child = table_ref(child), .fl_number = number, .fl_key = key };
-    if (same_name(child->et_name, key->parent)) {
+    if (name_same(child->et_name, key->parent)) {
         parent = table_ref(child);
     } else {
         rc = catalog_find(stmt, key->parent, &parent);
@@ -418,7 +403,7 @@ static int child_has(edb_stmt *stmt, const fk_link *link, const edb_entry *entry
         at = copy;
     }
     if (row_open(&view, at, size))
-        return table_damaged(child, rowid);
+        return row_damaged(child, rowid);
     int rc = EDB_OK;
     arena_init(&memory);
     for (uint32_t i = 0; !rc && i < link->fl_key->n_columns; i++)
@@ -449,7 +434,7 @@ static int scan_children(edb_stmt *stmt, const fk_link *link, const edb_value *k
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "looking for the children of a row was interrupted");
         if (!rc)
-            rc = table_rowid(link->fl_child, &cu.at, &rowid);
+            rc = row_id_of_entry(link->fl_child, &cu.at, &rowid);
         if (!rc)
             rc = child_has(stmt, link, &cu.at, rowid, &bytes, key, &has);
         if (!rc && has && *n == room) {

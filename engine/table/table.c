@@ -14,39 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "native/keycode.h"
 #include "engine/eval/generate.h"
-
-#define BUFFER_KEEP (1u << 20)      /* bytes a buffer may keep between rows */
-
-uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
-{
-    if (!buffer->bf_bytes || buffer->bf_room - buffer->bf_size < n) {
-        size_t room = buffer->bf_size + n + 256;
-        if (room < 2 * buffer->bf_room)
-            room = 2 * buffer->bf_room;
-        uint8_t *bytes = realloc(buffer->bf_bytes, room);
-        if (!bytes)
-            return NULL;
-        buffer->bf_bytes = bytes;
-        buffer->bf_room = room;
-    }
-    return buffer->bf_bytes + buffer->bf_size;
-}
-
-void buffer_free(table_buffer *buffer)
-{
-    free(buffer->bf_bytes);
-    *buffer = (table_buffer){ .bf_bytes = NULL };
-}
-
-/* Empties it, and gives an unusually large one back. */
-static void buffer_clear(table_buffer *buffer)
-{
-    buffer->bf_size = 0;
-    if (buffer->bf_room > BUFFER_KEEP)
-        buffer_free(buffer);
-}
 
 static int no_memory(const edb_table *table)
 {
@@ -97,76 +65,18 @@ void scratch_free(table_scratch *ts)
 
 /* ---- reading a row -------------------------------------------------------------------------------------------- */
 
-int table_damaged(const edb_table *table, int64_t rowid)
-{
-    return edb_fail(EDB_CORRUPT, "row %lld of table %s cannot be read: its bytes are damaged", (long long)rowid,
-                    table->et_name);
-}
-
-int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
-{
-    const edb_column *column = &table->et_columns[i];
-    if ((int)i == table->et_rowid_column) {
-        out->type = VALUE_INTEGER;
-        out->integer = rowid;
-        return 0;
-    }
-    if (column->id < view->rw_columns)
-        return row_column(view, column->id, out);
-    for (uint32_t k = 0; k < column->n_earlier; k++)
-        if (column->earlier[k] < view->rw_columns)
-            return row_column(view, column->earlier[k], out);
-    if (column->added)
-        *out = column->added_value;
-    else
-        out->type = VALUE_NULL;
-    return 0;
-}
-
 int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
                  bool all, edb_value *out)
 {
     int rc = EDB_OK;
     for (uint32_t i = 0; i < table->et_n_columns; i++)
-        if (table_column(table, view, rowid, i, &out[i]))
-            return table_damaged(table, rowid);
+        if (row_value(table, view, rowid, i, &out[i]))
+            return row_damaged(table, rowid);
     for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++)
         if (column_lacks(&table->et_columns[i], view->rw_columns)
             && (all || !column_virtual(&table->et_columns[i]) || table->et_columns[i].keyed || table->et_has_partial))
             rc = generate_column(stmt_conn(stmt), table, view, rowid, i, &ts->ts_computed, &out[i]);
     return rc;
-}
-
-int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid)
-{
-    if (entry->key_size != 8)
-        return edb_fail(EDB_CORRUPT, "table %s holds a key of %u bytes", table->et_name, entry->key_size);
-    *rowid = rowid_load(entry->key);
-    return EDB_OK;
-}
-
-/* Opens the row of an entry; one that lies in a chain, or that a write may move, is copied to `buffer` first. */
-static int row_of_entry(table_buffer *buffer, edb_stmt *stmt, const edb_table *table, const edb_entry *entry,
-                        int64_t rowid, row_view *view)
-{
-    const uint8_t *bytes = entry->value;
-    size_t size = entry->value_size;
-    if (entry->overflow || entry->from == 0) {
-        size = entry->overflow ? entry_size(entry) : size;
-        buffer_clear(buffer);
-        uint8_t *copy = buffer_reserve(buffer, size);
-        if (!copy)
-            return no_memory(table);
-        if (entry->overflow) {
-            int rc = entry_load(stmt, entry, copy);
-            if (rc)
-                return rc;
-        } else {
-            memcpy(copy, bytes, size);
-        }
-        bytes = copy;
-    }
-    return row_open(view, bytes, size) ? table_damaged(table, rowid) : EDB_OK;
 }
 
 static int changed_since(const edb_table *table, int64_t rowid)
@@ -218,48 +128,6 @@ int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, in
 }
 
 /* ---- index entries -------------------------------------------------------------------------------------------- */
-
-/* The parts' values as a row behind the key: for keys that fold or round. */
-static int index_value(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
-                       size_t *value_size)
-{
-    edb_value parts[CATALOG_COLUMNS];
-    for (uint32_t i = 0; i < index->n_parts; i++)
-        parts[i] = values[index->parts[i].column];
-    uint8_t *row = buffer_reserve(keys, row_encode_bound(parts, index->n_parts));
-    if (!row)
-        return no_memory(table);
-    *value_size = row_encode(row, parts, index->n_parts);
-    keys->bf_size += *value_size;
-    return EDB_OK;
-}
-
-int index_entry(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
-                int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null)
-{
-    size_t bound = 8;
-    bool restores = true;
-    *has_null = false;
-    for (uint32_t i = 0; i < index->n_parts; i++) {
-        const edb_index_part *part = &index->parts[i];
-        const edb_value *v = &values[part->column];
-        bound += key_encode_bound(v);
-        *has_null |= v->type == VALUE_NULL;
-        restores = restores && key_restores(v, part->collation, column_integral(&table->et_columns[part->column]));
-    }
-    uint8_t *start = buffer_reserve(keys, bound), *at = start;
-    if (!start)
-        return no_memory(table);
-    for (uint32_t i = 0; i < index->n_parts; i++) {
-        const edb_index_part *part = &index->parts[i];
-        at += key_encode(at, &values[part->column], part->collation, part->descending);
-    }
-    rowid_store(at, rowid);
-    *key_size = (size_t)(at + 8 - start);
-    *value_size = 0;
-    keys->bf_size += *key_size;
-    return restores ? EDB_OK : index_value(keys, index, table, values, value_size);
-}
 
 typedef struct {                    /* what a row change does to one index; offsets into ts_keys */
     const edb_index *ic_index;
@@ -696,7 +564,7 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
     row_view view;
     uint64_t covered = UINT64_MAX;
     int64_t rowid;
-    int rc = table_rowid(table, entry, &rowid);
+    int rc = row_id_of_entry(table, entry, &rowid);
     if (!rc)
         rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
     if (!rc)

@@ -10,19 +10,9 @@
 #define EDB_TABLE_H
 
 #include "native/arena.h"
-#include "native/rowcode.h"
 #include "engine/txn/capture.h"
 #include "engine/txn/hooks.h"
-#include "engine/catalog/catalog.h"
-
-typedef struct {
-    uint8_t *bf_bytes;              /* owned */
-    size_t bf_size, bf_room;
-} table_buffer;
-
-/* n bytes more at the end; NULL when memory is exhausted. Earlier pointers into it end. */
-uint8_t *buffer_reserve(table_buffer *buffer, size_t n);
-void buffer_free(table_buffer *buffer);
+#include "engine/catalog/row.h"
 
 typedef struct {                    /* reused from row to row; one a connection */
     table_buffer ts_row;            /* the row being written */
@@ -55,14 +45,6 @@ typedef struct {                    /* a row to be changed: valid until the next
  * deleted by the statement itself. EDB_CONFLICT when somebody else changed it since that moment. */
 int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
                    bool *found);
-/* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with. One
- * whose type got another affinity since is as it was stored, which is not what it means: see generate_column().
- * -1: the row is damaged. */
-int table_column(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
-int table_damaged(const edb_table *table, int64_t rowid);       /* sets the message; EDB_CORRUPT */
-/* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
-int table_rowid(const edb_table *table, const edb_entry *entry, int64_t *rowid);
-
 /* replace: rows in the way of a unique key are deleted instead of failing. fresh: the row id was never used. */
 int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace);
@@ -96,11 +78,5 @@ typedef struct {
 
 /* rh_covers of the statement's connection; EDB_MISUSE where no SQLite connection is bound to it. */
 int table_covers(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
-
-/* The entry of a row in an index, appended to `keys`: *key_size bytes of key, then *value_size of value. */
-int index_entry(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
-                int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null);
-/* Whether numbers of the column are read back from keys as integers where they are whole. */
-static inline bool column_integral(const edb_column *column) { return column->affinity != AFFINITY_REAL; }
 
 #endif

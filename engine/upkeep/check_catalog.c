@@ -76,7 +76,7 @@ static int key_value(check *ck, const edb_table *table, const row_view *row, int
 {
     if (column_lacks(&table->et_columns[column], row->rw_columns))
         return generate_get(ck->ck_generator, column, value);
-    return table_column(table, row, id, column, value) ? table_damaged(table, id) : EDB_OK;
+    return row_value(table, row, id, column, value) ? row_damaged(table, id) : EDB_OK;
 }
 
 /* Whether the index cannot be judged: where SQLite is not loaded, columns that rows lack cannot be computed. */
@@ -134,7 +134,7 @@ static int check_row(check *ck, const edb_table *table, const tree_state *indexe
     if ((rc = load_value(ck, v, &bytes, &size, &owned)))
         return rc;
     if (row_open(&row, bytes, size))
-        rc = table_damaged(table, id);
+        rc = row_damaged(table, id);
     if (!rc && table->et_has_lazy && generate_possible()) {
         const generate_row computed = { .gr_table = table, .gr_stored = &row, .gr_rowid = id };
         if (!ck->ck_generator)

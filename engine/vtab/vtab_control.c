@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/eval/partial.h"
+#include "engine/table/ddl.h"
 
 enum { DDL_OP, DDL_NAME, DDL_PAYLOAD };
 enum { CATALOG_ID, CATALOG_NAME, CATALOG_PAYLOAD };
@@ -263,13 +264,13 @@ static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid
     uint32_t id = 0;
     int rc;
     if (op && !strcmp(op, "create"))
-        rc = catalog_create(stmt, payload, size, &id);
+        rc = ddl_create(stmt, payload, size, &id);
     else if (op && !strcmp(op, "replace"))
-        rc = catalog_replace(stmt, payload, size, false, &id);
+        rc = ddl_replace(stmt, payload, size, false, &id);
     else if (op && !strcmp(op, "judged"))
-        rc = catalog_replace(stmt, payload, size, true, &id);
+        rc = ddl_replace(stmt, payload, size, true, &id);
     else if (op && !strcmp(op, "drop") && name)
-        rc = catalog_drop(stmt, name);
+        rc = ddl_drop(stmt, name);
     else
         rc = edb_fail(EDB_MISUSE, "entitydb_ddl: op is 'create', 'replace' or 'judged' (payload), or 'drop' (name)");
     if (!rc)

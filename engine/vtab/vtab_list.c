@@ -153,7 +153,7 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
     int64_t rowid;
     row_view view;
     bool has_null;
-    int rc = table_rowid(table, entry, &rowid);
+    int rc = row_id_of_entry(table, entry, &rowid);
     if (!rc && entry->overflow) {
         size = entry_size(entry);
         lb->lb_row.bf_size = 0;
@@ -164,7 +164,7 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
     if (rc)
         return rc;
     if (row_open(&view, row, size))
-        return table_damaged(table, rowid);
+        return row_damaged(table, rowid);
     if (lb->lb_computed.an_chunks)
         arena_free(&lb->lb_computed);
     for (uint32_t i = 0; !rc && i < (index->where ? table->et_n_columns : index->n_parts); i++) {

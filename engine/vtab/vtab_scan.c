@@ -509,7 +509,7 @@ static int load_row(scan *cu)
     if (unlikely(row_open(&cu->cu_row, row.value, row.value_size))) {
         int64_t rowid;
         rc = entry_rowid(cu, &rowid);
-        return rc ? rc : table_damaged(cu->cu_table, rowid);
+        return rc ? rc : row_damaged(cu->cu_table, rowid);
     }
     cu->cu_row_ready = true;
     return EDB_OK;
@@ -607,10 +607,10 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
             return likely(!rc) ? SQLITE_OK : vtab_result(base->pVtab, rc);
         }
         copied = cu->cu_row_copied;
-        if (!rc && table_column(cu->cu_table, &cu->cu_row, 0, (uint32_t)i, &v)) {
+        if (!rc && row_value(cu->cu_table, &cu->cu_row, 0, (uint32_t)i, &v)) {
             rc = entry_rowid(cu, &rowid);
             if (!rc)
-                rc = table_damaged(cu->cu_table, rowid);
+                rc = row_damaged(cu->cu_table, rowid);
         }
     }
     if (unlikely(rc))

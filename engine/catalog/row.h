@@ -1,0 +1,39 @@
+/* Rows and index entries of a table as bytes, and back: what the catalog says of a table, applied to its rows.
+ *
+ * The row stores its values by column id (native/rowcode.h); an index entry is a key of its parts with the row id
+ * behind (native/keycode.h). Nothing here computes: a column that a stored row lacks (column_lacks) is asked of
+ * eval/evaluator.h. */
+#ifndef EDB_ROW_H
+#define EDB_ROW_H
+
+#include "native/rowcode.h"
+#include "engine/catalog/catalog.h"
+
+typedef struct {
+    uint8_t *bf_bytes;              /* owned */
+    size_t bf_size, bf_room;
+} table_buffer;
+
+/* n bytes more at the end; NULL when memory is exhausted. Earlier pointers into it end. */
+uint8_t *buffer_reserve(table_buffer *buffer, size_t n);
+void buffer_clear(table_buffer *buffer);            /* empties it, and gives an unusually large one back */
+void buffer_free(table_buffer *buffer);
+
+/* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with. One
+ * whose type got another affinity since is as it was stored, which is not what it means: see generate_column().
+ * -1: the row is damaged. */
+int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
+int row_damaged(const edb_table *table, int64_t rowid);     /* sets the message; EDB_CORRUPT */
+/* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
+int row_id_of_entry(const edb_table *table, const edb_entry *entry, int64_t *rowid);
+/* Opens the row of an entry; one that lies in a chain, or that a write may move, is copied to `buffer` first. */
+int row_of_entry(table_buffer *buffer, edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t rowid,
+                 row_view *view);
+
+/* The entry of a row in an index, appended to `keys`: *key_size bytes of key, then *value_size of value. */
+int index_entry(table_buffer *keys, const edb_index *index, const edb_table *table, const edb_value *values,
+                int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null);
+/* Whether numbers of the column are read back from keys as integers where they are whole. */
+static inline bool column_integral(const edb_column *column) { return column->affinity != AFFINITY_REAL; }
+
+#endif
