@@ -13,12 +13,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "native/bytes.h"
 #include "native/value.h"
 
 /* Class bytes, stored: never renumber. No part begins with 00 or FF in either direction. */
 enum { KEY_NULL = 0x10, KEY_NUMBER = 0x20, KEY_TEXT = 0x30, KEY_BLOB = 0x40 };
+
+/* The order of encoded keys: memcmp, a prefix before what it begins. Either may be NULL when its size is 0. */
+static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    size_t common = a_size < b_size ? a_size : b_size;
+    int order = common ? memcmp(a, b, common) : 0;
+    return order ? order : (a_size > b_size) - (a_size < b_size);
+}
 
 /* The most bytes key_encode can write for v. */
 size_t key_encode_bound(const edb_value *v);

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 
+#include "native/keycode.h"
 #include "engine/tree/tree.h"
 
 enum {
@@ -101,13 +102,6 @@ static inline page_ref cell_child(const uint8_t *cell, unsigned fixed)
     const uint8_t *p = cell_key(cell, fixed, &key, &size);
 
     return (page_ref){ load40(p), load32(p + 5) };
-}
-
-static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
-
-    return c ? c : (a_size > b_size) - (a_size < b_size);
 }
 
 /* Structure, so that nothing else needs to look at bounds: directories and cells lie inside the page, ranks and

@@ -8,12 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
-
-    return c ? c : (a_size > b_size) - (a_size < b_size);
-}
+#include "native/keycode.h"
 
 static const uint8_t *at(const tree_reads *tr, uint32_t offset)
 {
@@ -101,7 +96,7 @@ static int compare_ranges(const void *a, const void *b, void *arg)
     const read_range *x = a, *y = b;
     const tree_reads *tr = arg;
 
-    return compare(at(tr, x->rr_low), x->rr_low_size, at(tr, y->rr_low), y->rr_low_size);
+    return key_compare(at(tr, x->rr_low), x->rr_low_size, at(tr, y->rr_low), y->rr_low_size);
 }
 
 /* -1, 0, 1; no upper end is the greatest. */
@@ -109,14 +104,14 @@ static int compare_highs(const tree_reads *tr, const read_range *a, const read_r
 {
     if (a->rr_high_size == RANGE_OPEN || b->rr_high_size == RANGE_OPEN)
         return (a->rr_high_size == RANGE_OPEN) - (b->rr_high_size == RANGE_OPEN);
-    return compare(at(tr, a->rr_high), a->rr_high_size, at(tr, b->rr_high), b->rr_high_size);
+    return key_compare(at(tr, a->rr_high), a->rr_high_size, at(tr, b->rr_high), b->rr_high_size);
 }
 
 /* Whether b, which begins no earlier than a, begins in a or just behind it. */
 static bool touches(const tree_reads *tr, const read_range *a, const read_range *b)
 {
     return a->rr_high_size == RANGE_OPEN
-           || compare(at(tr, b->rr_low), b->rr_low_size, at(tr, a->rr_high), a->rr_high_size) <= 0;
+           || key_compare(at(tr, b->rr_low), b->rr_low_size, at(tr, a->rr_high), a->rr_high_size) <= 0;
 }
 
 static void widen(const tree_reads *tr, read_range *a, const read_range *b)
@@ -307,7 +302,7 @@ static void note(readset *rs, tree_reads *tr, const void *low, size_t low_size, 
     r->rr_low_size = append_key(tr, low, low_size, false);
     r->rr_high = (uint32_t)tr->tr_size;
     r->rr_high_size = high ? append_key(tr, high, high_size, through) : RANGE_OPEN;
-    if (r->rr_high_size != RANGE_OPEN && compare(at(tr, r->rr_low), r->rr_low_size, at(tr, r->rr_high), r->rr_high_size) >= 0) {
+    if (r->rr_high_size != RANGE_OPEN && key_compare(at(tr, r->rr_low), r->rr_low_size, at(tr, r->rr_high), r->rr_high_size) >= 0) {
         tr->tr_size = r->rr_low;    /* nothing lies in it */
         return;
     }

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "native/keycode.h"
 #include "engine/txn/writeset.h"
 
 typedef struct {                    /* the entries of one tree */
@@ -42,14 +43,5 @@ const run_tree *run_find_tree(const ws_run *run, uint32_t tree);
 /* Position of the first entry of the part whose key is >= key (or > key, when `after`); rt_end if there is none. */
 uint64_t run_search(const ws_run *run, const run_tree *part, const void *key, size_t key_size, bool after);
 void run_entry(const ws_run *run, uint64_t position, ws_entry *out);
-
-/* memcmp order, a prefix before what it begins. */
-static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    size_t common = a_size < b_size ? a_size : b_size;
-    int order = common ? memcmp(a, b, common) : 0;
-
-    return order ? order : (a_size > b_size) - (a_size < b_size);
-}
 
 #endif
