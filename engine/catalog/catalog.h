@@ -20,7 +20,7 @@ enum {
 
 #define CATALOG_COLUMNS 2000        /* the most columns of a table */
 #define CATALOG_INDEXES 64          /* the most indexes of a table */
-#define CATALOG_RULES 32767         /* the most CHECK, and the most FOREIGN KEY constraints */
+#define CATALOG_CONSTRAINTS 32767   /* the most CHECK, and the most FOREIGN KEY constraints */
 
 typedef struct {
     uint32_t id;                    /* position in stored rows; never reused */
@@ -65,10 +65,10 @@ typedef struct {
     edb_index_part *parts;
 } edb_index;
 
-typedef struct {
+typedef struct {                    /* a CHECK constraint */
     char *label;                    /* what the message names */
     char *sql;
-} edb_rule;                         /* a CHECK constraint */
+} edb_check_constraint;
 
 enum { FK_NO_ACTION, FK_RESTRICT, FK_SET_NULL, FK_SET_DEFAULT, FK_CASCADE };
 
@@ -100,8 +100,8 @@ typedef struct {
     bool et_has_lazy;               /* a column of it is lazy */
     edb_column *et_columns;
     edb_index *et_indexes;
-    uint32_t et_n_rules, et_n_fkeys;
-    edb_rule *et_rules;             /* CHECK constraints, in the order they are judged */
+    uint32_t et_n_checks, et_n_fkeys;
+    edb_check_constraint *et_checks;    /* in the order they are judged */
     edb_fkey *et_fkeys;
     const uint8_t *et_payload;      /* what it was decoded from */
     size_t et_payload_size;

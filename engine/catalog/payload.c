@@ -27,61 +27,61 @@ typedef struct {
 /* ---- reading a payload ---------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const uint8_t *pl_at, *pl_end;
-    arena *pl_memory;
-    const char *pl_wrong;           /* what did not fit, the first time; NULL so far */
-    bool pl_nomem;
+    const uint8_t *pr_at, *pr_end;
+    arena *pr_memory;
+    const char *pr_wrong;           /* what did not fit, the first time; NULL so far */
+    bool pr_nomem;
 } payload_reader;
 
 static void payload_wrong(payload_reader *pr, const char *what)
 {
-    if (!pr->pl_wrong)
-        pr->pl_wrong = what;
-    pr->pl_at = pr->pl_end;         /* everything behind it reads as nothing */
+    if (!pr->pr_wrong)
+        pr->pr_wrong = what;
+    pr->pr_at = pr->pr_end;         /* everything behind it reads as nothing */
 }
 
 static uint64_t payload_varint(payload_reader *pr, uint64_t limit, const char *what)
 {
     uint64_t v = 0;
-    const uint8_t *next = varint_load(pr->pl_at, pr->pl_end, &v);
+    const uint8_t *next = varint_load(pr->pr_at, pr->pr_end, &v);
     if (!next || v > limit) {
         payload_wrong(pr, what);
         return 0;
     }
-    pr->pl_at = next;
+    pr->pr_at = next;
     return v;
 }
 
 static uint8_t payload_byte(payload_reader *pr, const char *what)
 {
-    if (pr->pl_at >= pr->pl_end) {
+    if (pr->pr_at >= pr->pr_end) {
         payload_wrong(pr, what);
         return 0;
     }
-    return *pr->pl_at++;
+    return *pr->pr_at++;
 }
 
 static const uint8_t *payload_bytes(payload_reader *pr, size_t *size, const char *what)
 {
     uint64_t n = payload_varint(pr, UINT32_MAX, what);
     *size = 0;
-    if (n > (uint64_t)(pr->pl_end - pr->pl_at)) {
+    if (n > (uint64_t)(pr->pr_end - pr->pr_at)) {
         payload_wrong(pr, what);
-        return pr->pl_end;
+        return pr->pr_end;
     }
-    const uint8_t *at = pr->pl_at;
-    pr->pl_at += n;
+    const uint8_t *at = pr->pr_at;
+    pr->pr_at += n;
     *size = n;
     return at;
 }
 
 static void *payload_alloc(payload_reader *pr, size_t size)
 {
-    void *memory = arena_alloc(pr->pl_memory, size ? size : 1);
+    void *memory = arena_alloc(pr->pr_memory, size ? size : 1);
     if (memory)
         memset(memory, 0, size);
     else
-        pr->pl_nomem = true;
+        pr->pr_nomem = true;
     return memory;
 }
 
@@ -142,7 +142,7 @@ static void payload_earlier(payload_reader *pr, edb_column *column)
     if (!n)
         payload_wrong(pr, "number of earlier ids");
     column->earlier = payload_alloc(pr, n * sizeof *column->earlier);
-    if (!column->earlier || pr->pl_wrong)
+    if (!column->earlier || pr->pr_wrong)
         return;
     column->n_earlier = (uint32_t)n;
     for (uint32_t i = 0; i < n; i++) {
@@ -228,7 +228,7 @@ static void payload_index(payload_reader *pr, const edb_table *table, edb_index 
     if (!n)
         payload_wrong(pr, "number of index parts");
     index->parts = payload_alloc(pr, n * sizeof(edb_index_part));
-    if (!index->parts || pr->pl_wrong)
+    if (!index->parts || pr->pr_wrong)
         return;
     index->n_parts = (uint32_t)n;
     for (uint32_t i = 0; i < n; i++) {
@@ -238,10 +238,10 @@ static void payload_index(payload_reader *pr, const edb_table *table, edb_index 
         if (part->collation > COLLATE_RTRIM)
             payload_wrong(pr, "collation of an index part");
         part->descending = payload_byte(pr, "index part flags") & 1;
-        if (!pr->pl_wrong)
+        if (!pr->pr_wrong)
             table->et_columns[part->column].keyed = true;
     }
-    if (!pr->pl_wrong)
+    if (!pr->pr_wrong)
         index->what = index_what(pr, table, index);
 }
 
@@ -252,7 +252,7 @@ static void payload_columns(payload_reader *pr, edb_table *table)
     if (!n || rowid > n)
         payload_wrong(pr, "number of columns");
     table->et_columns = payload_alloc(pr, n * sizeof(edb_column));
-    if (!table->et_columns || pr->pl_wrong)
+    if (!table->et_columns || pr->pr_wrong)
         return;
     table->et_rowid_column = (int)rowid - 1;
     table->et_n_columns = (uint32_t)n;
@@ -269,14 +269,14 @@ static void payload_columns(payload_reader *pr, edb_table *table)
         payload_wrong(pr, "kind of row id");
 }
 
-static void payload_rules(payload_reader *pr, edb_table *table)
+static void payload_checks(payload_reader *pr, edb_table *table)
 {
-    uint64_t n = payload_varint(pr, CATALOG_RULES, "number of CHECK constraints");
-    table->et_rules = payload_alloc(pr, n * sizeof(edb_rule));
-    for (uint64_t i = 0; i < n && table->et_rules && !pr->pl_wrong; i++) {
-        table->et_rules[i].label = payload_string(pr, "name of a CHECK constraint");
-        table->et_rules[i].sql = payload_string(pr, "CHECK constraint");
-        table->et_n_rules++;
+    uint64_t n = payload_varint(pr, CATALOG_CONSTRAINTS, "number of CHECK constraints");
+    table->et_checks = payload_alloc(pr, n * sizeof(edb_check_constraint));
+    for (uint64_t i = 0; i < n && table->et_checks && !pr->pr_wrong; i++) {
+        table->et_checks[i].label = payload_string(pr, "name of a CHECK constraint");
+        table->et_checks[i].sql = payload_string(pr, "CHECK constraint");
+        table->et_n_checks++;
     }
 }
 
@@ -295,12 +295,12 @@ static void payload_fkey(payload_reader *pr, const edb_table *table, edb_fkey *k
         payload_wrong(pr, "foreign key");
     key->columns = payload_alloc(pr, n * sizeof *key->columns);
     key->referred = payload_alloc(pr, n * sizeof *key->referred);
-    if (!key->columns || !key->referred || pr->pl_wrong)
+    if (!key->columns || !key->referred || pr->pr_wrong)
         return;
     key->n_columns = (uint32_t)n;
     for (uint64_t i = 0; i < n; i++) {
         key->columns[i] = (uint32_t)payload_varint(pr, table->et_n_columns - 1, "column of a foreign key");
-        if (!pr->pl_wrong)
+        if (!pr->pr_wrong)
             table->et_columns[key->columns[i]].keyed = true;
         if (key->names_columns)
             key->referred[i] = payload_string(pr, "column referred to");
@@ -309,9 +309,9 @@ static void payload_fkey(payload_reader *pr, const edb_table *table, edb_fkey *k
 
 static void payload_fkeys(payload_reader *pr, edb_table *table)
 {
-    uint64_t n = payload_varint(pr, CATALOG_RULES, "number of foreign keys");
+    uint64_t n = payload_varint(pr, CATALOG_CONSTRAINTS, "number of foreign keys");
     table->et_fkeys = payload_alloc(pr, n * sizeof(edb_fkey));
-    for (uint64_t i = 0; i < n && table->et_fkeys && !pr->pl_wrong; i++) {
+    for (uint64_t i = 0; i < n && table->et_fkeys && !pr->pr_wrong; i++) {
         payload_fkey(pr, table, &table->et_fkeys[i]);
         table->et_n_fkeys++;
     }
@@ -329,7 +329,7 @@ static void payload_table(payload_reader *pr, edb_table *table)
     table->et_sql = payload_string(pr, "table SQL");
     table->et_rowid_column = -1;
     if (table->et_kind != CATALOG_TABLE) {
-        if (pr->pl_at != pr->pl_end)
+        if (pr->pr_at != pr->pr_end)
             payload_wrong(pr, "length");
         return;
     }
@@ -340,17 +340,17 @@ static void payload_table(payload_reader *pr, edb_table *table)
     payload_columns(pr, table);
     uint64_t n = payload_varint(pr, CATALOG_INDEXES, "number of indexes");
     table->et_indexes = payload_alloc(pr, n * sizeof(edb_index));
-    if (!table->et_indexes || pr->pl_wrong)
+    if (!table->et_indexes || pr->pr_wrong)
         return;
     table->et_n_indexes = (uint32_t)n;
-    for (uint32_t i = 0; i < n && !pr->pl_wrong && !pr->pl_nomem; i++) {
+    for (uint32_t i = 0; i < n && !pr->pr_wrong && !pr->pr_nomem; i++) {
         payload_index(pr, table, &table->et_indexes[i]);
         table->et_has_partial |= table->et_indexes[i].where != NULL;
     }
-    payload_rules(pr, table);
+    payload_checks(pr, table);
     payload_fkeys(pr, table);
     table->et_extra = payload_string(pr, "extra");
-    if (pr->pl_at != pr->pl_end)
+    if (pr->pr_at != pr->pr_end)
         payload_wrong(pr, "length");
 }
 
@@ -370,14 +370,14 @@ int table_decode(const uint8_t *payload, size_t size, edb_table **out)
     arena_init(&box->tb_memory);
     atomic_init(&box->tb_refs, 1);
     const uint8_t *copy = arena_copy(&box->tb_memory, payload, size);
-    payload_reader pr = {.pl_at = copy, .pl_end = copy + size, .pl_memory = &box->tb_memory, .pl_nomem = !copy};
+    payload_reader pr = {.pr_at = copy, .pr_end = copy + size, .pr_memory = &box->tb_memory, .pr_nomem = !copy};
     if (copy)
         payload_table(&pr, &box->tb_table);
-    if (pr.pl_nomem || pr.pl_wrong) {
+    if (pr.pr_nomem || pr.pr_wrong) {
         box_free(box);
-        if (pr.pl_nomem)
+        if (pr.pr_nomem)
             return edb_fail(EDB_NOMEM, "no memory to decode a catalog entry of %zu bytes", size);
-        return edb_fail(EDB_CORRUPT, "a catalog entry of %zu bytes has an impossible %s", size, pr.pl_wrong);
+        return edb_fail(EDB_CORRUPT, "a catalog entry of %zu bytes has an impossible %s", size, pr.pr_wrong);
     }
     box->tb_table.et_payload = copy;
     box->tb_table.et_payload_size = size;
@@ -423,18 +423,18 @@ bool table_same_columns(const edb_table *a, const edb_table *b)
 /* ---- writing a payload ----------------------------------------------------------------------------------------- */
 
 typedef struct {                    /* a payload being copied with its ids filled in */
-    uint8_t *pw_bytes;
-    size_t pw_size;
-    const uint8_t *pw_from;         /* next byte of the old payload to copy */
+    uint8_t *pk_bytes;
+    size_t pk_size;
+    const uint8_t *pk_from;         /* next byte of the old payload to copy */
 } payload_writer;
 
 /* Copies up to the varint at `at`, puts `value` in its place, goes on behind it. */
 static void payload_patch(payload_writer *pw, const uint8_t *at, const uint8_t *behind, uint64_t value)
 {
-    size_t before = (size_t)(at - pw->pw_from);
-    memcpy(pw->pw_bytes + pw->pw_size, pw->pw_from, before);
-    pw->pw_size = (size_t)(varint_store(pw->pw_bytes + pw->pw_size + before, value) - pw->pw_bytes);
-    pw->pw_from = behind;
+    size_t before = (size_t)(at - pw->pk_from);
+    memcpy(pw->pk_bytes + pw->pk_size, pw->pk_from, before);
+    pw->pk_size = (size_t)(varint_store(pw->pk_bytes + pw->pk_size + before, value) - pw->pk_bytes);
+    pw->pk_from = behind;
 }
 
 static void skip_varint(payload_reader *pr) { payload_varint(pr, UINT64_MAX, ""); }
@@ -448,16 +448,16 @@ static void skip_bytes(payload_reader *pr)
 int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_size)
 {
     const uint8_t *end = table->et_payload + table->et_payload_size;
-    payload_reader pr = {.pl_at = table->et_payload + 2, .pl_end = end};
-    payload_writer pw = {.pw_from = table->et_payload};
+    payload_reader pr = {.pr_at = table->et_payload + 2, .pr_end = end};
+    payload_writer pw = {.pk_from = table->et_payload};
     const uint8_t *at;
 
-    pw.pw_bytes = malloc(table->et_payload_size + (size_t)VARINT_MAX * (1 + table->et_n_indexes));
-    if (!pw.pw_bytes)
+    pw.pk_bytes = malloc(table->et_payload_size + (size_t)VARINT_MAX * (1 + table->et_n_indexes));
+    if (!pw.pk_bytes)
         return edb_fail(EDB_NOMEM, "no memory to write the catalog entry of table %s", table->et_name);
-    at = pr.pl_at;
+    at = pr.pr_at;
     skip_varint(&pr);
-    payload_patch(&pw, at, pr.pl_at, table->et_id);
+    payload_patch(&pw, at, pr.pr_at, table->et_id);
     skip_bytes(&pr);                            /* name */
     skip_bytes(&pr);                            /* SQL */
     skip_varint(&pr);                           /* flags */
@@ -467,7 +467,7 @@ int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_size)
         skip_varint(&pr);
         skip_bytes(&pr);
         skip_bytes(&pr);
-        pr.pl_at += 3;
+        pr.pr_at += 3;
         if (table->et_columns[i].has_default)
             skip_bytes(&pr);
         if (table->et_columns[i].default_constant)
@@ -483,24 +483,24 @@ int payload_rewrite(const edb_table *table, uint8_t **out, size_t *out_size)
     }
     skip_varint(&pr);                           /* number of indexes */
     for (uint32_t i = 0; i < table->et_n_indexes; i++) {
-        at = pr.pl_at;
+        at = pr.pr_at;
         skip_varint(&pr);
-        payload_patch(&pw, at, pr.pl_at, table->et_indexes[i].tree);
+        payload_patch(&pw, at, pr.pr_at, table->et_indexes[i].tree);
         skip_bytes(&pr);
         skip_bytes(&pr);
-        pr.pl_at += 1;
+        pr.pr_at += 1;
         skip_varint(&pr);                       /* reserved */
         if (table->et_indexes[i].where)
             skip_bytes(&pr);
         skip_varint(&pr);                       /* number of parts */
         for (uint32_t k = 0; k < table->et_indexes[i].n_parts; k++) {
             skip_varint(&pr);
-            pr.pl_at += 2;
+            pr.pr_at += 2;
         }
     }
-    memcpy(pw.pw_bytes + pw.pw_size, pw.pw_from, (size_t)(end - pw.pw_from));
-    *out_size = pw.pw_size + (size_t)(end - pw.pw_from);
-    *out = pw.pw_bytes;
+    memcpy(pw.pk_bytes + pw.pk_size, pw.pk_from, (size_t)(end - pw.pk_from));
+    *out_size = pw.pk_size + (size_t)(end - pw.pk_from);
+    *out = pw.pk_bytes;
     return EDB_OK;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/eval/rowexpr.h"
-#include "engine/txn/hooks.h"
+#include "engine/eval/value.h"
 
 #define TABLES_MOST 32              /* whose expressions are kept */
 #define DEPTH_MOST 250              /* columns that are computed for one another; each takes some of the C stack */
@@ -31,7 +31,7 @@ struct generator {
     generated_table *ge_tables;     /* most recently used first */
     generated_table *ge_now;        /* of the row begun */
     generate_row ge_row;
-    row_scratch ge_scratch;         /* what affinity makes of results */
+    value_scratch ge_scratch;         /* what affinity makes of results */
     uint32_t ge_depth;              /* of columns being computed for one another */
     uint32_t ge_selects;            /* met while a text is prepared */
     int ge_failed;                  /* why a column inside an expression could not be had; EDB_OK */
@@ -193,31 +193,8 @@ void generator_free(generator *ge)
     }
     sqlite3_close(ge->ge_db);
     sqlite3_close(ge->ge_clock);
-    row_scratch_free(&ge->ge_scratch);
+    values_free(&ge->ge_scratch);
     free(ge);
-}
-
-static void conn_free(void *ge)
-{
-    generator_free(ge);
-}
-
-static const txn_hooks generate_hooks = {.hk_name = "generated columns", .hk_conn_free = conn_free};
-
-__attribute__((constructor)) static void generate_load(void)
-{
-    hooks_register(&generate_hooks);
-}
-
-int generator_of(edb_conn *conn, generator **out)
-{
-    *out = conn_data(conn, &generate_hooks);
-    if (*out)
-        return EDB_OK;
-    int rc = generator_new(conn, out);
-    if (!rc)
-        conn_data_set(conn, &generate_hooks, *out);
-    return rc;
 }
 
 sqlite3 *generator_lend(generator *ge)
@@ -376,88 +353,4 @@ int generate_get(generator *ge, uint32_t column, edb_value *out)
     }
     *out = gt->gt_values[column];
     return EDB_OK;
-}
-
-static int copy_value(arena *memory, edb_value *value)
-{
-    if (value->type != VALUE_TEXT && value->type != VALUE_BLOB)
-        return EDB_OK;
-    value->bytes = value->size ? arena_copy(memory, value->bytes, value->size) : "";
-    return value->bytes ? EDB_OK : no_memory();
-}
-
-int generate_column(edb_conn *conn, const edb_table *table, const row_view *view, int64_t rowid, uint32_t i,
-                    arena *memory, edb_value *out)
-{
-    const generate_row row = { .gr_table = table, .gr_stored = view, .gr_rowid = rowid };
-    generator *ge;
-    if (!column_lacks(&table->et_columns[i], view->rw_columns))
-        return row_value(table, view, rowid, i, out) ? row_damaged(table, rowid) : EDB_OK;
-    int rc = generator_of(conn, &ge);
-    if (!rc)
-        rc = generate_begin(ge, &row);
-    if (rc)
-        return rc;
-    rc = generate_get(ge, i, out);
-    if (!rc)
-        rc = copy_value(memory, out);
-    generate_end(ge);
-    return rc;
-}
-
-/* ---- rows that are written ------------------------------------------------------------------------------------ */
-
-int generate_new(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, edb_value *values)
-{
-    const generate_row row = { .gr_table = table, .gr_values = values, .gr_rowid = rowid };
-    generator *ge;
-    int rc = generator_of(stmt_conn(stmt), &ge);
-    if (!rc)
-        rc = generate_begin(ge, &row);
-    if (rc)
-        return rc;
-    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
-        if (!table->et_columns[i].computed)
-            continue;
-        rc = generate_get(ge, i, &values[i]);
-        if (!rc)
-            rc = copy_value(&ts->ts_computed, &values[i]);
-    }
-    generate_end(ge);
-    return rc;
-}
-
-static bool same_value(const edb_value *a, const edb_value *b)
-{
-    if (a->type != b->type)
-        return false;
-    switch (a->type) {
-    case VALUE_INTEGER:
-        return a->integer == b->integer;
-    case VALUE_REAL:
-        return !memcmp(&a->real, &b->real, sizeof a->real);
-    case VALUE_TEXT:
-    case VALUE_BLOB:
-        return a->size == b->size && !memcmp(a->bytes, b->bytes, a->size);
-    default:
-        return true;
-    }
-}
-
-int generate_changed(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
-                     edb_value *values, bool *changed)
-{
-    int rc = generate_new(ts, stmt, table, rowid, values);
-    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
-        const edb_column *column = &table->et_columns[i];
-        edb_value before;
-        if (!column->computed)
-            continue;
-        changed[i] = true;
-        if (!column->keyed)
-            continue;               /* then nobody asks */
-        rc = generate_column(stmt_conn(stmt), table, &old->tr_view, old->tr_rowid, i, &ts->ts_computed, &before);
-        changed[i] = rc || !same_value(&before, &values[i]);
-    }
-    return rc;
 }

@@ -2,13 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/eval/declare.h"
 #include "engine/eval/rowexpr.h"
+#include "engine/eval/value.h"
 
 typedef struct {                    /* what a module shows; counted by the module and its virtual tables */
-    int rs_refs;
-    edb_table *rs_table;            /* counted */
-    uint64_t rs_used;               /* columns that a plan asked for */
-    const rowexpr_row *rs_row;      /* NULL: none laid */
+    int so_refs;
+    edb_table *so_table;            /* counted */
+    uint64_t so_used;               /* columns that a plan asked for */
+    const rowexpr_row *so_row;      /* NULL: none laid */
 } row_source;
 
 struct rowexpr {
@@ -26,13 +28,13 @@ struct rowexpr {
 /* ---- the table of one row ------------------------------------------------------------------------------------- */
 
 typedef struct {
-    sqlite3_vtab rt_base;
-    row_source *rt_source;          /* counted */
+    sqlite3_vtab xt_base;
+    row_source *xt_source;          /* counted */
 } row_table;
 
 typedef struct {
-    sqlite3_vtab_cursor rc_base;
-    bool rc_over;
+    sqlite3_vtab_cursor xc_base;
+    bool xc_over;
 } row_cursor;
 
 static int no_memory(const edb_table *table)
@@ -42,59 +44,66 @@ static int no_memory(const edb_table *table)
 
 static void source_unref(void *arg)
 {
-    row_source *rs = arg;
-    if (--rs->rs_refs)
+    row_source *so = arg;
+    if (--so->so_refs)
         return;
-    table_unref(rs->rs_table);
-    free(rs);
+    table_unref(so->so_table);
+    free(so);
 }
 
 static int row_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
-    row_source *rs = aux;
-    row_table *rt = calloc(1, sizeof *rt);
+    row_source *so = aux;
+    row_table *xt = calloc(1, sizeof *xt);
     (void)argc, (void)argv, (void)error;
-    if (!rt)
+    if (!xt)
         return SQLITE_NOMEM;
-    int rc = vtab_declare(db, rs->rs_table);
+    int rc = declare_table(db, so->so_table);
     if (!rc)
         rc = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
     if (rc) {
-        free(rt);
+        free(xt);
         return rc;
     }
-    rt->rt_source = rs;
-    rs->rs_refs++;
-    *out = &rt->rt_base;
+    xt->xt_source = so;
+    so->so_refs++;
+    *out = &xt->xt_base;
     return SQLITE_OK;
 }
 
 static int row_disconnect(sqlite3_vtab *base)
 {
-    source_unref(((row_table *)base)->rt_source);
+    source_unref(((row_table *)base)->xt_source);
     free(base);
     return SQLITE_OK;
 }
 
 static int row_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
-    ((row_table *)base)->rt_source->rs_used |= info->colUsed;
+    ((row_table *)base)->xt_source->so_used |= info->colUsed;
     info->estimatedCost = 1;
     info->estimatedRows = 1;
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
     return SQLITE_OK;
 }
 
+/* Hands the engine's message on. SQLITE_NOMEM would roll back the transaction under the write that asks; what the engine
+ * itself lacked, failed() reads from the message. */
+static int row_failed(sqlite3_vtab *base)
+{
+    sqlite3_free(base->zErrMsg);
+    base->zErrMsg = sqlite3_mprintf("%s", edb_message());
+    return SQLITE_ERROR;
+}
+
 static int row_open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    row_cursor *rc = calloc(1, sizeof *rc);
-    if (!rc) {
-        no_memory(((row_table *)base)->rt_source->rs_table);
-        sqlite3_free(base->zErrMsg);
-        base->zErrMsg = sqlite3_mprintf("%s", edb_message());
-        return SQLITE_ERROR;        /* SQLITE_NOMEM would roll back the transaction under the write that asks */
+    row_cursor *xc = calloc(1, sizeof *xc);
+    if (!xc) {
+        no_memory(((row_table *)base)->xt_source->so_table);
+        return row_failed(base);
     }
-    *out = &rc->rc_base;
+    *out = &xc->xc_base;
     return SQLITE_OK;
 }
 
@@ -106,36 +115,35 @@ static int row_close(sqlite3_vtab_cursor *base)
 
 static const rowexpr_row *cursor_row(sqlite3_vtab_cursor *base)
 {
-    return ((row_table *)base->pVtab)->rt_source->rs_row;
+    return ((row_table *)base->pVtab)->xt_source->so_row;
 }
 
 static int row_filter(sqlite3_vtab_cursor *base, int number, const char *plan, int argc, sqlite3_value **argv)
 {
     (void)number, (void)plan, (void)argc, (void)argv;
-    ((row_cursor *)base)->rc_over = !cursor_row(base);
+    ((row_cursor *)base)->xc_over = !cursor_row(base);
     return SQLITE_OK;
 }
 
 static int row_next(sqlite3_vtab_cursor *base)
 {
-    ((row_cursor *)base)->rc_over = true;
+    ((row_cursor *)base)->xc_over = true;
     return SQLITE_OK;
 }
 
 static int row_eof(sqlite3_vtab_cursor *base)
 {
-    return ((row_cursor *)base)->rc_over;
+    return ((row_cursor *)base)->xc_over;
 }
 
 static int row_show(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     const rowexpr_row *row = cursor_row(base);
-    const edb_table *table = ((row_table *)base->pVtab)->rt_source->rs_table;
+    const edb_table *table = ((row_table *)base->pVtab)->xt_source->so_table;
     edb_value asked;
     if (row && row->ro_get && column < (int)table->et_n_columns) {
-        int rc = row->ro_get(row->ro_arg, (uint32_t)column, &asked);
-        if (rc)
-            return vtab_result(base->pVtab, rc);
+        if (row->ro_get(row->ro_arg, (uint32_t)column, &asked))
+            return row_failed(base->pVtab);
         value_result(context, &asked, false);
         return SQLITE_OK;
     }
@@ -174,20 +182,20 @@ static const sqlite3_module row_module = {
 static int add_module(rowexpr *rx, int which)
 {
     static _Atomic uint64_t made;
-    row_source *rs = calloc(1, sizeof *rs);
-    if (!rs)
+    row_source *so = calloc(1, sizeof *so);
+    if (!so)
         return no_memory(rx->rx_table);
-    rs->rs_refs = 2;                /* the module's and ours */
-    rs->rs_table = table_ref(rx->rx_table);
+    so->so_refs = 2;                /* the module's and ours */
+    so->so_table = table_ref(rx->rx_table);
     sqlite3_snprintf(sizeof rx->rx_module[which], rx->rx_module[which], "entitydb_row_%llu",
                      (unsigned long long)++made);
-    int rc = sqlite3_create_module_v2(rx->rx_db, rx->rx_module[which], &row_module, rs, source_unref);
+    int rc = sqlite3_create_module_v2(rx->rx_db, rx->rx_module[which], &row_module, so, source_unref);
     if (rc) {                       /* SQLite has called source_unref */
         rx->rx_module[which][0] = 0;
-        source_unref(rs);
+        source_unref(so);
         return no_memory(rx->rx_table);
     }
-    rx->rx_source[which] = rs;
+    rx->rx_source[which] = so;
     return EDB_OK;
 }
 
@@ -279,7 +287,7 @@ void rowexpr_free(rowexpr *rx)
 int rowexpr_columns(const rowexpr *rx) { return sqlite3_column_count(rx->rx_stmt); }
 const char *rowexpr_name(const rowexpr *rx, int i) { return sqlite3_column_name(rx->rx_stmt, i); }
 const edb_table *rowexpr_table(const rowexpr *rx) { return rx->rx_table; }
-uint64_t rowexpr_used(const rowexpr *rx) { return rx->rx_source[0]->rs_used; }
+uint64_t rowexpr_used(const rowexpr *rx) { return rx->rx_source[0]->so_used; }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
@@ -296,10 +304,10 @@ int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *exclud
     }
     rx->rx_running = true;
     rx->rx_row[0] = *row;
-    rx->rx_source[0]->rs_row = &rx->rx_row[0];
+    rx->rx_source[0]->so_row = &rx->rx_row[0];
     if (rx->rx_excluded) {
         rx->rx_row[1] = excluded ? *excluded : (rowexpr_row){ .ro_values = NULL };
-        rx->rx_source[1]->rs_row = &rx->rx_row[1];
+        rx->rx_source[1]->so_row = &rx->rx_row[1];
     }
     *run = rx;
     return EDB_OK;
@@ -331,6 +339,6 @@ void rowexpr_end(rowexpr *run)
     sqlite3_clear_bindings(run->rx_stmt);
     for (int i = 0; i < 2; i++)
         if (run->rx_source[i])
-            run->rx_source[i]->rs_row = NULL;
+            run->rx_source[i]->so_row = NULL;
     run->rx_running = false;
 }

@@ -21,7 +21,8 @@
 #ifndef EDB_ROWEXPR_H
 #define EDB_ROWEXPR_H
 
-#include "engine/vtab/vtab.h"
+#include "engine/catalog/catalog.h"
+#include "engine/eval/sqlite.h"
 
 typedef struct rowexpr rowexpr;
 

@@ -1,16 +1,13 @@
-/* Values between SQLite and the engine, and affinity.
+/* Values between SQLite and the engine (value.h).
  *
- * SQLite applies no affinity to what it hands to a virtual table, so '12' arrives as text in an INTEGER column. The
- * rules here are SQLite's (documentation "Datatypes", 3). Where a text has to become a number or a number a text, a
- * copy of the value is converted by SQLite itself, since its conversions are not the C library's; only plain whole
- * numbers, and texts that cannot be numbers, are judged without that.
- *
- * NaN never arrives: SQLite turns it into NULL. */
+ * Where a text has to become a number or a number a text, a copy of the value is converted by SQLite itself, since its
+ * conversions are not the C library's; only plain whole numbers, and texts that cannot be numbers, are judged without
+ * that. NaN never arrives: SQLite turns it into NULL. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/vtab/vtab.h"
+#include "engine/eval/value.h"
 
 static int no_memory(void)
 {
@@ -156,33 +153,33 @@ static void real_to_integer(edb_value *out)
     }
 }
 
-int value_hold(row_scratch *rs, sqlite3_value *value)
+int value_hold(value_scratch *vs, sqlite3_value *value)
 {
-    if (rs->rs_n_held == rs->rs_held_room) {
-        uint32_t room = 2 * rs->rs_held_room + 8;
-        sqlite3_value **held = realloc(rs->rs_held, room * sizeof(*held));
+    if (vs->vs_n_held == vs->vs_held_room) {
+        uint32_t room = 2 * vs->vs_held_room + 8;
+        sqlite3_value **held = realloc(vs->vs_held, room * sizeof(*held));
         if (!held) {
             sqlite3_value_free(value);
             return no_memory();
         }
-        rs->rs_held = held;
-        rs->rs_held_room = room;
+        vs->vs_held = held;
+        vs->vs_held_room = room;
     }
-    rs->rs_held[rs->rs_n_held++] = value;
+    vs->vs_held[vs->vs_n_held++] = value;
     return EDB_OK;
 }
 
-static int number_to_text(row_scratch *rs, sqlite3_value *in, edb_value *out)
+static int number_to_text(value_scratch *vs, sqlite3_value *in, edb_value *out)
 {
-    if (out->type == VALUE_INTEGER && rs->rs_n_digits < rs->rs_columns) {
-        char *digits = rs->rs_digits[rs->rs_n_digits++];
-        out->size = (size_t)snprintf(digits, sizeof rs->rs_digits[0], "%lld", (long long)out->integer);
+    if (out->type == VALUE_INTEGER && vs->vs_n_digits < vs->vs_digits_room) {
+        char *digits = vs->vs_digits[vs->vs_n_digits++];
+        out->size = (size_t)snprintf(digits, sizeof vs->vs_digits[0], "%lld", (long long)out->integer);
         out->bytes = digits;
         out->type = VALUE_TEXT;
         return EDB_OK;
     }
     sqlite3_value *copy = sqlite3_value_dup(in);
-    int rc = copy ? value_hold(rs, copy) : no_memory();
+    int rc = copy ? value_hold(vs, copy) : no_memory();
     if (rc)
         return rc;
     out->type = VALUE_TEXT;
@@ -191,13 +188,13 @@ static int number_to_text(row_scratch *rs, sqlite3_value *in, edb_value *out)
     return out->bytes ? EDB_OK : no_memory();
 }
 
-int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *out)
+int value_convert(value_scratch *vs, sqlite3_value *in, int affinity, edb_value *out)
 {
     int rc = value_read(in, out);
     if (rc || affinity == AFFINITY_BLOB || out->type == VALUE_NULL || out->type == VALUE_BLOB)
         return rc;
     if (affinity == AFFINITY_TEXT)
-        return out->type == VALUE_TEXT ? EDB_OK : number_to_text(rs, in, out);
+        return out->type == VALUE_TEXT ? EDB_OK : number_to_text(vs, in, out);
     if (out->type == VALUE_TEXT)
         rc = text_to_number(in, out);
     if (out->type == VALUE_REAL)
@@ -210,41 +207,39 @@ int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *o
     return rc;
 }
 
-int values_prepare(row_scratch *rs, uint32_t columns)
+int values_prepare(value_scratch *vs, uint32_t columns)
 {
-    if (columns <= rs->rs_columns)
+    if (columns <= vs->vs_digits_room)
         return EDB_OK;
-    edb_value *values = realloc(rs->rs_values, columns * sizeof *values);
-    if (values)
-        rs->rs_values = values;
-    bool *changed = realloc(rs->rs_changed, columns * sizeof *changed);
-    if (changed)
-        rs->rs_changed = changed;
-    char (*digits)[32] = realloc(rs->rs_digits, columns * sizeof *digits);
-    if (digits)
-        rs->rs_digits = digits;
-    if (!values || !changed || !digits)
+    char (*digits)[32] = realloc(vs->vs_digits, columns * sizeof *digits);
+    if (!digits)
         return no_memory();
-    rs->rs_columns = columns;
+    vs->vs_digits = digits;
+    vs->vs_digits_room = columns;
     return EDB_OK;
 }
 
-void values_drop(row_scratch *rs)
+void values_drop(value_scratch *vs)
 {
-    while (rs->rs_n_held)
-        sqlite3_value_free(rs->rs_held[--rs->rs_n_held]);
-    rs->rs_n_digits = 0;
-    scratch_drop(&rs->rs_table);
+    while (vs->vs_n_held)
+        sqlite3_value_free(vs->vs_held[--vs->vs_n_held]);
+    vs->vs_n_digits = 0;
 }
 
-void row_scratch_free(row_scratch *rs)
+void values_free(value_scratch *vs)
 {
-    values_drop(rs);
-    free(rs->rs_held);
-    free(rs->rs_values);
-    free(rs->rs_changed);
-    free(rs->rs_digits);
-    scratch_free(&rs->rs_table);
+    values_drop(vs);
+    free(vs->vs_held);
+    free(vs->vs_digits);
+    *vs = (value_scratch){.vs_held = NULL};
+}
+
+int value_copy(arena *memory, edb_value *value)
+{
+    if (value->type != VALUE_TEXT && value->type != VALUE_BLOB)
+        return EDB_OK;
+    value->bytes = value->size ? arena_copy(memory, value->bytes, value->size) : "";
+    return value->bytes ? EDB_OK : no_memory();
 }
 
 void value_result(sqlite3_context *context, const edb_value *value, bool copied)

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "native/keycode.h"
-#include "engine/eval/generate.h"
+#include "engine/catalog/affinity.h"
+#include "engine/eval/evaluator.h"
 #include "engine/txn/hooks.h"
 #include "engine/txn/reads.h"
 
@@ -179,69 +180,6 @@ int fk_link_wrong(const fk_link *link)
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
-static int number_of_text(const edb_value *in, arena *memory, edb_value *out)
-{
-    char *text = arena_alloc(memory, in->size + 1), *end;
-    if (!text)
-        return no_memory();
-    memcpy(text, in->bytes, in->size);
-    text[in->size] = 0;
-    for (const char *at = text; *at; at++)
-        if (!strchr("0123456789+-.eE \t\n\v\f\r", *at))
-            return EDB_OK;          /* strtod would read more than SQLite does */
-    double real = strtod(text, &end);
-    while (end > text && *end && strchr(" \t\n\v\f\r", *end))
-        end++;
-    if (end == text || *end)
-        return EDB_OK;
-    if (!strpbrk(text, ".eE") && real > -9.2e18 && real < 9.2e18) {
-        out->type = VALUE_INTEGER;
-        out->integer = strtoll(text, NULL, 10);
-    } else {
-        out->type = VALUE_REAL;
-        out->real = real;
-    }
-    return EDB_OK;
-}
-
-static int text_of_number(const edb_value *in, arena *memory, edb_value *out)
-{
-    char *text = arena_alloc(memory, 48);
-    if (!text)
-        return no_memory();
-    int size = in->type == VALUE_INTEGER ? snprintf(text, 48, "%lld", (long long)in->integer)
-                                         : snprintf(text, 48, "%.15g", in->real);
-    if (in->type == VALUE_REAL && !strpbrk(text, ".eEni")) {
-        memcpy(text + size, ".0", 3);
-        size += 2;
-    }
-    out->type = VALUE_TEXT;
-    out->bytes = text;
-    out->size = (size_t)size;
-    return EDB_OK;
-}
-
-int fk_convert(const edb_value *in, int affinity, arena *memory, edb_value *out)
-{
-    *out = *in;
-    if (affinity == AFFINITY_BLOB || in->type == VALUE_NULL || in->type == VALUE_BLOB)
-        return EDB_OK;
-    if (affinity == AFFINITY_TEXT)
-        return in->type == VALUE_TEXT ? EDB_OK : text_of_number(in, memory, out);
-    int rc = in->type == VALUE_TEXT ? number_of_text(in, memory, out) : EDB_OK;
-    if (out->type == VALUE_REAL && affinity != AFFINITY_REAL && out->real > -9223372036854775808.0
-        && out->real < 9223372036854775808.0 && (double)(int64_t)out->real == out->real) {
-        int64_t integer = (int64_t)out->real;
-        out->type = VALUE_INTEGER;
-        out->integer = integer;
-    } else if (out->type == VALUE_INTEGER && affinity == AFFINITY_REAL) {
-        double real = (double)out->integer;
-        out->type = VALUE_REAL;
-        out->real = real;
-    }
-    return rc;
-}
-
 int fk_key_of_child(const fk_link *link, const edb_value *row, arena *memory, edb_value *key, bool *null)
 {
     int rc = EDB_OK;
@@ -250,7 +188,7 @@ int fk_key_of_child(const fk_link *link, const edb_value *row, arena *memory, ed
         const edb_value *v = &row[link->fl_key->columns[i]];
         *null |= v->type == VALUE_NULL;
         if (link->fl_whole)
-            rc = fk_convert(v, parent_column(link, i)->affinity, memory, &key[i]);
+            rc = affinity_apply(v, parent_column(link, i)->affinity, memory, &key[i]);
         else
             key[i] = *v;
     }
@@ -407,7 +345,7 @@ static int child_has(edb_stmt *stmt, const fk_link *link, const edb_entry *entry
     int rc = EDB_OK;
     arena_init(&memory);
     for (uint32_t i = 0; !rc && i < link->fl_key->n_columns; i++)
-        rc = generate_column(stmt_conn(stmt), child, &view, rowid, link->fl_key->columns[i], &memory,
+        rc = evaluate_column(stmt_conn(stmt), child, &view, rowid, link->fl_key->columns[i], &memory,
                              &row[link->fl_key->columns[i]]);
     if (!rc)
         rc = fk_key_of_child(link, row, &memory, mine, &null);

@@ -9,7 +9,8 @@
  * K holds one value a column, in the foreign key's order, under the parent columns' affinity; parts are compared under
  * the parent columns' collation, as SQLite does. A K with a NULL is never asked about.
  *
- * Nothing here calls the SQLite connection of the statement: COMMIT asks from inside xSync. Memory: a link owns its arrays and counts its tables. */
+ * Nothing here calls the program's SQLite connection, since COMMIT asks from inside xSync. Memory: a link owns its
+ * arrays and counts its tables. */
 #ifndef EDB_FKEY_H
 #define EDB_FKEY_H
 
@@ -35,8 +36,6 @@ int fk_link_wrong(const fk_link *link);             /* fails with fl_wrong */
 
 /* Values of a child row as K; *null: it has a NULL. What had to be converted lies in memory. */
 int fk_key_of_child(const fk_link *link, const edb_value *row, arena *memory, edb_value *key, bool *null);
-/* A value as a column of this affinity stores it. */
-int fk_convert(const edb_value *in, int affinity, arena *memory, edb_value *out);
 /* Whether two keys are the same to the parent. */
 int fk_key_same(const fk_link *link, const edb_value *a, const edb_value *b, bool *same);
 

@@ -14,58 +14,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/eval/generate.h"
+#include "engine/eval/evaluator.h"
 
 static int no_memory(const edb_table *table)
 {
     return edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
 }
 
-int scratch_prepare(table_scratch *ts, const edb_table *table, edb_conn *conn)
+/* Grows an array to n elements; what was in it stays. */
+static bool grow(void *array, size_t n, size_t size)
+{
+    void *more = realloc(*(void **)array, n * size);
+    if (more)
+        *(void **)array = more;
+    return more;
+}
+
+int scratch_prepare(row_scratch *sw, const edb_table *table, edb_conn *conn)
 {
     uint32_t columns = table->et_width > table->et_n_columns ? table->et_width : table->et_n_columns;
-    if (!ts->ts_key_max) {
+    if (!sw->sw_key_max) {
         edb_stats stats;
         int rc = edb_get_stats(conn_db(conn), &stats);
         if (rc)
             return rc;
-        ts->ts_key_max = tree_key_max((uint32_t)stats.page_size);
+        sw->sw_key_max = tree_key_max((uint32_t)stats.page_size);
     }
-    if (columns <= ts->ts_columns)
+    if (columns <= sw->sw_columns)
         return EDB_OK;
-    edb_value *stored = realloc(ts->ts_stored, columns * sizeof *stored);
-    if (stored)
-        ts->ts_stored = stored;
-    edb_value *before = realloc(ts->ts_before, columns * sizeof *before);
-    if (before)
-        ts->ts_before = before;
-    if (!stored || !before)
+    if (!grow(&sw->sw_stored, columns, sizeof *sw->sw_stored) || !grow(&sw->sw_before, columns, sizeof *sw->sw_before)
+        || !grow(&sw->sw_values, columns, sizeof *sw->sw_values)
+        || !grow(&sw->sw_changed, columns, sizeof *sw->sw_changed))
         return no_memory(table);
-    memset(before, 0, columns * sizeof *before);
-    ts->ts_columns = columns;
+    memset(sw->sw_before, 0, columns * sizeof *sw->sw_before);
+    sw->sw_columns = columns;
     return EDB_OK;
 }
 
-void scratch_drop(table_scratch *ts)
+void scratch_drop(row_scratch *sw)
 {
-    if (ts->ts_computed.an_chunks)
-        arena_free(&ts->ts_computed);
+    if (sw->sw_computed.an_chunks)
+        arena_free(&sw->sw_computed);
 }
 
-void scratch_free(table_scratch *ts)
+void scratch_free(row_scratch *sw)
 {
-    scratch_drop(ts);
-    buffer_free(&ts->ts_row);
-    buffer_free(&ts->ts_old);
-    buffer_free(&ts->ts_keys);
-    free(ts->ts_stored);
-    free(ts->ts_before);
-    memset(ts, 0, sizeof *ts);
+    scratch_drop(sw);
+    buffer_free(&sw->sw_row);
+    buffer_free(&sw->sw_old);
+    buffer_free(&sw->sw_keys);
+    free(sw->sw_stored);
+    free(sw->sw_before);
+    free(sw->sw_values);
+    free(sw->sw_changed);
+    memset(sw, 0, sizeof *sw);
 }
 
 /* ---- reading a row -------------------------------------------------------------------------------------------- */
 
-int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
+int table_values(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
                  bool all, edb_value *out)
 {
     int rc = EDB_OK;
@@ -75,7 +82,7 @@ int table_values(table_scratch *ts, edb_stmt *stmt, const edb_table *table, cons
     for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++)
         if (column_lacks(&table->et_columns[i], view->rw_columns)
             && (all || !column_virtual(&table->et_columns[i]) || table->et_columns[i].keyed || table->et_has_partial))
-            rc = generate_column(stmt_conn(stmt), table, view, rowid, i, &ts->ts_computed, &out[i]);
+            rc = evaluate_column(stmt_conn(stmt), table, view, rowid, i, &sw->sw_computed, &out[i]);
     return rc;
 }
 
@@ -112,24 +119,24 @@ static int row_find(edb_stmt *stmt, const edb_table *table, int64_t rowid, edb_e
     return EDB_OK;
 }
 
-int table_row_load(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
+int table_row_load(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, table_row *out,
                    bool *found)
 {
     edb_entry entry;
     int rc = row_find(stmt, table, rowid, &entry, found);
     if (rc || !*found)
         return rc;
-    rc = row_of_entry(&ts->ts_old, stmt, table, &entry, rowid, &out->tr_view);
+    rc = row_of_entry(&sw->sw_old, stmt, table, &entry, rowid, &out->rd_view);
     if (rc)
         return rc;
-    out->tr_rowid = rowid;
-    out->tr_seen_from = entry.seen_from;
+    out->rd_rowid = rowid;
+    out->rd_seen_from = entry.seen_from;
     return EDB_OK;
 }
 
 /* ---- index entries -------------------------------------------------------------------------------------------- */
 
-typedef struct {                    /* what a row change does to one index; offsets into ts_keys */
+typedef struct {                    /* what a row change does to one index; offsets into sw_keys */
     const edb_index *ic_index;
     size_t ic_old, ic_old_size;     /* the entry to remove; size 0: none */
     size_t ic_new, ic_new_size, ic_value_size;      /* the entry to write, its value behind it; size 0: none */
@@ -144,7 +151,7 @@ static int key_too_long(const edb_table *table, const edb_index *index, size_t s
 }
 
 /* Step 1 for one index. before NULL: no old row; after NULL: no new one. */
-static int change_index(table_scratch *ts, const edb_table *table, const edb_index *index, const edb_value *before,
+static int change_index(row_scratch *sw, const edb_table *table, const edb_index *index, const edb_value *before,
                         int64_t old_rowid, const edb_value *after, int64_t rowid, index_change *ic)
 {
     size_t old_value = 0;
@@ -153,21 +160,21 @@ static int change_index(table_scratch *ts, const edb_table *table, const edb_ind
     memset(ic, 0, sizeof *ic);
     ic->ic_index = index;
     if (before) {
-        ic->ic_old = ts->ts_keys.bf_size;
-        rc = index_entry(&ts->ts_keys, index, table, before, old_rowid, &ic->ic_old_size, &old_value, &ignored);
+        ic->ic_old = sw->sw_keys.bf_size;
+        rc = index_entry(&sw->sw_keys, index, table, before, old_rowid, &ic->ic_old_size, &old_value, &ignored);
         if (rc)
             return rc;
     }
     if (!after)
         return EDB_OK;
-    ic->ic_new = ts->ts_keys.bf_size;
-    rc = index_entry(&ts->ts_keys, index, table, after, rowid, &ic->ic_new_size, &ic->ic_value_size, &ic->ic_null);
+    ic->ic_new = sw->sw_keys.bf_size;
+    rc = index_entry(&sw->sw_keys, index, table, after, rowid, &ic->ic_new_size, &ic->ic_value_size, &ic->ic_null);
     if (rc)
         return rc;
-    if (ic->ic_new_size > ts->ts_key_max)
-        return key_too_long(table, index, ic->ic_new_size, ts->ts_key_max);
+    if (ic->ic_new_size > sw->sw_key_max)
+        return key_too_long(table, index, ic->ic_new_size, sw->sw_key_max);
 
-    const uint8_t *bytes = ts->ts_keys.bf_bytes, *old = bytes + ic->ic_old, *new = bytes + ic->ic_new;
+    const uint8_t *bytes = sw->sw_keys.bf_bytes, *old = bytes + ic->ic_old, *new = bytes + ic->ic_new;
     bool same_size = before && ic->ic_old_size == ic->ic_new_size;
     ic->ic_judge = index->unique && !ic->ic_null && !(same_size && !memcmp(old, new, ic->ic_new_size - 8));
     if (same_size && !memcmp(old, new, ic->ic_new_size)) {
@@ -179,15 +186,15 @@ static int change_index(table_scratch *ts, const edb_table *table, const edb_ind
     return EDB_OK;
 }
 
-static int write_index(table_scratch *ts, edb_stmt *stmt, const index_change *ic)
+static int write_index(row_scratch *sw, edb_stmt *stmt, const index_change *ic)
 {
     const edb_index *index = ic->ic_index;
     int rc = EDB_OK;
     if (ic->ic_old_size)
-        rc = txn_put(stmt, index->tree, ts->ts_keys.bf_bytes + ic->ic_old, ic->ic_old_size, NULL, 0, 0);
+        rc = txn_put(stmt, index->tree, sw->sw_keys.bf_bytes + ic->ic_old, ic->ic_old_size, NULL, 0, 0);
     if (rc || !ic->ic_new_size)
         return rc;
-    const uint8_t *key = ts->ts_keys.bf_bytes + ic->ic_new, *value = key + ic->ic_new_size;
+    const uint8_t *key = sw->sw_keys.bf_bytes + ic->ic_new, *value = key + ic->ic_new_size;
     if (index->unique && !ic->ic_null)
         return txn_put_unique(stmt, index->tree, key, ic->ic_new_size, value, ic->ic_value_size,
                               index->primary_key ? EDB_PRIMARYKEY : EDB_UNIQUE, index->what);
@@ -205,17 +212,17 @@ static int not_unique(const edb_table *table, const edb_index *index)
 }
 
 /* Removes the row in the way, or says whose constraint it hurts. */
-static int out_of_the_way(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index,
+static int out_of_the_way(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index,
                           int64_t rowid, bool replace)
 {
     bool existed;
     if (!replace)
         return not_unique(table, index);
-    return ts->ts_remove ? ts->ts_remove(ts->ts_arg, stmt, table, rowid)
-                         : table_delete(ts, stmt, table, rowid, &existed);
+    return sw->sw_remove ? sw->sw_remove(sw->sw_arg, stmt, table, rowid)
+                         : table_delete(sw, stmt, table, rowid, &existed);
 }
 
-static int judge_rowid(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool replace,
+static int judge_rowid(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool replace,
                        uint64_t *seen_from)
 {
     uint8_t key[8];
@@ -226,16 +233,16 @@ static int judge_rowid(table_scratch *ts, edb_stmt *stmt, const edb_table *table
     if (rc)
         return rc;
     *seen_from = entry.seen_from;
-    return found ? out_of_the_way(ts, stmt, table, NULL, rowid, replace) : EDB_OK;
+    return found ? out_of_the_way(sw, stmt, table, NULL, rowid, replace) : EDB_OK;
 }
 
 /* own: the row being changed, whose old entry is still there. */
-static int judge_index(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const index_change *ic,
+static int judge_index(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const index_change *ic,
                        const int64_t *own, bool replace)
 {
     edb_entry entry;
     bool found;
-    int rc = now_prefix(stmt, ic->ic_index->tree, ts->ts_keys.bf_bytes + ic->ic_new, ic->ic_new_size - 8, &entry,
+    int rc = now_prefix(stmt, ic->ic_index->tree, sw->sw_keys.bf_bytes + ic->ic_new, ic->ic_new_size - 8, &entry,
                         &found);
     if (rc || !found)
         return rc;
@@ -245,13 +252,13 @@ static int judge_index(table_scratch *ts, edb_stmt *stmt, const edb_table *table
     int64_t rowid = rowid_load(entry.key + entry.key_size - 8);
     if (own && rowid == *own)
         return EDB_OK;
-    return out_of_the_way(ts, stmt, table, ic->ic_index, rowid, replace);
+    return out_of_the_way(sw, stmt, table, ic->ic_index, rowid, replace);
 }
 
-int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
+int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
                    const edb_value *values, bool *found, int64_t *other)
 {
-    size_t keys = ts->ts_keys.bf_size;
+    size_t keys = sw->sw_keys.bf_size;
     uint8_t key[8];
     edb_entry entry;
     index_change ic;
@@ -262,46 +269,22 @@ int table_conflict(table_scratch *ts, edb_stmt *stmt, const edb_table *table, co
         return now_get(stmt, table->et_id, key, sizeof key, &entry, found);
     }
     uint64_t covered;
-    int rc = table_covers(stmt, table, rowid, values, &covered);
+    int rc = evaluate_covers(stmt_conn(stmt), table, rowid, values, &covered);
     if (rc || !(covered >> (index - table->et_indexes) & 1))
         return rc;
-    rc = change_index(ts, table, index, NULL, 0, values, rowid, &ic);
+    rc = change_index(sw, table, index, NULL, 0, values, rowid, &ic);
     if (!rc && ic.ic_judge)
-        rc = now_prefix(stmt, index->tree, ts->ts_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
+        rc = now_prefix(stmt, index->tree, sw->sw_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
     if (!rc && *found && entry.key_size < 8)
         rc = edb_fail(EDB_CORRUPT, "index %s of table %s has a key of %u bytes", index->name, table->et_name,
                       entry.key_size);
     if (!rc && *found)
         *other = rowid_load(entry.key + entry.key_size - 8);
-    ts->ts_keys.bf_size = keys;
+    sw->sw_keys.bf_size = keys;
     return rc;
 }
 
 /* ---- partial indexes ------------------------------------------------------------------------------------------ */
-
-const txn_hooks row_helper_key = {.hk_name = "row helper"};
-
-__attribute__((constructor)) static void row_helper_load(void)
-{
-    hooks_register(&row_helper_key);
-}
-
-static int helper_of(edb_stmt *stmt, const edb_table *table, const row_helper **out)
-{
-    *out = conn_data(stmt_conn(stmt), &row_helper_key);
-    return *out ? EDB_OK : edb_fail(EDB_MISUSE, "table %s has a partial index, and no SQLite connection is bound that "
-                                    "could evaluate its WHERE", table->et_name);
-}
-
-int table_covers(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered)
-{
-    const row_helper *rh;
-    *covered = UINT64_MAX;
-    if (!table->et_has_partial)
-        return EDB_OK;
-    int rc = helper_of(stmt, table, &rh);
-    return rc ? rc : rh->rh_covers(rh->rh_arg, table, rowid, values, covered);
-}
 
 typedef struct {                    /* bit i: index i holds the row */
     uint64_t cv_before, cv_after;
@@ -332,57 +315,55 @@ static bool partial_unchanged(const edb_table *table, const bool *changed)
     return true;
 }
 
-/* Which indexes hold the row before and after a change; ts_before has the old row. An update that leaves the columns
+/* Which indexes hold the row before and after a change; sw_before has the old row. An update that leaves the columns
  * of the partial indexes and of their WHEREs alone evaluates nothing. */
-static int coverage_of(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+static int coverage_of(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                        const edb_value *values, const bool *changed, coverage *cv)
 {
-    const row_helper *rh;
-    uint64_t looks_at;
+    edb_conn *conn = stmt_conn(stmt);
+    uint64_t looks_at = 0;
     *cv = (coverage){.cv_before = UINT64_MAX, .cv_after = UINT64_MAX};
     if (!table->et_has_partial)
         return EDB_OK;
-    int rc = helper_of(stmt, table, &rh);
-    if (!rc && old)
-        rc = rh->rh_looks_at(rh->rh_arg, table, &looks_at);
+    int rc = old ? evaluate_looks_at(conn, table, &looks_at) : EDB_OK;
     if (rc)
         return rc;
-    cv->cv_moved = !old || old->tr_rowid != rowid || any_changed(table, looks_at, changed);
+    cv->cv_moved = !old || old->rd_rowid != rowid || any_changed(table, looks_at, changed);
     if (!cv->cv_moved && partial_unchanged(table, changed))
         return EDB_OK;
-    rc = rh->rh_covers(rh->rh_arg, table, rowid, values, &cv->cv_after);
+    rc = evaluate_covers(conn, table, rowid, values, &cv->cv_after);
     cv->cv_before = cv->cv_after;
     if (!rc && old && cv->cv_moved)
-        rc = rh->rh_covers(rh->rh_arg, table, old->tr_rowid, ts->ts_before, &cv->cv_before);
+        rc = evaluate_covers(conn, table, old->rd_rowid, sw->sw_before, &cv->cv_before);
     return rc;
 }
 
 /* ---- the three changes ---------------------------------------------------------------------------------------- */
 
 /* The row as it is stored: by column id, without the row id. */
-static int encode_row(table_scratch *ts, const edb_table *table, const edb_value *values)
+static int encode_row(row_scratch *sw, const edb_table *table, const edb_value *values)
 {
     if (table->et_width != table->et_n_columns || table->et_has_computed)
         for (uint32_t i = 0; i < table->et_width; i++)
-            ts->ts_stored[i].type = VALUE_NULL;
+            sw->sw_stored[i].type = VALUE_NULL;
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (!column_virtual(&table->et_columns[i]))
-            ts->ts_stored[table->et_columns[i].id] = values[i];
+            sw->sw_stored[table->et_columns[i].id] = values[i];
     if (table->et_rowid_column >= 0)
-        ts->ts_stored[table->et_columns[table->et_rowid_column].id].type = VALUE_NULL;
-    buffer_clear(&ts->ts_row);
-    uint8_t *row = buffer_reserve(&ts->ts_row, row_encode_bound(ts->ts_stored, table->et_width));
+        sw->sw_stored[table->et_columns[table->et_rowid_column].id].type = VALUE_NULL;
+    buffer_clear(&sw->sw_row);
+    uint8_t *row = buffer_reserve(&sw->sw_row, row_encode_bound(sw->sw_stored, table->et_width));
     if (!row)
         return no_memory(table);
-    ts->ts_row.bf_size = row_encode(row, ts->ts_stored, table->et_width);
+    sw->sw_row.bf_size = row_encode(row, sw->sw_stored, table->et_width);
     return EDB_OK;
 }
 
 /* Who keeps the row of this change; not those of changes that follow from it. */
-static capture *take_capture(table_scratch *ts)
+static capture *take_capture(row_scratch *sw)
 {
-    capture *cp = ts->ts_capture;
-    ts->ts_capture = NULL;
+    capture *cp = sw->sw_capture;
+    sw->sw_capture = NULL;
     return cp;
 }
 
@@ -410,43 +391,43 @@ int table_judge_types(const edb_table *table, const edb_value *values)
     return EDB_OK;
 }
 
-static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                      bool fresh, const edb_value *values, const bool *changed, bool replace)
 {
     index_change changes[CATALOG_INDEXES];
     coverage cv;
     uint32_t n = 0;
-    size_t keys = ts->ts_keys.bf_size;
-    bool moved = old && old->tr_rowid != rowid;
-    int64_t old_rowid = old ? old->tr_rowid : 0;
-    uint64_t old_seen = old ? old->tr_seen_from : 0, seen_from = moved ? 0 : old_seen;
+    size_t keys = sw->sw_keys.bf_size;
+    bool moved = old && old->rd_rowid != rowid;
+    int64_t old_rowid = old ? old->rd_rowid : 0;
+    uint64_t old_seen = old ? old->rd_seen_from : 0, seen_from = moved ? 0 : old_seen;
     uint64_t mark = txn_mark(stmt_conn(stmt));
-    capture *cp = take_capture(ts);
+    capture *cp = take_capture(sw);
     size_t kept = cp ? capture_count(cp) : 0;
     uint8_t key[8];
-    int rc = encode_row(ts, table, values);
+    int rc = encode_row(sw, table, values);
 
     if (!rc && cp)
-        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
+        rc = capture_add(cp, rowid, sw->sw_row.bf_bytes, sw->sw_row.bf_size);
     if (!rc && old && table->et_n_indexes)
-        rc = table_values(ts, stmt, table, &old->tr_view, old_rowid, false, ts->ts_before);
+        rc = table_values(sw, stmt, table, &old->rd_view, old_rowid, false, sw->sw_before);
     if (!rc)
-        rc = coverage_of(ts, stmt, table, old, rowid, values, changed, &cv);
+        rc = coverage_of(sw, stmt, table, old, rowid, values, changed, &cv);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
         const edb_index *index = &table->et_indexes[i];
         if (old && !moved && index_unchanged(index, changed) && !(index->where && cv.cv_moved))
             continue;
-        rc = change_index(ts, table, index, old && cv.cv_before >> i & 1 ? ts->ts_before : NULL, old_rowid,
+        rc = change_index(sw, table, index, old && cv.cv_before >> i & 1 ? sw->sw_before : NULL, old_rowid,
                           cv.cv_after >> i & 1 ? values : NULL, rowid, &changes[n++]);
     }
     if (!rc && !fresh && (!old || moved))
-        rc = judge_rowid(ts, stmt, table, rowid, replace, &seen_from);
-    if (!rc && !table->et_n_rules)
+        rc = judge_rowid(sw, stmt, table, rowid, replace, &seen_from);
+    if (!rc && !table->et_n_checks)
         rc = table_judge_types(table, values);
     /* The youngest index first, as SQLite does it: that decides which of several sentences is said. */
     for (uint32_t i = n; !rc && i-- > 0;)
         if (changes[i].ic_judge)
-            rc = judge_index(ts, stmt, table, &changes[i], old ? &old_rowid : NULL, replace);
+            rc = judge_index(sw, stmt, table, &changes[i], old ? &old_rowid : NULL, replace);
 
     if (!rc && moved) {
         rowid_store(key, old_rowid);
@@ -454,17 +435,17 @@ static int write_row(table_scratch *ts, edb_stmt *stmt, const edb_table *table, 
     }
     if (!rc) {
         rowid_store(key, rowid);
-        rc = txn_put(stmt, table->et_id, key, sizeof key, ts->ts_row.bf_bytes, ts->ts_row.bf_size, seen_from);
+        rc = txn_put(stmt, table->et_id, key, sizeof key, sw->sw_row.bf_bytes, sw->sw_row.bf_size, seen_from);
     }
     for (uint32_t i = 0; !rc && i < n; i++)
-        rc = write_index(ts, stmt, &changes[i]);
+        rc = write_index(sw, stmt, &changes[i]);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     if (rc && cp)
         capture_drop(cp, kept);
-    ts->ts_keys.bf_size = keys;
+    sw->sw_keys.bf_size = keys;
     if (!keys)
-        buffer_clear(&ts->ts_keys);
+        buffer_clear(&sw->sw_keys);
     return rc;
 }
 
@@ -492,72 +473,72 @@ static bool types_come_first(const edb_table *table)
 
 /* SQLite's order, which decides what is said of a row with several faults: types, if there are generated columns; NOT
  * NULL; types, if there is a CHECK; CHECK; the row id; types; unique keys. */
-int table_judge(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
+int table_judge(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb_value *values,
                 bool replace)
 {
     int rc = types_come_first(table) ? table_judge_types(table, values) : EDB_OK;
     if (!rc)
         rc = judge_not_null(table, values, replace);
-    if (!rc && table->et_n_rules)
+    if (!rc && table->et_n_checks)
         rc = table_judge_types(table, values);
-    return rc || !ts->ts_judge ? rc : ts->ts_judge(ts->ts_arg, stmt, table, rowid, values);
+    return rc ? rc : evaluate_checks(stmt_conn(stmt), table, rowid, values);
 }
 
-int table_insert(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+int table_insert(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                  const edb_value *values, bool replace)
 {
-    int rc = table_judge(ts, stmt, table, rowid, values, replace);
-    return rc ? rc : write_row(ts, stmt, table, NULL, rowid, fresh, values, NULL, replace);
+    int rc = table_judge(stmt, table, rowid, values, replace);
+    return rc ? rc : write_row(sw, stmt, table, NULL, rowid, fresh, values, NULL, replace);
 }
 
-int table_update(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  const edb_value *values, const bool *changed, bool replace)
 {
-    int rc = table_judge(ts, stmt, table, rowid, values, replace);
-    return rc ? rc : write_row(ts, stmt, table, old, rowid, false, values, changed, replace);
+    int rc = table_judge(stmt, table, rowid, values, replace);
+    return rc ? rc : write_row(sw, stmt, table, old, rowid, false, values, changed, replace);
 }
 
-int table_delete(table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed)
+int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed)
 {
     index_change changes[CATALOG_INDEXES];
-    size_t keys = ts->ts_keys.bf_size;
+    size_t keys = sw->sw_keys.bf_size;
     uint64_t mark = txn_mark(stmt_conn(stmt));
-    capture *cp = take_capture(ts);
+    capture *cp = take_capture(sw);
     size_t kept = cp ? capture_count(cp) : 0;
     table_row old;
     uint64_t covered;
     uint8_t key[8];
-    int rc = table_row_load(ts, stmt, table, rowid, &old, existed);
+    int rc = table_row_load(sw, stmt, table, rowid, &old, existed);
     if (rc || !*existed)
         return rc;
     if (table->et_n_indexes || cp)
-        rc = table_values(ts, stmt, table, &old.tr_view, rowid, false, ts->ts_before);
+        rc = table_values(sw, stmt, table, &old.rd_view, rowid, false, sw->sw_before);
     if (!rc && cp)
-        rc = encode_row(ts, table, ts->ts_before);
+        rc = encode_row(sw, table, sw->sw_before);
     if (!rc && cp)
-        rc = capture_add(cp, rowid, ts->ts_row.bf_bytes, ts->ts_row.bf_size);
+        rc = capture_add(cp, rowid, sw->sw_row.bf_bytes, sw->sw_row.bf_size);
     if (!rc)
-        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
+        rc = evaluate_covers(stmt_conn(stmt), table, rowid, sw->sw_before, &covered);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
-        rc = change_index(ts, table, &table->et_indexes[i], covered >> i & 1 ? ts->ts_before : NULL, rowid, NULL, 0,
+        rc = change_index(sw, table, &table->et_indexes[i], covered >> i & 1 ? sw->sw_before : NULL, rowid, NULL, 0,
                           &changes[i]);
     if (!rc) {
         rowid_store(key, rowid);
-        rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old.tr_seen_from);
+        rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old.rd_seen_from);
     }
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
-        rc = write_index(ts, stmt, &changes[i]);
+        rc = write_index(sw, stmt, &changes[i]);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     if (rc && cp)
         capture_drop(cp, kept);
-    ts->ts_keys.bf_size = keys;
+    sw->sw_keys.bf_size = keys;
     return rc;
 }
 
 /* ---- a new index ---------------------------------------------------------------------------------------------- */
 
-static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, const edb_index *index,
+static int fill_one(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index,
                     const edb_entry *entry)
 {
     index_change ic;
@@ -566,28 +547,28 @@ static int fill_one(table_scratch *ts, edb_stmt *stmt, const edb_table *table, c
     int64_t rowid;
     int rc = row_id_of_entry(table, entry, &rowid);
     if (!rc)
-        rc = row_of_entry(&ts->ts_old, stmt, table, entry, rowid, &view);
+        rc = row_of_entry(&sw->sw_old, stmt, table, entry, rowid, &view);
     if (!rc)
-        rc = table_values(ts, stmt, table, &view, rowid, false, ts->ts_before);
+        rc = table_values(sw, stmt, table, &view, rowid, false, sw->sw_before);
     if (!rc && index->where)
-        rc = table_covers(stmt, table, rowid, ts->ts_before, &covered);
+        rc = evaluate_covers(stmt_conn(stmt), table, rowid, sw->sw_before, &covered);
     if (rc || !(covered >> (index - table->et_indexes) & 1))
         return rc;
-    rc = change_index(ts, table, index, NULL, 0, ts->ts_before, rowid, &ic);
+    rc = change_index(sw, table, index, NULL, 0, sw->sw_before, rowid, &ic);
     if (!rc && ic.ic_judge)
-        rc = judge_index(ts, stmt, table, &ic, NULL, false);
+        rc = judge_index(sw, stmt, table, &ic, NULL, false);
     if (!rc)
-        rc = write_index(ts, stmt, &ic);
-    buffer_clear(&ts->ts_keys);
-    scratch_drop(ts);
+        rc = write_index(sw, stmt, &ic);
+    buffer_clear(&sw->sw_keys);
+    scratch_drop(sw);
     return rc;
 }
 
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index)
 {
-    table_scratch *ts = calloc(1, sizeof *ts);
+    row_scratch *sw = calloc(1, sizeof *sw);
     edb_cursor cu;
-    int rc = ts ? scratch_prepare(ts, table, stmt_conn(stmt)) : no_memory(table);
+    int rc = sw ? scratch_prepare(sw, table, stmt_conn(stmt)) : no_memory(table);
     if (rc)
         goto done;
     rc = cursor_open(stmt, table->et_id, &cu);
@@ -598,14 +579,14 @@ int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *in
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "filling index %s was interrupted", index->name);
         if (!rc)
-            rc = fill_one(ts, stmt, table, index, &cu.at);
+            rc = fill_one(sw, stmt, table, index, &cu.at);
         if (!rc)
             rc = cursor_next(&cu);
     }
     cursor_close(&cu);
 done:
-    if (ts)
-        scratch_free(ts);
-    free(ts);
+    if (sw)
+        scratch_free(sw);
+    free(sw);
     return rc;
 }

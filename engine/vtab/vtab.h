@@ -1,81 +1,56 @@
 /* The virtual tables: what their files share. Internal to vtab*.c.
  *
- *   vtab_init.c     the extension's entry, entitydb_bind(), the binding
- *   vtab.c          connect and declare; transactions and savepoints; which table a statement means
- *   vtab_value.c    SQLite values to ours and back, affinity
+ *   vtab_init.c     the extension's entry, entitydb_bind()
+ *   binding.c       the binding; results and statements for all of them
+ *   vtab_module.c   connect; the module `entitydb`
+ *   vtab.c          which table a statement means; transactions and savepoints
  *   vtab_plan.c     best-index
- *   vtab_range.c    plan and values to ranges of keys
+ *   partial_plan.c  which queries may use a partial index (partial_plan.h)
+ *   vtab_range.c    plan and values to ranges of keys (vtab_range.h)
  *   vtab_scan.c     filter, next, column
  *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
- *   vtab_control.c  the eponymous tables entitydb_ddl and entitydb_catalog
- *   vtab_count.c    the function entitydb_count()
+ *   control_table.c what the eponymous tables have in common (control_table.h)
+ *   vtab_catalog.c  the eponymous table entitydb_catalog
+ *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
+ *   vtab_count.c    the function entitydb_count()
  *   vtab_fork.c     SQLite's own locks across fork()
- *   rules.c         CHECK and foreign keys around a row change (rules.h, fkey.h)
- *   partial.c       partial indexes: their WHERE over rows, and whether a query implies it (partial.h)
- *   rowexpr.c       SQL expressions over one row (rowexpr.h)
- *   generate.c      generated columns (generate.h)
  *
- * A binding belongs to one database of one SQLite connection and is used by its thread alone. It holds a counted reference to the
- * engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read after its end. */
+ * A binding belongs to one database of one SQLite connection and is used by its thread alone. It holds a counted
+ * reference to the engine connection, so that a connection closed too early answers EDB_MISUSE instead of being read
+ * after its end. README.md beside this file says how a plan, a write and an ON CONFLICT clause go. */
 #ifndef EDB_VTAB_H
 #define EDB_VTAB_H
 
-#ifndef SQLITE_CORE
-#include <sqlite3ext.h>
-extern const sqlite3_api_routines *sqlite3_api;
-#endif
-
-#include "engine/table/table.h"
-
-/* Newer than the oldest header we build with. */
-#ifndef SQLITE_INDEX_CONSTRAINT_LIMIT
-#define SQLITE_INDEX_CONSTRAINT_LIMIT 73
-#define SQLITE_INDEX_CONSTRAINT_OFFSET 74
-#endif
+#include "engine/eval/sqlite_evaluator.h"
+#include "engine/table/constraints.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-
-typedef struct {                    /* a row being written; reused from row to row */
-    table_scratch rs_table;
-    edb_value *rs_values;           /* in declared order */
-    bool *rs_changed;
-    char (*rs_digits)[32];          /* text of integers, one place a column */
-    uint32_t rs_columns;            /* room in these three */
-    uint32_t rs_n_digits;           /* places taken */
-    uint32_t rs_n_held, rs_held_room;
-    sqlite3_value **rs_held;        /* converted values the row points into; freed after it */
-} row_scratch;
-
-typedef struct rule_book rule_book;
 
 typedef struct {
     int bd_refs;                    /* modules, functions and virtual tables that use it */
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
-    bool bd_writing;                /* an xUpdate is at work, and bd_row in use: a write inside a write (a function in a
-                                     * DEFAULT) has its own */
-    bool bd_aborts;                 /* an action of a foreign key failed: the statement ends, whatever its OR says */
-    /* rules.c */
-    rule_book *bd_rules;            /* constraints of the schema used last; NULL: not read yet */
+    value_scratch bd_values;        /* what bd_row's values point into */
+    bool bd_writing;                /* an xUpdate is at work, and the two scratches in use: a write inside a write (a
+                                     * function in a DEFAULT) has its own */
     uint32_t bd_tables;             /* tables connected */
-    uint32_t bd_judging;            /* changes that stand on bd_rules */
-    uint32_t bd_depth, bd_n_frames; /* levels of foreign key actions now; scratches there are */
-    row_scratch **bd_frames;        /* one for each level; owned */
-    /* partial.c */
-    row_helper bd_helper;           /* lent to bd_conn */
-    struct partial_prepared *bd_partials;       /* owned; used most recently first */
+    constraints bd_constraints;
+    sqlite_evaluator bd_evaluator;  /* lent to bd_conn */
 } vtab_binding;
 
 void binding_unref(vtab_binding *bd);
+void binding_lend(vtab_binding *bd);        /* once bd_conn is there: evaluates for the layers below */
+/* What is prepared on the connection ends when no table is connected: SQLite would not close it. */
+void binding_forget(vtab_binding *bd);
 
 typedef struct {                    /* every virtual table of ours begins like this */
-    sqlite3_vtab vt_base;
-    vtab_binding *vt_bd;            /* counted */
+    sqlite3_vtab va_base;
+    vtab_binding *va_binding;       /* counted */
 } vtab_any;
 
 typedef struct {
@@ -88,27 +63,27 @@ typedef struct {
     uint32_t vt_writing;            /* calls that hold on to vt_table */
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
-    sqlite3_stmt **vt_defaults;     /* SELECT (expression) by column, prepared when first used */
-    uint32_t vt_n_defaults;
     struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
 } vtab_entity;
 
-/* ---- vtab.c ---- */
+/* ---- binding.c ---- */
 
 /* SQLITE_OK for EDB_OK; else the message goes to the table and the extended result comes back. */
 int vtab_result(sqlite3_vtab *base, int rc);
 int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
+/* ---- vtab.c ---- */
+
 /* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of
  * a moment before the table. */
 int vtab_current(vtab_entity *vt, edb_stmt *stmt);
 /* The columns a statement reads by, after vtab_current(): not counted, valid until the next call. */
 int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out);
+/* Makes vt_whole. An index as old as its table can be used, and its uniqueness held, at every moment. */
+int vtab_find_whole(vtab_entity *vt, edb_stmt *stmt);
 /* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
 int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
-/* Tells SQLite the columns: names, types, collations. */
-int vtab_declare(sqlite3 *db, const edb_table *table);
 int vtab_begin(sqlite3_vtab *base);
 int vtab_sync(sqlite3_vtab *base);
 int vtab_commit(sqlite3_vtab *base);
@@ -116,6 +91,9 @@ int vtab_rollback(sqlite3_vtab *base);
 int vtab_savepoint(sqlite3_vtab *base, int n);
 int vtab_release(sqlite3_vtab *base, int n);
 int vtab_rollback_to(sqlite3_vtab *base, int n);
+
+/* ---- vtab_module.c ---- */
+
 extern const sqlite3_module vtab_entity_module;
 
 /* ---- vtab_fork.c ---- */
@@ -127,20 +105,6 @@ void vtab_fork_guard(void);
 
 /* entitydb_count(table id, name [, connection]): what SELECT count(*) FROM the table says, without visiting its rows. */
 void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
-
-/* ---- vtab_value.c ---- */
-
-/* The value as it is; text and blobs point into it. */
-int value_read(sqlite3_value *in, edb_value *out);
-/* The value under a column's affinity, as SQLite would store it. Text made of a number lasts until values_drop(). */
-int value_convert(row_scratch *rs, sqlite3_value *in, int affinity, edb_value *out);
-/* Keeps a value, which becomes the scratch's, until values_drop(). */
-int value_hold(row_scratch *rs, sqlite3_value *value);
-int values_prepare(row_scratch *rs, uint32_t columns);
-void values_drop(row_scratch *rs);
-void row_scratch_free(row_scratch *rs);
-/* copied: the bytes do not last as long as the statement. */
-void value_result(sqlite3_context *context, const edb_value *value, bool copied);
 
 /* ---- vtab_plan.c ----
  *
@@ -157,10 +121,7 @@ void value_result(sqlite3_context *context, const edb_value *value, bool copied)
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
  * part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for the rows that
  * such an index has: they take an argument and say nothing of keys. */
-/* Behind the table's columns every declaration has a hidden one, always NULL to look at. WHERE it is 1, the rows are
- * those that the statement's capture kept (capture.h), in their order; idxNum is then PLAN_RETURNED. */
-#define COLUMN_RETURNED "entitydb returned"
-#define COLUMN_PARTIAL "entitydb partial"     /* behind it, where an index is partial: partial.h */
+/* Of WHERE "entitydb returned" = 1 (eval/declare.h): the rows of the statement's capture. */
 #define PLAN_RETURNED (-1)
 enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
@@ -207,7 +168,6 @@ int vtab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 /* ---- vtab_update.c ---- */
 
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
-void vtab_defaults_free(vtab_entity *vt);
 
 /* ---- vtab_upsert.c ---- */
 
@@ -217,24 +177,20 @@ typedef struct upsert_clause upsert_clause;
 void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv);
 const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no clauses */
 /* The first clause whose constraint the row would hurt, and the row in the way; *clause NULL: none. */
-int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                 const edb_value *values, upsert_clause **clause, int64_t *other);
 bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
 uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
 /* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else
- * column (*sets)[i] gets results[i], which `rs` holds. */
-int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *clause, const edb_value *old,
+ * column (*sets)[i] gets results[i], which `vs` holds. */
+int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *clause, const edb_value *old,
                     int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
                     const uint32_t **sets, sqlite3_value **results);
 void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */
 
-/* ---- vtab_control.c ---- */
+/* ---- vtab_catalog.c, vtab_ddl.c, vtab_label.c ---- */
 
-extern const sqlite3_module vtab_ddl_module, vtab_catalog_module;
-
-/* ---- vtab_label.c ---- */
-
-extern const sqlite3_module vtab_labels_module;
+extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);
 

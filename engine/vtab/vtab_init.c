@@ -6,28 +6,9 @@
  * An attached database has a binding of its own, and modules whose names end in its suffix: after
  * `SELECT entitydb_bind(id, '_7')` its tables are USING entitydb_7, its catalog is entitydb_catalog_7.
  * `SELECT entitydb_unbind('_7')` takes the names away. */
-#include <sqlite3ext.h>
-SQLITE_EXTENSION_INIT1
-
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/edb.h"
-#include "engine/eval/partial.h"
-#include "engine/table/constraints.h"
-
-void binding_unref(vtab_binding *bd)
-{
-    if (--bd->bd_refs)
-        return;
-    row_scratch_free(&bd->bd_row);
-    rules_free(bd);
-    partial_forget(bd);             /* before the connection that it was prepared on */
-    if (bd->bd_conn && conn_data(bd->bd_conn, &row_helper_key) == &bd->bd_helper)
-        conn_data_set(bd->bd_conn, &row_helper_key, NULL);
-    conn_unref(bd->bd_conn);
-    free(bd);
-}
+#include "engine/vtab/vtab.h"
 
 static void binding_destroy(void *bd)
 {
@@ -47,7 +28,7 @@ static void function_bind(sqlite3_context *context, int argc, sqlite3_value **ar
         sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
         return;
     }
-    partial_lend(bd);
+    binding_lend(bd);
 }
 
 /* On failure SQLite calls binding_destroy for the reference itself. */
@@ -102,7 +83,7 @@ static void function_bind_more(sqlite3_context *context, int argc, sqlite3_value
         modules_drop(db, suffix);
         sqlite3_result_error_nomem(context);
     } else {
-        partial_lend(bd);
+        binding_lend(bd);
     }
     binding_unref(bd);
 }

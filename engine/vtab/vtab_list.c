@@ -13,7 +13,7 @@
 
 #include "native/arena.h"
 #include "native/keycode.h"
-#include "engine/eval/generate.h"
+#include "engine/eval/evaluator.h"
 #include "engine/vtab/vtab.h"
 
 struct entry_list {
@@ -97,16 +97,10 @@ int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint
     return rc;
 }
 
-static int compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
-    return c ? c : (a_size > b_size) - (a_size < b_size);
-}
-
 static int compare_items(const void *a, const void *b)
 {
     const list_item *x = a, *y = b;
-    return compare(x->li_sort, x->li_sort_size, y->li_sort, y->li_sort_size);
+    return key_compare(x->li_sort, x->li_sort_size, y->li_sort, y->li_sort_size);
 }
 
 void list_sort(entry_list *list)
@@ -131,7 +125,7 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const list_item *item = &list->el_items[middle];
-        if (compare(item->li_sort, item->li_sort_size, key, key_size) < 0)
+        if (key_compare(item->li_sort, item->li_sort_size, key, key_size) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -169,11 +163,11 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
         arena_free(&lb->lb_computed);
     for (uint32_t i = 0; !rc && i < (index->where ? table->et_n_columns : index->n_parts); i++) {
         uint32_t column = index->where ? i : index->parts[i].column;
-        rc = generate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
+        rc = evaluate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
     }
     if (!rc && index->where) {
         uint64_t covered;
-        rc = table_covers(stmt, table, rowid, lb->lb_values, &covered);
+        rc = evaluate_covers(stmt_conn(stmt), table, rowid, lb->lb_values, &covered);
         if (rc || !(covered >> (index - table->et_indexes) & 1))
             return rc;
     }

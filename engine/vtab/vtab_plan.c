@@ -24,15 +24,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/eval/partial.h"
+#include "engine/eval/declare.h"
+#include "engine/vtab/partial_plan.h"
+#include "engine/vtab/vtab.h"
 
 #define STEPS_MAX (CATALOG_INDEXES * 2)
 
 typedef struct {
-    int ps_constraint;              /* index into aConstraint */
-    char ps_op;
-    bool ps_omit;                   /* decided exactly by the key */
-    bool ps_known;                  /* the right side is a constant of the statement */
+    int sp_constraint;              /* index into aConstraint */
+    char sp_op;
+    bool sp_omit;                   /* decided exactly by the key */
+    bool sp_known;                  /* the right side is a constant of the statement */
 } plan_step;
 
 typedef struct {
@@ -69,8 +71,7 @@ static bool is_rowid(const planner *pl, int column)
 
 static bool collation_is(const char *name, int collation)
 {
-    static const char *const names[] = {"BINARY", "NOCASE", "RTRIM"};
-    return sqlite3_stricmp(name, names[collation]) == 0;
+    return sqlite3_stricmp(name, collation_name(collation)) == 0;
 }
 
 /* Whether constraint i is about part `part` of the candidate, under the same collation. */
@@ -140,7 +141,7 @@ static bool right_side_known(const planner *pl, int i)
 static void add_step(const planner *pl, candidate *ca, int constraint, char op, bool omit)
 {
     ca->ca_steps[ca->ca_n_steps++] = (plan_step){
-        .ps_constraint = constraint, .ps_op = op, .ps_omit = omit, .ps_known = right_side_known(pl, constraint)};
+        .sp_constraint = constraint, .sp_op = op, .sp_omit = omit, .sp_known = right_side_known(pl, constraint)};
 }
 
 #define LISTS_TOLD 32               /* of conditions from this one on SQLite does not say that they are lists */
@@ -221,7 +222,7 @@ static bool in_order_by(const planner *pl, int column)
  * ('12' and '012' to 12); then it plays none only where the order asked for does not name it. */
 static bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part)
 {
-    return part < ca->ca_n_equal && ca->ca_steps[part].ps_op != 'i'
+    return part < ca->ca_n_equal && ca->ca_steps[part].sp_op != 'i'
            && (part_is_exact(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
 }
 
@@ -363,14 +364,14 @@ static void candidate_cost(candidate *ca)
     ca->ca_scan_unique = ca->ca_one_row && ca->ca_whole;
     for (uint32_t i = 0; i < ca->ca_n_steps; i++) {
         const plan_step *step = &ca->ca_steps[i];
-        if (step->ps_op == 'i')
+        if (step->sp_op == 'i')
             seeks *= ROWS_IN;
-        if (!plan_is_equality(step->ps_op))
+        if (!plan_is_equality(step->sp_op))
             continue;
         /* NULLs are never equal, but IS finds as many as there are. */
-        if (step->ps_op == 'n' || step->ps_op == 's')
+        if (step->sp_op == 'n' || step->sp_op == 's')
             ca->ca_one_row = false;
-        if (step->ps_op != '=' || !step->ps_omit)
+        if (step->sp_op != '=' || !step->sp_omit)
             ca->ca_scan_unique = false;
     }
     if (seeks > rows)
@@ -381,7 +382,7 @@ static void candidate_cost(candidate *ca)
         rows = fmin(rows / 2, rows_equal(ca->ca_n_equal) * seeks);
     ca->ca_scan_unique = ca->ca_scan_unique && ca->ca_one_row;
     for (uint32_t i = ca->ca_n_equal; i < ca->ca_n_steps; i++)
-        rows *= ca->ca_steps[i].ps_op == 'N' ? 0.9 : 0.25;
+        rows *= ca->ca_steps[i].sp_op == 'N' ? 0.9 : 0.25;
     ca->ca_rows = fmax(rows, 1);
     /* Reading on costs 3 a row (2.5 where entries are narrow), a row looked up by its id 5 more. */
     double each = !ca->ca_index ? 3 : !ca->ca_covers ? 8 : ca->ca_narrow ? 2.5 : 3;
@@ -455,12 +456,12 @@ static int candidate_write(const planner *pl, const candidate *ca)
     char *at = plan + PLAN_HEAD;
     for (uint32_t i = 0; i < ca->ca_n_steps; i++) {
         const plan_step *step = &ca->ca_steps[i];
-        info->aConstraintUsage[step->ps_constraint].argvIndex = (int)i + 1;
-        info->aConstraintUsage[step->ps_constraint].omit = step->ps_omit;
-        if (step->ps_op == 'i')
-            sqlite3_vtab_in(info, step->ps_constraint, 1);
-        *at++ = step->ps_op;
-        *at++ = step->ps_known ? 'k' : '-';
+        info->aConstraintUsage[step->sp_constraint].argvIndex = (int)i + 1;
+        info->aConstraintUsage[step->sp_constraint].omit = step->sp_omit;
+        if (step->sp_op == 'i')
+            sqlite3_vtab_in(info, step->sp_constraint, 1);
+        *at++ = step->sp_op;
+        *at++ = step->sp_known ? 'k' : '-';
         *at++ = part_is_constant(pl, ca, i) ? 'c' : '-';
     }
     if (pl->pl_table->et_has_partial)
@@ -529,7 +530,7 @@ static int plan_asked(planner *pl, sqlite3_vtab *base)
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     vtab_entity *vt = (vtab_entity *)base;
-    edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
+    edb_conn *conn = vt->vt_any.va_binding->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;

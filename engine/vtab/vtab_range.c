@@ -77,7 +77,7 @@ static int part_affinity(const key_range *kr, uint32_t part)
 static int read_side(key_range *kr, uint32_t part, sqlite3_value *in, edb_value *out)
 {
     bool numeric = part_affinity(kr, part) >= AFFINITY_NUMERIC;
-    return numeric ? value_convert(&kr->kr_bd->bd_row, in, AFFINITY_NUMERIC, out) : value_read(in, out);
+    return numeric ? value_convert(&kr->kr_bd->bd_values, in, AFFINITY_NUMERIC, out) : value_read(in, out);
 }
 
 /* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers against text: '012' is
@@ -128,7 +128,7 @@ static int compare_items(const void *a, const void *b, void *codes)
 {
     const scan_code *x = a, *y = b;
     const uint8_t *bytes = codes;
-    return compare_bytes(bytes + x->co_at, x->co_size, bytes + y->co_at, y->co_size);
+    return key_compare(bytes + x->co_at, x->co_size, bytes + y->co_at, y->co_size);
 }
 
 static void sort_wheel(key_range *kr, scan_wheel *wheel)

@@ -4,8 +4,6 @@
 #ifndef EDB_VTAB_RANGE_H
 #define EDB_VTAB_RANGE_H
 
-#include <string.h>
-
 #include "engine/vtab/vtab.h"
 
 #define WHEELS_MAX 128              /* vtab_plan.c makes no longer plans */
@@ -56,11 +54,5 @@ void range_whole(key_range *kr);
 /* The row id (8 bytes of key) where the wheel stands: for a table's own tree with an equality. */
 const uint8_t *range_rowid(const key_range *kr);
 void range_free(key_range *kr);
-
-static inline int compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    int c = memcmp(a, b, a_size < b_size ? a_size : b_size);
-    return c ? c : (a_size > b_size) - (a_size < b_size);
-}
 
 #endif

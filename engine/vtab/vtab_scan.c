@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "native/keycode.h"
-#include "engine/eval/generate.h"
+#include "engine/eval/evaluator.h"
 #include "engine/vtab/vtab_range.h"
 
 typedef struct {
@@ -97,7 +97,7 @@ int vtab_close(sqlite3_vtab_cursor *base)
 static int enter_statement(scan *cu, vtab_entity *vt)
 {
     edb_stmt *stmt;
-    int rc = vtab_acquire(vt->vt_any.vt_bd, false, &stmt);
+    int rc = vtab_acquire(vt->vt_any.va_binding, false, &stmt);
     if (rc)
         return rc;
     if (stmt == cu->cu_stmt) {
@@ -270,8 +270,8 @@ static bool in_range(const scan *cu)
     if (!cu->cu_entries.valid)
         return false;
     if (kr->kr_reverse)
-        return compare_bytes(at->key, at->key_size, kr->kr_low.bf_bytes, kr->kr_low.bf_size) >= 0;
-    return !kr->kr_has_end || compare_bytes(at->key, at->key_size, kr->kr_end.bf_bytes, kr->kr_end.bf_size) < 0;
+        return key_compare(at->key, at->key_size, kr->kr_low.bf_bytes, kr->kr_low.bf_size) >= 0;
+    return !kr->kr_has_end || key_compare(at->key, at->key_size, kr->kr_end.bf_bytes, kr->kr_end.bf_size) < 0;
 }
 
 /* One row id: no cursor is needed. */
@@ -410,7 +410,7 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     int rc = prepare_scan(cu, (vtab_entity *)cu->cu_base.pVtab, tree, plan);
     if (rc)
         return rc;
-    kr->kr_bd = ((vtab_any *)cu->cu_base.pVtab)->vt_bd;
+    kr->kr_bd = ((vtab_any *)cu->cu_base.pVtab)->va_binding;
     kr->kr_table = cu->cu_table;
     kr->kr_index = cu->cu_index;
     rc = range_decode(kr, plan, argc, argv);
@@ -561,25 +561,21 @@ static int entry_column(scan *cu, uint32_t part, edb_value *out, bool *copied)
     return EDB_OK;
 }
 
-/* A column that the row lacks; it ends with the next one, so SQLite gets a copy. */
+/* A column that the row lacks; it ends with the call, so SQLite gets a copy. */
 static int computed_column(scan *cu, sqlite3_context *context, uint32_t i)
 {
-    generate_row row = { .gr_table = cu->cu_table, .gr_stored = &cu->cu_row };
-    generator *ge;
+    arena memory = {.an_chunks = NULL};
     edb_value v;
+    int64_t rowid;
     int rc = cu->cu_row_ready ? EDB_OK : load_row(cu);
     if (!rc)
-        rc = entry_rowid(cu, &row.gr_rowid);
+        rc = entry_rowid(cu, &rowid);
     if (!rc)
-        rc = generator_of(stmt_conn(cu->cu_stmt), &ge);
-    if (!rc)
-        rc = generate_begin(ge, &row);
-    if (rc)
-        return rc;
-    rc = generate_get(ge, i, &v);
+        rc = evaluate_column(stmt_conn(cu->cu_stmt), cu->cu_table, &cu->cu_row, rowid, i, &memory, &v);
     if (!rc)
         value_result(context, &v, true);
-    generate_end(ge);
+    if (memory.an_chunks)
+        arena_free(&memory);
     return rc;
 }
 

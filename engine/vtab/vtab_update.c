@@ -1,4 +1,4 @@
-/* INSERT, UPDATE and DELETE of one row: values, defaults, row ids; the change itself is table.c's.
+/* INSERT, UPDATE and DELETE of one row: values, defaults, row ids; the change itself is table/constraints.c's.
  *
  * SQLite hands over one value a column, NULL for those an INSERT did not name; stmt_supplied() tells those from a
  * NULL that was written. Conflicts: IGNORE, FAIL and ROLLBACK are SQLite's to act on once it has the constraint's
@@ -8,102 +8,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/eval/generate.h"
-#include "engine/table/constraints.h"
+#include "engine/eval/evaluator.h"
+#include "engine/vtab/vtab.h"
 
 typedef struct {                    /* one call */
     vtab_entity *up_vt;
     sqlite3 *up_db;
     row_scratch *up_row;
+    value_scratch *up_values;       /* what the values of up_row point into */
     const edb_table *up_table;
     edb_stmt *up_stmt;
     sqlite3_value **up_columns;     /* of argv */
     bool up_replace;
 } update;
 
+static constraints *constraints_of(const update *up)
+{
+    return &up->up_vt->vt_any.va_binding->bd_constraints;
+}
+
 static int mismatch(void)
 {
     return edb_fail(EDB_MISMATCH, "datatype mismatch");
-}
-
-/* ---- defaults ------------------------------------------------------------------------------------------------- */
-
-void vtab_defaults_free(vtab_entity *vt)
-{
-    for (uint32_t i = 0; i < vt->vt_n_defaults; i++)
-        sqlite3_finalize(vt->vt_defaults[i]);
-    free(vt->vt_defaults);
-    vt->vt_defaults = NULL;
-    vt->vt_n_defaults = 0;
-}
-
-static int default_failed(const update *up, const edb_column *column)
-{
-    return edb_fail(EDB_EXPRESSION, "DEFAULT of %s.%s: %s", up->up_table->et_name, column->name,
-                    sqlite3_errmsg(up->up_db));
-}
-
-static int default_prepare(const update *up, uint32_t i)
-{
-    vtab_entity *vt = up->up_vt;
-    const edb_column *column = &up->up_table->et_columns[i];
-    if (!vt->vt_defaults) {
-        vt->vt_defaults = calloc(up->up_table->et_n_columns, sizeof *vt->vt_defaults);
-        if (!vt->vt_defaults)
-            return edb_fail(EDB_NOMEM, "no memory for the defaults of table %s", up->up_table->et_name);
-        vt->vt_n_defaults = up->up_table->et_n_columns;
-    }
-    if (vt->vt_defaults[i])
-        return EDB_OK;
-    char *sql = sqlite3_mprintf("SELECT (%s)", column->default_sql);
-    int rc = sql ? sqlite3_prepare_v3(up->up_db, sql, -1, SQLITE_PREPARE_PERSISTENT, &vt->vt_defaults[i], NULL)
-                 : SQLITE_NOMEM;
-    sqlite3_free(sql);
-    return rc ? default_failed(up, column) : EDB_OK;
-}
-
-static int default_evaluate(const update *up, uint32_t i, edb_value *out)
-{
-    const edb_column *column = &up->up_table->et_columns[i];
-    int rc = default_prepare(up, i);
-    if (rc)
-        return rc;
-    sqlite3_stmt *select = up->up_vt->vt_defaults[i];
-    if (sqlite3_step(select) == SQLITE_ROW) {
-        sqlite3_value *copy = sqlite3_value_dup(sqlite3_column_value(select, 0));
-        rc = copy ? value_hold(up->up_row, copy) : edb_fail(EDB_NOMEM, "no memory for a default");
-        if (!rc)
-            rc = value_convert(up->up_row, copy, column->affinity, out);
-    } else {
-        rc = default_failed(up, column);
-    }
-    sqlite3_reset(select);
-    return rc;
-}
-
-/* Whether the constant is what the column would make of it. */
-static bool default_fits(const edb_column *column)
-{
-    switch (column->default_value.type) {
-    case VALUE_INTEGER:
-        return column->affinity == AFFINITY_INTEGER || column->affinity == AFFINITY_NUMERIC
-               || column->affinity == AFFINITY_BLOB;
-    case VALUE_TEXT:
-        return column->affinity == AFFINITY_TEXT || column->affinity == AFFINITY_BLOB;
-    case VALUE_REAL:
-        return column->affinity == AFFINITY_BLOB;
-    default:
-        return true;
-    }
-}
-
-static int default_value(const update *up, uint32_t i, edb_value *out)
-{
-    const edb_column *column = &up->up_table->et_columns[i];
-    if (!column->default_constant || !default_fits(column))
-        return default_evaluate(up, i, out);
-    *out = column->default_value;
-    return EDB_OK;
 }
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
@@ -111,13 +37,13 @@ static int default_value(const update *up, uint32_t i, edb_value *out)
 static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
 {
     const edb_column *column = &up->up_table->et_columns[i];
-    int rc = value_convert(up->up_row, up->up_columns[i], column->affinity, out);
+    int rc = value_convert(up->up_values, up->up_columns[i], column->affinity, out);
     if (rc)
         return rc;
     /* Left out, or, under REPLACE, a NULL where none may be: the default. */
     if (out->type == VALUE_NULL && column->has_default
         && ((inserting && !stmt_supplied(up->up_stmt, i)) || (up->up_replace && column->not_null)))
-        rc = default_value(up, i, out);
+        rc = evaluate_default(stmt_conn(up->up_stmt), up->up_table, i, &up->up_row->sw_computed, out);
     return rc;
 }
 
@@ -125,7 +51,7 @@ static int column_value(const update *up, uint32_t i, bool inserting, edb_value 
 static int read_rowid(const update *up, sqlite3_value *in, bool *given, int64_t *out)
 {
     edb_value v;
-    int rc = value_convert(up->up_row, in, AFFINITY_INTEGER, &v);
+    int rc = value_convert(up->up_values, in, AFFINITY_INTEGER, &v);
     if (rc)
         return rc;
     *given = v.type != VALUE_NULL;
@@ -151,11 +77,11 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
     return !rc && !given ? txn_id_next(up->up_stmt, up->up_table->et_id, out) : rc;
 }
 
-/* DO UPDATE of the row in the way; rs_values hold the row that was to be inserted. */
+/* DO UPDATE of the row in the way; sw_values hold the row that was to be inserted. */
 static int do_conflict(const update *up, upsert_clause *clause, int64_t other, int64_t excluded_rowid)
 {
     const edb_table *table = up->up_table;
-    row_scratch *rs = up->up_row;
+    row_scratch *sw = up->up_row;
     edb_value *values = NULL;
     bool *changed = NULL;
     const uint32_t *sets;
@@ -164,7 +90,7 @@ static int do_conflict(const update *up, upsert_clause *clause, int64_t other, i
     table_row old;
     int64_t rowid = other;
     bool found, applies = false, given;
-    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, other, &old, &found);
+    int rc = table_row_load(sw, up->up_stmt, table, other, &old, &found);
     if (rc || !found)
         return rc;
     values = calloc(table->et_n_columns + 1, sizeof *values);
@@ -173,9 +99,9 @@ static int do_conflict(const update *up, upsert_clause *clause, int64_t other, i
     if (!values || !changed || !results)
         rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
     if (!rc)
-        rc = table_values(&rs->rs_table, up->up_stmt, table, &old.tr_view, other, true, values);
+        rc = table_values(sw, up->up_stmt, table, &old.rd_view, other, true, values);
     if (!rc)
-        rc = upsert_evaluate(up->up_vt, rs, clause, values, other, rs->rs_values, excluded_rowid, &applies, &sets,
+        rc = upsert_evaluate(up->up_vt, up->up_values, clause, values, other, sw->sw_values, excluded_rowid, &applies, &sets,
                              results);
     for (uint32_t i = 0; !rc && applies && i < n; i++) {
         uint32_t c = sets[i];
@@ -188,10 +114,10 @@ static int do_conflict(const update *up, upsert_clause *clause, int64_t other, i
             values[c].integer = rowid;
             continue;
         }
-        rc = value_convert(rs, results[i], table->et_columns[c].affinity, &values[c]);
+        rc = value_convert(up->up_values, results[i], table->et_columns[c].affinity, &values[c]);
     }
     if (!rc && applies)
-        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, values, changed, false);
+        rc = constraints_update(constraints_of(up), sw, up->up_stmt, table, &old, rowid, values, changed, false);
     if (!rc && applies) {
         if (rowid != other)
             txn_id_used(up->up_stmt, table->et_id, rowid);
@@ -208,13 +134,12 @@ static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, b
 {
     upsert_clause *clause;
     int64_t other;
-    int rc = rules_judge(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid,
-                         up->up_row->rs_values);
+    int rc = table_judge(up->up_stmt, up->up_table, rowid, up->up_row->sw_values, false);
     if (!rc)
-        rc = upsert_find(us, &up->up_row->rs_table, up->up_stmt, up->up_table, rowid, fresh, up->up_row->rs_values,
+        rc = upsert_find(us, up->up_row, up->up_stmt, up->up_table, rowid, fresh, up->up_row->sw_values,
                          &clause, &other);
     if (!rc && !(clause && !fresh && other == rowid))
-        rc = table_judge_types(up->up_table, up->up_row->rs_values);   /* before unique keys, behind the row id */
+        rc = table_judge_types(up->up_table, up->up_row->sw_values);   /* before unique keys, behind the row id */
     if (rc)
         return rc;
     *done = clause;
@@ -224,20 +149,22 @@ static int conflict_resolve(const update *up, const upsert *us, int64_t rowid, b
 static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
 {
     const edb_table *table = up->up_table;
-    row_scratch *rs = up->up_row;
+    row_scratch *sw = up->up_row;
     int64_t rowid;
     bool fresh;
     int rc = insert_rowid(up, given, &rowid, &fresh);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
         if ((int)i != table->et_rowid_column && !table->et_columns[i].computed)
-            rc = column_value(up, i, true, &rs->rs_values[i]);
+            rc = column_value(up, i, true, &sw->sw_values[i]);
     if (rc)
         return rc;
     if (table->et_rowid_column >= 0) {
-        rs->rs_values[table->et_rowid_column].type = VALUE_INTEGER;
-        rs->rs_values[table->et_rowid_column].integer = rowid;
+        sw->sw_values[table->et_rowid_column].type = VALUE_INTEGER;
+        sw->sw_values[table->et_rowid_column].integer = rowid;
     }
-    if (table->et_has_computed && (rc = generate_new(&rs->rs_table, up->up_stmt, table, rowid, rs->rs_values)))
+    if (table->et_has_computed)
+        rc = evaluate_generated(stmt_conn(up->up_stmt), table, rowid, &sw->sw_computed, sw->sw_values);
+    if (rc)
         return rc;
     const upsert *us = upsert_of(up->up_stmt, table);
     if (unlikely(us)) {
@@ -248,7 +175,7 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
             return rc;
         }
     }
-    rc = rules_insert(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, rowid, fresh, rs->rs_values, up->up_replace);
+    rc = constraints_insert(constraints_of(up), sw, up->up_stmt, table, rowid, fresh, sw->sw_values, up->up_replace);
     if (rc)
         return rc;
     if (!fresh)
@@ -278,33 +205,33 @@ static int update_rowid(const update *up, int64_t old, sqlite3_value *rowid, int
 static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_rowid)
 {
     const edb_table *table = up->up_table;
-    row_scratch *rs = up->up_row;
+    row_scratch *sw = up->up_row;
     table_row old;
     int64_t rowid;
     bool found;
-    int rc = table_row_load(&rs->rs_table, up->up_stmt, table, old_rowid, &old, &found);
+    int rc = table_row_load(sw, up->up_stmt, table, old_rowid, &old, &found);
     if (rc || !found)
         return rc;                  /* REPLACE of an earlier row of this statement took it away */
     rc = update_rowid(up, old_rowid, new_rowid, &rowid);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
-        edb_value *v = &rs->rs_values[i];
-        rs->rs_changed[i] = true;
+        edb_value *v = &sw->sw_values[i];
+        sw->sw_changed[i] = true;
         if ((int)i == table->et_rowid_column) {
             v->type = VALUE_INTEGER;
             v->integer = rowid;
-            rs->rs_changed[i] = rowid != old_rowid;
+            sw->sw_changed[i] = rowid != old_rowid;
         } else if (table->et_columns[i].computed) {
-            v->type = VALUE_NULL;   /* rules_update() has them computed */
+            v->type = VALUE_NULL;   /* constraints_update() has them computed */
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
-            rs->rs_changed[i] = false;
-            rc = generate_column(stmt_conn(up->up_stmt), table, &old.tr_view, old_rowid, i, &rs->rs_table.ts_computed,
+            sw->sw_changed[i] = false;
+            rc = evaluate_column(stmt_conn(up->up_stmt), table, &old.rd_view, old_rowid, i, &sw->sw_computed,
                                  v);
         } else {
             rc = column_value(up, i, false, v);
         }
     }
     if (!rc)
-        rc = rules_update(up->up_vt->vt_any.vt_bd, rs, up->up_stmt, table, &old, rowid, rs->rs_values, rs->rs_changed,
+        rc = constraints_update(constraints_of(up), sw, up->up_stmt, table, &old, rowid, sw->sw_values, sw->sw_changed,
                           up->up_replace);
     if (rc)
         return rc;
@@ -317,7 +244,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
 static int do_delete(const update *up, int64_t rowid)
 {
     bool existed;
-    int rc = rules_delete(up->up_vt->vt_any.vt_bd, up->up_row, up->up_stmt, up->up_table, rowid, &existed);
+    int rc = constraints_delete(constraints_of(up), up->up_row, up->up_stmt, up->up_table, rowid, &existed);
     if (!rc && existed)
         stmt_count(up->up_stmt, 1);
     return rc;
@@ -326,21 +253,21 @@ static int do_delete(const update *up, int64_t rowid)
 static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     edb_conn *conn = stmt_conn(up->up_stmt);
-    int rc = values_prepare(up->up_row, up->up_table->et_n_columns);
+    int rc = values_prepare(up->up_values, up->up_table->et_n_columns);
     if (!rc)
-        rc = scratch_prepare(&up->up_row->rs_table, up->up_table, conn);
+        rc = scratch_prepare(up->up_row, up->up_table, conn);
     if (rc)
         return rc;
     capture *cp = stmt_capture(up->up_stmt, up->up_table->et_id);
     size_t kept = cp ? capture_count(cp) : 0;
-    up->up_row->rs_table.ts_capture = cp;
+    up->up_row->sw_capture = cp;
     if (argc == 1)
         rc = do_delete(up, sqlite3_value_int64(argv[0]));
     else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
         rc = do_insert(up, argv[1], rowid);
     else
         rc = do_update(up, sqlite3_value_int64(argv[0]), argv[1]);
-    up->up_row->rs_table.ts_capture = NULL;
+    up->up_row->sw_capture = NULL;
     if (unlikely(rc && cp))
         capture_drop(cp, kept);
     return rc;
@@ -351,9 +278,9 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
  * knows the code from edb_last_code(). */
 static int failure(const update *up, int rc)
 {
-    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.vt_bd->bd_aborts;
+    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.va_binding->bd_constraints.cs_aborts;
     int clause = sqlite3_vtab_on_conflict(up->up_db);
-    int result = vtab_result(&up->up_vt->vt_any.vt_base, rc);
+    int result = vtab_result(&up->up_vt->vt_any.va_base, rc);
     if (!aborts || clause == SQLITE_ABORT || clause == SQLITE_REPLACE || (result & 0xff) != SQLITE_CONSTRAINT)
         return result;
     return SQLITE_ERROR;
@@ -362,8 +289,9 @@ static int failure(const update *up, int rc)
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     vtab_entity *vt = (vtab_entity *)base;
-    vtab_binding *bd = vt->vt_any.vt_bd;
-    row_scratch own = {.rs_values = NULL};
+    vtab_binding *bd = vt->vt_any.va_binding;
+    row_scratch own_row = {.sw_values = NULL};
+    value_scratch own_values = {.vs_held = NULL};
     update up = {.up_vt = vt, .up_db = bd->bd_db, .up_columns = argv + 2};
     bool nested = bd->bd_writing;
     /* A table made in this transaction got no xBegin: every write begins. */
@@ -375,18 +303,22 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
         rc = vtab_current(vt, up.up_stmt);
     up.up_table = vt->vt_table;
     up.up_replace = sqlite3_vtab_on_conflict(bd->bd_db) == SQLITE_REPLACE;
-    up.up_row = nested ? &own : &bd->bd_row;
+    up.up_row = nested ? &own_row : &bd->bd_row;
+    up.up_values = nested ? &own_values : &bd->bd_values;
     bd->bd_writing = true;
-    bd->bd_aborts = false;
+    bd->bd_constraints.cs_aborts = false;
     vt->vt_writing++;
     if (!rc)
         rc = do_change(&up, argc, argv, rowid);
     vt->vt_writing--;
     bd->bd_writing = nested;
-    if (nested)
-        row_scratch_free(&own);
-    else
-        values_drop(up.up_row);
+    if (nested) {
+        scratch_free(&own_row);
+        values_free(&own_values);
+    } else {
+        scratch_drop(&bd->bd_row);
+        values_drop(&bd->bd_values);
+    }
     stmt_release(up.up_stmt);
     return likely(!rc) ? SQLITE_OK : failure(&up, rc);
 }

@@ -22,6 +22,7 @@
 
 #include "engine/eval/rowexpr.h"
 #include "engine/txn/hooks.h"
+#include "engine/vtab/vtab.h"
 
 #define PREPARED_MOST 16            /* kept for a table */
 
@@ -44,10 +45,10 @@ struct upsert {
 };
 
 typedef struct upsert_prepared {
-    struct upsert_prepared *pr_next;
-    char *pr_list, *pr_tail;
-    rowexpr *pr_expressions;
-    uint32_t pr_running;            /* evaluations going on: not to be freed */
+    struct upsert_prepared *pu_next;
+    char *pu_list, *pu_tail;
+    rowexpr *pu_expressions;
+    uint32_t pu_running;            /* evaluations going on: not to be freed */
 } upsert_prepared;
 
 static int no_memory(void)
@@ -57,14 +58,14 @@ static int no_memory(void)
 
 /* ---- saying clauses ------------------------------------------------------------------------------------------- */
 
-static void prepared_free(upsert_prepared *pr)
+static void prepared_free(upsert_prepared *pu)
 {
-    if (!pr)
+    if (!pu)
         return;
-    rowexpr_free(pr->pr_expressions);
-    free(pr->pr_list);
-    free(pr->pr_tail);
-    free(pr);
+    rowexpr_free(pu->pu_expressions);
+    free(pu->pu_list);
+    free(pu->pu_tail);
+    free(pu);
 }
 
 static void clause_free(upsert_clause *uc)
@@ -220,52 +221,52 @@ bool upsert_updates(const upsert_clause *clause)
 /* ---- which clause --------------------------------------------------------------------------------------------- */
 
 typedef struct {                    /* a row that is about to be inserted */
-    table_scratch *ro_ts;
-    edb_stmt *ro_stmt;
-    const edb_table *ro_table;
-    int64_t ro_rowid;
-    bool ro_fresh;
-    const edb_value *ro_values;
+    row_scratch *ur_scratch;
+    edb_stmt *ur_stmt;
+    const edb_table *ur_table;
+    int64_t ur_rowid;
+    bool ur_fresh;
+    const edb_value *ur_values;
 } row;
 
-static int hurts(const row *ro, const edb_index *index, bool *found, int64_t *other)
+static int hurts(const row *ur, const edb_index *index, bool *found, int64_t *other)
 {
     *found = false;
-    if (index ? !index->unique : ro->ro_fresh)
+    if (index ? !index->unique : ur->ur_fresh)
         return EDB_OK;
-    return table_conflict(ro->ro_ts, ro->ro_stmt, ro->ro_table, index, ro->ro_rowid, ro->ro_values, found, other);
+    return table_conflict(ur->ur_scratch, ur->ur_stmt, ur->ur_table, index, ur->ur_rowid, ur->ur_values, found, other);
 }
 
-static int hurts_any(const row *ro, bool *found, int64_t *other)
+static int hurts_any(const row *ur, bool *found, int64_t *other)
 {
-    int rc = hurts(ro, NULL, found, other);
-    for (uint32_t i = ro->ro_table->et_n_indexes; !rc && !*found && i-- > 0;)
-        rc = hurts(ro, &ro->ro_table->et_indexes[i], found, other);
+    int rc = hurts(ur, NULL, found, other);
+    for (uint32_t i = ur->ur_table->et_n_indexes; !rc && !*found && i-- > 0;)
+        rc = hurts(ur, &ur->ur_table->et_indexes[i], found, other);
     return rc;
 }
 
-static int hurts_named(const row *ro, const upsert_clause *uc, bool *found, int64_t *other)
+static int hurts_named(const row *ur, const upsert_clause *uc, bool *found, int64_t *other)
 {
     int rc = EDB_OK;
     *found = false;
     for (uint32_t i = 0; !rc && !*found && i < uc->uc_n_trees; i++) {
-        const edb_index *index = uc->uc_trees[i] ? table_index(ro->ro_table, uc->uc_trees[i]) : NULL;
+        const edb_index *index = uc->uc_trees[i] ? table_index(ur->ur_table, uc->uc_trees[i]) : NULL;
         if (uc->uc_trees[i] && !index)
-            return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", ro->ro_table->et_name);
-        rc = hurts(ro, index, found, other);
+            return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", ur->ur_table->et_name);
+        rc = hurts(ur, index, found, other);
     }
     return rc;
 }
 
-int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
+int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                 const edb_value *values, upsert_clause **clause, int64_t *other)
 {
-    const row ro = {.ro_ts = ts, .ro_stmt = stmt, .ro_table = table, .ro_rowid = rowid, .ro_fresh = fresh,
-                    .ro_values = values};
+    const row ur = {.ur_scratch = sw, .ur_stmt = stmt, .ur_table = table, .ur_rowid = rowid, .ur_fresh = fresh,
+                    .ur_values = values};
     *clause = NULL;
     for (upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
         bool found;
-        int rc = uc->uc_any ? hurts_any(&ro, &found, other) : hurts_named(&ro, uc, &found, other);
+        int rc = uc->uc_any ? hurts_any(&ur, &found, other) : hurts_named(&ur, uc, &found, other);
         if (rc)
             return rc;
         if (found) {
@@ -281,7 +282,7 @@ int upsert_find(const upsert *us, table_scratch *ts, edb_stmt *stmt, const edb_t
 void upsert_forget(vtab_entity *vt)
 {
     while (vt->vt_upserts) {
-        upsert_prepared *next = vt->vt_upserts->pr_next;
+        upsert_prepared *next = vt->vt_upserts->pu_next;
         prepared_free(vt->vt_upserts);
         vt->vt_upserts = next;
     }
@@ -297,8 +298,8 @@ static void forget_oldest(vtab_entity *vt)
 {
     upsert_prepared **at = &vt->vt_upserts;
     for (int i = 0; *at && i < PREPARED_MOST; i++)
-        at = &(*at)->pr_next;
-    if (*at && !(*at)->pr_running && !(*at)->pr_next) {
+        at = &(*at)->pu_next;
+    if (*at && !(*at)->pu_running && !(*at)->pu_next) {
         prepared_free(*at);
         *at = NULL;
     }
@@ -308,43 +309,43 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
 {
     if ((*out = uc->uc_prepared))
         return EDB_OK;
-    for (upsert_prepared **at = &vt->vt_upserts, *pr; (pr = *at); at = &pr->pr_next)
-        if (same_text(pr->pr_list, uc->uc_list) && same_text(pr->pr_tail, uc->uc_tail)) {
-            *at = pr->pr_next;
-            pr->pr_next = vt->vt_upserts;
-            *out = vt->vt_upserts = pr;
+    for (upsert_prepared **at = &vt->vt_upserts, *pu; (pu = *at); at = &pu->pu_next)
+        if (same_text(pu->pu_list, uc->uc_list) && same_text(pu->pu_tail, uc->uc_tail)) {
+            *at = pu->pu_next;
+            pu->pu_next = vt->vt_upserts;
+            *out = vt->vt_upserts = pu;
             return EDB_OK;
         }
-    upsert_prepared *pr = calloc(1, sizeof *pr);
-    if (!pr)
+    upsert_prepared *pu = calloc(1, sizeof *pu);
+    if (!pu)
         return no_memory();
-    pr->pr_list = strdup(uc->uc_list);
-    pr->pr_tail = uc->uc_tail ? strdup(uc->uc_tail) : NULL;
-    int rc = pr->pr_list && (pr->pr_tail || !uc->uc_tail) ? EDB_OK : no_memory();
+    pu->pu_list = strdup(uc->uc_list);
+    pu->pu_tail = uc->uc_tail ? strdup(uc->uc_tail) : NULL;
+    int rc = pu->pu_list && (pu->pu_tail || !uc->uc_tail) ? EDB_OK : no_memory();
     if (!rc)
-        rc = rowexpr_new(vt->vt_any.vt_bd->bd_db, vt->vt_table, vt->vt_table->et_name, true, pr->pr_list, pr->pr_tail,
-                         &pr->pr_expressions);
+        rc = rowexpr_new(vt->vt_any.va_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, pu->pu_list, pu->pu_tail,
+                         &pu->pu_expressions);
     if (rc) {
-        prepared_free(pr);
+        prepared_free(pu);
         return rc;
     }
-    *out = pr;
+    *out = pu;
     if (uc->uc_asks) {
-        uc->uc_prepared = pr;
+        uc->uc_prepared = pu;
         return EDB_OK;
     }
-    pr->pr_next = vt->vt_upserts;
-    vt->vt_upserts = pr;
+    pu->pu_next = vt->vt_upserts;
+    vt->vt_upserts = pu;
     forget_oldest(vt);
     return EDB_OK;
 }
 
 /* Copies, since the values end with the evaluation. */
-static int keep_results(row_scratch *rs, rowexpr *run, uint32_t n, sqlite3_value **results)
+static int keep_results(value_scratch *vs, rowexpr *run, uint32_t n, sqlite3_value **results)
 {
     for (uint32_t i = 0; i < n; i++) {
         results[i] = sqlite3_value_dup(rowexpr_value(run, (int)i));
-        int rc = results[i] ? value_hold(rs, results[i]) : no_memory();
+        int rc = results[i] ? value_hold(vs, results[i]) : no_memory();
         if (rc)
             return rc;
     }
@@ -355,7 +356,7 @@ static int keep_results(row_scratch *rs, rowexpr *run, uint32_t n, sqlite3_value
 static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *applies)
 {
     const edb_stmt_options options = {.in_transaction = true};
-    edb_conn *conn = vt->vt_any.vt_bd->bd_conn;
+    edb_conn *conn = vt->vt_any.va_binding->bd_conn;
     edb_stmt *now;
     if (!uc->uc_asks)
         return rowexpr_step(run, applies);
@@ -369,28 +370,28 @@ static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *ap
     return rc;
 }
 
-int upsert_evaluate(vtab_entity *vt, row_scratch *rs, upsert_clause *uc, const edb_value *old, int64_t old_rowid,
+int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *uc, const edb_value *old, int64_t old_rowid,
                     const edb_value *excluded, int64_t excluded_rowid, bool *applies, const uint32_t **sets,
                     sqlite3_value **results)
 {
     const rowexpr_row old_row = {.ro_values = old, .ro_rowid = old_rowid};
     const rowexpr_row new_row = {.ro_values = excluded, .ro_rowid = excluded_rowid};
-    upsert_prepared *pr = NULL;
+    upsert_prepared *pu = NULL;
     rowexpr *run = NULL;
-    int rc = prepare(vt, uc, &pr);
+    int rc = prepare(vt, uc, &pu);
     if (!rc)
-        rc = rowexpr_begin(pr->pr_expressions, &old_row, &new_row, &run);
+        rc = rowexpr_begin(pu->pu_expressions, &old_row, &new_row, &run);
     if (rc)
         return rc;
-    pr->pr_running++;
+    pu->pu_running++;
     for (uint32_t i = 0; !rc && i < uc->uc_n_parameters; i++)
         rc = rowexpr_bind(run, (int)i + 1, uc->uc_parameters[i]);
     if (!rc)
         rc = step(vt, uc, run, applies);
     if (!rc && *applies)
-        rc = keep_results(rs, run, uc->uc_n_sets, results);
+        rc = keep_results(vs, run, uc->uc_n_sets, results);
     rowexpr_end(run);
-    pr->pr_running--;
+    pu->pu_running--;
     *sets = uc->uc_sets;
     return rc;
 }

@@ -1,10 +1,7 @@
-/* Partial indexes: which rows they hold, and which queries may use them.
+/* Partial indexes in plans: which queries may use them.
  *
- * An index with a WHERE has entries of those rows alone for which it is true. SQLite evaluates it over the row in hand
- * (rowexpr.h), on the private connection of generated columns (generate.h), all WHEREs of a table at once; what was
- * prepared for a table is kept with the binding as long as a table is connected.
- *
- * A query may use such an index when each row it wants is in it. That is known here in two ways:
+ * An index with a WHERE has entries of those rows alone for which it is true (eval/partial.c). A query may use it when
+ * each row it wants is in it. That is known here in two ways:
  *
  *   - the constraints of best-index prove the index's WHERE, where that is made of plain comparisons of columns
  *   - the driver, which sees the query's text, has found the WHERE among the query's own terms. It then adds the term
@@ -12,14 +9,11 @@
  *     may evaluate it; seen by best-index, it stands for the proof, and holds for that reference to the table alone.
  *
  * `"entitydb partial" = tree` asks for the rows that the index has, whatever they are: for integrity checks. */
-#ifndef EDB_PARTIAL_H
-#define EDB_PARTIAL_H
+#ifndef EDB_PARTIAL_PLAN_H
+#define EDB_PARTIAL_PLAN_H
 
-#include "engine/vtab/vtab.h"
-
-void partial_lend(vtab_binding *bd);                /* once bound: evaluates for the engine below */
-/* The binding ends, or no table is connected any more. */
-void partial_forget(vtab_binding *bd);
+#include "engine/catalog/catalog.h"
+#include "engine/eval/sqlite.h"
 
 /* Whether the query that is planned wants only rows that a partial index of the table holds. *evidence: bit i set:
  * constraint i is part of the proof, and has to be among those used (an argvIndex). Only then does SQLite see to it that

@@ -1,0 +1,64 @@
+/* Bindings (vtab.h). */
+#include <stdlib.h>
+
+#include "engine/vtab/vtab.h"
+
+void binding_unref(vtab_binding *bd)
+{
+    if (--bd->bd_refs)
+        return;
+    scratch_free(&bd->bd_row);
+    values_free(&bd->bd_values);
+    constraints_free(&bd->bd_constraints);
+    sqlite_evaluator_end(&bd->bd_evaluator);
+    conn_unref(bd->bd_conn);
+    free(bd);
+}
+
+void binding_lend(vtab_binding *bd)
+{
+    sqlite_evaluator_lend(&bd->bd_evaluator, bd->bd_conn, bd->bd_db);
+}
+
+void binding_forget(vtab_binding *bd)
+{
+    if (!bd->bd_tables)
+        sqlite_evaluator_forget(&bd->bd_evaluator);
+}
+
+/* For some failures SQLite rolls the transaction back at once, of a statement inside another, too: a subquery of DO UPDATE
+ * would end it under the write that asks. So inside a write they are plain errors; the write says what they were. */
+static int result_inside(int result)
+{
+    switch (result & 0xff) {
+    case SQLITE_NOMEM:
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+    case SQLITE_INTERRUPT:
+        return SQLITE_ERROR;
+    default:
+        return result;
+    }
+}
+
+int vtab_result(sqlite3_vtab *base, int rc)
+{
+    if (rc == EDB_OK)
+        return SQLITE_OK;
+    sqlite3_free(base->zErrMsg);
+    base->zErrMsg = sqlite3_mprintf("%s", edb_message());
+    int result = edb_code_sqlite(rc);
+    return ((vtab_any *)base)->va_binding->bd_writing ? result_inside(result) : result;
+}
+
+int vtab_no_cursor(sqlite3_vtab *base)
+{
+    return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to read a table"));
+}
+
+int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out)
+{
+    if (!bd->bd_conn)
+        return edb_fail(EDB_MISUSE, "the SQLite connection is not bound to a database: SELECT entitydb_bind(id) first");
+    return stmt_acquire(bd->bd_conn, writes, !sqlite3_get_autocommit(bd->bd_db), out);
+}
