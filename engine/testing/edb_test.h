@@ -149,4 +149,15 @@ edb_conn *conn_by_id(int64_t id);
 void conn_unref(edb_conn *conn);
 /* cffi: end */
 
+/* ---- tables and their rows without SQLite (test_table.c) ---- */
+
+/* cffi: begin */
+int ddl_create(edb_stmt *stmt, const uint8_t *payload, size_t size, uint32_t *table_id);
+/* Values in declared order; affinities are applied to them. A statement that writes, and no SQLite connection. */
+int test_table_insert(edb_stmt *stmt, uint32_t table, int64_t rowid, const test_value *values, size_t n, bool replace);
+int test_table_update(edb_stmt *stmt, uint32_t table, int64_t rowid, int64_t new_rowid, const test_value *values,
+                      size_t n, bool *found);
+int test_table_delete(edb_stmt *stmt, uint32_t table, int64_t rowid, bool *found);
+/* cffi: end */
+
 #endif
