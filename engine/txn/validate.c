@@ -14,14 +14,14 @@ typedef struct {
     edb_conn *va_conn;
     txn *va_txn;
     pager *va_pager;
-    const snapshot *va_base;
+    const snapshot *ay_base;
 } validation;
 
 /* Whether anybody changed the tree after a moment. */
 static int changed_since(validation *va, uint32_t id, uint64_t moment, bool *out)
 {
     tree_state state;
-    int rc = tree_state_get(va->va_pager, va->va_base, id, &state);
+    int rc = tree_state_get(va->va_pager, va->ay_base, id, &state);
 
     *out = !rc && state.ts_changed > moment;
     return rc == EDB_NOSUCH ? EDB_OK : rc;
@@ -36,8 +36,8 @@ static int base_statement(validation *va, edb_stmt **out)
     if (!st)
         return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
     st->st_conn = va->va_conn;
-    st->st_root = *va->va_base;
-    st->st_moment = st->st_now = va->va_base->sn_number;
+    st->st_root = *va->ay_base;
+    st->st_moment = st->st_now = va->ay_base->sn_number;
     st->st_schema = tx->tx_schema;
     st->st_serial = tx->tx_serial;
     st->st_writes = tx->tx_writes;
@@ -84,7 +84,7 @@ static int conflict_in_row(validation *va, const ws_entry *w, uint64_t living)
     return edb_fail(EDB_CONFLICT, "another transaction changed the same data: row %" PRId64 " of %s %s when this "
                     "transaction looked (commit %" PRIu64 " or later) and %s (commit %" PRIu64 "); roll back and retry",
                     rowid_load(w->key), tree_named(va, w->tree, name), was, va->va_txn->tx_since, is,
-                    living ? living : va->va_base->sn_number);
+                    living ? living : va->ay_base->sn_number);
 }
 
 static int validate_rows(validation *va, uint32_t id)
@@ -97,14 +97,14 @@ static int validate_rows(validation *va, uint32_t id)
 
     if ((rc = changed_since(va, id, va->va_txn->tx_since, &changed)) || !changed)
         return rc;
-    if ((rc = tree_state_get(va->va_pager, va->va_base, id, &state)) || state.ts_key_size != 8)
+    if ((rc = tree_state_get(va->va_pager, va->ay_base, id, &state)) || state.ts_key_size != 8)
         return rc;
     if ((rc = ws_cursor_open(va->va_txn->tx_writes, id, UINT64_MAX, &wc)))
         return rc;
     for (bool more = ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
         const ws_entry *w = ws_cursor_at(wc);
         uint64_t from;
-        if ((rc = tree_get(va->va_pager, &state, va->va_base->sn_number, w->key, w->key_size, &version, &living)))
+        if ((rc = tree_get(va->va_pager, &state, va->ay_base->sn_number, w->key, w->key_size, &version, &living)))
             break;
         from = living ? version.from : 0;
         if (from != w->seen_from)
@@ -122,14 +122,14 @@ static int conflict_in_read(validation *va, uint32_t tree)
 
     return edb_fail(EDB_CONFLICT, "another transaction changed what this one has read in %s (between commits %" PRIu64
                     " and %" PRIu64 "); roll back and retry", tree_named(va, tree, name), va->va_txn->tx_moment,
-                    va->va_base->sn_number);
+                    va->ay_base->sn_number);
 }
 
 static int validate_tree(validation *va, const tree_reads *tr)
 {
     bool changed = false;
     tree_state state;
-    int rc = tree_state_get(va->va_pager, va->va_base, tr->tr_tree, &state);
+    int rc = tree_state_get(va->va_pager, va->ay_base, tr->tr_tree, &state);
 
     if (rc || state.ts_changed <= va->va_txn->tx_moment)
         return rc;
@@ -200,11 +200,11 @@ static int validate_unique(validation *va, const txn_unique *unique)
     ws_cursor *wc;
     int rc;
 
-    rc = tree_state_get(va->va_pager, va->va_base, unique->tu_tree, &state);
+    rc = tree_state_get(va->va_pager, va->ay_base, unique->tu_tree, &state);
     if (rc && rc != EDB_NOSUCH)
         return rc;
     has_base = !rc;
-    if (has_base && (rc = tree_cursor_open(&tc, va->va_pager, &state, va->va_base->sn_number)))
+    if (has_base && (rc = tree_cursor_open(&tc, va->va_pager, &state, va->ay_base->sn_number)))
         return rc;
     if ((rc = ws_cursor_open(ws, unique->tu_tree, UINT64_MAX, &wc)))
         goto close_base;
@@ -285,14 +285,14 @@ static int validate_unchanged(validation *va)
 int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, size_t n)
 {
     validation *va = &(validation){ .va_conn = conn, .va_txn = &conn->cn_txn, .va_pager = conn->cn_pager,
-                                    .va_base = base };
+                                    .ay_base = base };
     const txn *tx = va->va_txn;
     int rc = EDB_OK;
 
-    if (va->va_base->sn_schema != tx->tx_schema)
+    if (va->ay_base->sn_schema != tx->tx_schema)
         return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %" PRIu64 ") after this one "
-                        "began (commit %" PRIu64 "); roll back and retry", va->va_base->sn_schema, tx->tx_since);
-    if (va->va_base->sn_number > tx->tx_since) {
+                        "began (commit %" PRIu64 "); roll back and retry", va->ay_base->sn_schema, tx->tx_since);
+    if (va->ay_base->sn_number > tx->tx_since) {
         rc = validate_unchanged(va);
         for (size_t i = 0; i < n && !rc; i++)
             if (tree_is_real(trees[i]) && !is_dropped(va, trees[i]))
@@ -300,11 +300,11 @@ int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, si
         if (!rc && tx->tx_isolation == EDB_SERIALIZABLE)
             rc = validate_reads(va);
     }
-    if (va->va_base->sn_number > tx->tx_judged)
+    if (va->ay_base->sn_number > tx->tx_judged)
         for (size_t i = 0; i < tx->tx_n_unique && !rc; i++)
             if (!is_dropped(va, tx->tx_unique[i].tu_tree))
                 rc = validate_unique(va, &tx->tx_unique[i]);
-    if (!rc && (tx->tx_unmet || va->va_base->sn_number > tx->tx_promised))
+    if (!rc && (tx->tx_unmet || va->ay_base->sn_number > tx->tx_promised))
         rc = validate_promises(va);
     return rc;
 }

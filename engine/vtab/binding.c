@@ -48,7 +48,7 @@ int vtab_result(sqlite3_vtab *base, int rc)
     sqlite3_free(base->zErrMsg);
     base->zErrMsg = sqlite3_mprintf("%s", edb_message());
     int result = edb_code_sqlite(rc);
-    return ((vtab_any *)base)->va_binding->bd_writing ? result_inside(result) : result;
+    return ((vtab_any *)base)->ay_binding->bd_writing ? result_inside(result) : result;
 }
 
 int vtab_no_cursor(sqlite3_vtab *base)

@@ -25,15 +25,15 @@ int control_connect(const control_table *table, sqlite3 *db, vtab_binding *bd, s
         return rc;
     }
     cv->ctv_control = table;
-    cv->ctv_any.va_binding = bd;
+    cv->ctv_any.ay_binding = bd;
     bd->bd_refs++;
-    *out = &cv->ctv_any.va_base;
+    *out = &cv->ctv_any.ay_base;
     return SQLITE_OK;
 }
 
 int control_disconnect(sqlite3_vtab *base)
 {
-    binding_unref(((vtab_any *)base)->va_binding);
+    binding_unref(((vtab_any *)base)->ay_binding);
     free(base);
     return SQLITE_OK;
 }
@@ -118,7 +118,7 @@ static int start(control_scan *cts, sqlite3_value *value)
     if (value)
         rc = table->ctl_key(value, &cts->cts_only, &cts->cts_lookup);
     if (!rc)
-        rc = vtab_acquire(((vtab_any *)cts->cts_base.pVtab)->va_binding, false, &cts->cts_stmt);
+        rc = vtab_acquire(((vtab_any *)cts->cts_base.pVtab)->ay_binding, false, &cts->cts_stmt);
     if (!rc)
         rc = table->ctl_tree(cts->cts_stmt, &tree, &found);
     if (rc || !found || (cts->cts_lookup && !cts->cts_only.bf_size))
@@ -168,7 +168,7 @@ int control_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
 int control_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     const control_table *table = ((control_vtab *)base)->ctv_control;
-    vtab_binding *bd = ((vtab_any *)base)->va_binding;
+    vtab_binding *bd = ((vtab_any *)base)->ay_binding;
     edb_stmt *stmt;
     if (argc == 1 || sqlite3_value_type(argv[0]) != SQLITE_NULL)
         return vtab_result(base, edb_fail(EDB_MISUSE, "%s", table->ctl_only_insert));

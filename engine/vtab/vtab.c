@@ -112,13 +112,13 @@ int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out)
 
 static edb_conn *conn_of(sqlite3_vtab *base)
 {
-    return ((vtab_any *)base)->va_binding->bd_conn;
+    return ((vtab_any *)base)->ay_binding->bd_conn;
 }
 
 int vtab_begin(sqlite3_vtab *base)
 {
     edb_stmt *stmt;
-    int rc = vtab_acquire(((vtab_any *)base)->va_binding, true, &stmt);
+    int rc = vtab_acquire(((vtab_any *)base)->ay_binding, true, &stmt);
     if (rc)
         return vtab_result(base, rc);
     rc = txn_begin_write(stmt);

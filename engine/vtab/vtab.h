@@ -49,8 +49,8 @@ void binding_lend(vtab_binding *bd);        /* once bd_conn is there: evaluates 
 void binding_forget(vtab_binding *bd);
 
 typedef struct {                    /* every virtual table of ours begins like this */
-    sqlite3_vtab va_base;
-    vtab_binding *va_binding;       /* counted */
+    sqlite3_vtab ay_base;
+    vtab_binding *ay_binding;       /* counted */
 } vtab_any;
 
 typedef struct {

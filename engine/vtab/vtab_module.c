@@ -15,9 +15,9 @@ static void entity_free(vtab_entity *vt)
     table_unref(vt->vt_then);
     table_unref(vt->vt_then_of);
     free(vt->vt_whole);
-    vt->vt_any.va_binding->bd_tables--;
-    binding_forget(vt->vt_any.va_binding);
-    binding_unref(vt->vt_any.va_binding);
+    vt->vt_any.ay_binding->bd_tables--;
+    binding_forget(vt->vt_any.ay_binding);
+    binding_unref(vt->vt_any.ay_binding);
     free(vt);
 }
 
@@ -34,7 +34,7 @@ static int connect_table(vtab_entity *vt, const char *argument)
     unsigned long long id = strtoull(argument, &end, 10);
     if (end == argument || *end || id == 0 || id > UINT32_MAX)
         return edb_fail(EDB_MISUSE, "entitydb(%s): the argument is a table id of the catalog", argument);
-    int rc = vtab_acquire(vt->vt_any.va_binding, false, &stmt);
+    int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
     if (rc)
         return rc;
     rc = catalog_table(stmt, (uint32_t)id, &vt->vt_table);
@@ -54,9 +54,9 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     int rc;
     if (!vt)
         return SQLITE_NOMEM;
-    vt->vt_any.va_binding = aux;
-    vt->vt_any.va_binding->bd_refs++;
-    vt->vt_any.va_binding->bd_tables++;
+    vt->vt_any.ay_binding = aux;
+    vt->vt_any.ay_binding->bd_refs++;
+    vt->vt_any.ay_binding->bd_tables++;
     rc = argc == 4 ? connect_table(vt, argv[3])
                    : edb_fail(EDB_MISUSE, "USING entitydb(table id): one argument is needed");
     if (rc) {
@@ -74,7 +74,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     if (rc)
         entity_free(vt);
     else
-        *out = &vt->vt_any.va_base;
+        *out = &vt->vt_any.ay_base;
     return rc;
 }
 

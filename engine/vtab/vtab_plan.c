@@ -530,7 +530,7 @@ static int plan_asked(planner *pl, sqlite3_vtab *base)
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     vtab_entity *vt = (vtab_entity *)base;
-    edb_conn *conn = vt->vt_any.va_binding->bd_conn;
+    edb_conn *conn = vt->vt_any.ay_binding->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;

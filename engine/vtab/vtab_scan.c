@@ -97,7 +97,7 @@ int vtab_close(sqlite3_vtab_cursor *base)
 static int enter_statement(scan *cu, vtab_entity *vt)
 {
     edb_stmt *stmt;
-    int rc = vtab_acquire(vt->vt_any.va_binding, false, &stmt);
+    int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
     if (rc)
         return rc;
     if (stmt == cu->cu_stmt) {
@@ -410,7 +410,7 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     int rc = prepare_scan(cu, (vtab_entity *)cu->cu_base.pVtab, tree, plan);
     if (rc)
         return rc;
-    kr->kr_bd = ((vtab_any *)cu->cu_base.pVtab)->va_binding;
+    kr->kr_bd = ((vtab_any *)cu->cu_base.pVtab)->ay_binding;
     kr->kr_table = cu->cu_table;
     kr->kr_index = cu->cu_index;
     rc = range_decode(kr, plan, argc, argv);

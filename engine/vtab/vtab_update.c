@@ -24,7 +24,7 @@ typedef struct {                    /* one call */
 
 static constraints *constraints_of(const update *up)
 {
-    return &up->up_vt->vt_any.va_binding->bd_constraints;
+    return &up->up_vt->vt_any.ay_binding->bd_constraints;
 }
 
 static int mismatch(void)
@@ -278,9 +278,9 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
  * knows the code from edb_last_code(). */
 static int failure(const update *up, int rc)
 {
-    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.va_binding->bd_constraints.cs_aborts;
+    bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.ay_binding->bd_constraints.cs_aborts;
     int clause = sqlite3_vtab_on_conflict(up->up_db);
-    int result = vtab_result(&up->up_vt->vt_any.va_base, rc);
+    int result = vtab_result(&up->up_vt->vt_any.ay_base, rc);
     if (!aborts || clause == SQLITE_ABORT || clause == SQLITE_REPLACE || (result & 0xff) != SQLITE_CONSTRAINT)
         return result;
     return SQLITE_ERROR;
@@ -289,7 +289,7 @@ static int failure(const update *up, int rc)
 int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     vtab_entity *vt = (vtab_entity *)base;
-    vtab_binding *bd = vt->vt_any.va_binding;
+    vtab_binding *bd = vt->vt_any.ay_binding;
     row_scratch own_row = {.sw_values = NULL};
     value_scratch own_values = {.vs_held = NULL};
     update up = {.up_vt = vt, .up_db = bd->bd_db, .up_columns = argv + 2};

@@ -323,7 +323,7 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
     pu->pu_tail = uc->uc_tail ? strdup(uc->uc_tail) : NULL;
     int rc = pu->pu_list && (pu->pu_tail || !uc->uc_tail) ? EDB_OK : no_memory();
     if (!rc)
-        rc = rowexpr_new(vt->vt_any.va_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, pu->pu_list, pu->pu_tail,
+        rc = rowexpr_new(vt->vt_any.ay_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, pu->pu_list, pu->pu_tail,
                          &pu->pu_expressions);
     if (rc) {
         prepared_free(pu);
@@ -356,7 +356,7 @@ static int keep_results(value_scratch *vs, rowexpr *run, uint32_t n, sqlite3_val
 static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *applies)
 {
     const edb_stmt_options options = {.in_transaction = true};
-    edb_conn *conn = vt->vt_any.va_binding->bd_conn;
+    edb_conn *conn = vt->vt_any.ay_binding->bd_conn;
     edb_stmt *now;
     if (!uc->uc_asks)
         return rowexpr_step(run, applies);
