@@ -12,7 +12,7 @@ from entitydb_dialect import driver
 from entitydb_dialect.driver.rewrite.shortcuts import Least
 from entitydb_dialect.driver.sql.analysis import analyse
 
-from .beside import kinds
+from ..beside import kinds
 
 SCHEMA = (
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b INT, c TEXT COLLATE NOCASE, d)",

@@ -11,7 +11,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .beside import Beside, kinds
+from ..beside import Beside, kinds
 
 Connect = Callable[..., driver.Connection]
 

@@ -11,7 +11,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .attached import refused, rows
+from ..attached import refused, rows
 
 Connect = Callable[..., driver.Connection]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .bare_pager import (
+from ..bare_pager import (
     ANY_CLOCK,
     DURABLE,
     FULL,

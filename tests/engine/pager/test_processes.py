@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .bare_pager import (
+from ..bare_pager import (
     DURABLE,
     FULL,
     NONE,

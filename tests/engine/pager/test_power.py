@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .bare_pager import (
+from ..bare_pager import (
     FULL,
     NORMAL,
     NOTE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .bare_pager import (
+from ..bare_pager import (
     NO_CREATE,
     READ_ONLY,
     RECORD_SIZE,

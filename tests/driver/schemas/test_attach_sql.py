@@ -12,7 +12,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .attached import refused, rows, said
+from ..attached import refused, rows, said
 
 Connect = Callable[..., driver.Connection]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .bare_tree import FOREVER, BareTree
-from .tree_model import STYLES, Batch, Model, history
+from ..bare_tree import FOREVER, BareTree
+from ..tree_model import STYLES, Batch, Model, history
 
 
 def judge(tree: BareTree, batches: Iterator[Batch], rnd: random.Random, check_every: int = 7) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .bare_txn import (
+from ..bare_txn import (
     NORMAL,
     READ_COMMITTED,
     REPEATABLE_READ,

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from .bare_txn import CODES, NORMAL, Database, Duplicate, EngineError, ffi, lib, raw
+from ..bare_txn import CODES, NORMAL, Database, Duplicate, EngineError, ffi, lib, raw
 from .test_txn import rows
 
 

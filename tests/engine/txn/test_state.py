@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from .bare_txn import Database, lib, raw
+from ..bare_txn import Database, lib, raw
 
 KEYS = st.integers(0, 30)
 VALUES = st.binary(max_size=90)

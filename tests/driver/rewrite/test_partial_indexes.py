@@ -17,7 +17,7 @@ from entitydb_dialect import driver
 from entitydb_dialect.driver.rewrite import partial_indexes as _partial
 from entitydb_dialect.driver.sql.tokens import NUMBER, STRING, tokens, unquote
 
-from .beside import Beside, kinds
+from ..beside import Beside, kinds
 
 Connect = Callable[..., driver.Connection]
 

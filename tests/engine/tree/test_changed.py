@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .bare_tree import BareTree
-from .tree_model import STYLES, Model, history
+from ..bare_tree import BareTree
+from ..tree_model import STYLES, Model, history
 
 
 @pytest.mark.parametrize("key_size", [8, 0])

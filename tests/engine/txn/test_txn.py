@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .bare_txn import FULL, NORMAL, Database, Duplicate, EngineError, done, ffi, lib, raw
+from ..bare_txn import FULL, NORMAL, Database, Duplicate, EngineError, done, ffi, lib, raw
 
 
 def rows(pairs):

@@ -10,7 +10,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .beside import Beside
+from ..beside import Beside
 
 Connect = Callable[..., driver.Connection]
 

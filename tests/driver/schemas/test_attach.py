@@ -14,7 +14,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .attached import check, refused, rows
+from ..attached import check, refused, rows
 
 Connect = Callable[..., driver.Connection]
 

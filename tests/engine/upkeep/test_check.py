@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from .bare_txn import Database, done, ffi, lib, raw
+from ..bare_txn import Database, done, ffi, lib, raw
 
 ROW = b"\4\0\0"                                 # a row of one column, NULL
 
