@@ -166,7 +166,7 @@ def cursors(connection: driver.Connection) -> apsw.Connection:
 
 def wait_durable(connection: driver.Connection) -> None:
     """What the driver does after a COMMIT, for commits made on its apsw connection."""
-    if lib.edb_conn_wait(connection._session):
+    if lib.edb_conn_wait(connection._session.engine):
         raise RuntimeError("the commit did not become durable")
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
-from .driver import _label
 from .history import Backend
 
 
@@ -66,13 +65,13 @@ class EntityBackend(Backend):
 
     def find_label(self, connection: Connection, label: str, as_of_ns: int) -> int | None:
         driver = driver_connection(connection)
-        found = _label.find(driver, label, driver.database.resolve(as_of_ns)[2])
+        found = driver.find_label(label, driver.database.resolve(as_of_ns)[2])
         return None if found is None else found[1]
 
     def labels_at(self, connection: Connection, moment_ns: int) -> list[str]:
         driver = driver_connection(connection)
         number, commit_ns, _, _ = driver.database.resolve(moment_ns)
-        return _label.of_commit(driver, number, commit_ns)
+        return driver.labels_of(number, commit_ns)
 
 
 __all__ = ["EntityBackend", "driver_connection", "unwrapped"]

@@ -18,6 +18,7 @@ from .._exceptions import DamageError
 Value: TypeAlias = int | float | str | bytes | None
 
 COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
+ROWID_NAMES = ("rowid", "_rowid_", "oid")  # of the row id, where no column has taken them
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ from ._errors import check
 
 SYNCHRONOUS = {"normal": 1, "full": 2}
 
+# What the walk of the engine cannot judge; asked about a database that it finds sound. Modules that can run SQL
+# stand above this one: they put their checks here.
+SQL_CHECKS: list[Callable[[Database], list[Breach]]] = []
+
 
 @dataclass(frozen=True)
 class Options:
@@ -124,22 +128,9 @@ class Database:
         out = ffi.new("edb_check_result *")
         check(lib.edb_check(self.handle, callback, ffi.NULL, out))
         if not found:
-            found += self._check_partial()
+            for check_by_sql in SQL_CHECKS:
+                found += check_by_sql(self)
         return found, {name: int(getattr(out, name)) for name, _ in ffi.typeof("edb_check_result").fields}
-
-    def _check_partial(self) -> list[Breach]:
-        """What the walk cannot judge: whether partial indexes have the entries of the rows they are for."""
-        from ._connection import Connection
-        from .rewrite.partial_indexes import misses
-
-        try:
-            connection = Connection(self)
-        except ex.DamageError as error:
-            return [Breach("I33", 0, str(error))]
-        try:
-            return [Breach("I33", 0, sentence) for _, sentence in misses(connection)]
-        finally:
-            connection.close()
 
 
 @lru_cache(maxsize=1)

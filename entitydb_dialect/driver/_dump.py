@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import _exceptions as ex
 from ._catalog import Table, View
 from .sql.tokens import quote
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from ._session import Session
 
 
-def _ask(connection: Connection, sql: str) -> Iterable[tuple[Any, ...]]:
-    """Plain rows, whatever the connection makes of them for its user."""
-    from ._cursor import Cursor
-
-    return Cursor(connection).execute(sql)
+# Runs a statement. -> its rows, plain whatever the connection makes of them for its user.
+Ask: TypeAlias = Callable[[str], Any]
 
 
-def _begin(connection: Connection) -> bool:
+def _begin(session: Session, ask: Ask) -> bool:
     """In a transaction everything is of one moment. -> whether it was opened for this."""
-    if connection.in_transaction:
+    session.check_open()
+    if session.raw.in_transaction:
         return False
-    connection.execute("BEGIN").close()
+    ask("BEGIN").close()
     return True
 
 
-def _end(connection: Connection, begun: bool) -> None:
+def _end(session: Session, begun: bool) -> None:
     if begun:
-        connection.rollback()
+        session.rollback()
 
 
-def _matches(connection: Connection, name: str, pattern: str | None) -> bool:
-    return pattern is None or bool(connection._raw.execute("SELECT ? LIKE ?", (name, pattern)).fetchall()[0][0])
+def _matches(session: Session, name: str, pattern: str | None) -> bool:
+    return pattern is None or bool(session.raw.execute("SELECT ? LIKE ?", (name, pattern)).fetchall()[0][0])
 
 
-def _stored(connection: Connection, table: Table) -> list[str]:
+def _stored(ask: Ask, table: Table) -> list[str]:
     """Names of the columns that are written to, quoted."""
-    info = _ask(connection, f"PRAGMA table_xinfo({quote(table.name)})")
+    info = ask(f"PRAGMA table_xinfo({quote(table.name)})")
     return [quote(row[1]) for row in info if row[6] == 0]
 
 
@@ -54,30 +52,30 @@ def _literal(name: str) -> str:
     return f"CASE WHEN typeof({name}) = 'text' AND instr({name}, char(0)) THEN {text} ELSE quote({name}) END"
 
 
-def iterdump(connection: Connection, pattern: str | None = None) -> Iterator[str]:
-    begun = _begin(connection)
+def iterdump(session: Session, ask: Ask, pattern: str | None = None) -> Iterator[str]:
+    begun = _begin(session, ask)
     try:
-        yield from _statements(connection, pattern)
+        yield from _statements(session, ask, pattern)
     finally:
-        _end(connection, begun)
+        _end(session, begun)
 
 
-def _statements(connection: Connection, pattern: str | None) -> Iterator[str]:
-    _ask(connection, "SELECT 1")        # fixes the moment
-    tables, views = connection.schema()
+def _statements(session: Session, ask: Ask, pattern: str | None) -> Iterator[str]:
+    ask("SELECT 1")  # fixes the moment
+    tables, views = session.catalog()
     yield "BEGIN TRANSACTION;"
-    chosen = [t for t in sorted(tables.values(), key=lambda t: t.id) if _matches(connection, t.name, pattern)]
+    chosen = [t for t in sorted(tables.values(), key=lambda t: t.id) if _matches(session, t.name, pattern)]
     for table in chosen:
         yield table.sql + ";"
-        columns = _stored(connection, table)
+        columns = _stored(ask, table)
         literals = " || ',' || ".join(_literal(name) for name in columns)
         named = "" if len(columns) == len(table.visible) else "(" + ",".join(columns) + ")"
-        for (values,) in _ask(connection, _rows(table, literals)):
+        for (values,) in ask(_rows(table, literals)):
             yield f"INSERT INTO {quote(table.name)}{named} VALUES({values});"
     for table in chosen:
         yield from (index.sql + ";" for index in table.indexes if not index.automatic)
     for view in _in_order(views):
-        if _matches(connection, view.name, pattern):
+        if _matches(session, view.name, pattern):
             yield view.sql + ";"
     yield "COMMIT;"
 
@@ -86,32 +84,34 @@ def _in_order(views: dict[str, View]) -> list[View]:
     return sorted(views.values(), key=lambda view: view.id)
 
 
-def backup(connection: Connection, target: Any, progress: Callable[[int, int, int], object] | None) -> None:
+def backup(
+    session: Session, ask: Ask, target: Any, progress: Callable[[int, int, int], object] | None
+) -> None:
     if target.in_transaction:
         raise ex.ProgrammingError("backup: the target has an open transaction")
     enforced = next(iter(target.execute("PRAGMA foreign_keys").fetchall()))[0]
-    begun = _begin(connection)
+    begun = _begin(session, ask)
     try:
         target.execute("PRAGMA foreign_keys = OFF")
         target.execute("BEGIN")
-        _copy(connection, target, progress)
+        _copy(session, ask, target, progress)
         target.commit()
     finally:
         target.rollback()
         target.execute(f"PRAGMA foreign_keys = {int(enforced)}")
-        _end(connection, begun)
+        _end(session, begun)
 
 
-def _copy(connection: Connection, target: Any, progress: Callable[[int, int, int], object] | None) -> None:
-    _ask(connection, "SELECT 1")
-    tables, views = connection.schema()
+def _copy(session: Session, ask: Ask, target: Any, progress: Callable[[int, int, int], object] | None) -> None:
+    ask("SELECT 1")
+    tables, views = session.catalog()
     chosen = sorted(tables.values(), key=lambda table: table.id)
     for done, table in enumerate(chosen, 1):
         target.execute(table.sql)
-        columns = _stored(connection, table)
+        columns = _stored(ask, table)
         listed = ", ".join(columns)
         insert = f"INSERT INTO {quote(table.name)}({listed}) VALUES ({', '.join('?' * len(columns))})"
-        target.executemany(insert, _ask(connection, _rows(table, listed)))
+        target.executemany(insert, ask(_rows(table, listed)))
         if progress is not None:
             progress(0, len(chosen) - done, len(chosen))
     for table in chosen:

@@ -7,12 +7,15 @@ connection themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from .. import _exceptions as ex
 from ._errors import translate
+
+if TYPE_CHECKING:
+    from ._session import Session
 
 
 class _Lazy:
@@ -34,19 +37,7 @@ class _Lazy:
 class Functions:
     """A part of Connection."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._raw: Any = None
-        # Aggregates by lower-case name, with the numbers of arguments they were made for. RETURNING has to know them.
-        self._aggregates: dict[str, set[int]] = {}
-        self._collations: set[str] = set()  # lower case
-
-    def _check_open(self) -> None:
-        raise NotImplementedError
-
-    def _functions_changed(self) -> None:
-        """What an expression means may be something else now."""
-        raise NotImplementedError
+    _session: Session
 
     # ---- functions ----
 
@@ -61,12 +52,12 @@ class Functions:
             func: gets None, int, float, str or bytes, and returns one of them.
             deterministic: it returns the same for the same arguments, so that SQLite need not call it for every row.
         """
-        self._check_open()
-        self._told(self._raw.create_scalar_function, name, func, narg, deterministic=deterministic)
+        self._session.check_open()
+        self._tell(self._session.raw.create_scalar_function, name, func, narg, deterministic=deterministic)
 
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Makes a class with `step` and `finalize` an aggregate, NULL over no rows; None takes it back."""
-        self._check_open()
+        self._session.check_open()
         start = None
         if aggregate_class is not None:
             new = aggregate_class
@@ -74,13 +65,13 @@ class Functions:
             def start() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
                 return _Lazy(new), _Lazy.step, _Lazy.finalize
 
-        self._told(self._raw.create_aggregate_function, name, start, n_arg)
+        self._tell(self._session.raw.create_aggregate_function, name, start, n_arg)
         self._keep_aggregate(name, n_arg, start is not None)
 
     def create_window_function(self, name: str, num_params: int, aggregate_class: Callable[[], Any] | None, /) -> None:
         """Makes a class with `step`, `inverse`, `value` and `finalize` an aggregate window function; None takes it
         back."""
-        self._check_open()
+        self._session.check_open()
         start = None
         if aggregate_class is not None:
             new = aggregate_class
@@ -94,74 +85,66 @@ class Functions:
                     lambda state, *values: state.inverse(*values),
                 )
 
-        self._told(self._raw.create_window_function, name, start, num_params)
+        self._tell(self._session.raw.create_window_function, name, start, num_params)
         self._keep_aggregate(name, num_params, start is not None)
 
     def _keep_aggregate(self, name: str, n_arg: int, made: bool) -> None:
-        known = self._aggregates.setdefault(name.lower(), set())
+        known = self._session.aggregates.setdefault(name.lower(), set())
         (known.add if made else known.discard)(n_arg)
         if not known:
-            del self._aggregates[name.lower()]
+            del self._session.aggregates[name.lower()]
 
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
         """Makes a Python collation usable in queries; None takes it back. Columns and indexes cannot have it: their
         order would depend on code that the file does not hold."""
-        self._check_open()
-        self._told(self._raw.create_collation, name, callback)
-        (self._collations.discard if callback is None else self._collations.add)(name.lower())
+        self._session.check_open()
+        self._tell(self._session.raw.create_collation, name, callback)
+        known = self._session.collations
+        (known.discard if callback is None else known.add)(name.lower())
 
-    def _no_such_collation(self, error: ex.OperationalError) -> ex.Error:
-        """DDL that names a collation of this connection's says what it cannot do."""
-        name = str(error).removeprefix("no such collation sequence: ")
-        if name == str(error) or name.lower() not in self._collations:
-            return error
-        return ex.NotSupportedError(
-            f"collation {name} is a function of this process: columns and indexes have BINARY, NOCASE or RTRIM"
-        )
-
-    def _told(self, tell: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    def _tell(self, tell: Callable[..., None], *arguments: Any, **options: Any) -> None:
         try:
             tell(*arguments, **options)
         except apsw.Error as error:
             raise translate(error) from error
-        self._functions_changed()
+        self._session.functions_changed()
 
     # ---- SQLite's own knobs ----
 
     def set_progress_handler(self, handler: Callable[[], object] | None, n: int) -> None:
         """Has `handler` called every `n` steps of SQLite's machine; what runs is interrupted when it returns something
         true. None takes it back."""
-        self._check_open()
+        self._session.check_open()
         if handler is None:
-            self._raw.set_progress_handler(None)
+            self._session.raw.set_progress_handler(None)
         else:
             called = handler
-            self._raw.set_progress_handler(lambda: bool(called()), n)
+            self._session.raw.set_progress_handler(lambda: bool(called()), n)
 
     def getlimit(self, category: int, /) -> int:
         """One of SQLite's limits (sqlite3.SQLITE_LIMIT_...)."""
-        self._check_open()
+        self._session.check_open()
         return self._limit(category, -1)
 
     def setlimit(self, category: int, limit: int, /) -> int:
         """Sets one of SQLite's limits for statements of this connection. -> what it was."""
-        self._check_open()
+        self._session.check_open()
         return self._limit(category, limit)
 
     def _limit(self, category: int, limit: int) -> int:
         if category not in range(12):
             raise ex.ProgrammingError("'category' is out of bounds")
-        return int(self._raw.limit(category, limit))
+        return int(self._session.raw.limit(category, limit))
 
     def enable_load_extension(self, enable: bool, /) -> None:
         """Whether load_extension() and the SQL function of that name may be used."""
-        self._check_open()
-        self._raw.enable_load_extension(enable)
+        self._session.check_open()
+        self._session.raw.enable_load_extension(enable)
 
     def load_extension(self, name: str, /, *, entrypoint: str | None = None) -> None:
         """Loads an extension of SQLite into this connection. Virtual tables of its modules must be TEMP."""
-        self._check_open()
-        self._told(self._raw.load_extension, name, entrypoint)
+        self._session.check_open()
+        self._tell(self._session.raw.load_extension, name, entrypoint)
 
 
 __all__ = ["Functions"]

@@ -13,7 +13,7 @@ from .._native import lib
 from ._errors import check
 
 if TYPE_CHECKING:
-    from ._connection import Connection
+    from ._session import Session
 
 DEFAULT = "REPEATABLE READ"
 
@@ -48,17 +48,17 @@ def normal(level: str | None) -> str | None:
     return name
 
 
-def choose(connection: Connection, level: str | None) -> None:
+def choose(session: Session, level: str | None) -> None:
     """Sets the level of the connection's next transactions. Raises ProgrammingError inside one."""
     level = normal(level)
-    if level == connection._isolation_level:
+    if level == session.isolation_level:
         return
-    if connection._raw.in_transaction:
+    if session.raw.in_transaction:
         raise ex.ProgrammingError("the isolation level can be set between transactions only: commit or roll back first")
-    lib.edb_conn_settle(connection._session, True)
+    lib.edb_conn_settle(session.engine, True)
     engine_level = _ENGINE[name_of(level)] if level is not None else lib.EDB_REPEATABLE_READ
-    check(lib.edb_conn_isolation(connection._session, engine_level))
-    connection._isolation_level = level
-    connection._autocommit = level is None
-    connection._read_committed = engine_level == lib.EDB_READ_COMMITTED
-    connection._serializable = engine_level == lib.EDB_SERIALIZABLE
+    check(lib.edb_conn_isolation(session.engine, engine_level))
+    session.isolation_level = level
+    session.autocommit = level is None
+    session.read_committed = engine_level == lib.EDB_READ_COMMITTED
+    session.serializable = engine_level == lib.EDB_SERIALIZABLE

@@ -1,7 +1,7 @@
 """Rows as the user wants them: `row_factory`, `text_factory` and Row, as the sqlite3 module has them.
 
 Cursors without either hand rows out as SQLite gives them and know nothing of this; setting one makes a cursor a
-ShapedCursor.
+ShapedCursor (in _cursor.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
-
-from ._cursor import Cursor
 
 RowFactory: TypeAlias = Callable[[Any, tuple[Any, ...]], Any]
 TextFactory: TypeAlias = Callable[[bytes], Any]
@@ -69,30 +67,4 @@ class Row:
         return f"<Row {items}>"
 
 
-class ShapedCursor(Cursor):
-    """A cursor whose rows go through its connection's `text_factory` and its own `row_factory`."""
-
-    def _shape(self, row: Any) -> Any:
-        text, factory = self.connection.text_factory, self._row_factory
-        if text is not str:
-            row = tuple(text(value.encode()) if isinstance(value, str) else value for value in row)
-        return row if factory is None else factory(self, row)
-
-    def fetchone(self) -> Any:
-        row = super().fetchone()
-        return None if row is None else self._shape(row)
-
-    def __next__(self) -> Any:
-        row = super().fetchone()
-        if row is None:
-            raise StopIteration
-        return self._shape(row)
-
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        return [self._shape(row) for row in super().fetchmany(size)]
-
-    def fetchall(self) -> list[Any]:
-        return [self._shape(row) for row in super().fetchall()]
-
-
-__all__ = ["Row", "RowFactory", "ShapedCursor", "TextFactory"]
+__all__ = ["Row", "RowFactory", "TextFactory"]

@@ -334,7 +334,7 @@ def test_cursors_left_to_the_collector_let_go(db: driver.Connection) -> None:
         db.cursor().execute("SELECT * FROM t").fetchone()
     gc.collect()
     db.execute("SELECT 1").fetchall()
-    assert not db._orphans
+    assert not db._session.orphans
     db.execute("DROP TABLE t")
 
 

@@ -1,31 +1,29 @@
 """sqlite_master, sqlite_schema and the pragma_... functions inside queries.
 
-SQLite's own would tell of declarations. The names sqlite_master and sqlite_schema are replaced by
-the analysis with `entitydb_schema`, a table-valued function of this module; functions with SQLite's names take
-the place of pragma_table_info and the like. All answer from the catalog as the statement sees it: they read it in the
+SQLite's own would tell of declarations. A rewrite of the statement puts `entitydb_schema`, a table-valued function of
+this module, in the place of sqlite_master and sqlite_schema; functions with SQLite's names take the place of
+pragma_table_info and the like. All answer from the catalog as the statement sees it: they read it in the
 context of the statement that is being stepped, so views may be made over them and cursors of several moments mix.
-
-EXPLAIN QUERY PLAN: the names of indexes for the numbers of trees.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import apsw
 
-from .._catalog import Index, Table, View
+from .._catalog import Table, View
 from ..rewrite.schema_names import OURS
-from ..schemas import attached as _attach
+from ..schemas.lookup import schema_of
 from ..schemas.schema import sorted_catalog
 from ..sql.tokens import quote
 from .pragma import ABOUT, Shown, about, table_list
 
 if TYPE_CHECKING:
-    from .._connection import Connection
+    from .._session import Session
+
 
 class _Module:
     """A read-only eponymous virtual table over a function: its columns, then one hidden column a parameter.
@@ -114,34 +112,34 @@ def master_rows(tables: Iterable[Table], views: Iterable[View]) -> list[tuple[An
     return rows
 
 
-def register(connection: Connection) -> None:
-    """Makes the functions on a connection; they read what `connection._shown` holds."""
-    known = ref(connection)
+def register(session: Session) -> None:
+    """Makes the functions on the SQLite connection."""
+    known = ref(session)
 
     def make(name: str, columns: tuple[str, ...], parameters: tuple[str, ...], rows: Callable[..., list[Any]]) -> None:
         module = _Module(columns, parameters, rows)
-        connection._raw.create_module(
+        session.raw.create_module(
             name, module, use_bestindex_object=True, eponymous_only=True, read_only=True
         )
 
-    def owner() -> Connection:
+    def owner() -> Session:
         found = known()
         assert found is not None
         return found
 
     def master(schema: Any = None) -> list[Any]:
-        connection = owner()
+        session = owner()
         name = "main" if schema is None else str(schema)
-        if _attach.schema_of(connection, name) is None:
+        if schema_of(session, name) is None:
             columns = "type, name, tbl_name, rootpage, sql"
-            return list(connection._raw.execute(f"SELECT {columns} FROM {quote(name)}.sqlite_master"))
-        tables, views = told(connection).schema(name)
+            return list(session.raw.execute(f"SELECT {columns} FROM {quote(name)}.sqlite_master"))
+        tables, views = snapshot_of(session).schema(name)
         return master_rows(tables.values(), views.values())
 
     make(OURS, ("type", "name", "tbl_name", "rootpage", "sql"), ("schema",), master)
 
     def listing(arg: Any = None) -> list[Any]:
-        return table_list(owner(), arg, None, told(owner()).schema)[1]
+        return table_list(owner(), arg, None, snapshot_of(owner()).schema)[1]
 
     make("pragma_table_list", ("schema", "name", "type", "ncol", "wr", "strict"), ("arg",), listing)
 
@@ -149,13 +147,13 @@ def register(connection: Connection) -> None:
         def rows(arg: Any = None, schema: Any = None) -> list[Any]:
             if arg is None:
                 return []
-            connection = owner()
+            session = owner()
             named = None if schema is None else str(schema)
-            found = about(connection, pragma, str(arg), named, told(connection).schema)
+            found = about(session, pragma, str(arg), named, snapshot_of(session).schema)
             if found is not None:
                 return found[1]
             prefix = "" if named is None else quote(named) + "."
-            return list(connection._raw.execute(f"PRAGMA {prefix}{pragma}({quote(str(arg))})"))
+            return list(session.raw.execute(f"PRAGMA {prefix}{pragma}({quote(str(arg))})"))
 
         return rows
 
@@ -163,83 +161,44 @@ def register(connection: Connection) -> None:
         make(f"pragma_{pragma}", columns, ("arg", "schema"), one(pragma))
 
 
-class Told:
+class Snapshot:
     """The catalogs as one statement sees them, read when first asked for.
 
     `always`: for every statement until it is taken away; all is read at once.
     """
 
-    def __init__(self, connection: Connection, *, always: bool = False) -> None:
-        self.statement = connection._running
+    def __init__(self, session: Session, *, always: bool = False) -> None:
+        self.statement = session.running
         self.always = always
-        self._connection = ref(connection)
+        self._session = ref(session)
         self._schemas: dict[str, Shown] = {}
         if always:
-            titles = [schema._title for schema in connection._schemas()]
-            self._schemas = {title.lower(): connection.schema(None, title) for title in titles}
+            titles = [schema.name for schema in session.schemas()]
+            self._schemas = {title.lower(): session.catalog(None, title) for title in titles}
 
     def schema(self, name: str) -> Shown:
         """Tables and views of a schema by lower-case name; none for one of SQLite's own."""
         found = self._schemas.get(name.lower())
         if found is None:
-            connection = self._connection()
-            assert connection is not None
-            schema = _attach.schema_of(connection, name)
+            session = self._session()
+            assert session is not None
+            schema = schema_of(session, name)
             found = {}, {}
             if schema is not None:
-                tables, views, _ = sorted_catalog(connection._raw.execute(schema._catalog_sql))
+                tables, views, _ = sorted_catalog(session.raw.execute(schema.catalog_sql))
                 found = {key: declared.table for key, declared in tables.items()}, views
             self._schemas[name.lower()] = found
         return found
 
 
-def told(connection: Connection) -> Told:
+def snapshot_of(session: Session) -> Snapshot:
     """For the statement that is being stepped. A context sees one state from its beginning to its end."""
-    known = connection._tells
+    known = session.catalog_snapshot
     if known is not None and known.always:
         return known
-    if known is None or known.statement is None or known.statement is not connection._running:
-        known = connection._tells = Told(connection)
+    if known is None or known.statement is None or known.statement is not session.running:
+        known = session.catalog_snapshot = Snapshot(session)
     return known
 
 
-# ---- EXPLAIN QUERY PLAN ----
-
-_STEPS = "(?:[=isnNgl<>pP][k-][c-])*"
-_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr][o-])({_STEPS})(.*)$", re.DOTALL)
-_SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL"}
-_SIGNS |= {">": ">?", "g": ">=?", "<": "<?", "l": "<=?"}
-
-
-def _terms(names: list[str], steps: str) -> str:
-    words, part = [], 0
-    for at in range(0, len(steps) - 2, 3):
-        sign = steps[at]
-        words.append((names[part] if part < len(names) else "?") + _SIGNS.get(sign, "?"))
-        part += sign in "=isn"
-    return " AND ".join(words)
-
-
-def explained(row: Any, indexes: list[tuple[int, str, Table, Index]]) -> Any:
-    """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table. Trees are numbered by database: when
-    several have the number, the table's name decides."""
-    if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
-        return row
-    _, name, tree, _, steps, rest = match.groups()
-    steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
-    fitting = [(schema, table, index) for number, schema, table, index in indexes if number == int(tree)]
-    if len(fitting) > 1:
-        written = [one for one in fitting if f"{one[0]}.{one[1].name}".lower() == name.lower()]
-        fitting = written or [one for one in fitting if one[1].name.lower() == name.lower()] or fitting
-    found = fitting[0][1:] if len(fitting) == 1 else None
-    if found is None:
-        text = f"SEARCH {name} USING INTEGER PRIMARY KEY ({_terms(['rowid'], steps)})" if steps else f"SCAN {name}"
-        if fitting:
-            text = f"{'SEARCH' if steps else 'SCAN'} {name} USING INDEX"
-    else:
-        table, index = found
-        columns = [table.columns[part.column] for part in index.parts]
-        names = ["<expr>" if column.hidden else column.name for column in columns]
-        what = f"{name} USING INDEX {index.name}"
-        text = f"SEARCH {what} ({_terms(names, steps)})" if steps else f"SCAN {what}"
-    return (*row[:3], text + rest)
+__all__ = ["Snapshot", "register"]

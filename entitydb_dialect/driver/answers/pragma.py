@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _exceptions as ex
 from .._catalog import COLLATIONS, Index, Table, View
-from .._isolation import DEFAULT
+from .._isolation import DEFAULT, choose
 from ..ddl.statements import set_setting
-from ..schemas.attached import guard_files, schema_of, schema_with
-from ..schemas.schema import Schema
-from ..sql.analysis import Analysis
+from ..schemas.lookup import guard_files, schema_of, schema_with
 from ..sql.tokens import quote
 
 if TYPE_CHECKING:
-    from .._connection import Connection
+    from .._session import Session
+    from ..schemas.schema import Schema
+    from ..sql.analysis import Analysis
 
 Answer = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
@@ -83,25 +83,25 @@ ABOUT = {
 Shown = tuple[dict[str, Table], dict[str, View]]
 
 
-def _schema_with_index(connection: Connection, name: str, shown: Callable[[str], Shown]) -> str | None:
-    for schema in connection._schemas():
-        if any(index.name.lower() == name for table in shown(schema._title)[0].values() for index in table.indexes):
-            return schema._title
+def _schema_with_index(session: Session, name: str, shown: Callable[[str], Shown]) -> str | None:
+    for schema in session.schemas():
+        if any(index.name.lower() == name for table in shown(schema.name)[0].values() for index in table.indexes):
+            return schema.name
     return None
 
 
 def about(
-    connection: Connection, pragma: str, argument: str, schema: str | None, shown: Callable[[str], Shown]
+    session: Session, pragma: str, argument: str, schema: str | None, shown: Callable[[str], Shown]
 ) -> Answer | None:
     """The answer of one of ABOUT; None: it is about something of SQLite's own. shown: the catalog of a schema."""
     name = argument.lower()
     is_index = pragma in ("index_info", "index_xinfo")
     if schema is None and is_index:
-        schema = _schema_with_index(connection, name, shown)
+        schema = _schema_with_index(session, name, shown)
     elif schema is None:
-        found = schema_with(connection, name)
-        schema = None if found is None else found._title
-    if schema is None or schema_of(connection, schema) is None:
+        found = schema_with(session, name)
+        schema = None if found is None else found.name
+    if schema is None or schema_of(session, schema) is None:
         return None
     tables = shown(schema)[0]
     if is_index:
@@ -121,20 +121,20 @@ def about(
 
 
 def table_list(
-    connection: Connection, argument: str | None, only: str | None, shown: Callable[[str], Shown]
+    session: Session, argument: str | None, only: str | None, shown: Callable[[str], Shown]
 ) -> Answer:
     rows: list[tuple[Any, ...]] = []
-    ours = {schema._title.lower(): schema for schema in connection._schemas()}
+    ours = {schema.name.lower(): schema for schema in session.schemas()}
     for title, schema in ours.items():
         tables = shown(title)[0].values()
         rows += [
-            (schema._title, t.name, "table", len(t.visible), int(t.without_rowid), int(t.strict)) for t in tables
+            (schema.name, t.name, "table", len(t.visible), int(t.without_rowid), int(t.strict)) for t in tables
         ]
-    for row in connection._raw.execute("PRAGMA table_list").fetchall():
+    for row in session.raw.execute("PRAGMA table_list").fetchall():
         title = row[0].lower()
         if title not in ours or row[1].lower() in shown(title)[1]:
             rows.append(row)
-    rows += [(schema._title, "sqlite_schema", "table", 5, 0, 0) for schema in ours.values()]
+    rows += [(schema.name, "sqlite_schema", "table", 5, 0, 0) for schema in ours.values()]
     if argument is not None:
         rows = [row for row in rows if row[1].lower() == argument.lower()]
     if only is not None:
@@ -142,25 +142,25 @@ def table_list(
     return ("schema", "name", "type", "ncol", "wr", "strict"), rows
 
 
-def _database_list(connection: Connection) -> Answer:
+def _database_list(session: Session) -> Answer:
     """The files behind the schemas; memory databases have none."""
     rows: list[tuple[Any, ...]] = []
-    for seq, name, file in connection._raw.execute("PRAGMA database_list").fetchall():
-        schema = schema_of(connection, name)
+    for seq, name, file in session.raw.execute("PRAGMA database_list").fetchall():
+        schema = schema_of(session, name)
         path = file if schema is None else schema.database.path
         rows.append((seq, name, os.path.abspath(path) if path else ""))
     return ("seq", "name", "file"), rows
 
 
-def _integrity_check(connection: Connection, name: str, only: str | None) -> Answer:
+def _integrity_check(session: Session, name: str, only: str | None) -> Answer:
     rows: list[tuple[Any, ...]] = []
-    for schema in connection._schemas():
-        if only is None or only.lower() == schema._title.lower():
+    for schema in session.schemas():
+        if only is None or only.lower() == schema.name.lower():
             breaches, _ = schema.database.check()
             rows += [(f"{b.invariant} page {b.page}: {b.sentence}",) for b in breaches]
-    for title, attached in connection._order:
+    for title, attached in session.attach_order:
         if attached is None and only is None:
-            found = connection._raw.execute(f"PRAGMA {quote(title)}.{name}").fetchall()
+            found = session.raw.execute(f"PRAGMA {quote(title)}.{name}").fetchall()
             rows += [row for row in found if row != ("ok",)]
     return (name,), rows or [("ok",)]
 
@@ -171,8 +171,8 @@ _KEPT = ("user_version", "application_id")
 
 
 def _set(schema: Schema, name: str, argument: str) -> None:
-    connection = schema._whole()
-    guard_files(connection, schema, schema._title, name)
+    session = schema.session
+    guard_files(session, schema, schema.name, name)
     value = argument.strip()
     try:
         number = int(value, 0)
@@ -180,10 +180,10 @@ def _set(schema: Schema, name: str, argument: str) -> None:
         number = 0
     if not -(2**31) <= number < 2**31:
         number = 0
-    if connection._raw.in_transaction:
+    if session.raw.in_transaction:
         set_setting(schema, name, str(number))
     else:
-        connection._autocommitted(lambda: set_setting(schema, name, str(number)), schema)
+        session.autocommitted(lambda: set_setting(schema, name, str(number)), schema)
 
 
 def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Table | None) -> str:
@@ -191,7 +191,7 @@ def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Tabl
     columns = [f"c.{quote(column)}" for column in key["columns"]]
     where = " AND ".join(f"{column} IS NOT NULL" for column in columns)
     rowid = "NULL" if child.without_rowid else "c.rowid"
-    query = f"SELECT {rowid} FROM {schema._place}.{quote(child.name)} AS c WHERE {where}"
+    query = f"SELECT {rowid} FROM {schema.sql_name}.{quote(child.name)} AS c WHERE {where}"
     if parent is None:
         return query
     referred = key["referred"] or [parent.columns[i].name for i in parent.primary_key]
@@ -200,42 +200,42 @@ def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Tabl
         raise ex.OperationalError(f'foreign key mismatch - "{child.name}" referencing "{parent.name}"')
     # The parent's side first: its collation decides; and its affinity alone, since + takes the child's away.
     same = " AND ".join(f"p.{quote(name)} = +{column}" for name, column in zip(referred, columns, strict=True))
-    return f"{query} AND NOT EXISTS (SELECT 1 FROM {schema._place}.{quote(parent.name)} AS p WHERE {same})"
+    return f"{query} AND NOT EXISTS (SELECT 1 FROM {schema.sql_name}.{quote(parent.name)} AS p WHERE {same})"
 
 
 def _foreign_key_check(schema: Schema, analysis: Analysis, as_of: int | None) -> Answer:
-    tables = schema._read(as_of)[0]
+    tables = schema.read_catalog(as_of)[0]
     rows: list[tuple[Any, ...]] = []
     for name, child in sorted(tables.items()):
         if analysis.argument is not None and analysis.argument.lower() != name:
             continue
         for i, key in enumerate(reversed(child.extra.get("foreign_keys", []))):
             query = _dangling(schema, child, key, tables.get(key["table"].lower()))
-            rows += [(child.name, rowid, key["table"], i) for (rowid,) in schema._run(query, as_of=as_of)]
+            rows += [(child.name, rowid, key["table"], i) for (rowid,) in schema.run(query, as_of=as_of)]
     return ("table", "rowid", "parent", "fkid"), rows
 
 
-def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Answer | None:
+def answer(session: Session, analysis: Analysis, as_of: int | None) -> Answer | None:
     """Names and rows of a PRAGMA's result; None: SQLite answers it.
 
     Raises NotSupportedError for settings that would be silently lost.
     """
     name, given = analysis.name, analysis.schema
-    if given is not None and given.lower() != "temp" and schema_of(connection, given) is None:
-        if all(title != given.lower() for title, _ in connection._order):
+    if given is not None and given.lower() != "temp" and schema_of(session, given) is None:
+        if all(title != given.lower() for title, _ in session.attach_order):
             raise ex.OperationalError(f"unknown database {given}")
         return None  # a file of SQLite's
     if name in ABOUT:
         if analysis.argument is None:
             return None
-        return about(connection, name, analysis.argument, given, lambda schema: connection.schema(as_of, schema))
+        return about(session, name, analysis.argument, given, lambda schema: session.catalog(as_of, schema))
     if name == "table_list":
-        return table_list(connection, analysis.argument, given, lambda schema: connection.schema(as_of, schema))
+        return table_list(session, analysis.argument, given, lambda schema: session.catalog(as_of, schema))
     if name == "database_list":
-        return _database_list(connection)
+        return _database_list(session)
     if name == "writable_schema" and analysis.argument is not None:
         raise ex.NotSupportedError("PRAGMA writable_schema: sqlite_master cannot be written to; use DDL statements")
-    schema = schema_of(connection, given or "main")
+    schema = schema_of(session, given or "main")
     if schema is None:
         return None
     if name == "foreign_key_check":
@@ -244,11 +244,11 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
         return ("journal_mode",), [("wal",)]
     if name == "read_uncommitted":
         if analysis.argument is None:
-            return (name,), [(int(connection.isolation_level == "READ UNCOMMITTED"),)]
+            return (name,), [(int(session.isolation_level == "READ UNCOMMITTED"),)]
         if analysis.argument.strip("'\" ").lower() in ("1", "on", "yes", "true"):
-            connection.isolation_level = "READ UNCOMMITTED"
-        elif connection.isolation_level == "READ UNCOMMITTED":
-            connection.isolation_level = DEFAULT
+            choose(session, "READ UNCOMMITTED")
+        elif session.isolation_level == "READ UNCOMMITTED":
+            choose(session, DEFAULT)
         return (), []
     if name == "synchronous":
         if analysis.argument is not None:
@@ -257,7 +257,7 @@ def answer(connection: Connection, analysis: Analysis, as_of: int | None) -> Ans
     if name in _FIGURES:
         return ((name,), [(schema.database.stats()[_FIGURES[name]],)]) if analysis.argument is None else ((), [])
     if name in ("integrity_check", "quick_check"):
-        return _integrity_check(connection, name, given)
+        return _integrity_check(session, name, given)
     if name in _KEPT:
         if analysis.argument is None:
             return (name,), [(int(schema.setting(name, as_of) or 0),)]

@@ -25,6 +25,7 @@ from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import Column, Index, Part, Table, View
 from ..sql.tokens import Token, closing, is_name, quote, tokens, unquote
 from . import create as _ddl
+from .scratch import scratch
 from .text import Segment, TableText, default_clause
 
 
@@ -258,7 +259,7 @@ def _own_indexes(table: Table) -> list[tuple[str, str]]:
 
 def _in_scratch(sql: str, tables: Mapping[str, Table], views: Iterable[View]) -> dict[tuple[str, str], str]:
     """Runs an ALTER on a copy of the schema. -> the texts after it, by (type, lower-case name)."""
-    with _ddl.scratch() as db:
+    with scratch() as db:
         for table in tables.values():
             db.execute(table.sql)
             for _, text in _own_indexes(table):

@@ -18,7 +18,6 @@ DEFERRABLE.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,34 +26,12 @@ import apsw
 from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import COLLATIONS, Column, Index, Part, Table, Value
 from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unquote
+from .scratch import scratch
 
 BLOB, TEXT, NUMERIC, INTEGER, REAL = (ord(letter) for letter in "ABCDE")
 
 MAX_COLUMNS = 2000
 MAX_INDEXES = 64
-
-_local = threading.local()
-
-
-def _scratch() -> apsw.Connection:
-    """This thread's scratch database, always empty between calls."""
-    db = getattr(_local, "db", None)
-    if db is None:
-        db = _local.db = apsw.Connection(":memory:")
-    return db
-
-
-class scratch:      # used like a function
-    """The scratch database inside a transaction that is always rolled back."""
-
-    def __enter__(self) -> apsw.Connection:
-        self.db = _scratch()
-        self.db.execute("BEGIN")
-        return self.db
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self.db.in_transaction:
-            self.db.execute("ROLLBACK")
 
 
 def affinity(declared: str, strict: bool) -> int:
@@ -424,13 +401,6 @@ def within(sql: str, schema: str) -> str:
     return sql
 
 
-def view_in(sql: str, place: str) -> str:
-    """A CREATE VIEW with the schema, given quoted, before the view's name."""
-    items = tokens(sql)
-    name = items[next(i for i, t in enumerate(items) if t.upper == "VIEW") + 1]
-    return f"{sql[: name.start]}{place}.{sql[name.start :]}"
-
-
 def table_text(sql: str) -> str:
     """A CREATE TABLE statement as SQLite keeps it: without the schema and IF NOT EXISTS."""
     with scratch() as db:
@@ -559,10 +529,8 @@ __all__ = [
     "index_text",
     "parse_index",
     "parse_table",
-    "scratch",
     "table_text",
     "under_type",
-    "view_in",
     "within",
     "without_schema",
 ]

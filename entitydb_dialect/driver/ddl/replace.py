@@ -25,13 +25,13 @@ import apsw
 
 from ... import _exceptions as ex
 from .._catalog import Column, Table
-from ..sql.analysis import Ddl
 from ..sql.tokens import Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
 from . import create as _ddl
 
 if TYPE_CHECKING:
     from ..schemas.schema import Schema
+    from ..sql.analysis import Ddl
 
 _COPY_NAME = "entitydb replaced"
 _COPY = quote(_COPY_NAME)
@@ -227,12 +227,12 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
 def _fill_copy(schema: Schema, plan: _Plan | None, text: str, names: list[str], query: str, parameters: Any) -> None:
     """The TEMP table of the new definition, with the query's rows."""
     items = tokens(text)
-    schema._run(f"CREATE TEMP TABLE {_COPY} {text[items[3].start :]}", writes=True)
+    schema.run(f"CREATE TEMP TABLE {_COPY} {text[items[3].start :]}", writes=True)
     columns = [quote(name) for name in names]
     if plan is not None and plan.ids:
         columns.append(quote(plan.ids))
     try:
-        schema._run(f"INSERT INTO temp.{_COPY}({', '.join(columns)}) {query}", parameters, writes=True)
+        schema.run(f"INSERT INTO temp.{_COPY}({', '.join(columns)}) {query}", parameters, writes=True)
     except ex.Error as error:
         named = unquote(items[2].text)
         error.args = tuple(str(a).replace(f"{_COPY_NAME}.", f"{named}.") for a in error.args)
@@ -244,17 +244,17 @@ def _copied(schema: Schema, table: Table, where: str = "") -> None:
     columns = ", ".join(quote(c.name) for c in _plain(table))
     ids = "" if table.without_rowid else _row_id(table)
     order = f" ORDER BY n.{ids}" if ids else ""
-    into = f"{schema._place}.{quote(table.name)}({columns})"
-    schema._run(f"INSERT INTO {into} SELECT {columns} FROM temp.{_COPY} AS n{where}{order}", writes=True)
+    into = f"{schema.sql_name}.{quote(table.name)}({columns})"
+    schema.run(f"INSERT INTO {into} SELECT {columns} FROM temp.{_COPY} AS n{where}{order}", writes=True)
 
 
 def _write_differences(schema: Schema, plan: _Plan) -> None:
-    table = f"{schema._place}.{quote(plan.new.name)}"
+    table = f"{schema.sql_name}.{quote(plan.new.name)}"
     if not plan.match:
-        schema._run(f"DELETE FROM {table}", writes=True)
+        schema.run(f"DELETE FROM {table}", writes=True)
         _copied(schema, plan.new)
         return
-    schema._run(
+    schema.run(
         f"DELETE FROM {table} AS o WHERE NOT EXISTS (SELECT 1 FROM temp.{_COPY} AS n WHERE {plan.match})", writes=True
     )
     moving = [quote(c.name) for c in plan.moving if c.expression is None or c.stored]
@@ -263,32 +263,32 @@ def _write_differences(schema: Schema, plan: _Plan) -> None:
         written = [quote(c.name) for c in plan.moving if c.expression is None] or [quote(_plain(plan.new)[0].name)]
         differs = " OR ".join(f"o.{c} COLLATE BINARY IS NOT n.{c} OR typeof(o.{c}) <> typeof(n.{c})" for c in moving)
         put = ", ".join(f"{c} = n.{c}" for c in written)
-        schema._run(
+        schema.run(
             f"UPDATE {table} AS o SET {put} FROM temp.{_COPY} AS n WHERE {plan.match} AND ({differs})", writes=True
         )
     _copied(schema, plan.new, f" WHERE NOT EXISTS (SELECT 1 FROM {table} AS o WHERE {plan.match})")
 
 
 def _judge_foreign(schema: Schema, table: Table, rows_changed: bool) -> None:
-    tables = {key: d.table for key, d in schema._declared.items()}
+    tables = {key: d.table for key, d in schema.declared.items()}
     owners = [table]
     if rows_changed:
         owners += [t for t in tables.values() if t.id != table.id]
     for owner in owners:
         for key in owner.extra.get("foreign_keys", []):
             if owner is table or key["table"].lower() == table.name.lower():
-                check = _alter._foreign_rows(schema._place, owner, key, tables)
-                if check is not None and schema._run(check.sql):
+                check = _alter._foreign_rows(schema.sql_name, owner, key, tables)
+                if check is not None and schema.run(check.sql):
                     raise ex.IntegrityError(check.failed)
 
 
 def _columns_of(schema: Schema, query: str, parameters: Any) -> list[str]:
     """The names of a query's columns."""
-    schema._run(f"CREATE TEMP TABLE {_COPY} AS SELECT * FROM ({query}) LIMIT 0", parameters, writes=True)
+    schema.run(f"CREATE TEMP TABLE {_COPY} AS SELECT * FROM ({query}) LIMIT 0", parameters, writes=True)
     try:
-        return [row[1] for row in schema._run(f"PRAGMA temp.table_info({_COPY})")]
+        return [row[1] for row in schema.run(f"PRAGMA temp.table_info({_COPY})")]
     finally:
-        schema._run(f"DROP TABLE temp.{_COPY}", writes=True)
+        schema.run(f"DROP TABLE temp.{_COPY}", writes=True)
 
 
 def _known(names: Iterable[str], table: Table) -> None:
@@ -301,7 +301,7 @@ def _known(names: Iterable[str], table: Table) -> None:
 def _replace(
     schema: Schema, old: Table | None, parsed: Table, text: str, query: str | None, parameters: Any, enforced: bool
 ) -> None:
-    whole = schema._whole()
+    session = schema.session
     names = [] if query is None else _columns_of(schema, query, parameters)
     _known(names, parsed)
     read = _Query([]) if query is None or old is None else _read_query(query, old)
@@ -312,50 +312,50 @@ def _replace(
         query = f"SELECT {', '.join('1' for _ in names)} WHERE 0"
     elif plan is not None and plan.ids and read.with_ids is not None:
         query = read.with_ids
-    changes = whole._raw.total_changes()
+    changes = session.raw.total_changes()
     _fill_copy(schema, plan, text, names, query, parameters)
     try:
         if plan is None:
             edits: list[Any] = [] if old is None else [("drop", old.name, None)]
-            schema._edit_catalog([*edits, ("create", parsed.name, parsed)], lambda: _copied(schema, parsed))
+            schema.edit_catalog([*edits, ("create", parsed.name, parsed)], lambda: _copied(schema, parsed))
         else:
-            changes = whole._raw.total_changes()
-            schema._edit_catalog([("judged", plan.old.name, plan.bare)], lambda: _write_differences(schema, plan))
-            schema._edit_catalog([("judged", plan.new.name, plan.new)])
+            changes = session.raw.total_changes()
+            schema.edit_catalog([("judged", plan.old.name, plan.bare)], lambda: _write_differences(schema, plan))
+            schema.edit_catalog([("judged", plan.new.name, plan.new)])
     finally:
-        if whole._raw.in_transaction:
-            schema._run(f"DROP TABLE IF EXISTS temp.{_COPY}", writes=True)
+        if session.raw.in_transaction:
+            schema.run(f"DROP TABLE IF EXISTS temp.{_COPY}", writes=True)
     if enforced:
-        _judge_foreign(schema, schema._declared[parsed.name.lower()].table, whole._raw.total_changes() != changes)
+        _judge_foreign(schema, schema.declared[parsed.name.lower()].table, session.raw.total_changes() != changes)
 
 
 def replace_table(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
     """CREATE OR REPLACE TABLE, all of it or nothing."""
-    whole = schema._whole()
+    session = schema.session
     if ddl.if_clause:
         raise ex.OperationalError('near "EXISTS": syntax error')
-    declared = schema._declared.get(ddl.name.lower())
+    declared = schema.declared.get(ddl.name.lower())
     if declared is None:
-        taken = schema._taken(ddl.name)
+        taken = schema.name_conflict(ddl.name)
         if taken is not None:
             raise ex.OperationalError(taken)
     text, query = _parts(sql)
     parsed = _ddl.parse_table(text, ddl.name)
-    whole._drain()
-    enforced = bool(whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
-    whole._control.execute(f"SAVEPOINT {_SAVEPOINT}")
-    whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    session.drain()
+    enforced = bool(session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
+    session.control.execute(f"SAVEPOINT {_SAVEPOINT}")
+    session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
     try:
         _replace(schema, None if declared is None else declared.table, parsed, text, query, parameters, enforced)
     except BaseException:
-        if whole._raw.in_transaction:
-            whole._control.execute(f"ROLLBACK TO {_SAVEPOINT}")
-            whole._control.execute(f"RELEASE {_SAVEPOINT}")
-            whole._rolled_back_to()
+        if session.raw.in_transaction:
+            session.control.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            session.control.execute(f"RELEASE {_SAVEPOINT}")
+            session.rolled_back_to()
         raise
     finally:
-        whole._raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
-    whole._control.execute(f"RELEASE {_SAVEPOINT}")
+        session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
+    session.control.execute(f"RELEASE {_SAVEPOINT}")
 
 
 __all__ = ["replace_table"]

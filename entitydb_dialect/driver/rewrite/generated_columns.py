@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import apsw
-
 from ... import _exceptions as ex
 from .._catalog import Table
 from ..sql.analysis import Analysis, analyse
@@ -18,7 +16,7 @@ from ..sql.tokens import quote
 from .upsert_returning import Pieces
 
 if TYPE_CHECKING:
-    from .._connection import Connection
+    from .._session import Session
 
 _ROWID = frozenset(("rowid", "oid", "_rowid_"))
 
@@ -37,12 +35,12 @@ def _refuse(table: Table, names: tuple[str, ...], verb: str) -> None:
             raise ex.OperationalError(f'cannot {verb} generated column "{column.name}"')
 
 
-def adapted(connection: Connection, analysis: Analysis, sql: str) -> tuple[Analysis, str]:
+def adapted(session: Session, analysis: Analysis, sql: str) -> tuple[Analysis, str]:
     """An INSERT, UPDATE or DELETE as the declarations want it.
 
     Raises OperationalError for a write to a generated column.
     """
-    table = connection.written_table(analysis)
+    table = session.written_table(analysis)
     if table is None or not table.generates:
         return analysis, sql
     if analysis.columns is not None:
@@ -68,19 +66,3 @@ def unadapted(error: ex.OperationalError, table: str) -> ex.OperationalError:
     if match is None:
         return error
     return ex.OperationalError(f"table {table} has {match[2]} columns but {match[1]} values were supplied")
-
-
-_MISSING = re.compile(r"no such function: (.+)$")
-
-
-def own_function(raw: apsw.Connection, error: apsw.Error) -> ex.NotSupportedError | None:
-    """What to say when an expression of the schema uses a function that somebody registered with the connection."""
-    match = _MISSING.search(str(error))
-    if match is None:
-        return None
-    known = raw.execute("SELECT 1 FROM pragma_function_list WHERE name = ? AND NOT builtin", (match[1].lower(),))
-    if not known.fetchall():
-        return None
-    return ex.NotSupportedError(
-        f"{match[1]}() is a function of this process: what the schema keeps has to mean the same in every other"
-    )

@@ -21,8 +21,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import apsw
-
 from ... import _exceptions as ex
 from .._catalog import Index, Table
 from ..sql.tokens import (
@@ -44,7 +42,7 @@ from ..sql.tokens import (
 )
 
 if TYPE_CHECKING:
-    from .._connection import Connection
+    pass
 
 HIDDEN = '"entitydb partial"'
 _LONG = 50_000  # characters; longer statements are mostly rows written as literals
@@ -618,49 +616,4 @@ class Hints:
         return text
 
 
-# ---- are they what they should be? ----
-
-_NOT_OF_THE_FILE = (apsw.SQLITE_NOMEM, apsw.SQLITE_IOERR, apsw.SQLITE_FULL, apsw.SQLITE_INTERRUPT, apsw.SQLITE_BUSY)
-
-
-def _is_expression(where: str) -> bool:
-    """Is it one expression and no more? It may come from a file that somebody has tampered with."""
-    depth = 0
-    for token in tokens(where):
-        depth += (token.upper == "(") - (token.upper == ")")
-        if depth < 0 or token.upper == ";" or token.kind in (BAD, VARIABLE):
-            return False
-    return depth == 0
-
-
-def misses(connection: Connection) -> Iterator[tuple[int, str]]:
-    """(tree, sentence) of every partial index with entries of other rows than those its WHERE is true of."""
-    for table in connection.catalog().values():
-        for index in table.indexes:
-            if index.where is None:
-                continue
-            if not _is_expression(index.where):
-                yield index.tree, f"the WHERE of index {index.name} is no expression"
-                continue
-            columns = {column.name.lower() for column in table.columns}
-            key = next((name for name in _ROWID if name not in columns), "*")
-            source = f"FROM main.{quote(table.name)} WHERE"
-            # CASE shows the condition to no plan: this one must not be answered from the index.
-            due = f"SELECT {key} {source} CASE WHEN ({index.where}\n) THEN 1 END"
-            there = f"SELECT {key} {source} {HIDDEN} = {index.tree}"
-            try:
-                missing = connection._run(f"{due} EXCEPT {there} LIMIT 1")
-                wrong = connection._run(f"{there} EXCEPT {due} LIMIT 1")
-            except ex.DatabaseError as error:
-                if (error.sqlite_errorcode or 0) & 255 in _NOT_OF_THE_FILE:
-                    raise
-                yield index.tree, f"the WHERE of index {index.name} cannot be evaluated: {error}"
-                continue
-            for row in missing:
-                yield index.tree, f"row {row[0]} of table {table.name} has no entry in index {index.name}"
-            for row in wrong:
-                sentence = f"row {row[0]} of table {table.name} has an entry in index {index.name}"
-                yield index.tree, f"{sentence}, whose WHERE is not true of it"
-
-
-__all__ = ["HIDDEN", "Hints", "means", "misses"]
+__all__ = ["HIDDEN", "Hints", "means"]

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from ... import _exceptions as ex
 from ..rewrite.schema_names import rewritten
-from ..sql.analysis import Ddl
 from ..sql.tokens import quote, tokens, unquote
-from . import attached as _attach
-from .schema import Schema
+from .lookup import guard_files, schema_of, schema_with
 
 if TYPE_CHECKING:
-    from .._connection import Connection
+    from .._session import Session
+    from ..sql.analysis import Ddl
+    from .schema import Schema
 
 
-def _refuse_writing_trigger(connection: Connection, name: str, sql: str) -> None:
+def _refuse_writing_trigger(session: Session, name: str, sql: str) -> None:
     """A TEMP trigger may change TEMP tables. An INSERT inside it cannot tell the engine which columns it names, so that
     the others would get no defaults."""
     items = tokens(sql)
@@ -25,52 +25,52 @@ def _refuse_writing_trigger(connection: Connection, name: str, sql: str) -> None
         if words[i] in ("INTO", "UPDATE") or words[i : i + 2] == ["DELETE", "FROM"]:
             target = i + 2 if words[i] == "DELETE" else i + 3 if words[i + 1] == "OR" else i + 1
             written = unquote(items[target].text) if target < len(items) else ""
-            ours = any(written.lower() in schema._declared for schema in connection._schemas())
-            if ours and written.lower() not in connection.temporary_tables():
+            ours = any(written.lower() in schema.declared for schema in session.schemas())
+            if ours and written.lower() not in session.temporary_tables():
                 raise ex.NotSupportedError(
                     f"CREATE TEMP TRIGGER {name}: it would change table {written}; EntityDB has no triggers, and those"
                     " of TEMP tables may change TEMP tables alone"
                 )
 
 
-def _index_is_temporary(connection: Connection, name: str) -> bool:
-    rows = connection._raw.execute(
+def _index_is_temporary(session: Session, name: str) -> bool:
+    rows = session.raw.execute(
         "SELECT 1 FROM temp.sqlite_master WHERE type = 'index' AND lower(name) = ?", (name.lower(),)
     ).fetchall()
     return bool(rows)
 
 
-def _schema_with_index(connection: Connection, name: str) -> Schema | None:
-    if _index_is_temporary(connection, name):
+def _schema_with_index(session: Session, name: str) -> Schema | None:
+    if _index_is_temporary(session, name):
         return None
-    if connection._find_index(name) is not None:
-        return connection
-    for title, attached in connection._order:
-        if attached is not None and attached._find_index(name) is not None:
+    if session.main.find_index(name) is not None:
+        return session.main
+    for title, attached in session.attach_order:
+        if attached is not None and attached.find_index(name) is not None:
             return attached
-        if attached is None and connection._raw.execute(
+        if attached is None and session.raw.execute(
             f"SELECT 1 FROM {quote(title)}.sqlite_master WHERE type = 'index' AND lower(name) = ?", (name.lower(),)
         ).fetchall():
             return None
-    return connection
+    return session.main
 
 
-def _meant(connection: Connection, ddl: Ddl) -> Schema | None:
+def _meant(session: Session, ddl: Ddl) -> Schema | None:
     """The schema that a statement is about; None: one of SQLite's own, or one that is not there."""
     if ddl.temporary:
         return None
     if ddl.schema is not None:
-        return _attach.schema_of(connection, ddl.schema)
+        return schema_of(session, ddl.schema)
     if ddl.what == "INDEX":
         if ddl.verb == "DROP":
-            return _schema_with_index(connection, ddl.name)
-        return None if ddl.table.lower() in connection.temporary_tables() else connection
+            return _schema_with_index(session, ddl.name)
+        return None if ddl.table.lower() in session.temporary_tables() else session.main
     if ddl.verb == "CREATE":
-        return connection
-    return _attach.schema_with(connection, ddl.name)
+        return session.main
+    return schema_with(session, ddl.name)
 
 
-def route(connection: Connection, ddl: Ddl, sql: str) -> Schema | None:
+def route(session: Session, ddl: Ddl, sql: str) -> Schema | None:
     """The schema whose catalog is to be edited; None: SQLite does it. Raises NotSupportedError."""
     verb, what = ddl.verb, ddl.what
     if verb in ("REINDEX", "ANALYZE"):
@@ -79,10 +79,10 @@ def route(connection: Connection, ddl: Ddl, sql: str) -> Schema | None:
         raise ex.NotSupportedError(
             "VACUUM: an EntityDB file keeps its history; free pages are used again by themselves"
         )
-    schema = _meant(connection, ddl)
+    schema = _meant(session, ddl)
     if verb == "CREATE" and what == "TRIGGER":
         if ddl.is_temporary:
-            _refuse_writing_trigger(connection, ddl.name, sql)
+            _refuse_writing_trigger(session, ddl.name, sql)
         if schema is not None:
             raise ex.NotSupportedError(
                 f"CREATE TRIGGER {ddl.name}: EntityDB has no triggers. History needs none: read it with as_of. For"
@@ -99,6 +99,6 @@ def route(connection: Connection, ddl: Ddl, sql: str) -> Schema | None:
         )
     if schema is not None and (what not in ("TABLE", "INDEX", "VIEW") or (verb == "ALTER" and what != "TABLE")):
         return None  # SQLite refuses it
-    if connection._order:
-        _attach.guard_files(connection, schema, ddl.schema, ddl.name)
+    if session.attach_order:
+        guard_files(session, schema, ddl.schema, ddl.name)
     return schema

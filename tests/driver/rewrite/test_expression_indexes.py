@@ -434,7 +434,7 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
     db.execute("CREATE INDEX i ON t(lower(a))")
     db.execute("CREATE INDEX j ON t(b + c)")
     db.commit()
-    rewriter = db._rewriter
+    rewriter = db._session.rewriter
     assert rewriter is not None
 
     def outcome(text: str, parameters: list[Any]) -> Any:
@@ -458,9 +458,9 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
             continue
         changed += 1
         parameters = ["x"] * text.count("?")
-        db._rewriter = None
+        db._session.rewriter = None
         plain = outcome(text, parameters)
-        db._rewriter = rewriter
+        db._session.rewriter = rewriter
         if plain != "refused":
             assert outcome(text, parameters) == plain, text
     assert changed > 200

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver.rewrite import partial_indexes as _partial
+from entitydb_dialect.driver.answers.integrity import misses
 from entitydb_dialect.driver.sql.tokens import NUMBER, STRING, tokens, unquote
 
 from ..beside import Beside, kinds
@@ -43,7 +43,7 @@ def plan(db: driver.Connection, sql: str, parameters: Any = ()) -> str:
 def entries(db: driver.Connection, table: str, name: str) -> list[int]:
     """The row ids that an index holds, in its order."""
     index = next(i for i in db.catalog()[table].indexes if i.name == name)
-    return [rowid for (rowid,) in db._run(f'SELECT rowid FROM {table} WHERE "entitydb partial" = {index.tree}')]
+    return [rowid for (rowid,) in db._session.run(f'SELECT rowid FROM {table} WHERE "entitydb partial" = {index.tree}')]
 
 
 # ---- entries ----
@@ -796,7 +796,7 @@ def test_random_tables_changes_and_queries(both: Beside, rng: random.Random, rou
         cursor = mine.cursor()
         cursor.as_of = moment
         assert kinds(cursor.execute(sql).fetchall()) == kinds(wanted)
-    assert list(_partial.misses(mine)) == []
+    assert list(misses(mine._session)) == []
     assert used, wheres
 
 
@@ -816,8 +816,8 @@ def test_check_finds_entries_of_the_wrong_rows(connect: Connect, path: Any) -> N
 
     def make(where: str) -> list[str]:
         index = replace(table.indexes[0], where=where)
-        db._begin_write()
-        db._own_ddl("replace", "t", replace(table, indexes=(index,)))
+        db._session.begin_write()
+        db._session.main.edit_entry("replace", "t", replace(table, indexes=(index,)))
         db.commit()
         return sorted(breach.sentence for breach in db.database.check()[0])
 
@@ -838,9 +838,9 @@ def test_impossible_payloads_are_refused(connect: Connect) -> None:
     db.commit()
     table = db.catalog()["t"]
     for changes in ({"where": ""}, {"primary_key": True}, {"automatic": True}, {"where": "\0"}):
-        db._begin_write()
+        db._session.begin_write()
         with pytest.raises(driver.DatabaseError, match="impossible WHERE of an index"):
-            db._own_ddl("replace", "t", replace(table, indexes=(replace(table.indexes[0], **changes),)))
+            db._session.main.edit_entry("replace", "t", replace(table, indexes=(replace(table.indexes[0], **changes),)))
         db.rollback()
 
 
@@ -854,8 +854,8 @@ def test_a_where_that_is_no_expression_is_an_error(connect: Connect) -> None:
     table = db.catalog()["t"]
     db.rollback()
     for where in ("gone", "1), (2", "1) THEN 1 END, CASE WHEN (2", "a >", "(", "'", "a > ?", "SELECT"):
-        db._begin_write()
-        db._own_ddl("replace", "t", replace(table, indexes=(replace(table.indexes[0], where=where),)))
+        db._session.begin_write()
+        db._session.main.edit_entry("replace", "t", replace(table, indexes=(replace(table.indexes[0], where=where),)))
         with pytest.raises(driver.DatabaseError):
             db.execute("INSERT INTO t VALUES (5)") if where != "a > ?" else db.execute("SELECT nothing")
         db.execute("SELECT * FROM t WHERE a > 1").fetchall()
@@ -874,21 +874,21 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
     db.execute("CREATE TABLE t(a, b)")
     db.execute("CREATE TABLE u(a, c)")
     db.execute("CREATE INDEX i ON t(a) WHERE lower(b) = 'x'")
-    assert db._rewriter is not None
+    assert db._session.rewriter is not None
     added = 0
     words = _STRANGE.split()
     for _ in range(3000):
         text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 16)))
         if rng.random() < 0.7:
             text = f"SELECT * FROM t, u AS x WHERE lower(t.b) = 'x' AND {text}"
-        hinted = db._rewriter.text(text, frozenset())
+        hinted = db._session.rewriter.text(text, frozenset())
         if hinted == text:
             continue
         added += 1
         sentences = []
         for sql in (text, hinted):
             try:
-                db._raw.execute(f"EXPLAIN {sql}")
+                db.apsw.execute(f"EXPLAIN {sql}")
                 sentences.append("fine")
             except Exception as error:
                 sentences.append("no such column" if "no such column" in str(error) else "refused")

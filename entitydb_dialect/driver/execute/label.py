@@ -11,57 +11,59 @@ values are written to the engine's table entitydb_labels, which every label can 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .. import _exceptions as ex
-from .sql.analysis import Analysis
+from ... import _exceptions as ex
+from .._errors import Parameters
+from .read import read
 
 if TYPE_CHECKING:
-    from ._connection import Connection
-    from ._cursor import Cursor
+    from .._cursor import Cursor
+    from .._session import Session
+    from ..sql.analysis import Analysis
 
 # One statement, so that all of them are written or none.
 _WRITE = "INSERT INTO entitydb_labels(label) SELECT value FROM json_each(?)"
 
 
-def give(cursor: Cursor, connection: Connection, analysis: Analysis, parameters: Any) -> None:
+def give_label(cursor: Cursor, session: Session, analysis: Analysis, parameters: Parameters) -> None:
     """Runs SELECT entitydb_label(...); its rows are the labels given."""
     if cursor.as_of is not None:
         raise ex.PastWriteError("entitydb_label() as of a past moment: the past cannot be changed")
 
     def run() -> None:
-        if connection._fresh:  # as a write: the newest commit is what the transaction sees
-            connection._end_statement(connection._open_statement(True, None, True))
-        cursor._read(connection, analysis, analysis.label_sql, parameters)
+        if session.can_restart:  # as a write: the newest commit is what the transaction sees
+            session.end_statement(session.open_statement(True, None, True))
+        read(cursor, session, analysis, analysis.label_sql, parameters)
         rows = cursor.fetchall()
         labels = [row[0] for row in rows]
         for label in labels:
             if not isinstance(label, str):
                 raise ex.ProgrammingError(f"entitydb_label(): a label is a text, not {label!r}")
-        connection._run(_WRITE, (json.dumps(labels),), writes=True)
+        session.run(_WRITE, (json.dumps(labels),), writes=True)
         cursor._rows = iter(rows)
 
-    if connection._raw.in_transaction:
+    if session.raw.in_transaction:
         run()
-    elif not connection._autocommit:
-        connection._begin_write()
+    elif not session.autocommit:
+        session.begin_write()
         run()
     else:
-        connection._autocommitted(run)
+        session.autocommitted(run)
 
 
-def find(connection: Connection, label: str, as_of: int) -> tuple[int, int] | None:
+def find_label(session: Session, label: str, as_of: int) -> tuple[int, int] | None:
     """(number, nanoseconds) of the newest commit with a label, at or before a moment; None: there is none."""
     query = "SELECT number, moment FROM entitydb_labels WHERE label = ?"
-    for number, moment in connection._run(query, (label,), as_of=as_of):
+    for number, moment in session.run(query, (label,), as_of=as_of):
         return int(number), int(moment)
     return None
 
 
-def of_commit(connection: Connection, number: int, ns: int) -> list[str]:
+def labels_of(session: Session, number: int, ns: int) -> list[str]:
     """The labels of a commit, in the order they were given; ns: its time."""
     query = "SELECT label FROM entitydb_labels WHERE number = ? ORDER BY place"
-    return [label for (label,) in connection._run(query, (number,), as_of=ns)]
+    return [label for (label,) in session.run(query, (number,), as_of=ns)]
 
 
-__all__ = ["find", "give", "of_commit"]
+__all__ = ["find_label", "give_label", "labels_of"]

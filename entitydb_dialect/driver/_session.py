@@ -1,0 +1,244 @@
+"""A session: the engine's connection and the in-memory SQLite connection that speaks SQL for it.
+
+It is what the helpers of the driver need of a connection. Connection is the PEP 249 object around it, which only users
+of the driver and cursors know.
+
+SQLite's schemas hold only declarations (`CREATE VIRTUAL TABLE x USING entitydb(id)`); the engine's catalog is the
+truth. The engine numbers its schemas: a statement begun under another number than the one declared answers SCHEMA, and
+the declarations are made anew. That happens between transactions only, and half-fetched cursors are read into memory
+before, because SQLite cannot drop a table that is being read. Own DDL edits the catalog and the declarations inside the
+transaction, under a savepoint of the driver, so both roll back together.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
+
+import apsw
+
+from .._exceptions import DamageError
+from .._native import lib
+from . import _catalog, _isolation
+from ._contexts import RETRIES, SCHEMA
+from ._database import SQL_CHECKS, Breach, Database
+from ._errors import check, engine_error, translate
+from ._transactions import Transactions
+from .answers import integrity
+from .answers import master as _master
+from .rewrite.expression_indexes import Rewriter
+from .schemas.attached import Attachment
+from .schemas.lookup import schema_of, schema_with
+from .schemas.schema import MainSchema, Schema, sorted_catalog
+
+if TYPE_CHECKING:
+    from ._cursor import Cursor
+    from .sql.analysis import Analysis
+
+# Handles of a parent process: the child must neither use nor free them.
+_kept: list[Any] = []
+
+# So that a fork can find the cursors with rows to fetch: they must not step in the child, where nobody keeps the pages
+# under them from being used again.
+_open: WeakSet[Session] = WeakSet()
+
+
+def _forked() -> None:
+    for session in list(_open):
+        for cursor in session.fetching():
+            _kept.append(cursor._give_up())
+        session.active.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Session(Transactions):
+    """What the driver knows of one connection."""
+
+    def __init__(
+        self, database: Database, *, isolation_level: str | None = "DEFERRED", owns_database: bool = False
+    ) -> None:
+        super().__init__(database, owns_database=owns_database)
+        self.active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch, by id()
+        self.main = MainSchema(self)
+        self.attached: dict[str, Attachment] = {}  # by lower-case name
+        # What is attached, in order, SQLite's own (None) too; empty: nothing.
+        self.attach_order: tuple[tuple[str, Attachment | None], ...] = ()
+        self.answers_registered = False  # sqlite_master and pragma_...() can be asked
+        self.catalog_snapshot: _master.Snapshot | None = None  # the catalogs as the running statement sees them
+        self.temporary_names: frozenset[str] = frozenset()  # lower-case names of TEMP tables and views
+        self.temporary_names_stale = False  # there may be others by now
+        self.temporary_row_in = False  # a TEMP view or trigger has a row value beside IN
+        self.total_changes = 0  # rows changed through the connection's cursors
+        # Aggregates by lower-case name, with the numbers of arguments they were made for. RETURNING has to know them.
+        self.aggregates: dict[str, set[int]] = {}
+        self.collations: set[str] = set()  # that the user has made, in lower case
+        # What follows of the declarations, until they change.
+        self.schema_changes = 0  # counts how often they did
+        self._generates: bool | None = None  # None: not asked for yet
+        self.descriptions: dict[str, Any] = {}  # of results, by statement
+        self.insert_masks: dict[str, Any] = {}  # bits of the columns that an INSERT names, by statement
+        self.rewriter: Rewriter | None = None  # None: statements are run as they are
+        self.closed = False
+        _open.add(self)
+        try:
+            _isolation.choose(self, isolation_level)
+            self.redeclare()
+        except BaseException:
+            self.close()
+            raise
+
+    def schemas(self) -> list[Schema]:
+        return [self.main, *self.attached.values()] if self.attached else [self.main]
+
+    # ---- the catalog ----
+
+    def catalog(
+        self, as_of: int | None = None, schema: str = "main"
+    ) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
+        """Tables and views by lower-case name; none of a schema of SQLite's own."""
+        self.check_open()
+        found = schema_of(self, schema)
+        return ({}, {}) if found is None else found.read_catalog(as_of)
+
+    def written_table(self, analysis: Analysis) -> _catalog.Table | None:
+        """The table a statement writes to, when it is one of ours."""
+        name, given = analysis.table.lower(), analysis.schema
+        schema = schema_with(self, name) if given is None else schema_of(self, given)
+        declared = None if schema is None else schema.declared.get(name)
+        return None if declared is None else declared.table
+
+    @property
+    def generates(self) -> bool:
+        """Has any table declared generated columns, or expressions as indexes?"""
+        if self._generates is None:
+            self._generates = any(d.table.generates for schema in self.schemas() for d in schema.declared.values())
+        return self._generates
+
+    def register_answers(self) -> None:
+        """Before what asks for the schema: the functions of answers/master.py are there."""
+        if not self.answers_registered:
+            _master.register(self)
+            self.answers_registered = True
+
+    def fix_snapshot(self) -> None:
+        """Statements that ask for the schema are told what there is now, until `catalog_snapshot` is None again."""
+        self.catalog_snapshot = _master.Snapshot(self, always=True)
+
+    # ---- TEMP tables ----
+
+    def temporary_tables(self) -> frozenset[str]:
+        """Lower-case names of the TEMP tables and views, which are SQLite's own."""
+        if self.temporary_names_stale:
+            self.temporary_names_stale = False
+            rows = self.raw.execute("SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')").fetchall()
+            self.temporary_names = frozenset(name.lower() for (name,) in rows)
+        return self.temporary_names
+
+    def temporary_tables_changed(self) -> None:
+        self.temporary_names_stale = True
+
+    # ---- declarations ----
+
+    def redeclare(self) -> None:
+        schemas = self.schemas()
+        for _ in range(RETRIES):
+            for schema in schemas:
+                check(lib.edb_conn_schema(schema.engine, self.number_out))
+                lib.edb_conn_declared(schema.engine, self.number_out[0])
+            code = lib.edb_stmt_begin(self.engine, self.now_options[0], self.stmt_out)
+            if code == 0:
+                break
+            if code != SCHEMA:
+                raise engine_error(code)
+        else:
+            raise engine_error(SCHEMA)
+        stmt = self.stmt_out[0]
+        try:
+            before = self.enter(stmt)
+            try:
+                for schema in schemas:
+                    rows = self.raw.execute(schema.catalog_sql).fetchall()
+                    wanted, views, schema.settings = sorted_catalog(rows)
+                    if wanted != schema.declared or views != schema.views:
+                        schema.declare(wanted, views)
+            finally:
+                self.leave(before)
+        except apsw.Error as error:
+            raise translate(error) from error
+        finally:
+            self.end_statement(stmt)
+
+    def schema_changed(self) -> None:
+        """Forgets what followed of the declarations."""
+        self.schema_changes += 1
+        self._generates = None
+        self.descriptions.clear()
+        self.insert_masks.clear()
+        self.functions_changed()
+
+    def functions_changed(self) -> None:
+        """An expression with a function of the connection's own means something else than in an index."""
+        own: frozenset[str] = frozenset()
+        schemas = self.schemas()
+        tables = [declared.table for schema in schemas for declared in schema.declared.values()]
+        hidden = any(column.hidden for table in tables for column in table.columns)
+        if hidden or any(index.where is not None for table in tables for index in table.indexes):
+            rows = self.raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
+            own = frozenset(name.lower() for (name,) in rows)
+        self.rewriter = None
+        for schema in reversed(schemas):
+            tables = [declared.table for declared in schema.declared.values()]
+            self.rewriter = Rewriter.of(tables, own, schema.name.lower(), self.rewriter)
+
+    # ---- cursors ----
+
+    def fetching(self) -> list[Cursor]:
+        """The cursors that have rows to fetch."""
+        found = [reference() for reference in list(self.active.values())]
+        return [cursor for cursor in found if cursor is not None]
+
+    def drain(self) -> None:
+        """Reads half-fetched cursors into memory, because SQLite cannot change a schema under them."""
+        for cursor in self.fetching():
+            cursor._drain()
+        self.reap()
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Rolls back what is open. Closing twice is harmless."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.inherited():
+            _kept.append((self.engine, self.raw, list(self.orphans), self.attached))
+            self.engine = self.raw = self.database = None
+            return
+        for cursor in self.fetching():
+            cursor._abandon()
+        self.reap()
+        self.free()
+
+    def free_attached(self) -> None:
+        for attached in getattr(self, "attached", {}).values():
+            attached.close()
+
+
+def _partial_index_breaches(database: Database) -> list[Breach]:
+    """Whether partial indexes have the entries of the rows they are for."""
+    try:
+        session = Session(database)
+    except DamageError as error:
+        return [Breach("I33", 0, str(error))]
+    try:
+        return integrity.breaches(session)
+    finally:
+        session.close()
+
+
+SQL_CHECKS.append(_partial_index_breaches)
+
+__all__ = ["Session"]

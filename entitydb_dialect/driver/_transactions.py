@@ -1,0 +1,205 @@
+"""Transactions of a connection: what begins and ends them, and what is done behind COMMIT and ROLLBACK.
+
+A transaction in which nothing has been done yet can be begun again. That is how it follows a schema that another
+connection has changed: statements see what there was when the transaction began, and the declarations must be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .. import _exceptions as ex
+from .._native import lib
+from ._contexts import RETRIES, Contexts
+from ._errors import CODES, check, engine_error, translate
+from ._savepoints import Savepoints
+
+if TYPE_CHECKING:
+    from ._database import Database
+    from .schemas.attached import Attachment
+    from .schemas.schema import Schema
+    from .sql.analysis import Analysis
+
+_NO_SCHEMA = 2**64 - 1  # a number that no schema has
+
+
+class Transactions(Contexts):
+    """The transactions of a connection. A part of Session."""
+
+    main: Schema
+    attached: dict[str, Attachment]
+
+    def __init__(self, database: Database, *, owns_database: bool) -> None:
+        super().__init__(database, owns_database=owns_database)
+        self.isolation_level: str | None = "DEFERRED"  # as it was set; None: autocommit
+        self.autocommit = False  # each statement is a transaction unless BEGIN or SAVEPOINT is executed
+        self.read_committed = False  # each statement reads the newest commit
+        self.serializable = False  # COMMIT judges what was read
+        # A transaction is open and no statement has run in it, or, at READ COMMITTED, none that changed anything: it
+        # can be ended and begun again.
+        self.can_restart = False
+        self.restart_sql: list[str] = []  # to begin it again: the statement that opened it, and savepoints since
+        self.savepoints = Savepoints()
+
+    # ---- of the session ----
+
+    def schemas(self) -> list[Schema]:
+        """Main and what is attached, EntityDB's own only."""
+        raise NotImplementedError
+
+    def redeclare(self) -> None:
+        """Makes SQLite's declarations those of the newest catalog. Between transactions only."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """Reads half-fetched cursors into memory."""
+        raise NotImplementedError
+
+    def temporary_tables_changed(self) -> None:
+        """There may be other TEMP tables than before."""
+        raise NotImplementedError
+
+    # ---- begin ----
+
+    def begin(self) -> None:
+        self.control.execute("BEGIN")
+        self.can_restart = True
+        self.restart_sql = ["BEGIN"]
+
+    def begin_write(self, schema: Schema | None = None) -> None:
+        """Begins a transaction at the newest schema, which is followed before BEGIN fixes what is seen."""
+        stmt = self.open_statement(True, None, True, schema)
+        try:
+            self.begin()
+        finally:
+            self.end_statement(stmt)
+
+    def follow_schema(self) -> None:
+        if not self.raw.in_transaction:
+            self.redeclare()
+        elif self.can_restart and (self.running is None or not self.read_committed):
+            # At READ COMMITTED statements may have read in it; the engine's transaction ends with them.
+            self.control.execute("COMMIT")
+            lib.edb_conn_settle(self.engine, True)
+            self.redeclare()
+            for sql in self.restart_sql:
+                self.control.execute(sql)
+        else:
+            sentence = "another connection changed the schema after this transaction began: roll back and retry"
+            raise engine_error(CODES["CONFLICT"], sentence)
+
+    def autocommitted(self, run: Callable[[], None], schema: Schema | None = None) -> None:
+        """Runs a piece of the driver's own in a transaction by itself, again when it lost a race."""
+        for attempt in range(RETRIES):
+            self.begin_write(schema)
+            try:
+                run()
+                self.commit()
+                return
+            except ex.SerializationFailure:
+                if attempt == RETRIES - 1:
+                    raise
+            finally:
+                self.rollback()
+
+    # ---- end ----
+
+    def commit(self) -> None:
+        self.check_open()
+        if self.raw.in_transaction:
+            self.execute_control("COMMIT")
+            self.committed()
+
+    def commit_or_roll_back(self) -> None:
+        """The end of a statement that is a transaction by itself: one that may not commit is rolled back."""
+        try:
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        self.check_open()
+        if self.raw.in_transaction:
+            self.execute_control("ROLLBACK")
+            self.rolled_back()
+
+    def execute_control(self, sql: str, commits: bool = False) -> None:
+        """BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO: whatever state they lead to is followed.
+        `commits`: it is a RELEASE that does."""
+        was_open = self.raw.in_transaction
+        if was_open and (commits or sql[:6].upper() in ("COMMIT", "END", "END TR")):
+            check(lib.edb_conn_judge(self.engine))  # a deferred foreign key: the transaction stays open to be mended
+        if was_open and self.serializable and sql[:8].upper().startswith(("COMMIT", "END", "RELEASE")):
+            self.drain()  # what a cursor has yet to read belongs to what COMMIT validates
+        try:
+            self.control.execute(sql)
+        except Exception as error:
+            # Another message than the engine's own must not overwrite it: translate first.
+            translated = translate(error)
+            if was_open and not self.raw.in_transaction:
+                self.rolled_back()
+            lib.edb_conn_unprepare(self.engine)  # a COMMIT that an attached SQLite file has refused
+            lib.edb_conn_settle(self.engine, not self.raw.in_transaction)
+            raise translated from error
+        lib.edb_conn_settle(self.engine, not self.raw.in_transaction)
+
+    def control_statement(self, analysis: Analysis, sql: str) -> None:
+        """A transaction statement given as SQL."""
+        verb = analysis.verb
+        was_open = bool(self.raw.in_transaction)
+        begun = verb == "SAVEPOINT" and not was_open and not self.autocommit
+        if begun:
+            self.begin()
+        self.execute_control(sql, verb == "RELEASE" and self.savepoints.commits(analysis.name))
+        self.savepoints.follow(verb, analysis.name, was_open or begun)
+        is_open = bool(self.raw.in_transaction)
+        if is_open and not was_open and not self.can_restart:
+            self.can_restart = True
+            self.restart_sql = [sql]
+        elif self.can_restart and is_open:
+            self.restart_sql.append(sql)  # savepoints before the first statement
+        if verb == "ROLLBACK TO":
+            self.rolled_back_to()
+        elif was_open and not is_open:
+            if verb == "ROLLBACK":
+                self.rolled_back()
+            else:
+                self.committed()
+
+    # ---- what follows ----
+
+    def committed(self) -> None:
+        """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
+        self.can_restart = False
+        self.main.before_ddl = None
+        for attached in self.attached.values():
+            attached.before_ddl = None
+        code = lib.edb_conn_wait(self.engine)
+        if code:
+            # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
+            for schema in self.schemas():
+                lib.edb_conn_declared(schema.engine, _NO_SCHEMA)
+            check(code)
+
+    def rolled_back(self) -> None:
+        """After a rollback, ours or SQLite's."""
+        self.can_restart = False
+        for schema in self.schemas():
+            schema.undo_ddl()
+        self.temporary_tables_changed()
+
+    def rolled_back_to(self) -> None:
+        """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
+        self.temporary_tables_changed()
+        for schema in self.schemas():
+            schema.reread_catalog()
+
+    def check_transaction_end(self, was_open: bool) -> None:
+        """After an error inside a statement: SQLite may have rolled back the whole transaction."""
+        if was_open and not self.raw.in_transaction:
+            self.rolled_back()
+
+
+__all__ = ["Transactions"]

@@ -1,0 +1,1 @@
+"""What a cursor does with a statement: one module a kind of statement."""

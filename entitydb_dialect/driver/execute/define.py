@@ -1,0 +1,76 @@
+"""DDL, ATTACH and DETACH: who does it, and in which transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ... import _exceptions as ex
+from .._catalog import COLLATIONS
+from .._errors import Parameters
+from ..ddl.statements import run_ddl
+from ..rewrite.schema_names import rewritten
+from ..schemas.attached import attach, detach
+from ..schemas.routing import route
+
+if TYPE_CHECKING:
+    from .._cursor import Cursor
+    from .._session import Session
+    from ..sql.analysis import Analysis
+
+
+def define(cursor: Cursor, session: Session, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+    """Carries out a statement that changes a schema."""
+    ddl = analysis.ddl
+    assert ddl is not None
+    if cursor.as_of is not None:
+        raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
+    if ddl.verb in ("ATTACH", "DETACH"):
+        (attach if ddl.verb == "ATTACH" else detach)(session, sql, parameters)
+        return
+    schema = route(session, ddl, sql)
+
+    def run() -> None:
+        if schema is None:
+            _run_by_sqlite(session, analysis, sql, parameters)
+            return
+        try:
+            run_ddl(schema, ddl, sql, parameters)
+        except ex.OperationalError as error:
+            raise _own_collation(session, error) or error from error.__cause__
+
+    if session.raw.in_transaction or ddl.verb not in ("CREATE", "DROP", "ALTER"):
+        run()
+    elif not session.autocommit:
+        session.begin_write(schema)
+        run()
+    else:
+        session.autocommitted(run, schema)
+
+
+def _run_by_sqlite(session: Session, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+    """A statement about what is SQLite's own: TEMP, attached SQLite files; and what SQLite refuses."""
+    ddl = analysis.ddl
+    assert ddl is not None
+    session.drain()
+    text = rewritten(sql) if ddl.as_select or ddl.is_temporary else None
+    if text is not None:
+        session.register_answers()
+    session.run(text or sql, parameters, writes=True)
+    session.can_restart = False
+    session.temporary_names_stale = True
+    session.temporary_row_in |= analysis.row_in
+    session.schema_changed()
+
+
+def _own_collation(session: Session, error: ex.OperationalError) -> ex.NotSupportedError | None:
+    """What to say of DDL that names a collation of this connection's; None: it does not."""
+    name = str(error).removeprefix("no such collation sequence: ")
+    if name == str(error) or name.lower() not in session.collations:
+        return None
+    known = f"{', '.join(COLLATIONS[:-1])} or {COLLATIONS[-1]}"
+    return ex.NotSupportedError(
+        f"collation {name} is a function of this process: columns and indexes have {known}"
+    )
+
+
+__all__ = ["define"]

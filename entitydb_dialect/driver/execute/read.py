@@ -1,0 +1,135 @@
+"""SELECT and whatever else gives rows: begins it, and leaves the rows to the cursor's fetching."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from ... import _exceptions as ex
+from ..._native import lib
+from .._errors import Parameters, translate
+from ..rewrite.shortcuts import Least
+from ..schemas.lookup import schema_of, schema_with
+from ..sql import analysis as an
+from ..sql.tokens import quote
+
+if TYPE_CHECKING:
+    from .._cursor import Cursor
+    from .._session import Session
+
+_CACHED = 2000  # descriptions kept
+
+
+def read(cursor: Cursor, session: Session, analysis: an.Analysis, sql: str, parameters: Parameters) -> None:
+    """Executes a statement up to its first row. Its context lives until the rows are over."""
+    raw = session.raw
+    is_open = raw.in_transaction
+    begin = not is_open and not session.autocommit and analysis.kind is an.READ
+    moment = cursor.as_of
+    if moment is None:
+        options = session.now_options[is_open or begin]
+    else:
+        options = session.past_options[is_open or begin]
+        options.moment_ns = moment
+    if not lib.edb_stmt_begin(session.engine, options, session.stmt_out):
+        stmt = session.stmt_out[0]
+    else:
+        stmt = session.open_statement(False, moment, is_open or begin)
+    cursor._stmt = stmt
+    if analysis.row_in or session.temporary_row_in:
+        lib.edb_stmt_row_in(stmt)
+    before = session.running
+    try:
+        if begin:
+            session.begin()
+        session.running = session.current = stmt
+        lib.edb_stmt_enter(stmt)
+        if analysis.counted is not None:
+            sql = _shortened(session, sql, analysis.counted)
+        if session.rewriter is not None:
+            sql = session.rewriter.text(sql, session.temporary_tables(), parameters)
+        description = session.descriptions.get(sql)
+        if description is None:
+            description = describe(cursor, session, sql, parameters)
+        else:
+            cursor._raw.execute(sql, parameters)
+    except BaseException as error:
+        translated = _row_locks_refused(translate(error, parameters), sql)
+        session.leave(before)
+        cursor._finish(close=True)
+        session.check_transaction_end(is_open or begin)
+        if translated is error:
+            raise
+        raise translated from error
+    # The context stays current behind the step: fetching finds it so.
+    session.running = before
+    if before is not None:
+        session.leave(before)
+    if moment is None and not session.read_committed:
+        session.can_restart = False
+    cursor.description = description or None
+    try:
+        cursor._raw.has_vdbe  # noqa: B018 - apsw's only way to ask whether rows are left
+    except apsw.ExecutionCompleteError:
+        cursor._finish()
+    else:
+        session.active[id(cursor)] = cursor._ref
+
+
+def describe(cursor: Cursor, session: Session, sql: str, parameters: Parameters) -> Any:
+    """Executes, and keeps the names of the result's columns for this schema. -> the description, () without rows.
+
+    The statement is prepared afresh for it: one out of apsw's cache is traced before SQLite notices that the schema
+    has changed, and would tell old columns.
+    """
+    found: list[Any] = [()]
+
+    def trace(raw: apsw.Cursor, _sql: str, _parameters: Any) -> bool:
+        found[0] = tuple((*column, None, None, None, None, None) for column in raw.get_description())
+        return True
+
+    cursor._raw.exec_trace = trace
+    try:
+        cursor._raw.execute(sql, parameters, can_cache=False)
+    finally:
+        if cursor._raw is not None:
+            cursor._raw.exec_trace = None
+    if len(session.descriptions) > _CACHED:
+        session.descriptions.clear()
+    session.descriptions[sql] = found[0]
+    return found[0]
+
+
+def _shortened(session: Session, sql: str, counted: an.Counted | Least) -> str:
+    """A bare count(*) as a question to the engine, which need not visit the rows, and min() as one to an index;
+    views and TEMP tables stay."""
+    name = counted.table.lower()
+    if session.attach_order:
+        given = counted.schema
+        schema = schema_with(session, name) if given is None else schema_of(session, given)
+    elif (counted.schema or "main").lower() != "main" or name in session.temporary_tables():
+        return sql
+    else:
+        schema = session.main
+    declared = None if schema is None else schema.declared.get(name)
+    if schema is None or declared is None:
+        return sql
+    if isinstance(counted, Least):
+        return counted.sql if counted.pays(declared.table) else sql
+    literal = "'" + declared.name.replace("'", "''") + "'"
+    arguments = f"{declared.table.id}, {literal}{schema.count_argument}"
+    return f"SELECT entitydb_count({arguments}) AS {quote(counted.label)}"
+
+
+def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
+    """A syntax error that is a FOR UPDATE says so; any other error as it is."""
+    if type(error) is not ex.OperationalError or "syntax error" not in str(error) or not an.locks_rows(sql):
+        return error
+    return ex.NotSupportedError(
+        "SELECT ... FOR UPDATE: EntityDB has no row locks; of two transactions that write one row the later one gets"
+        " SerializationFailure"
+    )
+
+
+__all__ = ["describe", "read"]
