@@ -1,7 +1,7 @@
 """The cffi build of `entitydb_dialect._native`: everything in native/ and engine/ as one extension module.
 
 Run by setuptools through `cffi_modules`, or by hand (`python native/build_native.py`), which builds in place. The
-declarations come from engine/edb.h itself, the region between its marker lines, so that the binding cannot drift.
+declarations come from the headers themselves, the regions between marker lines, so that the binding cannot drift.
 
 ENTITYDB_BUILD chooses the kind of build:
   (unset)  what users get: -O2, asserts off
@@ -123,7 +123,9 @@ def make_ffibuilder() -> cffi.FFI:
     check_machine()
     check_tools()
     testing = KIND in ("test", "asan")
-    headers = ["engine/edb.h", *(["native/native_test.h", "engine/testing/edb_test.h"] if testing else [])]
+    headers = ["engine/edb.h", "native/sqltokens.h"]
+    if testing:
+        headers += ["native/native_test.h", "engine/testing/edb_test.h"]
     compile_flags, link_flags = KINDS[KIND]
     sources = [str(path.relative_to(ROOT)) for path in files("*.c")]
     depends = [str(path.relative_to(ROOT)) for path in files("*.h")]

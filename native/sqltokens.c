@@ -1,0 +1,296 @@
+/* One pass over the bytes. Each `end_of_...` takes where something begins and returns where it ends; all bytes from 0x80
+ * on are letters to SQLite. Offsets are counted in code points at the very end of each token, by the continuation bytes
+ * (10xxxxxx) met so far. */
+#include "native/sqltokens.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+typedef const unsigned char *at_byte;
+
+static bool is_space(unsigned char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
+}
+
+static bool is_digit(unsigned char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(unsigned char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_letter(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+}
+
+static bool is_inner(unsigned char c)
+{
+    return is_letter(c) || is_digit(c) || c == '$';
+}
+
+/* White space and comments; a comment that is not closed reaches to the end. */
+static at_byte end_of_space(at_byte p, at_byte end)
+{
+    for (;;) {
+        while (p < end && is_space(*p))
+            p++;
+        if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
+            while (p < end && *p != '\n')
+                p++;
+        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
+            p += 2;
+            while (p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'))
+                p++;
+            p = end - p >= 2 ? p + 2 : end;
+        } else {
+            return p;
+        }
+    }
+}
+
+/* Only white space: what may stand within a list of parameters. */
+static at_byte end_of_blank(at_byte p, at_byte end)
+{
+    while (p < end && is_space(*p))
+        p++;
+    return p;
+}
+
+static at_byte end_of_word(at_byte p, at_byte end)
+{
+    while (p < end && is_inner(*p))
+        p++;
+    return p;
+}
+
+static at_byte end_of_digits(at_byte p, at_byte end)
+{
+    while (p < end && (is_digit(*p) || *p == '_'))
+        p++;
+    return p;
+}
+
+static at_byte end_of_number(at_byte p, at_byte end)
+{
+    if (end - p >= 3 && p[0] == '0' && (p[1] | 0x20) == 'x' && is_hex(p[2])) {
+        p += 3;
+        while (p < end && is_hex(*p))
+            p++;
+        return p;
+    }
+    p = end_of_digits(p, end);
+    if (p < end && *p == '.')
+        p = end_of_digits(p + 1, end);
+    if (p < end && (*p | 0x20) == 'e') {
+        at_byte power = p + 1;
+        if (power < end && (*power == '+' || *power == '-'))
+            power++;
+        if (power < end && is_digit(*power)) {
+            while (power < end && is_digit(*power))
+                power++;
+            return power;
+        }
+    }
+    return p;
+}
+
+/* Behind the quote that closes the one at p; a doubled one stands for itself. NULL: none does. Where only a doubled one is
+ * there, its first half closes. */
+static at_byte end_of_quoted(at_byte p, at_byte end)
+{
+    unsigned char quote = *p++;
+    at_byte doubled = NULL;
+    for (;;) {
+        p = memchr(p, quote, (size_t)(end - p));
+        if (!p)
+            return doubled;
+        p++;
+        if (p == end || *p != quote)
+            return p;
+        doubled = p++;
+    }
+}
+
+static at_byte end_of_operator(at_byte p, at_byte end)
+{
+    static const char two[][3] = {"||", "<<", ">>", "<=", ">=", "<>", "!=", "==", "->"};
+    if (end - p >= 3 && memcmp(p, "->>", 3) == 0)
+        return p + 3;
+    for (size_t i = 0; end - p >= 2 && i < sizeof two / sizeof *two; i++)
+        if (memcmp(p, two[i], 2) == 0)
+            return p + 2;
+    return p + 1;
+}
+
+/* "?" that is no "?1". */
+static bool is_bare(at_byte p, at_byte end)
+{
+    return p < end && *p == '?' && !(end - p >= 2 && is_digit(p[1]));
+}
+
+/* Bare parameters with commas between, the first at p. *n: how many. */
+static at_byte end_of_parameters(at_byte p, at_byte end, size_t *n)
+{
+    *n = 0;
+    for (at_byte next = p; is_bare(next, end); next = end_of_blank(next + 1, end)) {
+        ++*n;
+        p = next + 1;
+        next = end_of_blank(p, end);
+        if (next == end || *next != ',')
+            break;
+    }
+    return p;
+}
+
+/* (?, ?) of any number of parameters; NULL: something else. */
+static at_byte end_of_row(at_byte p, at_byte end)
+{
+    size_t n;
+    p = end_of_parameters(end_of_blank(p + 1, end), end, &n);
+    p = end_of_blank(p, end);
+    return n > 0 && p < end && *p == ')' ? p + 1 : NULL;
+}
+
+/* A list that begins at p; NULL: none, or one of too few. */
+static at_byte end_of_list(at_byte p, at_byte end)
+{
+    size_t n = 0;
+    at_byte found;
+    if (*p == '?') {
+        found = end_of_parameters(p, end, &n);
+    } else {
+        found = NULL;
+        for (at_byte next = p; next < end && *next == '('; next = end_of_blank(next + 1, end)) {
+            at_byte row = end_of_row(next, end);
+            if (!row)
+                break;
+            n++;
+            found = row;
+            next = end_of_blank(row, end);
+            if (next == end || *next != ',')
+                break;
+        }
+    }
+    return n >= SQL_LIST_LEAST ? found : NULL;
+}
+
+static at_byte end_of_token(at_byte p, at_byte end, int32_t *kind)
+{
+    at_byte found = NULL;
+    switch (*p) {
+    case '\'':
+    case '"':
+    case '`':
+    case '[':
+        *kind = *p == '\'' ? SQL_STRING : SQL_QUOTED;
+        if (*p == '[') {
+            found = memchr(p, ']', (size_t)(end - p));
+            found = found ? found + 1 : NULL;
+        } else {
+            found = end_of_quoted(p, end);
+        }
+        if (!found) {
+            *kind = SQL_BAD;
+            found = end;
+        }
+        return found;
+    case '(':
+        *kind = SQL_LIST;
+        found = end_of_list(p, end);
+        if (found)
+            return found;
+        break;
+    case '?':
+        *kind = SQL_LIST;
+        found = end_of_list(p, end);
+        if (found)
+            return found;
+        *kind = SQL_VARIABLE;
+        for (p++; p < end && is_digit(*p); p++)
+            ;
+        return p;
+    case ':':
+    case '@':
+    case '#':
+    case '$':
+        *kind = SQL_VARIABLE;
+        found = end_of_word(p + 1, end);
+        if (found > p + 1)
+            return found;
+        break;
+    case 'x':
+    case 'X':
+        *kind = SQL_BLOB;
+        if (end - p >= 2 && p[1] == '\'')
+            found = memchr(p + 2, '\'', (size_t)(end - p - 2));
+        if (found)
+            return found + 1;
+        break;
+    default:
+        break;
+    }
+    if (is_letter(*p)) {
+        *kind = SQL_WORD;
+        return end_of_word(p, end);
+    }
+    if (is_digit(*p) || (*p == '.' && end - p >= 2 && is_digit(p[1]))) {
+        *kind = SQL_NUMBER;
+        return end_of_number(p, end);
+    }
+    *kind = SQL_OPERATOR;
+    return end_of_operator(p, end);
+}
+
+/* How many bytes of p .. end begin no code point. */
+static size_t continuations(at_byte p, at_byte end)
+{
+    size_t n = 0;
+    for (; p < end; p++)
+        n += (*p & 0xc0) == 0x80;
+    return n;
+}
+
+/* Partners of parentheses: those that are open are a list, each pointing to the one around it. */
+static void pair(sql_token *out, int32_t at, unsigned char sign, int32_t *innermost)
+{
+    out[at].partner = -1;
+    if (sign == '(') {
+        out[at].partner = *innermost;
+        *innermost = at;
+    } else if (sign == ')' && *innermost >= 0) {
+        int32_t opening = *innermost;
+        *innermost = out[opening].partner;
+        out[opening].partner = at;
+        out[at].partner = opening;
+    }
+}
+
+size_t sql_tokens(const char *sql, size_t size, sql_token *out)
+{
+    at_byte start = (at_byte)sql, end = start + size, p = start, counted = start;
+    size_t skipped = 0, n = 0;
+    int32_t innermost = -1;
+    while ((p = end_of_space(p, end)) < end) {
+        sql_token *token = &out[n];
+        at_byte behind = end_of_token(p, end, &token->kind);
+        skipped += continuations(counted, p);
+        token->start = (int32_t)((size_t)(p - start) - skipped);
+        skipped += continuations(p, behind);
+        token->end = (int32_t)((size_t)(behind - start) - skipped);
+        counted = behind;
+        pair(out, (int32_t)n, token->kind == SQL_OPERATOR ? *p : 0, &innermost);
+        p = behind;
+        n++;
+    }
+    while (innermost >= 0) {            /* what nothing closes */
+        int32_t outer = out[innermost].partner;
+        out[innermost].partner = -1;
+        innermost = outer;
+    }
+    return n;
+}

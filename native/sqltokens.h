@@ -1,0 +1,37 @@
+/* SQL as tokens, by SQLite's lexical rules. Knows no grammar and never fails: what SQLite would reject becomes a token of
+ * kind SQL_BAD or a sign by itself. White space and comments make no tokens.
+ *
+ * A long row of bare parameters is one token, SQL_LIST: "?, ?, ?" of at least SQL_LIST_LEAST parameters, or
+ * "(?, ?), (?, ?)" of at least as many rows. So a statement of a thousand parameters has as few tokens as one of three. */
+#ifndef EDB_SQLTOKENS_H
+#define EDB_SQLTOKENS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi: begin */
+enum {
+    SQL_WORD,           /* a bare identifier or keyword */
+    SQL_OPERATOR,       /* one or more signs */
+    SQL_QUOTED,         /* "x", [x], `x` */
+    SQL_STRING,         /* 'x' */
+    SQL_NUMBER,
+    SQL_BLOB,           /* x'00' */
+    SQL_VARIABLE,       /* ?, ?1, :a, @a, $a, #a */
+    SQL_LIST,           /* many bare ? with commas between, or many rows of them */
+    SQL_BAD,            /* a quote that is not closed, and all behind it */
+};
+
+typedef struct {
+    int32_t kind;       /* SQL_... */
+    int32_t start, end; /* offsets in code points; the end is excluded */
+    int32_t partner;    /* of "(" and ")": the index of the token that closes or opens it; -1: there is none, or another sign */
+} sql_token;
+
+/* Writes the tokens of `size` bytes of UTF-8 to out, which has room for one token a byte. -> how many there are. */
+size_t sql_tokens(const char *sql, size_t size, sql_token *out);
+/* cffi: end */
+
+enum { SQL_LIST_LEAST = 8 };
+
+#endif
