@@ -20,8 +20,8 @@ from .execute.change import change, change_many
 from .execute.define import define
 from .execute.label import give_label
 from .execute.read import read
-from .sql import analysis as an
-from .sql.analysis import analyse
+from .sql import statement as kinds
+from .sql.statement import Statement, parse
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -82,44 +82,41 @@ class Cursor:
         if self._stmt is not None or self._closed or session.closed or session.orphans:
             self._ready()
         self._rows = None
-        analysis = analyse(sql)
-        if analysis.several:
+        statement = parse(sql)
+        if statement.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
         self.rowcount = -1
-        kind = analysis.kind
-        if kind is an.READ or kind is an.OTHER:
-            if analysis.schema_sql is not None:
-                session.register_answers()
-                sql = analysis.schema_sql
-            read(self, session, analysis, sql, parameters)
-            if analysis.verb == "EXPLAIN":
+        kind = statement.kind
+        if kind is kinds.READ or kind is kinds.OTHER:
+            read(self, session, statement, sql, parameters)
+            if statement.verb == "EXPLAIN":
                 self._rows = iter(explained(session, Cursor.fetchall(self)))
-        elif kind is an.WRITE:
+        elif kind is kinds.WRITE:
             self.description = None
-            self.rowcount = change(self, session, analysis, sql, parameters)
+            self.rowcount = change(self, session, statement, sql, parameters)
             session.total_changes += self.rowcount
         else:
             self.description = None
-            if kind is an.CONTROL:
-                session.control_statement(analysis, sql)
-            elif kind is an.PRAGMA:
-                self._pragma(session, analysis, sql, parameters)
-            elif kind is an.LABEL:
-                give_label(self, session, analysis, parameters)
-            elif kind is an.DDL:
-                define(self, session, analysis, sql, parameters)
+            if kind is kinds.CONTROL:
+                session.control_statement(statement, sql)
+            elif kind is kinds.PRAGMA:
+                self._pragma(session, statement, sql, parameters)
+            elif kind is kinds.LABEL:
+                give_label(self, session, statement, parameters)
+            elif kind is kinds.DDL:
+                define(self, session, statement, sql, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
         """Runs an INSERT, UPDATE or DELETE once for each set of parameters. `rowcount` is the sum."""
         session = self._ready()
-        analysis = analyse(sql)
-        if analysis.several:
+        statement = parse(sql)
+        if statement.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
-        if analysis.kind is not an.WRITE:
+        if statement.kind is not kinds.WRITE:
             raise ex.ProgrammingError("executemany() can only execute DML statements.")
         self.description = None
-        total = change_many(self, session, analysis, sql, parameters)
+        total = change_many(self, session, statement, sql, parameters)
         self.description = self._rows = None  # rows of RETURNING are not kept
         self.rowcount = total
         session.total_changes += total
@@ -142,10 +139,10 @@ class Cursor:
             session.reap()
         return session
 
-    def _pragma(self, session: Session, analysis: an.Analysis, sql: str, parameters: Parameters) -> None:
-        answered = answer(session, analysis, self.as_of)
+    def _pragma(self, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
+        answered = answer(session, statement, self.as_of)
         if answered is None:
-            read(self, session, analysis, sql, parameters)
+            read(self, session, statement, sql, parameters)
             return
         names, rows = answered
         if names:

@@ -27,14 +27,19 @@ from ._errors import check, engine_error, translate
 from ._transactions import Transactions
 from .answers import integrity
 from .answers import master as _master
-from .rewrite.expression_indexes import Rewriter
+from .rewrite.indexes import Indexes
+from .rewrite.prepare import Prepared, prepare
+from .rewrite.schemas import Located
 from .schemas.attached import Attachment
 from .schemas.lookup import schema_of, schema_with
 from .schemas.schema import MainSchema, Schema, sorted_catalog
+from .sql.statement import LONG, Statement
 
 if TYPE_CHECKING:
     from ._cursor import Cursor
-    from .sql.analysis import Analysis
+
+_TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
+_MOST_PREPARED = 2000  # statements kept
 
 # Handles of a parent process: the child must neither use nor free them.
 _kept: list[Any] = []
@@ -78,9 +83,8 @@ class Session(Transactions):
         # What follows of the declarations, until they change.
         self.schema_changes = 0  # counts how often they did
         self._generates: bool | None = None  # None: not asked for yet
-        self.descriptions: dict[str, Any] = {}  # of results, by statement
-        self.insert_masks: dict[str, Any] = {}  # bits of the columns that an INSERT names, by statement
-        self.rewriter: Rewriter | None = None  # None: statements are run as they are
+        self._indexes: list[Indexes] | None = None  # None: not asked for yet
+        self.prepared: dict[str, Prepared] = {}  # by the text as it was given
         self.closed = False
         _open.add(self)
         try:
@@ -102,13 +106,6 @@ class Session(Transactions):
         self.check_open()
         found = schema_of(self, schema)
         return ({}, {}) if found is None else found.read_catalog(as_of)
-
-    def written_table(self, analysis: Analysis) -> _catalog.Table | None:
-        """The table a statement writes to, when it is one of ours."""
-        name, given = analysis.table.lower(), analysis.schema
-        schema = schema_with(self, name) if given is None else schema_of(self, given)
-        declared = None if schema is None else schema.declared.get(name)
-        return None if declared is None else declared.table
 
     @property
     def generates(self) -> bool:
@@ -133,8 +130,13 @@ class Session(Transactions):
         """Lower-case names of the TEMP tables and views, which are SQLite's own."""
         if self.temporary_names_stale:
             self.temporary_names_stale = False
-            rows = self.raw.execute("SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')").fetchall()
-            self.temporary_names = frozenset(name.lower() for (name,) in rows)
+            rows: list[Any] = []
+            if any(row[1] == "temp" for row in self.raw.execute("PRAGMA database_list")):  # asking it makes it
+                rows = self.raw.execute(_TEMPORARY).fetchall()
+            found = frozenset(name.lower() for (name,) in rows)
+            if found != self.temporary_names:
+                self.temporary_names = found
+                self.forget_prepared()
         return self.temporary_names
 
     def temporary_tables_changed(self) -> None:
@@ -175,23 +177,67 @@ class Session(Transactions):
         """Forgets what followed of the declarations."""
         self.schema_changes += 1
         self._generates = None
-        self.descriptions.clear()
-        self.insert_masks.clear()
         self.functions_changed()
 
     def functions_changed(self) -> None:
         """An expression with a function of the connection's own means something else than in an index."""
-        own: frozenset[str] = frozenset()
-        schemas = self.schemas()
-        tables = [declared.table for schema in schemas for declared in schema.declared.values()]
-        hidden = any(column.hidden for table in tables for column in table.columns)
-        if hidden or any(index.where is not None for table in tables for index in table.indexes):
-            rows = self.raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
-            own = frozenset(name.lower() for (name,) in rows)
-        self.rewriter = None
-        for schema in reversed(schemas):
-            tables = [declared.table for declared in schema.declared.values()]
-            self.rewriter = Rewriter.of(tables, own, schema.name.lower(), self.rewriter)
+        self._indexes = None
+        self.forget_prepared()
+
+    # ---- prepared statements ----
+
+    def prepare(self, sql: str, statement: Statement, is_ours: bool = True) -> Prepared:
+        """A statement as it is run with the schema of now; see rewrite/prepare.py.
+
+        Args:
+            is_ours: it changes a table of ours.
+        """
+        if self.temporary_names_stale:
+            self.temporary_tables()
+        found = self.prepared.get(sql)
+        if found is None or found.is_ours is not is_ours:
+            found = prepare(statement, self, is_ours)
+            if len(sql) < LONG:
+                if len(self.prepared) >= _MOST_PREPARED:
+                    self.forget_prepared()
+                self.prepared[sql] = found
+        return found
+
+    def forget_prepared(self) -> None:
+        self.prepared.clear()
+
+    @property
+    def temporary(self) -> frozenset[str]:
+        return self.temporary_tables()
+
+    @property
+    def indexes(self) -> list[Indexes]:
+        """The partial indexes and those on expressions that are declared now."""
+        if self._indexes is None:
+            own: frozenset[str] = frozenset()
+            schemas = self.schemas()
+            tables = [declared.table for schema in schemas for declared in schema.declared.values()]
+            hidden = any(column.hidden for table in tables for column in table.columns)
+            if hidden or any(index.where is not None for table in tables for index in table.indexes):
+                rows = self.raw.execute("SELECT name FROM pragma_function_list WHERE NOT builtin").fetchall()
+                own = frozenset(name.lower() for (name,) in rows)
+            found = (
+                Indexes.of([declared.table for declared in schema.declared.values()], own, schema.name.lower())
+                for schema in schemas
+            )
+            self._indexes = [one for one in found if one is not None]
+        return self._indexes
+
+    def locate(self, schema: str | None, name: str) -> Located | None:
+        """The table that a name in a statement means; None: none of ours."""
+        lowered = name.lower()
+        found: Schema | None = self.main
+        if self.attach_order:
+            found = schema_with(self, name) if schema is None else schema_of(self, schema)
+        elif (schema is not None and schema.lower() != "main") or lowered in self.temporary_tables():
+            return None
+        declared = None if found is None else found.declared.get(lowered)
+        return None if found is None or declared is None else Located(declared.table, found.count_argument)
 
     # ---- cursors ----
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._database import Database
     from .schemas.attached import Attachment
     from .schemas.schema import Schema
-    from .sql.analysis import Analysis
+    from .sql.statement import Statement
 
 _NO_SCHEMA = 2**64 - 1  # a number that no schema has
 
@@ -145,15 +145,15 @@ class Transactions(Contexts):
             raise translated from error
         lib.edb_conn_settle(self.engine, not self.raw.in_transaction)
 
-    def control_statement(self, analysis: Analysis, sql: str) -> None:
+    def control_statement(self, statement: Statement, sql: str) -> None:
         """A transaction statement given as SQL."""
-        verb = analysis.verb
+        verb = statement.verb
         was_open = bool(self.raw.in_transaction)
         begun = verb == "SAVEPOINT" and not was_open and not self.autocommit
         if begun:
             self.begin()
-        self.execute_control(sql, verb == "RELEASE" and self.savepoints.commits(analysis.name))
-        self.savepoints.follow(verb, analysis.name, was_open or begun)
+        self.execute_control(sql, verb == "RELEASE" and self.savepoints.commits(statement.name))
+        self.savepoints.follow(verb, statement.name, was_open or begun)
         is_open = bool(self.raw.in_transaction)
         if is_open and not was_open and not self.can_restart:
             self.can_restart = True

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 
 from entitydb_dialect import driver
+from entitydb_dialect.driver.sql.statement import parse
 
 
 class Beside:
@@ -57,3 +58,8 @@ class Beside:
 def kinds(rows: Any) -> list[Any]:
     """Rows with the types of their values: 1 is not 1.0."""
     return [tuple((type(value).__name__, value) for value in row) for row in rows]
+
+
+def text_to_run(connection: driver.Connection, sql: str, parameters: Any = ()) -> str:
+    """What SQLite is given for a query."""
+    return connection._session.prepare(sql, parse(sql)).variant(parameters).sql

@@ -20,7 +20,7 @@ from ..sql.tokens import quote
 if TYPE_CHECKING:
     from .._session import Session
     from ..schemas.schema import Schema
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
 
 Answer = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
@@ -203,11 +203,11 @@ def _dangling(schema: Schema, child: Table, key: Mapping[str, Any], parent: Tabl
     return f"{query} AND NOT EXISTS (SELECT 1 FROM {schema.sql_name}.{quote(parent.name)} AS p WHERE {same})"
 
 
-def _foreign_key_check(schema: Schema, analysis: Analysis, as_of: int | None) -> Answer:
+def _foreign_key_check(schema: Schema, statement: Statement, as_of: int | None) -> Answer:
     tables = schema.read_catalog(as_of)[0]
     rows: list[tuple[Any, ...]] = []
     for name, child in sorted(tables.items()):
-        if analysis.argument is not None and analysis.argument.lower() != name:
+        if statement.argument is not None and statement.argument.lower() != name:
             continue
         for i, key in enumerate(reversed(child.extra.get("foreign_keys", []))):
             query = _dangling(schema, child, key, tables.get(key["table"].lower()))
@@ -215,54 +215,54 @@ def _foreign_key_check(schema: Schema, analysis: Analysis, as_of: int | None) ->
     return ("table", "rowid", "parent", "fkid"), rows
 
 
-def answer(session: Session, analysis: Analysis, as_of: int | None) -> Answer | None:
+def answer(session: Session, statement: Statement, as_of: int | None) -> Answer | None:
     """Names and rows of a PRAGMA's result; None: SQLite answers it.
 
     Raises NotSupportedError for settings that would be silently lost.
     """
-    name, given = analysis.name, analysis.schema
+    name, given = statement.name, statement.schema
     if given is not None and given.lower() != "temp" and schema_of(session, given) is None:
         if all(title != given.lower() for title, _ in session.attach_order):
             raise ex.OperationalError(f"unknown database {given}")
         return None  # a file of SQLite's
     if name in ABOUT:
-        if analysis.argument is None:
+        if statement.argument is None:
             return None
-        return about(session, name, analysis.argument, given, lambda schema: session.catalog(as_of, schema))
+        return about(session, name, statement.argument, given, lambda schema: session.catalog(as_of, schema))
     if name == "table_list":
-        return table_list(session, analysis.argument, given, lambda schema: session.catalog(as_of, schema))
+        return table_list(session, statement.argument, given, lambda schema: session.catalog(as_of, schema))
     if name == "database_list":
         return _database_list(session)
-    if name == "writable_schema" and analysis.argument is not None:
+    if name == "writable_schema" and statement.argument is not None:
         raise ex.NotSupportedError("PRAGMA writable_schema: sqlite_master cannot be written to; use DDL statements")
     schema = schema_of(session, given or "main")
     if schema is None:
         return None
     if name == "foreign_key_check":
-        return _foreign_key_check(schema, analysis, as_of)
+        return _foreign_key_check(schema, statement, as_of)
     if name == "journal_mode":
         return ("journal_mode",), [("wal",)]
     if name == "read_uncommitted":
-        if analysis.argument is None:
+        if statement.argument is None:
             return (name,), [(int(session.isolation_level == "READ UNCOMMITTED"),)]
-        if analysis.argument.strip("'\" ").lower() in ("1", "on", "yes", "true"):
+        if statement.argument.strip("'\" ").lower() in ("1", "on", "yes", "true"):
             choose(session, "READ UNCOMMITTED")
         elif session.isolation_level == "READ UNCOMMITTED":
             choose(session, DEFAULT)
         return (), []
     if name == "synchronous":
-        if analysis.argument is not None:
+        if statement.argument is not None:
             return (), []
         return ("synchronous",), [(1 if schema.database.options.synchronous == "normal" else 2,)]
     if name in _FIGURES:
-        return ((name,), [(schema.database.stats()[_FIGURES[name]],)]) if analysis.argument is None else ((), [])
+        return ((name,), [(schema.database.stats()[_FIGURES[name]],)]) if statement.argument is None else ((), [])
     if name in ("integrity_check", "quick_check"):
         return _integrity_check(session, name, given)
     if name in _KEPT:
-        if analysis.argument is None:
+        if statement.argument is None:
             return (name,), [(int(schema.setting(name, as_of) or 0),)]
         if as_of is not None:
             raise ex.PastWriteError(f"PRAGMA {name} as of a past moment: the past cannot be changed")
-        _set(schema, name, analysis.argument)
+        _set(schema, name, statement.argument)
         return (), []
     return None

@@ -31,7 +31,7 @@ from . import create as _ddl
 
 if TYPE_CHECKING:
     from ..schemas.schema import Schema
-    from ..sql.analysis import Ddl
+    from ..sql.statement import Ddl
 
 _COPY_NAME = "entitydb replaced"
 _COPY = quote(_COPY_NAME)

@@ -20,7 +20,7 @@ from .scratch import scratch
 
 if TYPE_CHECKING:
     from ..schemas.schema import Declared, Schema
-    from ..sql.analysis import Ddl
+    from ..sql.statement import Ddl
 
 
 def run_ddl(schema: Schema, ddl: Ddl, sql: str, parameters: Any = ()) -> None:

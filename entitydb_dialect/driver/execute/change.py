@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 from ... import _exceptions as ex
 from .._contexts import RETRIES
 from .._errors import Parameters
-from ..rewrite.generated_columns import SchemaMoved, adapted, unadapted
-from ..rewrite.upsert_returning import Pieces
+from ..rewrite.generated_columns import as_written
+from ..rewrite.upsert_returning import shares_parameters
 from .returning import write_returning
-from .write import ForeignKeyOfMany, target, write
+from .write import ForeignKeyOfMany, SchemaMoved, target, write
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
 
 _CHUNK = 1000  # rows taken from a generator at a time by executemany
 
 
-def change(cursor: Cursor, session: Session, analysis: Analysis, sql: str, parameters: Parameters) -> int:
+def change(cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Parameters) -> int:
     """One execution; an autocommit statement that lost a race runs again. -> rows changed."""
     if not session.autocommit:
-        return _change(cursor, session, analysis, sql, parameters)
+        return _change(cursor, session, statement, sql, parameters)
     for attempt in range(RETRIES):
         try:
-            return _change(cursor, session, analysis, sql, parameters)
+            return _change(cursor, session, statement, sql, parameters)
         except ex.SerializationFailure:
             if attempt == RETRIES - 1 or session.raw.in_transaction:
                 raise
@@ -39,57 +39,55 @@ def change(cursor: Cursor, session: Session, analysis: Analysis, sql: str, param
 
 
 def change_many(
-    cursor: Cursor, session: Session, analysis: Analysis, sql: str, parameters: Iterable[Parameters]
+    cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Iterable[Parameters]
 ) -> int:
     """One execution for each set of parameters. -> rows changed by all."""
     total = 0
     # INSERT ... VALUES reads nothing of what it writes, so one context serves all rows; in autocommit mode each
     # row is a transaction, and UPDATE and DELETE must see what the row before did.
     together = (
-        analysis.plain_values
-        and not analysis.returning
-        and not (isinstance(analysis.pieces, Pieces) and analysis.pieces.shares)
+        statement.plain_values
+        and not statement.returning
+        and not shares_parameters(statement)
         and (session.raw.in_transaction or not session.autocommit)
     )
     if not together:
         for one in parameters:
-            total += change(cursor, session, analysis, sql, one)
+            total += change(cursor, session, statement, sql, one)
         return total
     for chunk in _chunks(parameters):
         try:
-            total += _change(cursor, session, analysis, sql, chunk, many=True)
+            total += _change(cursor, session, statement, sql, chunk, many=True)
         except ForeignKeyOfMany:
             # Which row is to blame shows when each is a statement; those before it stay.
             for one in chunk:
-                total += _change(cursor, session, analysis, sql, one)
+                total += _change(cursor, session, statement, sql, one)
     return total
 
 
 def _change(
-    cursor: Cursor, session: Session, analysis: Analysis, sql: str, parameters: Any, *, many: bool = False
+    cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Any, *, many: bool = False
 ) -> int:
-    if analysis.schema_sql is not None:
-        session.register_answers()
-        sql = analysis.schema_sql
+    if cursor.as_of is not None:
+        raise ex.PastWriteError(f"{statement.verb} as of a past moment: the past cannot be changed")
     while True:
         changes = session.schema_changes
-        now, text = adapted(session, analysis, sql) if session.generates else (analysis, sql)
+        schema = target(session, statement)
+        prepared = session.prepared.get(sql)
+        if prepared is None or prepared.is_ours is (schema is None) or session.temporary_names_stale:
+            prepared = session.prepare(sql, statement, schema is not None)
+        if prepared.shows_schema:
+            session.register_answers()
         try:
-            schema = target(session, now)
-            if cursor.as_of is not None:
-                raise ex.PastWriteError(f"{now.verb} as of a past moment: the past cannot be changed")
-            pieces = None if schema is None else now.pieces
-            if isinstance(pieces, ex.Error):
-                raise type(pieces)(*pieces.args)
-            if schema is not None and pieces is not None and pieces.query is not None:
-                return write_returning(cursor, session, schema, now, pieces, text, parameters, changes)
-            return write(cursor, session, schema, now, pieces, text, parameters, changes, many)
+            if schema is not None and prepared.apart is not None and prepared.apart.returning is not None:
+                return write_returning(cursor, session, schema, prepared, parameters, changes)
+            return write(cursor, session, schema, prepared, parameters, changes, many)
         except SchemaMoved:
             continue
         except ex.OperationalError as error:
-            if now is analysis:
+            if not prepared.lists_columns:
                 raise
-            raise unadapted(error, analysis.table) from error
+            raise as_written(error, statement.table) from error
 
 
 def _chunks(parameters: Iterable[Parameters]) -> Iterator[list[Parameters]]:

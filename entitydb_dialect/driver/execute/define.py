@@ -15,12 +15,12 @@ from ..schemas.routing import route
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
 
 
-def define(cursor: Cursor, session: Session, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+def define(cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
     """Carries out a statement that changes a schema."""
-    ddl = analysis.ddl
+    ddl = statement.ddl
     assert ddl is not None
     if cursor.as_of is not None:
         raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
@@ -31,7 +31,7 @@ def define(cursor: Cursor, session: Session, analysis: Analysis, sql: str, param
 
     def run() -> None:
         if schema is None:
-            _run_by_sqlite(session, analysis, sql, parameters)
+            _run_by_sqlite(session, statement, sql, parameters)
             return
         try:
             run_ddl(schema, ddl, sql, parameters)
@@ -47,9 +47,9 @@ def define(cursor: Cursor, session: Session, analysis: Analysis, sql: str, param
         session.autocommitted(run, schema)
 
 
-def _run_by_sqlite(session: Session, analysis: Analysis, sql: str, parameters: Parameters) -> None:
+def _run_by_sqlite(session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
     """A statement about what is SQLite's own: TEMP, attached SQLite files; and what SQLite refuses."""
-    ddl = analysis.ddl
+    ddl = statement.ddl
     assert ddl is not None
     session.drain()
     text = rewritten(sql) if ddl.as_select or ddl.is_temporary else None
@@ -58,7 +58,7 @@ def _run_by_sqlite(session: Session, analysis: Analysis, sql: str, parameters: P
     session.run(text or sql, parameters, writes=True)
     session.can_restart = False
     session.temporary_names_stale = True
-    session.temporary_row_in |= analysis.row_in
+    session.temporary_row_in |= statement.row_in
     session.schema_changed()
 
 

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING
 
 from ... import _exceptions as ex
 from .._errors import Parameters
+from ..sql.statement import parse
 from .read import read
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
 
 # One statement, so that all of them are written or none.
 _WRITE = "INSERT INTO entitydb_labels(label) SELECT value FROM json_each(?)"
 
 
-def give_label(cursor: Cursor, session: Session, analysis: Analysis, parameters: Parameters) -> None:
+def give_label(cursor: Cursor, session: Session, statement: Statement, parameters: Parameters) -> None:
     """Runs SELECT entitydb_label(...); its rows are the labels given."""
     if cursor.as_of is not None:
         raise ex.PastWriteError("entitydb_label() as of a past moment: the past cannot be changed")
@@ -34,7 +35,7 @@ def give_label(cursor: Cursor, session: Session, analysis: Analysis, parameters:
     def run() -> None:
         if session.can_restart:  # as a write: the newest commit is what the transaction sees
             session.end_statement(session.open_statement(True, None, True))
-        read(cursor, session, analysis, analysis.label_sql, parameters)
+        read(cursor, session, parse(statement.label_sql), statement.label_sql, parameters)
         rows = cursor.fetchall()
         labels = [row[0] for row in rows]
         for label in labels:

@@ -9,23 +9,19 @@ import apsw
 from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import Parameters, translate
-from ..rewrite.shortcuts import Least
-from ..schemas.lookup import schema_of, schema_with
-from ..sql import analysis as an
-from ..sql.tokens import quote
+from ..sql import statement as kinds
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
+    from ..rewrite.prepare import Variant
 
-_CACHED = 2000  # descriptions kept
 
-
-def read(cursor: Cursor, session: Session, analysis: an.Analysis, sql: str, parameters: Parameters) -> None:
+def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:
     """Executes a statement up to its first row. Its context lives until the rows are over."""
     raw = session.raw
     is_open = raw.in_transaction
-    begin = not is_open and not session.autocommit and analysis.kind is an.READ
+    begin = not is_open and not session.autocommit and statement.kind is kinds.READ
     moment = cursor.as_of
     if moment is None:
         options = session.now_options[is_open or begin]
@@ -37,7 +33,7 @@ def read(cursor: Cursor, session: Session, analysis: an.Analysis, sql: str, para
     else:
         stmt = session.open_statement(False, moment, is_open or begin)
     cursor._stmt = stmt
-    if analysis.row_in or session.temporary_row_in:
+    if statement.row_in or session.temporary_row_in:
         lib.edb_stmt_row_in(stmt)
     before = session.running
     try:
@@ -45,15 +41,17 @@ def read(cursor: Cursor, session: Session, analysis: an.Analysis, sql: str, para
             session.begin()
         session.running = session.current = stmt
         lib.edb_stmt_enter(stmt)
-        if analysis.counted is not None:
-            sql = _shortened(session, sql, analysis.counted)
-        if session.rewriter is not None:
-            sql = session.rewriter.text(sql, session.temporary_tables(), parameters)
-        description = session.descriptions.get(sql)
+        prepared = session.prepared.get(sql)
+        if prepared is None or session.temporary_names_stale:
+            prepared = session.prepare(sql, statement)
+        if prepared.shows_schema:
+            session.register_answers()
+        variant = prepared.variant(parameters)
+        description = variant.description
         if description is None:
-            description = describe(cursor, session, sql, parameters)
+            description = describe(cursor, variant, parameters)
         else:
-            cursor._raw.execute(sql, parameters)
+            cursor._raw.execute(variant.sql, parameters)
     except BaseException as error:
         translated = _row_locks_refused(translate(error, parameters), sql)
         session.leave(before)
@@ -77,8 +75,8 @@ def read(cursor: Cursor, session: Session, analysis: an.Analysis, sql: str, para
         session.active[id(cursor)] = cursor._ref
 
 
-def describe(cursor: Cursor, session: Session, sql: str, parameters: Parameters) -> Any:
-    """Executes, and keeps the names of the result's columns for this schema. -> the description, () without rows.
+def describe(cursor: Cursor, variant: Variant, parameters: Parameters) -> Any:
+    """Executes, and keeps the names of the result's columns with the text. -> the description, () without rows.
 
     The statement is prepared afresh for it: one out of apsw's cache is traced before SQLite notices that the schema
     has changed, and would tell old columns.
@@ -91,40 +89,17 @@ def describe(cursor: Cursor, session: Session, sql: str, parameters: Parameters)
 
     cursor._raw.exec_trace = trace
     try:
-        cursor._raw.execute(sql, parameters, can_cache=False)
+        cursor._raw.execute(variant.sql, parameters, can_cache=False)
     finally:
         if cursor._raw is not None:
             cursor._raw.exec_trace = None
-    if len(session.descriptions) > _CACHED:
-        session.descriptions.clear()
-    session.descriptions[sql] = found[0]
+    variant.description = found[0]
     return found[0]
-
-
-def _shortened(session: Session, sql: str, counted: an.Counted | Least) -> str:
-    """A bare count(*) as a question to the engine, which need not visit the rows, and min() as one to an index;
-    views and TEMP tables stay."""
-    name = counted.table.lower()
-    if session.attach_order:
-        given = counted.schema
-        schema = schema_with(session, name) if given is None else schema_of(session, given)
-    elif (counted.schema or "main").lower() != "main" or name in session.temporary_tables():
-        return sql
-    else:
-        schema = session.main
-    declared = None if schema is None else schema.declared.get(name)
-    if schema is None or declared is None:
-        return sql
-    if isinstance(counted, Least):
-        return counted.sql if counted.pays(declared.table) else sql
-    literal = "'" + declared.name.replace("'", "''") + "'"
-    arguments = f"{declared.table.id}, {literal}{schema.count_argument}"
-    return f"SELECT entitydb_count({arguments}) AS {quote(counted.label)}"
 
 
 def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
     """A syntax error that is a FOR UPDATE says so; any other error as it is."""
-    if type(error) is not ex.OperationalError or "syntax error" not in str(error) or not an.locks_rows(sql):
+    if type(error) is not ex.OperationalError or "syntax error" not in str(error) or not kinds.locks_rows(sql):
         return error
     return ex.NotSupportedError(
         "SELECT ... FOR UPDATE: EntityDB has no row locks; of two transactions that write one row the later one gets"

@@ -7,54 +7,59 @@ from typing import TYPE_CHECKING, Any
 from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import check, translate
+from ..rewrite.prepare import Prepared, Variant
 from .read import describe
-from .write import begin_adapted, piece, tell_columns, tell_conflicts, undo
+from .write import begin_prepared, tell_columns, tell_conflicts, undo
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..rewrite.upsert_returning import Pieces
     from ..schemas.schema import Schema
-    from ..sql.analysis import Analysis
 
 
 def write_returning(
     cursor: Cursor,
     session: Session,
     schema: Schema,
-    analysis: Analysis,
-    pieces: Pieces,
-    sql: str,
+    prepared: Prepared,
     parameters: Any,
     schema_changes: int,
 ) -> int:
     """Runs the statement to its end; its rows are the cursor's. -> rows changed. The arguments are those of write()."""
-    aggregates = pieces.calls.intersection(session.aggregates)
+    statement, apart = prepared.statement, prepared.apart
+    assert apart is not None
+    assert apart.returning is not None
+    returning = apart.returning
+    aggregates = returning.calls.intersection(session.aggregates)
     if aggregates:
         raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
-    told = pieces.values(parameters) if pieces.shares else ()
-    change, change_parameters = piece(pieces.change, parameters, told)
-    if session.rewriter is not None:
-        change = session.rewriter.text(change, session.temporary_tables(), change_parameters)
-    query, query_parameters = piece(pieces.query_in(schema.sql_name), (), told)
+    told: Any = ()
+    change_parameters, query_parameters = parameters, []
+    if apart.shares:
+        told = apart.values(parameters)
+        change_parameters = [told[i] for i in apart.change.uses]
+        query_parameters = [told[i] for i in returning.listed.uses]
+    change = prepared.variant(change_parameters).sql
+    query = prepared.query
+    if query is None:
+        query = prepared.query = Variant(returning.query(schema.sql_name).numbered)
     raw = session.raw
     begin = not raw.in_transaction
     alone = begin and session.autocommit
-    stmt = begin_adapted(session, schema_changes, True, schema)
+    stmt = begin_prepared(session, schema_changes, True, schema)
     reader: Any = None
     try:
         if begin:
             session.begin()
-        if analysis.row_in or session.temporary_row_in:
+        if statement.row_in or session.temporary_row_in:
             lib.edb_stmt_row_in(stmt)
-        if analysis.columns is not None or analysis.default_values:
-            tell_columns(session, schema, analysis, sql, stmt)
-        declared = schema.declared.get(analysis.table.lower())
+        tell_columns(schema, prepared, stmt)
+        declared = schema.declared.get(statement.table.lower())
         if declared is not None:
             check(lib.edb_stmt_capture(stmt, declared.table.id))
         before = session.enter(stmt)
         try:
-            tell_conflicts(session, schema, analysis, pieces, told)
+            tell_conflicts(session, schema, prepared, told)
             cursor._raw.execute(change, change_parameters)
         finally:
             session.leave(before)
@@ -67,11 +72,11 @@ def write_returning(
         lib.edb_stmt_returned(reader, stmt)
         before = session.enter(reader)
         try:
-            description = session.descriptions.get(query)
+            description = query.description
             if description is None:
-                description = describe(cursor, session, query, query_parameters)
+                description = describe(cursor, query, query_parameters)
             else:
-                cursor._raw.execute(query, query_parameters)
+                cursor._raw.execute(query.sql, query_parameters)
             rows = cursor._raw.fetchall()
         finally:
             session.leave(before)
@@ -83,7 +88,7 @@ def write_returning(
             session.end_statement(reader)
             lib.edb_stmt_undo(stmt)
         else:
-            translated = undo(stmt, analysis, error, translated)
+            translated = undo(stmt, statement, error, translated)
         session.end_statement(stmt)
         if alone and raw.in_transaction:
             session.commit_or_roll_back()

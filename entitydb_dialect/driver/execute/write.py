@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from ..._native import ffi, lib
 from .._errors import CODES, check, engine_error, translate
-from ..rewrite.generated_columns import SchemaMoved
-from ..rewrite.upsert_returning import Part, Pieces, columns_of, constraints_of
+from ..rewrite.prepare import UNKNOWN, Prepared
+from ..rewrite.upsert_returning import columns_of, constraints_of
 from ..schemas.lookup import written
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..schemas.schema import Schema
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
 
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
-_CACHED = 2000  # masks kept
 _FOREIGN_KEY = CODES["FOREIGNKEY"]
+
+
+class SchemaMoved(Exception):
+    """The schema changed between preparing a statement and beginning it: prepare it anew."""
 
 
 class ForeignKeyOfMany(Exception):
@@ -32,9 +36,7 @@ def write(
     cursor: Cursor,
     session: Session,
     schema: Schema | None,
-    analysis: Analysis,
-    pieces: Pieces | None,
-    sql: str,
+    prepared: Prepared,
     parameters: Any,
     schema_changes: int,
     many: bool,
@@ -43,42 +45,42 @@ def write(
 
     Args:
         schema: which is written to; None: one of SQLite's own.
-        schema_changes: the session's count of them when the statement was looked at.
+        schema_changes: the session's count of them when the statement was prepared.
         many: parameters are a list of sets, for one INSERT each.
     """
     raw = session.raw
     is_open = raw.in_transaction
     begin = not is_open and not session.autocommit
-    as_given = sql
-    if pieces is not None:
-        told = pieces.values(parameters) if pieces.shares else ()
-        sql, parameters = piece(pieces.change, parameters, told)
-    if session.rewriter is not None and schema is not None:
-        sql = session.rewriter.text(sql, session.temporary_tables(), None if many else parameters)
-    stmt = begin_adapted(session, schema_changes, is_open or begin, schema)
+    statement, apart = prepared.statement, prepared.apart
+    told: Any = ()
+    if apart is not None and apart.shares:
+        told = apart.values(parameters)
+        parameters = [told[i] for i in apart.change.uses]
+    sql = prepared.variant(None if many else parameters).sql
+    stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
-    if analysis.row_in or session.temporary_row_in:
+    if statement.row_in or session.temporary_row_in:
         lib.edb_stmt_row_in(stmt)
     try:
         if begin:
             session.begin()
-        if schema is not None and (analysis.columns is not None or analysis.default_values):
-            tell_columns(session, schema, analysis, as_given, stmt)
+        if schema is not None:
+            tell_columns(schema, prepared, stmt)
         before = session.enter(stmt)
         try:
-            if pieces is not None and schema is not None:
-                tell_conflicts(session, schema, analysis, pieces, told)
+            if apart is not None and schema is not None:
+                tell_conflicts(session, schema, prepared, told)
             if many:
                 cursor._raw.executemany(sql, parameters)
             else:
                 cursor._raw.execute(sql, parameters)
-                if analysis.returning:
+                if statement.returning:
                     _keep_returned(cursor)
         finally:
             session.leave(before)
         if schema is None:
             changed = raw.changes()
-            if analysis.verb in ("INSERT", "REPLACE"):
+            if statement.verb in ("INSERT", "REPLACE"):
                 cursor.lastrowid = raw.last_insert_rowid()
         else:
             judged = lib.edb_stmt_judge(stmt)
@@ -97,10 +99,10 @@ def write(
         cursor._raw.close(True)
         cursor._raw = raw.cursor()
         if not many:
-            translated = undo(stmt, analysis, error, translated)
+            translated = undo(stmt, statement, error, translated)
         session.end_statement(stmt)
         session.check_transaction_end(is_open or begin)
-        if analysis.conflict == "FAIL" and not (is_open or begin):
+        if statement.conflict == "FAIL" and not (is_open or begin):
             session.committed()  # SQLite has, what was kept
         if translated is error:
             raise
@@ -112,20 +114,20 @@ def write(
     return int(changed)
 
 
-def target(session: Session, analysis: Analysis) -> Schema | None:
+def target(session: Session, statement: Statement) -> Schema | None:
     """The schema that is written to; None: one of SQLite's own."""
     if session.attach_order:
-        return written(session, analysis)
-    if analysis.schema is not None:
-        return session.main if analysis.schema.lower() == "main" else None
+        return written(session, statement)
+    if statement.schema is not None:
+        return session.main if statement.schema.lower() == "main" else None
     temporary = session.temporary_names
     if session.temporary_names_stale:
         temporary = session.temporary_tables()
-    return None if temporary and analysis.table.lower() in temporary else session.main
+    return None if temporary and statement.table.lower() in temporary else session.main
 
 
-def begin_adapted(session: Session, schema_changes: int, in_transaction: bool, schema: Schema | None) -> Any:
-    """A context for a statement that was adapted to the schema. Raises SchemaMoved when it was to another one."""
+def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, schema: Schema | None) -> Any:
+    """A context for a statement that was prepared. Raises SchemaMoved when that was for another schema."""
     stmt = session.open_statement(True, None, in_transaction, schema)
     if session.schema_changes != schema_changes:
         session.end_statement(stmt)
@@ -133,26 +135,17 @@ def begin_adapted(session: Session, schema_changes: int, in_transaction: bool, s
     return stmt
 
 
-def piece(part: Part, parameters: Any, told: Any) -> tuple[str, Any]:
-    """What to execute for a piece; told: the statement's parameters by number, () when only the change has any."""
-    if told:
-        return part.numbered, [told[i] for i in part.uses]
-    return part.sql, parameters
-
-
-def tell_columns(session: Session, schema: Schema, analysis: Analysis, sql: str, stmt: Any) -> None:
+def tell_columns(schema: Schema, prepared: Prepared, stmt: Any) -> None:
     """Tells the engine which columns an INSERT names, so that the others get their defaults."""
-    masks = session.insert_masks
-    if sql in masks:
-        mask = masks[sql]
-    else:
-        declared = schema.declared.get(analysis.table.lower())
-        mask = None if declared is None else _mask(declared.table, analysis.columns or ())
-        if len(masks) > _CACHED:
-            masks.clear()
-        masks[sql] = mask
-    if mask is not None:
-        check(lib.edb_stmt_supplied(stmt, mask[0], mask[1]))
+    supplied = prepared.supplied
+    if supplied is UNKNOWN:
+        statement = prepared.statement
+        declared = schema.declared.get(statement.table.lower())
+        names_some = statement.columns is not None or statement.default_values
+        supplied = _mask(declared.table, statement.columns or ()) if names_some and declared is not None else None
+        prepared.supplied = supplied
+    if supplied is not None:
+        check(lib.edb_stmt_supplied(stmt, supplied[0], supplied[1]))
 
 
 def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
@@ -167,17 +160,17 @@ def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
     return ffi.new("uint8_t[]", bytes(bits)), len(supplied)
 
 
-def tell_conflicts(session: Session, schema: Schema, analysis: Analysis, pieces: Pieces, told: Any) -> None:
+def tell_conflicts(session: Session, schema: Schema, prepared: Prepared, told: Any) -> None:
     """ON CONFLICT clauses, told to the engine in the context of the INSERT."""
-    declared = schema.declared.get(analysis.table.lower())
-    if declared is None:
-        return  # and the INSERT says so
-    table = declared.table
-    for conflict in pieces.conflicts:
-        constraints, columns = constraints_of(conflict, table), columns_of(conflict, table)
-        values = [told[i] for i in conflict.uses]
+    conflicts = prepared.conflicts
+    if conflicts is None:
+        declared = schema.declared.get(prepared.statement.table.lower())
+        if declared is None:
+            return  # and the INSERT says so
+        conflicts = prepared.conflicts = _conflicts(declared.table, prepared)
+    for fixed, uses in conflicts:
+        values = [told[i] for i in uses]
         first, rest = values[:_ARGUMENTS], values[_ARGUMENTS:]
-        fixed = (table.id, constraints, columns, conflict.values, conflict.condition)
         tell = f"SELECT entitydb_on_conflict(?, ?, ?, ?, ?{', ?' * len(first)})"
         session.control.execute(tell, (*fixed, *first)).fetchall()
         while rest:
@@ -185,11 +178,24 @@ def tell_conflicts(session: Session, schema: Schema, analysis: Analysis, pieces:
             session.control.execute(f"SELECT entitydb_on_conflict(NULL{', ?' * len(first)})", first).fetchall()
 
 
-def undo(stmt: Any, analysis: Analysis, error: BaseException, translated: BaseException) -> BaseException:
+def _conflicts(table: Table, prepared: Prepared) -> list[tuple[tuple[Any, ...], Sequence[int]]]:
+    """What entitydb_on_conflict() is told of each clause, and the parameters that follow.
+
+    Raises OperationalError for a clause that means no constraint of the table.
+    """
+    assert prepared.apart is not None
+    found = []
+    for conflict in prepared.apart.conflicts:
+        constraints, columns = constraints_of(conflict, table), columns_of(conflict, table)
+        found.append(((table.id, constraints, columns, conflict.values, conflict.condition), conflict.uses))
+    return found
+
+
+def undo(stmt: Any, statement: Statement, error: BaseException, translated: BaseException) -> BaseException:
     """Undoes what a statement had done before it failed: SQLite opens no savepoint for what it takes for a change of a
     single row, as every UPDATE ... FROM on a virtual table. OR FAIL keeps what it had done when a row's own constraints
     failed, if the foreign keys hold so far. -> the error to raise."""
-    if analysis.conflict == "FAIL" and isinstance(error, apsw.ConstraintError):
+    if statement.conflict == "FAIL" and isinstance(error, apsw.ConstraintError):
         code = lib.edb_stmt_judge(stmt)
         return engine_error(code) if code else translated
     lib.edb_stmt_undo(stmt)
@@ -208,8 +214,8 @@ def _keep_returned(cursor: Cursor) -> None:
 
 __all__ = [
     "ForeignKeyOfMany",
-    "begin_adapted",
-    "piece",
+    "SchemaMoved",
+    "begin_prepared",
     "target",
     "tell_columns",
     "tell_conflicts",

@@ -18,361 +18,222 @@ That is done where the answer cannot change by it, and else not:
   the query than to the index, nor for those that have a collation from within
 - not in views, whose text is SQLite's
 
-Columns of results keep their names. Expressions are compared as partial_indexes.py compares terms.
+Columns of results keep their names. Expressions are compared as sql/terms.py compares terms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from .._catalog import Table
-from ..sql.tokens import BLOB, NUMBER, OPERATOR, STRING, VARIABLE, WORD, Token, closing, is_name, quote, tokens
-from .partial_indexes import (
-    _CACHED,
-    _LONG,
-    Hints,
-    Words,
-    _Names,
-    _names_of,
-    _Reference,
-    _renames_truth,
-    _shadowed,
-    _split,
-    _Statement,
-    _words,
-)
-
-_Known = Mapping[str, tuple[Table, Mapping[Words, str]]]  # by lower-case name: hidden columns by their expressions
-_Range = tuple[int, int]  # of tokens, the end excluded
+from ..sql.cores import Core
+from ..sql.statement import Statement
+from ..sql.terms import Names, Words, split, stripped, words
+from ..sql.text import Edit, Range
+from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, STRING, VARIABLE, WORD, quote
+from .indexes import Indexes, mentioned
+from .schemas import Schemas
 
 _COMPARISONS = frozenset(("=", "==", "<>", "!=", "<", ">", "<=", ">="))
 # What another condition than a comparison is made of, and what has a meaning of its own behind IS.
 _OTHERWISE = frozenset(("LIKE", "GLOB", "REGEXP", "MATCH", "ESCAPE", "DISTINCT", "EXISTS"))
 _NO_CALLS = frozenset(("CAST", "SELECT", "VALUES", "WITH", "EXISTS", "NOT", "IN", "AND", "OR", "RAISE"))
-_DEPENDS = frozenset(("LIKE", "GLOB", "REGEXP", "MATCH", "LIKELY", "UNLIKELY", "LIKELIHOOD", "COLLATE"))
-_COMPOUND = frozenset(("UNION", "EXCEPT", "INTERSECT", "ALL"))
 _AGGREGATES = frozenset(("COUNT", "SUM", "MIN", "MAX", "AVG", "TOTAL", "GROUP_CONCAT", "STRING_AGG"))
+_VALUES = (NUMBER, STRING, BLOB, VARIABLE, LIST)
 
 
-def expression_words(expression: str, table: Table) -> Words | None:
-    """An expression over a table's columns in its one form; None: it has none."""
-    return _words(tokens(expression), _names_of(table, table.name.lower(), rowid=False))
+def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
+    """The hidden columns to put in the place of expressions."""
+    found: list[Edit] = []
+    for indexes in mentioned(statement, schemas):
+        if indexes.expressions:
+            put: dict[Range, str] = {}
+            for core in statement.cores:
+                _substitute(statement, core, indexes, put)
+            starts, ends = statement.starts, statement.ends
+            found += [Edit(starts[start], ends[end - 1], text) for (start, end), text in put.items()]
+    return found
 
 
-class _Substitution(_Statement):
-    """The tokens of a statement, and what is to be put in the place of which."""
+def _substitute(statement: Statement, core: Core, indexes: Indexes, put: dict[Range, str]) -> None:
+    """Of each reference to a table with such indexes, by an alias that no other has. put: gets columns by tokens."""
+    references = core.references
+    aliases = [r.alias.lower() for r in references]
+    inner = [r.on for r in references if r.on is not None and not r.join]
+    for reference in references:
+        known = indexes.expressions.get(reference.table) if reference.schema == indexes.home else None
+        if known is None or aliases.count(reference.alias.lower()) > 1:
+            continue
+        table, columns = known
+        names = Names.of(table, reference.alias.lower(), bare=len(references) == 1, rowid=False)
+        substitution = _Substitution(statement, names, columns, put)
+        for condition in [reference.on] if reference.join else [*inner, core.where]:
+            if condition is not None and condition[0] < condition[1]:
+                substitution.condition(condition)
+        if core.is_alone and not reference.join:
+            substitution.order(core)
 
-    def __init__(self, sql: str, known: _Known, home: str = "main") -> None:
-        super().__init__(sql, {}, home)
-        self.expressions = known
-        self.known = {name: (table, []) for name, (table, _) in known.items()}
-        self.put: dict[_Range, str] = {}
 
-    # ---- pieces of conditions ----
+class _Substitution:
+    """One reference of a core, and what is to be put in the place of which tokens for it."""
 
-    def parts(self, at: _Range, word: str) -> list[_Range]:
-        """Split at a word that is outside of parentheses; [] when it cannot be followed."""
-        found = _split(self.items[at[0] : at[1]], word)
-        if found is None:
-            return []
-        ranges, start = [], at[0]
-        for part in found:
-            ranges.append((start, start + len(part)))
-            start += len(part) + 1
-        return ranges
+    def __init__(self, statement: Statement, names: Names, columns: Mapping[Words, str], put: dict[Range, str]) -> None:
+        self.text = statement
+        self.names = names
+        self.columns = columns
+        self.put = put
 
-    def stripped(self, at: _Range) -> _Range:
-        start, end = at
-        while end - start > 2 and self.upper(start) == "(" and closing(self.items, start) == end - 1:
-            start, end = start + 1, end - 1
-        return start, end
-
-    def top(self, at: _Range) -> list[int]:
-        """The tokens that are in no parentheses and in no CASE."""
-        found, i = [], at[0]
-        while i < at[1]:
-            found.append(i)
-            if self.upper(i) == "(":
-                i = closing(self.items, i)
-            elif self.upper(i) == "CASE":
-                depth = 1
-                while depth and i + 1 < at[1]:
-                    i += 1
-                    depth += (self.upper(i) == "CASE") - (self.upper(i) == "END")
-            i += 1
-        return found
-
-    def is_plain(self, at: _Range) -> bool:
-        """Has it neither affinity nor collation, and no subquery: literals, parameters and functions of them?"""
-        for i in range(*at):
-            token = self.items[i]
-            if token.kind in (NUMBER, STRING, BLOB, VARIABLE):
-                continue
-            if token.kind == OPERATOR and token.text != ".":
-                continue
-            called = token.kind == WORD and self.upper(i + 1) == "(" and token.upper not in _NO_CALLS
-            if not called and token.upper != "NULL":
-                return False
-        return at[0] < at[1]
-
-    def expression(self, at: _Range, names: _Names, columns: Mapping[Words, str]) -> tuple[_Range, str] | None:
+    def expression(self, at: Range) -> tuple[Range, str] | None:
         """The tokens of an indexed expression, but for COLLATE behind it, and its column; None: it is none."""
         start, end = at
-        if end - start > 2 and self.upper(end - 2) == "COLLATE":
+        if end - start > 2 and self.text.uppers[end - 2] == "COLLATE":
             end -= 2
-        words = _words(self.items[start:end], names) if start < end else None
-        name = columns.get(words) if words is not None else None
-        return None if name is None else ((start, end), f"{quote(names.qualifier)}.{quote(name)}")
+        found = words(self.text, (start, end), self.names) if start < end else None
+        name = self.columns.get(found) if found is not None else None
+        return None if name is None else ((start, end), f"{quote(self.names.qualifier)}.{quote(name)}")
 
     # ---- WHERE and ON ----
 
-    def condition(self, at: _Range, names: _Names, columns: Mapping[Words, str]) -> None:
-        at = self.stripped(at)
+    def condition(self, at: Range) -> None:
+        text = self.text
+        at = stripped(text, at)
         for word in ("OR", "AND"):
-            parts = self.parts(at, word)
+            parts = split(text, at, word) or ()
             if len(parts) > 1:
                 for part in parts:
-                    self.condition(part, names, columns)
+                    self.condition(part)
                 return
-        if self.upper(at[0]) == "NOT":
+        if text.upper(at[0]) == "NOT":
             if at[1] - at[0] > 1:
-                self.condition((at[0] + 1, at[1]), names, columns)
+                self.condition((at[0] + 1, at[1]))
             return
-        sides = self.sides(at)
-        if sides is None:
-            return
-        for mine, other in sides:
-            found = self.expression(self.stripped(mine), names, columns)
+        for mine, other in self.sides(at):
+            found = self.expression(stripped(text, mine))
             if found is not None and (other is None or self.is_plain(other)):
                 self.put[found[0]] = found[1]
                 return
 
-    def sides(self, at: _Range) -> list[tuple[_Range, _Range | None]] | None:
-        """What is compared with what, each way round that may be; None: it is no comparison."""
+    def sides(self, at: Range) -> list[tuple[Range, Range | None]]:
+        """What is compared with what, each way round that may be; nothing: it is no comparison."""
+        text = self.text
         start, end = at
-        top = [i for i in self.top(at) if self.items[i].kind != STRING]
-        signs = [i for i in top if self.upper(i) in _COMPARISONS]
-        words = {self.upper(i): i for i in top if self.items[i].kind == WORD}
-        verbs = [w for w in ("IS", "IN", "BETWEEN", "ISNULL", "NOTNULL") if w in words]
-        if len(signs) + len(verbs) != 1 or any(w in words for w in _OTHERWISE):
-            if not (not signs and not verbs and self.ends_in_not_null(end)):
-                return None
+        top = [i for i in self.top(at) if text.kinds[i] != STRING]
+        signs = [i for i in top if text.uppers[i] in _COMPARISONS]
+        present = {text.uppers[i]: i for i in top if text.kinds[i] == WORD}
+        verbs = [word for word in ("IS", "IN", "BETWEEN", "ISNULL", "NOTNULL") if word in present]
+        if len(signs) + len(verbs) != 1 or any(word in present for word in _OTHERWISE):
+            if signs or verbs or text.upper(end - 2) != "NOT" or text.upper(end - 1) != "NULL":
+                return []
             return [((start, end - 2), None)]
         if signs:
             left, right = (start, signs[0]), (signs[0] + 1, end)
             return [(left, right), (right, left)]
         verb = verbs[0]
-        middle = words[verb]
-        before = middle - 1 if verb in ("IN", "BETWEEN") and self.upper(middle - 1) == "NOT" else middle
+        middle = present[verb]
+        before = middle - 1 if verb in ("IN", "BETWEEN") and text.upper(middle - 1) == "NOT" else middle
         behind = middle + 1
         if verb in ("ISNULL", "NOTNULL"):
-            return [((start, before), None)] if behind == end else None
-        if verb == "IS" and self.upper(behind) == "NOT":
+            return [((start, before), None)] if behind == end else []
+        if verb == "IS" and text.upper(behind) == "NOT":
             behind += 1
-        if verb == "IN" and (self.upper(behind) != "(" or closing(self.items, behind) != end - 1):
-            return None
+        if verb == "IN" and (text.upper(behind) != "(" or text.closing(behind) != end - 1):
+            return []
         if verb == "BETWEEN":
-            limits = [i for i in top if self.upper(i) == "AND" and i > behind]
+            limits = [i for i in top if text.uppers[i] == "AND" and i > behind]
             if len(limits) != 1 or not self.is_plain((behind, limits[0])):
-                return None
+                return []
             behind = limits[0] + 1
         return [((start, before), (behind, end))]
 
-    def ends_in_not_null(self, end: int) -> bool:
-        return self.upper(end - 2) == "NOT" and self.upper(end - 1) == "NULL"
+    def top(self, at: Range) -> list[int]:
+        """The tokens that are in no parentheses and in no CASE."""
+        text = self.text
+        found, i = [], at[0]
+        while i < at[1]:
+            found.append(i)
+            if text.uppers[i] == "(":
+                i = text.closing(i)
+            elif text.uppers[i] == "CASE":
+                depth = 1
+                while depth and i + 1 < at[1]:
+                    i += 1
+                    depth += (text.uppers[i] == "CASE") - (text.uppers[i] == "END")
+            i += 1
+        return found
 
-    def look(self, references: list[_Reference], where: _Range | None) -> None:
-        inner = [r.on for r in references if r.on is not None and not r.join]
-        for reference, names, columns in self.candidates(references):
-            for condition in [reference.on] if reference.join else [*inner, where]:
-                if condition is not None and condition[0] < condition[1]:
-                    self.condition(condition, names, columns)
-
-    def candidates(self, references: list[_Reference]) -> Iterable[tuple[_Reference, _Names, Mapping[Words, str]]]:
-        aliases = [r.alias.lower() for r in references]
-        for reference in references:
-            table = reference.table
-            if table is not None and aliases.count(reference.alias.lower()) == 1:
-                names = _names_of(table, reference.alias.lower(), bare=len(references) == 1, rowid=False)
-                yield reference, names, self.expressions[table.name.lower()][1]
+    def is_plain(self, at: Range) -> bool:
+        """Has it neither affinity nor collation, and no subquery: literals, parameters and functions of them?"""
+        text = self.text
+        for i in range(*at):
+            kind, upper = text.kinds[i], text.uppers[i]
+            if kind in _VALUES or (kind == OPERATOR and upper != "."):
+                continue
+            called = kind == WORD and text.upper(i + 1) == "(" and upper not in _NO_CALLS
+            if not called and upper != "NULL":
+                return False
+        return at[0] < at[1]
 
     # ---- ORDER BY and GROUP BY ----
 
-    def select(self, at: int) -> None:
-        super().select(at)
-        start = self.clause(at + 1, "FROM")
-        if self.upper(start) != "FROM" or self.names_column(at):
-            return
-        if self.upper(at - 1) in _COMPOUND or self.upper(at + 1) == "DISTINCT":
-            return
-        references = self.from_list(start + 1)
-        clauses, end = self.clauses(start + 1)
-        if self.upper(end) in _COMPOUND or "HAVING" in clauses:
-            return
-        for reference, names, columns in self.candidates(references):
-            if reference.join:
-                continue
-            if "GROUP" in clauses:
-                self.group((at + 1, start), clauses, names, columns)
-            elif "ORDER" in clauses:
-                self.put.update(self.terms(clauses["ORDER"], names, columns))
+    def order(self, core: Core) -> None:
+        if core.group is not None:
+            self.group(core, core.group)
+        elif core.order is not None:
+            self.put.update(self.terms(core.order))
 
-    def clauses(self, at: int) -> tuple[dict[str, _Range], int]:
-        """What follows FROM, by its first word, and where that ends."""
-        found: dict[str, _Range] = {}
-        at = self.clause(at)
-        while self.upper(at) in ("WHERE", "GROUP", "HAVING", "ORDER") and not self.is_window(at):
-            begin = at + 1 if self.upper(at) in ("WHERE", "HAVING") else at + 2
-            end = self.clause(begin)
-            found[self.upper(at)] = (begin, end)
-            at = end
-        return found, at
-
-    def items_of(self, at: _Range) -> list[_Range]:
+    def items(self, at: Range) -> list[Range]:
         """What stands between commas."""
         found, start = [], at[0]
         for i in self.top(at):
-            if self.upper(i) == ",":
+            if self.text.uppers[i] == ",":
                 found.append((start, i))
                 start = i + 1
         return [*found, (start, at[1])]
 
-    def without_order(self, at: _Range) -> _Range:
+    def without_order(self, at: Range) -> Range:
         """A term of ORDER BY without ASC, DESC, NULLS FIRST and NULLS LAST."""
         start, end = at
-        if self.upper(end - 2) == "NULLS":
+        if self.text.upper(end - 2) == "NULLS":
             end -= 2
-        return (start, end - 1) if self.upper(end - 1) in ("ASC", "DESC") else (start, end)
+        return (start, end - 1) if self.text.upper(end - 1) in ("ASC", "DESC") else (start, end)
 
-    def terms(self, at: _Range, names: _Names, columns: Mapping[Words, str]) -> dict[_Range, str]:
-        found = [self.expression(self.without_order(item), names, columns) for item in self.items_of(at)]
+    def terms(self, at: Range) -> dict[Range, str]:
+        found = [self.expression(self.without_order(item)) for item in self.items(at)]
         return dict(pair for pair in found if pair is not None)
 
-    def group(
-        self, listed: _Range, clauses: dict[str, _Range], names: _Names, columns: Mapping[Words, str]
-    ) -> None:
+    def group(self, core: Core, grouped: Range) -> None:
         """GROUP BY: then results and ORDER BY have to mean the same column, or none of the group's."""
-        put = self.terms(clauses["GROUP"], names, columns)
+        assert core.listed is not None
+        put = self.terms(grouped)
         if not put:
             return
-        for item in self.items_of(listed):
+        for item in self.items(core.listed):
             start, end = item
-            aliased = end - start > 2 and self.upper(end - 2) == "AS"
-            core = (start, end - 2) if aliased else item
-            found = self.expression(core, names, columns)
-            if found is not None and found[0] == core:
-                written = self.sql[self.items[start].start : self.items[core[1] - 1].end]
-                put[core] = found[1] if aliased else f"{found[1]} AS {quote(written)}"
-            elif not self.is_independent(core):
+            aliased = end - start > 2 and self.text.upper(end - 2) == "AS"
+            result = (start, end - 2) if aliased else item
+            found = self.expression(result)
+            if found is not None and found[0] == result:
+                put[result] = found[1] if aliased else f"{found[1]} AS {quote(self.text.span(result))}"
+            elif not self.is_independent(result):
                 return
-        if "ORDER" in clauses:
-            for item in self.items_of(clauses["ORDER"]):
-                core = self.without_order(item)
-                found = self.expression(core, names, columns)
-                if found is not None:
-                    put[found[0]] = found[1]
-                elif not self.is_independent(core):
-                    return
+        for item in self.items(core.order) if core.order is not None else ():
+            term = self.without_order(item)
+            found = self.expression(term)
+            if found is not None:
+                put[found[0]] = found[1]
+            elif not self.is_independent(term):
+                return
         self.put.update(put)
 
-    def is_independent(self, at: _Range) -> bool:
+    def is_independent(self, at: Range) -> bool:
         """A column, a number, or an aggregate of whatever it may be."""
+        text = self.text
         start, end = at
         if end - start == 1:
-            return self.items[start].kind == NUMBER or is_name(self.items[start])
-        if end - start == 3 and self.upper(start + 1) == ".":
+            return text.kinds[start] == NUMBER or text.is_name(start)
+        if end - start == 3 and text.upper(start + 1) == ".":
             return True
-        call = end - start > 2 and self.upper(start) in _AGGREGATES and self.upper(start + 1) == "("
-        return call and closing(self.items, start + 1) == end - 1
-
-    # ---- the text ----
-
-    def found(self) -> dict[_Range, str]:
-        return self.put
-
-    def rewritten(self) -> str:
-        self.read()
-        out, done = [], 0
-        for (start, end), text in sorted(self.put.items()):
-            out += [self.sql[done : self.items[start].start], text]
-            done = self.items[end - 1].end
-        return "".join(out) + self.sql[done:]
+        call = end - start > 2 and text.upper(start) in _AGGREGATES and text.upper(start + 1) == "("
+        return call and text.closing(start + 1) == end - 1
 
 
-def _means_otherwise(items: list[Token], table: Table, own: Collection[str]) -> bool:
-    """Does an expression mean something else to a query than its column would? CAST and + hand on a collation."""
-    if items[0].upper in ("CAST", "+", "(") and any(column.collation for column in table.visible):
-        return True
-    return any(t.upper in _DEPENDS or t.text.lower() in own for t in items if t.kind in (WORD, OPERATOR))
-
-
-class Rewriter:
-    """Statements as the engine wants them: with hints about partial indexes, and hidden columns for expressions."""
-
-    def __init__(self, hints: Hints | None, known: _Known, home: str, then: Rewriter | None) -> None:
-        self._hints = hints
-        self._home = home
-        self._then = then  # for another schema
-        self._known = known
-        self._texts: dict[str, str] = {}
-        self._temporary: Collection[str] = ()  # for which these were made
-
-    @classmethod
-    def of(
-        cls, tables: Iterable[Table], own: Collection[str], home: str = "main", then: Rewriter | None = None
-    ) -> Rewriter | None:
-        """None: statements stay as they are.
-
-        Args:
-            own: lower-case names of the connection's own functions.
-            home: the tables' schema, in lower case; those of others than main are known where it is written.
-            then: what is asked next.
-        """
-        tables = list(tables)
-        hints = Hints.of(tables, own, home)
-        known: dict[str, tuple[Table, Mapping[Words, str]]] = {}
-        for table in tables:
-            found: dict[Words, str] = {}
-            for column in table.columns:
-                if column.hidden and column.expression and not _means_otherwise(tokens(column.expression), table, own):
-                    words = expression_words(column.expression, table)
-                    if words is not None:
-                        found.setdefault(words, column.name)
-            if found:
-                known[table.name.lower()] = (table, found)
-        return cls(hints, known, home, then) if hints is not None or known else then
-
-    def text(self, sql: str, temporary: Collection[str], parameters: Any = None) -> str:
-        """The statement to run with these parameters (None: several); temporary: names that mean something else now.
-        Never raises."""
-        sql = self._text(sql, temporary, parameters)
-        return sql if self._then is None else self._then.text(sql, temporary, parameters)
-
-    def _text(self, sql: str, temporary: Collection[str], parameters: Any) -> str:
-        if self._hints is not None:
-            sql = self._hints.text(sql, temporary, parameters)
-        if not self._known:
-            return sql
-        if temporary is not self._temporary:
-            self._texts.clear()
-            self._temporary = temporary
-        known = self._texts.get(sql)
-        if known is not None:
-            return known
-        text = sql
-        lowered = sql.lower() if len(sql) < _LONG else ""
-        if any(name in lowered for name in self._known):
-            items = tokens(sql)
-            hidden = {*temporary, *_shadowed(items)}
-            if not any(_renames_truth(items, i) for i in range(len(items))):
-                known_here = {k: v for k, v in self._known.items() if k not in hidden}
-                text = _Substitution(sql, known_here, self._home).rewritten()
-        if lowered:
-            if len(self._texts) > _CACHED:
-                self._texts.clear()
-            self._texts[sql] = text
-        return text
-
-
-__all__ = ["Rewriter", "expression_words"]
+__all__ = ["rewrite"]

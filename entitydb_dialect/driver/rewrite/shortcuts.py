@@ -1,7 +1,13 @@
-"""min() of an indexed column, asked so that the index can answer.
+"""Two queries that are asked in another way, because the engine knows the answer or an index has it.
 
-SQLite takes the first entry of an index for max(), and for min() where no NULL can stand before it. It does not tell
-virtual tables that it wants NULLs last, and so reads all rows. The same, as it is understood:
+A bare count(*) is told by the engine, which need not visit the rows:
+
+    SELECT count(*) AS n FROM t
+    SELECT entitydb_count(17, 't') AS "n"
+
+min() of a column that an index has: SQLite takes the first entry of an index for max(), and for min() where no NULL can
+stand before it. It does not tell virtual tables that it wants NULLs last, and so reads all rows. The same, as it is
+understood:
 
     SELECT min(a) AS n FROM t WHERE b = ?
     SELECT +(SELECT a FROM t WHERE (b = ?) AND a IS NOT NULL ORDER BY a LIMIT 1) AS "n"
@@ -12,9 +18,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .._catalog import Table
-from ..sql.tokens import NO_ALIAS, Token, is_name, quote, unquote
+from ..sql.statement import READ, Statement
+from ..sql.text import Edit, Range, Reader
+from ..sql.tokens import BAD, NO_ALIAS, STRING, quote
+from .schemas import Schemas
 
 _ENDS_WHERE = frozenset(("GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "UNION", "EXCEPT", "INTERSECT", ",", ";"))
+
+
+class Counted(NamedTuple):
+    """`SELECT count(*) [AS label] FROM table [AS alias]` and nothing else."""
+
+    schema: str | None
+    table: str
+    label: str  # the result column's name
 
 
 class Least(NamedTuple):
@@ -23,88 +40,151 @@ class Least(NamedTuple):
     schema: str | None
     table: str
     column: str
-    sql: str  # what to ask instead
-
-    def pays(self, table: Table) -> bool:
-        """Is there an index in which the column may come in order?"""
-        names = [column.name.lower() for column in table.columns]
-        if self.column.lower() not in names:
-            return False
-        at = names.index(self.column.lower())
-        return at == table.rowid_column or any(part.column == at for index in table.indexes for part in index.parts)
+    select: int  # the token SELECT
+    reference: Range  # the tokens of the column
+    label: str
+    source: Range  # the tokens of the table and its alias
+    condition: Range | None  # those behind WHERE
 
 
-def _name(items: list[Token], at: int) -> int:
+def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
+    """What asks the query in the other way; nothing where it has another form, or where that would not pay."""
+    found = shortcut(statement)
+    if found is None:
+        return []
+    located = schemas.locate(found.schema, found.table)
+    if located is None:
+        return []
+    if isinstance(found, Least):
+        return _least_edits(statement, found) if pays(found, located.table) else []
+    literal = "'" + located.table.name.replace("'", "''") + "'"
+    text = f"SELECT entitydb_count({located.table.id}, {literal}{located.counted}) AS {quote(found.label)}"
+    return [Edit(0, len(statement.sql), text)]
+
+
+def shortcut(statement: Statement) -> Counted | Least | None:
+    """The form that the statement has; None: neither."""
+    if statement.kind is not READ or statement.several:
+        return None
+    at = statement.verb_at
+    explains = statement.verb == "EXPLAIN"
+    if explains:
+        reader = Reader(statement, at + 1)
+        reader.take("QUERY", "PLAN")
+        at = reader.at
+    # WITH may give the table's name another meaning.
+    if statement.upper(at) != "SELECT" or not (explains or all(word == ";" for word in statement.uppers[:at])):
+        return None
+    if statement.upper(at + 1) == "MIN":
+        return _least(statement, at)
+    return _counted(statement, at) if statement.upper(at + 1) == "COUNT" and not explains else None
+
+
+def _counted(statement: Statement, select: int) -> Counted | None:
+    reader = Reader(statement, select + 1)
+    if not reader.take("COUNT", "(", "*", ")"):
+        return None
+    label = statement.span((select + 1, reader.at))
+    if reader.take("AS") or reader.peek() != "FROM":
+        label = reader.name() or ""
+    if not label or not reader.take("FROM"):
+        return None
+    schema, table = reader.qualified()
+    aliased = reader.take("AS") or not (reader.is_at_end() or reader.peek() == ";")
+    if aliased and (reader.peek() in NO_ALIAS or not reader.name()):
+        return None
+    reader.take(";")
+    return Counted(schema, table, label) if table and reader.is_at_end() else None
+
+
+def _behind_name(statement: Statement, at: int) -> int:
     """Behind a name, maybe qualified; `at` if there is none."""
-    if at >= len(items) or not is_name(items[at]) or items[at].kind == "string":
+    if not statement.is_name(at) or statement.kinds[at] == STRING:
         return at
-    if at + 2 < len(items) and items[at + 1].upper == "." and is_name(items[at + 2]):
-        return at + 3
-    return at + 1
+    return at + 3 if statement.upper(at + 1) == "." and statement.is_name(at + 2) else at + 1
 
 
-def _words(items: list[Token], at: int, *words: str) -> bool:
-    return [token.upper for token in items[at : at + len(words)]] == list(words)
-
-
-def least(items: list[Token], at: int, sql: str) -> Least | None:
-    """items[at]: the token behind SELECT."""
-    while items and items[-1].upper == ";":
-        items = items[:-1]
-    first = at
-    if not _words(items, at, "MIN", "("):
+def _least(statement: Statement, select: int) -> Least | None:
+    end = len(statement)
+    while end and statement.uppers[end - 1] == ";":
+        end -= 1
+    reader = Reader(statement, select + 1)
+    if not reader.take("MIN", "("):
         return None
-    column = at + 2
-    at = _name(items, column)
-    if at == column or not _words(items, at, ")"):
+    column = reader.at
+    reader.at = _behind_name(statement, column)
+    reference = (column, reader.at)
+    if reader.at == column or not reader.take(")"):
         return None
-    reference = sql[items[column].start : items[at - 1].end]
-    name = unquote(items[at - 1].text)
-    qualifier = unquote(items[column].text) if at - column == 3 else None
-    label = sql[items[first].start : items[at].end]
-    at += 1
-    if _words(items, at, "AS") or not _words(items, at, "FROM"):
-        at += _words(items, at, "AS")
-        if at >= len(items) or not is_name(items[at]):
+    name = statement.name_at(reader.at - 2)
+    qualifier = statement.name_at(column) if reader.at - 1 - column == 3 else None
+    label = statement.span((select + 1, reader.at))
+    if reader.take("AS") or reader.peek() != "FROM":
+        named = reader.name()
+        if named is None:
             return None
-        label = unquote(items[at].text)
-        at += 1
-    if not _words(items, at, "FROM"):
+        label = named
+    if not reader.take("FROM"):
         return None
-    source = at + 1
-    at = _name(items, source)
-    if at == source:
+    source = reader.at
+    reader.at = _behind_name(statement, source)
+    if reader.at == source:
         return None
-    schema = unquote(items[source].text) if at - source == 3 else None
-    table = alias = unquote(items[at - 1].text)
-    aliased = _words(items, at, "AS")
-    at += aliased
-    if aliased or (at < len(items) and items[at].upper not in NO_ALIAS):
-        if at >= len(items) or not is_name(items[at]) or items[at].upper in NO_ALIAS:
+    schema = statement.name_at(source) if reader.at - source == 3 else None
+    table = alias = statement.name_at(reader.at - 1)
+    aliased = reader.take("AS")
+    if aliased or (reader.at < end and reader.peek() not in NO_ALIAS):
+        if reader.at >= end or reader.peek() in NO_ALIAS:
             return None
-        alias = unquote(items[at].text)
-        at += 1
+        named = reader.name()
+        if named is None:
+            return None
+        alias = named
     if qualifier is not None and qualifier.lower() != alias.lower():
         return None
-    of = sql[items[source].start : items[at - 1].end]
-    condition = ""
-    if at < len(items):
-        if not _words(items, at, "WHERE") or at + 1 == len(items) or not _is_condition(items[at + 1 :]):
+    behind = reader.at
+    condition = None
+    if behind < end:
+        condition = (behind + 1, end)
+        if statement.upper(behind) != "WHERE" or behind + 1 == end or not _is_condition(statement, condition):
             return None
-        condition = f"({sql[items[at + 1].start : items[-1].end]}\n) AND "
-    select = sql[: items[first - 1].start]
-    inner = f"SELECT {reference} FROM {of} WHERE {condition}{reference} IS NOT NULL ORDER BY {reference} LIMIT 1"
-    return Least(schema, table, name, f"{select}SELECT +({inner}) AS {quote(label)}")
+    return Least(schema, table, name, select, reference, label, (source, behind), condition)
 
 
-def _is_condition(items: list[Token]) -> bool:
+def _is_condition(statement: Statement, tokens: Range) -> bool:
     """Does WHERE reach to the end?"""
-    depth = 0
-    for token in items:
-        depth += (token.upper == "(") - (token.upper == ")")
-        if depth < 0 or (depth == 0 and token.upper in _ENDS_WHERE) or token.kind == "bad":
+    at, end = tokens
+    while at < end:
+        upper = statement.uppers[at]
+        if upper == "(":
+            at = statement.closing(at)
+            if at >= end:
+                return False
+        elif upper == ")" or upper in _ENDS_WHERE or statement.kinds[at] == BAD:
             return False
-    return depth == 0
+        at += 1
+    return True
 
 
-__all__ = ["Least", "least"]
+def pays(least: Least, table: Table) -> bool:
+    """Is there an index in which the column may come in order?"""
+    names = [column.name.lower() for column in table.columns]
+    if least.column.lower() not in names:
+        return False
+    at = names.index(least.column.lower())
+    return at == table.rowid_column or any(part.column == at for index in table.indexes for part in index.parts)
+
+
+def _least_edits(statement: Statement, least: Least) -> list[Edit]:
+    starts, ends, end = statement.starts, statement.ends, len(statement.sql)
+    reference = statement.span(least.reference)
+    head = Edit(starts[least.select], starts[least.source[0]], f"SELECT +(SELECT {reference} FROM ")
+    tail = f"{reference} IS NOT NULL ORDER BY {reference} LIMIT 1) AS {quote(least.label)}"
+    behind = ends[least.source[1] - 1]
+    if least.condition is None:
+        return [head, Edit(behind, end, f" WHERE {tail}")]
+    first, last = least.condition
+    return [head, Edit(behind, starts[first], " WHERE ("), Edit(ends[last - 1], end, f"\n) AND {tail}")]
+
+
+__all__ = ["Counted", "Least", "pays", "rewrite", "shortcut"]

@@ -217,6 +217,7 @@ def _forget(session: Session, gone: Attachment) -> None:
 
 def _note_order(session: Session) -> None:
     names = [row[1].lower() for row in session.raw.execute("PRAGMA database_list")]
+    session.forget_prepared()
     session.attach_order = tuple((n, session.attached.get(n)) for n in names if n not in ("main", "temp"))
 
 

@@ -15,7 +15,7 @@ from ..._native import lib
 
 if TYPE_CHECKING:
     from .._session import Session
-    from ..sql.analysis import Analysis
+    from ..sql.statement import Statement
     from .schema import Schema
 
 
@@ -43,14 +43,14 @@ def schema_with(session: Session, table: str) -> Schema | None:
     return main
 
 
-def written(session: Session, analysis: Analysis) -> Schema | None:
+def written(session: Session, statement: Statement) -> Schema | None:
     """The schema that a statement writes to; None: one of SQLite's own. For connections that have attached something.
 
     Raises NotSupportedError for a second file in one transaction.
     """
-    given = analysis.schema
-    schema = schema_with(session, analysis.table) if given is None else schema_of(session, given)
-    guard_files(session, schema, given, analysis.table)
+    given = statement.schema
+    schema = schema_with(session, statement.table) if given is None else schema_of(session, given)
+    guard_files(session, schema, given, statement.table)
     return schema
 
 

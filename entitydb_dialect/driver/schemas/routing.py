@@ -11,7 +11,7 @@ from .lookup import guard_files, schema_of, schema_with
 
 if TYPE_CHECKING:
     from .._session import Session
-    from ..sql.analysis import Ddl
+    from ..sql.statement import Ddl
     from .schema import Schema
 
 

@@ -1,63 +1,71 @@
 """SQL as tokens, by SQLite's lexical rules.
 
-It never fails: what SQLite would reject becomes a token of kind BAD, and SQLite says so when it gets the text. One
-regular expression matches one token; nothing here looks at a whole statement. White space and comments make no tokens.
+The scanner is native/sqltokens.c. It never fails: what SQLite would reject becomes a token of kind BAD, and SQLite says
+so when it gets the text. White space and comments make no tokens.
 """
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ... import _exceptions as ex
+from ..._native import ffi, lib
 
-WORD = "word"  # a bare identifier or keyword
-QUOTED = "quoted"  # "x", [x], `x`
-STRING = "string"  # 'x'
-NUMBER = "number"
-BLOB = "blob"  # x'00'
-VARIABLE = "variable"  # ?, ?1, :a, @a, $a
-OPERATOR = "operator"  # one or more signs
-BAD = "bad"  # an unterminated quote
+WORD: int = lib.SQL_WORD  # a bare identifier or keyword
+OPERATOR: int = lib.SQL_OPERATOR  # one or more signs
+QUOTED: int = lib.SQL_QUOTED  # "x", [x], `x`
+STRING: int = lib.SQL_STRING  # 'x'
+NUMBER: int = lib.SQL_NUMBER
+BLOB: int = lib.SQL_BLOB  # x'00'
+VARIABLE: int = lib.SQL_VARIABLE  # ?, ?1, :a, @a, $a
+LIST: int = lib.SQL_LIST  # at least eight bare ? with commas between, or as many rows of them: (?, ?), (?, ?)
+BAD: int = lib.SQL_BAD  # an unterminated quote, and all that is behind it
 
 _MOST_VARIABLES = 32766  # of a statement; SQLite's
-
-_ONE = re.compile(
-    r"""
-    (?P<space>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
-  | (?P<blob>[xX]'[^']*')
-  | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
-  | (?P<number>0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)
-  | (?P<string>'[^']*(?:''[^']*)*')
-  | (?P<quoted>"[^"]*(?:""[^"]*)*"|`[^`]*(?:``[^`]*)*`|\[[^\]]*\])
-  | (?P<variable>\?[0-9]*|[:@\#$][A-Za-z0-9_$\x80-\U0010ffff]+)
-  | (?P<bad>["'`\[].*\Z)
-  | (?P<operator>->>|->|\|\||<<|>>|<=|>=|<>|!=|==|.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_new_tokens = ffi.new_allocator(should_clear_after_alloc=False)  # they are written before they are read
 
 
 class Token(NamedTuple):
-    kind: str
+    kind: int
     text: str  # as written
     start: int  # offset in the SQL
     end: int
     upper: str  # of a WORD or OPERATOR: the text in upper case, else ""
 
 
+def scan(sql: str) -> tuple[list[int], list[int], list[int], list[int]]:
+    """The tokens of one or more statements: kinds, starts, ends (offsets, the end excluded), and partners (of a
+    parenthesis the index of the one that closes or opens it; -1: none does, or another token)."""
+    try:
+        data = sql.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which SQLite will refuse
+        data = sql.encode(errors="surrogatepass")
+    out: Any = _new_tokens("sql_token[]", len(data) + 1)
+    count = lib.sql_tokens(data, len(data), out)
+    flat = ffi.unpack(ffi.cast("int32_t *", out), 4 * count)
+    return flat[0::4], flat[1::4], flat[2::4], flat[3::4]
+
+
+def uppers(sql: str, kinds: list[int], starts: list[int], ends: list[int]) -> list[str]:
+    """Of each WORD and OPERATOR its text in upper case, of other tokens an empty text."""
+    if sql.isascii():
+        whole = sql.upper()
+        return [whole[a:b] if kind <= OPERATOR else "" for kind, a, b in zip(kinds, starts, ends, strict=True)]
+    return [sql[a:b].upper() if kind <= OPERATOR else "" for kind, a, b in zip(kinds, starts, ends, strict=True)]
+
+
 def tokens(sql: str) -> list[Token]:
-    """The tokens of one or more statements, comments and white space left out."""
-    found = []
-    for match in _ONE.finditer(sql):
-        kind = match.lastgroup
-        if kind == "space":
-            continue
-        assert kind is not None
-        text = match.group()
-        upper = text.upper() if kind in (WORD, OPERATOR) else ""
-        found.append(Token(kind, text, match.start(), match.end(), upper))
-    return found
+    """The tokens of one or more statements."""
+    kinds, starts, ends, _ = scan(sql)
+    return [
+        Token(kind, sql[start:end], start, end, upper)
+        for kind, start, end, upper in zip(kinds, starts, ends, uppers(sql, kinds, starts, ends), strict=True)
+    ]
+
+
+def parameters_of(start: int, text: str) -> list[int]:
+    """Where the parameters of a LIST stand in the SQL."""
+    return [start + i for i, sign in enumerate(text) if sign == "?"]
 
 
 # Words that may follow a table's name and are no alias of it.
@@ -89,11 +97,16 @@ def quote(name: str) -> str:
 
 
 def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
-    """Numbers, from 0, of the parameters by their tokens' offsets and by name, and how many; as SQLite counts."""
+    """Numbers, from 0, of the parameters by their offsets and by name, and how many; as SQLite counts."""
     numbers: dict[int, int] = {}
     by_name: dict[str, int] = {}
     count = 0
     for token in items:
+        if token.kind == LIST:
+            for start in parameters_of(token.start, token.text):
+                numbers[start] = count
+                count += 1
+            continue
         if token.kind != VARIABLE:
             continue
         text = token.text

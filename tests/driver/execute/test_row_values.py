@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver.sql import analysis as an
+from entitydb_dialect.driver.sql.statement import parse
 
 SCHEMA = [
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT COLLATE NOCASE, n INTEGER, z)",
@@ -111,4 +111,4 @@ def test_a_list_behind_many_other_conditions(both: Both) -> None:
     ],
 )
 def test_row_values_beside_in_are_recognised(sql: str, expected: bool) -> None:
-    assert an.analyse(sql).row_in is expected
+    assert parse(sql).row_in is expected

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver.sql.analysis import analyse
+from entitydb_dialect.driver.rewrite.shortcuts import Counted, shortcut
+from entitydb_dialect.driver.sql.statement import parse
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,8 @@ from entitydb_dialect.driver.sql.analysis import analyse
     ],
 )
 def test_bare_counts_are_known(sql: str, label: str) -> None:
-    counted = analyse(sql).counted
-    assert counted is not None
+    counted = shortcut(parse(sql))
+    assert isinstance(counted, Counted)
     assert counted.label == label
     assert counted.table.lower() == "t"
 
@@ -50,7 +51,7 @@ def test_bare_counts_are_known(sql: str, label: str) -> None:
     ],
 )
 def test_other_statements_are_sqlites(sql: str) -> None:
-    assert analyse(sql).counted is None
+    assert shortcut(parse(sql)) is None
 
 
 def both(cursor: driver.Cursor) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -15,7 +16,11 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver.sql import analysis as an
+from entitydb_dialect.driver.ddl.create import parse_index, parse_table
+from entitydb_dialect.driver.rewrite.indexes import Indexes
+from entitydb_dialect.driver.rewrite.prepare import prepare
+from entitydb_dialect.driver.rewrite.schemas import Located
+from entitydb_dialect.driver.sql.statement import Statement, locks_rows
 from entitydb_dialect.driver.sql.tokens import split_statements, tokens
 
 CORPUS = (
@@ -108,9 +113,36 @@ def _lines(run: Callable[[], Any]) -> int:
     return count
 
 
+class _Schemas:
+    """A database with a partial index and one on an expression, so that every rewrite has something to do."""
+
+    generates = True
+    temporary: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        table = parse_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c, d AS (a + 1))", "t")
+        for sql in ("CREATE INDEX i ON t(a) WHERE c > 1", "CREATE INDEX j ON t(lower(b))"):
+            table = table.with_index(parse_index(sql, table))
+        self.table = table
+        found = Indexes.of([table], frozenset(), "main")
+        assert found is not None
+        self.indexes = [found]
+
+    def locate(self, schema: str | None, name: str) -> Located | None:
+        return Located(self.table, "") if name == "t" else None
+
+
+SCHEMAS = _Schemas()
+
+
+def _prepare(sql: str) -> None:
+    with suppress(driver.OperationalError, driver.NotSupportedError):
+        prepare(Statement(sql), SCHEMAS)
+
+
 def _everything(sql: str) -> None:
-    an._analyse(sql)
-    an.locks_rows(sql)
+    _prepare(sql)
+    locks_rows(sql)
     split_statements(sql)
 
 

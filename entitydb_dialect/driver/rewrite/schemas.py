@@ -1,0 +1,40 @@
+"""What the rewrites need to know of a connection's databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from .._catalog import Table
+
+if TYPE_CHECKING:
+    from .indexes import Indexes
+
+
+class Located(NamedTuple):
+    """A table of ours that a name in a statement means."""
+
+    table: Table
+    counted: str  # what follows the arguments of entitydb_count(), so that it counts in this database
+
+
+class Schemas(Protocol):
+    """The databases of a connection as they are declared now."""
+
+    @property
+    def generates(self) -> bool:
+        """Has any table generated columns?"""
+
+    @property
+    def temporary(self) -> frozenset[str]:
+        """Lower-case names of TEMP tables and views, which stand before all others."""
+
+    @property
+    def indexes(self) -> Sequence[Indexes]:
+        """The partial indexes and the indexes on expressions, one entry for each database that has any."""
+
+    def locate(self, schema: str | None, name: str) -> Located | None:
+        """The table that a name means, `schema` being what is written before the dot; None: none of ours."""
+
+
+__all__ = ["Located", "Schemas"]

@@ -1,0 +1,206 @@
+"""A text that has been read: SQL and its tokens, and what is needed to walk over them and to edit them.
+
+Tokens are kept as columns, one list for each property, because most texts are looked at in a few places only. An edited
+text gets its tokens from those of the text before: only what an edit puts in is read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+from .tokens import LIST, QUOTED, STRING, VARIABLE, WORD, Token, scan, unquote, uppers, variables
+
+Range = tuple[int, int]  # of tokens, or of offsets in the SQL; the end is excluded
+
+
+_NAMES = frozenset((WORD, QUOTED, STRING))
+
+
+class Edit(NamedTuple):
+    """A piece of SQL to put in the place of another.
+
+    Attributes:
+        start, end: offsets in the text that is edited; equal where something is put in between.
+        text: what stands there afterwards.
+        needs: what must be true of parameters for the edit to be made: (offset of the parameter in the text, constant
+            that has to be its value).
+    """
+
+    start: int
+    end: int
+    text: str
+    needs: frozenset[tuple[int, str]] = frozenset()
+
+
+def edited(sql: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits made, those that begin at one place in their order."""
+    out: list[str] = []
+    at = 0
+    for edit in sorted(edits, key=_place):
+        out += (sql[at : edit.start], edit.text)
+        at = edit.end
+    out.append(sql[at:])
+    return "".join(out)
+
+
+def _place(edit: Edit) -> int:
+    return edit.start
+
+
+class Text:
+    """SQL and its tokens.
+
+    Attributes:
+        sql: the text.
+        kinds, starts, ends, partners: of each token; see tokens.scan().
+        uppers: of each WORD and OPERATOR the text in upper case, of others an empty text.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.kinds, self.starts, self.ends, self.partners = scan(sql)
+        self.uppers = uppers(sql, self.kinds, self.starts, self.ends)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def upper(self, at: int) -> str:
+        """The word or sign at a place in upper case; an empty text for other tokens and behind the end."""
+        return self.uppers[at] if 0 <= at < len(self.uppers) else ""
+
+    def written(self, at: int) -> str:
+        """A token as it is written."""
+        return self.sql[self.starts[at] : self.ends[at]]
+
+    def name_at(self, at: int) -> str:
+        """The name that a token stands for."""
+        written = self.sql[self.starts[at] : self.ends[at]]
+        return written if self.kinds[at] == WORD else unquote(written)
+
+    def is_name(self, at: int) -> bool:
+        """Can the token be a name? False behind the end. (SQLite takes 'x' for one as well.)"""
+        return at < len(self.kinds) and self.kinds[at] in _NAMES
+
+    def span(self, tokens: Range) -> str:
+        """The SQL from the first token of a range to its last one."""
+        return self.sql[self.starts[tokens[0]] : self.ends[tokens[1] - 1]]
+
+    def closing(self, opening: int) -> int:
+        """Index of the parenthesis that closes the one at `opening`; the number of tokens when none does."""
+        found = self.partners[opening]
+        return len(self.kinds) if found < 0 else found
+
+    def find(self, word: str, start: int = 0) -> int:
+        """Index of the first bare word outside of parentheses that open behind `start`; -1: none."""
+        if word not in self.uppers:
+            return -1
+        level = 0
+        for i in range(start, len(self.uppers)):
+            upper = self.uppers[i]
+            if upper == "(":
+                level += 1
+            elif upper == ")":
+                level -= 1
+            elif level == 0 and upper == word:
+                return i
+        return -1
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """The tokens one by one."""
+        return [
+            Token(kind, self.sql[start:end], start, end, upper)
+            for kind, start, end, upper in zip(self.kinds, self.starts, self.ends, self.uppers, strict=True)
+        ]
+
+    @cached_property
+    def parameters(self) -> tuple[dict[int, int], dict[str, int], int]:
+        """See tokens.variables(). Raises OperationalError for a number that SQLite does not take."""
+        present = (VARIABLE in self.kinds, LIST in self.kinds)
+        return variables(self.tokens) if any(present) else ({}, {}, 0)
+
+    def edited(self, edits: Iterable[Edit]) -> Text:
+        """The text with all edits made. An edit replaces whole tokens."""
+        edits = sorted(edits, key=_place)
+        made = Text.__new__(Text)
+        made.sql = edited(self.sql, edits)
+        made.kinds, made.starts, made.ends, made.uppers = [], [], [], []
+        first = moved = 0  # the next token to take over, and by how much its offsets change
+        for edit in edits:
+            until = bisect_left(self.starts, edit.start, first)
+            made._take_over(self, first, until, moved)
+            fragment = Text(edit.text)
+            made._take_over(fragment, 0, len(fragment), edit.start + moved)
+            first = bisect_left(self.starts, max(edit.start, edit.end), until)
+            moved += len(edit.text) - (edit.end - edit.start)
+        made._take_over(self, first, len(self), moved)
+        made.partners = _partners(made.uppers)
+        return made
+
+    def _take_over(self, other: Text, first: int, until: int, moved: int) -> None:
+        self.kinds += other.kinds[first:until]
+        self.uppers += other.uppers[first:until]
+        self.starts += [start + moved for start in other.starts[first:until]]
+        self.ends += [end + moved for end in other.ends[first:until]]
+
+
+def _partners(words: list[str]) -> list[int]:
+    found = [-1] * len(words)
+    opened: list[int] = []
+    for i, upper in enumerate(words):
+        if upper == "(":
+            opened.append(i)
+        elif upper == ")" and opened:
+            found[i] = opened.pop()
+            found[found[i]] = i
+    return found
+
+
+class Reader:
+    """A walk over the tokens of a text that never runs off their end."""
+
+    def __init__(self, text: Text, at: int = 0) -> None:
+        self.text = text
+        self.at = at
+        self._uppers = text.uppers
+        self._end = len(text.uppers)
+
+    def peek(self) -> str:
+        return self._uppers[self.at] if self.at < self._end else ""
+
+    def is_at_end(self) -> bool:
+        return self.at >= self._end
+
+    def take(self, *words: str) -> bool:
+        """Goes past the words if they are all there."""
+        behind = self.at + len(words)
+        if behind <= self._end and self._uppers[self.at : behind] == list(words):
+            self.at = behind
+            return True
+        return False
+
+    def name(self) -> str | None:
+        """A name, and past it; None: there is none."""
+        if self.text.is_name(self.at):
+            self.at += 1
+            return self.text.name_at(self.at - 1)
+        return None
+
+    def qualified(self) -> tuple[str | None, str]:
+        """[schema.]name"""
+        first = self.name()
+        if first is not None and self.peek() == ".":
+            self.at += 1
+            return first, self.name() or ""
+        return None, first or ""
+
+    def group(self) -> None:
+        """Goes past a parenthesised group."""
+        if self.peek() == "(":
+            self.at = self.text.closing(self.at) + 1
+
+
+__all__ = ["Edit", "Range", "Reader", "Text", "edited"]
