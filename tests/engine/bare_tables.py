@@ -1,4 +1,4 @@
-"""Tables of a test build without SQLite: payloads of the catalog (docs/format.md, "Catalog") and rows with Python values."""
+"""Tables of a test build without SQLite: payloads of the catalog (docs/format.md) and rows with Python values."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def create(statement: Statement, table: Table) -> int:
 def _values(row: Sequence[Value]):
     """The row as C values, and what they point to."""
     values, kept = ffi.new("test_value[]", len(row) + 1), []
-    for to, value in zip(values, row):
+    for to, value in zip(values, row, strict=False):
         if isinstance(value, int):
             to.type, to.integer = 1, value
         elif isinstance(value, float):

@@ -11,11 +11,7 @@ import pytest
 from entitydb_dialect import driver
 from entitydb_dialect.driver.rewrite import prepare
 
-<<<<<<< HEAD:tests/driver/rewrite/test_expression_indexes.py
-from ..beside import Beside
-=======
-from .beside import Beside, text_to_run
->>>>>>> 0d89ce0 (Read a statement once, and change it by an ordered tuple of rewrites):tests/driver/test_expression_indexes.py
+from ..beside import Beside, text_to_run
 
 Connect = Callable[..., driver.Connection]
 
