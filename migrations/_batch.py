@@ -5,7 +5,7 @@ each step. Here the steps between are taken in and become, in the place of the c
 
     CREATE OR REPLACE TABLE t (...) AS SELECT ... FROM t
 
-under which the table stays the same one: see "Changing the schema" in README.md. What Alembic does around it is
+under which the table stays the same one: see docs/schema.md. What Alembic does around it is
 untouched: events of the new table, its indexes, and what it says in --sql mode.
 """
 
