@@ -47,16 +47,12 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
 def _added(statement: Statement, place: Range, added: list[tuple[str, Needs]]) -> Iterator[Edit]:
     """The condition in parentheses, and the terms behind it."""
     start, end = statement.starts[place[0]], statement.ends[place[1] - 1]
-    always = any(not needs for _, needs in added)
-    if always:
-        yield Edit(start, start, "(")
-        yield Edit(end, end, ")")
+    ways = tuple(needs for _, needs in added)
+    some = ways if all(ways) else ()
+    yield Edit(start, start, "(", some)
+    yield Edit(end, end, ")", some)
     for term, needs in added:
-        if always:
-            yield Edit(end, end, f" AND {term}", needs)
-        else:
-            yield Edit(start, start, "(", needs)
-            yield Edit(end, end, f") AND {term}", needs)
+        yield Edit(end, end, f" AND {term}", (needs,) if needs else ())
 
 
 def _implied_by(statement: Statement, core: Core, indexes: Indexes) -> Iterator[tuple[Range, str, Needs]]:

@@ -124,7 +124,7 @@ class _Choices:
         key = tuple(held)
         variant = self._variants.get(key)
         if variant is None:
-            made = (edit for edit in self._edits if edit.needs.issubset(key))
+            made = [e for e in self._edits if not e.needs or any(needs.issubset(key) for needs in e.needs)]
             variant = self._variants[key] = Variant(edited(self._sql, made))
         return variant
 
@@ -166,7 +166,7 @@ def _choose(prepared: Prepared, schemas: Schemas) -> None:
     if apart is not None:
         statement = Statement.of(statement.edited(apart.edits))
     edits = [edit for rewrite in AT_ONCE for edit in rewrite(statement, schemas)]
-    needs = {need for edit in edits for need in edit.needs}
+    needs = {need for edit in edits for way in edit.needs for need in way}
     if needs:
         try:
             prepared._choices = _Choices(statement, edits, needs)

@@ -25,14 +25,14 @@ class Edit(NamedTuple):
     Attributes:
         start, end: offsets in the text that is edited; equal where something is put in between.
         text: what stands there afterwards.
-        needs: what must be true of parameters for the edit to be made: (offset of the parameter in the text, constant
-            that has to be its value).
+        needs: what must be true of parameters for the edit to be made, in one way or another: sets of (offset of the
+            parameter in the text, constant that has to be its value). Empty: it is made whatever they are.
     """
 
     start: int
     end: int
     text: str
-    needs: frozenset[tuple[int, str]] = frozenset()
+    needs: tuple[frozenset[tuple[int, str]], ...] = ()
 
 
 def edited(sql: str, edits: Iterable[Edit]) -> str:
