@@ -179,7 +179,7 @@ static at_byte end_of_list(at_byte p, at_byte end)
     return n >= SQL_LIST_LEAST ? found : NULL;
 }
 
-static at_byte end_of_token(at_byte p, at_byte end, int32_t *kind)
+static at_byte end_of_token(at_byte p, at_byte end, uint8_t *kind)
 {
     at_byte found = NULL;
     switch (*p) {
@@ -256,41 +256,55 @@ static size_t continuations(at_byte p, at_byte end)
 }
 
 /* Partners of parentheses: those that are open are a list, each pointing to the one around it. */
-static void pair(sql_token *out, int32_t at, unsigned char sign, int32_t *innermost)
+static void pair(int32_t *partners, int32_t at, unsigned char sign, int32_t *innermost)
 {
-    out[at].partner = -1;
+    partners[at] = -1;
     if (sign == '(') {
-        out[at].partner = *innermost;
+        partners[at] = *innermost;
         *innermost = at;
     } else if (sign == ')' && *innermost >= 0) {
         int32_t opening = *innermost;
-        *innermost = out[opening].partner;
-        out[opening].partner = at;
-        out[at].partner = opening;
+        *innermost = partners[opening];
+        partners[opening] = at;
+        partners[at] = opening;
     }
 }
 
-size_t sql_tokens(const char *sql, size_t size, sql_token *out)
+/* A token among the words. -> where the next one goes. */
+static char *put_word(char *to, at_byte p, at_byte behind, uint8_t kind)
 {
+    if (kind == SQL_WORD || kind == SQL_OPERATOR)
+        for (; p < behind; p++)
+            *to++ = (char)(*p >= 'a' && *p <= 'z' ? *p - 0x20 : *p);
+    *to++ = '\n';
+    return to;
+}
+
+size_t sql_tokens(const char *sql, size_t size, int32_t *room)
+{
+    int32_t *starts = room + 1, *ends = starts + size, *partners = ends + size;
+    uint8_t *kinds = (uint8_t *)(partners + size);
+    char *words = (char *)kinds + size, *word = words;
     at_byte start = (at_byte)sql, end = start + size, p = start, counted = start;
     size_t skipped = 0, n = 0;
     int32_t innermost = -1;
     while ((p = end_of_space(p, end)) < end) {
-        sql_token *token = &out[n];
-        at_byte behind = end_of_token(p, end, &token->kind);
+        at_byte behind = end_of_token(p, end, &kinds[n]);
         skipped += continuations(counted, p);
-        token->start = (int32_t)((size_t)(p - start) - skipped);
+        starts[n] = (int32_t)((size_t)(p - start) - skipped);
         skipped += continuations(p, behind);
-        token->end = (int32_t)((size_t)(behind - start) - skipped);
+        ends[n] = (int32_t)((size_t)(behind - start) - skipped);
         counted = behind;
-        pair(out, (int32_t)n, token->kind == SQL_OPERATOR ? *p : 0, &innermost);
+        pair(partners, (int32_t)n, kinds[n] == SQL_OPERATOR ? *p : 0, &innermost);
+        word = put_word(word, p, behind, kinds[n]);
         p = behind;
         n++;
     }
     while (innermost >= 0) {            /* what nothing closes */
-        int32_t outer = out[innermost].partner;
-        out[innermost].partner = -1;
+        int32_t outer = partners[innermost];
+        partners[innermost] = -1;
         innermost = outer;
     }
+    room[0] = (int32_t)(n ? word - words - 1 : 0);
     return n;
 }

@@ -22,14 +22,16 @@ enum {
     SQL_BAD,            /* a quote that is not closed, and all behind it */
 };
 
-typedef struct {
-    int32_t kind;       /* SQL_... */
-    int32_t start, end; /* offsets in code points; the end is excluded */
-    int32_t partner;    /* of "(" and ")": the index of the token that closes or opens it; -1: there is none, or another sign */
-} sql_token;
-
-/* Writes the tokens of `size` bytes of UTF-8 to out, which has room for one token a byte. -> how many there are. */
-size_t sql_tokens(const char *sql, size_t size, sql_token *out);
+/* Writes the tokens of `size` bytes of UTF-8 to room, one property an array with room for `size` entries. -> how many
+ * there are. room has 4 * size + 1 numbers:
+ *
+ *   [0]             how many bytes of words there are
+ *   1               starts: offset of the first code point
+ *   1 + size        ends: offset behind the last one
+ *   1 + 2 * size    partners: of "(" and ")" the index of the token that closes or opens it; -1: none does, or no such
+ *   1 + 3 * size    bytes: `size` of kinds (SQL_...), then the words: of each WORD and OPERATOR the text with its ASCII
+ *                   letters in upper case, of others nothing, with '\n' between tokens */
+size_t sql_tokens(const char *sql, size_t size, int32_t *room);
 /* cffi: end */
 
 enum { SQL_LIST_LEAST = 8 };

@@ -85,6 +85,8 @@ class Session(Transactions):
         self._generates: bool | None = None  # None: not asked for yet
         self._indexes: list[Indexes] | None = None  # None: not asked for yet
         self.prepared: dict[str, Prepared] = {}  # by the text as it was given
+        # The columns that an INSERT names, as the engine wants them, by id() of the table and their names.
+        self.insert_masks: dict[tuple[int, tuple[str, ...] | None], Any] = {}
         self.closed = False
         _open.add(self)
         try:
@@ -177,6 +179,7 @@ class Session(Transactions):
         """Forgets what followed of the declarations."""
         self.schema_changes += 1
         self._generates = None
+        self.insert_masks.clear()
         self.functions_changed()
 
     def functions_changed(self) -> None:

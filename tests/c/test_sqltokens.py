@@ -20,10 +20,21 @@ Found = tuple[str, int, int, int]  # kind, start, end, partner
 
 
 def scan(native, data: bytes) -> list[Found]:
-    out = native.ffi.new("sql_token[]", len(data) + 1)
-    count = native.lib.sql_tokens(native.ffi.from_buffer("char[]", data), len(data), out)
-    assert count <= len(data)
-    return [(KINDS[t.kind], t.start, t.end, t.partner) for t in out[0:count]]
+    size = len(data)
+    room = native.ffi.new("int32_t[]", 4 * size + 1)
+    count = native.lib.sql_tokens(native.ffi.from_buffer("char[]", data), size, room)
+    assert count <= size
+    kinds = bytes(native.ffi.buffer(room))[4 + 12 * size :]
+    columns = ([room[1 + column * size + i] for i in range(count)] for column in range(3))
+    return list(zip((KINDS[kind] for kind in kinds[:count]), *columns, strict=True))
+
+
+def words(native, data: bytes) -> list[bytes]:
+    size = len(data)
+    room = native.ffi.new("int32_t[]", 4 * size + 1)
+    count = native.lib.sql_tokens(native.ffi.from_buffer("char[]", data), size, room)
+    at = 4 + 13 * size
+    return bytes(native.ffi.buffer(room))[at : at + room[0]].split(b"\n") if count else []
 
 
 def spread(sql: str, found: list[Found]) -> list[token_model.Token]:
@@ -40,13 +51,22 @@ def spread(sql: str, found: list[Found]) -> list[token_model.Token]:
     return result
 
 
+def in_bytes(sql: str, found: list[Found]) -> list[tuple[str, int, int]]:
+    """Kinds and offsets in bytes."""
+    places = [len(sql[:at].encode(errors="surrogatepass")) for at in range(len(sql) + 1)]
+    return [(kind, places[start], places[end]) for kind, start, end, _ in found]
+
+
 def test_random_text_has_the_tokens_of_the_model(native, rng: random.Random) -> None:
     for _ in range(20_000):
         sql = "".join(rng.choice(PIECES) for _ in range(rng.randrange(15)))
-        found = scan(native, sql.encode(errors="surrogatepass"))
+        data = sql.encode(errors="surrogatepass")
+        found = scan(native, data)
         assert spread(sql, found) == token_model.tokens(sql), sql
         whole = [(kind, sql[start:end], start) for kind, start, end, _ in found]
         assert [partner for *_, partner in found] == token_model.partners(whole), sql
+        upper = [data[a:b].upper() if kind in ("word", "operator") else b"" for kind, a, b in in_bytes(sql, found)]
+        assert words(native, data) == upper, sql
 
 
 @pytest.mark.parametrize("separator", [",", ", ", " ,\n"])
@@ -79,9 +99,12 @@ def test_any_bytes_are_taken(native, rng: random.Random) -> None:
     for _ in range(5_000):
         size = rng.randrange(40)
         data = bytes(rng.choice(common) if rng.random() < 0.8 else rng.randrange(256) for _ in range(size))
-        memory = native.ffi.new("char[]", data)[0:size] if size else native.ffi.new("char[]", 1)
-        out = native.ffi.new("sql_token[]", size + 1)
-        count = native.lib.sql_tokens(memory, size, out)
+        memory = native.ffi.new("char[]", max(size, 1))
+        native.ffi.memmove(memory, data, size)
+        room = native.ffi.new("int32_t[]", 4 * size + 1)
+        count = native.lib.sql_tokens(memory, size, room)
         assert count <= size
-        ends = [0, *(t.end for t in out[0:count])]
-        assert all(ends[i] <= out[i].start < out[i].end for i in range(count) if data.isascii())
+        if data.isascii():
+            starts, ends = list(room[1 : 1 + count]), list(room[1 + size : 1 + size + count])
+            assert all(a < b for a, b in zip(starts, ends, strict=True))
+            assert all(a <= b for a, b in zip(ends, starts[1:], strict=False))

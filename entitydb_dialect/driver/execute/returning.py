@@ -53,7 +53,7 @@ def write_returning(
             session.begin()
         if statement.row_in or session.temporary_row_in:
             lib.edb_stmt_row_in(stmt)
-        tell_columns(schema, prepared, stmt)
+        tell_columns(session, schema, prepared, stmt)
         declared = schema.declared.get(statement.table.lower())
         if declared is not None:
             check(lib.edb_stmt_capture(stmt, declared.table.id))

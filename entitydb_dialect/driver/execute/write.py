@@ -65,7 +65,7 @@ def write(
         if begin:
             session.begin()
         if schema is not None:
-            tell_columns(schema, prepared, stmt)
+            tell_columns(session, schema, prepared, stmt)
         before = session.enter(stmt)
         try:
             if apart is not None and schema is not None:
@@ -128,21 +128,29 @@ def target(session: Session, statement: Statement) -> Schema | None:
 
 def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, schema: Schema | None) -> Any:
     """A context for a statement that was prepared. Raises SchemaMoved when that was for another schema."""
-    stmt = session.open_statement(True, None, in_transaction, schema)
+    options = session.now_options[in_transaction + 2] if schema is None else schema.write_options[in_transaction]
+    if not lib.edb_stmt_begin(session.engine, options, session.stmt_out):
+        stmt = session.stmt_out[0]
+    else:
+        stmt = session.open_statement(True, None, in_transaction, schema)
     if session.schema_changes != schema_changes:
         session.end_statement(stmt)
         raise SchemaMoved
     return stmt
 
 
-def tell_columns(schema: Schema, prepared: Prepared, stmt: Any) -> None:
+def tell_columns(session: Session, schema: Schema, prepared: Prepared, stmt: Any) -> None:
     """Tells the engine which columns an INSERT names, so that the others get their defaults."""
     supplied = prepared.supplied
     if supplied is UNKNOWN:
         statement = prepared.statement
         declared = schema.declared.get(statement.table.lower())
-        names_some = statement.columns is not None or statement.default_values
-        supplied = _mask(declared.table, statement.columns or ()) if names_some and declared is not None else None
+        supplied = None
+        if declared is not None and (statement.columns is not None or statement.default_values):
+            key = (id(declared.table), statement.columns)  # the table stays until declarations change
+            supplied = session.insert_masks.get(key, UNKNOWN)
+            if supplied is UNKNOWN:
+                supplied = session.insert_masks[key] = _mask(declared.table, statement.columns or ())
         prepared.supplied = supplied
     if supplied is not None:
         check(lib.edb_stmt_supplied(stmt, supplied[0], supplied[1]))

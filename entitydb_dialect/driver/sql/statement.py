@@ -6,12 +6,13 @@ unchanged, to be refused there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from .cores import Core, cores
 from .text import Reader, Text
-from .tokens import LIST, WORD
+from .tokens import LIST, NAMES, WORD
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
 WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE
@@ -110,33 +111,34 @@ class Statement(Text):
 
     def _classify(self) -> None:
         words = self.uppers
+        present = frozenset(words)
         start = 0
-        while start < len(words) and words[start] == ";":
-            start += 1
+        if ";" in present:
+            while start < len(words) and words[start] == ";":
+                start += 1
+            self.several = _is_several(words, start)
         if start == len(words):
             self.kind = EMPTY
             return
-        if ";" in words:
-            self.several = _is_several(words, start)
-        reader = Reader(self, start)
-        verb = reader.peek() if self.kinds[start] == WORD else ""
-        reader.at += 1
+        verb = words[start] if self.kinds[start] == WORD else ""
         if verb == "WITH":
-            _skip_with(reader)
-            verb = reader.peek()
-            reader.at += 1
-        self.verb, self.verb_at = verb, reader.at - 1
+            start = _behind_with(self, start + 1)
+            verb = self.upper(start)
+        self.verb, self.verb_at = verb, start
         classify = _BY_VERB.get(verb)
         if classify is not None:
-            classify(self, reader)
-        if self.kind in (READ, WRITE, OTHER):
+            classify(self, start + 1, present)
+        if "_" in self.sql and self.kind in _MAY_ASK:
             upper = self.sql.upper()
             self.asks_schema = "SQLITE_" in upper or "PRAGMA_" in upper
-        if "IN" in words:
+        if "IN" in present:
             self.row_in = _has_row_in(self)
 
 
-def _is_several(words: list[str], start: int) -> bool:
+_MAY_ASK = frozenset((READ, WRITE, OTHER))
+
+
+def _is_several(words: Sequence[str], start: int) -> bool:
     """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
     if "TRIGGER" in words[start : start + 3]:
         return False
@@ -144,33 +146,33 @@ def _is_several(words: list[str], start: int) -> bool:
     return any(word != ";" for word in behind)
 
 
-def _skip_with(reader: Reader) -> None:
-    """Goes past WITH [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..."""
+def _behind_with(text: Text, at: int) -> int:
+    """What follows WITH [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..., from the token behind WITH on."""
+    reader = Reader(text, at)
     reader.take("RECURSIVE")
-    while True:
-        if reader.name() is None:
-            return
+    while reader.name() is not None:
         reader.group()
         if not reader.take("AS"):
-            return
+            break
         reader.take("NOT")
         reader.take("MATERIALIZED")
         reader.group()
         if not reader.take(","):
-            return
+            break
+    return reader.at
 
 
 # ---- queries ----
 
 
-def _explain(statement: Statement, reader: Reader) -> None:
+def _explain(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.kind = READ
 
 
-def _query(statement: Statement, reader: Reader) -> None:
+def _query(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.kind = READ
-    if reader.peek() == "ENTITYDB_LABEL" and not statement.several:
-        statement.label_sql = _label(statement, reader)
+    if statement.upper(at) == "ENTITYDB_LABEL" and not statement.several:
+        statement.label_sql = _label(statement, Reader(statement, at))
         if statement.label_sql:
             statement.kind = LABEL
 
@@ -237,50 +239,64 @@ def locks_rows(sql: str) -> bool:
 # ---- changes ----
 
 
-def _insert(statement: Statement, reader: Reader) -> None:
-    _target(statement, reader, "INTO")
-    if reader.peek() == "(":
-        end = statement.closing(reader.at)
-        statement.columns = _names(statement, reader.at + 1, end)
-        reader.at = end + 1
-    else:
-        statement.list_at = statement.ends[min(reader.at, len(statement)) - 1]
-    following = reader.peek()
-    statement.default_values = following == "DEFAULT"
+def _insert(statement: Statement, at: int, present: frozenset[str]) -> None:
+    at = _target(statement, at, present, "INTO")
     words = statement.uppers
-    statement.plain_values = statement.default_values or (
-        following == "VALUES" and ("SELECT" not in words or "SELECT" not in words[reader.at :])
-    )
-    if "CONFLICT" in words:
-        statement.on_conflict_at = _conflict_at(statement, reader.at)
+    following = statement.upper(at)
+    if following == "(":
+        end = statement.closing(at)
+        statement.columns = _names(statement, at + 1, end)
+        at = end + 1
+        following = statement.upper(at)
+    else:
+        statement.list_at = statement.ends[min(at, len(words)) - 1]
+    if following == "DEFAULT":
+        statement.default_values = statement.plain_values = True
+    elif following == "VALUES":
+        statement.plain_values = "SELECT" not in present or "SELECT" not in words[at:]
+    if "CONFLICT" in present:
+        statement.on_conflict_at = _conflict_at(statement, at)
 
 
-def _update(statement: Statement, reader: Reader) -> None:
-    _target(statement, reader, None)
-    statement.sets = _sets(statement, statement.find("SET", reader.at))
+def _update(statement: Statement, at: int, present: frozenset[str]) -> None:
+    at = _target(statement, at, present, None)
+    statement.sets = _sets(statement, statement.find("SET", at))
 
 
-def _delete(statement: Statement, reader: Reader) -> None:
-    _target(statement, reader, "FROM")
+def _delete(statement: Statement, at: int, present: frozenset[str]) -> None:
+    _target(statement, at, present, "FROM")
 
 
-def _target(statement: Statement, reader: Reader, word: str | None) -> None:
-    """[OR ...] [word] [schema.]table [AS alias], and where RETURNING is."""
+def _target(statement: Statement, at: int, present: frozenset[str], word: str | None) -> int:
+    """[OR ...] [word] [schema.]table [AS alias], and where RETURNING is. -> the token behind the target"""
     statement.kind = WRITE
-    if reader.take("OR"):
-        statement.conflict = reader.peek()
-        reader.at += 1
-    if word is not None:
-        reader.take(word)
-    statement.schema, statement.table = reader.qualified()
-    if reader.take("AS"):
-        statement.alias = reader.name() or ""
-    if not statement.several:
-        statement.returning_at = statement.find("RETURNING", reader.at)
+    if statement.upper(at) == "OR":
+        statement.conflict = statement.upper(at + 1)
+        at += 2
+    if statement.upper(at) == word:
+        at += 1
+    if statement.is_name(at):
+        statement.table = statement.name_at(at)
+        at += 1
+        if statement.upper(at) == ".":
+            statement.schema, statement.table = statement.table, ""
+            at += 1
+            if statement.is_name(at):
+                statement.table = statement.name_at(at)
+                at += 1
+    if statement.upper(at) == "AS":
+        at += 1
+        if statement.is_name(at):
+            statement.alias = statement.name_at(at)
+            at += 1
+    if "RETURNING" in present and not statement.several:
+        statement.returning_at = statement.find("RETURNING", at)
+    return at
 
 
 def _names(text: Text, start: int, end: int) -> tuple[str, ...]:
-    return tuple([text.name_at(i) for i in range(start, min(end, len(text))) if text.is_name(i)])
+    kinds = text.kinds
+    return tuple([text.name_at(i) for i in range(start, min(end, len(kinds))) if kinds[i] in NAMES])
 
 
 _BEHIND_SETS = frozenset(("FROM", "WHERE", "RETURNING", "ORDER", "LIMIT", ";"))
@@ -332,8 +348,9 @@ def _conflict_at(text: Text, start: int) -> int:
 # ---- the schema, transactions, settings ----
 
 
-def _define(statement: Statement, reader: Reader) -> None:
+def _define(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.kind = DDL
+    reader = Reader(statement, at)
     verb = statement.verb
     if verb not in ("CREATE", "DROP", "ALTER"):
         statement.ddl = Ddl(verb)
@@ -359,8 +376,9 @@ def _define(statement: Statement, reader: Reader) -> None:
     statement.ddl = Ddl(verb, what, temporary, unique, if_clause, schema, name, table, as_select, replaces)
 
 
-def _control(statement: Statement, reader: Reader) -> None:
+def _control(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.kind = CONTROL
+    reader = Reader(statement, at)
     verb = statement.verb
     if verb == "ROLLBACK":
         reader.take("TRANSACTION")
@@ -376,8 +394,9 @@ def _control(statement: Statement, reader: Reader) -> None:
         statement.verb = "COMMIT"
 
 
-def _pragma(statement: Statement, reader: Reader) -> None:
+def _pragma(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.kind = PRAGMA
+    reader = Reader(statement, at)
     statement.schema, name = reader.qualified()
     statement.name = name.lower()
     if reader.peek() in ("=", "("):

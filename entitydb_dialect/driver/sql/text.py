@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
-from .tokens import LIST, QUOTED, STRING, VARIABLE, WORD, Token, scan, unquote, uppers, variables
+from .tokens import LIST, NAMES, VARIABLE, WORD, Token, scan, unquote, variables
 
 Range = tuple[int, int]  # of tokens, or of offsets in the SQL; the end is excluded
-
-
-_NAMES = frozenset((WORD, QUOTED, STRING))
 
 
 class Edit(NamedTuple):
@@ -55,21 +52,22 @@ class Text:
 
     Attributes:
         sql: the text.
-        kinds, starts, ends, partners: of each token; see tokens.scan().
-        uppers: of each WORD and OPERATOR the text in upper case, of others an empty text.
+        kinds, starts, ends, partners, uppers: of each token; see tokens.Columns.
     """
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
-        self.kinds, self.starts, self.ends, self.partners = scan(sql)
-        self.uppers = uppers(sql, self.kinds, self.starts, self.ends)
+        self.kinds, self.starts, self.ends, self.partners, self.uppers = scan(sql)
 
     def __len__(self) -> int:
         return len(self.kinds)
 
     def upper(self, at: int) -> str:
         """The word or sign at a place in upper case; an empty text for other tokens and behind the end."""
-        return self.uppers[at] if 0 <= at < len(self.uppers) else ""
+        try:
+            return self.uppers[at] if at >= 0 else ""
+        except IndexError:
+            return ""
 
     def written(self, at: int) -> str:
         """A token as it is written."""
@@ -81,8 +79,8 @@ class Text:
         return written if self.kinds[at] == WORD else unquote(written)
 
     def is_name(self, at: int) -> bool:
-        """Can the token be a name? False behind the end. (SQLite takes 'x' for one as well.)"""
-        return at < len(self.kinds) and self.kinds[at] in _NAMES
+        """Can the token be a name? False behind the end."""
+        return at < len(self.kinds) and self.kinds[at] in NAMES
 
     def span(self, tokens: Range) -> str:
         """The SQL from the first token of a range to its last one."""
@@ -127,7 +125,7 @@ class Text:
         edits = sorted(edits, key=_place)
         made = Text.__new__(Text)
         made.sql = edited(self.sql, edits)
-        made.kinds, made.starts, made.ends, made.uppers = [], [], [], []
+        made.kinds, made.starts, made.ends, made.uppers = b"", [], [], []
         first = moved = 0  # the next token to take over, and by how much its offsets change
         for edit in edits:
             until = bisect_left(self.starts, edit.start, first)

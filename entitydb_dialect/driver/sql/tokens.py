@@ -6,7 +6,7 @@ so when it gets the text. White space and comments make no tokens.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ... import _exceptions as ex
 from ..._native import ffi, lib
@@ -21,8 +21,9 @@ VARIABLE: int = lib.SQL_VARIABLE  # ?, ?1, :a, @a, $a
 LIST: int = lib.SQL_LIST  # at least eight bare ? with commas between, or as many rows of them: (?, ?), (?, ?)
 BAD: int = lib.SQL_BAD  # an unterminated quote, and all that is behind it
 
+NAMES = frozenset((WORD, QUOTED, STRING))  # what can be a name: SQLite takes 'x' for one as well
 _MOST_VARIABLES = 32766  # of a statement; SQLite's
-_new_tokens = ffi.new_allocator(should_clear_after_alloc=False)  # they are written before they are read
+_new = ffi.new_allocator(should_clear_after_alloc=False)  # what is written before it is read
 
 
 class Token(NamedTuple):
@@ -30,36 +31,46 @@ class Token(NamedTuple):
     text: str  # as written
     start: int  # offset in the SQL
     end: int
-    upper: str  # of a WORD or OPERATOR: the text in upper case, else ""
+    upper: str  # of a WORD or OPERATOR: the text with its ASCII letters in upper case, else ""
 
 
-def scan(sql: str) -> tuple[list[int], list[int], list[int], list[int]]:
-    """The tokens of one or more statements: kinds, starts, ends (offsets, the end excluded), and partners (of a
-    parenthesis the index of the one that closes or opens it; -1: none does, or another token)."""
+class Columns(NamedTuple):
+    """The tokens of a text, one property a column."""
+
+    kinds: bytes
+    starts: list[int]  # offsets in the SQL
+    ends: list[int]  # likewise, excluded
+    partners: list[int]  # of a parenthesis the index of the one that closes or opens it; -1: none does, or no such
+    uppers: list[str]  # of a WORD or OPERATOR the text with its ASCII letters in upper case, else ""
+
+
+def scan(sql: str) -> Columns:
+    """The tokens of one or more statements."""
     try:
         data = sql.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which SQLite will refuse
         data = sql.encode(errors="surrogatepass")
-    out: Any = _new_tokens("sql_token[]", len(data) + 1)
-    count = lib.sql_tokens(data, len(data), out)
-    flat = ffi.unpack(ffi.cast("int32_t *", out), 4 * count)
-    return flat[0::4], flat[1::4], flat[2::4], flat[3::4]
-
-
-def uppers(sql: str, kinds: list[int], starts: list[int], ends: list[int]) -> list[str]:
-    """Of each WORD and OPERATOR its text in upper case, of other tokens an empty text."""
-    if sql.isascii():
-        whole = sql.upper()
-        return [whole[a:b] if kind <= OPERATOR else "" for kind, a, b in zip(kinds, starts, ends, strict=True)]
-    return [sql[a:b].upper() if kind <= OPERATOR else "" for kind, a, b in zip(kinds, starts, ends, strict=True)]
+    size = len(data)
+    room = _new("int32_t[]", 4 * size + 1)
+    count = lib.sql_tokens(data, size, room)
+    written = ffi.buffer(room)
+    at = 4 + 12 * size
+    words = written[at + size : at + size + room[0]].decode(errors="surrogatepass")
+    return Columns(
+        written[at : at + count],
+        ffi.unpack(room + 1, count),
+        ffi.unpack(room + (1 + size), count),
+        ffi.unpack(room + (1 + 2 * size), count),
+        words.split("\n") if count else [],
+    )
 
 
 def tokens(sql: str) -> list[Token]:
     """The tokens of one or more statements."""
-    kinds, starts, ends, _ = scan(sql)
+    kinds, starts, ends, _, uppers = scan(sql)
     return [
         Token(kind, sql[start:end], start, end, upper)
-        for kind, start, end, upper in zip(kinds, starts, ends, uppers(sql, kinds, starts, ends), strict=True)
+        for kind, start, end, upper in zip(kinds, starts, ends, uppers, strict=True)
     ]
 
 
@@ -77,8 +88,8 @@ NO_ALIAS = frozenset((
 
 
 def is_name(token: Token) -> bool:
-    """Can this token be a name? (SQLite takes 'x' for one as well.)"""
-    return token.kind in (WORD, QUOTED, STRING)
+    """Can this token be a name?"""
+    return token.kind in NAMES
 
 
 def unquote(text: str) -> str:
