@@ -6,6 +6,7 @@ a read outside kills the test process.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ key_pieces = [
 key_like = st.lists(st.sampled_from(key_pieces), max_size=20).map(b"".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=3000)
 @given(data=st.one_of(st.binary(max_size=300), row_like, key_like))
 def test_random_bytes_are_never_read_outside(p, data) -> None:

@@ -47,6 +47,7 @@ def sqlite_order(values: list, collation: str, descending: bool) -> list[int]:
     return [i for (i,) in db.execute(f"SELECT i FROM t ORDER BY v COLLATE {collation} {direction}, i")]
 
 
+@pytest.mark.slow
 @directions
 @collations
 @settings(max_examples=400)
@@ -64,6 +65,7 @@ def test_keys_order_and_equal_as_sqlite_says(p, values, collation, descending) -
     assert [i for _, i in sorted(keys)] == sqlite_order(values, collation, descending)
 
 
+@pytest.mark.slow
 @directions
 @collations
 @settings(max_examples=200)
@@ -86,6 +88,7 @@ def same(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b and (not isinstance(a, float) or math.copysign(1, a) == math.copysign(1, b))
 
 
+@pytest.mark.slow
 @directions
 @collations
 @pytest.mark.parametrize("integral", [False, True])
@@ -112,6 +115,7 @@ def test_every_cut_of_a_part_is_invalid(p, value, descending) -> None:
         assert p.decode(key[:size], descending) == (0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("integral", [False, True])
 @settings(max_examples=500)
 @given(key=st.one_of(

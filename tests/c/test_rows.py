@@ -54,6 +54,7 @@ def test_rows_are_the_bytes_of_the_format_description(p, row) -> None:
     assert p.row(row) == reference(row)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(row=st.lists(values, max_size=40))
 def test_columns_come_back_with_type_and_sign(p, row) -> None:

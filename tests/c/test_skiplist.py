@@ -70,6 +70,7 @@ additions = st.lists(
 ).map(lambda runs: [one for run in runs for one in run])
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(additions=additions, probes=st.lists(st.tuples(trees, keys), max_size=15))
 def test_list_orders_and_finds_as_a_sorted_list(native, additions, probes) -> None:

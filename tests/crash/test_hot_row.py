@@ -22,6 +22,7 @@ def history_bytes(count: int, value: int) -> int:
     return count * (1 + 3 + 3 + 4 + value)
 
 
+@pytest.mark.slow
 def test_a_hot_row_takes_at_most_twice_its_history(tmp_path: Path, native: object) -> None:
     path = tmp_path / "hot.edb"
     db = driver.connect(path, isolation_level=None, synchronous=SYNCHRONOUS)

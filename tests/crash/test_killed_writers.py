@@ -107,6 +107,7 @@ class Siege:
             assert there <= set(range(acknowledged + 1)), f"writer {who} never made {max(there)}"
 
 
+@pytest.mark.slow
 def test_killed_writers_lose_nothing_and_stop_nobody(tmp_path: Path, rng: random.Random, native: object) -> None:
     path = tmp_path / "bank.edb"
     make_bank(path)

@@ -108,6 +108,7 @@ def bounds(notes: list[str]) -> tuple[int, int]:
     return max(durable, default=0), max(started, default=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("synchronous", "points"), [("full", POINTS), ("normal", POINTS // 3)])
 def test_power_loss_after_sql_transactions(
     tmp_path: Path, rng: random.Random, native: Any, synchronous: str, points: int

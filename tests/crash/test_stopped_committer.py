@@ -17,6 +17,7 @@ from .bank import audit, check_clean, make_bank, open_bank, transfer
 from .children import FAILPOINTS, Child, Say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", FAILPOINTS)
 def test_reads_complete_beside_a_stopped_committer(tmp_path: Path, native: object, point: str) -> None:
     path = tmp_path / "bank.edb"

@@ -152,6 +152,7 @@ def outcome(act: Callable[[], Any]) -> tuple[Any, str | None]:
         return None, str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("statements", [QUERIES, CHANGES], ids=["queries", "changes"])
 def test_statements(both: tuple[driver.Connection, apsw.Connection], statements: tuple[str, ...], on: bool) -> None:
@@ -182,6 +183,7 @@ def schema(db: driver.Connection) -> Any:
     return run(db, "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2"), sorted(db.catalog())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 def test_definitions(both: tuple[driver.Connection, apsw.Connection], on: bool) -> None:
     db, _ = both
@@ -302,6 +304,7 @@ def test_transactions_that_spill(tmp_path: Path, on: bool) -> None:
     assert breaches == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 def test_opening_asking_and_checking(both: tuple[driver.Connection, apsw.Connection], path: Path, on: bool) -> None:
     db, _ = both

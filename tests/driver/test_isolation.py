@@ -639,6 +639,7 @@ def take_leave(path: str, name: str, level: str, rounds: int, barrier: Any, resu
     results.put(outcomes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["threads", "processes"])
 @pytest.mark.parametrize("of", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_doctors_on_call(connect: Connect, path: Any, how: str, of: str) -> None:

@@ -86,6 +86,7 @@ def cursors(db: driver.Connection, path: Path, n: int) -> None:
     db.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [connections, databases, errors, definitions, expressions, cursors])
 def test_memory_in_use_does_not_grow(
     connect: Callable[..., driver.Connection], path: Path, act: Callable[[driver.Connection, Path, int], None]

@@ -108,6 +108,7 @@ def dump(execute: Callable[[str, Any], Any]) -> dict[str, list[Any]]:
     return {name: execute(f"SELECT * FROM {name} ORDER BY 1, 2", ()).fetchall() for name in "tpcw"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round", range(10))
 def test_committed_transactions_can_be_done_one_after_the_other(
     connect: Callable[..., driver.Connection], rng: random.Random, round: int

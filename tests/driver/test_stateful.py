@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -237,5 +238,5 @@ class TwoConnections(RuleBasedStateMachine):
         assert breaches == []
 
 
-TestTwoConnections = TwoConnections.TestCase
+TestTwoConnections = pytest.mark.slow(TwoConnections.TestCase)
 TestTwoConnections.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import EXAMPLES
 
 ROOT = EXAMPLES.parent
 
 
+@pytest.mark.slow
 def test_a_benchmark_prints_ratios_and_writes_json(tmp_path: Path) -> None:
     import entitydb_dialect
 

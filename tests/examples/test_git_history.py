@@ -42,6 +42,7 @@ def git(folder: Path, *arguments: str, **options: object) -> bytes:
     return subprocess.run(["git", "-C", str(folder), *arguments], check=True, stdout=subprocess.PIPE, **options).stdout
 
 
+@pytest.mark.slow
 def test_every_commit_of_a_hard_history_reads_as_git_lists_it(run: Run, tmp_path: Path, seed: int) -> None:
     repository = make_repository(tmp_path / "repository", commits=150, seed=seed, files=40)
     database = tmp_path / "history.edb"
@@ -57,6 +58,7 @@ def test_every_commit_of_a_hard_history_reads_as_git_lists_it(run: Run, tmp_path
     assert sum(name.startswith("all files, ") for name in shown) == 4
 
 
+@pytest.mark.slow
 def test_the_check_tells_another_repository(run: Run, tmp_path: Path, seed: int) -> None:
     """The same history but for the content of one file in the middle: exactly that is found."""
     def history(changed: bytes) -> bytes:
@@ -83,6 +85,7 @@ def test_the_check_tells_another_repository(run: Run, tmp_path: Path, seed: int)
     assert json.loads(same.stdout)["errors"] == []
 
 
+@pytest.mark.slow
 def test_the_check_notices_a_wrong_row(git_history: ModuleType, run: Run, tmp_path: Path, seed: int) -> None:
     """A file changed behind the last commit is wrong as of now, and not as of any commit."""
     repository = make_repository(tmp_path / "repository", commits=40, seed=seed, files=20)
@@ -145,6 +148,7 @@ def test_odd_commit_objects_are_read(git_history: ModuleType) -> None:
     assert read(b"tree 1\ncommitter nobody\n\nx") == {"author": ">", "message": "x", "git_time": 0}
 
 
+@pytest.mark.slow
 def test_a_database_is_never_written_over(run: Run, tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository", commits=3)
     database = tmp_path / "precious"

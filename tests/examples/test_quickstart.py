@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from .conftest import EXAMPLES, Run
 
 OUTPUT = """\
@@ -18,6 +20,7 @@ def test_quickstart_reads_what_was(run: Run) -> None:
     assert (result.returncode, result.stdout.decode()) == (0, OUTPUT), result.stderr.decode()
 
 
+@pytest.mark.slow
 def test_quickstart_runs_again_on_its_file(run: Run) -> None:
     assert run("quickstart.py").returncode == 0
     again = run("quickstart.py")

@@ -119,6 +119,7 @@ def test_the_sample_itself_is_right(judge: Judge) -> None:
     assert judge.judge(judge.data, pages=set()) is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LEAF, INTERIOR, ARRAY, OVERFLOW, FREE])
 def test_a_flipped_bit_of_a_page_is_named(judge: Judge, rng: random.Random, kind: int) -> None:
     file = File(judge.data)
@@ -129,6 +130,7 @@ def test_a_flipped_bit_of_a_page_is_named(judge: Judge, rng: random.Random, kind
             assert judge.judge(data, pages={page}), f"nobody noticed byte {at} of page {page}"
 
 
+@pytest.mark.slow
 def test_a_page_that_is_another_page_is_named(judge: Judge, rng: random.Random) -> None:
     """Stale, misdirected and lost writes: whole pages, with whole checksums, in the wrong place."""
     file = File(judge.data)
@@ -159,6 +161,7 @@ def test_bytes_outside_what_is_used_do_not_matter(judge: Judge, rng: random.Rand
     assert not judge.judge(bytes(data))
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_the_header_are_noticed(judge: Judge, rng: random.Random) -> None:
     for at in [*range(72), *rng.sample(range(72, 4096), 20)]:
         data = flipped(judge.data, at, rng.randrange(8))
@@ -169,6 +172,7 @@ def test_flipped_bits_of_the_header_are_noticed(judge: Judge, rng: random.Random
             assert "is not an EntityDB database" in answer["opened"][2]
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_marks_and_ring_give_a_commit_or_an_error(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
     newest = file.newest
@@ -190,6 +194,7 @@ def test_the_newest_record_and_the_mark_damaged_together(judge: Judge, rng: rand
         assert judge.judge(bytes(data), fallback=True)
 
 
+@pytest.mark.slow
 def test_whole_stretches_overwritten(judge: Judge, rng: random.Random) -> None:
     for _ in range(30):
         data = bytearray(judge.data)

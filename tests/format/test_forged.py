@@ -401,6 +401,7 @@ def test_a_file_that_is_only_sealed_is_unchanged_and_sound(sample: Any, ask: Any
     assert ask(tmp_path / "t.edb")["check"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("invariant", "forge"), FORGERIES, ids=[f"{i}-{f.__name__}" for i, f in FORGERIES])
 def test_check_names_the_invariant_and_the_page(
     sample: Any, ask: Any, tmp_path: Path, invariant: str, forge: Forge
@@ -461,6 +462,7 @@ def test_i11_a_last_commit_in_the_future_is_not_built_upon(sample: Any, tmp_path
 # ---- forgeries of any kind: readers survive ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Random bytes of random pages, sealed: what a page says is believed as far as it is possible, and no further."""
     moments = sample[1]["moments"]
@@ -493,6 +495,7 @@ def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, 
     assert set(kinds) >= {LEAF, INTERIOR, ARRAY}
 
 
+@pytest.mark.slow
 def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Nodes are whole, but keys and values are not what the table says: cut, lengthened, exchanged, random. In trees of
     rows, of indexes and of the catalog; read, and written to."""
@@ -550,6 +553,7 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
         path.unlink()
 
 
+@pytest.mark.slow
 def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Every number of the newest record, small and huge, with and without the mark that vouches for it."""
     moments = sample[1]["moments"]
@@ -612,6 +616,7 @@ def test_a_record_does_not_make_the_file_as_long_as_it_says(sample: Any, ask: An
     assert path.stat().st_size == len(data)
 
 
+@pytest.mark.slow
 def test_a_chain_of_impossible_length_is_damage(sample: Any, ask: Any, tmp_path: Path) -> None:
     """2^64-1 bytes: one more overflowed a buffer's size. And 1 TiB, which is not tried to be had."""
     for length in (2**64 - 1, 2**64 - 20, 2**40, 2**32, 2**31):

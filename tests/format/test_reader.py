@@ -91,6 +91,7 @@ def random_value(rng: random.Random, page_size: int) -> object:
     return rng.choice([*short, *long])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_size", [512, 4096])
 def test_databases_made_through_sql_read_the_same_at_every_commit(
     tmp_path: Path, rng: random.Random, native, page_size: int
@@ -243,6 +244,7 @@ def test_the_reader_knows_the_examples_of_the_description() -> None:
     assert decode_row(row) == [513, "hi", None, 1.5]
 
 
+@pytest.mark.slow
 def test_unsynced_commits_count_when_their_pages_are_there(tmp_path: Path, rng: random.Random, native) -> None:
     """A copy of an open file, as a killed process leaves it: the reader chooses the commit that the engine does."""
     path, copy = tmp_path / "t.edb", tmp_path / "copy.edb"

@@ -76,6 +76,7 @@ def test_it_loads_without_the_dialect_the_driver_and_the_library() -> None:
     assert result.stdout.split() == ["entitydb_dialect._exceptions"]
 
 
+@pytest.mark.slow
 def test_asyncio_is_not_imported_with_it() -> None:
     code = ALONE.format(package=str(PACKAGE)).replace(", entitydb_dialect.history.aio", "")
     code += "assert 'entitydb_dialect.history.aio' not in sys.modules\n"

@@ -57,6 +57,7 @@ COMMON = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
 @pytest.mark.parametrize("convention", ["", CONVENTION])
 def test_common_models_are_clean_after_upgrade(project: Project, scheme: str, convention: str) -> None:
@@ -70,6 +71,7 @@ def test_common_models_are_clean_after_upgrade(project: Project, scheme: str, co
     assert "No new upgrade operations detected" in project.alembic("check")
 
 
+@pytest.mark.slow
 def test_models_that_were_created_directly_are_clean(project: Project) -> None:
     project.models(COMMON)
     project._python(f"import models, sqlalchemy; models.metadata.create_all(sqlalchemy.create_engine({project.url!r}))")
@@ -102,6 +104,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_changes_is_found(project: Project) -> None:
     """All in one process: each change is compared with one database, and rolled back after its migration."""
     import json

@@ -68,6 +68,7 @@ class Moments:
         return found
 
 
+@pytest.mark.slow
 def test_nothing_but_a_copy_changes_nothing(project: Project) -> None:
     moments = Moments(project, batch("pass"))
     assert moments.now("SELECT * FROM t") == [(1, "one", 12, 1), (2, "two", 21, 2)]
@@ -79,6 +80,7 @@ def test_nothing_but_a_copy_changes_nothing(project: Project) -> None:
     assert moments.written() == 1 + 3 + 1 + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
 def test_rename_drop_add_and_order(project: Project, scheme: str) -> None:
     project.use(project.url.replace("entitydb", scheme, 1))
@@ -99,6 +101,7 @@ def test_rename_drop_add_and_order(project: Project, scheme: str) -> None:
         project.alembic("upgrade", "3")
 
 
+@pytest.mark.slow
 def test_partial_reordering_makes_the_table_anew_by_itself(project: Project) -> None:
     moments = Moments(project, batch(
         'batch.alter_column("a", nullable=False)', options='partial_reordering=[("p", "b", "a", "id")]'
@@ -108,6 +111,7 @@ def test_partial_reordering_makes_the_table_anew_by_itself(project: Project) -> 
     assert moments.then("SELECT * FROM t") == [(1, 11, "one", 1), (2, 21, "two", 2)]
 
 
+@pytest.mark.slow
 def test_a_type_of_another_affinity(project: Project) -> None:
     moments = Moments(project, batch("""
         batch.alter_column("b", type_=sa.String(10), existing_server_default="7", server_default="none")
@@ -118,6 +122,7 @@ def test_a_type_of_another_affinity(project: Project) -> None:
     assert moments.now("SELECT id FROM t WHERE b = '21'") == [(2,)]
 
 
+@pytest.mark.slow
 def test_constraints_come_and_go(project: Project) -> None:
     moments = Moments(project, batch("""
         batch.drop_constraint("positive", type_="check")
@@ -138,6 +143,7 @@ def test_constraints_come_and_go(project: Project) -> None:
     assert moments.then("SELECT * FROM t") == [(1, "one", 11, 1), (2, "two", 21, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", 'recreate="always", '])
 def test_unnamed_constraints_by_their_convention(project: Project, options: str) -> None:
     moments = Moments(project, batch(
@@ -149,6 +155,7 @@ def test_unnamed_constraints_by_their_convention(project: Project, options: str)
     assert moments.then("SELECT id, a FROM t") == [(1, "one"), (2, "two")]
 
 
+@pytest.mark.slow
 def test_a_table_that_refers_to_itself_and_is_referred_to(project: Project) -> None:
     moments = Moments(project, batch("""
         batch.alter_column("name", new_column_name="title", type_=sa.Text())
@@ -161,6 +168,7 @@ def test_a_table_that_refers_to_itself_and_is_referred_to(project: Project) -> N
     assert moments.then("SELECT t.a, p.title FROM t JOIN p ON p.id = t.p") == [("one", "root"), ("two", "leaf")]
 
 
+@pytest.mark.slow
 def test_another_primary_key(project: Project) -> None:
     project.revision("0", """
         op.create_table("k", sa.Column("a", sa.String(5), primary_key=True), sa.Column("b", sa.Integer))
@@ -192,6 +200,7 @@ COPY_FROM = """
 """
 
 
+@pytest.mark.slow
 def test_copy_from_and_table_args(project: Project) -> None:
     body = COPY_FROM + batch(
         'batch.drop_column("p")', options='recreate="always", copy_from=t, table_args=[sa.CheckConstraint("b > 2")]'
@@ -202,6 +211,7 @@ def test_copy_from_and_table_args(project: Project) -> None:
     assert "CHECK (b > 2)" in str(moments.now("SELECT sql FROM sqlite_master WHERE name = 't'"))
 
 
+@pytest.mark.slow
 def test_a_script_of_it_continues_the_history_too(project: Project) -> None:
     moments = Moments(project, "pass")
     body = COPY_FROM + batch('batch.drop_column("p")', options='recreate="always", copy_from=t')
@@ -216,6 +226,7 @@ def test_a_script_of_it_continues_the_history_too(project: Project) -> None:
     assert moments.then("SELECT * FROM t") == [(1, "one", 11), (2, "two", 21)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", 'recreate="never", ', 'recreate="always", '])
 def test_all_ways_of_batch_end_the_same(project: Project, options: str) -> None:
     moments = Moments(project, batch("""
@@ -245,6 +256,7 @@ NEEDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "anew", "values"), NEEDED)
 def test_the_table_is_made_anew_where_that_is_needed(
     project: Project, body: str, anew: bool, values: list[Any]
@@ -268,6 +280,7 @@ def test_the_table_is_made_anew_where_that_is_needed(
     db.close()
 
 
+@pytest.mark.slow
 def test_the_primary_key_may_be_dropped_and_made_anew(project: Project) -> None:
     moments = Moments(project, batch("""
         batch.drop_column("id")
@@ -277,6 +290,7 @@ def test_the_primary_key_may_be_dropped_and_made_anew(project: Project) -> None:
     assert moments.then("SELECT a, b FROM t") == [("one", 11), ("two", 21)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_killed_half_way_it_was_not(project: Project, per_migration: bool) -> None:
     body = batch('batch.drop_column("p")') + "\nimport os\nos.kill(os.getpid(), 9)"
@@ -287,6 +301,7 @@ def test_killed_half_way_it_was_not(project: Project, per_migration: bool) -> No
     assert project.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 def test_a_copy_that_fails_leaves_the_table(project: Project) -> None:
     with pytest.raises(AssertionError, match=r"UNIQUE constraint failed: t\.q"):
         Moments(project, batch("""
@@ -297,6 +312,7 @@ def test_a_copy_that_fails_leaves_the_table(project: Project) -> None:
     assert project.sql("SELECT name FROM sqlite_master WHERE name LIKE '%tmp%'") == []
 
 
+@pytest.mark.slow
 def test_up_down_and_up_again_keeps_every_moment(project: Project) -> None:
     moments = Moments(project, batch('batch.add_column(sa.Column("c", sa.Integer))'))
     script = project.scripts / "versions" / "2_.py"
@@ -310,6 +326,7 @@ def test_up_down_and_up_again_keeps_every_moment(project: Project) -> None:
     assert moments.now("SELECT * FROM t") == [(1, "one", 12, 1, None), (2, "two", 21, 2, None)]
 
 
+@pytest.mark.slow
 def test_the_four_statements_by_hand_make_another_table(project: Project) -> None:
     """Nothing says that they belong together."""
     moments = Moments(project, """

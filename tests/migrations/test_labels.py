@@ -30,6 +30,7 @@ def tables_at(project: Project, label: str) -> list[str]:
     return tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
 def test_a_transaction_for_each_revision_gives_each_its_moment(project: Project, scheme: str) -> None:
     project.use(project.url.replace("entitydb", scheme, 1))
@@ -41,6 +42,7 @@ def test_a_transaction_for_each_revision_gives_each_its_moment(project: Project,
     assert tables_at(project, "alembic:2") == ["alembic_version", "t1", "t2"]
 
 
+@pytest.mark.slow
 def test_revisions_of_one_transaction_share_its_moment(project: Project) -> None:
     revisions(project)
     project.alembic("upgrade", "head")
@@ -50,6 +52,7 @@ def test_revisions_of_one_transaction_share_its_moment(project: Project) -> None
     assert tables_at(project, "alembic:1") == ["alembic_version", "t1", "t2", "t3"]
 
 
+@pytest.mark.slow
 def test_downgrades_are_labelled_too_and_the_newest_counts(project: Project) -> None:
     revisions(project)
     project.alembic("upgrade", "head", per_migration=True)
@@ -63,6 +66,7 @@ def test_downgrades_are_labelled_too_and_the_newest_counts(project: Project) -> 
     assert "alembic:base" not in found
 
 
+@pytest.mark.slow
 def test_branches_and_merges(project: Project) -> None:
     project.revision("1", "pass")
     project.revision("a", "pass", before="1")
@@ -82,6 +86,7 @@ def test_a_stamp_is_labelled(project: Project) -> None:
     assert list(labels(project)) == ["alembic:2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_a_failed_or_killed_migration_leaves_no_label(project: Project, per_migration: bool) -> None:
     revisions(project)
@@ -92,6 +97,7 @@ def test_a_failed_or_killed_migration_leaves_no_label(project: Project, per_migr
     assert project.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 def test_a_version_table_of_another_name(project: Project) -> None:
     project.models('options = {"version_table": "versions", "version_table_schema": "main"}')
     revisions(project)
@@ -106,6 +112,7 @@ def test_a_version_table_of_another_name(project: Project) -> None:
     assert list(labels(project)) == ["alembic:1", "alembic:2", "alembic:3", "alembic:4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_a_script_labels_when_it_is_replayed(project: Project, per_migration: bool) -> None:
     revisions(project)
@@ -120,6 +127,7 @@ def test_a_script_labels_when_it_is_replayed(project: Project, per_migration: bo
     assert len(set(found.values())) == (4 if per_migration else 2)
 
 
+@pytest.mark.slow
 def test_labels_are_not_seen_by_autogenerate(project: Project) -> None:
     project.models('t = Table("t", metadata, Column("id", Integer, primary_key=True))')
     project.alembic("revision", message="first", autogenerate=True)

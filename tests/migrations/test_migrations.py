@@ -42,6 +42,7 @@ MODELS = """
 """
 
 
+@pytest.mark.slow
 def test_autogenerate_is_clean_after_upgrade(project: Project) -> None:
     project.models(MODELS)
     project.alembic("revision", message="first", autogenerate=True)
@@ -65,6 +66,7 @@ COMPUTED = """
 """
 
 
+@pytest.mark.slow
 def test_computed_columns_and_indexes_on_expressions_are_compared(project: Project) -> None:
     project.models(COMPUTED)
     project.alembic("revision", message="first", autogenerate=True)
@@ -83,6 +85,7 @@ def test_computed_columns_and_indexes_on_expressions_are_compared(project: Proje
     ]
 
 
+@pytest.mark.slow
 def test_autogenerate_finds_what_changed(project: Project) -> None:
     project.models(MODELS)
     project.alembic("revision", message="first", autogenerate=True)
@@ -150,6 +153,7 @@ def _first(project: Project) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_every_operation_up_down_and_up(project: Project, per_migration: bool) -> None:
     _first(project)
@@ -161,6 +165,7 @@ def test_every_operation_up_down_and_up(project: Project, per_migration: bool) -
     assert project.sql("SELECT version_num FROM alembic_version") == [(str(len(EVERY) - 1),)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(EVERY)))
 def test_an_operation_upgrades_downgrades_and_keeps_rows(project: Project, place: int) -> None:
     up, down = EVERY[place]
@@ -191,6 +196,7 @@ def test_a_failed_migration_leaves_nothing(project: Project) -> None:
     assert project.sql("SELECT version_num FROM alembic_version") == [("1",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_migration", [False, True])
 def test_a_killed_migration_is_before_or_after_its_transaction(project: Project, per_migration: bool) -> None:
     _first(project)
@@ -208,6 +214,7 @@ def test_a_killed_migration_is_before_or_after_its_transaction(project: Project,
     assert project.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 def test_batch_mode_that_makes_the_table_anew_works(project: Project) -> None:
     _first(project)
     project.revision(
@@ -223,6 +230,7 @@ def test_batch_mode_that_makes_the_table_anew_works(project: Project) -> None:
     assert project.sql("SELECT id, a, c FROM t ORDER BY id") == [(1, "one", 4), (2, "two", 4)]
 
 
+@pytest.mark.slow
 def test_history_is_readable_across_migrations(project: Project) -> None:
     _first(project)
     project.revision("2", EVERY[0][0] + '\nop.drop_column("t", "b")\nop.rename_table("t", "u")', before="1")
@@ -243,6 +251,7 @@ def test_history_is_readable_across_migrations(project: Project) -> None:
     assert [tuple(row) for row in rows] == [(1, "uno", None), (2, "two", None)]
 
 
+@pytest.mark.slow
 def test_offline_text_is_accepted_by_the_driver(project: Project) -> None:
     _first(project)
     for number, (up, down) in enumerate(EVERY[:-2], 2):

@@ -20,6 +20,7 @@ assert DefaultImpl.get_by_dialect(create_engine("sqlite://").dialect) is SQLiteI
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [
@@ -56,6 +57,7 @@ def test_neither_the_library_nor_apsw_is_loaded(python: Callable[..., str]) -> N
     )
 
 
+@pytest.mark.slow
 def test_a_broken_installation_does_not_break_alembic(python: Callable[..., str]) -> None:
     python(
         """
@@ -66,6 +68,7 @@ def test_a_broken_installation_does_not_break_alembic(python: Callable[..., str]
     )
 
 
+@pytest.mark.slow
 @asks_entry_points
 def test_a_plugin_that_cannot_be_loaded_is_a_warning(python: Callable[..., str]) -> None:
     python(
@@ -89,6 +92,7 @@ metadata.entry_points = lambda **k: () if k.get("group") == "alembic.plugins" el
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [
@@ -107,6 +111,7 @@ def test_without_the_entry_point_the_dialect_brings_it(python: Callable[..., str
     python(f"{UNKNOWN}\n{imports}\n" + KNOWN)
 
 
+@pytest.mark.slow
 def test_an_engine_made_before_alembic_is_migrated_without_the_entry_point(python: Callable[..., str]) -> None:
     """The engine is not made anew, and its connections are not either."""
     python(
@@ -123,6 +128,7 @@ with engine.begin() as connection:
     )
 
 
+@pytest.mark.slow
 def test_a_broken_library_does_not_break_alembic(python: Callable[..., str], site: str | None) -> None:
     """Neither where the dialect is imported first, nor where a plain SQLite is migrated beside it."""
     python(

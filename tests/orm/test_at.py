@@ -119,6 +119,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["session", "engine", "connection"])
 @pytest.mark.parametrize("loader", list(LOADERS))
 def test_every_loading_strategy_keeps_the_moment(engine: Engine, then: int, loader: str, kind: str) -> None:

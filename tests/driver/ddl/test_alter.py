@@ -328,6 +328,7 @@ def _state(execute: Callable[[str], Any], known: list[str]) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_random_alters_do_what_sqlite_does(connect: Connect, rng: random.Random) -> None:
     for _ in range(8):
         db = driver.connect()

@@ -176,6 +176,7 @@ def _random_statement(rng: random.Random) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(values)
 
 
+@pytest.mark.slow
 def test_random_upserts_are_those_of_plain_sqlite(both: Beside, rng: random.Random) -> None:
     for _ in range(400):
         both.run(*_random_statement(rng))

@@ -103,6 +103,7 @@ def test_a_statement_uses_the_index(both: Beside, sql: str) -> None:
 # ---- and used only where that changes nothing ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", [
     "SELECT * FROM t WHERE lower(a) = a ORDER BY id",
     "SELECT * FROM t WHERE lower(a) = d ORDER BY id",
@@ -387,6 +388,7 @@ def _condition(rng: random.Random, expression: str) -> str:
     return f"{left} {operator} {right}" if rng.random() < 0.7 or "IS" in operator else f"{right} {operator} {left}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(10))
 def test_random_queries_are_answered_as_by_sqlite(connect: Connect, rng: random.Random, number: int) -> None:
     db = connect()
@@ -426,6 +428,7 @@ _STRANGE = (
 )
 
 
+@pytest.mark.slow
 def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> None:
     """Put in or not, the column changes neither rows nor names, nor what is refused."""
     db.execute("CREATE TABLE t(a, b, c)")

@@ -365,6 +365,7 @@ def test_on_of_a_left_join_proves_nothing_of_the_rows_on_its_left(connect: Conne
         both.run(sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(3))
 def test_random_joins(connect: Connect, rng: random.Random, round_: int) -> None:
     tables = ("t", "u")
@@ -869,6 +870,7 @@ _STRANGE = (
 )
 
 
+@pytest.mark.slow
 def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> None:
     """What SQLite takes it takes with what is added, and what it refuses it refuses."""
     db.execute("CREATE TABLE t(a, b)")

@@ -217,6 +217,7 @@ def _change(path: str, answers: Any) -> None:
     db.close()
 
 
+@pytest.mark.slow
 def test_schema_changes_of_another_process_are_followed(db: driver.Connection, other: Path) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

@@ -128,6 +128,7 @@ QUERIES = [
 ]
 
 
+@pytest.mark.slow
 def test_statements_do_what_they_do_in_sqlite(both: tuple[Any, Any]) -> None:
     db, plain = both
     for sql in ["SELECT 1", *SCRIPT]:

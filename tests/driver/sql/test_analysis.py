@@ -186,6 +186,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.lists(_PIECES).map(" ".join), st.lists(_PIECES).map("".join)))
 def test_no_text_makes_the_analysis_fail(sql: str) -> None:
     kinds.parse(sql)

@@ -146,6 +146,7 @@ def _everything(sql: str) -> None:
     split_statements(sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_twice_the_text_takes_twice_the_work(shape: str) -> None:
     make = SHAPES[shape]
@@ -153,6 +154,7 @@ def test_twice_the_text_takes_twice_the_work(shape: str) -> None:
     assert twice < 2.5 * once + 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["nested expression", "nested functions returned", "quotes in turn", "open comments"])
 def test_a_megabyte_is_taken(shape: str) -> None:
     per_piece = len(SHAPES[shape](11)) - len(SHAPES[shape](10))

@@ -56,6 +56,7 @@ def read(path: Path, flags: int = 0) -> tuple[int, list[int]]:
         return number, values
 
 
+@pytest.mark.slow
 def test_flipped_bytes_are_an_error_or_change_nothing(tmp_path, rng):
     path, bad = tmp_path / "a.edb", tmp_path / "bad.edb"
     history = make(path, rng)

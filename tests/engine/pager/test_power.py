@@ -97,6 +97,7 @@ def recover(image: bytes, path: Path, log: Path | None = None) -> tuple[int, lis
     return number, apply(values, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("synchronous", [FULL, NORMAL])
 @pytest.mark.parametrize("round_", range(3))
 def test_power_loss_keeps_exactly_the_acknowledged_commits(tmp_path, rng, synchronous, round_):
@@ -121,6 +122,7 @@ def test_power_loss_keeps_exactly_the_acknowledged_commits(tmp_path, rng, synchr
     assert synchronous == FULL or len(kept) > 1     # else the test lost nothing of what it might
 
 
+@pytest.mark.slow
 def test_power_loss_in_recovery_changes_nothing(tmp_path, rng):
     """Cut short, recovery is repeated, with a result that never takes back what the first could have shown."""
     history = record(tmp_path / "live.edb", tmp_path / "log", rng, NORMAL, 150)

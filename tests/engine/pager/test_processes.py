@@ -97,6 +97,7 @@ def write_pairs(path: Path, line: Line, me: int, commits: int, first: int) -> No
             line.say(f"done {me} {i}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("synchronous", [FULL, NORMAL])
 def test_killed_committers_lose_nothing_acknowledged(tmp_path, rng, synchronous):
     """Rounds of three writers, one of which dies at a random point; now and then all do, or nobody else is there."""
@@ -136,6 +137,7 @@ def test_killed_committers_lose_nothing_acknowledged(tmp_path, rng, synchronous)
         least = dict(enumerate(values[:4]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_nobody_waits_for_a_stopped_process_to_read(tmp_path, point):
     path = tmp_path / "a.edb"

@@ -11,6 +11,7 @@ from ..bare_tree import BareTree
 from ..tree_model import STYLES, Model, history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
 def test_every_range_since_every_moment_is_judged_as_the_model_does(

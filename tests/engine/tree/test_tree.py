@@ -38,6 +38,7 @@ def compare(tree: BareTree, model: Model, rnd: random.Random) -> None:
             assert tree.scan(moment, key, backward=True, most=3) == [row for row in expected if row[0] <= key][::-1][:3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
 def test_every_moment_reads_as_the_model(tmp_path: Path, seed: int, style: str, key_size: int) -> None:

@@ -517,6 +517,7 @@ def increment(path, tree, keys, times, seed, results):
     results.put(retries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["threads", "processes"])
 def test_no_increment_is_lost(open_database, tmp_path, how, seed):
     database = open_database(synchronous=NORMAL)
@@ -564,6 +565,7 @@ def hold_and_commit(path, tree, key, barrier, order, results):
     database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [(1, 2), (2, 1), (1, 1)])
 def test_two_processes_with_uncommitted_writes_commit_in_either_order(open_database, tmp_path, keys):
     connection = open_database().connect()

@@ -480,6 +480,7 @@ def test_walks_by_key_are_one_range_whatever_their_length(pair):
     assert b.reads()[:2] == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 def test_scattered_reads_are_bounded_in_memory_and_none_is_forgotten(open_database, rng, key_size):
     database = open_database(synchronous=NORMAL)
@@ -523,6 +524,7 @@ def test_few_scattered_reads_are_exact_after_merging(open_database, rng):
         b.commit()
 
 
+@pytest.mark.slow
 def test_very_many_trees_read_stay_within_the_bound(open_database):
     database = open_database(synchronous=NORMAL)
     a, b = database.connect(), database.connect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -133,4 +134,4 @@ class OneConnection(RuleBasedStateMachine):
 
 
 OneConnection.TestCase.settings = settings(max_examples=60, stateful_step_count=50)
-TestOneConnection = OneConnection.TestCase
+TestOneConnection = pytest.mark.slow(OneConnection.TestCase)

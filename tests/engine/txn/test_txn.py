@@ -296,6 +296,7 @@ def load_within(path, limit, results):
     database.close()
 
 
+@pytest.mark.slow
 def test_a_large_write_set_stays_within_memory(open_database, tmp_path, monkeypatch):
     limit = 8 << 20
     # Under the address sanitizer what was freed would be kept back, and count.

@@ -147,6 +147,7 @@ def same(rng, writes, model, seq):
             assert writes.get(tree, key, seq) == model.visible(tree, seq).get(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spill", [1 << 40, 20_000, 1])
 @pytest.mark.parametrize("round", range(4))
 def test_random_writes_read_as_the_model_at_every_mark(make, rng, spill, round):
