@@ -263,11 +263,14 @@ def test_a_default_that_is_an_expression_is_refused_when_an_action_needs_it(conn
     conn.rollback()
 
 
-def test_it_works_where_no_sqlite_has_loaded_the_library():
-    """A new interpreter, in which nothing has given the library SQLite's functions: a call of one would end it."""
-    program = "from tests.engine.test_rows_without_sqlite import insert_and_cascade; insert_and_cascade()"
-    root = Path(__file__).resolve().parents[2]
-    result = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+def test_it_works_where_no_sqlite_has_loaded_the_library(tmp_path):
+    """A new interpreter, in which nothing has given the library SQLite's functions: a call of one would end it.
+
+    It runs in a folder of its own, so that it finds the installed package, not the checkout's.
+    """
+    tests = str(Path(__file__).resolve().parents[1])
+    program = f"import sys; sys.path.append({tests!r}); from {__name__} import insert_and_cascade; insert_and_cascade()"
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

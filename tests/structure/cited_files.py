@@ -19,8 +19,12 @@ from pathlib import Path
 ENDINGS = (".c", ".h", ".py", ".md", ".toml", ".ini", ".in")
 FOLDERS = ("benchmarks", "docs", "engine", "entitydb_dialect", "examples", "migrations", "native", "tests")
 
-# Names of files that are not ours, and of files that the reader of a page makes.
+# Endings of what the build leaves beside the sources.
+BUILT = (".o", ".so")
+
+# Names of files that are not ours, and of files that the build or the reader of a page makes.
 OTHERS = {
+    "entitydb_dialect/_native.abi3.so",  # of the build
     "env.py",  # of an Alembic environment
     "sqlite3.h",
     "sqlite3ext.h",
@@ -74,11 +78,12 @@ def names(comment: str) -> Iterator[tuple[int, str]]:
 
 
 def files(root: Path) -> list[Path]:
-    """The files of the repository, without what builds and runs leave."""
+    """The files of the repository, without what builds and runs leave: the same in a new clone and in a used one."""
     found = [path for path in root.iterdir() if path.is_file()]
     for folder in FOLDERS:
         found += [
-            path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+            path for path in (root / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in BUILT
         ]
     return sorted(found)
 
