@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 SEED = int(os.environ.get("ENTITYDB_TEST_SEED") or random.SystemRandom().randrange(2**32))
+os.environ["ENTITYDB_TEST_SEED"] = str(SEED)  # for the workers of pytest-xdist and whatever else a test starts
 
 # Examples are found anew in each run but follow from the seed; a slow machine is no failure.
 hypothesis.settings.register_profile(
