@@ -154,6 +154,7 @@ _PLAIN: dict[int, type[View] | type[Setting] | type[Tree]] = {_VIEW: View, _SETT
 # ---- rows of one column ----
 
 _NULL, _ZERO, _ONE, _INTEGER, _REAL, _TEXT, _BLOB = range(7)
+_SIZES = {_NULL: (0,), _ZERO: (0,), _ONE: (0,), _INTEGER: (1, 2, 4, 8), _REAL: (8,)}  # in bytes; others have any
 
 
 def encode_value(value: Value) -> bytes:
@@ -184,6 +185,8 @@ def decode_value(row: bytes) -> Value:
     kind, data = row[1], row[2 + width :]
     if len(row) < 2 + width or int.from_bytes(row[2 : 2 + width], "little") != len(data):
         raise ValueError("a row whose data has another length")
+    if len(data) not in _SIZES.get(kind, (len(data),)):
+        raise ValueError("a value of another size than its type has")
     if kind == _NULL:
         return None
     if kind in (_ZERO, _ONE):

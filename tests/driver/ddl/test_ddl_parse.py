@@ -283,6 +283,13 @@ def test_value_survives_its_row(value: cat.Value) -> None:
     assert (back, type(back)) == (value, type(value))
 
 
+@pytest.mark.parametrize("kind", range(9))
+@pytest.mark.parametrize("size", range(10))
+def test_a_value_of_any_type_and_size_is_a_value_or_refused(kind: int, size: int) -> None:
+    with contextlib.suppress(ValueError):
+        assert isinstance(decode_value(bytes([1 << 2, kind, size]) + b"0" * size), cat.Value | None)
+
+
 def test_damaged_payload_is_damage(rng: random.Random) -> None:
     payload = encode(parse_table("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT DEFAULT 'x' UNIQUE)", "t"))
     for _ in range(500):
