@@ -3,6 +3,8 @@
  * (10xxxxxx) met so far. */
 #include "native/sqltokens.h"
 
+#include "native/sqlwords.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -255,19 +257,35 @@ static size_t continuations(at_byte p, at_byte end)
     return n;
 }
 
-/* Partners of parentheses: those that are open are a list, each pointing to the one around it. */
-static void pair(int32_t *partners, int32_t at, unsigned char sign, int32_t *innermost)
+static bool is_schema_name(at_byte p, at_byte behind, uint8_t kind)
 {
-    partners[at] = -1;
-    if (sign == '(') {
-        partners[at] = *innermost;
-        *innermost = at;
-    } else if (sign == ')' && *innermost >= 0) {
-        int32_t opening = *innermost;
-        *innermost = partners[opening];
-        partners[opening] = at;
-        partners[at] = opening;
+    static const char begins[][8] = {"sqlite_", "pragma_"};
+    if (kind == SQL_QUOTED || kind == SQL_STRING)
+        p++;
+    if (behind - p < 7 || p[6] != '_')
+        return false;
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        size_t same = 0;
+        while (same < 6 && (p[same] | 0x20) == begins[i][same])
+            same++;
+        if (same == 6)
+            return true;
     }
+    return false;
+}
+
+/* The number of a token. upper: its text in upper case, if it is a WORD. */
+static uint8_t code_of(at_byte p, at_byte behind, uint8_t kind, const char *upper)
+{
+    uint8_t found = SQL_W_NONE;
+    if (kind == SQL_OPERATOR)
+        return behind - p == 1 && *p < SQL_W_SCHEMA ? *p : SQL_W_NONE;
+    if (kind == SQL_WORD)
+        found = sql_word(upper, (size_t)(behind - p));
+    if (found == SQL_W_NONE && (kind == SQL_WORD || kind == SQL_QUOTED || kind == SQL_STRING)
+        && is_schema_name(p, behind, kind))
+        found = SQL_W_SCHEMA;
+    return found;
 }
 
 /* A token among the words. -> where the next one goes. */
@@ -280,14 +298,12 @@ static char *put_word(char *to, at_byte p, at_byte behind, uint8_t kind)
     return to;
 }
 
-size_t sql_tokens(const char *sql, size_t size, int32_t *room)
+size_t sql_tokens(const char *sql, size_t size, int32_t *starts, int32_t *ends, uint8_t *kinds, uint8_t *codes, char *words,
+                  size_t *words_size)
 {
-    int32_t *starts = room + 1, *ends = starts + size, *partners = ends + size;
-    uint8_t *kinds = (uint8_t *)(partners + size);
-    char *words = (char *)kinds + size, *word = words;
+    char *word = words;
     at_byte start = (at_byte)sql, end = start + size, p = start, counted = start;
     size_t skipped = 0, n = 0;
-    int32_t innermost = -1;
     while ((p = end_of_space(p, end)) < end) {
         at_byte behind = end_of_token(p, end, &kinds[n]);
         skipped += continuations(counted, p);
@@ -295,16 +311,12 @@ size_t sql_tokens(const char *sql, size_t size, int32_t *room)
         skipped += continuations(p, behind);
         ends[n] = (int32_t)((size_t)(behind - start) - skipped);
         counted = behind;
-        pair(partners, (int32_t)n, kinds[n] == SQL_OPERATOR ? *p : 0, &innermost);
-        word = put_word(word, p, behind, kinds[n]);
+        char *next = put_word(word, p, behind, kinds[n]);
+        codes[n] = code_of(p, behind, kinds[n], word);
+        word = next;
         p = behind;
         n++;
     }
-    while (innermost >= 0) {            /* what nothing closes */
-        int32_t outer = partners[innermost];
-        partners[innermost] = -1;
-        innermost = outer;
-    }
-    room[0] = (int32_t)(n ? word - words - 1 : 0);
+    *words_size = n ? (size_t)(word - words - 1) : 0;
     return n;
 }

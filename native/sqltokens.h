@@ -21,18 +21,12 @@ enum {
     SQL_LIST,           /* many bare ? with commas between, or many rows of them */
     SQL_BAD,            /* a quote that is not closed, and all behind it */
 };
-
-/* Writes the tokens of `size` bytes of UTF-8 to room, one property an array with room for `size` entries. -> how many
- * there are. room has 4 * size + 1 numbers:
- *
- *   [0]             how many bytes of words there are
- *   1               starts: offset of the first code point
- *   1 + size        ends: offset behind the last one
- *   1 + 2 * size    partners: of "(" and ")" the index of the token that closes or opens it; -1: none does, or no such
- *   1 + 3 * size    bytes: `size` of kinds (SQL_...), then the words: of each WORD and OPERATOR the text with its ASCII
- *                   letters in upper case, of others nothing, with '\n' between tokens */
-size_t sql_tokens(const char *sql, size_t size, int32_t *room);
 /* cffi: end */
+
+/* Writes the tokens of `size` bytes of UTF-8, one property an array with room for `size` entries; see sqlstatement.h.
+ * words has room for 2 * size bytes; *words_size: how many it has. -> how many tokens. */
+size_t sql_tokens(const char *sql, size_t size, int32_t *starts, int32_t *ends, uint8_t *kinds, uint8_t *codes, char *words,
+                  size_t *words_size);
 
 enum { SQL_LIST_LEAST = 8 };
 

@@ -19,22 +19,36 @@ PIECES = (
 Found = tuple[str, int, int, int]  # kind, start, end, partner
 
 
+class Read:
+    """What sql_read() gives for some bytes."""
+
+    def __init__(self, native, data: bytes) -> None:
+        head = native.ffi.sizeof("sql_shape")
+        size = len(data)
+        memory = native.ffi.new("char[]", max(size, 1))
+        native.ffi.memmove(memory, data, size)
+        # The room is one of bytes, of just the size that is asked for, so that the sanitizers see what goes beyond it.
+        room = native.ffi.new("int32_t[]", head // 4 + 4 * size)
+        used = native.lib.sql_read(memory, size, room)
+        self.packed = bytes(native.ffi.buffer(room))[:used]
+        shape = native.ffi.cast("sql_shape *", room)
+        self.shape = {name: getattr(shape, name) for name, _ in native.ffi.typeof("sql_shape").fields}
+        self.count = shape.tokens
+        assert used == head + 14 * self.count + shape.words <= head + 16 * size
+        numbers = [room[head // 4 + i] for i in range(3 * self.count)]
+        self.partners, self.starts, self.ends = (numbers[i * self.count : (i + 1) * self.count] for i in range(3))
+        at = head + 12 * self.count
+        self.kinds, self.codes = self.packed[at : at + self.count], self.packed[at + self.count : at + 2 * self.count]
+        self.words = self.packed[at + 2 * self.count :].split(b"\n") if self.count else []
+
+    @property
+    def found(self) -> list[Found]:
+        kinds = [KINDS[kind] for kind in self.kinds]
+        return list(zip(kinds, self.starts, self.ends, self.partners, strict=True))
+
+
 def scan(native, data: bytes) -> list[Found]:
-    size = len(data)
-    room = native.ffi.new("int32_t[]", 4 * size + 1)
-    count = native.lib.sql_tokens(native.ffi.from_buffer("char[]", data), size, room)
-    assert count <= size
-    kinds = bytes(native.ffi.buffer(room))[4 + 12 * size :]
-    columns = ([room[1 + column * size + i] for i in range(count)] for column in range(3))
-    return list(zip((KINDS[kind] for kind in kinds[:count]), *columns, strict=True))
-
-
-def words(native, data: bytes) -> list[bytes]:
-    size = len(data)
-    room = native.ffi.new("int32_t[]", 4 * size + 1)
-    count = native.lib.sql_tokens(native.ffi.from_buffer("char[]", data), size, room)
-    at = 4 + 13 * size
-    return bytes(native.ffi.buffer(room))[at : at + room[0]].split(b"\n") if count else []
+    return Read(native, data).found
 
 
 def spread(sql: str, found: list[Found]) -> list[token_model.Token]:
@@ -61,12 +75,13 @@ def test_random_text_has_the_tokens_of_the_model(native, rng: random.Random) -> 
     for _ in range(20_000):
         sql = "".join(rng.choice(PIECES) for _ in range(rng.randrange(15)))
         data = sql.encode(errors="surrogatepass")
-        found = scan(native, data)
+        read = Read(native, data)
+        found = read.found
         assert spread(sql, found) == token_model.tokens(sql), sql
         whole = [(kind, sql[start:end], start) for kind, start, end, _ in found]
         assert [partner for *_, partner in found] == token_model.partners(whole), sql
         upper = [data[a:b].upper() if kind in ("word", "operator") else b"" for kind, a, b in in_bytes(sql, found)]
-        assert words(native, data) == upper, sql
+        assert read.words == upper, sql
 
 
 @pytest.mark.parametrize("separator", [",", ", ", " ,\n"])
@@ -99,12 +114,7 @@ def test_any_bytes_are_taken(native, rng: random.Random) -> None:
     for _ in range(5_000):
         size = rng.randrange(40)
         data = bytes(rng.choice(common) if rng.random() < 0.8 else rng.randrange(256) for _ in range(size))
-        memory = native.ffi.new("char[]", max(size, 1))
-        native.ffi.memmove(memory, data, size)
-        room = native.ffi.new("int32_t[]", 4 * size + 1)
-        count = native.lib.sql_tokens(memory, size, room)
-        assert count <= size
-        if data.isascii():
-            starts, ends = list(room[1 : 1 + count]), list(room[1 + size : 1 + size + count])
-            assert all(a < b for a, b in zip(starts, ends, strict=True))
-            assert all(a <= b for a, b in zip(ends, starts[1:], strict=False))
+        read = Read(native, data)
+        assert read.count <= size
+        assert all(a <= b for a, b in zip(read.starts, read.ends, strict=True))
+        assert all(a <= b for a, b in zip(read.ends, read.starts[1:], strict=False))

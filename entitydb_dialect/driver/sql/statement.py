@@ -6,13 +6,13 @@ unchanged, to be refused there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from ..._native import lib
 from .cores import Core, cores
 from .text import Reader, Text
-from .tokens import LIST, NAMES, WORD
+from .tokens import BLANK, NAMES, QUOTES, WORD, shape_of, unquote
 
 READ = "read"  # SELECT, VALUES, WITH ... SELECT, EXPLAIN
 WRITE = "write"  # INSERT, REPLACE, UPDATE, DELETE
@@ -49,6 +49,22 @@ class Ddl:
         return self.temporary or (self.schema is not None and self.schema.lower() == "temp")
 
 
+ROW_IN: int = lib.SQL_ROW_IN
+SEVERAL: int = lib.SQL_SEVERAL
+IS_LABEL: int = lib.SQL_LABEL
+ASKS_SCHEMA: int = lib.SQL_ASKS_SCHEMA
+PLAIN_VALUES: int = lib.SQL_PLAIN_VALUES
+DEFAULT_VALUES: int = lib.SQL_DEFAULT_VALUES
+PLAIN_LIST: int = lib.SQL_PLAIN_LIST
+_MAY_ASK = frozenset((READ, WRITE, OTHER))
+_SHAPES = {
+    lib.SQL_NOTHING: (EMPTY, ""),
+    lib.SQL_OTHER: (OTHER, ""),
+    **{getattr(lib, f"SQL_{verb}"): (READ, verb) for verb in ("SELECT", "VALUES", "EXPLAIN")},
+    **{getattr(lib, f"SQL_{verb}"): (WRITE, verb) for verb in ("INSERT", "REPLACE", "UPDATE", "DELETE")},
+}
+
+
 class Statement(Text):
     """One statement, or several with `several` set, and its tokens.
 
@@ -67,10 +83,10 @@ class Statement(Text):
     table = ""  # written to
     alias = ""  # of it
     columns: tuple[str, ...] | None = None  # an INSERT's column list
-    list_at = -1  # where an INSERT without column list would have it: an offset in the SQL
+    _list_behind = -1  # the token behind which an INSERT without one would have it
     default_values = False  # INSERT ... DEFAULT VALUES
     plain_values = False  # INSERT whose rows come from VALUES without a subquery: reads no table
-    sets: tuple[str, ...] = ()  # the columns an UPDATE sets
+    _set_at = -1  # the token SET of an UPDATE
     conflict = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     returning_at = -1  # the token RETURNING
     on_conflict_at = -1  # the token ON of the first ON CONFLICT (...) DO ...
@@ -89,9 +105,7 @@ class Statement(Text):
     @classmethod
     def of(cls, text: Text) -> Statement:
         """The statement that a text is, whose tokens are known."""
-        made = cls.__new__(cls)
-        made.sql, made.kinds, made.starts, made.ends = text.sql, text.kinds, text.starts, text.ends
-        made.uppers, made.partners = text.uppers, text.partners
+        made = cls.of_packed(text.sql, text.packed)
         made._classify()
         return made
 
@@ -109,72 +123,61 @@ class Statement(Text):
         """Has it a clause that virtual tables cannot do?"""
         return self.kind is WRITE and max(self.returning_at, self.on_conflict_at) >= 0
 
+    @cached_property
+    def list_at(self) -> int:
+        """Where an INSERT without column list would have it: an offset in the SQL. -1: it has one, or is no INSERT."""
+        return self.ends[self._list_behind] if self._list_behind >= 0 else -1
+
+    @cached_property
+    def sets(self) -> tuple[str, ...]:
+        """The columns an UPDATE sets."""
+        return _sets(self, self._set_at) if self._set_at >= 0 else ()
+
     def _classify(self) -> None:
-        words = self.uppers
-        present = frozenset(words)
-        start = 0
-        if ";" in present:
-            while start < len(words) and words[start] == ";":
-                start += 1
-            self.several = _is_several(words, start)
-        if start == len(words):
-            self.kind = EMPTY
-            return
-        verb = words[start] if self.kinds[start] == WORD else ""
-        if verb == "WITH":
-            start = _behind_with(self, start + 1)
-            verb = self.upper(start)
-        self.verb, self.verb_at = verb, start
-        classify = _BY_VERB.get(verb)
-        if classify is not None:
-            classify(self, start + 1, present)
-        if "_" in self.sql and self.kind in _MAY_ASK:
-            upper = self.sql.upper()
-            self.asks_schema = "SQLITE_" in upper or "PRAGMA_" in upper
-        if "IN" in present:
-            self.row_in = _has_row_in(self)
-
-
-_MAY_ASK = frozenset((READ, WRITE, OTHER))
-
-
-def _is_several(words: Sequence[str], start: int) -> bool:
-    """Is there anything behind a semicolon that is not one itself? A trigger's body does not count."""
-    if "TRIGGER" in words[start : start + 3]:
-        return False
-    behind = words[words.index(";", start) :] if ";" in words[start:] else ()
-    return any(word != ";" for word in behind)
-
-
-def _behind_with(text: Text, at: int) -> int:
-    """What follows WITH [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..., from the token behind WITH on."""
-    reader = Reader(text, at)
-    reader.take("RECURSIVE")
-    while reader.name() is not None:
-        reader.group()
-        if not reader.take("AS"):
-            break
-        reader.take("NOT")
-        reader.take("MATERIALIZED")
-        reader.group()
-        if not reader.take(","):
-            break
-    return reader.at
-
-
-# ---- queries ----
-
-
-def _explain(statement: Statement, at: int, present: frozenset[str]) -> None:
-    statement.kind = READ
-
-
-def _query(statement: Statement, at: int, present: frozenset[str]) -> None:
-    statement.kind = READ
-    if statement.upper(at) == "ENTITYDB_LABEL" and not statement.several:
-        statement.label_sql = _label(statement, Reader(statement, at))
-        if statement.label_sql:
-            statement.kind = LABEL
+        """Takes over the shape."""
+        (
+            _, _, number, flags, self.verb_at, conflict, schema, table, alias, table_start, table_end,
+            columns, columns_end, list_start, list_end, list_behind, set_at, on_conflict, returning,
+        ) = shape_of(self.packed)  # fmt: skip
+        kind, verb = _SHAPES[number]
+        if flags & ROW_IN:
+            self.row_in = True
+        if flags & SEVERAL:
+            self.several = True
+        if kind is WRITE:
+            self.kind, self.verb = WRITE, verb
+            if table >= 0:
+                name = self.sql[table_start:table_end]
+                self.table = name if name[0] not in QUOTES else unquote(name)
+            if schema >= 0:
+                self.schema = self.name_at(schema)
+            if alias >= 0:
+                self.alias = self.name_at(alias)
+            if conflict >= 0:
+                self.conflict = self.upper(conflict)
+            if columns >= 0:
+                written = self.sql[list_start:list_end]
+                if flags & PLAIN_LIST and "-" not in written and "/" not in written:  # no comments
+                    self.columns = tuple([name.strip(BLANK) for name in written.split(",")])
+                else:
+                    self.columns = _names(self, columns, columns_end)
+            self._list_behind, self._set_at = list_behind, set_at
+            self.on_conflict_at, self.returning_at = on_conflict, returning
+            if flags & PLAIN_VALUES:
+                self.plain_values = True
+                self.default_values = bool(flags & DEFAULT_VALUES)
+        elif kind is OTHER:
+            self.verb = verb = self.upper(self.verb_at) if self.verb_at < len(self) else ""
+            if verb in _BY_VERB and self.kinds[self.verb_at] == WORD:
+                _BY_VERB[verb](self, self.verb_at + 1)
+        else:
+            self.kind, self.verb = kind, verb
+            if flags & IS_LABEL and not self.several:
+                self.label_sql = _label(self, Reader(self, self.verb_at + 1))
+                if self.label_sql:
+                    self.kind = LABEL
+        if flags & ASKS_SCHEMA and self.kind in _MAY_ASK:
+            self.asks_schema = True
 
 
 def _label(statement: Statement, reader: Reader) -> str:
@@ -191,41 +194,6 @@ def _label(statement: Statement, reader: Reader) -> str:
     return statement.sql[: statement.starts[at]] + statement.sql[statement.ends[at] :]
 
 
-# Words that an expression can follow; behind any other word or name a parenthesis holds a function's arguments.
-_BEFORE_EXPRESSION = frozenset((
-    *("ALL", "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "ESCAPE", "FROM", "GLOB", "HAVING", "IN", "IS"),
-    *("LIKE", "LIMIT", "MATCH", "NOT", "OFFSET", "ON", "OR", "REGEXP", "RETURNING", "SELECT", "THEN", "WHEN", "WHERE"),
-))  # fmt: skip
-
-
-def _has_row_in(text: Text) -> bool:
-    """Is there a row value (or a subquery of several columns) on the left of IN?"""
-    words = text.uppers
-    at = -1
-    for _ in range(words.count("IN")):
-        at = words.index("IN", at + 1)
-        end = at - 2 if text.upper(at - 1) == "NOT" else at - 1
-        if end >= 0 and text.kinds[end] == LIST:
-            return True
-        if text.upper(end) != ")" or text.partners[end] < 0:
-            continue
-        start = text.partners[end]
-        calls = start > 0 and text.is_name(start - 1) and words[start - 1] not in _BEFORE_EXPRESSION
-        if not calls and _has_comma(text, start, end):
-            return True
-    return False
-
-
-def _has_comma(text: Text, opening: int, closing: int) -> bool:
-    """Is there a comma in a group, not counting inner groups?"""
-    at = opening + 1
-    while at < closing:
-        if text.uppers[at] == "," or text.kinds[at] == LIST:
-            return True
-        at = text.closing(at) + 1 if text.uppers[at] == "(" else at + 1
-    return False
-
-
 _LOCKS = (("UPDATE",), ("SHARE",), ("NO", "KEY", "UPDATE"), ("KEY", "SHARE"))
 
 
@@ -237,61 +205,6 @@ def locks_rows(sql: str) -> bool:
 
 
 # ---- changes ----
-
-
-def _insert(statement: Statement, at: int, present: frozenset[str]) -> None:
-    at = _target(statement, at, present, "INTO")
-    words = statement.uppers
-    following = statement.upper(at)
-    if following == "(":
-        end = statement.closing(at)
-        statement.columns = _names(statement, at + 1, end)
-        at = end + 1
-        following = statement.upper(at)
-    else:
-        statement.list_at = statement.ends[min(at, len(words)) - 1]
-    if following == "DEFAULT":
-        statement.default_values = statement.plain_values = True
-    elif following == "VALUES":
-        statement.plain_values = "SELECT" not in present or "SELECT" not in words[at:]
-    if "CONFLICT" in present:
-        statement.on_conflict_at = _conflict_at(statement, at)
-
-
-def _update(statement: Statement, at: int, present: frozenset[str]) -> None:
-    at = _target(statement, at, present, None)
-    statement.sets = _sets(statement, statement.find("SET", at))
-
-
-def _delete(statement: Statement, at: int, present: frozenset[str]) -> None:
-    _target(statement, at, present, "FROM")
-
-
-def _target(statement: Statement, at: int, present: frozenset[str], word: str | None) -> int:
-    """[OR ...] [word] [schema.]table [AS alias], and where RETURNING is. -> the token behind the target"""
-    statement.kind = WRITE
-    if statement.upper(at) == "OR":
-        statement.conflict = statement.upper(at + 1)
-        at += 2
-    if statement.upper(at) == word:
-        at += 1
-    if statement.is_name(at):
-        statement.table = statement.name_at(at)
-        at += 1
-        if statement.upper(at) == ".":
-            statement.schema, statement.table = statement.table, ""
-            at += 1
-            if statement.is_name(at):
-                statement.table = statement.name_at(at)
-                at += 1
-    if statement.upper(at) == "AS":
-        at += 1
-        if statement.is_name(at):
-            statement.alias = statement.name_at(at)
-            at += 1
-    if "RETURNING" in present and not statement.several:
-        statement.returning_at = statement.find("RETURNING", at)
-    return at
 
 
 def _names(text: Text, start: int, end: int) -> tuple[str, ...]:
@@ -327,28 +240,10 @@ def _sets(text: Text, at: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _conflict_at(text: Text, start: int) -> int:
-    """Index of the first ON CONFLICT; -1: none."""
-    level = last = 0
-    found: list[int] = []
-    words = text.uppers
-    for i in range(start, len(words)):
-        upper = words[i]
-        level += (upper == "(") - (upper == ")")
-        if level or upper not in ("ON", "DO"):
-            continue
-        if upper == "DO":
-            last = i
-        elif text.upper(i + 1) == "CONFLICT" and text.upper(i + 2) in ("(", "DO"):
-            found.append(i)
-    # A condition of a join may look like it, but for the DO behind.
-    return next((at for at in found if last >= at + 2), -1)
-
-
 # ---- the schema, transactions, settings ----
 
 
-def _define(statement: Statement, at: int, present: frozenset[str]) -> None:
+def _define(statement: Statement, at: int) -> None:
     statement.kind = DDL
     reader = Reader(statement, at)
     verb = statement.verb
@@ -376,7 +271,7 @@ def _define(statement: Statement, at: int, present: frozenset[str]) -> None:
     statement.ddl = Ddl(verb, what, temporary, unique, if_clause, schema, name, table, as_select, replaces)
 
 
-def _control(statement: Statement, at: int, present: frozenset[str]) -> None:
+def _control(statement: Statement, at: int) -> None:
     statement.kind = CONTROL
     reader = Reader(statement, at)
     verb = statement.verb
@@ -394,7 +289,7 @@ def _control(statement: Statement, at: int, present: frozenset[str]) -> None:
         statement.verb = "COMMIT"
 
 
-def _pragma(statement: Statement, at: int, present: frozenset[str]) -> None:
+def _pragma(statement: Statement, at: int) -> None:
     statement.kind = PRAGMA
     reader = Reader(statement, at)
     statement.schema, name = reader.qualified()
@@ -410,13 +305,6 @@ def _pragma(statement: Statement, at: int, present: frozenset[str]) -> None:
 
 
 _BY_VERB = {
-    "EXPLAIN": _explain,
-    "SELECT": _query,
-    "VALUES": _explain,
-    "INSERT": _insert,
-    "REPLACE": _insert,
-    "UPDATE": _update,
-    "DELETE": _delete,
     **dict.fromkeys(("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"), _control),
     **dict.fromkeys(("CREATE", "DROP", "ALTER", "ATTACH", "DETACH", "VACUUM", "REINDEX", "ANALYZE"), _define),
     "PRAGMA": _pragma,

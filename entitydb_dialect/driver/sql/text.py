@@ -1,7 +1,8 @@
 """A text that has been read: SQL and its tokens, and what is needed to walk over them and to edit them.
 
-Tokens are kept as columns, one list for each property, because most texts are looked at in a few places only. An edited
-text gets its tokens from those of the text before: only what an edit puts in is read.
+Tokens are kept packed, as they were read, and laid out as columns, one list for each property, when somebody looks at
+them: of most texts only the shape is asked. An edited text gets its tokens from those of the text before: only what an
+edit puts in is read.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .tokens import LIST, NAMES, VARIABLE, WORD, Token, scan, unquote, variables
+from .tokens import LIST, NAMES, VARIABLE, WORD, Columns, Token, columns, joined, scan, unquote, variables
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Range = tuple[int, int]  # of tokens, or of offsets in the SQL; the end is excluded
 
@@ -52,12 +56,35 @@ class Text:
 
     Attributes:
         sql: the text.
-        kinds, starts, ends, partners, uppers: of each token; see tokens.Columns.
+        packed: its shape and tokens; see tokens.scan().
+        kinds, codes, starts, ends, partners, uppers: of each token; see tokens.Columns.
     """
+
+    kinds: bytes
+    codes: bytes
+    starts: list[int]
+    ends: list[int]
+    partners: list[int]
+    uppers: list[str]
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
-        self.kinds, self.starts, self.ends, self.partners, self.uppers = scan(sql)
+        self.packed = scan(sql)
+
+    @classmethod
+    def of_packed(cls, sql: str, packed: bytes) -> Self:
+        """A text of which is known what scan() gives."""
+        made = cls.__new__(cls)
+        made.sql, made.packed = sql, packed
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there yet: the columns, which are then kept."""
+        if name not in Columns._fields:
+            raise AttributeError(name)
+        found = columns(self.packed)
+        self.kinds, self.codes, self.starts, self.ends, self.partners, self.uppers = found
+        return getattr(self, name)
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -123,38 +150,29 @@ class Text:
     def edited(self, edits: Iterable[Edit]) -> Text:
         """The text with all edits made. An edit replaces whole tokens."""
         edits = sorted(edits, key=_place)
-        made = Text.__new__(Text)
-        made.sql = edited(self.sql, edits)
-        made.kinds, made.starts, made.ends, made.uppers = b"", [], [], []
+        kinds, codes = b"", b""
+        starts: list[int] = []
+        ends: list[int] = []
+        uppers: list[str] = []
+
+        def take_over(text: Text, first: int, until: int, moved: int) -> None:
+            nonlocal kinds, codes
+            kinds += text.kinds[first:until]
+            codes += text.codes[first:until]
+            starts.extend(start + moved for start in text.starts[first:until])
+            ends.extend(end + moved for end in text.ends[first:until])
+            uppers.extend(text.uppers[first:until])
+
         first = moved = 0  # the next token to take over, and by how much its offsets change
         for edit in edits:
             until = bisect_left(self.starts, edit.start, first)
-            made._take_over(self, first, until, moved)
+            take_over(self, first, until, moved)
             fragment = Text(edit.text)
-            made._take_over(fragment, 0, len(fragment), edit.start + moved)
+            take_over(fragment, 0, len(fragment), edit.start + moved)
             first = bisect_left(self.starts, max(edit.start, edit.end), until)
             moved += len(edit.text) - (edit.end - edit.start)
-        made._take_over(self, first, len(self), moved)
-        made.partners = _partners(made.uppers)
-        return made
-
-    def _take_over(self, other: Text, first: int, until: int, moved: int) -> None:
-        self.kinds += other.kinds[first:until]
-        self.uppers += other.uppers[first:until]
-        self.starts += [start + moved for start in other.starts[first:until]]
-        self.ends += [end + moved for end in other.ends[first:until]]
-
-
-def _partners(words: list[str]) -> list[int]:
-    found = [-1] * len(words)
-    opened: list[int] = []
-    for i, upper in enumerate(words):
-        if upper == "(":
-            opened.append(i)
-        elif upper == ")" and opened:
-            found[i] = opened.pop()
-            found[found[i]] = i
-    return found
+        take_over(self, first, len(self), moved)
+        return Text.of_packed(edited(self.sql, edits), joined(kinds, codes, starts, ends, uppers))
 
 
 class Reader:

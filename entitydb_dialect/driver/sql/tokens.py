@@ -1,11 +1,14 @@
 """SQL as tokens, by SQLite's lexical rules.
 
-The scanner is native/sqltokens.c. It never fails: what SQLite would reject becomes a token of kind BAD, and SQLite says
-so when it gets the text. White space and comments make no tokens.
+The scanner is native/sqltokens.c; native/sqlstatement.h says what sql_read() gives. It never fails: what SQLite would
+reject becomes a token of kind BAD, and SQLite says so when it gets the text. White space and comments make no tokens.
 """
 
 from __future__ import annotations
 
+import struct
+from array import array
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ... import _exceptions as ex
@@ -22,6 +25,8 @@ LIST: int = lib.SQL_LIST  # at least eight bare ? with commas between, or as man
 BAD: int = lib.SQL_BAD  # an unterminated quote, and all that is behind it
 
 NAMES = frozenset((WORD, QUOTED, STRING))  # what can be a name: SQLite takes 'x' for one as well
+QUOTES = "'\"`["
+BLANK = " \t\n\f\r"  # what is white space to SQLite
 _MOST_VARIABLES = 32766  # of a statement; SQLite's
 _new = ffi.new_allocator(should_clear_after_alloc=False)  # what is written before it is read
 
@@ -34,40 +39,89 @@ class Token(NamedTuple):
     upper: str  # of a WORD or OPERATOR: the text with its ASCII letters in upper case, else ""
 
 
+class Shape(NamedTuple):
+    """What kind of statement a text is, and where its parts begin; see sql_shape in native/sqlstatement.h."""
+
+    tokens: int
+    words: int
+    kind: int
+    flags: int
+    verb: int
+    conflict: int
+    schema: int
+    table: int
+    alias: int
+    table_start: int
+    table_end: int
+    columns: int
+    columns_end: int
+    list_start: int
+    list_end: int
+    list_behind: int
+    set: int
+    on_conflict: int
+    returning: int
+
+
 class Columns(NamedTuple):
     """The tokens of a text, one property a column."""
 
     kinds: bytes
+    codes: bytes  # keywords and signs as numbers: what sql_read_tokens() needs
     starts: list[int]  # offsets in the SQL
     ends: list[int]  # likewise, excluded
     partners: list[int]  # of a parenthesis the index of the one that closes or opens it; -1: none does, or no such
     uppers: list[str]  # of a WORD or OPERATOR the text with its ASCII letters in upper case, else ""
 
 
-def scan(sql: str) -> Columns:
-    """The tokens of one or more statements."""
+_SHAPE = struct.Struct(f"={len(Shape._fields)}i")
+_HEAD = _SHAPE.size
+shape_of: Callable[[bytes], tuple[int, ...]] = _SHAPE.unpack_from  # packed -> the fields of Shape
+
+
+def scan(sql: str) -> bytes:
+    """The shape and the tokens of one or more statements, as sql_read() gives them."""
     try:
         data = sql.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which SQLite will refuse
         data = sql.encode(errors="surrogatepass")
     size = len(data)
-    room = _new("int32_t[]", 4 * size + 1)
-    count = lib.sql_tokens(data, size, room)
-    written = ffi.buffer(room)
-    at = 4 + 12 * size
-    words = written[at + size : at + size + room[0]].decode(errors="surrogatepass")
+    room = _new("int32_t[]", _HEAD // 4 + 4 * size)
+    packed: bytes = ffi.buffer(room, lib.sql_read(data, size, room))[:]
+    return packed
+
+
+def columns(packed: bytes) -> Columns:
+    """The tokens that scan() gave."""
+    count, words = shape_of(packed)[:2]
+    numbers = array("i", packed[_HEAD : _HEAD + 12 * count]).tolist()
+    kinds = _HEAD + 12 * count
+    codes, at = kinds + count, kinds + 2 * count
     return Columns(
-        written[at : at + count],
-        ffi.unpack(room + 1, count),
-        ffi.unpack(room + (1 + size), count),
-        ffi.unpack(room + (1 + 2 * size), count),
-        words.split("\n") if count else [],
+        packed[kinds:codes],
+        packed[codes:at],
+        numbers[count : 2 * count],
+        numbers[2 * count :],
+        numbers[:count],
+        packed[at : at + words].decode(errors="surrogatepass").split("\n") if count else [],
     )
+
+
+def joined(kinds: bytes, codes: bytes, starts: list[int], ends: list[int], uppers: list[str]) -> bytes:
+    """What scan() would give for a text with these tokens."""
+    count = len(kinds)
+    room = _new("int32_t[]", _HEAD // 4 + count)
+    places = array("i", starts + ends).tobytes()
+    numbers = ffi.from_buffer("int32_t[]", places)
+    lib.sql_read_tokens(kinds, codes, numbers, numbers + count, count, room)
+    words = "\n".join(uppers).encode(errors="surrogatepass")
+    room[1] = len(words)
+    return b"".join((ffi.buffer(room), places, kinds, codes, words))
 
 
 def tokens(sql: str) -> list[Token]:
     """The tokens of one or more statements."""
-    kinds, starts, ends, _, uppers = scan(sql)
+    kinds, _, starts, ends, _, uppers = columns(scan(sql))
     return [
         Token(kind, sql[start:end], start, end, upper)
         for kind, start, end, upper in zip(kinds, starts, ends, uppers, strict=True)

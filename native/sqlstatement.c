@@ -1,0 +1,331 @@
+#include "native/sqlstatement.h"
+
+#include "native/sqltokens.h"
+#include "native/sqlwords.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* The tokens, and how far they are read. Nothing here runs off their end. */
+typedef struct {
+    const uint8_t *kinds, *codes;
+    const int32_t *partners;
+    int32_t n, at;
+} reader;
+
+static uint8_t code(const reader *r, int32_t at)
+{
+    return at >= 0 && at < r->n ? r->codes[at] : SQL_W_NONE;
+}
+
+static bool is_name(const reader *r, int32_t at)
+{
+    return at < r->n && (r->kinds[at] == SQL_WORD || r->kinds[at] == SQL_QUOTED || r->kinds[at] == SQL_STRING);
+}
+
+static bool take(reader *r, uint8_t wanted)
+{
+    bool there = code(r, r->at) == wanted;
+    r->at += there;
+    return there;
+}
+
+/* A name, and past it; -1: there is none. */
+static int32_t take_name(reader *r)
+{
+    return is_name(r, r->at) ? r->at++ : -1;
+}
+
+static int32_t closing(const reader *r, int32_t opening)
+{
+    return r->partners[opening] < 0 ? r->n : r->partners[opening];
+}
+
+static void take_group(reader *r)
+{
+    if (code(r, r->at) == '(')
+        r->at = closing(r, r->at) + 1;
+}
+
+/* The first such word outside of parentheses that open behind r->at; -1: none. */
+static int32_t find(const reader *r, uint8_t wanted)
+{
+    int32_t level = 0;
+    for (int32_t i = r->at; i < r->n; i++) {
+        uint8_t here = r->codes[i];
+        if (here == '(')
+            level++;
+        else if (here == ')')
+            level--;
+        else if (level == 0 && here == wanted)
+            return i;
+    }
+    return -1;
+}
+
+/* ---- whatever the statement is ---- */
+
+static bool is_several(const reader *r)
+{
+    int32_t i = r->at;
+    for (int32_t ahead = 0; ahead < 3; ahead++)
+        if (code(r, i + ahead) == SQL_W_TRIGGER)
+            return false;
+    while (i < r->n && r->codes[i] != ';')
+        i++;
+    while (i < r->n && r->codes[i] == ';')
+        i++;
+    return i < r->n;
+}
+
+/* Is there a comma in the group that opens here, not counting inner groups? */
+static bool has_comma(const reader *r, int32_t opening)
+{
+    int32_t end = closing(r, opening);
+    for (int32_t i = opening + 1; i < end; i++) {
+        if (r->codes[i] == ',' || r->kinds[i] == SQL_LIST)
+            return true;
+        if (r->codes[i] == '(')
+            i = closing(r, i);
+    }
+    return false;
+}
+
+/* Is there a row value on the left of the IN at this place? */
+static bool is_row_in(const reader *r, int32_t at)
+{
+    int32_t end = code(r, at - 1) == SQL_W_NOT ? at - 2 : at - 1;
+    if (end < 0)
+        return false;
+    if (r->kinds[end] == SQL_LIST)
+        return true;
+    if (r->codes[end] != ')' || r->partners[end] < 0)
+        return false;
+    int32_t start = r->partners[end];
+    bool calls = start > 0 && is_name(r, start - 1) && r->codes[start - 1] < SQL_W_BEFORE_EXPRESSION;
+    return !calls && has_comma(r, start);
+}
+
+static int32_t flags_of_words(const reader *r)
+{
+    int32_t flags = 0;
+    for (int32_t i = r->at; i < r->n; i++) {
+        if (r->codes[i] == SQL_W_SCHEMA)
+            flags |= SQL_ASKS_SCHEMA;
+        else if (r->codes[i] == SQL_W_IN && is_row_in(r, i))
+            flags |= SQL_ROW_IN;
+    }
+    return flags;
+}
+
+/* [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..., behind WITH. */
+static void take_with(reader *r)
+{
+    take(r, SQL_W_RECURSIVE);
+    while (take_name(r) >= 0) {
+        take_group(r);
+        if (!take(r, SQL_W_AS))
+            return;
+        take(r, SQL_W_NOT);
+        take(r, SQL_W_MATERIALIZED);
+        take_group(r);
+        if (!take(r, ','))
+            return;
+    }
+}
+
+/* ---- changes ---- */
+
+/* [OR ...] [INTO or FROM] [schema.]table [AS alias], and where RETURNING is. */
+static void target(reader *r, sql_shape *shape, uint8_t word)
+{
+    if (take(r, SQL_W_OR))
+        shape->conflict = r->at++;
+    if (word)
+        take(r, word);
+    shape->table = take_name(r);
+    if (shape->table >= 0 && take(r, '.')) {
+        shape->schema = shape->table;
+        shape->table = take_name(r);
+    }
+    if (take(r, SQL_W_AS))
+        shape->alias = take_name(r);
+    if (!(shape->flags & SQL_SEVERAL))
+        shape->returning = find(r, SQL_W_RETURNING);
+}
+
+/* The first ON CONFLICT with a DO behind it: the condition of a join may look like it, but for that. */
+static int32_t on_conflict(const reader *r)
+{
+    int32_t level = 0, last = 0, found = -1;
+    for (int32_t i = r->at; i < r->n; i++) {
+        uint8_t here = r->codes[i];
+        level += (here == '(') - (here == ')');
+        if (level != 0)
+            continue;
+        if (here == SQL_W_DO)
+            last = i;
+        else if (here == SQL_W_ON && found < 0 && code(r, i + 1) == SQL_W_CONFLICT
+                 && (code(r, i + 2) == '(' || code(r, i + 2) == SQL_W_DO))
+            found = i;
+    }
+    return last >= found + 2 ? found : -1;
+}
+
+static bool has_word(const reader *r, uint8_t wanted)
+{
+    return memchr(r->codes + r->at, wanted, (size_t)(r->n - r->at)) != NULL;
+}
+
+static bool is_plain_list(const reader *r, int32_t first, int32_t end)
+{
+    for (int32_t i = first; i < end; i++)
+        if ((i - first) % 2 ? r->codes[i] != ',' : r->kinds[i] != SQL_WORD)
+            return false;
+    return (end - first) % 2 == 1;
+}
+
+static void insert(reader *r, sql_shape *shape)
+{
+    target(r, shape, SQL_W_INTO);
+    if (code(r, r->at) == '(') {
+        int32_t end = closing(r, r->at);
+        shape->columns = r->at + 1;
+        shape->columns_end = end;
+        if (is_plain_list(r, r->at + 1, end))
+            shape->flags |= SQL_PLAIN_LIST;
+        r->at = end + 1;
+    } else {
+        shape->list_behind = (r->at < r->n ? r->at : r->n) - 1;
+    }
+    if (r->at >= r->n)
+        return;
+    if (r->codes[r->at] == SQL_W_DEFAULT)
+        shape->flags |= SQL_DEFAULT_VALUES | SQL_PLAIN_VALUES;
+    else if (r->codes[r->at] == SQL_W_VALUES && !has_word(r, SQL_W_SELECT))
+        shape->flags |= SQL_PLAIN_VALUES;
+    shape->on_conflict = on_conflict(r);
+}
+
+/* ---- all kinds ---- */
+
+static void by_verb(reader *r, sql_shape *shape)
+{
+    switch (r->codes[r->at++]) {
+    case SQL_W_SELECT:
+        shape->kind = SQL_SELECT;
+        if (code(r, r->at) == SQL_W_ENTITYDB_LABEL)
+            shape->flags |= SQL_LABEL;
+        break;
+    case SQL_W_VALUES:
+        shape->kind = SQL_VALUES;
+        break;
+    case SQL_W_EXPLAIN:
+        shape->kind = SQL_EXPLAIN;
+        break;
+    case SQL_W_INSERT:
+        shape->kind = SQL_INSERT;
+        insert(r, shape);
+        break;
+    case SQL_W_REPLACE:
+        shape->kind = SQL_REPLACE;
+        insert(r, shape);
+        break;
+    case SQL_W_UPDATE:
+        shape->kind = SQL_UPDATE;
+        target(r, shape, 0);
+        shape->set = find(r, SQL_W_SET);
+        break;
+    case SQL_W_DELETE:
+        shape->kind = SQL_DELETE;
+        target(r, shape, SQL_W_FROM);
+        break;
+    default:
+        break;
+    }
+}
+
+static void look(reader *r, sql_shape *shape)
+{
+    while (take(r, ';'))
+        ;
+    shape->kind = SQL_OTHER;
+    if (r->at == r->n)
+        shape->kind = SQL_NOTHING;
+    else if (is_several(r))
+        shape->flags |= SQL_SEVERAL;
+    shape->flags |= flags_of_words(r);
+    if (take(r, SQL_W_WITH))
+        take_with(r);
+    shape->verb = r->at < r->n ? r->at : r->n;
+    if (r->at < r->n)
+        by_verb(r, shape);
+}
+
+/* ---- tokens ---- */
+
+/* Partners of parentheses: those that are open are a list, each pointing to the one around it. */
+static void pair(const uint8_t *codes, size_t n, int32_t *partners)
+{
+    int32_t innermost = -1;
+    for (size_t i = 0; i < n; i++) {
+        int32_t opening = innermost;
+        partners[i] = -1;
+        if (codes[i] == '(') {
+            partners[i] = innermost;
+            innermost = (int32_t)i;
+        } else if (codes[i] == ')' && opening >= 0) {
+            innermost = partners[opening];
+            partners[opening] = (int32_t)i;
+            partners[i] = opening;
+        }
+    }
+    while (innermost >= 0) {            /* what nothing closes */
+        int32_t outer = partners[innermost];
+        partners[innermost] = -1;
+        innermost = outer;
+    }
+}
+
+void sql_read_tokens(const uint8_t *kinds, const uint8_t *codes, const int32_t *starts, const int32_t *ends, size_t n,
+                     int32_t *room)
+{
+    sql_shape *shape = (sql_shape *)room;
+    int32_t *partners = (int32_t *)(shape + 1);
+    *shape = (sql_shape){
+        .tokens = (int32_t)n, .conflict = -1, .schema = -1, .table = -1, .alias = -1, .columns = -1, .columns_end = -1,
+        .list_behind = -1, .set = -1, .on_conflict = -1, .returning = -1,
+    };
+    pair(codes, n, partners);
+    look(&(reader){ .kinds = kinds, .codes = codes, .partners = partners, .n = (int32_t)n }, shape);
+    if (shape->table >= 0) {
+        shape->table_start = starts[shape->table];
+        shape->table_end = ends[shape->table];
+    }
+    if (shape->columns < shape->columns_end) {
+        shape->list_start = starts[shape->columns];
+        shape->list_end = ends[shape->columns_end - 1];
+    }
+}
+
+size_t sql_read(const char *sql, size_t size, int32_t *room)
+{
+    sql_shape *shape = (sql_shape *)room;
+    int32_t *partners = (int32_t *)(shape + 1), *starts = partners + size, *ends = starts + size;
+    uint8_t *kinds = (uint8_t *)(ends + size), *codes = kinds + size;
+    char *words = (char *)(codes + size);
+    size_t words_size, n = sql_tokens(sql, size, starts, ends, kinds, codes, words, &words_size);
+    sql_read_tokens(kinds, codes, starts, ends, n, room);
+    shape->words = (int32_t)words_size;
+
+    /* Together, since the arrays had room for as many tokens as there are bytes. */
+    char *to = (char *)(partners + n);
+    struct { const void *from; size_t size; } parts[] = {
+        { starts, n * sizeof *starts }, { ends, n * sizeof *ends }, { kinds, n }, { codes, n }, { words, words_size },
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        memmove(to, parts[i].from, parts[i].size);
+        to += parts[i].size;
+    }
+    return (size_t)(to - (char *)room);
+}

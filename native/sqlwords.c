@@ -1,0 +1,33 @@
+#include "native/sqlwords.h"
+
+#include <string.h>
+
+#define WORD(name) { #name, sizeof #name - 1, SQL_W_##name }
+
+/* In alphabetical order: words of one letter stand together. */
+static const struct {
+    const char *text;
+    uint8_t size, code;
+} words[] = {
+    WORD(ALL), WORD(AND), WORD(AS), WORD(BETWEEN), WORD(BY), WORD(CASE), WORD(CONFLICT), WORD(DEFAULT), WORD(DELETE),
+    WORD(DISTINCT), WORD(DO), WORD(ELSE), WORD(ENTITYDB_LABEL), WORD(ESCAPE), WORD(EXPLAIN), WORD(FROM), WORD(GLOB),
+    WORD(HAVING), WORD(IN), WORD(INSERT), WORD(INTO), WORD(IS), WORD(LIKE), WORD(LIMIT), WORD(MATCH), WORD(MATERIALIZED),
+    WORD(NOT), WORD(OFFSET), WORD(ON), WORD(OR), WORD(RECURSIVE), WORD(REGEXP), WORD(REPLACE),
+    WORD(RETURNING), WORD(SELECT), WORD(SET), WORD(THEN), WORD(TRIGGER), WORD(UPDATE), WORD(VALUES), WORD(WHEN),
+    WORD(WHERE), WORD(WITH),
+};
+
+uint8_t sql_word(const char *upper, size_t n)
+{
+    /* Where the words of each letter begin; filled by hand, and checked by a test. */
+    static const uint8_t first[27] = {
+        0, 3, 5, 7, 11, 15, 16, 17, 18, 22, 22, 22, 24, 26, 27, 30, 30, 30, 34, 36, 38, 39, 40, 43, 43, 43, 43,
+    };
+    unsigned letter = (unsigned char)upper[0] - 'A';
+    if (n < 2 || letter > 25)
+        return SQL_W_NONE;
+    for (size_t i = first[letter]; i < first[letter + 1]; i++)
+        if (words[i].size == n && memcmp(words[i].text, upper, n) == 0)
+            return words[i].code;
+    return SQL_W_NONE;
+}

@@ -1,0 +1,151 @@
+"""The shape of a statement, found with the words themselves: what native/sqlstatement.c has to agree with.
+
+It is given the tokens as columns: their kinds by name, their words in upper case, and the partners of parentheses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+NAMES = ("word", "quoted", "string")
+VERBS = ("SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE")
+# Words that an expression can follow; behind any other word or name a parenthesis holds a function's arguments.
+BEFORE_EXPRESSION = (
+    *("ALL", "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "ESCAPE", "FROM", "GLOB", "HAVING", "IN", "IS"),
+    *("LIKE", "LIMIT", "MATCH", "NOT", "OFFSET", "ON", "OR", "REGEXP", "RETURNING", "SELECT", "THEN", "WHEN", "WHERE"),
+)
+PARTS = ("conflict", "schema", "table", "alias", "columns", "columns_end", "list_behind", "set", "on_conflict")
+
+
+class Shape:
+    def __init__(self, texts: Sequence[str], kinds: Sequence[str], uppers: Sequence[str], partners: Sequence[int]):
+        self.texts, self.kinds, self.uppers, self.partners, self.n = texts, kinds, uppers, partners, len(kinds)
+        self.found: dict[str, Any] = dict.fromkeys((*PARTS, "returning"), -1)
+        self.flags: set[str] = set()
+        names = [text.lstrip("'\"`[").lower() for text, kind in zip(texts, kinds, strict=True) if kind in NAMES]
+        if any(name.startswith(("sqlite_", "pragma_")) for name in names):
+            self.flags.add("asks_schema")
+        self._read()
+
+    def upper(self, at: int) -> str:
+        return self.uppers[at] if 0 <= at < self.n else ""
+
+    def is_name(self, at: int) -> bool:
+        return 0 <= at < self.n and self.kinds[at] in NAMES
+
+    def closing(self, at: int) -> int:
+        return self.n if self.partners[at] < 0 else self.partners[at]
+
+    def find(self, word: str, start: int) -> int:
+        level = 0
+        for i in range(start, self.n):
+            if self.uppers[i] == "(":
+                level += 1
+            elif self.uppers[i] == ")":
+                level -= 1
+            elif level == 0 and self.uppers[i] == word:
+                return i
+        return -1
+
+    def _read(self) -> None:
+        at = 0
+        while self.upper(at) == ";":
+            at += 1
+        rest = list(self.uppers[at:])
+        if ";" in rest and "TRIGGER" not in rest[:3] and any(word != ";" for word in rest[rest.index(";") :]):
+            self.flags.add("several")
+        if any(self._is_row_in(i) for i, word in enumerate(self.uppers) if word == "IN"):
+            self.flags.add("row_in")
+        if self.upper(at) == "WITH":
+            at = self._behind_with(at + 1)
+        self.found["verb"] = min(at, self.n)
+        verb = self.upper(at)
+        self.found["kind"] = "NOTHING" if not rest else verb if verb in VERBS else "OTHER"
+        if verb == "SELECT" and self.upper(at + 1) == "ENTITYDB_LABEL":
+            self.flags.add("label")
+        if verb in ("INSERT", "REPLACE"):
+            self._insert(at + 1)
+        elif verb == "UPDATE":
+            self.found["set"] = self.find("SET", self._target(at + 1, None))
+        elif verb == "DELETE":
+            self._target(at + 1, "FROM")
+
+    def _behind_with(self, at: int) -> int:
+        at += self.upper(at) == "RECURSIVE"
+        while self.is_name(at):
+            at += 1
+            at = self.closing(at) + 1 if self.upper(at) == "(" else at
+            if self.upper(at) != "AS":
+                break
+            at += 1
+            at += self.upper(at) == "NOT"
+            at += self.upper(at) == "MATERIALIZED"
+            at = self.closing(at) + 1 if self.upper(at) == "(" else at
+            if self.upper(at) != ",":
+                break
+            at += 1
+        return at
+
+    def _is_row_in(self, at: int) -> bool:
+        end = at - 2 if self.upper(at - 1) == "NOT" else at - 1
+        if end >= 0 and self.kinds[end] == "list":
+            return True
+        if self.upper(end) != ")" or self.partners[end] < 0:
+            return False
+        start = self.partners[end]
+        if self.is_name(start - 1) and self.upper(start - 1) not in BEFORE_EXPRESSION:
+            return False
+        inner = start + 1
+        while inner < end:
+            if self.upper(inner) == "," or self.kinds[inner] == "list":
+                return True
+            inner = self.closing(inner) + 1 if self.upper(inner) == "(" else inner + 1
+        return False
+
+    def _name(self, part: str, at: int) -> int:
+        self.found[part] = at if self.is_name(at) else -1
+        return at + self.is_name(at)
+
+    def _target(self, at: int, word: str | None) -> int:
+        if self.upper(at) == "OR":
+            self.found["conflict"] = at + 1
+            at += 2
+        at += self.upper(at) == word
+        at = self._name("table", at)
+        if self.found["table"] >= 0 and self.upper(at) == ".":
+            self.found["schema"] = self.found["table"]
+            at = self._name("table", at + 1)
+        if self.upper(at) == "AS":
+            at = self._name("alias", at + 1)
+        if "several" not in self.flags:
+            self.found["returning"] = self.find("RETURNING", at)
+        return at
+
+    def _insert(self, at: int) -> None:
+        at = self._target(at, "INTO")
+        if self.upper(at) == "(":
+            end = self.closing(at)
+            self.found["columns"], self.found["columns_end"] = at + 1, end
+            texts = ["," if text == "," else kind for text, kind in zip(self.texts, self.kinds, strict=True)]
+            listed = texts[at + 1 : end]
+            if listed == ["word", ","] * (len(listed) // 2) + ["word"]:
+                self.flags.add("plain_list")
+            at = end + 1
+        else:
+            self.found["list_behind"] = min(at, self.n) - 1
+        if self.upper(at) == "DEFAULT":
+            self.flags |= {"default_values", "plain_values"}
+        elif self.upper(at) == "VALUES" and "SELECT" not in self.uppers[at:]:
+            self.flags.add("plain_values")
+        level = last = 0
+        found = []
+        for i in range(at, self.n):
+            level += (self.upper(i) == "(") - (self.upper(i) == ")")
+            if level:
+                continue
+            if self.upper(i) == "DO":
+                last = i
+            elif self.upper(i) == "ON" and self.upper(i + 1) == "CONFLICT" and self.upper(i + 2) in ("(", "DO"):
+                found.append(i)
+        self.found["on_conflict"] = next((at for at in found if last >= at + 2), -1)
