@@ -525,7 +525,8 @@ def _step(rng: random.Random, names: list[str]) -> tuple[str, list[Any]]:
         (f"UPDATE {conflict} t SET a = c, c = ? WHERE {name} IS ? AND id < ?", [*some[:2], id_]),
         (f"DELETE FROM t WHERE {name} < ? AND id % 3 = 0", some[:1]),
         (f"SELECT * FROM t WHERE {name} >= ? ORDER BY id", some[:1]),
-        (f"SELECT {name}, count(*) FROM t GROUP BY {name} ORDER BY 2, typeof({name}), {name}", []),
+        # Not the value itself: of equal ones (1 and 1.0, 'a' and 'A' without case) a group shows any.
+        (f"SELECT count(*), count({name}) FROM t GROUP BY {name} ORDER BY 1, 2", []),
         (f"SELECT id FROM t WHERE {name} IN (?, ?, ?) ORDER BY id", some),
         (f"SELECT x.id, y.id FROM t AS x JOIN t AS y ON x.{name} = y.{other} ORDER BY 1, 2", []),
     ))  # fmt: skip
