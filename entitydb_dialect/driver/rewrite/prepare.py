@@ -105,9 +105,9 @@ class _Choices:
         self._sql = statement.sql
         self._edits = edits
         numbers = statement.parameters[0]
-        written = {token.start: token.text[1:] for token in statement.tokens}
+        names = {number: name[1:] for name, number in statement.parameters[1].items()}
         # What is needed, the parameter's number, and its name.
-        self._needs = [(need, numbers[need[0]], written.get(need[0], "")) for need in sorted(needs)]
+        self._needs = [(need, numbers[need[0]], names.get(numbers[need[0]], "")) for need in sorted(needs)]
         self._variants: dict[tuple[tuple[int, str], ...], Variant] = {}
 
     def choose(self, parameters: Any) -> Variant:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .tokens import LIST, NAMES, VARIABLE, WORD, Columns, Token, columns, joined, scan, unquote, variables
+from ... import _exceptions as ex
+from .tokens import LIST, MOST_VARIABLES, NAMES, VARIABLE, WORD, Columns, columns, joined, parameters_of, scan, unquote
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -134,18 +135,32 @@ class Text:
         return -1
 
     @cached_property
-    def tokens(self) -> list[Token]:
-        """The tokens one by one."""
-        return [
-            Token(kind, self.sql[start:end], start, end, upper)
-            for kind, start, end, upper in zip(self.kinds, self.starts, self.ends, self.uppers, strict=True)
-        ]
-
-    @cached_property
     def parameters(self) -> tuple[dict[int, int], dict[str, int], int]:
-        """See tokens.variables(). Raises OperationalError for a number that SQLite does not take."""
-        present = (VARIABLE in self.kinds, LIST in self.kinds)
-        return variables(self.tokens) if any(present) else ({}, {}, 0)
+        """Numbers, from 0, of the parameters by their offsets and by name, and how many; as SQLite counts.
+
+        Raises OperationalError for a number that SQLite does not take.
+        """
+        numbers: dict[int, int] = {}
+        by_name: dict[str, int] = {}
+        count = 0
+        for at, kind in enumerate(self.kinds):
+            if kind == LIST:
+                for start in parameters_of(self.starts[at], self.written(at)):
+                    numbers[start] = count
+                    count += 1
+            elif kind == VARIABLE:
+                written = self.written(at)
+                if written == "?":
+                    number = count
+                elif written[0] == "?":
+                    number = int(written[1:]) - 1 if len(written) < 10 else -1
+                    if not 0 <= number < MOST_VARIABLES:
+                        raise ex.OperationalError(f"variable number must be between ?1 and ?{MOST_VARIABLES}")
+                else:
+                    number = by_name.setdefault(written, count)
+                numbers[self.starts[at]] = number
+                count = max(count, number + 1)
+        return numbers, by_name, count
 
     def edited(self, edits: Iterable[Edit]) -> Text:
         """The text with all edits made. An edit replaces whole tokens."""

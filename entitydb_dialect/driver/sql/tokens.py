@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ... import _exceptions as ex
 from ..._native import ffi, lib
 
 WORD: int = lib.SQL_WORD  # a bare identifier or keyword
@@ -27,7 +26,7 @@ BAD: int = lib.SQL_BAD  # an unterminated quote, and all that is behind it
 NAMES = frozenset((WORD, QUOTED, STRING))  # what can be a name: SQLite takes 'x' for one as well
 QUOTES = "'\"`["
 BLANK = " \t\n\f\r"  # what is white space to SQLite
-_MOST_VARIABLES = 32766  # of a statement; SQLite's
+MOST_VARIABLES = 32766  # of a statement; SQLite's
 _new = ffi.new_allocator(should_clear_after_alloc=False)  # what is written before it is read
 
 
@@ -159,33 +158,6 @@ def unquote(text: str) -> str:
 def quote(name: str) -> str:
     """A name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def variables(items: list[Token]) -> tuple[dict[int, int], dict[str, int], int]:
-    """Numbers, from 0, of the parameters by their offsets and by name, and how many; as SQLite counts."""
-    numbers: dict[int, int] = {}
-    by_name: dict[str, int] = {}
-    count = 0
-    for token in items:
-        if token.kind == LIST:
-            for start in parameters_of(token.start, token.text):
-                numbers[start] = count
-                count += 1
-            continue
-        if token.kind != VARIABLE:
-            continue
-        text = token.text
-        if text == "?":
-            number = count
-        elif text[0] == "?":
-            number = int(text[1:]) - 1 if len(text) < 10 else -1
-            if not 0 <= number < _MOST_VARIABLES:
-                raise ex.OperationalError(f"variable number must be between ?1 and ?{_MOST_VARIABLES}")
-        else:
-            number = by_name.setdefault(text, count)
-        numbers[token.start] = number
-        count = max(count, number + 1)
-    return numbers, by_name, count
 
 
 def split_statements(sql: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from entitydb_dialect import driver
 from entitydb_dialect.driver.sql import text as text_module
-from entitydb_dialect.driver.sql.tokens import Columns, scan
+from entitydb_dialect.driver.sql.tokens import scan
 
 Connect = Callable[..., driver.Connection]
 
@@ -35,7 +35,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that were read, in order."""
     texts: list[str] = []
 
-    def counted(sql: str) -> Columns:
+    def counted(sql: str) -> bytes:
         texts.append(sql)
         return scan(sql)
 
