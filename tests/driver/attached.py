@@ -19,10 +19,6 @@ def check(path: Path) -> list[driver.Breach]:
         database.close()
 
 
-def rows(connection: Any, sql: str, parameters: Any = ()) -> list[Any]:
-    return list(connection.execute(sql, parameters).fetchall())
-
-
 def refused(connection: Any, sql: str, kind: Any = driver.OperationalError) -> str:
     """The message of the error that a statement raises."""
     with pytest.raises(kind) as caught:

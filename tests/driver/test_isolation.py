@@ -16,14 +16,12 @@ import pytest
 
 from entitydb_dialect import driver
 
+from .asking import rows
+
 Connect = Callable[..., driver.Connection]
 
 LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 NEWEST = LEVELS[:2]  # each statement reads the newest commit
-
-
-def rows(connection: driver.Connection, sql: str, parameters: object = ()) -> list[tuple[Any, ...]]:
-    return connection.execute(sql, parameters).fetchall()
 
 
 def value(connection: driver.Connection, sql: str, parameters: object = ()) -> Any:

@@ -11,15 +11,9 @@ import pytest
 
 from entitydb_dialect import driver
 
+from .asking import rows
+
 Connect = Callable[..., driver.Connection]
-
-
-def rows(
-    connection: driver.Connection, sql: str, parameters: object = (), as_of: int | None = None
-) -> list[tuple[object, ...]]:
-    cursor = connection.cursor()
-    cursor.as_of = as_of
-    return cursor.execute(sql, parameters).fetchall()
 
 
 @pytest.fixture

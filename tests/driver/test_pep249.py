@@ -12,11 +12,9 @@ import pytest
 
 from entitydb_dialect import driver
 
+from .asking import rows
+
 Connect = Callable[..., driver.Connection]
-
-
-def rows(connection: driver.Connection, sql: str, parameters: object = ()) -> list[tuple[object, ...]]:
-    return connection.execute(sql, parameters).fetchall()
 
 
 def names(cursor: driver.Cursor) -> list[str] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from . import installation
+import installation
 
 pytest.importorskip("alembic")
 

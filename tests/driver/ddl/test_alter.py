@@ -11,18 +11,9 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import moment, rows
+
 Connect = Callable[..., driver.Connection]
-
-
-def rows(db: driver.Connection, sql: str, as_of: int | None = None) -> list[Any]:
-    cursor = db.cursor()
-    cursor.as_of = as_of
-    return list(cursor.execute(sql).fetchall())
-
-
-def moment(db: driver.Connection) -> int:
-    db.commit()
-    return db.last_commit[1]
 
 
 @pytest.fixture
@@ -44,12 +35,12 @@ def test_an_added_column_has_its_default_now_and_null_then(t: driver.Connection)
     t.execute("INSERT INTO t(a) VALUES ('four')")
     after = moment(t)
     assert rows(t, "SELECT id, c FROM t") == [(1, "x"), (2, "x"), (3, "x"), (4, "x")]
-    assert rows(t, "SELECT id, c FROM t", before) == [(1, None), (2, None), (3, None)]
+    assert rows(t, "SELECT id, c FROM t", as_of=before) == [(1, None), (2, None), (3, None)]
     t.execute("ALTER TABLE t ALTER COLUMN c SET DEFAULT 'y'")
     t.execute("INSERT INTO t(a) VALUES ('five')")
     t.commit()
     assert rows(t, "SELECT c FROM t ORDER BY id") == [("x",)] * 4 + [("y",)]
-    assert rows(t, "SELECT c FROM t ORDER BY id", after) == [("x",)] * 4
+    assert rows(t, "SELECT c FROM t ORDER BY id", as_of=after) == [("x",)] * 4
 
 
 def test_an_index_on_an_added_column_answers_then_as_a_scan_does(t: driver.Connection) -> None:
@@ -59,8 +50,8 @@ def test_an_index_on_an_added_column_answers_then_as_a_scan_does(t: driver.Conne
     t.execute("CREATE INDEX t_c ON t(c)")
     t.commit()
     for as_of, found in ((None, 3), (between, 3), (before, 0)):
-        assert rows(t, "SELECT count(id) FROM t WHERE c = 5", as_of) == [(found,)]
-        assert rows(t, "SELECT count(id) FROM t WHERE c IS NULL", as_of) == [(3 - found,)]
+        assert rows(t, "SELECT count(id) FROM t WHERE c = 5", as_of=as_of) == [(found,)]
+        assert rows(t, "SELECT count(id) FROM t WHERE c IS NULL", as_of=as_of) == [(3 - found,)]
 
 
 def test_dropping_the_default_leaves_rows_as_they_are(t: driver.Connection) -> None:
@@ -80,7 +71,7 @@ def test_a_dropped_column_is_gone_and_its_place_is_not_given_again(t: driver.Con
     t.execute("ALTER TABLE t ADD COLUMN b INT")
     t.commit()
     assert rows(t, "SELECT * FROM t") == [(1, "one", None), (2, "two", None), (3, "three", None), (4, "four", None)]
-    assert rows(t, "SELECT * FROM t", before) == [(1, "one", None), (2, "two", None), (3, "three", None)]
+    assert rows(t, "SELECT * FROM t", as_of=before) == [(1, "one", None), (2, "two", None), (3, "three", None)]
 
 
 def test_a_renamed_column_has_its_rows_then(t: driver.Connection) -> None:
@@ -88,7 +79,7 @@ def test_a_renamed_column_has_its_rows_then(t: driver.Connection) -> None:
     t.execute("ALTER TABLE t RENAME COLUMN a TO name")
     t.execute("UPDATE t SET name = 'uno' WHERE id = 1")
     t.commit()
-    assert rows(t, "SELECT name FROM t WHERE id = 1", before) == [("one",)]
+    assert rows(t, "SELECT name FROM t WHERE id = 1", as_of=before) == [("one",)]
     assert rows(t, "SELECT name FROM t WHERE id = 1") == [("uno",)]
 
 
@@ -98,7 +89,7 @@ def test_a_renamed_table_has_its_history(t: driver.Connection) -> None:
     t.execute("DELETE FROM u WHERE id > 1")
     t.commit()
     assert rows(t, "SELECT count(*) FROM u") == [(1,)]
-    assert rows(t, "SELECT count(*) FROM u", before) == [(3,)]
+    assert rows(t, "SELECT count(*) FROM u", as_of=before) == [(3,)]
     with pytest.raises(driver.OperationalError, match="no such table: t"):
         t.execute("SELECT * FROM t")
 
@@ -108,7 +99,7 @@ def test_values_are_read_under_a_new_type_and_so_is_history(t: driver.Connection
     t.execute("ALTER TABLE t ALTER COLUMN b TYPE TEXT")
     t.commit()
     assert rows(t, "SELECT b, typeof(b) FROM t WHERE b = '2'") == [("2", "text")]
-    assert rows(t, "SELECT b FROM t ORDER BY id", before) == [("1",), ("2",), (None,)]
+    assert rows(t, "SELECT b FROM t ORDER BY id", as_of=before) == [("1",), ("2",), (None,)]
     t.execute("ALTER TABLE t ALTER COLUMN b SET DATA TYPE INTEGER USING b + 1")
     t.commit()
     assert rows(t, "SELECT b FROM t ORDER BY id") == [(2,), (3,), (None,)]
@@ -123,7 +114,7 @@ def test_not_null_judges_the_living_rows(t: driver.Connection) -> None:
     t.commit()
     with pytest.raises(driver.IntegrityError):
         t.execute("UPDATE t SET b = NULL")
-    assert rows(t, "SELECT id FROM t WHERE b IS NULL", before) == [(3,)]
+    assert rows(t, "SELECT id FROM t WHERE b IS NULL", as_of=before) == [(3,)]
     t.execute("ALTER TABLE t ALTER COLUMN b DROP NOT NULL")
     t.execute("UPDATE t SET b = NULL")
     t.commit()

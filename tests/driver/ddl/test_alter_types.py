@@ -11,19 +11,10 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import moment, rows
+
 TYPES = ["INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB"]
 VALUES: list[Any] = [None, 0, 1, -3, 2.5, 3.0, "x", "7", "2.50", "", "007", b"x", 2**40, "1e3"]
-
-
-def moment(db: driver.Connection) -> int:
-    db.commit()
-    return db.last_commit[1]
-
-
-def asked(db: driver.Connection, sql: str, as_of: int | None = None, parameters: Any = ()) -> list[Any]:
-    cursor = db.cursor()
-    cursor.as_of = as_of
-    return cursor.execute(sql, parameters).fetchall()
 
 
 def under(value: Any, *types: str) -> tuple[Any, str]:
@@ -47,8 +38,8 @@ def test_no_row_is_written(db: driver.Connection) -> None:
     db.execute("ALTER TABLE t ALTER COLUMN a TYPE TEXT, ALTER COLUMN b TYPE INTEGER")
     db.commit()
     assert db.database.stats()["pages_written"] - before < 20
-    assert asked(db, "SELECT a, b FROM t WHERE id = 8") == [("7", 7)]
-    assert asked(db, "SELECT count(*) FROM t WHERE typeof(a) = 'text' AND typeof(b) = 'integer'") == [(1000,)]
+    assert rows(db, "SELECT a, b FROM t WHERE id = 8") == [("7", 7)]
+    assert rows(db, "SELECT count(*) FROM t WHERE typeof(a) = 'text' AND typeof(b) = 'integer'") == [(1000,)]
 
 
 def test_an_index_finds_as_of_before_what_a_scan_finds(db: driver.Connection) -> None:
@@ -61,8 +52,8 @@ def test_an_index_finds_as_of_before_what_a_scan_finds(db: driver.Connection) ->
     db.commit()
     for as_of, ids in ((before, [(1,), (2,)]), (None, [(1,), (2,), (4,)])):
         for column in ("a", "+a"):
-            assert asked(db, f"SELECT id FROM t WHERE {column} = 1 ORDER BY id", as_of) == ids
-        assert asked(db, "SELECT a FROM t WHERE a > 0 AND a < 9", as_of) == [(1,)] * len(ids)
+            assert rows(db, f"SELECT id FROM t WHERE {column} = 1 ORDER BY id", as_of=as_of) == ids
+        assert rows(db, "SELECT a FROM t WHERE a > 0 AND a < 9", as_of=as_of) == [(1,)] * len(ids)
 
 
 def test_rows_keep_their_value_when_another_column_changes(db: driver.Connection) -> None:
@@ -71,13 +62,13 @@ def test_rows_keep_their_value_when_another_column_changes(db: driver.Connection
     before = moment(db)
     db.execute("ALTER TABLE t ALTER COLUMN a TYPE INTEGER")
     db.execute("CREATE INDEX t_a ON t(a)")
-    assert asked(db, "UPDATE t SET b = b + 1 RETURNING a, typeof(a), b") == [(1, "integer", 3), ("x", "text", 4)]
-    assert asked(db, "DELETE FROM t WHERE id = 2 RETURNING *") == [(2, "x", 4)]
-    assert asked(db, "INSERT INTO t VALUES (1, 0, 0) ON CONFLICT DO UPDATE SET b = a + excluded.b RETURNING *") == [
+    assert rows(db, "UPDATE t SET b = b + 1 RETURNING a, typeof(a), b") == [(1, "integer", 3), ("x", "text", 4)]
+    assert rows(db, "DELETE FROM t WHERE id = 2 RETURNING *") == [(2, "x", 4)]
+    assert rows(db, "INSERT INTO t VALUES (1, 0, 0) ON CONFLICT DO UPDATE SET b = a + excluded.b RETURNING *") == [
         (1, 1, 1)
     ]
     db.commit()
-    assert asked(db, "SELECT a, typeof(a), b FROM t", before) == [(1, "integer", 2), ("x", "text", 3)]
+    assert rows(db, "SELECT a, typeof(a), b FROM t", as_of=before) == [(1, "integer", 2), ("x", "text", 3)]
 
 
 def test_a_unique_column_is_judged_under_the_new_type(db: driver.Connection) -> None:
@@ -102,9 +93,9 @@ def test_what_is_computed_over_it_follows(db: driver.Connection) -> None:
     before = moment(db)
     db.execute("ALTER TABLE t ALTER COLUMN a TYPE INTEGER")
     db.commit()
-    assert asked(db, "SELECT a, v FROM t WHERE v = 'integer'") == [(5, "integer")]
-    assert asked(db, "SELECT a FROM t WHERE a || '!' = '5!' AND typeof(a) = 'integer'") == [(5,)]
-    assert asked(db, "SELECT a, v FROM t WHERE v = 'integer'", before) == [(5, "integer")]
+    assert rows(db, "SELECT a, v FROM t WHERE v = 'integer'") == [(5, "integer")]
+    assert rows(db, "SELECT a FROM t WHERE a || '!' = '5!' AND typeof(a) = 'integer'") == [(5,)]
+    assert rows(db, "SELECT a, v FROM t WHERE v = 'integer'", as_of=before) == [(5, "integer")]
 
 
 def test_constraints_are_asked_about_the_new_values(db: driver.Connection) -> None:
@@ -119,7 +110,7 @@ def test_constraints_are_asked_about_the_new_values(db: driver.Connection) -> No
     with pytest.raises(driver.IntegrityError, match="FOREIGN KEY constraint failed"):
         db.commit()
     db.rollback()
-    assert asked(db, "SELECT * FROM t") == [("01", "2")]
+    assert rows(db, "SELECT * FROM t") == [("01", "2")]
 
 
 def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.Random) -> None:
@@ -128,29 +119,29 @@ def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.
         db.execute(f"CREATE TABLE t{turn}(id INTEGER PRIMARY KEY, a {types[0]}, b)")
         if rng.random() < 0.5:
             db.execute(f"CREATE INDEX i{turn} ON t{turn}(a)")
-        rows: dict[int, tuple[Any, int]] = {}
+        model: dict[int, tuple[Any, int]] = {}
         moments: list[tuple[int, dict[int, tuple[Any, int]]]] = []
         for _ in range(rng.randrange(1, 4)):
             for _ in range(rng.randrange(1, 6)):
                 value = rng.choice(VALUES)
-                key = asked(db, f"INSERT INTO t{turn}(a) VALUES (?) RETURNING id", None, (value,))[0][0]
-                rows[key] = (value, len(types) - 1)
+                key = rows(db, f"INSERT INTO t{turn}(a) VALUES (?) RETURNING id", (value,))[0][0]
+                model[key] = (value, len(types) - 1)
             if rng.random() < 0.5:
                 db.execute(f"UPDATE t{turn} SET b = 1 WHERE id % 2")
-            moments.append((moment(db), dict(rows)))
+            moments.append((moment(db), dict(model)))
             types.append(rng.choice(TYPES))
             db.execute(f"ALTER TABLE t{turn} ALTER COLUMN a TYPE {types[-1]}")
         db.commit()
-        now = [under(value, *types[since:]) for value, since in rows.values()]
-        found = asked(db, f"SELECT a, typeof(a) FROM t{turn} ORDER BY id")
-        assert found == now, (types, rows)
+        now = [under(value, *types[since:]) for value, since in model.values()]
+        found = rows(db, f"SELECT a, typeof(a) FROM t{turn} ORDER BY id")
+        assert found == now, (types, model)
         for value, _ in set(now):
-            by_index = asked(db, f"SELECT id FROM t{turn} WHERE a IS ? ORDER BY id", None, (value,))
-            assert by_index == asked(db, f"SELECT id FROM t{turn} NOT INDEXED WHERE a IS ? ORDER BY id", None, (value,))
+            by_index = rows(db, f"SELECT id FROM t{turn} WHERE a IS ? ORDER BY id", (value,))
+            assert by_index == rows(db, f"SELECT id FROM t{turn} NOT INDEXED WHERE a IS ? ORDER BY id", (value,))
         for then, held in moments:
-            past = asked(db, f"SELECT id, a, typeof(a) FROM t{turn} ORDER BY id", then)
+            past = rows(db, f"SELECT id, a, typeof(a) FROM t{turn} ORDER BY id", as_of=then)
             assert [row[0] for row in past] == list(held)
             for key, value, _ in past:
-                again = asked(db, f"SELECT id FROM t{turn} WHERE a IS ? AND id = ?", then, (value, key))
+                again = rows(db, f"SELECT id FROM t{turn} WHERE a IS ? AND id = ?", (value, key), as_of=then)
                 assert again == [(key,)], (types, held, value)
-                assert (key,) in asked(db, f"SELECT id FROM t{turn} WHERE a IS ?", then, (value,))
+                assert (key,) in rows(db, f"SELECT id FROM t{turn} WHERE a IS ?", (value,), as_of=then)

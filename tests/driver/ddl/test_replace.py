@@ -14,11 +14,7 @@ import pytest
 from entitydb_dialect import _exceptions as ex
 from entitydb_dialect import driver
 
-
-def as_of(db: driver.Connection, moment: int, sql: str) -> list[Any]:
-    cursor = db.cursor()
-    cursor.as_of = moment
-    return cursor.execute(sql).fetchall()
+from ..asking import rows
 
 
 def versions(db: driver.Connection) -> int:
@@ -69,8 +65,8 @@ def test_what_stays_the_same_keeps_its_versions(
     db.commit()
     changed = versions(db) - before
     assert db.execute(f"SELECT {asks} FROM t ORDER BY id").fetchall() == now
-    for moment, rows in zip(history, BEFORE, strict=True):
-        assert as_of(db, moment, f"SELECT {asks} FROM t ORDER BY id") == rows
+    for moment, then in zip(history, BEFORE, strict=True):
+        assert rows(db, f"SELECT {asks} FROM t ORDER BY id", as_of=moment) == then
     entries = sum(len(table.indexes) * len(now) for table in db.catalog().values())
     assert changed <= 1 + entries, "the catalog's entry and new indexes, no row"
 
@@ -80,7 +76,7 @@ def test_a_column_is_dropped_and_another_of_its_name_is_new(db: driver.Connectio
     db.execute(f"CREATE OR REPLACE TABLE t({columns}) AS SELECT id, b AS a FROM t")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(1, "10", 5), (3, "30", 5)]
-    assert as_of(db, history[0], "SELECT * FROM t") == [(1, "10", None), (2, "20", None), (3, "30", None)]
+    assert rows(db, "SELECT * FROM t", as_of=history[0]) == [(1, "10", None), (2, "20", None), (3, "30", None)]
 
 
 def test_rows_whose_values_change_get_versions_and_the_others_do_not(
@@ -92,7 +88,7 @@ def test_rows_whose_values_change_get_versions_and_the_others_do_not(
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(1, "uno", 10), (3, "three", 31)]
     assert versions(db) - before == 2, "the catalog's entry and row 3"
-    assert as_of(db, history[2], "SELECT * FROM t") == BEFORE[2]
+    assert rows(db, "SELECT * FROM t", as_of=history[2]) == BEFORE[2]
 
 
 def test_a_type_of_another_affinity(db: driver.Connection, history: list[int]) -> None:
@@ -100,7 +96,7 @@ def test_a_type_of_another_affinity(db: driver.Connection, history: list[int]) -
                " AS SELECT id, a, CAST(t.b AS TEXT) AS b FROM t")
     db.commit()
     assert db.execute("SELECT b, typeof(b) FROM t").fetchall() == [("10", "text"), ("30", "text")]
-    assert as_of(db, history[0], "SELECT b, typeof(b) FROM t") == [("10", "text"), ("20", "text"), ("30", "text")]
+    assert rows(db, "SELECT b, typeof(b) FROM t", as_of=history[0]) == [("10", "text"), ("20", "text"), ("30", "text")]
     assert db.execute("SELECT id FROM t WHERE b = '30'").fetchall() == [(3,)]
 
 
@@ -109,7 +105,7 @@ def test_rows_may_come_and_go(db: driver.Connection, history: list[int]) -> None
                " SELECT id, a, b FROM t WHERE id <> 1 UNION ALL SELECT 7, 'seven', 70")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(3, "three", 30), (7, "seven", 70)]
-    assert as_of(db, history[2], "SELECT * FROM t") == BEFORE[2]
+    assert rows(db, "SELECT * FROM t", as_of=history[2]) == BEFORE[2]
     db.execute("CREATE OR REPLACE TABLE t(id INTEGER PRIMARY KEY, c TEXT)")
     assert db.execute("SELECT * FROM t").fetchall() == []
     db.rollback()
@@ -128,8 +124,8 @@ def test_tables_without_an_integer_key(db: driver.Connection) -> None:
     db.commit()
     assert db.execute("SELECT a, b FROM t").fetchall() == [("x", 1), ("x", 1), (None, None)]
     assert db.execute("SELECT a, b, c FROM k ORDER BY b").fetchall() == [("x", 1, "one"), ("x", 2, "two")]
-    assert as_of(db, moment, "SELECT a, b FROM t") == [("x", 1), ("x", 1), (None, None)]
-    assert as_of(db, moment, "SELECT a, b, c FROM k ORDER BY b") == [("x", 1, "one"), ("x", 2, "two")]
+    assert rows(db, "SELECT a, b FROM t", as_of=moment) == [("x", 1), ("x", 1), (None, None)]
+    assert rows(db, "SELECT a, b, c FROM k ORDER BY b", as_of=moment) == [("x", 1, "one"), ("x", 2, "two")]
     assert versions(db) - before == 2 + 2, "two catalog entries, two entries of the new key"
     with pytest.raises(ex.IntegrityError):
         db.execute("INSERT INTO k VALUES (1, 'x', 'again')")
@@ -149,7 +145,7 @@ def test_generated_columns_are_computed_anew(db: driver.Connection) -> None:
     db.execute(f"CREATE OR REPLACE TABLE t({text.format('a + 5')}, w TEXT AS (a || '!')) AS SELECT id, a FROM t")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(1, 10, 20, 15, "10!"), (2, 20, 40, 25, "20!")]
-    assert as_of(db, moment, "SELECT id, a, s FROM t") == [(1, 10, 11), (2, 20, 21)]
+    assert rows(db, "SELECT id, a, s FROM t", as_of=moment) == [(1, 10, 11), (2, 20, 21)]
     # A computed column becomes one that is written, and the other way round.
     db.execute("CREATE OR REPLACE TABLE t(id INTEGER PRIMARY KEY, a, v INTEGER UNIQUE, s, w) AS SELECT * FROM t")
     db.execute("UPDATE t SET v = v + 1")
@@ -160,7 +156,7 @@ def test_generated_columns_are_computed_anew(db: driver.Connection) -> None:
     assert db.execute("SELECT * FROM t").fetchall() == [(1, 10, 21, "1021", None), (2, 20, 41, "2041", None)]
     with pytest.raises(ex.OperationalError, match="generated column"):
         db.execute("CREATE OR REPLACE TABLE t(id INTEGER PRIMARY KEY, a, v AS (a)) AS SELECT id, a, v FROM t")
-    assert as_of(db, moment, "SELECT id, a FROM t") == [(1, 10), (2, 20)]
+    assert rows(db, "SELECT id, a FROM t", as_of=moment) == [(1, 10), (2, 20)]
 
 
 def test_values_may_change_places_under_a_unique_constraint(db: driver.Connection) -> None:
@@ -176,7 +172,7 @@ def test_another_integer_key_makes_another_table(db: driver.Connection, history:
     db.commit()
     assert db.execute("SELECT id, a, b FROM t WHERE b = 30").fetchall() == [(3, "three", 30)]
     with pytest.raises(ex.OperationalError):
-        as_of(db, history[0], "SELECT * FROM t")
+        rows(db, "SELECT * FROM t", as_of=history[0])
 
 
 def test_the_integer_key_may_be_dropped_and_made_anew(db: driver.Connection, history: list[int]) -> None:
@@ -184,15 +180,15 @@ def test_the_integer_key_may_be_dropped_and_made_anew(db: driver.Connection, his
     db.execute("CREATE OR REPLACE TABLE t(a TEXT, b INTEGER) AS SELECT a, b FROM t")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [("uno", 10), ("three", 30)]
-    for moment, rows in zip(history, BEFORE, strict=True):
-        assert as_of(db, moment, "SELECT a, b FROM t") == [row[1:] for row in rows]
+    for moment, then in zip(history, BEFORE, strict=True):
+        assert rows(db, "SELECT a, b FROM t", as_of=moment) == [row[1:] for row in then]
     db.execute("CREATE OR REPLACE TABLE t(nr BIGINT PRIMARY KEY, a TEXT, b INTEGER) AS SELECT a, b FROM t")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(1, "uno", 10), (3, "three", 30)]
     assert db.execute("SELECT a FROM t WHERE nr = 3").fetchall() == [("three",)]
     assert versions(db) - before == 2, "entries of the catalog"
-    for moment, rows in zip(history, BEFORE, strict=True):
-        assert as_of(db, moment, "SELECT a, b FROM t") == [row[1:] for row in rows]
+    for moment, then in zip(history, BEFORE, strict=True):
+        assert rows(db, "SELECT a, b FROM t", as_of=moment) == [row[1:] for row in then]
     db.execute("INSERT INTO t(a) VALUES ('new')")
     assert db.execute("SELECT nr FROM t WHERE a = 'new'").fetchall() == [(4,)]
     db.commit()
@@ -291,8 +287,8 @@ def test_killed_or_not_it_is_all_or_nothing(
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
     db = connect()
-    rows = BEFORE[2] if killed else [(1, "uno!"), (3, "three!")]
-    assert db.execute("SELECT * FROM t").fetchall() == rows
+    now = BEFORE[2] if killed else [(1, "uno!"), (3, "three!")]
+    assert db.execute("SELECT * FROM t").fetchall() == now
 
 
 def test_like_the_four_statements_in_sqlite(connect: Callable[..., driver.Connection], rng: random.Random) -> None:
@@ -305,10 +301,10 @@ def test_like_the_four_statements_in_sqlite(connect: Callable[..., driver.Connec
         key = rng.choice(["id INTEGER PRIMARY KEY", "id INTEGER", "id TEXT PRIMARY KEY"])
         old = [("id", key), *((f"c{i}", f"c{i} {rng.choice(types)}") for i in range(rng.randrange(1, 5)))]
         create = f"t{turn}({', '.join(text for _, text in old)})"
-        rows = [[i, *(rng.choice(values) for _ in old[1:])] for i in range(1, 9)]
+        made_rows = [[i, *(rng.choice(values) for _ in old[1:])] for i in range(1, 9)]
         for one in (db, lite):
             one.execute(f"CREATE TABLE {create}")
-            one.executemany(f"INSERT INTO t{turn} VALUES ({', '.join('?' * len(old))})", rows)
+            one.executemany(f"INSERT INTO t{turn} VALUES ({', '.join('?' * len(old))})", made_rows)
         db.commit()
         moment = db.last_commit[1]
         before = db.execute(f"SELECT * FROM t{turn} ORDER BY id").fetchall()
@@ -333,7 +329,7 @@ def test_like_the_four_statements_in_sqlite(connect: Callable[..., driver.Connec
         asked = f"SELECT *, {', '.join(f'typeof({n})' for n in names.split(', '))} FROM t{turn} ORDER BY id"
         assert db.execute(asked).fetchall() == lite.execute(asked).fetchall(), (create, body, query)
         # Before: the columns that were taken over, under their names and types of today.
-        then = as_of(db, moment, f"SELECT {names} FROM t{turn} ORDER BY id")
+        then = rows(db, f"SELECT {names} FROM t{turn} ORDER BY id", as_of=moment)
         places = [0, *(1 + [n for n, _ in old[1:]].index(name) for name in kept)]
         lite.execute(f"CREATE TABLE past{body}")
         lite.executemany(

@@ -11,19 +11,10 @@ import pytest
 from entitydb_dialect import driver
 from entitydb_dialect.driver.rewrite import prepare
 
+from ..asking import plan, rows
 from ..beside import Beside, text_to_run
 
 Connect = Callable[..., driver.Connection]
-
-
-def plan(db: driver.Connection, sql: str, parameters: Any = ()) -> str:
-    return " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall())
-
-
-def as_of(db: driver.Connection, ns: int, sql: str) -> list[tuple[Any, ...]]:
-    cursor = db.cursor()
-    cursor.as_of = ns
-    return [tuple(row) for row in cursor.execute(sql).fetchall()]
 
 
 SCHEMA = (
@@ -279,13 +270,13 @@ def test_the_past_before_the_index(db: driver.Connection) -> None:
     db.execute("UPDATE t SET a = 'W'")
     db.commit()
     query = "SELECT id FROM t WHERE lower(a) >= 'w' ORDER BY lower(a) DESC, id"
-    assert as_of(db, before, query) == [(2,), (1,)]
-    assert as_of(db, after, query) == [(1,), (2,)]
+    assert rows(db, query, as_of=before) == [(2,), (1,)]
+    assert rows(db, query, as_of=after) == [(1,), (2,)]
     assert db.execute(query).fetchall() == [(1,), (2,)]
-    assert as_of(db, before, "SELECT id FROM t WHERE lower(a) = 'x'") == [(1,)]
+    assert rows(db, "SELECT id FROM t WHERE lower(a) = 'x'", as_of=before) == [(1,)]
     db.execute("DROP INDEX i")
     db.commit()
-    assert as_of(db, after, query) == [(1,), (2,)]
+    assert rows(db, query, as_of=after) == [(1,), (2,)]
 
 
 def test_rollback_takes_the_index_and_its_column_back(db: driver.Connection) -> None:

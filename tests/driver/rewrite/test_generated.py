@@ -11,6 +11,7 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import moment, plan, rows
 from ..beside import Beside, kinds
 
 Connect = Callable[..., driver.Connection]
@@ -24,20 +25,6 @@ SCHEMA = (
 @pytest.fixture
 def both(db: driver.Connection) -> Beside:
     return Beside(db, *SCHEMA)
-
-
-def moment(db: driver.Connection) -> int:
-    return db.last_commit[1]
-
-
-def as_of(db: driver.Connection, ns: int, sql: str) -> list[tuple[Any, ...]]:
-    cursor = db.cursor()
-    cursor.as_of = ns
-    return [tuple(row) for row in cursor.execute(sql).fetchall()]
-
-
-def plan(db: driver.Connection, sql: str) -> str:
-    return " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall())
 
 
 def run(both: Beside, *statements: str) -> None:
@@ -311,9 +298,9 @@ def test_the_past_is_computed_from_the_row_of_then(db: driver.Connection) -> Non
     db.execute("UPDATE t SET a = 5")
     db.execute("CREATE INDEX tg ON t(g)")
     db.commit()
-    assert as_of(db, before, "SELECT * FROM t ORDER BY g DESC") == [(2, 2, 20, 200), (1, 1, 10, 100)]
-    assert as_of(db, before, "SELECT id FROM t WHERE g = 20") == [(2,)]
-    assert as_of(db, before, "SELECT id FROM t WHERE g = 50") == []
+    assert rows(db, "SELECT * FROM t ORDER BY g DESC", as_of=before) == [(2, 2, 20, 200), (1, 1, 10, 100)]
+    assert rows(db, "SELECT id FROM t WHERE g = 20", as_of=before) == [(2,)]
+    assert rows(db, "SELECT id FROM t WHERE g = 50", as_of=before) == []
     assert db.execute("SELECT g, h FROM t WHERE g = 50").fetchall() == [(50, 500), (50, 500)]
 
 
@@ -327,7 +314,7 @@ def test_a_column_added_later_is_computed_for_rows_written_before(db: driver.Con
     db.execute("UPDATE t SET a = 3 WHERE id = 2")
     db.commit()
     assert db.execute("SELECT * FROM t").fetchall() == [(1, 1, 4, 14), (2, 3, 4, 34)]
-    assert as_of(db, before, "SELECT * FROM t") == [(1, 1, None, 9), (2, 2, None, 19)]
+    assert rows(db, "SELECT * FROM t", as_of=before) == [(1, 1, None, 9), (2, 2, None, 19)]
 
 
 def test_rollback_takes_rows_and_entries_back(db: driver.Connection) -> None:
@@ -561,4 +548,4 @@ def test_a_partial_index_looks_at_virtual_columns(db: driver.Connection) -> None
     db.execute("UPDATE t SET a = 5 WHERE a = 7")
     assert db.execute("SELECT count(*), sum(a) FROM t WHERE h > '' AND g = 1").fetchall() == [(10, 169)]
     db.commit()
-    assert as_of(db, before, "SELECT a FROM t WHERE h = 'h7' AND g = 1") == [(7,)]
+    assert rows(db, "SELECT a FROM t WHERE h = 'h7' AND g = 1", as_of=before) == [(7,)]

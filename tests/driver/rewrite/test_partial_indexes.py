@@ -17,6 +17,7 @@ from entitydb_dialect import driver
 from entitydb_dialect.driver.answers.integrity import misses
 from entitydb_dialect.driver.sql.tokens import NUMBER, STRING, tokens, unquote
 
+from ..asking import plan
 from ..beside import Beside, kinds, text_to_run
 
 Connect = Callable[..., driver.Connection]
@@ -34,10 +35,6 @@ SCHEMA = (
 @pytest.fixture
 def both(db: driver.Connection) -> Beside:
     return Beside(db, *SCHEMA)
-
-
-def plan(db: driver.Connection, sql: str, parameters: Any = ()) -> str:
-    return "; ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall())
 
 
 def entries(db: driver.Connection, table: str, name: str) -> list[int]:

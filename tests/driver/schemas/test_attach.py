@@ -14,7 +14,8 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..attached import check, refused, rows
+from ..asking import rows
+from ..attached import check, refused
 
 Connect = Callable[..., driver.Connection]
 

@@ -12,7 +12,8 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..attached import refused, rows, said
+from ..asking import rows
+from ..attached import refused, said
 
 Connect = Callable[..., driver.Connection]
 

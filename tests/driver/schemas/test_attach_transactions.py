@@ -11,7 +11,8 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..attached import refused, rows
+from ..asking import rows
+from ..attached import refused
 
 Connect = Callable[..., driver.Connection]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 ENTRY_POINTS = """\
 [sqlalchemy.dialects]
 entitydb = entitydb_dialect.apsw:EntityDialect_apsw
+entitydb.aio = entitydb_dialect.aio:EntityDialect_aio
 sqlite.entitydb = entitydb_dialect.apsw:EntityDialect_apsw_sqlite
 
 [alembic.plugins]
