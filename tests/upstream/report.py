@@ -77,7 +77,7 @@ def _last_error(message: str) -> str:
     return (lines or message.splitlines() or [""])[0][:160]
 
 
-class _Groups:
+class Groups:
     """Tests by reason, and how many have none."""
 
     def __init__(self, tests: Iterable[str], run: Run, reasons: list[tuple[str, str, str]] = REASONS) -> None:
@@ -110,8 +110,8 @@ def section(parts: list[str], workers: int, *, pysqlite: Run, as_sqlite: Run, as
     lost_as_is |= {test for test, (outcome, _) in as_is.outcomes.items() if outcome == "failed"}
     gained = sum(as_sqlite.passes(test) and not pysqlite.passes(test) for test in as_sqlite.outcomes)
     gained_as_is = sum(as_is.passes(test) and not pysqlite.passes(test) for test in as_is.outcomes)
-    first, second = _Groups(lost, as_sqlite), _Groups(lost_as_is - lost, as_is)
-    third = _Groups((t for t, (o, _) in pysqlite.outcomes.items() if o == "failed"), pysqlite, PYSQLITE)
+    first, second = Groups(lost, as_sqlite), Groups(lost_as_is - lost, as_is)
+    third = Groups((t for t, (o, _) in pysqlite.outcomes.items() if o == "failed"), pysqlite, PYSQLITE)
     timed = [part for part in parts if all(part in run.times for run in (pysqlite, as_sqlite, as_is))]
     of = "" if timed == parts else f" of {', '.join(f'`{part}`' for part in timed)}"
     command = "python tests/upstream/run.py --folder build/upstream --write docs/compatibility.md"

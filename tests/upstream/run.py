@@ -45,18 +45,18 @@ WAYS = [
 ]
 
 
-def source(folder: Path, given: str | None) -> Path:
-    """The unpacked source distribution."""
-    name = f"sqlalchemy-{sqlalchemy.__version__}"
+def source(package: str, version: str, folder: Path, given: str | None) -> Path:
+    """A package's unpacked source distribution, taken from the package index if it is not in the folder."""
+    name = f"{package}-{version}"
     if given is not None:
         return Path(given).resolve()
     if not (folder / name).exists():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "sqlalchemy"]
-        subprocess.run([*command, "--dest", folder, f"sqlalchemy=={sqlalchemy.__version__}"], check=True)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package]
+        subprocess.run([*command, "--dest", folder, f"{package}=={version}"], check=True)
         packed = next(path for path in folder.iterdir() if path.name.lower() == f"{name}.tar.gz")
         with tarfile.open(packed) as archive:
             archive.extractall(folder, filter="data")
-        if packed.name.startswith("SQL"):  # as older releases spell it
+        if packed.name.startswith("SQL"):  # as older releases of SQLAlchemy spell it
             (folder / packed.name.removesuffix(".tar.gz")).rename(folder / name)
     return folder / name
 
@@ -96,7 +96,7 @@ def run(tree: Path, folder: Path, way: Way, part: str, workers: int) -> Path:
 def runs(options: argparse.Namespace) -> Iterator[tuple[str, Run]]:
     folder = Path(options.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    tree = source(folder, options.source)
+    tree = source("sqlalchemy", sqlalchemy.__version__, folder, options.source)
     found: dict[str, dict[str, Path]] = {way.name: {} for way in WAYS}
     for part in options.parts:
         for way in WAYS:  # one after the other, so that what else the machine does meets them all

@@ -13,16 +13,14 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
-import tarfile
 from importlib import metadata
 from pathlib import Path
 
 import alembic
 import sqlalchemy
-from report import Run, _Groups, replace_section
-from run import measured
+from report import Groups, Run, replace_section
+from run import measured, source
 
 WAYS = {"pysqlite": "sqlite:///upstream.db", "entitydb": "sqlite+entitydb:///upstream.edb"}
 
@@ -38,19 +36,6 @@ REASONS: list[tuple[str, str, str]] = [
      "it wants a warning that indexes on expressions cannot be reflected; here they are, and are compared"),
 ]  # fmt: skip
 PYSQLITE = [(r"test_post_write", r"", "it runs `black`, which was not installed for either run")]
-
-
-def source(folder: Path, given: str | None) -> Path:
-    """The unpacked source distribution."""
-    name = f"alembic-{alembic.__version__}"
-    if given is not None:
-        return Path(given).resolve()
-    if not (folder / name).exists():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "alembic"]
-        subprocess.run([*command, "--dest", folder, f"alembic=={alembic.__version__}"], check=True)
-        with tarfile.open(next(folder.glob(f"{name}.tar.gz"))) as archive:
-            archive.extractall(folder, filter="data")
-    return folder / name
 
 
 def run(tree: Path, folder: Path, way: str, workers: int) -> Path:
@@ -73,8 +58,8 @@ def run(tree: Path, folder: Path, way: str, workers: int) -> Path:
 def section(workers: int, theirs: Run, ours: Run) -> tuple[str, int]:
     """-> the section, and how many differences nobody has explained."""
     lost = [test for test in theirs.outcomes if theirs.passes(test) and not ours.passes(test)]
-    groups = _Groups(lost, ours, REASONS)
-    failing = _Groups((t for t, (o, _) in theirs.outcomes.items() if o == "failed"), theirs, PYSQLITE)
+    groups = Groups(lost, ours, REASONS)
+    failing = Groups((t for t, (o, _) in theirs.outcomes.items() if o == "failed"), theirs, PYSQLITE)
     lines = [
         "## Alembic's own tests", "",
         f"Alembic {alembic.__version__}'s `tests`, from its source distribution, with SQLAlchemy "
@@ -101,7 +86,7 @@ def main() -> int:
     assert any(re.fullmatch(r"alembic\.autogenerate\.entitydb", name) for name in plugins), "EntityDB is not installed"
     folder = Path(options.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    tree = source(folder, options.source)
+    tree = source("alembic", alembic.__version__, folder, options.source)
     theirs, ours = (Run.read({"tests": run(tree, folder, way, options.workers)}) for way in WAYS)
     text, unexplained = section(options.workers, theirs, ours)
     if options.write:
