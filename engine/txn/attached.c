@@ -7,15 +7,7 @@
  * that all moments are fixed together, at the beginning of the statement or of its transaction. What is about the table
  * written to goes to the statement's *target*.
  *
- *   A1  A commit is atomic in one file. So among the members that write in one transaction at most one is a file; a
- *       second is refused when it begins to write, before anything of it is written. Memory databases may be written
- *       beside it: a crash leaves nothing of them to disagree.
- *   A2  Members are prepared together, in the order of their pagers' addresses, whatever table SQLite asks first: two
- *       transactions that took two committer locks in different orders would wait for each other.
- *   A3  An attached database that cannot serve a moment, or at all, does not hinder statements that leave it alone: its
- *       statement is there and answers with its failure when it is used.
- *   A4  At SERIALIZABLE, COMMIT makes sure that what was read is as it was. It can do so in the file it writes to, under
- *       that file's committer lock; a transaction that writes to one member and has read another is refused.
+ * The invariants A1 to A4 are in README.md.
  *
  * Members and their statements belong to one thread at a time. The list of attached connections changes under the
  * registry's mutex, because an interrupt may come from anywhere. */
