@@ -5,6 +5,10 @@ a primary key's column, or drop a column that a constraint still names, which ta
 another order; and drop a constraint by the name that a convention gives it, when the database knows it without one.
 What it does otherwise than Alembic's copy: a type of another kind, to which the copy casts; ALTER TABLE keeps what
 does not convert.
+
+What batch_alter_table() is told of the table (table_args, table_kwargs, copy_from, reflect_args, reflect_kwargs) only a
+new table has. There Alembic's rule for SQLite holds: such a table is made anew unless all that is done is to add columns
+and to make or drop indexes.
 """
 
 from __future__ import annotations
@@ -70,9 +74,22 @@ def _named(table_name: str, schema: str | None, copy_from: Any, connection: Any)
     return columns, [check["sqltext"] for check in inspector.get_check_constraints(table_name, schema)]
 
 
+_IN_PLACE = {"add_column", "create_index", "drop_index"}
+
+
+def _describes_table(batch_op: Any) -> bool:
+    """Was something said of the table that only a new one can have?"""
+    reflecting = dict(batch_op.reflect_kwargs)
+    listeners = reflecting.pop("listeners", ())  # one is Alembic's own
+    told = (batch_op.table_args, batch_op.table_kwargs, batch_op.reflect_args, reflecting, listeners[1:])
+    return batch_op.copy_from is not None or any(bool(one) for one in told)
+
+
 def needs_recreate(batch_op: Any, dialect: Any, connection: Any) -> bool:
     """Args: batch_op: Alembic's BatchOperationsImpl, all its operations listed."""
     if batch_op.partial_reordering:
+        return True
+    if _describes_table(batch_op) and any(name not in _IN_PLACE for name, _, _ in batch_op.batch):
         return True
     dropped = []
     for name, arguments, options in batch_op.batch:
