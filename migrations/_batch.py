@@ -67,7 +67,7 @@ class BatchImpl(DefaultImpl):
         """Nearly every operation can be done in place; see _recreate.py for the others."""
         if self.as_sql and batch_op.copy_from is None:
             return False  # it would have to ask the database
-        return needs_recreate(batch_op, self.dialect, self.connection)
+        return needs_recreate(batch_op, self.connection)
 
     def cast_for_batch_migrate(self, existing: Any, existing_transfer: Any, new_type: Any) -> None:
         # As for SQLite: JSON is text here, and a CAST to it would make numbers of it.

@@ -1,13 +1,12 @@
 """Which batches need the table made anew, where Alembic is left to decide (recreate="auto").
 
-What ALTER TABLE cannot do: fill existing rows with a default that is no constant or with a stored computed column; add
-a primary key's column, or drop a column that a constraint still names, which takes the constraint along; give columns
-another order; and drop a constraint by the name that a convention gives it, when the database knows it without one.
-What it does otherwise than Alembic's copy: a type of another kind, to which the copy casts; ALTER TABLE keeps what
-does not convert.
+What ALTER TABLE cannot do: fill existing rows with a stored computed column; add a primary key's column, or drop a
+column that a constraint still names, which takes the constraint along; give columns another order; and drop a
+constraint by the name that a convention gives it, when the database knows it without one. What it does otherwise than
+Alembic's copy: a type of another kind, to which the copy casts; ALTER TABLE keeps what does not convert.
 
 What batch_alter_table() is told of the table (table_args, table_kwargs, copy_from, reflect_args, reflect_kwargs) only a
-new table has. There Alembic's rule for SQLite holds: such a table is made anew unless all that is done is to add columns
+new table has. There Alembic's rule for SQLite holds: the table is made anew unless all that is done is to add columns
 and to make or drop indexes.
 """
 
@@ -17,12 +16,11 @@ import re
 from typing import Any
 
 from sqlalchemy import JSON, Computed, inspect
-from sqlalchemy.schema import CheckConstraint, DefaultClause, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy.schema import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.types import to_instance
 
 _LITERAL = re.compile(r"[+-]?\s*(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|[xX]?'(?:[^']|'')*'")
 WORDS = {"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
-_CLOCK = {"CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
 
 
 def is_literal(text: str) -> bool:
@@ -30,17 +28,9 @@ def is_literal(text: str) -> bool:
     return bool(_LITERAL.fullmatch(text)) or text.upper() in WORDS
 
 
-def _fills_rows(column: Any, dialect: Any) -> bool:
+def _fills_rows(column: Any) -> bool:
     """Do existing rows get a value that ADD COLUMN cannot give them?"""
-    default = column.server_default
-    if isinstance(default, Computed):
-        return bool(default.persisted)
-    if not isinstance(default, DefaultClause) or isinstance(default.arg, str):
-        return False
-    text = str(default.arg.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).strip()
-    while text.startswith("(") and text.endswith(")"):
-        text = text[1:-1].strip()
-    return not is_literal(text) or text.upper() in _CLOCK
+    return isinstance(column.server_default, Computed) and bool(column.server_default.persisted)
 
 
 def _casts(arguments: Any, options: Any, copy_from: Any, schema: str | None, connection: Any) -> bool:
@@ -85,7 +75,7 @@ def _describes_table(batch_op: Any) -> bool:
     return batch_op.copy_from is not None or any(bool(one) for one in told)
 
 
-def needs_recreate(batch_op: Any, dialect: Any, connection: Any) -> bool:
+def needs_recreate(batch_op: Any, connection: Any) -> bool:
     """Args: batch_op: Alembic's BatchOperationsImpl, all its operations listed."""
     if batch_op.partial_reordering:
         return True
@@ -95,7 +85,7 @@ def needs_recreate(batch_op: Any, dialect: Any, connection: Any) -> bool:
     for name, arguments, options in batch_op.batch:
         if name == "drop_constraint" and batch_op.naming_convention:
             return True
-        if name == "add_column" and (arguments[1].primary_key or _fills_rows(arguments[1], dialect)):
+        if name == "add_column" and (arguments[1].primary_key or _fills_rows(arguments[1])):
             return True
         if name == "alter_column" and _casts(arguments, options, batch_op.copy_from, batch_op.schema, connection):
             return True

@@ -10,7 +10,8 @@ No row is rewritten. Rows older than an added column have its value as of the AL
 they have NULL there. A column whose type gets another affinity gets another id too, so that it shows which rows are
 older: the engine finds it in them under the old id, and reads it as the new type has it. What is asked of existing rows
 (NOT NULL, CHECK, FOREIGN KEY) is a query that must find nothing. Where a constraint might say something else of values
-under another type, where there is a USING, in STRICT tables, and when a column moves again, rows are written anew.
+under another type, where there is a USING, in STRICT tables, when a column moves again, and where the default of an
+added column is random, rows are written anew.
 """
 
 from __future__ import annotations
@@ -316,18 +317,25 @@ def _add_column(change: Change, place: str, old: Table) -> None:
     (_, new), *_ = change.tables
     column = new.visible[-1]
     some = f"SELECT 1 FROM {place}.{quote(new.name)} LIMIT 1"
-    value = column.added_value if column.added else None
+    each_row = False  # rows are written, each with a value of its own
     if column.default_sql is not None and not column.default_constant:
-        change.checks.append(Check(some, "Cannot add a column with non-constant default", False))
-    elif column.expression is not None:
+        # As PostgreSQL has it: the time is that of the statement, a random value is each row's own.
+        value, each_row = _ddl.default_now(column.default_sql, column.type)
+        column = replace(column, added=value is not None, added_value=value)
+        new = replace(new, columns=tuple(column if c.id == column.id else c for c in new.columns))
+        change.tables[0] = old.name, new
+        if each_row:
+            change.updates.append(f"UPDATE {place}.{quote(new.name)} SET {quote(column.name)} = ({column.default_sql})")
+    value = column.added_value if column.added else None
+    if column.expression is not None:
         if column.stored:  # rows would have to be rewritten
             change.checks.append(Check(some, "cannot add a STORED column", False))
         elif column.not_null:
             change.checks.append(_not_null_rows(place, new, column))
-    elif column.not_null and value is None:
+    elif column.not_null and value is None and not each_row:
         change.checks.append(Check(some, "Cannot add a NOT NULL column with default value NULL", False))
     keys = [k for k in new.extra.get("foreign_keys", []) if [c.lower() for c in k["columns"]] == [column.name.lower()]]
-    if keys and value is not None:
+    if keys and (each_row or value is not None):
         change.checks.append(Check(some, "Cannot add a REFERENCES column with non-NULL default value", False))
     known = list(old.extra.get("check", []))
     for check in new.extra.get("check", []):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import apsw
@@ -75,6 +76,12 @@ def _default(db: apsw.Connection, sql: str, declared: str) -> tuple[bool, Value]
         return False, None
     if not lone and any(t.kind == WORD and t.upper not in _CONSTANT_WORDS for t in items):
         return False, None  # a function, which may answer differently each time
+    found = _evaluated(db, sql, declared)
+    return (False, None) if found is None else (True, found[0])
+
+
+def _evaluated(db: apsw.Connection, sql: str, declared: str) -> tuple[Value] | None:
+    """What a default gives a row now, after the column's affinity; None: SQLite takes the text for no default."""
     for text in (f"({sql})", sql):  # the pragma leaves the parentheses out; a bare name may have none
         try:
             db.execute(f'CREATE TEMP TABLE "default"(x {declared} DEFAULT {text})')
@@ -83,8 +90,24 @@ def _default(db: apsw.Connection, sql: str, declared: str) -> tuple[bool, Value]
         db.execute('INSERT INTO temp."default" DEFAULT VALUES')
         value = db.execute('SELECT x FROM temp."default"').fetchall()[0][0]
         db.execute('DROP TABLE temp."default"')
-        return True, value
-    return False, None
+        return (value,)
+    return None
+
+
+def default_now(sql: str, declared: str) -> tuple[Value, bool]:
+    """What a default that is no constant gives now, after the column's affinity.
+
+    Returns:
+        The value, and whether each row gets one of its own: it calls a function like random(), which answers
+        differently within one statement. The time of day does not.
+    """
+    with scratch() as db:
+        found = _evaluated(db, sql, declared)
+        rows = db.execute("SELECT DISTINCT name FROM pragma_function_list WHERE NOT flags & 0x800").fetchall()
+    changing = {str(name) for (name,) in rows}
+    items = tokens(sql)
+    calls = {unquote(a.text).lower() for a, b in pairwise(items) if b.text == "(" and is_name(a)}
+    return (None if found is None else found[0]), bool(calls & changing)
 
 
 # ---- what the tokens tell ----
