@@ -10,6 +10,7 @@ goes down to the cursor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import String, text
@@ -244,7 +245,7 @@ class EntityDialect(SQLiteDialect):
                 "column_names": [table.columns[part.column].name for part in index.parts],
                 "unique": index.unique,
                 "dialect_options": {} if index.where is None else {"sqlite_where": text(index.where)},
-                **_expressions(table, index),
+                **_elements(table, index, self.identifier_preparer.quote),
             }
             for index in table.indexes
             if not index.automatic or kw.get("include_auto_indexes")
@@ -285,15 +286,29 @@ class EntityDialect(SQLiteDialect):
         return options or ReflectionDefaults.table_options()
 
 
-def _expressions(table: Table, index: Index) -> dict[str, Any]:
-    """What an index on expressions says otherwise than one on columns."""
-    columns = [table.columns[part.column] for part in index.parts]
-    if not any(column.hidden for column in columns):
-        return {}
-    return {
-        "column_names": [None if column.hidden else column.name for column in columns],
-        "expressions": [column.expression if column.hidden else column.name for column in columns],
-    }
+def _elements(table: Table, index: Index, quote: Callable[[str], str]) -> dict[str, Any]:
+    """What an index says beside its columns: expressions, a collation that is not the column's, descending order."""
+    names: list[str | None] = []
+    expressions = []
+    sorting = {}
+    twice = len({part.column for part in index.parts}) < len(index.parts)  # sorting tells columns by their names
+    for part in index.parts:
+        column = table.columns[part.column]
+        expression = column.expression if column.hidden else column.name
+        if part.collation != column.collation:
+            text = expression if column.hidden else quote(column.name)
+            expression = f"{text} COLLATE {COLLATIONS[part.collation]}"
+        plain = expression == column.name and not (twice and part.descending)
+        names.append(column.name if plain else None)
+        if part.descending and plain:
+            sorting[column.name] = ("desc",)
+        expressions.append(f"{expression} DESC" if part.descending and not plain else expression)
+    found: dict[str, Any] = {}
+    if None in names:
+        found.update(column_names=names, expressions=expressions)
+    if sorting:
+        found["column_sorting"] = sorting
+    return found
 
 
 def _computed(column: Column) -> dict[str, Any]:

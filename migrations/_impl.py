@@ -49,8 +49,18 @@ def _one_form(default: str | None) -> str | None:
     return text.upper() if text.upper() in WORDS else text
 
 
+def _collation(index: Any, words: list[str]) -> str | None:
+    """The collation, in lower case, that a column has by itself; None: the words are no column."""
+    words = [word for word in words if word not in ("(", ")")]
+    for column in index.table.columns:
+        if words == [column.name.lower()]:
+            return str(getattr(column.type, "collation", None) or "BINARY").lower()
+    return None
+
+
 def _elements(index: Any, dialect: Any) -> list[str]:
-    """What an index is on, each in one form: white space, case, quotation marks, order and outer parentheses apart."""
+    """What an index is on, each in one form: white space, case, quotation marks, order, outer parentheses and a
+    collation that the column has anyway apart."""
     from entitydb_dialect.driver.sql.tokens import QUOTED, STRING, tokens, unquote
 
     found = []
@@ -61,6 +71,8 @@ def _elements(index: Any, dialect: Any) -> list[str]:
             items.pop()
         words = [t.text if t.kind == STRING else unquote(t.text).lower() if t.kind == QUOTED else t.text.lower()
                  for t in items]  # fmt: skip
+        if words[-2:-1] == ["collate"] and words[-1] == _collation(index, words[:-2]):
+            words = words[:-2]
         text = " ".join(words)
         while _closed(text):
             text = text[1:-1].strip()

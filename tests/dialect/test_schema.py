@@ -350,3 +350,33 @@ def test_initially_alone_is_taken_as_postgresql_takes_it(engine: Engine) -> None
     metadata.create_all(engine)
     options = {name: inspect(engine).get_foreign_keys(name)[0]["options"] for name in ("late", "soon")}
     assert options == {"late": {"deferrable": True, "initially": "DEFERRED"}, "soon": {}}
+
+
+INDEXES = [
+    ("a", {"column_names": ["a"]}),
+    ("a COLLATE BINARY", {"column_names": ["a"]}),
+    ("b COLLATE NOCASE", {"column_names": ["b"]}),
+    ("a COLLATE NOCASE", {"column_names": [None], "expressions": ["a COLLATE NOCASE"]}),
+    ("b COLLATE BINARY", {"column_names": [None], "expressions": ["b COLLATE BINARY"]}),
+    ("a DESC, b", {"column_names": ["a", "b"], "column_sorting": {"a": ("desc",)}}),
+    ("b COLLATE RTRIM DESC, a", {"column_names": [None, "a"], "expressions": ["b COLLATE RTRIM DESC", "a"]}),
+    ("lower(a) COLLATE NOCASE DESC", {"column_names": [None], "expressions": ["lower(a) COLLATE NOCASE DESC"]}),
+    ('"q x" COLLATE NOCASE, a DESC', {
+        "column_names": [None, "a"], "expressions": ['"q x" COLLATE NOCASE', "a"], "column_sorting": {"a": ("desc",)},
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("elements", "told"), INDEXES)
+def test_an_index_is_reflected_with_collations_and_order(elements: str, told: dict[str, Any]) -> None:
+    create = 'CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT COLLATE NOCASE, "q x" TEXT)'
+    engines = [create_engine("entitydb://"), create_engine("entitydb://")]
+    with engines[0].begin() as connection:
+        connection.exec_driver_sql(create)
+        connection.exec_driver_sql(f"CREATE INDEX i ON t({elements})")
+    metadata = MetaData()
+    metadata.reflect(engines[0])
+    metadata.create_all(engines[1])  # what was reflected makes the same index
+    for engine in engines:
+        (found,) = inspect(engine).get_indexes("t")
+        assert {key: found[key] for key in found if key not in ("name", "unique", "dialect_options")} == told

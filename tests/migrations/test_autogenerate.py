@@ -36,12 +36,16 @@ COMMON = """
         Column("made", DateTime(timezone=True), server_default=func.now(), nullable=False),
         Column("stamp", TIMESTAMP, server_default=text("CURRENT_TIMESTAMP")),
         Column("span", Interval), Column("sum", Integer, server_default=text("(1 + 2)")),
+        Column("folded", String(9, collation="NOCASE")),
         Column("call", Text, server_default=func.lower("ABC")), Column("null", Integer, server_default=text("NULL")),
         Column("twice", Integer, Computed("small * 2")), Column("kept", Integer, Computed("small * 3", persisted=True)),
         CheckConstraint("price >= 0", name="price"),
     )
     Index("common_some", table.c.name, unique=True, sqlite_where=text("flag"))
     Index("common_two", table.c.day, table.c.hour)
+    Index("common_folded", table.c.name.collate("NOCASE"), table.c.folded, table.c.small.desc())
+    Index("common_exact", table.c.folded.collate("BINARY").desc(), table.c.wide.collate("BINARY"))
+    Index("common_anyway", table.c.folded.collate("NOCASE"))
     Table(
         "child", metadata,
         Column("a", Integer, primary_key=True), Column("b", String(10), primary_key=True),
@@ -93,6 +97,11 @@ CHANGES = [
     ('Column("wide", Unicode(10), index=True)', 'Column("wide", Unicode(10))', "remove_index"),
     ('Index("common_two", table.c.day, table.c.hour)', 'Index("common_two", table.c.hour, table.c.day)',
      "remove_index"),
+    ('name.collate("NOCASE")', 'name', "remove_index"),
+    ('name.collate("NOCASE")', 'name.collate("RTRIM")', "remove_index"),
+    ('folded.collate("BINARY")', 'folded', "remove_index"),
+    ('wide.collate("BINARY")', 'wide', None),
+    ('folded.collate("NOCASE")', 'folded', None),
     ('unique=True, sqlite_where', 'sqlite_where', "remove_index"),
     ('ondelete="CASCADE"', 'ondelete="RESTRICT"', "remove_fk"),
     ('deferrable=True, initially="DEFERRED"', "", "remove_fk"),
