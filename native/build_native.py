@@ -123,7 +123,7 @@ def make_ffibuilder() -> cffi.FFI:
     check_machine()
     check_tools()
     testing = KIND in ("test", "asan")
-    headers = ["engine/edb.h", "native/sqltokens.h", "native/sqlstatement.h"]
+    headers = ["engine/edb.h", "native/sqltokens.h", "native/sqlstatement.h", "native/sqlscript.h"]
     if testing:
         headers += ["native/native_test.h", "engine/testing/edb_test.h"]
     compile_flags, link_flags = KINDS[KIND]

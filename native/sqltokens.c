@@ -36,7 +36,7 @@ static bool is_inner(unsigned char c)
 }
 
 /* White space and comments; a comment that is not closed reaches to the end. */
-static at_byte end_of_space(at_byte p, at_byte end)
+at_byte sql_space_end(at_byte p, at_byte end)
 {
     for (;;) {
         while (p < end && is_space(*p))
@@ -181,7 +181,7 @@ static at_byte end_of_list(at_byte p, at_byte end)
     return n >= SQL_LIST_LEAST ? found : NULL;
 }
 
-static at_byte end_of_token(at_byte p, at_byte end, uint8_t *kind)
+at_byte sql_token_end(at_byte p, at_byte end, uint8_t *kind)
 {
     at_byte found = NULL;
     switch (*p) {
@@ -274,8 +274,7 @@ static bool is_schema_name(at_byte p, at_byte behind, uint8_t kind)
     return false;
 }
 
-/* The number of a token. upper: its text in upper case, if it is a WORD. */
-static uint8_t code_of(at_byte p, at_byte behind, uint8_t kind, const char *upper)
+uint8_t sql_token_code(at_byte p, at_byte behind, uint8_t kind, const char *upper)
 {
     uint8_t found = SQL_W_NONE;
     if (kind == SQL_OPERATOR)
@@ -304,15 +303,15 @@ size_t sql_tokens(const char *sql, size_t size, int32_t *starts, int32_t *ends, 
     char *word = words;
     at_byte start = (at_byte)sql, end = start + size, p = start, counted = start;
     size_t skipped = 0, n = 0;
-    while ((p = end_of_space(p, end)) < end) {
-        at_byte behind = end_of_token(p, end, &kinds[n]);
+    while ((p = sql_space_end(p, end)) < end) {
+        at_byte behind = sql_token_end(p, end, &kinds[n]);
         skipped += continuations(counted, p);
         starts[n] = (int32_t)((size_t)(p - start) - skipped);
         skipped += continuations(p, behind);
         ends[n] = (int32_t)((size_t)(behind - start) - skipped);
         counted = behind;
         char *next = put_word(word, p, behind, kinds[n]);
-        codes[n] = code_of(p, behind, kinds[n], word);
+        codes[n] = sql_token_code(p, behind, kinds[n], word);
         word = next;
         p = behind;
         n++;

@@ -15,8 +15,8 @@ from ._errors import check
 from ._functions import Functions
 from ._session import Session
 from .execute.label import find_label, labels_of
+from .execute.script import run_script
 from .schemas.lookup import schema_of
-from .sql.tokens import split_statements
 
 if TYPE_CHECKING:
     from ._database import Database
@@ -111,9 +111,7 @@ class Connection(Functions):
         session = self._session
         before, session.autocommit = session.autocommit, True
         try:
-            for statement in split_statements(sql):
-                cursor.execute(statement)
-                cursor._abandon()
+            run_script(cursor, session, sql)
         finally:
             session.autocommit = before
         return cursor

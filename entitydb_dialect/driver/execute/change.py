@@ -65,6 +65,34 @@ def change_many(
     return total
 
 
+def change_together(cursor: Cursor, session: Session, statement: Statement, sql: str, text: str) -> int | None:
+    """INSERTs of constants that begin alike, in one context: like rows of executemany() they read nothing of what they
+    write.
+
+    Args:
+        statement, sql: the first of them.
+        text: all of them.
+
+    Returns:
+        Rows inserted; None: they were not executed, because SQLite is not given the first as it is written, or because
+        one of them fails, which took back what the others did.
+    """
+    while True:
+        changes = session.schema_changes
+        schema = target(session, statement)
+        prepared = session.prepare(sql, statement, schema is not None)
+        if schema is None or prepared.apart is not None or prepared.variant(()).sql != sql:
+            return None
+        try:
+            return write(cursor, session, schema, prepared, (), changes, False, text)
+        except SchemaMoved:
+            continue
+        except ex.Error:
+            if not session.raw.in_transaction:
+                raise
+            return None
+
+
 def _change(
     cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Any, *, many: bool = False
 ) -> int:
@@ -101,4 +129,4 @@ def _chunks(parameters: Iterable[Parameters]) -> Iterator[list[Parameters]]:
         yield chunk
 
 
-__all__ = ["change", "change_many"]
+__all__ = ["change", "change_many", "change_together"]

@@ -40,6 +40,7 @@ def write(
     parameters: Any,
     schema_changes: int,
     many: bool,
+    text: str | None = None,
 ) -> int:
     """Runs the statement to its end. -> rows changed.
 
@@ -47,6 +48,7 @@ def write(
         schema: which is written to; None: one of SQLite's own.
         schema_changes: the session's count of them when the statement was prepared.
         many: parameters are a list of sets, for one INSERT each.
+        text: what to run instead, without parameters: statements of which the one that was prepared is the first.
     """
     raw = session.raw
     is_open = raw.in_transaction
@@ -56,7 +58,7 @@ def write(
     if apart is not None and apart.shares:
         told = apart.values(parameters)
         parameters = [told[i] for i in apart.change.uses]
-    sql = prepared.variant(None if many else parameters).sql
+    sql = prepared.variant(None if many else parameters).sql if text is None else text
     stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
     if statement.row_in or session.temporary_row_in:

@@ -160,34 +160,6 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def split_statements(sql: str) -> list[str]:
-    """The statements of a script, without their semicolons; trigger bodies stay whole; empty ones are left out."""
-    result = []
-    start: int | None = None
-    end = 0
-    head: list[str] = []
-    depth = 0  # BEGIN and CASE inside a trigger's body, waiting for their END
-    for token in tokens(sql):
-        if token.text == ";" and depth == 0:
-            if start is not None:
-                result.append(sql[start:end])
-            start, head = None, []
-            continue
-        if start is None:
-            start = token.start
-        end = token.end
-        if len(head) < 4:
-            head.append(token.upper)
-        if head[:1] == ["CREATE"] and "TRIGGER" in head:
-            if token.upper in ("BEGIN", "CASE"):
-                depth += 1
-            elif token.upper == "END" and depth:
-                depth -= 1
-    if start is not None:
-        result.append(sql[start:end])
-    return result
-
-
 def find(items: list[Token], word: str, start: int = 0, *, depth: int = 0) -> int:
     """Index of the first bare word at a depth of parentheses, counted from `start`; -1: none."""
     level = 0

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entitydb_dialect.driver.sql import statement as kinds
-from entitydb_dialect.driver.sql.tokens import split_statements, tokens, unquote
+from entitydb_dialect.driver.sql.script import split_statements
+from entitydb_dialect.driver.sql.tokens import tokens, unquote
 
 
 @pytest.mark.parametrize(

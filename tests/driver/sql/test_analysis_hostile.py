@@ -20,8 +20,9 @@ from entitydb_dialect.driver.ddl.create import parse_index, parse_table
 from entitydb_dialect.driver.rewrite.indexes import Indexes
 from entitydb_dialect.driver.rewrite.prepare import prepare
 from entitydb_dialect.driver.rewrite.schemas import Located
+from entitydb_dialect.driver.sql.script import split_statements
 from entitydb_dialect.driver.sql.statement import Statement, locks_rows
-from entitydb_dialect.driver.sql.tokens import split_statements, tokens
+from entitydb_dialect.driver.sql.tokens import tokens
 
 CORPUS = (
     "WITH RECURSIVE a(x, y) AS MATERIALIZED (SELECT 1, 'it''s' UNION ALL SELECT x + 1, y FROM a WHERE x < ?1),"
