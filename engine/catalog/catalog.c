@@ -50,22 +50,52 @@ int catalog_table(edb_stmt *stmt, uint32_t id, edb_table **out)
     return catalog_decode(stmt, &entry, out);
 }
 
+static unsigned char folded(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
 bool name_same(const char *a, const char *b)
 {
     for (;; a++, b++) {
-        unsigned char x = (unsigned char)*a, y = (unsigned char)*b;
-        if (x >= 'A' && x <= 'Z')
-            x += 32;
-        if (y >= 'A' && y <= 'Z')
-            y += 32;
-        if (x != y)
+        unsigned char x = folded((unsigned char)*a);
+        if (x != folded((unsigned char)*b))
             return false;
         if (!x)
             return true;
     }
 }
 
+/* Do the bytes hold the name, in any case? */
+static bool mentions(const uint8_t *bytes, size_t size, const char *name)
+{
+    size_t n = strlen(name), same;
+
+    for (size_t at = 0; at + n <= size; at++) {
+        for (same = 0; same < n && folded(bytes[at + same]) == folded((unsigned char)name[same]); same++)
+            ;
+        if (same == n)
+            return true;
+    }
+    return false;
+}
+
+/* names NULL: all entries are wanted. What lies on other pages is not searched. */
+static bool is_wanted(const edb_entry *entry, const char *const *names, size_t n)
+{
+    bool wanted = !names || entry->overflow;
+
+    for (size_t i = 0; !wanted && i < n; i++)
+        wanted = mentions(entry->value, entry->value_size, names[i]);
+    return wanted;
+}
+
 int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg)
+{
+    return catalog_each_naming(stmt, NULL, 0, fn, arg);
+}
+
+int catalog_each_naming(edb_stmt *stmt, const char *const *names, size_t n, catalog_each_fn fn, void *arg)
 {
     edb_cursor cu;
     int rc = cursor_open(stmt, TREE_CATALOG, &cu);
@@ -74,10 +104,12 @@ int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg)
     rc = cursor_seek(&cu, NULL, 0);
     while (!rc && cu.valid) {
         edb_table *table = NULL;
-        rc = catalog_decode(stmt, &cu.at, &table);
-        if (!rc)
-            rc = fn(arg, &table);
-        table_unref(table);
+        if (is_wanted(&cu.at, names, n)) {
+            rc = catalog_decode(stmt, &cu.at, &table);
+            if (!rc)
+                rc = fn(arg, &table);
+            table_unref(table);
+        }
         if (!rc)
             rc = cursor_next(&cu);
     }
@@ -146,7 +178,7 @@ static int find_each(void *arg, edb_table **table)
 int catalog_find(edb_stmt *stmt, const char *name, edb_table **out)
 {
     find_arg fi = {.fi_name = name};
-    int rc = catalog_each(stmt, find_each, &fi);
+    int rc = catalog_each_naming(stmt, &name, 1, find_each, &fi);
     if (rc && rc != EACH_STOP)
         return rc;
     if (!fi.fi_found)
@@ -209,7 +241,7 @@ int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree)
     /* The statement may have made it itself. */
     if (!stmt_is_past(stmt))
         stmt_view_widen(stmt, &before);
-    int rc = catalog_each(stmt, tree_each, &na);
+    int rc = catalog_each_naming(stmt, &name, 1, tree_each, &na);
     if (!stmt_is_past(stmt))
         stmt_view_restore(stmt, &before);
     if (rc && rc != EACH_STOP)

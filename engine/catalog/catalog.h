@@ -132,6 +132,8 @@ int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);
 enum { EACH_STOP = -1 };            /* what fn answers when it has seen enough */
 typedef int (*catalog_each_fn)(void *arg, edb_table **table);
 int catalog_each(edb_stmt *stmt, catalog_each_fn fn, void *arg);
+/* The same for the entries in which one of the names occurs, whatever it names there: others are not even decoded. */
+int catalog_each_naming(edb_stmt *stmt, const char *const *names, size_t n, catalog_each_fn fn, void *arg);
 /* The entry of a table. The statement's cursor does not see what the statement itself wrote; this does, for DDL. */
 int catalog_entry(edb_stmt *stmt, uint32_t id, edb_entry *entry, bool *found);
 int catalog_decode(edb_stmt *stmt, const edb_entry *entry, edb_table **out);

@@ -38,12 +38,15 @@ static int names_each(void *arg, edb_table **table)
 
 static int names_check(edb_stmt *stmt, const edb_table *table)
 {
+    const char *names[1 + CATALOG_INDEXES] = {table->et_name};
     names_arg arg = {.nm_table = table};
     for (uint32_t k = 0; k < table->et_n_indexes; k++)
         for (uint32_t i = 0; i < k; i++)
             if (name_same(table->et_indexes[i].name, table->et_indexes[k].name))
                 return edb_fail(EDB_EXISTS, "index %s already exists", table->et_indexes[k].name);
-    return catalog_each(stmt, names_each, &arg);
+    for (uint32_t k = 0; k < table->et_n_indexes; k++)
+        names[1 + k] = table->et_indexes[k].name;
+    return catalog_each_naming(stmt, names, 1 + table->et_n_indexes, names_each, &arg);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------------------------- */

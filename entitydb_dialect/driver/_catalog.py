@@ -439,7 +439,7 @@ def _decode(payload: bytes) -> Entry:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def decode(payload: bytes) -> Entry:
     """What a payload says. Raises DamageError when it is damaged."""
     try:

@@ -31,8 +31,9 @@ from .rewrite.indexes import Indexes
 from .rewrite.prepare import Prepared, prepare
 from .rewrite.schemas import Located
 from .schemas.attached import Attachment
+from .schemas.content import Content
 from .schemas.lookup import schema_of, schema_with
-from .schemas.schema import MainSchema, Schema, sorted_catalog
+from .schemas.schema import MainSchema, Schema
 from .sql.statement import LONG, Statement
 
 if TYPE_CHECKING:
@@ -165,9 +166,10 @@ class Session(Transactions):
             try:
                 for schema in schemas:
                     rows = self.raw.execute(schema.catalog_sql).fetchall()
-                    wanted, views, schema.settings = sorted_catalog(rows)
-                    if wanted != schema.declared or views != schema.views:
-                        schema.declare(wanted, views)
+                    wanted = Content.of(rows)
+                    schema.content.settings = wanted.settings
+                    if wanted != schema.content:
+                        schema.declare(wanted)
             finally:
                 self.leave(before)
         except apsw.Error as error:

@@ -173,15 +173,20 @@ class Transactions(Contexts):
     def committed(self) -> None:
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
         self.can_restart = False
-        self.main.before_ddl = None
-        for attached in self.attached.values():
-            attached.before_ddl = None
+        changed = [schema for schema in self.schemas() if schema.before_ddl is not None]
+        for schema in changed:
+            schema.before_ddl = None
         code = lib.edb_conn_wait(self.engine)
         if code:
             # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
             for schema in self.schemas():
                 lib.edb_conn_declared(schema.engine, _NO_SCHEMA)
             check(code)
+        for schema in changed:
+            # Its catalog is the one declared here: COMMIT refuses, if others have changed it meanwhile. A schema has the
+            # number of the commit that made it.
+            lib.edb_conn_last_commit(schema.engine, self.number_out, self.last_id_out)
+            lib.edb_conn_declared(schema.engine, self.number_out[0])
 
     def rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""

@@ -16,8 +16,8 @@ import apsw
 
 from .._catalog import Table, View
 from ..rewrite.schema_names import OURS
+from ..schemas.content import Content
 from ..schemas.lookup import schema_of
-from ..schemas.schema import sorted_catalog
 from ..sql.tokens import quote
 from .pragma import ABOUT, Shown, about, table_list
 
@@ -185,8 +185,8 @@ class Snapshot:
             schema = schema_of(session, name)
             found = {}, {}
             if schema is not None:
-                tables, views, _ = sorted_catalog(session.raw.execute(schema.catalog_sql))
-                found = {key: declared.table for key, declared in tables.items()}, views
+                content = Content.of(session.raw.execute(schema.catalog_sql))
+                found = {key: declared.table for key, declared in content.tables.items()}, content.views
             self._schemas[name.lower()] = found
         return found
 

@@ -19,7 +19,8 @@ from .replace import replace_table
 from .scratch import scratch
 
 if TYPE_CHECKING:
-    from ..schemas.schema import Declared, Schema
+    from ..schemas.content import Declared
+    from ..schemas.schema import Schema
     from ..sql.statement import Ddl
 
 

@@ -7,9 +7,9 @@ declarations inside the transaction, under a savepoint of the driver, so both ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import apsw
@@ -18,6 +18,7 @@ from ..._native import lib
 from .. import _catalog
 from ..rewrite.schema_names import rewritten
 from ..sql.tokens import quote, tokens
+from .content import Content, Declaration, Declared
 
 if TYPE_CHECKING:
     from .._database import Database
@@ -27,16 +28,7 @@ _SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'
 
 
-class Declared(NamedTuple):
-    """A table as SQLite knows it."""
-
-    name: str
-    payload: bytes
-    table: _catalog.Table
-
-
-_Declaration: TypeAlias = Declared | _catalog.View
-_Content: TypeAlias = tuple[dict[str, Declared], dict[str, _catalog.View], dict[str, _catalog.Setting]]
+_AT_ONCE = 20  # as many new tables are declared through sqlite_master, without connecting each
 
 
 class Schema:
@@ -50,11 +42,8 @@ class Schema:
         self.module_suffix = ""  # what the names of its modules end in
         self.count_argument = ""  # what entitydb_count() is told besides the table
         self.write_options: list[Any] = []  # options of contexts that write to it, by in_transaction
-        # What is declared, by lower-case name.
-        self.declared: dict[str, Declared] = {}
-        self.views: dict[str, _catalog.View] = {}
-        self.settings: dict[str, _catalog.Setting] = {}
-        self.before_ddl: _Content | None = None  # what ROLLBACK returns to; None: no own DDL
+        self.content = Content()  # what is declared
+        self.before_ddl: Content | None = None  # what ROLLBACK returns to; None: no own DDL
 
     @property
     def session(self) -> Session:
@@ -62,6 +51,20 @@ class Schema:
         found = self._session()
         assert found is not None
         return found
+
+    @property
+    def declared(self) -> dict[str, Declared]:
+        """The tables that are declared, by lower-case name."""
+        return self.content.tables
+
+    @property
+    def views(self) -> dict[str, _catalog.View]:
+        """The views that are declared, by lower-case name."""
+        return self.content.views
+
+    @property
+    def settings(self) -> dict[str, _catalog.Setting]:
+        return self.content.settings
 
     @property
     def database(self) -> Database:
@@ -82,8 +85,8 @@ class Schema:
         """Tables and views by lower-case name, own DDL included, or those of a moment."""
         if as_of is None and self._is_declared():
             return {name: declared.table for name, declared in self.declared.items()}, self.views
-        tables, views, _ = sorted_catalog(self.run(self.catalog_sql, as_of=as_of))
-        return {name: declared.table for name, declared in tables.items()}, views
+        found = Content.of(self.run(self.catalog_sql, as_of=as_of))
+        return {name: declared.table for name, declared in found.tables.items()}, found.views
 
     def setting(self, name: str, as_of: int | None = None) -> str | None:
         """A value kept with the schema, as PRAGMA user_version is."""
@@ -91,7 +94,7 @@ class Schema:
         if as_of is None and self._is_declared():
             found = self.settings.get(name)
         else:
-            found = sorted_catalog(self.run(self.catalog_sql, as_of=as_of))[2].get(name)
+            found = Content.of(self.run(self.catalog_sql, as_of=as_of)).settings.get(name)
         return None if found is None else found.sql
 
     def _is_declared(self) -> bool:
@@ -101,12 +104,7 @@ class Schema:
 
     def find_index(self, name: str) -> tuple[_catalog.Table, _catalog.Index] | None:
         """An index and its table."""
-        lowered = name.lower()
-        for declared in self.declared.values():
-            for index in declared.table.indexes:
-                if index.name.lower() == lowered:
-                    return declared.table, index
-        return None
+        return self.content.find_index(name)
 
     def name_conflict(self, name: str) -> str | None:
         """What has a name already, as SQLite says it; None: it is free."""
@@ -124,29 +122,29 @@ class Schema:
     def undo_ddl(self) -> None:
         """After ROLLBACK."""
         if self.before_ddl is not None:
-            self.declared, self.views, self.settings = self.before_ddl
+            self.content = self.before_ddl
             self.before_ddl = None
             self.session.schema_changed()
 
     def reread_catalog(self) -> None:
         """After ROLLBACK TO: catalog and declarations both went back to the savepoint; read what is there."""
         if self.before_ddl is not None:
-            self.declared, self.views, self.settings = sorted_catalog(self.run(self.catalog_sql))
+            self.content = Content.of(self.run(self.catalog_sql))
             self.session.schema_changed()
 
     # ---- declarations ----
 
-    def declare(self, wanted: dict[str, Declared], views: dict[str, _catalog.View]) -> None:
-        """Makes SQLite's declarations the given ones."""
+    def declare(self, wanted: Content) -> None:
+        """Makes SQLite's declarations those of a content."""
         session = self.session
-        old: list[_Declaration] = [v for key, v in self.views.items() if views.get(key) != v]
-        old += [d for key, d in self.declared.items() if wanted.get(key) != d]
-        new: list[_Declaration] = [d for key, d in wanted.items() if self.declared.get(key) != d]
-        new += [v for key, v in views.items() if self.views.get(key) != v]
+        old: list[Declaration] = [v for key, v in self.views.items() if wanted.views.get(key) != v]
+        old += [d for key, d in self.declared.items() if wanted.tables.get(key) != d]
+        tables = [d for key, d in wanted.tables.items() if self.declared.get(key) != d]
+        views = [v for key, v in wanted.views.items() if self.views.get(key) != v]
         if old:
             session.drain()
         try:
-            self._replace_declarations(old, new)
+            self._replace_declarations(old, tables, views)
         except apsw.Error:
             # SQLite connects a table before it drops it. One it has forgotten in a rollback, and that another
             # connection has dropped since, cannot be connected any more: take all declarations out of its
@@ -154,23 +152,30 @@ class Schema:
             session.raw.execute("PRAGMA writable_schema = ON")
             session.raw.execute(f"DELETE FROM {self.sql_name}.sqlite_master")
             session.raw.execute("PRAGMA writable_schema = RESET")
-            self._replace_declarations([], [*wanted.values(), *views.values()])
-        self.declared, self.views = wanted, views
+            self._replace_declarations([], list(wanted.tables.values()), wanted.views.values())
+        self.content = wanted
         session.schema_changed()
 
-    def _replace_declarations(self, old: Iterable[_Declaration], new: Iterable[_Declaration]) -> None:
+    def _replace_declarations(
+        self, old: Iterable[Declaration], tables: Sequence[Declared], views: Iterable[_catalog.View]
+    ) -> None:
         raw = self.session.raw
         run = raw.execute
         run("BEGIN")
         try:
             for declared in old:
                 run(self._undeclaration(declared))
-            for declared in new:
-                try:
+            if len(tables) < _AT_ONCE:
+                for declared in tables:
                     run(self._declaration(declared))
+            else:
+                self._declare_at_once(tables)
+            for view in views:
+                try:
+                    run(self._declaration(view))
                 except apsw.SQLError:
                     # A view made where its file was main, and that says so, cannot be made here; it is not there.
-                    if self.name == "main" or not isinstance(declared, _catalog.View):
+                    if self.name == "main":
                         raise
             run("COMMIT")
         except BaseException:
@@ -178,17 +183,33 @@ class Schema:
                 run("ROLLBACK")
             raise
 
-    def _undeclaration(self, declared: _Declaration) -> str:
+    def _declare_at_once(self, tables: Iterable[Declared]) -> None:
+        """Writes the declarations into SQLite's schema, which is then read as that of a file is: a table is connected
+        when a statement names it first."""
+        raw = self.session.raw
+        rows = [(d.name, self._virtual_table(d, quote(d.name))) for d in tables]
+        raw.execute("PRAGMA writable_schema = ON")
+        try:
+            raw.executemany(
+                f"INSERT INTO {self.sql_name}.sqlite_master(type, name, tbl_name, rootpage, sql)"
+                " VALUES ('table', ?1, ?1, 0, ?2)", rows
+            )  # fmt: skip
+        finally:
+            raw.execute("PRAGMA writable_schema = RESET")
+
+    def _undeclaration(self, declared: Declaration) -> str:
         kind = "VIEW" if isinstance(declared, _catalog.View) else "TABLE"
         return f"DROP {kind} IF EXISTS {self.sql_name}.{quote(declared.name)}"
 
-    def _declaration(self, declared: _Declaration) -> str:
+    def _declaration(self, declared: Declaration) -> str:
         if isinstance(declared, _catalog.View):
             asking = rewritten(declared.sql, self.name)
             if asking is not None:
                 self.session.register_answers()
             return _view_in(asking or declared.sql, self.sql_name)
-        name = f"{self.sql_name}.{quote(declared.name)}"
+        return self._virtual_table(declared, f"{self.sql_name}.{quote(declared.name)}")
+
+    def _virtual_table(self, declared: Declared, name: str) -> str:
         return f"CREATE VIRTUAL TABLE {name} USING entitydb{self.module_suffix}({declared.table.id})"
 
     # ---- edits ----
@@ -211,27 +232,21 @@ class Schema:
         outermost = not session.raw.in_transaction
         self._follow_if_untouched()
         if self.before_ddl is None:
-            self.before_ddl = dict(self.declared), dict(self.views), dict(self.settings)
+            self.before_ddl = self.content
         session.can_restart = False
         session.control.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:
             # A context of its own for each: a statement does not see what was written after it began. The declarations
             # go first, because SQLite connects a table before it drops it.
-            declared, views = dict(self.declared), dict(self.views)
+            content = self.content.copy()
             for _, name, entry in edits:
-                if isinstance(entry, _catalog.Setting):
-                    continue
-                old = views.pop(name.lower(), None) or declared.pop(name.lower(), None)
+                old = None if isinstance(entry, _catalog.Setting) else content.drop(name)
                 if old is not None:
                     self.run(self._undeclaration(old), writes=True)
-            tell = f"INSERT INTO entitydb_ddl{self.module_suffix}(op, name, payload) VALUES (?, ?, ?)"
-            for op, name, entry in edits:
-                payload = None if entry is None else _catalog.encode(entry)
-                self.run(tell, (op, name, payload), writes=True)
-            tables, new_views, settings = sorted_catalog(self.run(self.catalog_sql))
-            new: list[_Declaration] = [d for key, d in tables.items() if declared.get(key) != d]
-            for made in [*new, *(v for key, v in new_views.items() if views.get(key) != v)]:
-                self.run(self._declaration(made), writes=True)
+            made = [content.add(payload) for edit in edits for payload in self._edit(*edit)]
+            for declaration in made:
+                if declaration is not None:
+                    self.run(self._declaration(declaration), writes=True)
             if then is not None:
                 then()
         except BaseException:
@@ -244,10 +259,20 @@ class Schema:
                 self.before_ddl = None
             raise
         session.execute_control(f"RELEASE {_SAVEPOINT}")
-        self.declared, self.views, self.settings = tables, new_views, settings
+        self.content = content
         session.schema_changed()
         if outermost:
             session.committed()
+
+    def _edit(self, op: str, name: str, entry: _catalog.Entry | None) -> list[bytes]:
+        """Tells the engine of one edit. -> the entry as it keeps it, if it does."""
+        payload = None if entry is None else _catalog.encode(entry)
+        tell = f"INSERT INTO entitydb_ddl{self.module_suffix}(op, name, payload) VALUES (?, ?, ?)"
+        self.run(tell, (op, name, payload), writes=True)
+        if entry is None:
+            return []
+        made = self.session.raw.last_insert_rowid()
+        return [payload for (payload,) in self.run(f"{self.catalog_sql} WHERE id = ?", (made,))]
 
     def _follow_if_untouched(self) -> None:
         """In a transaction that SAVEPOINT or BEGIN has opened, here is the last chance to follow the schema."""
@@ -261,7 +286,7 @@ class Schema:
         """Several edits of one statement, under a savepoint of their own; inside a transaction."""
         session = self.session
         self._follow_if_untouched()
-        before = dict(self.declared), dict(self.views), dict(self.settings)
+        before = self.content
         session.control.execute(f"SAVEPOINT {_SAVEPOINT_STEPS}")
         try:
             yield
@@ -269,7 +294,7 @@ class Schema:
             if session.raw.in_transaction:
                 session.control.execute(f"ROLLBACK TO {_SAVEPOINT_STEPS}")
                 session.control.execute(f"RELEASE {_SAVEPOINT_STEPS}")
-                self.declared, self.views, self.settings = before
+                self.content = before
                 session.schema_changed()
             raise
         session.control.execute(f"RELEASE {_SAVEPOINT_STEPS}")
@@ -289,22 +314,6 @@ class MainSchema(Schema):
         return found
 
 
-def sorted_catalog(rows: Iterable[Any]) -> _Content:
-    """The catalog's payloads as tables, views and settings."""
-    tables: dict[str, Declared] = {}
-    views: dict[str, _catalog.View] = {}
-    settings: dict[str, _catalog.Setting] = {}
-    for (payload,) in rows:
-        entry = _catalog.decode(payload)
-        if isinstance(entry, _catalog.Table):
-            tables[entry.name.lower()] = Declared(entry.name, payload, entry)
-        elif isinstance(entry, _catalog.View):
-            views[entry.name.lower()] = entry
-        elif isinstance(entry, _catalog.Setting):
-            settings[entry.name] = entry
-    return tables, views, settings
-
-
 def _view_in(sql: str, sql_name: str) -> str:
     """A CREATE VIEW with the schema before the view's name."""
     items = tokens(sql)
@@ -312,4 +321,4 @@ def _view_in(sql: str, sql_name: str) -> str:
     return f"{sql[: name.start]}{sql_name}.{sql[name.start :]}"
 
 
-__all__ = ["Declared", "MainSchema", "Schema", "sorted_catalog"]
+__all__ = ["MainSchema", "Schema"]
