@@ -23,7 +23,7 @@ from . import driver
 from .base import EntityDialect
 from .driver._errors import CODES
 
-_DISCONNECTED = {CODES["FORKED"], CODES["POISONED"]}
+_DISCONNECTED = {CODES["FORKED"], CODES["POISONED"], CODES["REPLACED"]}
 
 
 def _boolean(text: str) -> bool:

@@ -92,6 +92,8 @@ uint32_t pager_page_size(const pager *pg);
 const char *pager_name(const pager *pg);
 bool pager_is_memory(const pager *pg);
 int pager_synchronous(const pager *pg);
+/* Whether commits are possible at all: EDB_OK, READONLY, FULL (there was no room for the lock file). */
+int pager_writable(const pager *pg);
 /* EDB_OK, or EDB_FORKED: call it first in every public entry. */
 int pager_alive(const pager *pg);
 
@@ -147,7 +149,7 @@ static inline int pager_page(pager *pg, const pager_view *view, page_ref ref, in
 
 /* Takes the committer lock (EDB_BUSY after busy_ms, naming the pid that holds it; EDB_INTERRUPT soon after
  * *interrupted, if given, becomes true), and starts commit N+1 from the
- * newest published record. EDB_POISONED, READONLY. On failure nothing is held. */
+ * newest published record. EDB_POISONED, READONLY, REPLACED. On failure nothing is held. */
 int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit **out);
 uint64_t pager_commit_number(const pager_commit *pc);
 pager *pager_commit_pager(const pager_commit *pc);

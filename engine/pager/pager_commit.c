@@ -60,7 +60,9 @@ static int commit_lock(pager *pg, const atomic_bool *interrupted)
     atomic_store(&shm->sh_committer_pid, (uint32_t)getpid());
     if (lock == EOWNERDEAD)
         atomic_store(&shm->sh_unrecovered, 1);
-    int rc = atomic_load(&shm->sh_unrecovered) ? recover_running(pg) : EDB_OK;
+    int rc = files_check(pg);
+    if (!rc && atomic_load(&shm->sh_unrecovered))
+        rc = recover_running(pg);
     if (!rc)
         rc = sync_poisoned(pg);
     if (rc)
@@ -71,15 +73,12 @@ static int commit_lock(pager *pg, const atomic_bool *interrupted)
 static int commit_load(pager_commit *pc)
 {
     pager *pg = pc->pc_pager;
-    bool stale;
-    uint64_t number = atomic_load(&pg->pg_shm->sh_published);
-    int rc = ring_load(pg, number, &pc->pc_record, NULL, &stale);
+    int rc = files_base_record(pg, &pc->pc_record);
 
     if (rc)
         return rc;
-    assert(!stale);                     /* only the holder of the committer lock makes commits */
     pc->pc_base = pc->pc_record.rc_snapshot;
-    pc->pc_number = number + 1;
+    pc->pc_number = pc->pc_base.sn_number + 1;
     pc->pc_young_room = 2 * RECORD_YOUNG;
     pc->pc_young = malloc(pc->pc_young_room * sizeof *pc->pc_young);
     if (!pc->pc_young)
@@ -89,7 +88,7 @@ static int commit_load(pager_commit *pc)
     for (uint64_t i = 0; i < pc->pc_n_young; i++)
         if (pc->pc_young[i].fe_page < pg->pg_first_page || pc->pc_young[i].fe_page >= pc->pc_base.sn_pages)
             return edb_fail(EDB_CORRUPT, "%s: commit %llu lists page %llu as free, which is not one", pg->pg_name,
-                            (unsigned long long)number, (unsigned long long)pc->pc_young[i].fe_page);
+                            (unsigned long long)pc->pc_base.sn_number, (unsigned long long)pc->pc_young[i].fe_page);
     return EDB_OK;
 }
 
@@ -99,8 +98,8 @@ int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit *
 
     if (rc)
         return rc;
-    if (pg->pg_read_only || !pg->pg_can_write)
-        return edb_fail(EDB_READONLY, "%s: the database was opened for reading only", pg->pg_name);
+    if ((rc = pager_writable(pg)) || (rc = shm_check(&pg->pg_lock)))
+        return rc;
     rc = sync_poisoned(pg);
     if (rc)
         return rc;

@@ -4,6 +4,7 @@
  *   record.c         commit records as bytes
  *   pager_marks.c    the durable and the settled mark
  *   pager_read.c     the map, pages, pins, settled moments
+ *   pager_files.c    whether the files are still the ones that were opened, and may be written
  *   pager_sync.c     durability: group sync, the background sync of `normal`, poisoning
  *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
  *   pager_open.c     opening and closing, the process's list of pagers, fork
@@ -57,11 +58,14 @@ struct pager {
     bool pg_any_clock;
     int pg_synchronous;
     int64_t pg_busy_ms;
+    int pg_no_lock;                 /* why there is no lock file: EDB_READONLY or EDB_FULL; 0: there is one */
     char *pg_name;
+    char *pg_path;                  /* absolute, symbolic links followed, so that all names of a file have one lock file */
     shm_lock pg_lock;
     _Atomic uint64_t pg_ring_checked[RECORD_RING];  /* N + 1: the record of commit N in this slot was verified */
     pthread_mutex_t pg_map_mutex;   /* guards making a larger mapping */
     _Atomic uint64_t pg_pages_read, pg_pages_written;
+    _Atomic uint64_t pg_newest;     /* newest commit that this process published */
 
     pthread_mutex_t pg_sync_mutex;  /* guards the four below */
     pthread_cond_t pg_sync_cond;
@@ -97,6 +101,16 @@ int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out);
 const uint8_t *ring_slot(const pager *pg, uint64_t number);
 /* The record of commit `number`, whole and checked. *stale: its slot has been given to a later one meanwhile. */
 int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale);
+
+/* ---- pager_files.c ---- */
+/* Before anything is written: EDB_REPLACED when one of the files was. */
+int files_check(const pager *pg);
+/* The newest published record, read anew and compared with what was published: EDB_REPLACED. */
+int files_newest_record(pager *pg, record *out);
+/* The same for a commit to begin with. */
+int files_base_record(pager *pg, record *out);
+/* Neither file was replaced or overwritten, as far as can be seen. */
+bool files_ours(pager *pg);
 
 /* ---- pager_recover.c ---- */
 int recover_create(pager *pg, uint32_t page_size);

@@ -5,9 +5,9 @@
  *
  * Who may share a file with whom:
  *   - everybody who can use the lock file NAME-lock shares it, readers included;
- *   - who may only read and cannot open the lock file (read-only medium or folder, no permission) gets the same area
- *     in private memory and keeps writers out by a lock on a byte of the data file; it is refused while a writer has
- *     the file open, since nobody would see its pins. Read-only media need nothing of this.
+ *   - who cannot open or make the lock file (read-only medium or folder, no permission, full disk) can only read: it
+ *     gets the same area in private memory and keeps writers out by a lock on a byte of the data file (I23); it is
+ *     refused while a writer has the file open, since nobody would see its pins. Read-only media need nothing of this.
  *
  * fork(): the child's handler counts up a generation and closes the inherited descriptors, because an open file
  * description lock lives as long as any copy of the descriptor. Every entry compares the generation. */
@@ -24,10 +24,9 @@
 #include <unistd.h>
 
 #include "engine/pager/pager_impl.h"
+#include "engine/shared/data_lock.h"
 
 #define BUSY_MS 5000
-#define DATA_BYTE_WRITER ((off_t)1 << 60)       /* held shared by everybody who may write, through the lock file */
-#define DATA_BYTE_PRIVATE (DATA_BYTE_WRITER + 1)        /* held shared by readers without the lock file */
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pager *registry;
@@ -66,23 +65,14 @@ static void registry_init(void)
 
 /* ---- the data file -------------------------------------------------------------------------------------------- */
 
-static bool data_lock(int fd, off_t byte)
-{
-    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
-static bool data_locked(int fd, off_t byte)
-{
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
 static bool error_of_permission(int error)
 {
     return error == EACCES || error == EPERM || error == EROFS;
+}
+
+static bool error_of_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
 }
 
 static int file_open(pager *pg, const char *path, const pager_options *options)
@@ -106,7 +96,8 @@ static int file_open(pager *pg, const char *path, const pager_options *options)
         return edb_fail(EDB_CANTOPEN, "cannot open %s: it is not a regular file", path);
     pg->pg_device = (uint64_t)st.st_dev;
     pg->pg_inode = (uint64_t)st.st_ino;
-    pg->pg_lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    pg->pg_path = realpath(path, NULL);
+    pg->pg_lock_fd = pg->pg_path ? open(pg->pg_path, O_RDONLY | O_CLOEXEC) : -1;
     struct stat again;
     if (pg->pg_lock_fd < 0 || fstat(pg->pg_lock_fd, &again) || again.st_ino != st.st_ino)
         return edb_fail(EDB_CANTOPEN, "cannot open %s: it was removed or replaced meanwhile", path);
@@ -207,46 +198,77 @@ static void pager_delete(pager *pg)
         pthread_mutex_destroy(&pg->pg_sync_mutex);
         pthread_cond_destroy(&pg->pg_sync_cond);
     }
+    free(pg->pg_path);
     free(pg->pg_name);
     free(pg);
 }
 
-static int lock_open_private(pager *pg, shm_before *before)
+/* why: EDB_READONLY or EDB_FULL, 0 for a memory database. Whoever reads so cannot write. */
+static int lock_open_private(pager *pg, int why, shm_before *before)
 {
     memset(before, 0, sizeof *before);
     if (!pg->pg_memory) {
-        data_lock(pg->pg_lock_fd, DATA_BYTE_PRIVATE);        /* first, then look: the writer does the same */
-        if (data_locked(pg->pg_lock_fd, DATA_BYTE_WRITER))
+        pg->pg_can_write = false;
+        pg->pg_no_lock = why;
+        byte_lock(pg->pg_lock_fd, F_UNLCK, DATA_BYTE_WRITER);
+        byte_lock(pg->pg_lock_fd, F_RDLCK, DATA_BYTE_PRIVATE);      /* first, then look: the writer does the same */
+        if (bytes_locked(pg->pg_lock_fd, DATA_BYTE_WRITER, 1))
             return edb_fail(EDB_BUSY, "%s: a writer has the database open; reading beside it needs permission to write "
-                            "the lock file %s-lock", pg->pg_name, pg->pg_name);
+                            "the lock file %s-lock", pg->pg_name, pg->pg_path);
     }
     return shm_open_private(&pg->pg_lock);
 }
 
+/* The lock file, made if need be with the rights and the owner of the data file, so that who may write the one may write
+ * the other, whoever comes first. -> a descriptor, or -1 with errno. */
+static int lock_file_open(const pager *pg, const char *name)
+{
+    int fd = open(name, O_RDWR | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return errno == EEXIST ? open(name, O_RDWR | O_CLOEXEC) : -1;
+    if (fstat(pg->pg_fd, &st) == 0) {
+        (void)!fchmod(fd, (st.st_mode & 0666) | S_IRUSR | S_IWUSR);
+        if (geteuid() == 0)
+            (void)!fchown(fd, st.st_uid, st.st_gid);
+    }
+    return fd;
+}
+
+/* The lock file at `name`, or none where it cannot be written: then nobody may write meanwhile. */
+static int lock_open_at(pager *pg, const char *name, shm_before *before)
+{
+    int fd = lock_file_open(pg, name);
+
+    if (fd < 0 && (error_of_permission(errno) || error_of_space(errno)))
+        return lock_open_private(pg, error_of_space(errno) ? EDB_FULL : EDB_READONLY, before);
+    if (fd < 0)
+        return edb_fail(EDB_CANTOPEN, "cannot open the lock file %s: %s", name, strerror(errno));
+    if (pg->pg_can_write) {
+        byte_lock(pg->pg_lock_fd, F_RDLCK, DATA_BYTE_WRITER);
+        if (bytes_locked(pg->pg_lock_fd, DATA_BYTE_PRIVATE, 1)) {
+            close(fd);
+            return edb_fail(EDB_BUSY, "%s: somebody without permission for the lock file is reading the database; it "
+                            "cannot be written meanwhile", pg->pg_name);
+        }
+    }
+    int rc = shm_open_file(name, fd, pg->pg_lock_fd, pg->pg_device, pg->pg_inode, pg->pg_busy_ms, &pg->pg_lock, before);
+    return rc == EDB_FULL ? lock_open_private(pg, EDB_FULL, before) : rc;
+}
+
 static int lock_open(pager *pg, shm_before *before)
 {
-    size_t size = strlen(pg->pg_name) + sizeof "-lock";
+    size_t size = strlen(pg->pg_path) + sizeof "-lock";
     char *name = malloc(size);
 
     if (!name)
         return edb_fail(EDB_NOMEM, "no memory to open %s", pg->pg_name);
-    snprintf(name, size, "%s-lock", pg->pg_name);
-    int rc;
-    if (!pg->pg_can_write && access(name, R_OK | W_OK) && (errno != ENOENT || access(dirname(name), W_OK))) {
-        rc = lock_open_private(pg, before);
-        goto out;
-    }
-    snprintf(name, size, "%s-lock", pg->pg_name);       /* dirname() cut it */
-    if (pg->pg_can_write) {
-        data_lock(pg->pg_lock_fd, DATA_BYTE_WRITER);
-        if (data_locked(pg->pg_lock_fd, DATA_BYTE_PRIVATE)) {
-            rc = edb_fail(EDB_BUSY, "%s: somebody without permission for the lock file is reading the database; it "
-                          "cannot be written meanwhile", pg->pg_name);
-            goto out;
-        }
-    }
-    rc = shm_open_file(name, pg->pg_device, pg->pg_inode, pg->pg_busy_ms, &pg->pg_lock, before);
-out:
+    snprintf(name, size, "%s-lock", pg->pg_path);
+    int rc = lock_open_at(pg, name, before);
     free(name);
     return rc;
 }
@@ -257,8 +279,10 @@ static int open_first(pager *pg, const pager_options *options, const shm_before 
     uint32_t page_size = options->page_size ? options->page_size : PAGE_SIZE_DEFAULT;
     int rc = EDB_OK;
 
-    if (pg->pg_memory || (options->create && !options->read_only && pg->pg_can_write && file_blank(pg))) {
-        rc = recover_create(pg, page_size);
+    if (pg->pg_memory || (options->create && !options->read_only && file_blank(pg))) {
+        rc = pager_writable(pg);
+        if (!rc)
+            rc = recover_create(pg, page_size);
         if (!rc && !pg->pg_memory)
             folder_sync(pg->pg_name);
     }
@@ -316,7 +340,7 @@ static int open_or_share(pager *pg, const pager_options *options, pager **out)
         return rc;
     }
     shm_before before;
-    int rc = pg->pg_memory ? lock_open_private(pg, &before) : file_check_system(pg);
+    int rc = pg->pg_memory ? lock_open_private(pg, EDB_OK, &before) : file_check_system(pg);
     if (!rc && !pg->pg_memory)
         rc = lock_open(pg, &before);
     if (rc)
@@ -369,14 +393,38 @@ int pager_open(const char *path, const pager_options *options, pager **out)
 
 /* ---- closing -------------------------------------------------------------------------------------------------- */
 
+/* Voids what a committer that died has left. Only then: a record behind the newest one that nobody has left is one that
+ * an overwritten lock file has forgotten. -> whether nothing stands there. */
+static bool close_recovered(pager *pg)
+{
+    shm_area *shm = pg->pg_shm;
+    record base;
+    int lock = shm_mutex_lock(&shm->sh_committer, 0);
+
+    if (lock && lock != EOWNERDEAD)
+        return false;
+    bool left = lock == EOWNERDEAD || atomic_load(&shm->sh_unrecovered);
+    bool clean = (left ? recover_running(pg) : files_base_record(pg, &base)) == EDB_OK;
+    if (left && !clean)
+        atomic_store(&shm->sh_unrecovered, 1);
+    pthread_mutex_unlock(&shm->sh_committer);
+    return clean;
+}
+
 /* Everything durable; and if nobody else is in, a mark that says so. Failures only cost the next opening time. */
 static void close_clean(pager *pg)
 {
     shm_area *shm = pg->pg_shm;
 
-    if (pg->pg_memory || !pg->pg_can_write || sync_run(pg, atomic_load(&shm->sh_published)) || !shm_alone(&pg->pg_lock))
+    if (pg->pg_memory || !pg->pg_can_write)
         return;
-    if (recover_running(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
+    if (!files_ours(pg)) {              /* not ours to tidy up, but what was committed is to be kept */
+        (void)os_sync(pg->pg_fd, pg->pg_name);
+        return;
+    }
+    if (sync_run(pg, atomic_load(&shm->sh_published)) || !shm_alone(&pg->pg_lock))
+        return;
+    if (!close_recovered(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
         || sync_poisoned(pg) || mark_write_durable(pg))
         return;
     atomic_store(&shm->sh_ready, 0);

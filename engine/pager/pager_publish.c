@@ -94,7 +94,7 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
     snapshot *sn = &rc->rc_snapshot;
 
     assert(!pc->pc_prepared);
-    int code = check_clock(pc);
+    int code = shm_intact(&pc->pc_pager->pg_lock) ? check_clock(pc) : shm_overwritten(&pc->pc_pager->pg_lock);
     if (!code)
         code = prepare_stamps(pc);
     if (!code)
@@ -162,6 +162,7 @@ static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *
         return EDB_OK;
     }
     record_stamp(pc->pc_bytes, time);
+    atomic_store(&shm->sh_checksum[pc->pc_number % SHM_RING], load32(pc->pc_bytes));
     rc = os_write(pg->pg_fd, pc->pc_bytes, RECORD_SIZE, RING_OFFSET + pc->pc_number % RECORD_RING * RECORD_SIZE,
                   pg->pg_name);
     if (!rc)
@@ -197,6 +198,7 @@ int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out)
             rc = publish_try(pc, time_ns, &drawn, &decided);
     }
     if (decided) {
+        shm_raise(&pg->pg_newest, number);
         shm_raise(&shm->sh_published, number);
         atomic_store(&shm->sh_intent, 0);
         if (pg->pg_memory)

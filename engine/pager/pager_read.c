@@ -314,6 +314,10 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
     uint64_t low = atomic_load_explicit(&shared->ss_low, memory_order_relaxed);
     uint64_t high = atomic_load_explicit(&shared->ss_high, memory_order_relaxed);
     for (;;) {
+        if (!shm_intact(&pg->pg_lock)) {
+            rc = shm_overwritten(&pg->pg_lock);
+            break;
+        }
         uint64_t number = pin_load(pg, which);
         rc = FAILPOINT("pin:between-loads");
         if (rc)
@@ -374,6 +378,8 @@ int pager_settle(pager *pg, int64_t moment_ns)
     shm_area *shm = pg->pg_shm;
     int rc = pager_alive(pg);
 
+    if (!rc && !shm_intact(&pg->pg_lock))
+        rc = shm_overwritten(&pg->pg_lock);
     if (rc)
         return rc;
     uint64_t number;

@@ -343,6 +343,7 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
         rc = os_sync(pg->pg_fd, pg->pg_name);
     if (rc)
         return rc;
+    atomic_store(&shm->sh_checksum[rv->rv_chosen % SHM_RING], chosen.rc_checksum);
     atomic_store(&shm->sh_published, rv->rv_chosen);
     atomic_store(&shm->sh_durable, rv->rv_chosen);
     atomic_store(&shm->sh_big, rv->rv_chosen);
@@ -386,6 +387,10 @@ int recover_running(pager *pg)
     }
     uint64_t published = atomic_load(&shm->sh_published);
     bool any = false;
+    record newest;
+    int ours = files_newest_record(pg, &newest);    /* else what would be voided is somebody else's */
+    if (ours)
+        return ours;
     for (uint64_t i = 0; i < RECORD_RING; i++) {
         uint64_t number;
         uint8_t bytes[RECORD_SIZE];

@@ -20,7 +20,7 @@ enum {                              /* offsets of the fixed part */
 _Static_assert(FIXED + RECORD_STAMPS * 8 + RECORD_YOUNG * YOUNG_SIZE + 64 * LIST_SIZE <= RECORD_SIZE,
                "a full record still lists the pages of a small commit");
 
-_Static_assert(RC_TIME == 24, "record_time reads it there");
+_Static_assert(RC_NUMBER == 16 && RC_TIME == 24, "record_number and record_time read them there");
 
 static void store48(uint8_t *p, uint64_t v)
 {

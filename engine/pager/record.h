@@ -51,6 +51,8 @@ void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns);
 
 /* Whether the bytes are a whole record, and its number. */
 bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number);
+/* What stands where a record has its number. */
+static inline uint64_t record_number(const uint8_t bytes[RECORD_SIZE]) { return load64(bytes + 16); }
 /* The commit time of a whole record. */
 static inline int64_t record_time(const uint8_t bytes[RECORD_SIZE]) { return (int64_t)load64(bytes + 24); }
 /* Decodes the readers' part of a record known to be whole, or the whole of it. False: the counts do not fit. */

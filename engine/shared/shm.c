@@ -13,14 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/shared/data_lock.h"
 #include "engine/shared/os.h"
 
 #define LOCK_MAGIC 0x314b434f4c424445ULL        /* "EDBLOCK1" */
-#define LOCK_LAYOUT 1
+#define LOCK_LAYOUT 2
 #define BYTE_OPEN ((off_t)1 << 40)              /* lock bytes lie far behind the contents */
 #define BYTE_PROCESS (BYTE_OPEN + 1)
 #define RECLAIM_NS 100000000
@@ -33,18 +35,6 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "shared atomics must not hide a lock
 #else
 #define LIBC_ID 2
 #endif
-
-/* type: F_RDLCK, F_WRLCK or F_UNLCK. -> whether it was obtained; never waits. */
-static bool lock_byte(int fd, short type, off_t byte)
-{
-    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-    int rc;
-
-    do
-        rc = fcntl(fd, F_OFD_SETLK, &lock);
-    while (rc < 0 && errno == EINTR);
-    return rc == 0;
-}
 
 static uint64_t pid_namespace(void)
 {
@@ -100,9 +90,18 @@ int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
     return rc;
 }
 
+static int nonce_draw(uint64_t *nonce)
+{
+    do
+        if (getrandom(nonce, sizeof *nonce, 0) != sizeof *nonce)
+            return edb_fail(EDB_IO, "the system gives no random numbers: %s", strerror(errno));
+    while (!*nonce);
+    return EDB_OK;
+}
+
 /* ---- building ------------------------------------------------------------------------------------------------ */
 
-static int area_build(shm_area *area, uint64_t device, uint64_t inode)
+static int area_build(shm_area *area, uint64_t device, uint64_t inode, uint64_t nonce)
 {
     memset((void *)area, 0, sizeof *area);
     area->sh_magic = LOCK_MAGIC;
@@ -114,6 +113,7 @@ static int area_build(shm_area *area, uint64_t device, uint64_t inode)
     area->sh_inode = inode;
     area->sh_clock_offset = os_clock_offset_ns();
     boot_id(area->sh_boot);
+    atomic_init(&area->sh_nonce, nonce);
     for (int i = 0; i < SHM_SLOTS; i++) {
         atomic_init(&area->sh_slot[i].ss_low, SHM_NONE);
         atomic_init(&area->sh_slot[i].ss_moment, SHM_NONE);
@@ -170,7 +170,7 @@ static void area_free_slots(shm_area *area, int process)
 static int process_take(shm_lock *lock)
 {
     for (int i = 0; i < SHM_PROCESSES; i++) {
-        if (!lock_byte(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
+        if (!byte_lock(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
             continue;
         area_free_slots(lock->lk_area, i);
         atomic_store(&lock->lk_area->sh_pid[i], (uint32_t)getpid());
@@ -214,51 +214,86 @@ static int lock_map(shm_lock *lock)
     return rc;
 }
 
-/* One attempt. -> EDB_OK with lk_first told, EDB_BUSY when somebody is building, or another error. */
-static int lock_try(shm_lock *lock, uint64_t device, uint64_t inode, shm_before *before)
+/* With OPEN held: whether everybody who has the data file open uses this lock file (I22). If not, OPEN is given back. */
+static int lock_join(shm_lock *lock, uint64_t nonce)
 {
-    if (lock_byte(lock->lk_fd, F_WRLCK, BYTE_OPEN)) {
-        int rc = lock_map(lock);
-        if (rc)
-            return rc;
-        area_before(lock->lk_area, device, inode, before);
-        rc = area_build(lock->lk_area, device, inode);
-        lock->lk_first = true;
-        return rc ? rc : process_take(lock);
-    }
-    if (errno != EAGAIN && errno != EACCES)
-        return edb_fail(EDB_CANTOPEN, "%s: the file system has no open-file-description locks: %s", lock->lk_name,
-                        strerror(errno));
-    if (!lock_byte(lock->lk_fd, F_RDLCK, BYTE_OPEN))
+    lock->lk_stranger = !data_lock_join(lock->lk_data_fd, nonce);
+    if (lock->lk_stranger) {
+        byte_lock(lock->lk_fd, F_UNLCK, BYTE_OPEN);
         return EDB_BUSY;
-    int rc = lock_map(lock);
+    }
+    lock->lk_nonce = nonce;
+    return EDB_OK;
+}
+
+static int lock_try_first(shm_lock *lock, uint64_t device, uint64_t inode, shm_before *before)
+{
+    uint64_t nonce;
+    int rc = nonce_draw(&nonce);
+
+    if (!rc)
+        rc = lock_join(lock, nonce);
+    if (!rc)
+        rc = lock_map(lock);
     if (rc)
         return rc;
-    if (!atomic_load(&lock->lk_area->sh_ready)) {       /* its builder died, or another waits as we do */
-        lock_byte(lock->lk_fd, F_UNLCK, BYTE_OPEN);
-        return EDB_BUSY;
-    }
-    rc = area_check(lock, device, inode);
+    area_before(lock->lk_area, device, inode, before);
+    rc = area_build(lock->lk_area, device, inode, nonce);
+    lock->lk_first = true;
     return rc ? rc : process_take(lock);
 }
 
-int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wait_ms, shm_lock *lock,
-                  shm_before *before)
+static int lock_try_beside(shm_lock *lock, uint64_t device, uint64_t inode)
 {
-    int rc = lock_prepare(lock, name);
+    int rc = lock_map(lock);
 
     if (rc)
         return rc;
-    lock->lk_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock->lk_fd < 0) {
-        rc = edb_fail(EDB_CANTOPEN, "cannot open the lock file %s: %s", name, strerror(errno));
-        goto out;
+    if (!atomic_load(&lock->lk_area->sh_ready)) {       /* its builder died, or another waits as we do */
+        byte_lock(lock->lk_fd, F_UNLCK, BYTE_OPEN);
+        return EDB_BUSY;
     }
+    rc = area_check(lock, device, inode);
+    if (!rc)
+        rc = lock_join(lock, atomic_load(&lock->lk_area->sh_nonce));
+    return rc ? rc : process_take(lock);
+}
+
+/* One attempt. -> EDB_OK with lk_first told, EDB_BUSY when somebody is building or uses another lock file, or another
+ * error. */
+static int lock_try(shm_lock *lock, uint64_t device, uint64_t inode, shm_before *before)
+{
+    if (byte_lock(lock->lk_fd, F_WRLCK, BYTE_OPEN))
+        return lock_try_first(lock, device, inode, before);
+    if (errno != EAGAIN && errno != EACCES)
+        return edb_fail(EDB_CANTOPEN, "%s: the file system has no open-file-description locks: %s", lock->lk_name,
+                        strerror(errno));
+    return byte_lock(lock->lk_fd, F_RDLCK, BYTE_OPEN) ? lock_try_beside(lock, device, inode) : EDB_BUSY;
+}
+
+static int lock_busy(const shm_lock *lock)
+{
+    if (lock->lk_stranger)
+        return edb_fail(EDB_BUSY, "%s is not the lock file that others have the database open with: it was removed, "
+                        "replaced or overwritten meanwhile, or the database file has a second name (a hard link). Close "
+                        "the database in every other process first", lock->lk_name);
+    return edb_fail(EDB_BUSY, "%s: another process is opening or recovering the database, or reads it without the lock "
+                    "file, or the lock file was overwritten while it was in use", lock->lk_name);
+}
+
+int shm_open_file(const char *name, int fd, int data_fd, uint64_t device, uint64_t inode, int64_t wait_ms,
+                  shm_lock *lock, shm_before *before)
+{
+    int rc = lock_prepare(lock, name);
+
+    lock->lk_fd = fd;
+    lock->lk_data_fd = data_fd;
+    if (rc)
+        goto out;
     int64_t until = os_ticks_ns() + wait_ms * 1000000;
     for (unsigned round = 0; (rc = lock_try(lock, device, inode, before)) == EDB_BUSY; round++) {
         if (os_ticks_ns() >= until) {
-            rc = edb_fail(EDB_BUSY, "%s: another process is opening or recovering the database, or reads it without "
-                          "the lock file", name);
+            rc = lock_busy(lock);
             break;
         }
         struct timespec pause = { 0, 200000 + (getpid() + round * 7919) % 8 * 50000 };
@@ -282,36 +317,70 @@ int shm_open_private(shm_lock *lock)
     else
         lock->lk_area = area;
     if (!rc)
-        rc = area_build(lock->lk_area, 0, 0);
+        rc = nonce_draw(&lock->lk_nonce);
+    if (!rc)
+        rc = area_build(lock->lk_area, 0, 0, lock->lk_nonce);
     lock->lk_first = true;
     if (rc)
         shm_close(lock);
     return rc;
 }
 
+static bool area_ours(const shm_lock *lock)
+{
+    struct stat st;
+
+    if (lock->lk_fd >= 0 && (fstat(lock->lk_fd, &st) || (uint64_t)st.st_size < sizeof(shm_area)))
+        return false;
+    return shm_intact(lock);
+}
+
+int shm_check(const shm_lock *lock)
+{
+    return area_ours(lock) ? EDB_OK : shm_overwritten(lock);
+}
+
+int shm_overwritten(const shm_lock *lock)
+{
+    return edb_fail(EDB_REPLACED, "%s: the lock file was overwritten while it was in use. Nothing can be written; close "
+                    "the database in every process, then open it again", lock->lk_name);
+}
+
 int shm_ready(shm_lock *lock)
 {
     atomic_store(&lock->lk_area->sh_ready, 1);
     lock->lk_first = false;
-    if (lock->lk_fd >= 0 && !lock_byte(lock->lk_fd, F_RDLCK, BYTE_OPEN))
+    if (lock->lk_fd >= 0 && !byte_lock(lock->lk_fd, F_RDLCK, BYTE_OPEN))
         return edb_fail(EDB_IO, "%s: cannot share the lock: %s", lock->lk_name, strerror(errno));
     return EDB_OK;
 }
 
 bool shm_alone(shm_lock *lock)
 {
-    return lock->lk_fd < 0 || lock_byte(lock->lk_fd, F_WRLCK, BYTE_OPEN);
+    return lock->lk_fd < 0 || byte_lock(lock->lk_fd, F_WRLCK, BYTE_OPEN);
+}
+
+/* A mutex that was overwritten while a thread held it cannot be taken off the thread's list of robust mutexes, which the C
+ * library and the kernel follow. So the memory stays, but not as a part of the file. */
+static void area_abandon(shm_area *area)
+{
+    (void)!mmap(area, sizeof *area, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void shm_close(shm_lock *lock)
 {
-    if (lock->lk_area) {
+    if (lock->lk_area && lock->lk_nonce && !area_ours(lock)) {
+        area_abandon(lock->lk_area);
+    } else if (lock->lk_area) {
         if (lock->lk_first)         /* never completed, so it must not look so */
             atomic_store(&lock->lk_area->sh_ready, 0);
         munmap(lock->lk_area, sizeof(shm_area));
     }
-    if (lock->lk_fd >= 0)
+    if (lock->lk_fd >= 0) {
+        if (lock->lk_nonce)
+            data_lock_leave(lock->lk_data_fd, lock->lk_nonce);
         close(lock->lk_fd);         /* and with it go the locks */
+    }
     if (lock->lk_name)
         pthread_mutex_destroy(&lock->lk_mutex);
     free(lock->lk_name);
@@ -376,11 +445,11 @@ bool shm_reclaim(shm_lock *lock, bool now)
         lock->lk_reclaimed = ticks;
         for (int i = 0; i < SHM_PROCESSES; i++) {
             if (i == lock->lk_process || !atomic_load(&lock->lk_area->sh_pid[i])
-                || !lock_byte(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
+                || !byte_lock(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
                 continue;
             area_free_slots(lock->lk_area, i);
             atomic_store(&lock->lk_area->sh_pid[i], 0);
-            lock_byte(lock->lk_fd, F_UNLCK, BYTE_PROCESS + i);
+            byte_lock(lock->lk_fd, F_UNLCK, BYTE_PROCESS + i);
         }
     }
     pthread_mutex_unlock(&lock->lk_mutex);

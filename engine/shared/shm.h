@@ -8,6 +8,8 @@
  * an exclusive one on the byte of its entry; who can obtain the latter has proved the owner dead. Such locks survive
  * in a forked child as long as it keeps the descriptor, so pager_open.c closes it there.
  *
+ * One data file has one lock file in use: data_lock.h.
+ *
  * Rules: the mutexes are robust; a lock won from a dead owner is made consistent by the winner, since what each guards
  * is judged by the published number alone. Everything else is atomic. Lock order: committer, then sync. */
 #ifndef EDB_SHM_H
@@ -47,6 +49,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     uint64_t sh_device, sh_inode;   /* of the data file */
     uint8_t sh_boot[40];            /* boot id: what stands here from before a reboot proves nothing */
     int64_t sh_clock_offset;        /* os_clock_offset_ns() when built */
+    _Atomic uint64_t sh_nonce;      /* random, never 0: another one says that somebody wrote over the file */
     _Atomic uint32_t sh_ready;      /* 1: complete */
 
     _Alignas(64) pthread_mutex_t sh_committer;
@@ -67,6 +70,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Atomic uint64_t sh_syncs;                      /* fdatasync calls, for statistics */
     _Atomic uint64_t sh_sync_target[SHM_SYNCS];     /* numbers that syncs under way will make durable, 0: none */
     _Atomic uint64_t sh_listed[SHM_RING];           /* pages listed by commits up to N, at N % 256 */
+    _Atomic uint32_t sh_checksum[SHM_RING];         /* of the record of N, at N % 256; stored before N is decided */
     _Atomic uint32_t sh_pid[SHM_PROCESSES];         /* for messages only */
     _Atomic uint32_t sh_slots_used;                 /* slots at and above it were never taken */
     _Alignas(64) shm_slot sh_slot[SHM_SLOTS];
@@ -76,7 +80,10 @@ typedef struct {                    /* docs/format.md, "The lock file" */
 typedef struct {
     shm_area *lk_area;
     int lk_fd;                      /* the lock file, -1: private */
+    int lk_data_fd;                 /* the data file, for its lock bytes; the caller's. Means nothing when private */
+    uint64_t lk_nonce;              /* sh_nonce as it was when this process entered; 0: it did not */
     int lk_process;                 /* this process's entry */
+    bool lk_stranger;               /* somebody has the data file open through another lock file */
     bool lk_first;                  /* between shm_open and shm_ready: we build, and hold OPEN exclusively */
     int64_t lk_reclaimed;           /* os_ticks_ns() of the last look for dead owners */
     pthread_mutex_t lk_mutex;       /* guards the look for dead owners in this process */
@@ -90,15 +97,24 @@ typedef struct {                    /* what the area held before it was built an
     int64_t old_floor;
 } shm_before;
 
-/* Opens NAME-lock, waiting up to wait_ms for somebody who is building it. When nobody else has it open, *lock comes
- * back with lk_first: the caller recovers, fills in the numbers and calls shm_ready.
+/* Enters the lock file NAME-lock, open as fd (which it takes over), waiting up to wait_ms for somebody who is building
+ * it. data_fd, device, inode: of the data file. When nobody else has it open, *lock comes back with lk_first: the caller
+ * recovers, fills in the numbers and calls shm_ready.
  * -> EDB_BUSY, CANTOPEN, FULL, IO. */
-int shm_open_file(const char *name, uint64_t device, uint64_t inode, int64_t wait_ms, shm_lock *lock,
-                  shm_before *before);
+int shm_open_file(const char *name, int fd, int data_fd, uint64_t device, uint64_t inode, int64_t wait_ms,
+                  shm_lock *lock, shm_before *before);
 /* The same area in private memory; lk_first is set. */
 int shm_open_private(shm_lock *lock);
 /* The builder is done: others may enter. */
 int shm_ready(shm_lock *lock);
+/* Whether the area is still the one that was entered. Costs a load. */
+static inline bool shm_intact(const shm_lock *lock)
+{
+    return atomic_load_explicit(&lock->lk_area->sh_nonce, memory_order_relaxed) == lock->lk_nonce;
+}
+int shm_overwritten(const shm_lock *lock);      /* the error when it is not: EDB_REPLACED */
+/* The same with a look at the file's size, so that a truncated one is not touched. Costs a system call. */
+int shm_check(const shm_lock *lock);
 /* Whether the calling process could make itself the only one (then it holds OPEN exclusively until shm_close). */
 bool shm_alone(shm_lock *lock);
 void shm_close(shm_lock *lock);

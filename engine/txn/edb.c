@@ -35,7 +35,6 @@ int edb_open(const char *path, const edb_options *options, edb **out)
     atomic_init(&db->db_refs, 1);
     pthread_mutex_init(&db->db_mutex, NULL);
     db->db_spill_bytes = options->spill_bytes ? options->spill_bytes : SPILL_BYTES_DEFAULT;
-    db->db_read_only = options->read_only;
     *out = db;
     return EDB_OK;
 }

@@ -76,8 +76,8 @@ int txn_begin_write(edb_stmt *st)
         return rc;
     if (st->st_past)
         return edb_fail(EDB_PAST_WRITE, "a statement that reads as of a moment cannot write; the past does not change");
-    if (conn->cn_db->db_read_only)
-        return edb_fail(EDB_READONLY, "%s was opened for reading only", pager_name(conn->cn_pager));
+    if ((rc = pager_writable(conn->cn_pager)))
+        return rc;
     if (tx->tx_state == TXN_PREPARED)
         return edb_fail(EDB_MISUSE, "the connection is committing; it can write again afterwards");
     if (tx->tx_state == TXN_NONE && !st->st_serial) {

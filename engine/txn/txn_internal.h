@@ -51,7 +51,6 @@ struct edb {
     atomic_size_t db_refs;          /* the handle, and every connection */
     pager *db_pager;
     uint64_t db_spill_bytes;
-    bool db_read_only;
     pthread_mutex_t db_mutex;       /* guards what follows */
     reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
     past_schema *db_past;

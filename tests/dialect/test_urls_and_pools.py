@@ -219,6 +219,24 @@ def test_inherited_connection_is_a_disconnect(make_engine: MakeEngine) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def test_an_overwritten_lock_file_is_a_disconnect(make_engine: MakeEngine, tmp_path: Path) -> None:
+    """The pool lets go of the database, which can then be opened again."""
+    engine = make_engine(pool_size=1)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+    lock = tmp_path / "test.edb-lock"
+    with lock.open("r+b") as file:
+        file.write(bytes(lock.stat().st_size))
+    with pytest.raises(exc.OperationalError, match="lock file was overwritten") as caught, engine.begin() as connection:
+        connection.execute(text("INSERT INTO t VALUES (2)"))
+    assert caught.value.connection_invalidated
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO t VALUES (3)"))
+    with engine.connect() as connection:
+        assert connection.scalars(text("SELECT a FROM t")).all() == [1, 3]
+
+
 def test_errors_arrive_as_sqlalchemys(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t(a INTEGER PRIMARY KEY)"))
