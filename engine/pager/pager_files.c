@@ -41,9 +41,9 @@ int files_newest_record(pager *pg, record *out)
     if (record_whole(bytes, &found) && found == number && record_load(bytes, out)
         && out->rc_checksum == atomic_load(&shm->sh_checksum[number % SHM_RING]))
         return EDB_OK;
-    return edb_fail(EDB_REPLACED, "%s: the record of commit %llu (byte %llu) is not the one that was written: the database "
-                    "file was overwritten while it was open, or is damaged. Nothing can be written; close the database "
-                    "in every process, then open it again", pg->pg_name, (unsigned long long)number,
+    return edb_fail(EDB_REPLACED, "%s: the record of commit %llu (byte %llu) is not the one that was written: the "
+                    "database file was overwritten while it was open, or is damaged. Nothing can be written; close the "
+                    "database in every process, then open it again", pg->pg_name, (unsigned long long)number,
                     (unsigned long long)(RING_OFFSET + number % RECORD_RING * RECORD_SIZE));
 }
 
@@ -76,12 +76,13 @@ bool files_ours(pager *pg)
 int pager_writable(const pager *pg)
 {
     if (pg->pg_read_only)
-        return edb_fail(EDB_READONLY, "attempt to write a readonly database: %s was opened with read_only", pg->pg_name);
+        return edb_fail(EDB_READONLY, "attempt to write a readonly database: %s was opened with read_only",
+                        pg->pg_name);
     if (pg->pg_can_write)
         return EDB_OK;
     if (pg->pg_no_lock == EDB_FULL)
-        return edb_fail(EDB_FULL, "%s: the lock file %s-lock could not be made, no space is left on the device; make room, "
-                        "then close the database and open it again", pg->pg_name, pg->pg_path);
+        return edb_fail(EDB_FULL, "%s: the lock file %s-lock could not be made, no space is left on the device; make "
+                        "room, then close the database and open it again", pg->pg_name, pg->pg_path);
     if (pg->pg_no_lock)
         return edb_fail(EDB_READONLY, "attempt to write a readonly database: %s is read without its lock file %s-lock, "
                         "which this process may not write", pg->pg_name, pg->pg_path);

@@ -219,8 +219,8 @@ static int lock_open_private(pager *pg, int why, shm_before *before)
     return shm_open_private(&pg->pg_lock);
 }
 
-/* The lock file, made if need be with the rights and the owner of the data file, so that who may write the one may write
- * the other, whoever comes first. -> a descriptor, or -1 with errno. */
+/* The lock file, made if need be with the rights and the owner of the data file, so that who may write the one may
+ * write the other, whoever comes first. -> a descriptor, or -1 with errno. */
 static int lock_file_open(const pager *pg, const char *name)
 {
     int fd = open(name, O_RDWR | O_CLOEXEC);

@@ -166,7 +166,7 @@ int pager_wait_durable(pager *pg, uint64_t number, bool force)
 
     if (rc)
         return rc;
-    if (!shm_intact(&pg->pg_lock))          /* its numbers mean nothing; what this process wrote is durable after this */
+    if (!shm_intact(&pg->pg_lock))          /* its numbers mean nothing; what this process wrote is durable then */
         return os_sync(pg->pg_fd, pg->pg_name);
     uint64_t published = atomic_load(&pg->pg_shm->sh_published);
     if (number > published)

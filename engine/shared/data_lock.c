@@ -45,7 +45,8 @@ bool data_lock_join(int fd, uint64_t nonce)
 
     if (!byte_lock(fd, F_RDLCK, mine))
         return false;
-    if (!bytes_locked(fd, DATA_BYTE_LOCK_FILE, mine - DATA_BYTE_LOCK_FILE) && !bytes_locked(fd, mine + 1, end - mine - 1))
+    if (!bytes_locked(fd, DATA_BYTE_LOCK_FILE, mine - DATA_BYTE_LOCK_FILE)
+        && !bytes_locked(fd, mine + 1, end - mine - 1))
         return true;
     byte_lock(fd, F_UNLCK, mine);
     return false;

@@ -70,21 +70,43 @@ static int mutex_make(pthread_mutex_t *mutex)
     return rc ? edb_fail(EDB_IO, "this system has no robust shared mutexes: %s", strerror(rc)) : EDB_OK;
 }
 
+#if defined __GLIBC__ && !defined EDB_WITHOUT_CLOCKLOCK
+#if __GLIBC_PREREQ(2, 30)
+#define HAS_CLOCKLOCK 1
+#endif
+#endif
+
+#ifdef HAS_CLOCKLOCK
+static int mutex_wait(pthread_mutex_t *mutex, int64_t until_ns)
+{
+    const struct timespec until = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
+
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+}
+#else
+/* musl and older glibc wait by the wall clock alone, which somebody may set back: then a wait of milliseconds takes hours.
+ * So try again and again. A deadline that is over makes the call a try that knows the owner's second one (EDEADLK). */
+static int mutex_wait(pthread_mutex_t *mutex, int64_t until_ns)
+{
+    const struct timespec over = { 0, 0 };
+    struct timespec pause = { 0, 20000 };
+    int rc;
+
+    while ((rc = pthread_mutex_timedlock(mutex, &over)) == ETIMEDOUT && os_ticks_ns() < until_ns) {
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 500000)
+            pause.tv_nsec *= 2;
+    }
+    return rc;
+}
+#endif
+
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
 {
     int rc = pthread_mutex_trylock(mutex);
 
-    if (rc == EBUSY) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);      /* musl has no pthread_mutex_clocklock */
-        until.tv_sec += wait_ms / 1000;
-        until.tv_nsec += wait_ms % 1000 * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
-        rc = pthread_mutex_timedlock(mutex, &until);
-    }
+    if (rc == EBUSY)
+        rc = mutex_wait(mutex, os_ticks_ns() + wait_ms * 1000000);
     if (rc == EOWNERDEAD)
         pthread_mutex_consistent(mutex);
     return rc;
@@ -214,7 +236,7 @@ static int lock_map(shm_lock *lock)
     return rc;
 }
 
-/* With OPEN held: whether everybody who has the data file open uses this lock file (I22). If not, OPEN is given back. */
+/* With OPEN held: whether all who have the data file open use this lock file (I22). If not, OPEN is given back. */
 static int lock_join(shm_lock *lock, uint64_t nonce)
 {
     lock->lk_stranger = !data_lock_join(lock->lk_data_fd, nonce);
@@ -360,8 +382,8 @@ bool shm_alone(shm_lock *lock)
     return lock->lk_fd < 0 || byte_lock(lock->lk_fd, F_WRLCK, BYTE_OPEN);
 }
 
-/* A mutex that was overwritten while a thread held it cannot be taken off the thread's list of robust mutexes, which the C
- * library and the kernel follow. So the memory stays, but not as a part of the file. */
+/* A mutex that was overwritten while a thread held it cannot be taken off the thread's list of robust mutexes, which the
+ * C library and the kernel follow. So the memory stays, but not as a part of the file. */
 static void area_abandon(shm_area *area)
 {
     (void)!mmap(area, sizeof *area, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);

@@ -127,7 +127,8 @@ void shm_slot_give(shm_slot *slot);
 /* Frees the slots of dead processes; at most every 100 ms unless `now`. -> whether it looked. */
 bool shm_reclaim(shm_lock *lock, bool now);
 
-/* Locks a robust mutex: 0, ETIMEDOUT, EDEADLK, or EOWNERDEAD (then it is held and consistent again). */
+/* Locks a robust mutex: 0, ETIMEDOUT, EDEADLK, or EOWNERDEAD (then it is held and consistent again). Setting the clock
+ * makes the wait neither longer nor shorter. */
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms);
 
 static inline void shm_raise(_Atomic uint64_t *word, uint64_t value)
