@@ -76,7 +76,7 @@ bool files_ours(pager *pg)
 int pager_writable(const pager *pg)
 {
     if (pg->pg_read_only)
-        return edb_fail(EDB_READONLY, "attempt to write a readonly database: %s was opened with read_only",
+        return edb_fail(EDB_READONLY, "attempt to write a readonly database: %s was opened for reading only",
                         pg->pg_name);
     if (pg->pg_can_write)
         return EDB_OK;

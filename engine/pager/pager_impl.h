@@ -58,7 +58,8 @@ struct pager {
     bool pg_any_clock;
     int pg_synchronous;
     int64_t pg_busy_ms;
-    int pg_no_lock;                 /* why there is no lock file: EDB_READONLY or EDB_FULL; 0: there is one */
+    int pg_no_lock;                 /* what keeps a process from writing that could: there is no lock file, because it
+                                       may not be written (EDB_READONLY) or there is no room (EDB_FULL). 0: nothing */
     char *pg_name;
     char *pg_path;                  /* absolute, symbolic links followed, so that all names of a file have one lock file */
     shm_lock pg_lock;
@@ -117,8 +118,8 @@ int recover_create(pager *pg, uint32_t page_size);
 int recover_header(pager *pg);
 /* Chooses the record to stand at, and makes it and what it needs durable. The caller is alone. */
 int recover_file(pager *pg, const shm_before *before);
-/* A process died while it published, or the first opener could not write: voids the records after the published one.
- * Under the committer lock. */
+/* A process died while it published, or the first opener could not write or found the disk full: voids the records after
+ * the published one, and makes the file as long as that one says. Under the committer lock. */
 int recover_running(pager *pg);
 
 /* ---- pager_sync.c ---- */

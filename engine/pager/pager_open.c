@@ -208,8 +208,8 @@ static int lock_open_private(pager *pg, int why, shm_before *before)
 {
     memset(before, 0, sizeof *before);
     if (!pg->pg_memory) {
+        pg->pg_no_lock = pg->pg_can_write ? why : EDB_OK;       /* else there is a better reason */
         pg->pg_can_write = false;
-        pg->pg_no_lock = why;
         byte_lock(pg->pg_lock_fd, F_UNLCK, DATA_BYTE_WRITER);
         byte_lock(pg->pg_lock_fd, F_RDLCK, DATA_BYTE_PRIVATE);      /* first, then look: the writer does the same */
         if (bytes_locked(pg->pg_lock_fd, DATA_BYTE_WRITER, 1))

@@ -325,7 +325,11 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
                         (unsigned long long)rv->rv_file_size);
     if (rv->rv_file_size < size && pg->pg_can_write) {  /* pages at the end that are free and were never written */
         rc = os_extend(pg->pg_fd, size, pg->pg_name);
-        rv->rv_file_size = size;
+        if (!rc)
+            rv->rv_file_size = size;
+        else if (rc == EDB_FULL)                        /* readers need none of them */
+            atomic_store(&shm->sh_unrecovered, 1);
+        rc = rc == EDB_FULL ? EDB_OK : rc;
     }
     if (!rc && before->old_poisoned && pg->pg_can_write)
         rc = recovery_rewrite(pg, rv);
@@ -388,13 +392,15 @@ int recover_running(pager *pg)
     uint64_t published = atomic_load(&shm->sh_published);
     bool any = false;
     record newest;
-    int ours = files_newest_record(pg, &newest);    /* else what would be voided is somebody else's */
-    if (ours)
-        return ours;
+    int rc = files_newest_record(pg, &newest);      /* else what would be voided is somebody else's */
+    if (!rc && !pg->pg_memory)
+        rc = os_extend(pg->pg_fd, newest.rc_snapshot.sn_pages << pg->pg_page_shift, pg->pg_name);
+    if (rc)
+        return rc;
     for (uint64_t i = 0; i < RECORD_RING; i++) {
         uint64_t number;
         uint8_t bytes[RECORD_SIZE];
-        int rc = os_read(pg->pg_fd, bytes, RECORD_SIZE, RING_OFFSET + i * RECORD_SIZE, pg->pg_name);
+        rc = os_read(pg->pg_fd, bytes, RECORD_SIZE, RING_OFFSET + i * RECORD_SIZE, pg->pg_name);
         if (rc)
             return rc;
         if (!record_whole(bytes, &number) || number <= published)
@@ -405,7 +411,7 @@ int recover_running(pager *pg)
         any = true;
     }
     if (any && !pg->pg_memory) {
-        int rc = sync_force(pg);
+        rc = sync_force(pg);
         if (rc)
             return rc;
     }

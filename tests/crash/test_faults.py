@@ -4,13 +4,10 @@ on."""
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import random
 import resource
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,8 @@ from engine.bare_pager import failpoint
 from entitydb_dialect import driver
 
 from .bank import audit, check_clean, make_bank, open_bank, transfer
-from .children import FAILPOINTS, Child, Say
+from .children import FAILPOINTS, Say
+from .places import as_nobody, run
 
 FULL_POINTS = ("txn:locked", "txn:validated", "txn:applied", "txn:prepared", "commit:alloc", "commit:prepared")
 
@@ -75,12 +73,6 @@ def survives_full_disk(path: Path, make_room: Callable[[], None] = lambda: None)
         other.close()
         say("survived")
     return work
-
-
-def run(work: Callable[[Say], None]) -> list[str]:
-    with Child(work) as child:
-        assert child.join() == 0, child.lines
-        return child.lines
 
 
 @pytest.mark.parametrize("point", FULL_POINTS)
@@ -154,30 +146,6 @@ def test_a_limit_on_file_size_is_a_full_disk(tmp_path: Path, native: object) -> 
     check_clean(path)
 
 
-def mount(source: str, target: str, kind: str, flags: int, options: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-MS_RDONLY, MS_REMOUNT = 1, 32
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        mount("tmpfs", str(folder), "tmpfs", 0, "size=4m,mode=0777")
-    except OSError as error:
-        pytest.skip(f"mounting is not allowed here: {error}")
-    try:
-        yield folder
-    finally:
-        ctypes.CDLL(None).umount2(str(folder).encode(), 2)
-
-
 def test_a_full_file_system(small_disk: Path, native: object) -> None:
     path, ballast = small_disk / "bank.edb", small_disk / "ballast"
     make_bank(path)
@@ -199,90 +167,7 @@ def test_no_room_for_a_new_database(small_disk: Path, native: object) -> None:
     check_clean(small_disk / "new.edb")
 
 
-def test_a_read_only_file_system_can_be_read(small_disk: Path, native: object) -> None:
-    path = small_disk / "bank.edb"
-    make_bank(path)
-    for leave_lock_file in (True, False):
-        if not leave_lock_file:
-            (small_disk / "bank.edb-lock").unlink()
-        mount("tmpfs", str(small_disk), "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m")
-        try:
-            db = open_bank(path)
-            assert audit(db) == 0
-            db.rollback()
-            with pytest.raises(driver.OperationalError) as caught:
-                transfer(db, random.Random(1), 0, 0)
-            assert caught.value.engine_name == "READONLY"
-            assert "bank.edb" in str(caught.value)
-            assert audit(db) == 0
-            db.close()
-            with pytest.raises(driver.OperationalError, match=r"new\.edb") as caught:
-                driver.connect(small_disk / "new.edb")
-            assert caught.value.engine_name == "CANTOPEN"
-        finally:
-            mount("tmpfs", str(small_disk), "tmpfs", MS_REMOUNT, "size=4m")
-    db = open_bank(path)
-    transfer(db, random.Random(1), 0, 0)
-    db.close()
-    check_clean(path)
-
-
 # ---- rights: as somebody who is not root --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that everybody can reach (pytest's own is private)."""
-    folder = Path(tempfile.mkdtemp(prefix="entitydb-test-"))
-    folder.chmod(0o777)
-    yield folder
-    folder.chmod(0o777)
-    shutil.rmtree(folder)
-
-
-def as_nobody(work: Callable[[Say], None]) -> list[str]:
-    def drop(say: Say) -> None:
-        if os.getuid() == 0:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-        work(say)
-    return run(drop)
-
-
-def test_a_file_that_may_only_be_read(open_folder: Path, native: object) -> None:
-    """With and without a lock file that can be written; and the folder may be written or not."""
-    path = open_folder / "bank.edb"
-    make_bank(path)
-    path.chmod(0o444)
-
-    def work(say: Say) -> None:
-        db = open_bank(path)
-        assert audit(db) == 0
-        db.rollback()
-        with pytest.raises(driver.OperationalError) as caught:
-            transfer(db, random.Random(1), 0, 0)
-        assert (caught.value.engine_name, caught.value.sqlite_errorcode) == ("READONLY", 8)
-        say("refused")
-        assert audit(db) == 0
-        db.close()
-
-    lock = open_folder / "bank.edb-lock"
-    for lock_mode, folder_mode in ((0o666, 0o777), (0o444, 0o555), (None, 0o555), (None, 0o777)):
-        open_folder.chmod(0o777)
-        if lock_mode is None:
-            lock.unlink(missing_ok=True)
-        else:
-            lock.chmod(lock_mode)
-        open_folder.chmod(folder_mode)
-        assert as_nobody(work) == ["refused"], f"lock file {lock_mode}, folder {folder_mode:o}"
-    open_folder.chmod(0o777)
-    lock.unlink(missing_ok=True)
-    path.chmod(0o666)
-    db = open_bank(path)
-    transfer(db, random.Random(1), 0, 0)
-    db.close()
-    check_clean(path)
 
 
 @pytest.mark.parametrize("case", ["file", "folder", "new"])
