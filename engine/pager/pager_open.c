@@ -219,6 +219,17 @@ static int lock_open_private(pager *pg, int why, shm_before *before)
     return shm_open_private(&pg->pg_lock);
 }
 
+/* A pager of this process that has the file open, and is shared by who opens it as `like` was. Under the registry's mutex;
+ * any: one that was opened the other way, for reading or for writing, will do. */
+static pager *registry_find(const pager *like, bool any)
+{
+    for (pager *pg = registry; pg; pg = pg->pg_next)
+        if (!pg->pg_memory && pg->pg_device == like->pg_device && pg->pg_inode == like->pg_inode
+            && (any || pg->pg_read_only == like->pg_read_only))
+            return pg;
+    return NULL;
+}
+
 /* The lock file, made if need be with the rights and the owner of the data file, so that who may write the one may
  * write the other, whoever comes first. -> a descriptor, or -1 with errno. */
 static int lock_file_open(const pager *pg, const char *name)
@@ -242,8 +253,11 @@ static int lock_file_open(const pager *pg, const char *name)
 /* The lock file at `name`, or none where it cannot be written: then nobody may write meanwhile. */
 static int lock_open_at(pager *pg, const char *name, shm_before *before)
 {
-    int fd = lock_file_open(pg, name);
+    const pager *sibling = registry_find(pg, true);
+    int fd = sibling && sibling->pg_lock.lk_fd >= 0 ? os_reopen(sibling->pg_lock.lk_fd) : -1;
 
+    if (fd < 0)
+        fd = lock_file_open(pg, name);
     if (fd < 0 && (error_of_permission(errno) || error_of_space(errno)))
         return lock_open_private(pg, error_of_space(errno) ? EDB_FULL : EDB_READONLY, before);
     if (fd < 0)
@@ -316,20 +330,10 @@ static int check_setting(const pager *pg, const pager_options *options)
                     pg->pg_shm->sh_synchronous == SYNC_FULL ? "full" : "normal");
 }
 
-/* A pager of this process that can be shared. Under the registry's mutex. */
-static pager *registry_find(const pager *like)
-{
-    for (pager *pg = registry; pg; pg = pg->pg_next)
-        if (!pg->pg_memory && pg->pg_device == like->pg_device && pg->pg_inode == like->pg_inode
-            && pg->pg_read_only == like->pg_read_only)
-            return pg;
-    return NULL;
-}
-
 /* Opens what file_open found, or gives the pager that has it open. Under the registry's mutex. */
 static int open_or_share(pager *pg, const pager_options *options, pager **out)
 {
-    pager *open = pg->pg_memory ? NULL : registry_find(pg);
+    pager *open = pg->pg_memory ? NULL : registry_find(pg, false);
 
     if (open) {
         int rc = check_setting(open, options);

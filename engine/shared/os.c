@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,7 +34,6 @@
 #ifdef EDB_TEST
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <sys/uio.h>
 
 enum { LOG_WRITE = 1, LOG_SYNC = 2, LOG_EXTEND = 3, LOG_NOTE = 4, LOG_SYNC_START = 5 };
@@ -226,6 +226,14 @@ int os_extend(int fd, uint64_t size, const char *what)
         at += n;
     }
     return EDB_OK;
+}
+
+int os_reopen(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDWR | O_CLOEXEC);
 }
 
 static int64_t clock_read(clockid_t id)

@@ -221,7 +221,9 @@ static int lock_map(shm_lock *lock)
     if (rc)
         return rc;
     struct stat st, other;
-    int fd = open(lock->lk_name, O_RDWR | O_CLOEXEC);
+    int fd = os_reopen(lock->lk_fd);
+    if (fd < 0)
+        fd = open(lock->lk_name, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) || fstat(lock->lk_fd, &other) || st.st_ino != other.st_ino) {
         if (fd >= 0)
             close(fd);

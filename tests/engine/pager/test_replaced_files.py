@@ -101,6 +101,10 @@ def test_another_lock_file_while_the_database_is_open(tmp_path: Path, harm: Harm
         with BarePager(path) as second:             # of the same process: it shares
             second.commit({1: 3})
             assert db.values() == [2, 3]
+        with BarePager(path, flags=READ_ONLY, busy_ms=SHORT_MS) as reader:
+            reader.pin()
+            db.commit({0: 5})
+            assert reader.pinned_values() == [2, 3]
         assert try_to_commit(path, flags)[0] == "BUSY"
         db.commit({0: 4})
         db.check()
