@@ -85,6 +85,9 @@ static int commit_load(pager_commit *pc)
         return edb_fail(EDB_NOMEM, "no memory for a commit");
     pc->pc_n_young = pc->pc_n_base = pc->pc_record.rc_n_young;
     memcpy(pc->pc_young, pc->pc_record.rc_young, pc->pc_n_young * sizeof *pc->pc_young);
+    if (pc->pc_record.rc_free.fr_next < pg->pg_first_page || pc->pc_record.rc_free.fr_next >= pc->pc_base.sn_pages)
+        return edb_fail(EDB_CORRUPT, "%s: commit %llu reserves page %llu, which is not one", pg->pg_name,
+                        (unsigned long long)pc->pc_base.sn_number, (unsigned long long)pc->pc_record.rc_free.fr_next);
     for (uint64_t i = 0; i < pc->pc_n_young; i++)
         if (pc->pc_young[i].fe_page < pg->pg_first_page || pc->pc_young[i].fe_page >= pc->pc_base.sn_pages)
             return edb_fail(EDB_CORRUPT, "%s: commit %llu lists page %llu as free, which is not one", pg->pg_name,

@@ -22,7 +22,8 @@ static int mark_write(pager *pg, uint64_t offset, uint64_t number, int64_t time)
 
 bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time)
 {
-    if (load32(mark + MK_MAGIC) != MARK_MAGIC || load32(mark + MK_CHECKSUM) != crc32c(0, mark + 4, MK_SIZE - 4))
+    if (load32(mark + MK_MAGIC) != MARK_MAGIC || load32(mark + MK_CHECKSUM) != crc32c(0, mark + 4, MK_SIZE - 4)
+        || load64(mark + MK_NUMBER) >= COMMIT_LIMIT)
         return false;
     *number = load64(mark + MK_NUMBER);
     *time = (int64_t)load64(mark + MK_TIME);

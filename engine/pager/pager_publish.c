@@ -136,22 +136,29 @@ int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
     return EDB_OK;
 }
 
+/* The clock's time, or the next one later than the last commit and than every moment that somebody asked about. */
+static int draw_time(const pager_commit *pc, int64_t *out)
+{
+    int64_t clock = os_clock_ns(), floor = atomic_load(&pc->pc_pager->pg_shm->sh_floor);
+    int64_t before = floor > pc->pc_base.sn_time_ns ? floor : pc->pc_base.sn_time_ns;
+
+    if (before == INT64_MAX)            /* any_clock, or a file that says so */
+        return edb_fail(EDB_CLOCK, "%s: there is no time later than that of the last commit", pc->pc_pager->pg_name);
+    *out = clock > before ? clock : before + 1;
+    return EDB_OK;
+}
+
 /* Draws a time and writes the record with it. *decided: nobody asked about the time meanwhile, it stands. */
 static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *decided)
 {
     pager *pg = pc->pc_pager;
     shm_area *shm = pg->pg_shm;
-    int64_t time = time_ns, floor = atomic_load(&shm->sh_floor);
+    int64_t time = time_ns;
 
     *decided = false;
-    if (!time) {
-        time = os_clock_ns();
-        if (time <= pc->pc_base.sn_time_ns)
-            time = pc->pc_base.sn_time_ns + 1;
-        if (time <= floor)
-            time = floor + 1;
-    }
-    int rc = FAILPOINT("commit:stamped");
+    int rc = time ? EDB_OK : draw_time(pc, &time);
+    if (!rc)
+        rc = FAILPOINT("commit:stamped");
     if (rc)
         return rc;
     uint64_t intent = (uint64_t)time << 1;

@@ -118,13 +118,13 @@ bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number)
     uint32_t size = load32(bytes + RC_SIZE);
 
     if (load32(bytes + RC_MAGIC) != RECORD_MAGIC || size < FIXED || size > RECORD_SIZE
-        || load32(bytes) != crc32c(0, bytes + 4, size - 4))
+        || load32(bytes) != crc32c(0, bytes + 4, size - 4) || load64(bytes + RC_NUMBER) >= COMMIT_LIMIT)
         return false;
     *number = load64(bytes + RC_NUMBER);
     return true;
 }
 
-/* Whether the counts are possible; whatever they say of pages is verified when the pages are touched. */
+/* Whether counts and commit numbers are possible; whatever they say of pages is verified when the pages are touched. */
 static bool counts_fit(const uint8_t *bytes)
 {
     uint64_t n_young = load32(bytes + RC_N_YOUNG), n_tail = load32(bytes + RC_N_TAIL);
@@ -132,7 +132,8 @@ static bool counts_fit(const uint8_t *bytes)
 
     return n_tail >= 1 && n_tail <= RECORD_STAMPS && n_young <= RECORD_YOUNG && n_list <= RECORD_SIZE
         && FIXED + n_tail * 8 + n_young * YOUNG_SIZE + n_list * LIST_SIZE <= load32(bytes + RC_SIZE)
-        && stamps + n_tail - 1 == load64(bytes + RC_NUMBER)
+        && stamps < COMMIT_LIMIT && stamps + n_tail - 1 == load64(bytes + RC_NUMBER)
+        && load64(bytes + RC_DURABLE) <= load64(bytes + RC_NUMBER)
         && !(load32(bytes + RC_FLAGS) & ~(uint32_t)RECORD_BIG);
 }
 

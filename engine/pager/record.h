@@ -10,6 +10,7 @@
 #define RECORD_SIZE 4096            /* a slot of the ring */
 #define RECORD_RING 256             /* slots; record N stands in slot N % 256 */
 #define RECORD_YOUNG 96             /* free entries held in the record itself */
+#define COMMIT_LIMIT ((1ULL << 48) - 1) /* every commit number is smaller: one that is not counts as none */
 
 enum { RECORD_BIG = 1 };            /* flag: its pages were durable before it was written, so it lists none */
 

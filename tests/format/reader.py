@@ -164,6 +164,8 @@ def record(data: bytes, offset: int) -> Record | None:
         return None
     if stamps.count + n_tail != number + 1 or u32(slot, 12) & ~1:
         return None
+    if number >= FOREVER or u64(slot, 32) > number:
+        return None
     at = 256
     tail = [i64(slot, at + 8 * i) for i in range(n_tail)]
     at += 8 * n_tail
@@ -259,7 +261,7 @@ class File:
 
     def _mark(self, at: int) -> tuple[int, int] | None:
         mark = self.data[at : at + 24]
-        if u32(mark, 4) != MARK_MAGIC or u32(mark, 0) != crc32c(mark[4:24]):
+        if u32(mark, 4) != MARK_MAGIC or u32(mark, 0) != crc32c(mark[4:24]) or u64(mark, 8) >= FOREVER:
             return None
         return u64(mark, 8), i64(mark, 16)
 
