@@ -4,8 +4,8 @@
  * sentence that says what happened, to what and what to do is kept per thread: edb_fail() sets it, edb_message()
  * reads it. "Not found" is a result, not an error. The driver reads this table through edb_code_*; a test compares.
  *
- * The SQLite column is what the virtual table returns: always an *extended* code from xSync, so that SQLite rolls
- * back (a plain SQLITE_BUSY there would leave the transaction open). */
+ * The SQLite column is what users are told. BUSY is an *extended* code, so that SQLite rolls back when xSync returns it
+ * (a plain SQLITE_BUSY there would leave the transaction open). vtab_sqlite_code() says what SQLite itself is told. */
 #ifndef EDB_CODES_H
 #define EDB_CODES_H
 

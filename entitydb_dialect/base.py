@@ -80,9 +80,8 @@ class EntityDialect(SQLiteDialect):
         dbapi_connection.isolation_level = level
 
     def reset_isolation_level(self, dbapi_connection: Any) -> None:
-        # On the way back to the pool, in autocommit mode without a rollback: a BEGIN said by hand may be open.
-        if dbapi_connection.in_transaction:
-            dbapi_connection.rollback()
+        # On the way back to the pool, in autocommit mode without a rollback: a BEGIN said by hand may be open, or lost.
+        dbapi_connection.rollback()
         super().reset_isolation_level(dbapi_connection)
 
     def get_isolation_level(self, dbapi_connection: Any) -> Any:

@@ -3,10 +3,18 @@
  * Ids come from a counter that all processes share, so that transactions side by side draw different ones. An id that a
  * statement writes out raises the counter, too, unless it is far beyond: a rollback does not lower the counter, and one
  * transaction that came to nothing must not use up all ids of a table. Ids far away are the transaction's own business
- * until it commits; two that choose the same conflict. */
+ * until it commits; two that choose the same conflict.
+ *
+ * When the largest id there is has been used, ids are drawn at random, as SQLite does it. */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine/shared/os.h"
 #include "engine/txn/txn_internal.h"
 
 #define IDS_FAR (UINT64_C(1) << 32)
+#define RANDOM_TRIES 100            /* SQLite's number */
 
 static int ids_of(edb_stmt *st, uint32_t tree, txn_ids **out)
 {
@@ -64,7 +72,7 @@ static bool id_is_far(const txn_ids *ids, uint64_t id)
 
 static int ids_full(void)
 {
-    return edb_fail(EDB_FULL, "the table has no more row ids: the largest possible one has been used");
+    return edb_fail(EDB_FULL, "database or disk is full: the table has no more row ids, the largest possible one has been used");
 }
 
 /* The id behind the largest written far beyond the others; *next 0: there are none such. */
@@ -108,6 +116,30 @@ int txn_id_next(edb_stmt *st, uint32_t tree, int64_t *id)
     }
     *id = (int64_t)next;
     return EDB_OK;
+}
+
+int txn_id_random(edb_stmt *st, uint32_t tree, int64_t *id)
+{
+    for (int i = 0; i < RANDOM_TRIES; i++) {
+        uint64_t drawn;
+        uint8_t key[8];
+        edb_entry entry;
+        bool found;
+
+        if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+            return edb_fail(EDB_IO, "the system gives no random numbers: %s", strerror(errno));
+        drawn = (drawn & (INT64_MAX >> 1)) + 1;
+        rowid_store(key, (int64_t)drawn);
+        int rc = newest_get(st, tree, key, sizeof key, &entry, &found);
+        if (rc)
+            return rc;
+        if (!found && !FAILPOINT("ids:drawn")) {
+            *id = (int64_t)drawn;
+            return EDB_OK;
+        }
+    }
+    return edb_fail(EDB_FULL, "database or disk is full: %d row ids were drawn at random and all of them are in use",
+                    RANDOM_TRIES);
 }
 
 void txn_id_used(edb_stmt *st, uint32_t tree, int64_t id)

@@ -161,8 +161,10 @@ int txn_tree_dropped(edb_stmt *stmt, uint32_t tree);
 int txn_tree_new(edb_stmt *stmt, uint8_t key_size, uint32_t *id);
 /* A catalog entry was written in this transaction: COMMIT bumps the schema number. */
 int txn_schema_changed(edb_stmt *stmt);
-/* Row ids: the next free one; and: this one is used. */
+/* Row ids: the next one, EDB_FULL behind the largest; one drawn at random that no living row has, EDB_FULL when none
+ * was found; and: this one is used. */
 int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
+int txn_id_random(edb_stmt *stmt, uint32_t tree, int64_t *id);
 void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
 
 /* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true

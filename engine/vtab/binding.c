@@ -26,10 +26,11 @@ void binding_forget(vtab_binding *bd)
         sqlite_evaluator_forget(&bd->bd_evaluator);
 }
 
-/* For some failures SQLite rolls the transaction back at once, of a statement inside another, too: a subquery of DO UPDATE
- * would end it under the write that asks. So inside a write they are plain errors; the write says what they were. */
-static int result_inside(int result)
+/* For some failures of a step SQLite rolls the whole transaction back, and not the statement. So they are plain errors
+ * to it; the driver knows the code from edb_last_code(). */
+int vtab_sqlite_code(int rc)
 {
+    int result = edb_code_sqlite(rc);
     switch (result & 0xff) {
     case SQLITE_NOMEM:
     case SQLITE_IOERR:
@@ -47,8 +48,7 @@ int vtab_result(sqlite3_vtab *base, int rc)
         return SQLITE_OK;
     sqlite3_free(base->zErrMsg);
     base->zErrMsg = sqlite3_mprintf("%s", edb_message());
-    int result = edb_code_sqlite(rc);
-    return ((vtab_any *)base)->ay_binding->bd_writing ? result_inside(result) : result;
+    return vtab_sqlite_code(rc);
 }
 
 int vtab_no_cursor(sqlite3_vtab *base)

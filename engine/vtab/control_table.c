@@ -19,7 +19,7 @@ static const control_table *control_of(const sqlite3_vtab_cursor *base)
 int control_connect(const control_table *table, sqlite3 *db, vtab_binding *bd, sqlite3_vtab **out)
 {
     control_vtab *cv = calloc(1, sizeof *cv);
-    int rc = cv ? sqlite3_declare_vtab(db, table->ctl_declaration) : SQLITE_NOMEM;
+    int rc = cv ? sqlite3_declare_vtab(db, table->ctl_declaration) : SQLITE_ERROR;
     if (rc) {
         free(cv);
         return rc;

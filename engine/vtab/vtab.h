@@ -68,7 +68,9 @@ typedef struct {
 
 /* ---- binding.c ---- */
 
-/* SQLITE_OK for EDB_OK; else the message goes to the table and the extended result comes back. */
+/* What SQLite is told of a code. */
+int vtab_sqlite_code(int rc);
+/* SQLITE_OK for EDB_OK; else the message goes to the table and what SQLite is told comes back. */
 int vtab_result(sqlite3_vtab *base, int rc);
 int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
 /* The statement a call belongs to, with one user more (stmt_release). */

@@ -35,7 +35,7 @@ void function_count(sqlite3_context *context, int argc, sqlite3_value **argv)
     }
     if (rc) {
         sqlite3_result_error(context, edb_message(), -1);
-        sqlite3_result_error_code(context, edb_code_sqlite(rc));
+        sqlite3_result_error_code(context, vtab_sqlite_code(rc));
     } else {
         sqlite3_result_int64(context, (int64_t)rows);
     }

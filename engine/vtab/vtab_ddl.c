@@ -38,10 +38,7 @@ static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid
 
 static int ddl_insert(vtab_binding *bd, edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid)
 {
-    bool nested = bd->bd_writing;
-    bd->bd_writing = true;
     int rc = ddl_run(stmt, columns, rowid);
-    bd->bd_writing = nested;
     binding_forget(bd);             /* nothing is sure to end it later */
     return rc;
 }

@@ -81,7 +81,7 @@ static void function_bind_more(sqlite3_context *context, int argc, sqlite3_value
         sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
     } else if (modules_add(bd, suffix)) {
         modules_drop(db, suffix);
-        sqlite3_result_error_nomem(context);
+        sqlite3_result_error(context, "entitydb_bind: no memory", -1);
     } else {
         binding_lend(bd);
     }

@@ -52,8 +52,10 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
 {
     vtab_entity *vt = calloc(1, sizeof *vt);
     int rc;
-    if (!vt)
-        return SQLITE_NOMEM;
+    if (!vt) {
+        *error = sqlite3_mprintf("no memory for a table");
+        return SQLITE_ERROR;
+    }
     vt->vt_any.ay_binding = aux;
     vt->vt_any.ay_binding->bd_refs++;
     vt->vt_any.ay_binding->bd_tables++;
@@ -61,7 +63,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
                    : edb_fail(EDB_MISUSE, "USING entitydb(table id): one argument is needed");
     if (rc) {
         *error = sqlite3_mprintf("%s", edb_message());
-        rc = edb_code_sqlite(rc);
+        rc = vtab_sqlite_code(rc);
     } else {
         rc = declare_table(db, vt->vt_table);
         if (rc)

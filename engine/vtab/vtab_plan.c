@@ -444,13 +444,13 @@ static char *write_aside(const planner *pl, const candidate *ca, char *at)
     return at;
 }
 
-static int candidate_write(const planner *pl, const candidate *ca)
+static int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
 {
     sqlite3_index_info *info = pl->pl_info;
     uint64_t most = ca->ca_n_steps + (pl->pl_table->et_has_partial ? (uint64_t)info->nConstraint : 0);
     char *plan = sqlite3_malloc64(PLAN_HEAD + PLAN_STEP * most + 1);
     if (!plan)
-        return SQLITE_NOMEM;
+        return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to plan a query"));
     plan[PLAN_DIRECTION] = ca->ca_ordered && ca->ca_reverse ? 'r' : 'f';
     plan[PLAN_ORDERED] = ca->ca_ordered ? 'o' : '-';
     char *at = plan + PLAN_HEAD;
@@ -524,7 +524,7 @@ static int plan_asked(planner *pl, sqlite3_vtab *base)
     memset(&all, 0, sizeof all);
     all.ca_index = index;
     all.ca_rows = all.ca_cost = fmax(pl->pl_rows, 1);
-    return candidate_write(pl, &all);
+    return candidate_write(pl, &all, base);
 }
 
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
@@ -554,5 +554,5 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             && with_sorting(&pl, &other) < with_sorting(&pl, &best))
             best = other;
     }
-    return candidate_write(&pl, &best);
+    return candidate_write(&pl, &best, base);
 }

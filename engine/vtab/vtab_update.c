@@ -66,7 +66,8 @@ static int read_rowid(const update *up, sqlite3_value *in, bool *given, int64_t 
 
 static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bool *fresh)
 {
-    int column = up->up_table->et_rowid_column;
+    const edb_table *table = up->up_table;
+    int column = table->et_rowid_column;
     bool given = false;
     int rc = EDB_OK;
     if (column >= 0)
@@ -74,7 +75,10 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
     if (!rc && !given)
         rc = read_rowid(up, rowid, &given, out);
     *fresh = !given;
-    return !rc && !given ? txn_id_next(up->up_stmt, up->up_table->et_id, out) : rc;
+    if (rc || given)
+        return rc;
+    rc = txn_id_next(up->up_stmt, table->et_id, out);
+    return rc == EDB_FULL && !table->et_autoincrement ? txn_id_random(up->up_stmt, table->et_id, out) : rc;
 }
 
 /* DO UPDATE of the row in the way; sw_values hold the row that was to be inserted. */

@@ -83,6 +83,8 @@ class Cursor:
             self._ready()
         self._rows = None
         statement = parse(sql)
+        if session.lost is not None and statement.verb != "ROLLBACK":
+            session.check_lost(ends=statement.verb == "COMMIT")
         if statement.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
         self.rowcount = -1
@@ -95,21 +97,28 @@ class Cursor:
             self.description = None
             self.rowcount = change(self, session, statement, sql, parameters)
             session.total_changes += self.rowcount
+        elif kind is kinds.CONTROL:
+            self.description = None
+            session.control_statement(statement, sql)
         else:
             self.description = None
-            if kind is kinds.CONTROL:
-                session.control_statement(statement, sql)
-            elif kind is kinds.PRAGMA:
-                self._pragma(session, statement, sql, parameters)
-            elif kind is kinds.LABEL:
-                give_label(self, session, statement, parameters)
-            elif kind is kinds.DDL:
-                define(self, session, statement, sql, parameters)
+            is_open = session.raw.in_transaction
+            try:
+                if kind is kinds.PRAGMA:
+                    self._pragma(session, statement, sql, parameters)
+                elif kind is kinds.LABEL:
+                    give_label(self, session, statement, parameters)
+                elif kind is kinds.DDL:
+                    define(self, session, statement, sql, parameters)
+            except BaseException as error:
+                session.failed(error, began=not is_open)
+                raise
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
         """Runs an INSERT, UPDATE or DELETE once for each set of parameters. `rowcount` is the sum."""
         session = self._ready()
+        session.check_lost()
         statement = parse(sql)
         if statement.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
@@ -251,7 +260,7 @@ class Cursor:
         """Raises what an error between rows means. The result is over."""
         translated = translate(error)
         self._finish(close=True)
-        self._session.check_transaction_end(True)
+        self._session.failed(translated)
         if translated is error:
             raise error
         raise translated from error

@@ -53,6 +53,7 @@ def choose(session: Session, level: str | None) -> None:
     level = normal(level)
     if level == session.isolation_level:
         return
+    session.check_lost()
     if session.raw.in_transaction:
         raise ex.ProgrammingError("the isolation level can be set between transactions only: commit or roll back first")
     lib.edb_conn_settle(session.engine, True)

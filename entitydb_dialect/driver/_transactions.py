@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .sql.statement import Statement
 
 _NO_SCHEMA = 2**64 - 1  # a number that no schema has
+_LOST = "the transaction was rolled back"
 
 
 class Transactions(Contexts):
@@ -41,6 +42,9 @@ class Transactions(Contexts):
         self.can_restart = False
         self.restart_sql: list[str] = []  # to begin it again: the statement that opened it, and savepoints since
         self.savepoints = Savepoints()
+        self.in_hand = False  # a transaction is open, by what the driver has done and seen
+        # Why SQLite rolled one back that is not over for whoever uses it. Everything but its end is refused.
+        self.lost: str | None = None
 
     # ---- of the session ----
 
@@ -64,7 +68,7 @@ class Transactions(Contexts):
 
     def begin(self) -> None:
         self.control.execute("BEGIN")
-        self.can_restart = True
+        self.in_hand = self.can_restart = True
         self.restart_sql = ["BEGIN"]
 
     def begin_write(self, schema: Schema | None = None) -> None:
@@ -107,6 +111,7 @@ class Transactions(Contexts):
 
     def commit(self) -> None:
         self.check_open()
+        self.check_lost(ends=True)
         if self.raw.in_transaction:
             self.execute_control("COMMIT")
             self.committed()
@@ -121,6 +126,7 @@ class Transactions(Contexts):
 
     def rollback(self) -> None:
         self.check_open()
+        self.lost = None
         if self.raw.in_transaction:
             self.execute_control("ROLLBACK")
             self.rolled_back()
@@ -148,13 +154,16 @@ class Transactions(Contexts):
     def control_statement(self, statement: Statement, sql: str) -> None:
         """A transaction statement given as SQL."""
         verb = statement.verb
+        if self.lost is not None and verb == "ROLLBACK":
+            self.lost = None
+            return
         was_open = bool(self.raw.in_transaction)
         begun = verb == "SAVEPOINT" and not was_open and not self.autocommit
         if begun:
             self.begin()
         self.execute_control(sql, verb == "RELEASE" and self.savepoints.commits(statement.name))
         self.savepoints.follow(verb, statement.name, was_open or begun)
-        is_open = bool(self.raw.in_transaction)
+        self.in_hand = is_open = bool(self.raw.in_transaction)
         if is_open and not was_open and not self.can_restart:
             self.can_restart = True
             self.restart_sql = [sql]
@@ -172,7 +181,7 @@ class Transactions(Contexts):
 
     def committed(self) -> None:
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
-        self.can_restart = False
+        self.in_hand = self.can_restart = False
         changed = [schema for schema in self.schemas() if schema.before_ddl is not None]
         for schema in changed:
             schema.before_ddl = None
@@ -190,7 +199,7 @@ class Transactions(Contexts):
 
     def rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""
-        self.can_restart = False
+        self.in_hand = self.can_restart = False
         for schema in self.schemas():
             schema.undo_ddl()
         self.temporary_tables_changed()
@@ -201,10 +210,35 @@ class Transactions(Contexts):
         for schema in self.schemas():
             schema.reread_catalog()
 
-    def check_transaction_end(self, was_open: bool) -> None:
-        """After an error inside a statement: SQLite may have rolled back the whole transaction."""
-        if was_open and not self.raw.in_transaction:
-            self.rolled_back()
+    def failed(self, error: BaseException, began: bool = False) -> None:
+        """After an error inside a statement: SQLite may have rolled back the whole transaction.
+
+        Args:
+            error: as it will be raised; it is made to say so.
+            began: the transaction began with the statement, so nothing else is lost.
+        """
+        if not self.in_hand or self.raw.in_transaction:
+            return
+        self.rolled_back()
+        if began or isinstance(error, ex.IntegrityError):  # OR ROLLBACK has asked for it
+            return
+        self.lost = str(error)
+        if isinstance(error, ex.Error):
+            error.args = (f"{self.lost}; {_LOST}: call rollback() to go on",)
+
+    def check_lost(self, ends: bool = False) -> None:
+        """Raises OperationalError while a transaction that SQLite rolled back was not given up.
+
+        Args:
+            ends: this is the COMMIT, after which there is another transaction, as after every COMMIT that fails.
+        """
+        why = self.lost
+        if why is None:
+            return
+        if ends:
+            self.lost = None
+            raise ex.OperationalError(f"nothing was committed: {_LOST} when a statement failed ({why})")
+        raise ex.OperationalError(f"{_LOST} when a statement failed ({why}): call rollback() to go on")
 
 
 __all__ = ["Transactions"]

@@ -56,7 +56,7 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         translated = _row_locks_refused(translate(error, parameters), sql)
         session.leave(before)
         cursor._finish(close=True)
-        session.check_transaction_end(is_open or begin)
+        session.failed(translated, began=not is_open)
         if translated is error:
             raise
         raise translated from error

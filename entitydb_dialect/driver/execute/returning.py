@@ -92,7 +92,7 @@ def write_returning(
         session.end_statement(stmt)
         if alone and raw.in_transaction:
             session.commit_or_roll_back()
-        session.check_transaction_end(True)
+        session.failed(translated, began=begin)
         if translated is error:
             raise
         raise translated from error

@@ -103,7 +103,7 @@ def write(
         if not many:
             translated = undo(stmt, statement, error, translated)
         session.end_statement(stmt)
-        session.check_transaction_end(is_open or begin)
+        session.failed(translated, began=not is_open)
         if statement.conflict == "FAIL" and not (is_open or begin):
             session.committed()  # SQLite has, what was kept
         if translated is error:
