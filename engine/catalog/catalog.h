@@ -48,6 +48,9 @@ static inline bool column_lacks(const edb_column *column, uint32_t width)
     return column->lazy && (column_virtual(column) || column->id >= width);
 }
 
+/* Column i in a set of columns: bit 63 stands for all from there on. */
+static inline uint64_t column_bit(uint32_t i) { return UINT64_C(1) << (i < 63 ? i : 63); }
+
 typedef struct {
     uint32_t column;                /* index into et_columns */
     uint8_t collation;
@@ -61,6 +64,8 @@ typedef struct {
     char *what;                     /* "t.a, t.b", "index 'i'": the subject of its UNIQUE message */
     bool unique, primary_key, automatic;
     char *where;                    /* a partial index: of rows for which this is true; NULL: of all */
+    bool computes;                  /* a part is an expression, which is a hidden column */
+    uint64_t columns;               /* of its parts: bit i for column i, bit 63 for all from there on */
     uint32_t n_parts;
     edb_index_part *parts;
 } edb_index;

@@ -238,8 +238,11 @@ static void payload_index(payload_reader *pr, const edb_table *table, edb_index 
         if (part->collation > COLLATE_RTRIM)
             payload_wrong(pr, "collation of an index part");
         part->descending = payload_byte(pr, "index part flags") & 1;
-        if (!pr->pr_wrong)
+        if (!pr->pr_wrong) {
             table->et_columns[part->column].keyed = true;
+            index->computes |= table->et_columns[part->column].hidden;
+            index->columns |= column_bit(part->column);
+        }
     }
     if (!pr->pr_wrong)
         index->what = index_what(pr, table, index);

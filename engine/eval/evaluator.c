@@ -86,7 +86,7 @@ int evaluate_changed(edb_conn *conn, const edb_table *table, const row_view *old
     for (uint32_t i = 0; !rc && table->et_has_computed && i < table->et_n_columns; i++) {
         const edb_column *column = &table->et_columns[i];
         edb_value before;
-        if (!column->computed)
+        if (!column->computed || column->hidden)
             continue;
         changed[i] = true;
         if (!column->keyed)
@@ -97,26 +97,46 @@ int evaluate_changed(edb_conn *conn, const edb_table *table, const row_view *old
     return rc;
 }
 
-/* ---- partial indexes ------------------------------------------------------------------------------------------ */
+/* ---- indexes -------------------------------------------------------------------------------------------------- */
 
-int evaluate_covers(edb_conn *conn, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered)
+static const char *index_has(const edb_index *index)
 {
-    const evaluator *ev;
-    *covered = UINT64_MAX;
-    if (!table->et_has_partial)
-        return EDB_OK;
-    int rc = needed(conn, table, "a partial index", &ev);
-    return rc ? rc : ev->ev_covers(ev->ev_arg, table, rowid, values, covered);
+    return index->where ? "a partial index" : GENERATED;
 }
 
-int evaluate_looks_at(edb_conn *conn, const edb_table *table, uint64_t *columns)
+int evaluate_index(edb_conn *conn, const edb_table *table, const edb_index *index, const row_view *stored,
+                   int64_t rowid, arena *memory, edb_value *values, bool *covered)
+{
+    const generate_row over = {.gr_table = table, .gr_stored = stored, .gr_values = values, .gr_whole = true,
+                               .gr_rowid = rowid};
+    const evaluator *ev = NULL;
+    *covered = true;
+    if (!index->where && !table->et_has_computed)
+        return EDB_OK;
+    int rc = index->where || index->computes ? needed(conn, table, index_has(index), &ev) : EDB_OK;
+    if (!rc && index->where)
+        rc = ev->ev_covers(ev->ev_arg, &over, (uint32_t)(index - table->et_indexes), memory, covered);
+    for (uint32_t i = 0; !rc && *covered && i < index->n_parts; i++) {
+        uint32_t column = index->parts[i].column;
+        if (stored && column_virtual(&table->et_columns[column]))
+            rc = evaluate_column(conn, table, stored, rowid, column, memory, &values[column]);
+        else if (table->et_columns[column].hidden)
+            rc = ev->ev_generate(ev->ev_arg, &over, column, memory, &values[column]);
+    }
+    return rc;
+}
+
+int evaluate_looks_at(edb_conn *conn, const edb_table *table, const edb_index *index, uint64_t *columns)
 {
     const evaluator *ev;
-    *columns = 0;
-    if (!table->et_has_partial)
-        return EDB_OK;
-    int rc = needed(conn, table, "a partial index", &ev);
-    return rc ? rc : ev->ev_looks_at(ev->ev_arg, table, columns);
+    uint64_t more = 0;
+    int rc = EDB_OK;
+    if (index->where || index->computes)
+        rc = needed(conn, table, index_has(index), &ev);
+    if (!rc && (index->where || index->computes))
+        rc = ev->ev_looks_at(ev->ev_arg, table, (uint32_t)(index - table->et_indexes), &more);
+    *columns = index->columns | more;
+    return rc;
 }
 
 /* ---- CHECK and DEFAULT ---------------------------------------------------------------------------------------- */

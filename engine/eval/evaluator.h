@@ -16,6 +16,7 @@ typedef struct {                    /* the row computed over */
     const edb_table *gr_table;
     const row_view *gr_stored;      /* as it is stored; NULL: all but the generated columns are in gr_values */
     const edb_value *gr_values;     /* in declared order, affinity applied */
+    bool gr_whole;                  /* gr_values has generated columns, too; one of an index is to be computed */
     int64_t gr_rowid;
 } generate_row;
 
@@ -24,13 +25,14 @@ enum { SETTING_FOREIGN_KEYS, SETTING_DEFER_FOREIGN_KEYS };
 
 typedef struct {
     void *ev_arg;
-    /* One column that the row lacks, or all generated ones into their places; texts and blobs into memory. */
+    /* One column that the row lacks, or all generated ones into their places, but those of indexes; texts and blobs into
+     * memory. */
     int (*ev_generate)(void *arg, const generate_row *row, uint32_t column, arena *memory, edb_value *out);
     int (*ev_generate_all)(void *arg, const generate_row *row, arena *memory, edb_value *values);
-    /* Bit i of *covered: the row has an entry in index i; of a full index always set. values: all columns. */
-    int (*ev_covers)(void *arg, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
-    /* Columns that the WHEREs of its partial indexes look at: bit i for column i, bit 63 for all from there on. */
-    int (*ev_looks_at)(void *arg, const edb_table *table, uint64_t *columns);
+    /* Whether the WHERE of an index is true of the row. What it looks at and the row lacks is computed into memory. */
+    int (*ev_covers)(void *arg, const generate_row *row, uint32_t index, arena *memory, bool *covered);
+    /* Columns that the WHERE and the expressions of an index look at (column_bit()). */
+    int (*ev_looks_at)(void *arg, const edb_table *table, uint32_t index, uint64_t *columns);
     /* EDB_CHECK with the label of the first CHECK constraint that is false. values: all columns. */
     int (*ev_checks)(void *arg, const edb_table *table, int64_t rowid, const edb_value *values);
     /* What a DEFAULT gives, under the column's affinity; texts and blobs into memory. */
@@ -46,13 +48,19 @@ const evaluator *evaluator_of(edb_conn *conn);      /* NULL: none */
 /* Column i of a stored row, computed if the row lacks it; what is computed is copied to `memory`. */
 int evaluate_column(edb_conn *conn, const edb_table *table, const row_view *row, int64_t rowid, uint32_t i,
                     arena *memory, edb_value *out);
-/* All generated columns of a row that is to be written, computed from its others into their places in `values`. */
+/* All generated columns of a row that is to be written, computed from its others into their places in `values`. Those
+ * that are expressions of indexes are left alone: a row that is refused or not covered has no use for them, and they may
+ * fail for it. */
 int evaluate_generated(edb_conn *conn, const edb_table *table, int64_t rowid, arena *memory, edb_value *values);
 /* Likewise, for a row that changes from `old`; says in `changed` which of them do. */
 int evaluate_changed(edb_conn *conn, const edb_table *table, const row_view *old, int64_t old_rowid, int64_t rowid,
                      arena *memory, edb_value *values, bool *changed);
-int evaluate_covers(edb_conn *conn, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
-int evaluate_looks_at(edb_conn *conn, const edb_table *table, uint64_t *columns);
+/* Whether the row has an entry in the index; if it has, the index's expressions are computed into their places in
+ * `values`. stored: the row as it is stored; then virtual columns are computed, too. NULL: `values` hold all others. */
+int evaluate_index(edb_conn *conn, const edb_table *table, const edb_index *index, const row_view *stored,
+                   int64_t rowid, arena *memory, edb_value *values, bool *covered);
+/* The columns that decide which entry of the index a row has. The row id is another. */
+int evaluate_looks_at(edb_conn *conn, const edb_table *table, const edb_index *index, uint64_t *columns);
 int evaluate_checks(edb_conn *conn, const edb_table *table, int64_t rowid, const edb_value *values);
 /* The DEFAULT of a column that has one. A constant needs no evaluator. */
 int evaluate_default(edb_conn *conn, const edb_table *table, uint32_t column, arena *memory, edb_value *out);

@@ -286,7 +286,7 @@ static int column_of_row(void *arg, uint32_t i, edb_value *out)
     generator *ge = arg;
     const generate_row *row = &ge->ge_row;
     const edb_column *column = &row->gr_table->et_columns[i];
-    bool made = row->gr_stored ? column_lacks(column, row->gr_stored->rw_columns) : column->computed;
+    bool made = row->gr_stored ? column_lacks(column, row->gr_stored->rw_columns) : column->computed && !row->gr_whole;
     int rc = EDB_OK;
     if (made && (column->computed || ge->ge_now->gt_states[i] != RUNNING))
         rc = generate_get(ge, i, out);
@@ -312,6 +312,20 @@ static int prepare(generator *ge, uint32_t i)
     ge->ge_selects = 0;
     int rc = rowexpr_new(ge->ge_db, gt->gt_table, gt->gt_table->et_name, false, list, NULL, &gt->gt_expressions[i]);
     sqlite3_free(list);
+    return rc;
+}
+
+int generate_looks_at(generator *ge, const edb_table *table, uint32_t column, uint64_t *columns)
+{
+    generated_table *before = ge->ge_now;
+    int rc = table_find(ge, table);
+    if (rc)
+        return rc;
+    ge->ge_now = ge->ge_tables;
+    rc = prepare(ge, column);
+    if (!rc)
+        *columns = rowexpr_used(ge->ge_now->gt_expressions[column]);
+    ge->ge_now = before;
     return rc;
 }
 

@@ -30,6 +30,9 @@ void generator_free(generator *ge);                 /* NULL is fine */
 /* The generator's SQLite connection, on which one expression may be prepared now: for the WHEREs of partial indexes. */
 struct sqlite3 *generator_lend(generator *ge);
 
+/* The columns that the expression of a generated column looks at (column_bit()). */
+int generate_looks_at(generator *ge, const edb_table *table, uint32_t column, uint64_t *columns);
+
 int generate_begin(generator *ge, const generate_row *row);
 /* EDB_EXPRESSION with SQLite's sentence when the expression fails. */
 int generate_get(generator *ge, uint32_t column, edb_value *out);

@@ -9,7 +9,9 @@
 static void prepared_free(prepared_table *pd)
 {
     rowexpr_free(pd->pd_checks);
-    rowexpr_free(pd->pd_wheres);
+    for (uint32_t i = 0; pd->pd_indexes && i < pd->pd_table->et_n_indexes; i++)
+        rowexpr_free(pd->pd_indexes[i].pi_where);
+    free(pd->pd_indexes);
     for (uint32_t i = 0; pd->pd_defaults && i < pd->pd_table->et_n_columns; i++)
         sqlite3_finalize(pd->pd_defaults[i]);
     free(pd->pd_defaults);

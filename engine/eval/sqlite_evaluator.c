@@ -28,7 +28,7 @@ static int generate_all(void *arg, const generate_row *row, arena *memory, edb_v
     if (rc)
         return rc;
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++) {
-        if (!table->et_columns[i].computed)
+        if (!table->et_columns[i].computed || table->et_columns[i].hidden)
             continue;
         rc = generate_get(ge, i, &values[i]);
         if (!rc)

@@ -8,7 +8,7 @@
  *
  *   prepared.c           what is kept
  *   checks.c             CHECK and DEFAULT
- *   partial.c            WHERE of partial indexes
+ *   partial.c            WHERE of partial indexes, and what an index looks at
  *   generate.c           generated columns
  *   sqlite_evaluator.c   lending, settings */
 #ifndef EDB_SQLITE_EVALUATOR_H
@@ -19,13 +19,19 @@
 #include "engine/eval/rowexpr.h"
 #include "engine/eval/value.h"
 
+typedef struct {                    /* of an index with a WHERE or with expressions */
+    rowexpr *pi_where;              /* NULL: not needed yet, or it has none */
+    bool pi_known;                  /* pi_looks_at is */
+    uint64_t pi_looks_at;
+} prepared_index;
+
 typedef struct prepared_table {     /* what is prepared for one table */
     struct prepared_table *pd_next; /* used less recently */
     edb_table *pd_table;            /* counted */
     uint32_t pd_running;            /* evaluations going on: not to be freed */
     rowexpr *pd_checks;             /* NOT (...) of each CHECK; NULL: not needed yet */
     sqlite3_stmt **pd_defaults;     /* SELECT (expression) by column; NULL: none needed yet */
-    rowexpr *pd_wheres;             /* one value a partial index, in order; NULL: not needed yet */
+    prepared_index *pd_indexes;     /* by index; NULL: none needed yet */
 } prepared_table;
 
 typedef struct {
@@ -49,7 +55,7 @@ int sqlite_evaluator_generator(sqlite_evaluator *se, generator **out);
 /* checks.c, partial.c: members of struct evaluator; arg is a sqlite_evaluator */
 int checks_judge(void *arg, const edb_table *table, int64_t rowid, const edb_value *values);
 int default_evaluate(void *arg, const edb_table *table, uint32_t column, arena *memory, edb_value *out);
-int partial_covers(void *arg, const edb_table *table, int64_t rowid, const edb_value *values, uint64_t *covered);
-int partial_looks_at(void *arg, const edb_table *table, uint64_t *columns);
+int partial_covers(void *arg, const generate_row *row, uint32_t index, arena *memory, bool *covered);
+int partial_looks_at(void *arg, const edb_table *table, uint32_t index, uint64_t *columns);
 
 #endif

@@ -259,7 +259,7 @@ static int change_begin(row_change *rg, constraints *cs, row_scratch *sw, edb_st
 }
 
 int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
-                       bool fresh, const edb_value *values, bool replace)
+                       bool fresh, edb_value *values, bool replace)
 {
     row_change rg;
     int rc = change_begin(&rg, cs, sw, stmt, table);

@@ -24,7 +24,7 @@ void constraints_free(constraints *cs);
 
 /* values: all of a row, its generated columns computed (evaluate_generated()). */
 int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
-                       bool fresh, const edb_value *values, bool replace);
+                       bool fresh, edb_value *values, bool replace);
 /* values, changed: of the columns that are not generated; the others' are filled in. */
 int constraints_update(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old,
                        int64_t rowid, edb_value *values, bool *changed, bool replace);

@@ -7,6 +7,10 @@
  *   2 judge row id and unique keys; REPLACE deletes the rows in the way
  *   3 write the row, remove old index entries, write new ones
  *
+ * WHEREs and expressions of indexes may fail, so they are evaluated where SQLite does it: index by index, the youngest
+ * first, and no further than to the first that refuses the row. So steps 1 and 2 are done for one index after the other;
+ * but under REPLACE, which writes in step 2, all of step 1 goes first.
+ *
  * Index entries whose columns did not change are not touched: a row updated in a column without index costs one
  * version. Memory: the scratch buffers grow to the largest row and are reused. */
 #include "engine/table/table.h"
@@ -79,10 +83,11 @@ int table_values(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const 
     for (uint32_t i = 0; i < table->et_n_columns; i++)
         if (row_value(table, view, rowid, i, &out[i]))
             return row_damaged(table, rowid);
-    for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++)
-        if (column_lacks(&table->et_columns[i], view->rw_columns)
-            && (all || !column_virtual(&table->et_columns[i]) || table->et_columns[i].keyed || table->et_has_partial))
+    for (uint32_t i = 0; table->et_has_lazy && !rc && i < table->et_n_columns; i++) {
+        const edb_column *column = &table->et_columns[i];
+        if (column_lacks(column, view->rw_columns) && !column->hidden && (all || !column_virtual(column)))
             rc = evaluate_column(stmt_conn(stmt), table, view, rowid, i, &sw->sw_computed, &out[i]);
+    }
     return rc;
 }
 
@@ -256,7 +261,7 @@ static int judge_index(row_scratch *sw, edb_stmt *stmt, const edb_table *table, 
 }
 
 int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
-                   const edb_value *values, bool *found, int64_t *other)
+                   edb_value *values, bool *found, int64_t *other)
 {
     size_t keys = sw->sw_keys.bf_size;
     uint8_t key[8];
@@ -268,9 +273,9 @@ int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, cons
         rowid_store(key, rowid);
         return now_get(stmt, table->et_id, key, sizeof key, &entry, found);
     }
-    uint64_t covered;
-    int rc = evaluate_covers(stmt_conn(stmt), table, rowid, values, &covered);
-    if (rc || !(covered >> (index - table->et_indexes) & 1))
+    bool covered;
+    int rc = evaluate_index(stmt_conn(stmt), table, index, NULL, rowid, &sw->sw_computed, values, &covered);
+    if (rc || !covered)
         return rc;
     rc = change_index(sw, table, index, NULL, 0, values, rowid, &ic);
     if (!rc && ic.ic_judge)
@@ -284,58 +289,54 @@ int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, cons
     return rc;
 }
 
-/* ---- partial indexes ------------------------------------------------------------------------------------------ */
+/* ---- what a change does to one index -------------------------------------------------------------------------- */
 
-typedef struct {                    /* bit i: index i holds the row */
-    uint64_t cv_before, cv_after;
-    bool cv_moved;                  /* they may differ, or the row id does: no partial index can be left alone */
-} coverage;
+typedef struct {                    /* a row, before and after */
+    row_scratch *wo_scratch;
+    edb_stmt *wo_stmt;
+    const edb_table *wo_table;
+    const table_row *wo_old;        /* NULL: none; its values are in sw_before */
+    int64_t wo_rowid;
+    edb_value *wo_values;           /* NULL: the row goes */
+    const bool *wo_changed;         /* when there are both */
+} row_write;
 
 static bool any_changed(const edb_table *table, uint64_t columns, const bool *changed)
 {
     for (uint32_t i = 0; i < table->et_n_columns; i++)
-        if (columns >> (i < 63 ? i : 63) & 1 && changed[i])
+        if (columns & column_bit(i) && changed[i])
             return true;
     return false;
 }
 
-static bool index_unchanged(const edb_index *index, const bool *changed)
+/* Whether the row's entry may have changed. What an index looks at may be a column that the row lacks, and whose value
+ * nobody knows yet; then it is said to have changed. */
+static int index_concerned(const row_write *wo, const edb_index *index, bool *concerned)
 {
-    for (uint32_t i = 0; i < index->n_parts; i++)
-        if (changed[index->parts[i].column])
-            return false;
-    return true;
-}
-
-static bool partial_unchanged(const edb_table *table, const bool *changed)
-{
-    for (uint32_t i = 0; i < table->et_n_indexes; i++)
-        if (table->et_indexes[i].where && !index_unchanged(&table->et_indexes[i], changed))
-            return false;
-    return true;
-}
-
-/* Which indexes hold the row before and after a change; sw_before has the old row. An update that leaves the columns
- * of the partial indexes and of their WHEREs alone evaluates nothing. */
-static int coverage_of(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
-                       const edb_value *values, const bool *changed, coverage *cv)
-{
-    edb_conn *conn = stmt_conn(stmt);
-    uint64_t looks_at = 0;
-    *cv = (coverage){.cv_before = UINT64_MAX, .cv_after = UINT64_MAX};
-    if (!table->et_has_partial)
+    uint64_t columns;
+    *concerned = true;
+    if (!wo->wo_old || !wo->wo_values || wo->wo_old->rd_rowid != wo->wo_rowid)
         return EDB_OK;
-    int rc = old ? evaluate_looks_at(conn, table, &looks_at) : EDB_OK;
-    if (rc)
-        return rc;
-    cv->cv_moved = !old || old->rd_rowid != rowid || any_changed(table, looks_at, changed);
-    if (!cv->cv_moved && partial_unchanged(table, changed))
-        return EDB_OK;
-    rc = evaluate_covers(conn, table, rowid, values, &cv->cv_after);
-    cv->cv_before = cv->cv_after;
-    if (!rc && old && cv->cv_moved)
-        rc = evaluate_covers(conn, table, old->rd_rowid, sw->sw_before, &cv->cv_before);
+    int rc = evaluate_looks_at(stmt_conn(wo->wo_stmt), wo->wo_table, index, &columns);
+    *concerned = rc || any_changed(wo->wo_table, columns, wo->wo_changed);
     return rc;
+}
+
+/* Step 1 for one index: the new entry first, which is the one that may not be had. */
+static int prepare_index(const row_write *wo, const edb_index *index, index_change *ic)
+{
+    row_scratch *sw = wo->wo_scratch;
+    edb_conn *conn = stmt_conn(wo->wo_stmt);
+    int64_t old_rowid = wo->wo_old ? wo->wo_old->rd_rowid : 0;
+    bool before = wo->wo_old, after = wo->wo_values;
+    int rc = EDB_OK;
+    if (after)
+        rc = evaluate_index(conn, wo->wo_table, index, NULL, wo->wo_rowid, &sw->sw_computed, wo->wo_values, &after);
+    if (!rc && before)
+        rc = evaluate_index(conn, wo->wo_table, index, &wo->wo_old->rd_view, old_rowid, &sw->sw_computed,
+                            sw->sw_before, &before);
+    return rc ? rc : change_index(sw, wo->wo_table, index, before ? sw->sw_before : NULL, old_rowid,
+                                  after ? wo->wo_values : NULL, wo->wo_rowid, ic);
 }
 
 /* ---- the three changes ---------------------------------------------------------------------------------------- */
@@ -391,15 +392,52 @@ int table_judge_types(const edb_table *table, const edb_value *values)
     return EDB_OK;
 }
 
-static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
-                     bool fresh, const edb_value *values, const bool *changed, bool replace)
+/* Steps 1 and 2. changes: *n of them. */
+static int judge_row(const row_write *wo, bool fresh, bool replace, uint64_t *seen_from, index_change *changes,
+                     uint32_t *n)
 {
+    row_scratch *sw = wo->wo_scratch;
+    const edb_table *table = wo->wo_table;
+    const int64_t *own = wo->wo_old ? &wo->wo_old->rd_rowid : NULL;
+    bool new_id = !fresh && (!own || *own != wo->wo_rowid), concerned;
+    int rc = EDB_OK;
+    *n = 0;
+    if (new_id && !replace)
+        rc = judge_rowid(sw, wo->wo_stmt, table, wo->wo_rowid, false, seen_from);
+    if (!rc && !replace && !table->et_n_checks)
+        rc = table_judge_types(table, wo->wo_values);
+    /* The youngest index first, as SQLite does it: that decides what is evaluated, and which of several sentences is said. */
+    for (uint32_t i = table->et_n_indexes; !rc && i-- > 0;) {
+        index_change *ic = &changes[*n];
+        rc = index_concerned(wo, &table->et_indexes[i], &concerned);
+        if (rc || !concerned)
+            continue;
+        rc = prepare_index(wo, &table->et_indexes[i], ic);
+        *n += !rc;
+        if (!rc && ic->ic_judge && !replace)
+            rc = judge_index(sw, wo->wo_stmt, table, ic, own, false);
+    }
+    if (!replace)
+        return rc;
+    if (!rc && new_id)
+        rc = judge_rowid(sw, wo->wo_stmt, table, wo->wo_rowid, true, seen_from);
+    if (!rc && !table->et_n_checks)
+        rc = table_judge_types(table, wo->wo_values);
+    for (uint32_t i = 0; !rc && i < *n; i++)
+        if (changes[i].ic_judge)
+            rc = judge_index(sw, wo->wo_stmt, table, &changes[i], own, true);
+    return rc;
+}
+
+static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
+                     bool fresh, edb_value *values, const bool *changed, bool replace)
+{
+    const row_write wo = {.wo_scratch = sw, .wo_stmt = stmt, .wo_table = table, .wo_old = old, .wo_rowid = rowid,
+                          .wo_values = values, .wo_changed = changed};
     index_change changes[CATALOG_INDEXES];
-    coverage cv;
     uint32_t n = 0;
     size_t keys = sw->sw_keys.bf_size;
     bool moved = old && old->rd_rowid != rowid;
-    int64_t old_rowid = old ? old->rd_rowid : 0;
     uint64_t old_seen = old ? old->rd_seen_from : 0, seen_from = moved ? 0 : old_seen;
     uint64_t mark = txn_mark(stmt_conn(stmt));
     capture *cp = take_capture(sw);
@@ -410,27 +448,11 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
     if (!rc && cp)
         rc = capture_add(cp, rowid, sw->sw_row.bf_bytes, sw->sw_row.bf_size);
     if (!rc && old && table->et_n_indexes)
-        rc = table_values(sw, stmt, table, &old->rd_view, old_rowid, false, sw->sw_before);
+        rc = table_values(sw, stmt, table, &old->rd_view, old->rd_rowid, false, sw->sw_before);
     if (!rc)
-        rc = coverage_of(sw, stmt, table, old, rowid, values, changed, &cv);
-    for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++) {
-        const edb_index *index = &table->et_indexes[i];
-        if (old && !moved && index_unchanged(index, changed) && !(index->where && cv.cv_moved))
-            continue;
-        rc = change_index(sw, table, index, old && cv.cv_before >> i & 1 ? sw->sw_before : NULL, old_rowid,
-                          cv.cv_after >> i & 1 ? values : NULL, rowid, &changes[n++]);
-    }
-    if (!rc && !fresh && (!old || moved))
-        rc = judge_rowid(sw, stmt, table, rowid, replace, &seen_from);
-    if (!rc && !table->et_n_checks)
-        rc = table_judge_types(table, values);
-    /* The youngest index first, as SQLite does it: that decides which of several sentences is said. */
-    for (uint32_t i = n; !rc && i-- > 0;)
-        if (changes[i].ic_judge)
-            rc = judge_index(sw, stmt, table, &changes[i], old ? &old_rowid : NULL, replace);
-
+        rc = judge_row(&wo, fresh, replace, &seen_from, changes, &n);
     if (!rc && moved) {
-        rowid_store(key, old_rowid);
+        rowid_store(key, old->rd_rowid);
         rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old_seen);
     }
     if (!rc) {
@@ -485,14 +507,14 @@ int table_judge(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb
 }
 
 int table_insert(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                 const edb_value *values, bool replace)
+                 edb_value *values, bool replace)
 {
     int rc = table_judge(stmt, table, rowid, values, replace);
     return rc ? rc : write_row(sw, stmt, table, NULL, rowid, fresh, values, NULL, replace);
 }
 
 int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
-                 const edb_value *values, const bool *changed, bool replace)
+                 edb_value *values, const bool *changed, bool replace)
 {
     int rc = table_judge(stmt, table, rowid, values, replace);
     return rc ? rc : write_row(sw, stmt, table, old, rowid, false, values, changed, replace);
@@ -506,7 +528,7 @@ int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
     capture *cp = take_capture(sw);
     size_t kept = cp ? capture_count(cp) : 0;
     table_row old;
-    uint64_t covered;
+    const row_write wo = {.wo_scratch = sw, .wo_stmt = stmt, .wo_table = table, .wo_old = &old};
     uint8_t key[8];
     int rc = table_row_load(sw, stmt, table, rowid, &old, existed);
     if (rc || !*existed)
@@ -517,11 +539,8 @@ int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
         rc = encode_row(sw, table, sw->sw_before);
     if (!rc && cp)
         rc = capture_add(cp, rowid, sw->sw_row.bf_bytes, sw->sw_row.bf_size);
-    if (!rc)
-        rc = evaluate_covers(stmt_conn(stmt), table, rowid, sw->sw_before, &covered);
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
-        rc = change_index(sw, table, &table->et_indexes[i], covered >> i & 1 ? sw->sw_before : NULL, rowid, NULL, 0,
-                          &changes[i]);
+        rc = prepare_index(&wo, &table->et_indexes[i], &changes[i]);
     if (!rc) {
         rowid_store(key, rowid);
         rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old.rd_seen_from);
@@ -538,26 +557,32 @@ int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
 
 /* ---- a new index ---------------------------------------------------------------------------------------------- */
 
+/* *clash: the code of the first key that is not unique. SQLite says so when it has evaluated all rows; so an expression
+ * that fails later goes first. */
 static int fill_one(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index,
-                    const edb_entry *entry)
+                    const edb_entry *entry, int *clash)
 {
     index_change ic;
     row_view view;
-    uint64_t covered = UINT64_MAX;
+    bool covered = false;
     int64_t rowid;
     int rc = row_id_of_entry(table, entry, &rowid);
     if (!rc)
         rc = row_of_entry(&sw->sw_old, stmt, table, entry, rowid, &view);
     if (!rc)
         rc = table_values(sw, stmt, table, &view, rowid, false, sw->sw_before);
-    if (!rc && index->where)
-        rc = evaluate_covers(stmt_conn(stmt), table, rowid, sw->sw_before, &covered);
-    if (rc || !(covered >> (index - table->et_indexes) & 1))
+    if (!rc)
+        rc = evaluate_index(stmt_conn(stmt), table, index, &view, rowid, &sw->sw_computed, sw->sw_before, &covered);
+    if (rc || !covered)
         return rc;
     rc = change_index(sw, table, index, NULL, 0, sw->sw_before, rowid, &ic);
-    if (!rc && ic.ic_judge)
+    if (!rc && !*clash && ic.ic_judge)
         rc = judge_index(sw, stmt, table, &ic, NULL, false);
-    if (!rc)
+    if (rc == EDB_UNIQUE || rc == EDB_PRIMARYKEY) {
+        *clash = rc;
+        rc = EDB_OK;
+    }
+    if (!rc && !*clash)
         rc = write_index(sw, stmt, &ic);
     buffer_clear(&sw->sw_keys);
     scratch_drop(sw);
@@ -568,6 +593,7 @@ int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *in
 {
     row_scratch *sw = calloc(1, sizeof *sw);
     edb_cursor cu;
+    int clash = EDB_OK;
     int rc = sw ? scratch_prepare(sw, table, stmt_conn(stmt)) : no_memory(table);
     if (rc)
         goto done;
@@ -579,11 +605,12 @@ int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *in
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "filling index %s was interrupted", index->name);
         if (!rc)
-            rc = fill_one(sw, stmt, table, index, &cu.at);
+            rc = fill_one(sw, stmt, table, index, &cu.at, &clash);
         if (!rc)
             rc = cursor_next(&cu);
     }
     cursor_close(&cu);
+    rc = rc ? rc : clash;           /* the message is still that of the clash: nothing has failed since */
 done:
     if (sw)
         scratch_free(sw);

@@ -5,7 +5,8 @@
  * (eval/value.h); NOT NULL, PRIMARY KEY and UNIQUE are judged here, against the newest root the statement knows and
  * all own writes, and UNIQUE once more by COMMIT.
  *
- * `values` hold one value a column, in declared order; that of the INTEGER PRIMARY KEY is the row id. */
+ * `values` hold one value a column, in declared order; that of the INTEGER PRIMARY KEY is the row id. The expressions of
+ * indexes are computed into their places when their time comes. */
 #ifndef EDB_TABLE_H
 #define EDB_TABLE_H
 
@@ -46,10 +47,10 @@ int table_row_load(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int6
                    bool *found);
 /* replace: rows in the way of a unique key are deleted instead of failing. fresh: the row id was never used. */
 int table_insert(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                 const edb_value *values, bool replace);
+                 edb_value *values, bool replace);
 /* changed[i]: column i is not copied from the old row. `values` may point into the old row. */
 int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
-                 const edb_value *values, const bool *changed, bool replace);
+                 edb_value *values, const bool *changed, bool replace);
 int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed);
 /* STRICT: whether the values, affinities applied, have the declared types. */
 int table_judge_types(const edb_table *table, const edb_value *values);
@@ -58,8 +59,9 @@ int table_judge(edb_stmt *stmt, const edb_table *table, int64_t rowid, const edb
                 bool replace);
 /* Whether the row, not written yet, would collide in a unique index (NULL: by its row id), and with which row. */
 int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index, int64_t rowid,
-                   const edb_value *values, bool *found, int64_t *other);
-/* All columns of a stored row, in declared order; unless `all`, of virtual ones only those that its indexes need. */
+                   edb_value *values, bool *found, int64_t *other);
+/* All columns of a stored row, in declared order, but virtual ones only if `all`. Expressions of indexes are left to
+ * evaluate_index(). */
 int table_values(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const row_view *view, int64_t rowid,
                  bool all, edb_value *out);
 /* Fills a new index from the rows the statement sees. */

@@ -180,7 +180,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
 const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no clauses */
 /* The first clause whose constraint the row would hurt, and the row in the way; *clause NULL: none. */
 int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                const edb_value *values, upsert_clause **clause, int64_t *other);
+                edb_value *values, upsert_clause **clause, int64_t *other);
 bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
 uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
 /* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else

@@ -161,17 +161,15 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
         return row_damaged(table, rowid);
     if (lb->lb_computed.an_chunks)
         arena_free(&lb->lb_computed);
-    for (uint32_t i = 0; !rc && i < (index->where ? table->et_n_columns : index->n_parts); i++) {
-        uint32_t column = index->where ? i : index->parts[i].column;
-        rc = evaluate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
+    for (uint32_t i = 0; !rc && i < index->n_parts; i++) {
+        uint32_t column = index->parts[i].column;
+        if (!column_virtual(&table->et_columns[column]))
+            rc = evaluate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
     }
-    if (!rc && index->where) {
-        uint64_t covered;
-        rc = evaluate_covers(stmt_conn(stmt), table, rowid, lb->lb_values, &covered);
-        if (rc || !(covered >> (index - table->et_indexes) & 1))
-            return rc;
-    }
-    if (rc)
+    bool covered = false;
+    if (!rc)
+        rc = evaluate_index(stmt_conn(stmt), table, index, &view, rowid, &lb->lb_computed, lb->lb_values, &covered);
+    if (rc || !covered)
         return rc;
     lb->lb_key.bf_size = 0;
     rc = index_entry(&lb->lb_key, index, table, lb->lb_values, rowid, &key_size, &value_size, &has_null);

@@ -226,7 +226,7 @@ typedef struct {                    /* a row that is about to be inserted */
     const edb_table *ur_table;
     int64_t ur_rowid;
     bool ur_fresh;
-    const edb_value *ur_values;
+    edb_value *ur_values;
 } row;
 
 static int hurts(const row *ur, const edb_index *index, bool *found, int64_t *other)
@@ -237,11 +237,18 @@ static int hurts(const row *ur, const edb_index *index, bool *found, int64_t *ot
     return table_conflict(ur->ur_scratch, ur->ur_stmt, ur->ur_table, index, ur->ur_rowid, ur->ur_values, found, other);
 }
 
+/* SQLite makes the entries of all indexes, the youngest first, until one is in the way; so what fails on the way does. */
 static int hurts_any(const row *ur, bool *found, int64_t *other)
 {
+    const edb_table *table = ur->ur_table;
+    bool covered;
     int rc = hurts(ur, NULL, found, other);
-    for (uint32_t i = ur->ur_table->et_n_indexes; !rc && !*found && i-- > 0;)
-        rc = hurts(ur, &ur->ur_table->et_indexes[i], found, other);
+    for (uint32_t i = table->et_n_indexes; !rc && !*found && i-- > 0;) {
+        const edb_index *index = &table->et_indexes[i];
+        rc = index->unique ? hurts(ur, index, found, other)
+                           : evaluate_index(stmt_conn(ur->ur_stmt), table, index, NULL, ur->ur_rowid,
+                                            &ur->ur_scratch->sw_computed, ur->ur_values, &covered);
+    }
     return rc;
 }
 
@@ -259,7 +266,7 @@ static int hurts_named(const row *ur, const upsert_clause *uc, bool *found, int6
 }
 
 int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
-                const edb_value *values, upsert_clause **clause, int64_t *other)
+                edb_value *values, upsert_clause **clause, int64_t *other)
 {
     const row ur = {.ur_scratch = sw, .ur_stmt = stmt, .ur_table = table, .ur_rowid = rowid, .ur_fresh = fresh,
                     .ur_values = values};

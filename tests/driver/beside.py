@@ -32,10 +32,17 @@ class Beside:
         except driver.Error as error:
             found = str(error)
         changes = self.theirs.total_changes()
+        replaces = "REPLACE" in sql  # SQLite does not undo what it has deleted for it when an expression fails then
+        if replaces:
+            self.theirs.execute("SAVEPOINT replaces")
         try:
             wanted: Any = [tuple(row) for row in self.theirs.execute(sql, parameters).fetchall()]
         except apsw.Error as error:
             wanted = str(error)
+            if replaces:
+                self.theirs.execute("ROLLBACK TO replaces")
+        if replaces:
+            self.theirs.execute("RELEASE replaces")
         where = f"{sql!r} with {parameters!r}"
         if isinstance(wanted, list) and sql.startswith(("UPDATE", "DELETE")):
             wanted.sort(key=repr)  # in which order rows are changed depends on the plan

@@ -10,7 +10,7 @@ import apsw
 from ..._native import ffi, lib
 from .._errors import CODES, check, engine_error, translate
 from ..rewrite.prepare import UNKNOWN, Prepared
-from ..rewrite.upsert_returning import columns_of, constraints_of
+from ..rewrite.upsert_returning import columns_of, constraint_of
 from ..schemas.lookup import written
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ def _conflicts(table: Table, prepared: Prepared) -> list[tuple[tuple[Any, ...], 
     assert prepared.apart is not None
     found = []
     for conflict in prepared.apart.conflicts:
-        constraints, columns = constraints_of(conflict, table), columns_of(conflict, table)
-        found.append(((table.id, constraints, columns, conflict.values, conflict.condition), conflict.uses))
+        constraint, columns = constraint_of(conflict, table), columns_of(conflict, table)
+        found.append(((table.id, constraint, columns, conflict.values, conflict.condition), conflict.uses))
     return found
 
 

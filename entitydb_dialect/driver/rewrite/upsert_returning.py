@@ -388,8 +388,8 @@ class _Clauses:
         if len(given) != len(columns):
             raise ex.OperationalError(f"{len(columns)} columns assigned {len(given)} values")
         values += given
-def constraints_of(conflict: Conflict, table: Table) -> str | None:
-    """The constraints a clause is for, as the engine wants them; None: every one.
+def constraint_of(conflict: Conflict, table: Table) -> str | None:
+    """The constraint a clause is for, as the engine wants it; None: every one. Of several the youngest, as in SQLite.
 
     Raises OperationalError when there is none, as SQLite does.
     """
@@ -399,12 +399,11 @@ def constraints_of(conflict: Conflict, table: Table) -> str | None:
     for term in conflict.terms:
         if not term.expression and term.column not in names and term.column not in ("rowid", "oid", "_rowid_"):
             raise ex.OperationalError(f"no such column: {term.column}")
-    found = []
     if len(conflict.terms) == 1 and not conflict.terms[0].expression:
         column = names.get(conflict.terms[0].column, -1)
         if column == table.rowid_column or column < 0:
-            found.append(0)
-    for index in table.indexes:
+            return "0"
+    for index in reversed(table.indexes):
         if index.unique and len(index.parts) == len(conflict.terms) and means(index, table, conflict.where) and all(
             any(
                 _is_part(term, table, names, part.column)
@@ -413,10 +412,8 @@ def constraints_of(conflict: Conflict, table: Table) -> str | None:
             )
             for part in index.parts
         ):
-            found.append(index.tree)
-    if not found:
-        raise ex.OperationalError("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
-    return ",".join(map(str, found))
+            return str(index.tree)
+    raise ex.OperationalError("ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint")
 
 
 def _is_part(term: Term, table: Table, names: Mapping[str, int], column: int) -> bool:
