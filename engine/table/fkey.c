@@ -116,6 +116,34 @@ static void find_child_index(fk_link *link)
     }
 }
 
+/* REFERENCES p(x, x): as in SQLite the first column that refers to x does, and the second means nothing. */
+static int leave_out_repeated(fk_link *link)
+{
+    const edb_fkey *key = link->fl_key;
+    uint32_t n = 0;
+    edb_fkey *distinct = malloc(sizeof *distinct + key->n_columns * sizeof *distinct->columns);
+    if (!distinct)
+        return no_memory();
+    *distinct = *key;
+    distinct->columns = (uint32_t *)(distinct + 1);
+    for (uint32_t i = 0; i < key->n_columns; i++) {
+        bool repeated = false;
+        for (uint32_t k = 0; k < n; k++)
+            repeated |= link->fl_parent_columns[k] == link->fl_parent_columns[i];
+        if (repeated)
+            continue;
+        distinct->columns[n] = key->columns[i];
+        link->fl_parent_columns[n++] = link->fl_parent_columns[i];
+    }
+    if (n == key->n_columns) {
+        free(distinct);
+        return EDB_OK;
+    }
+    distinct->n_columns = n;
+    link->fl_key = link->fl_distinct = distinct;
+    return EDB_OK;
+}
+
 int fk_link_make(edb_stmt *stmt, const edb_table *child, uint32_t number, fk_link *out)
 {
     const edb_fkey *key = &child->et_fkeys[number];
@@ -151,10 +179,12 @@ int fk_link_make(edb_stmt *stmt, const edb_table *child, uint32_t number, fk_lin
         else
             rc = no_memory();
     }
+    if (!rc && out->fl_whole)
+        rc = leave_out_repeated(out);
     if (!rc && out->fl_whole) {
         out->fl_same = true;
-        for (uint32_t i = 0; i < key->n_columns; i++)
-            out->fl_same = out->fl_same && affinities_agree(child->et_columns[key->columns[i]].affinity,
+        for (uint32_t i = 0; i < out->fl_key->n_columns; i++)
+            out->fl_same = out->fl_same && affinities_agree(child->et_columns[out->fl_key->columns[i]].affinity,
                                                             parent_column(out, i)->affinity);
         if (out->fl_same)
             find_child_index(out);
@@ -170,6 +200,7 @@ void fk_link_free(fk_link *link)
     table_unref(link->fl_parent);
     free(link->fl_parent_columns);
     free(link->fl_wrong);
+    free(link->fl_distinct);
     memset(link, 0, sizeof *link);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     const edb_table *fl_child, *fl_parent;      /* counted; fl_parent NULL: there is none */
     uint32_t fl_number;             /* which of the child's foreign keys */
     const edb_fkey *fl_key;
+    edb_fkey *fl_distinct;          /* owned, and then fl_key: when the catalog's names a parent's column twice */
     bool fl_whole;                  /* the parent and a unique key of it were found; else fl_wrong says what is not */
     char *fl_wrong;                 /* a sentence */
     uint32_t *fl_parent_columns;    /* of column i of the foreign key; when fl_whole */

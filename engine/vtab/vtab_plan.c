@@ -74,12 +74,21 @@ static bool collation_is(const char *name, int collation)
     return sqlite3_stricmp(name, collation_name(collation)) == 0;
 }
 
+/* Of a column that the index has twice: a constraint can be used for one of its parts. */
+static bool constraint_taken(const candidate *ca, int i)
+{
+    for (uint32_t k = 0; k < ca->ca_n_steps; k++)
+        if (ca->ca_steps[k].sp_constraint == i)
+            return true;
+    return false;
+}
+
 /* Whether constraint i is about part `part` of the candidate, under the same collation. */
 static bool constraint_fits(const planner *pl, const candidate *ca, uint32_t part, int i)
 {
     const sqlite3_index_info *info = pl->pl_info;
     int column = info->aConstraint[i].iColumn;
-    if (!info->aConstraint[i].usable)
+    if (!info->aConstraint[i].usable || constraint_taken(ca, i))
         return false;
     if (!ca->ca_index)
         return is_rowid(pl, column);
@@ -226,6 +235,16 @@ static bool part_is_constant(const planner *pl, const candidate *ca, uint32_t pa
            && (part_is_exact(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
 }
 
+/* Equal wherever the parts before it are, which have the same column: it plays no role in the order either. */
+static bool part_repeats(const candidate *ca, uint32_t part)
+{
+    const edb_index_part *parts = ca->ca_index ? ca->ca_index->parts : NULL;
+    for (uint32_t i = 0; parts && i < part; i++)
+        if (parts[i].column == parts[part].column && parts[i].collation == parts[part].collation)
+            return true;
+    return false;
+}
+
 /* Whether the part sorts as ORDER BY of that column does. */
 static bool part_sorts(const planner *pl, const candidate *ca, uint32_t part, int column)
 {
@@ -260,7 +279,7 @@ static bool order_exact(const planner *pl, candidate *ca)
         bool descending = info->aOrderBy[i].desc, unique = is_rowid(pl, column);
         if (column_is_constant(pl, ca, column))
             continue;
-        while (part < ca->ca_n_parts && part_is_constant(pl, ca, part))
+        while (part < ca->ca_n_parts && (part_is_constant(pl, ca, part) || part_repeats(ca, part)))
             part++;
         bool reverse;
         if (part < ca->ca_n_parts && part_sorts(pl, ca, part, column))
@@ -293,7 +312,7 @@ static bool order_grouped(const planner *pl, const candidate *ca)
             left++;
         }
     for (uint32_t part = 0; left && part < ca->ca_n_parts; part++) {
-        bool found = part_is_constant(pl, ca, part);
+        bool found = part_is_constant(pl, ca, part) || part_repeats(ca, part);
         for (int i = 0; i < info->nOrderBy; i++)
             if (waiting >> i & 1 && part_sorts(pl, ca, part, info->aOrderBy[i].iColumn)) {
                 waiting &= ~(UINT64_C(1) << i);
