@@ -242,7 +242,9 @@ class Session(Transactions):
         elif (schema is not None and schema.lower() != "main") or lowered in self.temporary_tables():
             return None
         declared = None if found is None else found.declared.get(lowered)
-        return None if found is None or declared is None else Located(declared.table, found.count_argument)
+        if found is None or declared is None:
+            return None
+        return Located(declared.table, found.sql_name, found.count_argument)
 
     # ---- cursors ----
 

@@ -15,6 +15,7 @@ class Located(NamedTuple):
     """A table of ours that a name in a statement means."""
 
     table: Table
+    schema: str  # the database's name, quoted
     counted: str  # what follows the arguments of entitydb_count(), so that it counts in this database
 
 

@@ -86,7 +86,7 @@ class Statement(Text):
     _list_behind = -1  # the token behind which an INSERT without one would have it
     default_values = False  # INSERT ... DEFAULT VALUES
     plain_values = False  # INSERT whose rows come from VALUES without a subquery: reads no table
-    _set_at = -1  # the token SET of an UPDATE
+    set_at = -1  # the token SET of an UPDATE
     conflict = ""  # INSERT OR ..., UPDATE OR ...: the word behind OR
     returning_at = -1  # the token RETURNING
     on_conflict_at = -1  # the token ON of the first ON CONFLICT (...) DO ...
@@ -131,7 +131,7 @@ class Statement(Text):
     @cached_property
     def sets(self) -> tuple[str, ...]:
         """The columns an UPDATE sets."""
-        return _sets(self, self._set_at) if self._set_at >= 0 else ()
+        return _sets(self, self.set_at) if self.set_at >= 0 else ()
 
     def _classify(self) -> None:
         """Takes over the shape."""
@@ -161,7 +161,7 @@ class Statement(Text):
                     self.columns = tuple([name.strip(BLANK) for name in written.split(",")])
                 else:
                     self.columns = _names(self, columns, columns_end)
-            self._list_behind, self._set_at = list_behind, set_at
+            self._list_behind, self.set_at = list_behind, set_at
             self.on_conflict_at, self.returning_at = on_conflict, returning
             if flags & PLAIN_VALUES:
                 self.plain_values = True
@@ -232,7 +232,7 @@ def _sets(text: Text, at: int) -> tuple[str, ...]:
         while at < end and not begins:
             if words[at] == "(":
                 at = text.closing(at)
-            elif words[at] in _BEHIND_SETS:
+            elif words[at] in _BEHIND_SETS and words[at - 1] != "DISTINCT":
                 return tuple(names)
             else:
                 begins = words[at] == ","

@@ -60,7 +60,7 @@ ASKED = (
 )
 
 
-@pytest.mark.parametrize(("columns", "index"), itertools.product(TABLES, INDEXES))
+@pytest.mark.parametrize(("columns", "index"), list(itertools.product(TABLES, INDEXES)))
 def test_as_sqlite_has_them(connect: Connect, rng: random.Random, columns: str, index: str) -> None:
     both = Beside(connect(), f"CREATE TABLE t({columns})", index)
     both.rowids = False
@@ -95,8 +95,8 @@ def test_in_foreign_keys(connect: Connect, parent: str, child: str) -> None:
     for sql in (
         f"CREATE TABLE p({parent})", f"CREATE TABLE c({child})", "INSERT INTO p VALUES (1, 1)",
         "INSERT INTO p VALUES (2, 1)", "INSERT INTO c VALUES (1, 1)", "INSERT INTO c VALUES (1, 2)",
-        "INSERT INTO c VALUES (2, 2)", "DELETE FROM p WHERE x = 1", "SELECT * FROM c ORDER BY 1, 2", "UPDATE p SET x = 5",
-        "DELETE FROM p", "SELECT * FROM c ORDER BY 1, 2", "PRAGMA foreign_key_list(c)",
+        "INSERT INTO c VALUES (2, 2)", "DELETE FROM p WHERE x = 1", "SELECT * FROM c ORDER BY 1, 2",
+        "UPDATE p SET x = 5", "DELETE FROM p", "SELECT * FROM c ORDER BY 1, 2", "PRAGMA foreign_key_list(c)",
     ):
         found = []
         for run in (both.mine.execute, both.theirs.execute):  # Beside counts rows that foreign keys change

@@ -130,7 +130,7 @@ class _Schemas:
         self.indexes = [found]
 
     def locate(self, schema: str | None, name: str) -> Located | None:
-        return Located(self.table, "") if name == "t" else None
+        return Located(self.table, "main", "") if name == "t" else None
 
 
 SCHEMAS = _Schemas()
