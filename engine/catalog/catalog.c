@@ -197,6 +197,19 @@ static bool column_had_id(const edb_column *column, uint32_t id)
     return had;
 }
 
+/* was: the column at the moment; NULL: there was none. */
+static void column_then(edb_column *column, const edb_column *was)
+{
+    if (!was) {
+        column->added_value.type = VALUE_NULL;
+        return;
+    }
+    column->then_id = was->id;
+    column->then_affinity = was->id == column->id ? 0 : was->affinity;
+    if (column->added && was->added)
+        column->added_value = was->added_value;
+}
+
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
 {
     edb_table *past = NULL, *then = NULL;
@@ -204,18 +217,20 @@ int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
     if (!rc)
         rc = catalog_table(stmt, table->et_id, &past);
     for (uint32_t i = 0; !rc && i < then->et_n_columns; i++) {
-        bool there = false;
+        const edb_column *was = NULL;
         for (uint32_t k = 0; k < past->et_n_columns; k++)
-            there |= column_had_id(&then->et_columns[i], past->et_columns[k].id);
-        if (!there)
-            then->et_columns[i].added_value.type = VALUE_NULL;
+            if (column_had_id(&then->et_columns[i], past->et_columns[k].id))
+                was = &past->et_columns[k];
+        column_then(&then->et_columns[i], was);
     }
-    table_unref(past);
-    if (rc)
+    if (rc) {
+        table_unref(past);
         table_unref(then);
-    else
-        *out = then;
-    return rc;
+        return rc;
+    }
+    then->et_past = past;
+    *out = then;
+    return EDB_OK;
 }
 
 /* ---- trees that belong to no table ---------------------------------------------------------------------------- */

@@ -33,6 +33,8 @@ typedef struct {
     edb_value added_value;          /* when added: what it is in rows written before */
     uint32_t n_earlier;             /* ids it had under types of another affinity, newest first */
     uint32_t *earlier;
+    uint8_t then_affinity;          /* catalog_then(): that of the moment; 0: of no account */
+    uint32_t then_id;               /* likewise its id; rows that lack it are read under then_affinity first */
     bool lazy;                      /* rows may lack it: n_earlier, or computed and not stored */
     bool computed, stored;          /* a generated column; stored: in the row, else computed whenever it is read */
     bool hidden;                    /* the expression of an index, computed and not stored: no column to SQL */
@@ -91,7 +93,8 @@ typedef struct {
  * and the name it is found by. */
 enum { CATALOG_TABLE = 1, CATALOG_VIEW = 2, CATALOG_SETTING = 3, CATALOG_TREE = 4 };
 
-typedef struct {
+typedef struct edb_table edb_table;
+struct edb_table {
     uint8_t et_kind;                /* CATALOG_...; the fields from et_without_rowid on are those of a table */
     uint32_t et_id;                 /* also its tree */
     char *et_name, *et_sql, *et_extra;
@@ -99,7 +102,8 @@ typedef struct {
     int et_rowid_column;            /* index into et_columns of the INTEGER PRIMARY KEY; -1: none */
     uint32_t et_n_columns, et_n_indexes;
     uint32_t et_width;              /* columns of a stored row: largest id + 1, but of virtual ones */
-    bool et_has_added;              /* a column of it is `added` */
+    bool et_then_differs;           /* the past has to be read through catalog_then() */
+    edb_table *et_past;             /* counted: what catalog_then() has taken values from; else NULL */
     bool et_has_partial;            /* an index of it is partial */
     bool et_has_computed;           /* a column of it is computed */
     bool et_has_lazy;               /* a column of it is lazy */
@@ -110,7 +114,7 @@ typedef struct {
     edb_fkey *et_fkeys;
     const uint8_t *et_payload;      /* what it was decoded from */
     size_t et_payload_size;
-} edb_table;
+};
 
 bool utf8_valid(const uint8_t *at, size_t size);
 /* Decodes a payload. EDB_CORRUPT on anything out of range. */
@@ -128,7 +132,8 @@ int catalog_tables(edb_stmt *stmt, edb_table ***out, size_t *n);
 int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII case-insensitive; EDB_NOSUCH */
 
 /* The table under its columns of today as it was at the statement's moment in the past: where a column had not been
- * added yet it is NULL, whatever it became for these rows when it was. */
+ * added yet it is NULL, whatever it became for these rows when it was; and a row older than the column's type of then is
+ * read under that type first. */
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
 /* A tree that belongs to no table, own uncommitted ones included; *tree 0: there is none of that name. */
 int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);

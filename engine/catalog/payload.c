@@ -263,7 +263,8 @@ static void payload_columns(payload_reader *pr, edb_table *table)
         payload_column(pr, &table->et_columns[i]);
         if (!column_virtual(&table->et_columns[i]) && table->et_columns[i].id >= table->et_width)
             table->et_width = table->et_columns[i].id + 1;
-        table->et_has_added |= table->et_columns[i].added;
+        /* With one change of the type a row is of the type of then or of a later one. */
+        table->et_then_differs |= table->et_columns[i].added || table->et_columns[i].n_earlier > 1;
         table->et_has_computed |= table->et_columns[i].computed;
         table->et_has_lazy |= table->et_columns[i].lazy;
     }
@@ -361,6 +362,7 @@ static void payload_table(payload_reader *pr, edb_table *table)
 
 static void box_free(table_box *box)
 {
+    table_unref(box->tb_table.et_past);
     arena_free(&box->tb_memory);
     free(box);
 }

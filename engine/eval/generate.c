@@ -256,7 +256,7 @@ static int table_find(generator *ge, const edb_table *table)
 
 int generate_begin(generator *ge, const generate_row *row)
 {
-    int rc = values_prepare(&ge->ge_scratch, row->gr_table->et_n_columns);
+    int rc = values_prepare(&ge->ge_scratch, 2 * row->gr_table->et_n_columns);
     if (!rc)
         rc = table_find(ge, row->gr_table);
     if (rc)
@@ -329,6 +329,41 @@ int generate_looks_at(generator *ge, const edb_table *table, uint32_t column, ui
     return rc;
 }
 
+/* A value as a column of another affinity has had it, for one of this affinity. */
+static int convert_on(generator *ge, const edb_value *value, int affinity, edb_value *out)
+{
+    sqlite3_stmt *stmt = NULL;
+    sqlite3_value *copy = NULL;
+    ge->ge_selects = 0;
+    int rc = sqlite3_prepare_v2(ge->ge_db, "SELECT ?1", -1, &stmt, NULL);
+    if (!rc && value->type == VALUE_INTEGER)
+        rc = sqlite3_bind_int64(stmt, 1, value->integer);
+    else if (!rc && value->type == VALUE_REAL)
+        rc = sqlite3_bind_double(stmt, 1, value->real);
+    else if (!rc && value->type == VALUE_TEXT)
+        rc = sqlite3_bind_text64(stmt, 1, value->bytes, value->size, SQLITE_TRANSIENT, SQLITE_UTF8);
+    else if (!rc && value->type == VALUE_BLOB)
+        rc = sqlite3_bind_blob64(stmt, 1, value->bytes, value->size, SQLITE_TRANSIENT);
+    if (!rc && sqlite3_step(stmt) == SQLITE_ROW)
+        copy = sqlite3_value_dup(sqlite3_column_value(stmt, 0));
+    sqlite3_finalize(stmt);
+    if (!copy)
+        return no_memory();
+    rc = value_hold(&ge->ge_scratch, copy);
+    return rc ? rc : value_convert(&ge->ge_scratch, copy, affinity, out);
+}
+
+/* The result of a column's expression as the column has it. */
+static int take_result(generator *ge, const edb_column *column, sqlite3_value *result, edb_value *out)
+{
+    const row_view *stored = ge->ge_row.gr_stored;
+    edb_value then;
+    if (!column->then_affinity || column->computed || !stored || column->then_id < stored->rw_columns)
+        return value_convert(&ge->ge_scratch, result, column->affinity, out);
+    int rc = value_convert(&ge->ge_scratch, result, column->then_affinity, &then);
+    return rc ? rc : convert_on(ge, &then, column->affinity, out);
+}
+
 /* Evaluates into gt_values. */
 static int compute(generator *ge, uint32_t i)
 {
@@ -344,8 +379,8 @@ static int compute(generator *ge, uint32_t i)
     rc = rowexpr_step(gt->gt_runs[i], &found);
     if (rc && ge->ge_failed)
         rc = ge->ge_failed;         /* the sentence went through SQLite, which does not know our results */
-    return rc ? rc : value_convert(&ge->ge_scratch, rowexpr_value(gt->gt_runs[i], 0),
-                                   gt->gt_table->et_columns[i].affinity, &gt->gt_values[i]);
+    return rc ? rc : take_result(ge, &ge->ge_row.gr_table->et_columns[i], rowexpr_value(gt->gt_runs[i], 0),
+                                 &gt->gt_values[i]);
 }
 
 int generate_get(generator *ge, uint32_t column, edb_value *out)

@@ -86,10 +86,10 @@ int vtab_current(vtab_entity *vt, edb_stmt *stmt)
     return likely(born <= edb_stmt_moment(stmt)) ? EDB_OK : vtab_not_yet(stmt, vt->vt_table->et_name, born);
 }
 
-/* Tables without columns added to existing rows read alike at every moment; for others the last moment is kept. */
+/* Most tables read alike at every moment; for others the last moment is kept. */
 int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out)
 {
-    if (likely(!vt->vt_table->et_has_added) || !stmt_is_past(stmt)) {
+    if (likely(!vt->vt_table->et_then_differs) || !stmt_is_past(stmt)) {
         *out = vt->vt_table;
         return EDB_OK;
     }

@@ -120,17 +120,24 @@ def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.
         if rng.random() < 0.5:
             db.execute(f"CREATE INDEX i{turn} ON t{turn}(a)")
         model: dict[int, tuple[Any, int]] = {}
-        moments: list[tuple[int, dict[int, tuple[Any, int]]]] = []
-        for _ in range(rng.randrange(1, 4)):
+        moments: list[tuple[int, dict[int, tuple[Any, int]], int]] = []
+        name = "a"
+        for _ in range(rng.randrange(1, 5)):
             for _ in range(rng.randrange(1, 6)):
                 value = rng.choice(VALUES)
-                key = rows(db, f"INSERT INTO t{turn}(a) VALUES (?) RETURNING id", (value,))[0][0]
+                key = rows(db, f"INSERT INTO t{turn}({name}) VALUES (?) RETURNING id", (value,))[0][0]
                 model[key] = (value, len(types) - 1)
             if rng.random() < 0.5:
                 db.execute(f"UPDATE t{turn} SET b = 1 WHERE id % 2")
-            moments.append((moment(db), dict(model)))
+            moments.append((moment(db), dict(model), len(types)))
             types.append(rng.choice(TYPES))
-            db.execute(f"ALTER TABLE t{turn} ALTER COLUMN a TYPE {types[-1]}")
+            db.execute(f"ALTER TABLE t{turn} ALTER COLUMN {name} TYPE {types[-1]}")
+            moments.append((moment(db), dict(model), len(types)))
+            if rng.random() < 0.3:
+                before, name = name, rng.choice("axy")
+                db.execute(f"ALTER TABLE t{turn} RENAME COLUMN {before} TO {name}") if name != before else None
+        if name != "a":
+            db.execute(f"ALTER TABLE t{turn} RENAME COLUMN {name} TO a")
         db.commit()
         now = [under(value, *types[since:]) for value, since in model.values()]
         found = rows(db, f"SELECT a, typeof(a) FROM t{turn} ORDER BY id")
@@ -138,10 +145,64 @@ def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.
         for value, _ in set(now):
             by_index = rows(db, f"SELECT id FROM t{turn} WHERE a IS ? ORDER BY id", (value,))
             assert by_index == rows(db, f"SELECT id FROM t{turn} NOT INDEXED WHERE a IS ? ORDER BY id", (value,))
-        for then, held in moments:
+        for then, held, had in moments:
             past = rows(db, f"SELECT id, a, typeof(a) FROM t{turn} ORDER BY id", as_of=then)
-            assert [row[0] for row in past] == list(held)
+            wanted = [(key, *under(value, *types[since:had], types[-1])) for key, (value, since) in held.items()]
+            assert past == wanted, (types, had)
             for key, value, _ in past:
                 again = rows(db, f"SELECT id FROM t{turn} WHERE a IS ? AND id = ?", (value, key), as_of=then)
                 assert again == [(key,)], (types, held, value)
                 assert (key,) in rows(db, f"SELECT id FROM t{turn} WHERE a IS ?", (value,), as_of=then)
+
+
+@pytest.mark.parametrize(
+    ("types", "value"),
+    [
+        (("TEXT", "INTEGER", "TEXT"), "007"),
+        (("TEXT", "INTEGER", "BLOB"), "007"),
+        (("REAL", "INTEGER", "TEXT"), 2.0),
+        (("TEXT", "REAL", "TEXT"), "1e3"),
+        (("TEXT", "NUMERIC", "TEXT"), " 12"),
+        (("TEXT", "REAL", "INTEGER", "TEXT", "BLOB"), "1e3"),
+        (("REAL", "TEXT", "REAL", "TEXT"), 0.125),
+    ],
+)
+@pytest.mark.parametrize("added", [False, True])
+def test_every_moment_between_changes_has_the_value_of_then(
+    db: driver.Connection, types: tuple[str, ...], value: Any, added: bool
+) -> None:
+    """As a column of today's type has it; also where the value is one that was added to a row that was there."""
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, b)")
+    db.execute("INSERT INTO t(id, b) VALUES (1, 2)")
+    text = "NULL" if not added else repr(value)
+    db.execute(f"ALTER TABLE t ADD COLUMN a {types[0]} DEFAULT {text}")
+    if not added:
+        db.execute("UPDATE t SET a = ?", (value,))
+    db.execute("ALTER TABLE t ADD COLUMN g AS (typeof(a))")
+    moments = [moment(db)]
+    for declared in types[1:]:
+        db.execute(f"ALTER TABLE t ALTER COLUMN a TYPE {declared}")
+        moments.append(moment(db))
+    db.execute("CREATE INDEX t_a ON t(a)")
+    db.execute("CREATE INDEX t_g ON t(g) WHERE a IS NOT NULL")
+    db.commit()
+    for had, then in enumerate(moments, 1):
+        wanted, kind = under(value, *types[:had], types[-1])
+        assert rows(db, "SELECT a, typeof(a), g FROM t", as_of=then) == [(wanted, kind, kind)], (types, had)
+        assert rows(db, "SELECT id FROM t WHERE a IS ?", (wanted,), as_of=then) == [(1,)]
+        assert rows(db, "SELECT id FROM t WHERE g = ? AND a IS NOT NULL", (kind,), as_of=then) == [(1,)]
+
+
+def test_a_column_that_was_dropped_and_added_again_is_another(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+    db.execute("INSERT INTO t VALUES (1, '007')")
+    moments = [moment(db)]
+    for sql in (
+        "ALTER TABLE t ALTER COLUMN a TYPE INTEGER", "ALTER TABLE t ADD COLUMN b DEFAULT 1",
+        "ALTER TABLE t DROP COLUMN a", "ALTER TABLE t ADD COLUMN a INTEGER DEFAULT 5",
+        "ALTER TABLE t ALTER COLUMN a TYPE TEXT", "ALTER TABLE t ALTER COLUMN a TYPE BLOB",
+    ):
+        db.execute(sql)
+        moments.append(moment(db))
+    found = [rows(db, "SELECT a FROM t", as_of=then) for then in moments]
+    assert found == [[(None,)]] * 4 + [[(5,)], [("5",)], [("5",)]]
