@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
-from .history import Backend
+from .history import Backend, Commits
 
 
 def unwrapped(dbapi_connection: Any) -> Any:
@@ -26,18 +25,28 @@ def driver_connection(connection: Connection) -> DriverConnection:
     return found
 
 
+def _last_commit(checkout: Any) -> int | None:
+    number, ns = unwrapped(checkout).last_commit
+    return ns if number else None
+
+
 class EntityBackend(Backend):
     """The backend of one dialect object."""
 
     def __init__(self) -> None:
-        # The last commit of each thread: a Session gives its connection back before it can be asked.
-        self._last_commit = threading.local()
+        self._commits = Commits()
 
-    def committed(self, dbapi_connection: Any) -> None:
-        """Remembers the last commit of a connection as this thread's. Called by the dialect after each commit."""
-        number, ns = unwrapped(dbapi_connection).last_commit
-        if number:
-            self._last_commit.ns = ns
+    # What the dialect tells of its connections, which it knows as PoolProxiedConnections.
+
+    def begins(self, checkout: Any) -> None:
+        """Before a transaction."""
+        self._commits.begins(checkout, _last_commit(checkout))
+
+    def ended(self, checkout: Any) -> None:
+        """Behind what may have been a commit."""
+        self._commits.ended(checkout, _last_commit(checkout))
+
+    # The protocol.
 
     def resolve(self, connection: Connection, moment_ns: int) -> int:
         return driver_connection(connection).database.resolve(moment_ns)[2]
@@ -47,10 +56,10 @@ class EntityBackend(Backend):
 
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
         if isinstance(bind, Connection):
-            number, ns = driver_connection(bind).last_commit
-            return ns if number else None
-        found: int | None = getattr(self._last_commit, "ns", None)
-        return found
+            checkout = bind.connection
+            self.ended(checkout)  # a COMMIT may have been said in SQL
+            return self._commits.of_checkout(checkout)
+        return self._commits.newest() if session is None else self._commits.of_session(session)
 
     @contextmanager
     def begin_at(self, connection: Connection, moment_ns: int) -> Iterator[None]:

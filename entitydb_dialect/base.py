@@ -95,9 +95,12 @@ class EntityDialect(SQLiteDialect):
 
     # ---- executing ----
 
+    def do_begin(self, dbapi_connection: Any) -> None:
+        self.history_backend.begins(dbapi_connection)
+
     def do_commit(self, dbapi_connection: Any) -> None:
         dbapi_connection.commit()
-        self.history_backend.committed(dbapi_connection)
+        self.history_backend.ended(dbapi_connection)
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         unwrapped(dbapi_connection).ping()
@@ -107,8 +110,7 @@ class EntityDialect(SQLiteDialect):
         if context is not None:
             apply_as_of(self.history_backend, cursor, context)
         cursor.execute(statement, parameters)
-        if cursor.connection.isolation_level is None:
-            self.history_backend.committed(cursor.connection)
+        self._may_have_committed(cursor, context)
 
     def do_execute_no_params(self, cursor: Any, statement: Any, context: Any = None) -> None:
         self.do_execute(cursor, statement, (), context)
@@ -117,8 +119,11 @@ class EntityDialect(SQLiteDialect):
         if context is not None:
             apply_as_of(self.history_backend, cursor, context)
         cursor.executemany(statement, parameters)
-        if cursor.connection.isolation_level is None:
-            self.history_backend.committed(cursor.connection)
+        self._may_have_committed(cursor, context)
+
+    def _may_have_committed(self, cursor: Any, context: Any) -> None:
+        if context is not None and cursor.connection.isolation_level is None:
+            self.history_backend.ended(context.root_connection.connection)
 
     # ---- reflection ----
 

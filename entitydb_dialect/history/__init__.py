@@ -7,7 +7,8 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     moments.py      what users write for a moment, as int nanoseconds
     sources.py      from a Session, an Engine or a Connection to its backend
     as_of.py        the execution option `as_of`, for dialects
-    at.py           at(); aio.py: the same for asyncio
+    commits.py      who committed what, for backends
+    past.py         the Session of a moment; at.py: at(); aio.py: the same for asyncio
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()
 """
@@ -17,13 +18,16 @@ from __future__ import annotations
 from .as_of import apply_as_of
 from .at import at
 from .backend import Backend
+from .commits import Commits
 from .database import begin_at, commit_moment, resolve
 from .labels import label_moment, labels
 from .moments import Moment, from_ns, to_ns
-from .sources import Source
+from .sources import AsyncSource, Source
 
 __all__ = [
+    "AsyncSource",
     "Backend",
+    "Commits",
     "Moment",
     "Source",
     "apply_as_of",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from .at import at as at_sync
 from .moments import Moment
-
-AsyncSource: TypeAlias = "AsyncSession | async_scoped_session[Any] | AsyncEngine | AsyncConnection"
+from .past import past_session
+from .sources import AsyncSource, is_async, synchronous
 
 
 @asynccontextmanager
@@ -27,10 +26,9 @@ async def at(source: AsyncSource, moment: Moment) -> AsyncIterator[AsyncSession]
     Raises:
         ArgumentError, PastWriteError, HorizonError: as `entitydb_dialect.at`.
     """
-    parent: Any = source() if isinstance(source, async_scoped_session) else source
-    for name in ("sync_session", "sync_engine", "sync_connection"):
-        parent = getattr(parent, name, parent)
-    block = at_sync(parent, moment)
+    if not is_async(source):
+        raise exc.ArgumentError(f"{source!r} is not an AsyncSession, an AsyncEngine or an AsyncConnection")
+    block = past_session(synchronous(source), moment)
     past = block.__enter__()
     try:
         yield AsyncSession(sync_session_class=lambda **kw: past)  # type: ignore[arg-type]

@@ -1,104 +1,60 @@
-"""at(): a read-only Session of one moment.
-
-For an Engine it is a Session on the Engine with the option `as_of`. For a Session it is a *child* on the parent's
-connection, so that it stands in the parent's transaction: its `do_orm_execute` gives every statement the moment and
-marks its objects with it (the identity token), lazy, deferred and eager loads included. The child never ends the
-parent's transaction; when that ends, the child lets go of the connection and takes the next one at its next statement.
-"""
+"""at(): a read-only Session of one moment, for whatever kind of Session it is asked of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
-from sqlalchemy import event, exc
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy import exc
+from sqlalchemy.orm import Session
 
-from .._exceptions import PastWriteError
-from .moments import Moment, to_ns
-from .sources import Source, unscoped
+from .moments import Moment
+from .past import past_session
+from .sources import Source, is_async
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
-class PastSession(Session):
-    """A Session that reads as of one moment and refuses to write. Made by at()."""
-
-    def __init__(self, source: Session | Engine | Connection, moment_ns: int) -> None:
-        self.moment_ns = moment_ns
-        self._source = source
-        self._lost_changes = False  # its objects were changed when a transaction of the parent's ended
-        bind = source.execution_options(as_of=moment_ns) if isinstance(source, Engine) else None
-        super().__init__(bind=bind, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
-        event.listen(self, "do_orm_execute", _give_moment)
-        event.listen(self, "before_flush", _refuse_flush)
-
-    def get_bind(self, mapper: Any = None, **kw: Any) -> Any:
-        source = self._source
-        if isinstance(source, Engine):
-            return self.bind
-        if isinstance(source, Connection):
-            return source
-        kw = {key: value for key, value in kw.items() if not key.startswith("_sa_")}
-        return source.connection(bind_arguments={"mapper": mapper, **kw})
-
-    def connection(self, *args: Any, **kw: Any) -> Connection:
-        if isinstance(self._source, Engine):
-            return super().connection(*args, **kw)
-        raise exc.InvalidRequestError(
-            "the connection of this past Session is its parent's and reads now; execute on the Session itself"
-        )
-
-    def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
-        kw.setdefault("identity_token", self.moment_ns)
-        return super().get(entity, ident, **kw)
-
-    # Writes are refused where they are asked for. A flush may never come.
-
-    def _refuse(self, *args: Any, **kw: Any) -> NoReturn:
-        raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
-
-    add = add_all = delete = merge = _refuse
-    bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse
-    begin_nested = _refuse
-
-    def _changed(self) -> bool:
-        return bool(self._lost_changes or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
-
-    def _end_with_parent(self) -> None:
-        """Ends our transaction when the parent's has ended, without a flush; what is loaded stays loaded."""
-        if not self.in_transaction():
-            return
-        if self._changed():
-            self._lost_changes = True  # at() raises at the end of its block
-            self.expunge_all()
-        self.commit()
+    from .sources import AsyncSource
 
 
-def _give_moment(state: ORMExecuteState) -> None:
-    session = state.session
-    assert isinstance(session, PastSession)
-    if state.is_insert or state.is_update or state.is_delete:
-        raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
-    state.update_execution_options(as_of=session.moment_ns, identity_token=session.moment_ns)
+class _AsyncBlock(AbstractAsyncContextManager["AsyncSession"]):
+    """The block of an async source. `with` instead of `async with` is told so."""
+
+    def __init__(self, block: AbstractAsyncContextManager[AsyncSession]) -> None:
+        self._block = block
+
+    async def __aenter__(self) -> AsyncSession:
+        return await self._block.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._block.__aexit__(kind, error, trace)
+
+    def __enter__(self) -> NoReturn:
+        raise exc.ArgumentError("at() of an async source: write `async with at(...) as past:`")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached; `with` looks for it before it enters."""
 
 
-def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
-    assert isinstance(session, PastSession)
-    raise PastWriteError("objects of a past moment cannot be changed; load them in an ordinary Session to change them")
-
-
-@contextmanager
-def at(source: Source, moment: Moment) -> Iterator[Session]:
+@overload
+def at(source: Source, moment: Moment) -> AbstractContextManager[Session]: ...
+@overload
+def at(source: AsyncSource, moment: Moment) -> AbstractAsyncContextManager[AsyncSession]: ...
+def at(source: Any, moment: Moment) -> Any:
     """A read-only Session that sees the database as of a moment, whatever and whenever it loads.
 
     Args:
         source: an Engine; or a Session (or scoped_session, or Connection), whose transaction is then shared. What that
-            has written but not committed is not seen.
+            has written but not committed is not seen. Or what SQLAlchemy's asyncio extension has for them: then it is
+            `async with`, and an AsyncSession.
         moment: see `entitydb_dialect.resolve`; included. Resolved once, at entry.
 
-    Yields:
-        A Session. Its objects are detached at the end of the block.
+    Returns:
+        A context manager that gives a Session. Its objects are detached at the end of the block.
 
     Raises:
         ArgumentError: it is not a moment.
@@ -109,27 +65,11 @@ def at(source: Source, moment: Moment) -> Iterator[Session]:
         with at(engine, yesterday) as past:
             print(past.get(Account, 1).balance)
     """
-    ns = to_ns(moment)
-    parent = unscoped(source)
-    past = PastSession(parent, ns)
+    if is_async(source):
+        from .aio import at as async_at  # who has such a source has imported what that needs
 
-    def ended(_session: Session, transaction: Any) -> None:
-        if transaction.parent is None:
-            past._end_with_parent()
-
-    listening = isinstance(parent, Session)
-    if listening:
-        event.listen(parent, "after_transaction_end", ended)
-    try:
-        yield past
-        if past._changed():
-            raise PastWriteError(
-                "objects of a past moment were changed; load them in an ordinary Session to change them"
-            )
-    finally:
-        if listening:
-            event.remove(parent, "after_transaction_end", ended)
-        past.close()
+        return _AsyncBlock(async_at(source, moment))
+    return past_session(source, moment)
 
 
-__all__ = ["PastSession", "at"]
+__all__ = ["at"]

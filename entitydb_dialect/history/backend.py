@@ -59,14 +59,16 @@ class Backend(Protocol):
         ...
 
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
-        """The moment of the last commit that a Connection, a Session or this thread has made.
+        """The moment of the last commit that a Session, a Connection or an Engine has made, and nobody else.
 
         Args:
-            bind: a Connection: its last commit is meant. An Engine: the last commit on it.
-            session: the Session that asks, if one does; `bind` is then what it is bound to.
+            bind: a Connection: its last commit since it was taken from the pool. An Engine: the last commit on it.
+            session: the Session that asks, if one does; `bind` is then what it is bound to. On an Engine its own last
+                commit is meant, and on a Connection the Connection's.
 
         Returns:
-            The moment; None when there has been no commit. A transaction that wrote nothing is no commit.
+            The moment; None when it has made no commit. A transaction that wrote nothing is no commit. `Commits` of
+            commits.py keeps account.
         """
         ...
 

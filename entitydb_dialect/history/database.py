@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.orm import Session
 
 from .moments import Moment, to_ns
-from .sources import Source, bound, connected, unscoped
+from .sources import AsyncSource, Source, bound, connected, is_async, synchronous, unscoped
 
 
-def commit_moment(source: Session | scoped_session[Any] | Connection) -> int:
-    """The exact moment of the last commit: what was committed is seen as of it and not a nanosecond before.
+def commit_moment(source: Source | AsyncSource) -> int:
+    """The exact moment of a source's last commit: what was committed is seen as of it and not a nanosecond before.
 
     Args:
-        source: a Connection: its last commit. A Session: the last commit made by this thread on the Session's Engine.
+        source: a Session: the last commit that it has made; one that is bound to a Connection shares the Connection's.
+            A Connection: the last commit since it was taken from the pool. An Engine: the last commit of all that were
+            made through it in this process. Or what SQLAlchemy's asyncio extension has for them.
 
     Returns:
         Nanoseconds since 1970 UTC, a moment for `as_of`.
 
     Raises:
-        InvalidRequestError: there has been no commit yet.
+        InvalidRequestError: it has committed nothing yet. A transaction that wrote nothing is no commit.
+        ArgumentError: it is no source, or not of EntityDB.
     """
-    bind, backend = bound(source)
-    session = unscoped(source)
-    moment_ns = backend.last_commit(bind, session if isinstance(session, Session) else None)
+    found = unscoped(synchronous(source))
+    bind, backend = bound(found)
+    moment_ns = backend.last_commit(bind, found if isinstance(found, Session) else None)
     if moment_ns is None:
-        raise exc.InvalidRequestError("nothing has been committed yet, so there is no moment of the last commit")
+        raise exc.InvalidRequestError(
+            f"nothing has been committed yet by this {type(found).__name__}, so there is no moment of its last commit"
+        )
     return moment_ns
 
 
@@ -69,6 +73,11 @@ def begin_at(engine: Engine, moment: Moment) -> Iterator[Connection]:
             nothing is kept).
         ArgumentError: it is not a moment.
     """
+    if is_async(engine):
+        raise exc.ArgumentError(
+            f"{engine!r} waits in the event loop, and begin_at() does not: call it in a function given to "
+            "AsyncConnection.run_sync(), with the `connection.engine` it gets"
+        )
     if not isinstance(engine, Engine):
         raise exc.ArgumentError(f"{engine!r} is not an Engine")
     ns = to_ns(moment, start=True)

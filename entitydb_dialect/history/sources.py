@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
@@ -12,7 +13,31 @@ from sqlalchemy.orm import Session, scoped_session
 
 from .backend import Backend
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+
 Source: TypeAlias = "Session | scoped_session[Any] | Engine | Connection"
+AsyncSource: TypeAlias = "AsyncSession | async_scoped_session[Any] | AsyncEngine | AsyncConnection"
+
+
+def is_async(source: Any) -> bool:
+    """Is it one of the kinds of AsyncSource? Does not import them: who has one has done that."""
+    asyncio = sys.modules.get("sqlalchemy.ext.asyncio")
+    return asyncio is not None and isinstance(
+        source, (asyncio.AsyncSession, asyncio.async_scoped_session, asyncio.AsyncEngine, asyncio.AsyncConnection)
+    )
+
+
+def synchronous(source: Any) -> Any:
+    """What an AsyncSource stands before; any other source as it is."""
+    if not is_async(source):
+        return source
+    found = source() if callable(source) else source  # an async_scoped_session
+    if hasattr(found, "sync_connection"):
+        if found.sync_connection is None:
+            raise exc.ArgumentError(f"{source!r} has not been started: use `async with engine.connect()`")
+        return found.sync_connection
+    return found.sync_session if hasattr(found, "sync_session") else found.sync_engine
 
 
 def unscoped(source: Source) -> Session | Engine | Connection:
@@ -22,6 +47,11 @@ def unscoped(source: Source) -> Session | Engine | Connection:
         ArgumentError: it is none of the kinds of Source.
     """
     found: Any = source() if isinstance(source, scoped_session) else source
+    if is_async(found):
+        raise exc.ArgumentError(
+            f"{source!r} waits in the event loop, and this function does not: call it through run_sync(), as in "
+            "`await session.run_sync(resolve, moment)` or `await connection.run_sync(resolve, moment)`"
+        )
     if not isinstance(found, (Session, Engine, Connection)):
         raise exc.ArgumentError(f"{source!r} is not a Session, an Engine or a Connection")
     return found
@@ -57,4 +87,4 @@ def connected(source: Source) -> Iterator[tuple[Connection, Backend]]:
             yield connection, backend
 
 
-__all__ = ["Source", "bound", "connected", "unscoped"]
+__all__ = ["AsyncSource", "Source", "bound", "connected", "is_async", "synchronous", "unscoped"]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util.concurrency import await_only
 
 from entitydb_dialect._exceptions import HorizonError, PastWriteError
-from entitydb_dialect.history import Backend, apply_as_of
+from entitydb_dialect.history import Backend, Commits, apply_as_of
 
 
 class Commit:
@@ -99,6 +99,7 @@ class FakeBackend(Backend):
         self.seen: list[int] = []
         self.asked: list[Session | None] = []
         self.awaits = awaits
+        self.account = Commits()
 
     # What its connections ask.
 
@@ -136,8 +137,8 @@ class FakeBackend(Backend):
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
         self.asked.append(session)
         if isinstance(bind, Connection):
-            return self._fake(bind).last_commit_ns
-        return self.commits[-1].moment_ns if self.commits else None
+            return self.account.of_checkout(bind.connection)
+        return self.account.newest() if session is None else self.account.of_session(session)
 
     @contextmanager
     def begin_at(self, connection: Connection, moment_ns: int) -> Iterator[None]:
@@ -182,6 +183,13 @@ class FakeDialect(SQLiteDialect_pysqlite):
         raw = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
         raw.execute("PRAGMA read_uncommitted = 1")
         return FakeConnection(self.history_backend, raw)
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        self.history_backend.account.begins(dbapi_connection, dbapi_connection.last_commit_ns)
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        dbapi_connection.commit()
+        self.history_backend.account.ended(dbapi_connection, dbapi_connection.last_commit_ns)
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         if context is not None:

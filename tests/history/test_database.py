@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import time
+import weakref
 
 import pytest
 from sqlalchemy import Engine, create_engine, exc, select
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from entitydb_dialect import HorizonError
-from entitydb_dialect.history import begin_at, commit_moment, resolve, to_ns
+from entitydb_dialect.history import at, begin_at, commit_moment, resolve, to_ns
 
 from .conftest import Account, Base
 from .fake import FakeBackend
@@ -33,11 +35,75 @@ def test_the_backend_is_told_which_session_asks(engine: Engine, backend: FakeBac
     scoped = scoped_session(sessionmaker(engine))
     engine.dispose()  # connections from now on are new
     with Session(engine) as session, engine.connect() as connection:
-        assert commit_moment(session) == commit_moment(scoped) == moments[-1]
-        with pytest.raises(exc.InvalidRequestError):
-            commit_moment(connection)
-        assert backend.asked == [session, scoped(), None]
+        for source in (session, scoped, connection):
+            with pytest.raises(exc.InvalidRequestError):
+                commit_moment(source)
+        assert commit_moment(engine) == moments[-1]
+        assert backend.asked == [session, scoped(), None, None]
     scoped.remove()
+
+
+def _add(session: Session, balance: int) -> None:
+    session.add(Account(balance=balance))
+    session.commit()
+
+
+def test_a_commit_moment_belongs_to_who_committed(engine: Engine, backend: FakeBackend, moments: list[int]) -> None:
+    """The kind: a Session, a Connection or an Engine that shares a thread or a pooled connection with another."""
+    with Session(engine) as first, Session(engine) as second, Session(engine) as third:
+        _add(first, 1)
+        _add(second, 2)
+        one, two = commit_moment(first), commit_moment(second)
+        assert moments[-1] < one < two == commit_moment(engine)
+        first.scalars(select(Account)).all()
+        first.commit()
+        assert commit_moment(first) == one, "reading makes no commit"
+        _add(first, 3)
+        first.scalars(select(Account)).all()
+        first.rollback()
+        assert commit_moment(first) > two == commit_moment(second)
+        with pytest.raises(exc.InvalidRequestError, match="committed yet by this Session"):
+            commit_moment(third)
+    with engine.begin() as connection:
+        connection.execute(Account.__table__.insert().values(balance=4))
+    assert commit_moment(engine) > commit_moment(first), "a Session's connection, lent to somebody else"
+    with engine.connect() as connection, pytest.raises(exc.InvalidRequestError, match="by this Connection"):
+        commit_moment(connection)
+
+
+def test_a_commit_moment_is_the_parents_and_not_the_past_sessions(engine: Engine, moments: list[int]) -> None:
+    with Session(engine) as session, at(session, moments[1]) as past:
+        past.get_one(Account, 1)
+        session.add(Account(balance=5))
+        session.flush()
+        past.expire_all()
+        past.get_one(Account, 1)
+        session.commit()
+        assert commit_moment(session) > moments[-1]
+
+
+def test_a_session_on_a_connection_shares_its_commits(engine: Engine, moments: list[int]) -> None:
+    with engine.connect() as connection, Session(connection) as session:
+        session.add(Account(balance=5))
+        session.commit()
+        assert commit_moment(session) == commit_moment(connection) == commit_moment(engine) > moments[-1]
+    with engine.connect() as connection, connection.begin() as outer:
+        session = Session(connection, join_transaction_mode="create_savepoint")
+        _add(session, 6)
+        with pytest.raises(exc.InvalidRequestError):
+            commit_moment(session)
+        outer.commit()
+        assert commit_moment(session) == commit_moment(connection)
+
+
+def test_sessions_are_not_kept_alive(engine: Engine, moments: list[int]) -> None:
+    session = Session(engine)
+    _add(session, 1)
+    session.close()
+    gone = weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None
 
 
 def test_nothing_committed(engine: Engine) -> None:

@@ -270,6 +270,39 @@ def test_past_and_present_cursors_interleave(engine: Engine, moments: list[int])
             assert (then.fetchone(), now.fetchone()) == ((i, i if i > 1 else 4), (i + 1, -1))
 
 
+def test_commit_moment_of_who_committed_and_of_nobody_else(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    with Session(engine) as first, Session(engine) as second:
+        for session in (first, second):
+            session.add(Room(name="one"))
+            session.commit()
+        assert commit_moment(first) < commit_moment(second) == commit_moment(engine)
+        with at(engine, commit_moment(first)) as past:
+            assert len(past.scalars(select(Room)).all()) == 1
+    auto = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with auto.connect() as connection, Session(auto) as session:
+        assert connection.execute(select(Room.id)).all()
+        with pytest.raises(exc.InvalidRequestError):
+            commit_moment(connection)
+        session.execute(text("INSERT INTO room(name) VALUES ('two')"))
+        mine = commit_moment(session)
+        assert mine == commit_moment(engine)
+        connection.execute(text("INSERT INTO room(name) VALUES ('three')"))
+        session.execute(select(Room.id)).all()
+        assert commit_moment(session) == mine < commit_moment(connection)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("INSERT INTO room(name) VALUES ('four')")
+        connection.exec_driver_sql("COMMIT")
+        mine = commit_moment(connection)
+        connection.rollback()
+    with engine.connect() as connection:
+        connection.execute(select(Room.id)).all()
+        connection.commit()
+        with pytest.raises(exc.InvalidRequestError):
+            commit_moment(connection)
+    assert commit_moment(engine) == mine
+
+
 def test_commit_moment_of_sessions_and_connections(engine: Engine) -> None:
     Base.metadata.create_all(engine)
     fresh = create_engine("entitydb://")
@@ -308,8 +341,7 @@ def test_import_of_a_history_with_begin_at(engine: Engine) -> None:
             with Session(connection) as session:
                 session.add(Skill(name=f"skill {i}"))
                 session.commit()
-        with Session(engine) as session:
-            assert commit_moment(session) == to_ns(day, start=True)
+        assert commit_moment(engine) == to_ns(day, start=True)
     with engine.connect() as connection:
         names = select(Skill.name)
         assert connection.execute(names.execution_options(as_of=dt.date(2009, 1, 4))).scalars().all() == [

@@ -56,7 +56,7 @@ def test_the_database_deletes_the_children_in_the_same_commit(filled: Engine) ->
     with Session(filled) as session:
         session.execute(select(func.count()).select_from(Book)).scalar_one()
         session.rollback()
-        before = entitydb_dialect.commit_moment(session)
+        before = entitydb_dialect.commit_moment(filled)
         session.delete(session.get(Author, 1))
         session.commit()
         after = entitydb_dialect.commit_moment(session)

@@ -1,0 +1,79 @@
+"""Who committed what: the last commit of each Session, of each Connection and of an Engine.
+
+A Session gives its connection back when it commits, and a pool lends one connection to many. So a commit belongs to the
+checkout of the connection it was made on (SQLAlchemy's PoolProxiedConnection, a new one for each), and to the Session
+that began the transaction there. That is heard in SQLAlchemy's event `after_begin`; everything else the dialect tells.
+
+With a pool that lends one connection to several at the same time (SingletonThreadPool, StaticPool) they share one
+transaction, and its commit belongs to the one that began last.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session, SessionTransaction
+
+# The Session that began the running transaction of a checkout.
+_committers: WeakKeyDictionary[Any, ref[Session]] = WeakKeyDictionary()
+
+
+def _begun(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if getattr(connection.dialect, "history_backend", None) is not None:
+        # A Session that joins in a transaction does not commit it.
+        _committers.setdefault(connection.connection, ref(session))
+
+
+class Commits:
+    """The commits of one backend, as far as somebody may ask whose they are. Moments are int nanoseconds.
+
+    A dialect calls `begins()` in do_begin(), and `ended()` behind everything that may have committed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: int | None = None
+        self._seen: WeakKeyDictionary[Any, int | None] = WeakKeyDictionary()
+        self._of_checkout: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._of_session: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+        if not event.contains(Session, "after_begin", _begun):
+            event.listen(Session, "after_begin", _begun)
+
+    def begins(self, checkout: Any, last_ns: int | None) -> None:
+        """A transaction begins.
+
+        Args:
+            checkout: the PoolProxiedConnection.
+            last_ns: the last commit of the connection below it, whoever has made it; None: there is none.
+        """
+        self._seen[checkout] = last_ns
+        _committers.pop(checkout, None)
+
+    def ended(self, checkout: Any, last_ns: int | None) -> None:
+        """A transaction may have been committed, or nothing happened: then `last_ns` is what it was."""
+        if last_ns is None or last_ns == self._seen.get(checkout):
+            return
+        self._seen[checkout] = self._of_checkout[checkout] = last_ns
+        committer = _committers.get(checkout)
+        session = None if committer is None else committer()
+        if session is not None:
+            self._of_session[session] = last_ns
+        with self._lock:
+            self._newest = last_ns if self._newest is None else max(self._newest, last_ns)
+
+    def of_checkout(self, checkout: Any) -> int | None:
+        return self._of_checkout.get(checkout)
+
+    def of_session(self, session: Session) -> int | None:
+        return self._of_session.get(session)
+
+    def newest(self) -> int | None:
+        """The last commit of all."""
+        return self._newest
+
+
+__all__ = ["Commits"]
