@@ -1,47 +1,21 @@
-"""The dialect over our driver (PEP 249 over apsw): URLs, connections, pools.
-
-    entitydb:///relative.db         entitydb:////absolute/path.db
-    entitydb://                     a memory database of the Engine's own, gone with Engine.dispose()
-    entitydb:///file:name?mode=memory       a memory database shared in this process by name
-
-Options of the URL: page_size (bytes, at creation), synchronous (full, normal), read_only (true, false), timeout
-(seconds to wait for another process's commit).
-"""
+"""The dialect over our driver (PEP 249 over apsw): connections and pools. _urls.py reads the URLs."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import event, exc, pool, util
+from sqlalchemy import event, pool
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from . import driver
+from ._urls import target
 from .base import EntityDialect
 from .driver._errors import CODES
 
 _DISCONNECTED = {CODES["FORKED"], CODES["POISONED"], CODES["REPLACED"]}
-
-
-def _boolean(text: str) -> bool:
-    return bool(util.asbool(text))
-
-
-def _synchronous(text: str) -> str:
-    if text.lower() not in ("full", "normal"):
-        raise ValueError("it may be full or normal")
-    return text.lower()
-
-
-_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "page_size": int,
-    "synchronous": _synchronous,
-    "read_only": _boolean,
-    "timeout": float,
-}
 
 
 class EntityDialect_apsw(EntityDialect):
@@ -76,31 +50,19 @@ class EntityDialect_apsw(EntityDialect):
 
     def create_connect_args(self, url: Any) -> Any:
         """The arguments of driver.connect(). Raises ArgumentError for what the URL should not say."""
-        if url.username or url.password or url.host or url.port:
-            raise exc.ArgumentError(
-                f"{url}: write entitydb:///relative/path, entitydb:////absolute/path or entitydb://"
-            )
-        settings: dict[str, Any] = {}
-        query = dict(url.query)
-        mode = query.pop("mode", None)
-        for key, value in query.items():
-            if key not in _OPTIONS:
-                known = ", ".join(sorted(_OPTIONS))
-                raise exc.ArgumentError(f"unknown URL option {key!r}: EntityDB knows {known}")
-            try:
-                settings[key] = _OPTIONS[key](value)
-            except (TypeError, ValueError) as error:
-                raise exc.ArgumentError(f"URL option {key}={value!r}: {error}") from None
-        name = url.database
-        if mode is not None and (mode != "memory" or not (name or "").startswith("file:")):
-            raise exc.ArgumentError("URL option 'mode' only comes as entitydb:///file:name?mode=memory")
-        if mode is None and name and name != ":memory:":
-            return [os.path.abspath(name)], settings
+        wanted = target(url)
+        place, settings = wanted.place, dict(wanted.database)
+        if place.read_only:
+            settings["read_only"] = True
+        if place.path is not None:
+            if not place.create and not place.read_only:
+                settings["create"] = False
+            return [place.path], {**settings, **wanted.connection}
         options = driver.Options(**settings)
-        if mode is None:
+        if place.name is None:
             self._own_memory = driver.MemoryDatabase(options)
-            return [self._own_memory], {}
-        return [driver.named_memory(name[len("file:") :], lambda: driver.MemoryDatabase(options))], {}
+            return [self._own_memory], wanted.connection
+        return [driver.named_memory(place.name, lambda: driver.MemoryDatabase(options))], wanted.connection
 
     def on_connect(self) -> Callable[[Any], None]:
         def regexp(pattern: str, text: str | None) -> bool | None:

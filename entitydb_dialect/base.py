@@ -64,6 +64,8 @@ class EntityDialect(SQLiteDialect):
     default_isolation_level: Any = _isolation.DEFAULT
 
     def __init__(self, **kwargs: Any) -> None:
+        # It leaves dates to converters of the sqlite3 module; here the types keep making them of texts.
+        kwargs.pop("native_datetime", None)
         super().__init__(**kwargs)
         self.history_backend = EntityBackend()
         _plugin.bring()

@@ -39,6 +39,7 @@ from ._catalog import Column, Index, Part, Table
 from ._connection import Connection
 from ._cursor import Cursor
 from ._database import Breach, Database, MemoryDatabase, Options, named_memory
+from ._place import Place, place
 from ._rows import Row
 
 apilevel = "2.0"
@@ -83,9 +84,14 @@ def connect(
     page_size: int | None = None,
     synchronous: str | None = None,
     read_only: bool = False,
+    create: bool = True,
     timeout: float = 5.0,
     spill_bytes: int | None = None,
+    uri: bool = False,
+    factory: type[Connection] = Connection,
     check_same_thread: bool = False,
+    cached_statements: int = 128,
+    detect_types: int = 0,
 ) -> Connection:
     """Opens a connection.
 
@@ -97,24 +103,39 @@ def connect(
         synchronous: "full" (a commit is on disk when it returns) or "normal" (soon after); the first to open a file
             decides.
         read_only: writes raise OperationalError; a missing file is not made.
+        create: make the file if it is missing.
         timeout: seconds to wait for another process's commit.
         spill_bytes: of a transaction's writes kept in memory before they go to a temporary file.
-        check_same_thread: taken because sqlite3 has it. A connection here may go from thread to thread, one at a time.
+        uri: `database` may be a `file:` URI, as in the sqlite3 module.
+        factory: the class of the connection.
+        check_same_thread, cached_statements, detect_types: taken because the sqlite3 module has them, and without
+            effect. A connection here may go from thread to thread, one at a time; the cache sizes itself; values are
+            what SQLite makes of them.
 
     Raises:
         OperationalError, DatabaseError, DamageError, ProgrammingError: see Database.
+        NotSupportedError: a setting of a URI that cannot hold here.
     """
     if isinstance(database, MemoryDatabase):
-        return Connection(database.get(), isolation_level=isolation_level)
+        return factory(database.get(), isolation_level=isolation_level)
     if isinstance(database, Database):
-        return Connection(database, isolation_level=isolation_level)
+        return factory(database, isolation_level=isolation_level)
+    name = "" if database is None else os.fsdecode(database)
+    where = place(name) if uri and name.startswith("file:") else Place(None if name in ("", ":memory:") else name)
     options = Options(
-        page_size=page_size, synchronous=synchronous, read_only=read_only, timeout=timeout, spill_bytes=spill_bytes
+        page_size=page_size,
+        synchronous=synchronous,
+        read_only=read_only or where.read_only,
+        create=create and where.create,
+        timeout=timeout,
+        spill_bytes=spill_bytes,
     )
-    path = None if database is None or os.fspath(database) in ("", ":memory:") else os.fspath(database)
-    handle = Database(path, options)
+    if where.name is not None:
+        shared = named_memory(where.name, lambda: MemoryDatabase(options))
+        return factory(shared.get(), isolation_level=isolation_level, shared=shared)
+    handle = Database(where.path, options)
     try:
-        return Connection(handle, isolation_level=isolation_level, owns=True)
+        return factory(handle, isolation_level=isolation_level, owns=True)
     except BaseException:
         handle.close()
         raise

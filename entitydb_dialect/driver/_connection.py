@@ -19,7 +19,7 @@ from .execute.script import run_script
 from .schemas.lookup import schema_of
 
 if TYPE_CHECKING:
-    from ._database import Database
+    from ._database import Database, MemoryDatabase
     from ._rows import RowFactory, TextFactory
 
 
@@ -46,10 +46,18 @@ class Connection(Functions):
     ProgrammingError = ex.ProgrammingError
     NotSupportedError = ex.NotSupportedError
 
-    def __init__(self, database: Database, *, isolation_level: str | None = "DEFERRED", owns: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        isolation_level: str | None = "DEFERRED",
+        owns: bool = False,
+        shared: MemoryDatabase | None = None,
+    ) -> None:
         level = _isolation.normal(isolation_level)
         self._row_factory: RowFactory | None = None
         self._text_factory: TextFactory = str
+        self._shared = shared  # lives as long as somebody holds it
         self._session = Session(database, isolation_level=level, owns_database=owns)
 
     # ---- PEP 249 ----
@@ -80,6 +88,7 @@ class Connection(Functions):
     def close(self) -> None:
         """Rolls back what is open. Closing twice is harmless."""
         self._session.close()
+        self._shared = None
 
     def __del__(self) -> None:
         session = getattr(self, "_session", None)  # None: it could not be made

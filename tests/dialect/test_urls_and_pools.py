@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import gc
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, exc, inspect, pool, text
+from sqlalchemy import Column, Date, DateTime, Engine, MetaData, Table, create_engine, event, exc, inspect, pool, text
 
 import entitydb_dialect
 from entitydb_dialect import driver
@@ -53,6 +55,90 @@ def test_relative_path_is_below_the_working_directory(tmp_path: Path, monkeypatc
 def test_wrong_url_is_an_argument_error_that_names_it(url: str, message: str) -> None:
     with pytest.raises(exc.ArgumentError, match=message):
         create_engine(url).connect()
+
+
+@pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
+@pytest.mark.parametrize(
+    "query",
+    ["check_same_thread=False", "check_same_thread=true", "timeout=30", "isolation_level=IMMEDIATE",
+     "cached_statements=0", "isolation_level=SERIALIZABLE", "detect_types=3", "uri=true", "uri=false",
+     "spill_bytes=65536",
+     "timeout=5&check_same_thread=0&uri=1&cached_statements=256&detect_types=1&isolation_level=DEFERRED"],
+)  # fmt: skip
+def test_options_of_urls_written_for_sqlite_are_taken(tmp_path: Path, scheme: str, query: str) -> None:
+    """The kind: an option that pysqlite's URLs carry, as a URL's and as connect_args."""
+    engines = [create_engine(f"{scheme}:///{tmp_path}/a.edb?{query}"), create_engine(f"{scheme}:///:memory:?{query}")]
+    kinds = {"check_same_thread": bool, "uri": bool, "timeout": float, "isolation_level": str}
+    arguments = {
+        key: value.lower() in ("true", "1") if kinds.get(key) is bool else kinds.get(key, int)(value)
+        for key, value in (pair.split("=") for pair in query.split("&"))
+    }
+    engines.append(create_engine(f"{scheme}:///{tmp_path}/b.edb", connect_args=arguments))
+    level = "SERIALIZABLE" if "SERIALIZABLE" in query else "REPEATABLE READ"
+    for engine in engines:
+        with engine.begin() as connection:
+            assert connection.get_isolation_level() == level
+            assert connection.scalar(text("SELECT 1")) == 1
+        engine.dispose()
+
+
+@pytest.mark.parametrize("query", ["isolation_level=SLOW", "cached_statements=many", "uri=perhaps", "detect_types=all",
+                                   "check_same_thread=perhaps", "spill_bytes=x", "timeout=1&timeout=2"])  # fmt: skip
+def test_a_wrong_value_of_an_option_is_named(query: str) -> None:
+    with pytest.raises(exc.ArgumentError, match=query.partition("=")[0]):
+        create_engine(f"entitydb:///x.edb?{query}").connect()
+
+
+def test_a_url_with_a_uri_is_read_as_sqlite_reads_it(tmp_path: Path) -> None:
+    path = f"file:{tmp_path}/a.edb"
+    with pytest.raises(exc.OperationalError):
+        create_engine(f"entitydb:///{path}?mode=rw&uri=true").connect()
+    for query in ("uri=true", "mode=rwc&uri=true", "mode=rw&uri=true&cache=shared", "psow=0&nolock=0&uri=true"):
+        engine = create_engine(f"entitydb:///{path}?{query}")
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE IF NOT EXISTS t(a)"))
+        engine.dispose()
+    assert (tmp_path / "a.edb").exists()
+    for query in ("mode=ro&uri=true", "immutable=1&uri=true"):
+        engine = create_engine(f"entitydb:///{path}?{query}")
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT * FROM t")).all() == []
+            with pytest.raises(exc.OperationalError):
+                connection.execute(text("INSERT INTO t VALUES (1)"))
+        engine.dispose()
+    for query in ("vfs=unix&uri=true", "nolock=1&uri=true", "mode=no&uri=true", "mode=ro", "cache=shared"):
+        with pytest.raises(exc.ArgumentError):
+            create_engine(f"entitydb:///{path}?{query}").connect()
+
+
+def test_a_memory_database_of_a_uri_is_shared_by_name() -> None:
+    shared = "entitydb:///file:one%20name?mode=memory&cache=shared&uri=true"
+    one, two, other = create_engine(shared), create_engine(shared), create_engine("entitydb:///file::memory:?uri=true")
+    with one.begin() as connection:
+        connection.execute(text("CREATE TABLE t(a)"))
+    assert inspect(two).get_table_names() == ["t"]
+    assert inspect(other).get_table_names() == []
+    first = driver.connect("file:one%20name?mode=memory", uri=True)
+    assert first.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    for engine in (one, two, other):
+        engine.dispose()
+    del one, two, other, engine
+    gc.collect()
+    second = driver.connect("file:one%20name?mode=memory", uri=True)
+    assert second.execute("SELECT count(*) FROM t").fetchall() == [(0,)], "a connection of the driver keeps it"
+    first.close()
+    second.close()
+
+
+def test_dates_are_dates_whatever_makes_them_in_the_sqlite3_module() -> None:
+    engine = create_engine("sqlite+entitydb://", connect_args={"detect_types": 3}, native_datetime=True)
+    when = dt.datetime(2024, 5, 1, 12, 30)
+    table = Table("t", MetaData(), Column("a", DateTime), Column("b", Date))
+    with engine.begin() as connection:
+        table.create(connection)
+        connection.execute(table.insert().values(a=when, b=when.date()))
+        assert connection.execute(table.select()).one() == (when, when.date())
+    engine.dispose()
 
 
 def test_options_reach_the_engine(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect.driver._catalog", "entitydb_dialect.driver._errors", "entitydb_dialect.driver._savepoints"),
     ("entitydb_dialect.driver.sql",),
     ("entitydb_dialect.driver.rewrite",),
-    ("entitydb_dialect.driver._database",),
+    ("entitydb_dialect.driver._database", "entitydb_dialect.driver._place"),
     ("entitydb_dialect.driver.schemas",),
     ("entitydb_dialect.driver.ddl",),
     ("entitydb_dialect.driver._isolation",),
@@ -46,7 +46,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect.driver.execute",),
     ("entitydb_dialect.driver",),
     ("entitydb_dialect.history",),
-    ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin"),
+    ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin", "entitydb_dialect._urls"),
     (
         "entitydb_dialect._health",
         "entitydb_dialect.aio",

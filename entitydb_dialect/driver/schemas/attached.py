@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 import apsw
 
@@ -25,6 +24,7 @@ from ... import _exceptions as ex
 from ..._native import ffi, lib
 from .._database import SYNCHRONOUS, Database, MemoryDatabase, Options, named_memory
 from .._errors import check, translate
+from .._place import file_uri
 from ..sql.tokens import Token, find, is_name, tokens, unquote
 from .schema import Schema
 
@@ -96,19 +96,6 @@ def _evaluated(session: Session, texts: list[str], parameters: Any) -> list[str]
     return ["" if value is None else str(value) for value in rows[0]]
 
 
-def _uri(text: str) -> tuple[str, dict[str, str]]:
-    """Path and settings of a `file:` URI, by SQLite's rules."""
-    rest = text[len("file:") :].partition("#")[0]
-    path, _, query = rest.partition("?")
-    if path.startswith("//"):
-        authority, slash, path = path[2:].partition("/")
-        if authority not in ("", "localhost"):
-            raise ex.OperationalError(f"invalid uri authority: {authority}")
-        path = slash + path
-    settings = dict(parse_qsl(query, keep_blank_values=True))
-    return os.fsdecode(unquote_to_bytes(path)), settings
-
-
 def _is_sqlite(path: str) -> bool:
     try:
         with open(path, "rb") as file:
@@ -163,7 +150,7 @@ def attach(session: Session, sql: str, parameters: Any) -> None:
     name, title = _evaluated(session, texts, parameters)
     if session.raw.in_transaction:
         raise ex.OperationalError("cannot ATTACH database within transaction: commit or roll back first")
-    path, settings = _uri(name) if name.startswith("file:") else (name, {})
+    path, settings = file_uri(name) if name.startswith("file:") else (name, {})
     memory = path in ("", ":memory:") or settings.get("mode") == "memory"
     if not memory and _is_sqlite(path):
         _attach_to_sqlite(session, name, title)
