@@ -18,6 +18,7 @@ from ._exceptions import (
     EntityDBWarning,
     HorizonError,
     PastWriteError,
+    RowLockWarning,
     SerializationFailure,
 )
 from ._health import check, stats
@@ -44,6 +45,7 @@ __all__ = [
     "HorizonError",
     "Moment",
     "PastWriteError",
+    "RowLockWarning",
     "SerializationFailure",
     "at",
     "begin_at",

@@ -1,7 +1,8 @@
 """From SQLAlchemy's constructs to SQLite's SQL: what models written for SQLite or PostgreSQL say beyond it.
 
 A construct that has a counterpart is translated; one that SQLite would take for something else, or ignore, is a
-CompileError that names it.
+CompileError that names it. FOR UPDATE, of which many programs that run on SQLite say more than they need, is left out
+with a warning.
 """
 
 # SQLAlchemy's SQLite dialect is not typed.
@@ -9,11 +10,17 @@ CompileError that names it.
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from typing import Any, NoReturn
 
 from sqlalchemy import exc, schema
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
+
+from ._exceptions import RowLockWarning
+
+_LIBRARIES = re.compile(r"(sqlalchemy|entitydb_dialect)(\.|$)")
 
 # PostgreSQL's operators on JSONB, arrays, ranges and texts. SQLite has none of them; the parameter's "?" is one.
 _POSTGRESQL_OPERATORS = {
@@ -24,10 +31,23 @@ _POSTGRESQL_OPERATORS = {
 
 class EntityCompiler(SQLiteCompiler):
     def for_update_clause(self, select: Any, **kw: Any) -> str:
-        raise exc.CompileError(
-            "SELECT ... FOR UPDATE: EntityDB has no row locks. A transaction reads one snapshot, and of two that "
-            "change the same row the later to commit gets SerializationFailure; catch that and run it again"
+        if self.dialect.name == "sqlite":
+            return ""  # as pysqlite compiles it
+        asked = select._for_update_arg
+        for word, promise in (("nowait", "fail where it would wait"), ("skip_locked", "leave out rows in use")):
+            if getattr(asked, word, False):
+                raise exc.CompileError(
+                    f"SELECT ... FOR UPDATE with {word} is to {promise}: EntityDB has no row locks, so nothing is ever "
+                    "in use. Of two transactions that change the same row the later to commit gets "
+                    "SerializationFailure; leave the word out, catch that and run it again"
+                )
+        warnings.warn(
+            "SELECT ... FOR UPDATE: EntityDB has no row locks and reads without one. Of two transactions that change "
+            "the same row the later to commit gets SerializationFailure; catch that and run it again",
+            RowLockWarning,
+            stacklevel=_callers_level(),
         )
+        return ""
 
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> str:
         if operator.opstring in _POSTGRESQL_OPERATORS:
@@ -55,6 +75,16 @@ class EntityCompiler(SQLiteCompiler):
         insert: Any = self.stack[-1]["selectable"]
         columns = _columns_of_constraint(insert.table, str(name))
         return f"({', '.join(self.preparer.quote(column) for column in columns)})"
+
+
+def _callers_level() -> int:
+    """The `stacklevel` of warnings.warn(), called by who calls this, that names the program and not a library."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _LIBRARIES.match(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def _columns_of_constraint(table: Any, name: str) -> list[str]:

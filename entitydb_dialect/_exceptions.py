@@ -18,6 +18,7 @@
 
     UserWarning
     |- EntityDBWarning               something works, but hardly as meant
+       |- RowLockWarning             (a RuntimeWarning too) a row lock was asked for, and there are none
 
 Every Error carries what it was made from: `sqlite_errorcode` (extended) and `sqlite_errorname` as the sqlite3 module
 has them, `engine_code` and `engine_name` when the engine itself refused (see engine/codes.h), else None.
@@ -91,3 +92,7 @@ class DamageError(DatabaseError):
 
 class EntityDBWarning(UserWarning):
     """Something works, but hardly as meant (a naive moment beyond the clock, for one)."""
+
+
+class RowLockWarning(EntityDBWarning, RuntimeWarning):
+    """A row lock was asked for, and there are none: conflicts are found at COMMIT."""

@@ -263,12 +263,6 @@ def test_variants_for_sqlite_hold_here_too(engine: Engine) -> None:
         assert connection.execute(select(table)).one() == (1, "X", "y")
 
 
-def test_for_update_is_refused_at_compile(engine: Engine) -> None:
-    table = Table("t", MetaData(), Column("id", Integer, primary_key=True))
-    with pytest.raises(exc.CompileError, match="FOR UPDATE"):
-        select(table).with_for_update().compile(dialect=engine.dialect)
-
-
 @pytest.mark.parametrize("make", [sqlite.insert, postgresql.insert])
 def test_upserts_of_both_dialects(engine: Engine, make: Any) -> None:
     table = Table("t", MetaData(), Column("id", Integer, primary_key=True), Column("a", Integer))

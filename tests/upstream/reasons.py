@@ -15,7 +15,6 @@ _SNAPSHOT = (
 _IDS = "ids are never given twice: an id of a row that another test deleted counts"
 
 REASONS: Reasons = [
-    (r"", r"SELECT \.\.\. FOR UPDATE", "FOR UPDATE is refused, not ignored, until there are row locks"),
     (r"", r"CREATE TRIGGER",
      "triggers are left out: history needs none, and rules are CHECK, FOREIGN KEY and generated columns"),
     (r"test_versioning", r"was changed by another transaction", _SNAPSHOT),
