@@ -22,6 +22,12 @@ from ._exceptions import (
     SerializationFailure,
 )
 from ._health import check, stats
+from ._raised import (
+    WrappedDamageError,
+    WrappedHorizonError,
+    WrappedPastWriteError,
+    WrappedSerializationFailure,
+)
 from .driver import Breach
 from .history import Moment, at, begin_at, commit_moment, label_moment, labels, resolve
 
@@ -47,6 +53,10 @@ __all__ = [
     "PastWriteError",
     "RowLockWarning",
     "SerializationFailure",
+    "WrappedDamageError",
+    "WrappedHorizonError",
+    "WrappedPastWriteError",
+    "WrappedSerializationFailure",
     "at",
     "begin_at",
     "check",

@@ -23,7 +23,8 @@
 Every Error carries what it was made from: `sqlite_errorcode` (extended) and `sqlite_errorname` as the sqlite3 module
 has them, `engine_code` and `engine_name` when the engine itself refused (see engine/codes.h), else None.
 
-SQLAlchemy wraps these in its own classes of the same PEP 249 names; the instance raised here is then `.orig`.
+SQLAlchemy wraps these in its own classes of the same PEP 249 names; the instance raised here is then `.orig`. Around
+our own leaves it puts a class that is both (_raised.py): `except SerializationFailure` catches what a Session raises.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ A connection is used by one task at a time, as everywhere in SQLAlchemy. The dri
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from collections import deque
@@ -35,6 +36,7 @@ from .base import EntityExecutionContext
 from .history.aio import AsyncSource, at
 
 _BATCH = 100  # rows of a streamed result that come with executing
+_PATIENCE_S = 5.0  # at the end of the interpreter threads stand still
 _AGAIN_S = 0.01  # an interrupt that came between two statements of the driver is said again after this long
 
 
@@ -44,6 +46,7 @@ class _Job:
     def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop | None) -> None:
         self._call = call
         self._loop = loop
+        self.finished = threading.Event()
         self.done: asyncio.Future[Any] | None = None if loop is None else loop.create_future()
 
     def run(self) -> None:
@@ -53,6 +56,7 @@ class _Job:
         except BaseException as caught:
             # A future cannot carry it.
             error = RuntimeError(repr(caught)) if isinstance(caught, StopIteration) else caught
+        self.finished.set()
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._answer, result, error)
@@ -74,11 +78,22 @@ class _Worker:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._process = os.getpid()
         threading.Thread(target=_work, args=(self._jobs,), name="entitydb", daemon=True).start()
 
     def post(self, call: Callable[[], Any]) -> None:
         """Has it done some time; nobody hears of it."""
         self._jobs.put(_Job(call, None))
+
+    def finish(self, call: Callable[[], Any]) -> None:
+        """Has it done and waits without giving up the event loop: for what is quick. Nobody hears of its errors."""
+        job = _Job(call, None)
+        self._jobs.put(job)
+        job.finished.wait(_PATIENCE_S)
+
+    def inherited(self) -> bool:
+        """Is this another process than its thread's? Then the thread is not here, and nothing is ever done."""
+        return self._process != os.getpid()
 
     def stop(self) -> None:
         self._jobs.put(None)
@@ -242,16 +257,18 @@ class AsyncAdapt_entitydb_connection(AdaptedConnection):
     def _await(self, call: Callable[[], Any]) -> Any:
         if self._worker is None:
             raise driver.ProgrammingError("Cannot operate on a closed database.")
+        if self._worker.inherited():
+            return call()  # it says so itself
         return await_only(self._worker.run(call, self._interrupt))
 
     def _let(self, call: Callable[[], Any]) -> None:
         """Has something ended, waiting for it where waiting is possible."""
         if self._worker is None:
             return
-        if in_greenlet():
+        if in_greenlet() or self._worker.inherited():
             self._await(call)
         else:
-            self._worker.post(call)
+            self._worker.finish(call)
 
     def _interrupt(self) -> None:
         try:
@@ -282,7 +299,7 @@ class AsyncAdapt_entitydb_connection(AdaptedConnection):
         """Closes without a conversation: SQLAlchemy calls it for connections it has given up."""
         if self._worker is None:
             return
-        if in_greenlet():
+        if in_greenlet() or self._worker.inherited():
             try:
                 self.close()
                 return

@@ -19,7 +19,7 @@ from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 
-from . import _plugin
+from . import _plugin, _raised
 from ._backend import EntityBackend, unwrapped
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
 from .driver import _isolation
@@ -68,6 +68,7 @@ class EntityDialect(SQLiteDialect):
         kwargs.pop("native_datetime", None)
         super().__init__(**kwargs)
         self.history_backend = EntityBackend()
+        _raised.listen(self)
         _plugin.bring()
 
     def type_descriptor(self, typeobj: Any) -> Any:

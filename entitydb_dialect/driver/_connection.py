@@ -11,9 +11,10 @@ from .. import _exceptions as ex
 from .._native import lib
 from . import _catalog, _dump, _isolation
 from ._cursor import Cursor
-from ._errors import check
+from ._errors import check, int64
 from ._functions import Functions
 from ._session import Session
+from ._use import exclusive
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
 from .schemas.lookup import schema_of
@@ -62,6 +63,7 @@ class Connection(Functions):
 
     # ---- PEP 249 ----
 
+    @exclusive
     def cursor(self, factory: Callable[[Connection], Cursor] | None = None) -> Cursor:
         """A new cursor; factory: makes it of the connection, when it is to be of another class."""
         self._session.check_open()
@@ -72,6 +74,7 @@ class Connection(Functions):
             cursor.row_factory = self._row_factory
         return cursor
 
+    @exclusive
     def commit(self) -> None:
         """Ends the transaction; acknowledged when as durable as `synchronous` says.
 
@@ -82,11 +85,15 @@ class Connection(Functions):
         """
         self._session.commit()
 
+    @exclusive
     def rollback(self) -> None:
         self._session.rollback()
 
+    @exclusive
     def close(self) -> None:
-        """Rolls back what is open. Closing twice is harmless."""
+        """Rolls back what is open. Closing twice is harmless; a function called by SQL cannot close its connection."""
+        if self._session.running is not None and not self._session.inherited():
+            raise ex.ProgrammingError("a function called by a statement cannot close the connection that executes it")
         self._session.close()
         self._shared = None
 
@@ -96,6 +103,7 @@ class Connection(Functions):
             session.close()
 
     def __enter__(self) -> Connection:
+        self._session.check_open()
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
@@ -113,6 +121,7 @@ class Connection(Functions):
     def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
         return self.cursor().executemany(sql, parameters)
 
+    @exclusive
     def executescript(self, sql: str) -> Cursor:
         """Commits what is open, then runs every statement of a script in autocommit mode."""
         cursor = self.cursor()
@@ -138,6 +147,7 @@ class Connection(Functions):
         return self._session.isolation_level
 
     @isolation_level.setter
+    @exclusive
     def isolation_level(self, level: str | None) -> None:
         self._session.check_open()
         _isolation.choose(self._session, level)
@@ -170,6 +180,7 @@ class Connection(Functions):
         self._text_factory = factory
 
     @property
+    @exclusive
     def in_transaction(self) -> bool:
         self._session.check_open()
         return bool(self._session.raw.in_transaction)
@@ -181,6 +192,7 @@ class Connection(Functions):
         return self._session.total_changes
 
     @property
+    @exclusive
     def apsw(self) -> apsw.Connection:
         """The SQLite connection underneath. What it runs reads now, outside the driver's transactions' care."""
         self._session.check_open()
@@ -189,15 +201,18 @@ class Connection(Functions):
         return raw
 
     @property
+    @exclusive
     def database(self) -> Database:
         self._session.check_open()
         return self._session.main.database
 
+    @exclusive
     def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
         """The database of now as SQL statements; `filter`: a LIKE pattern for names. History is not in it."""
         self._session.check_open()
         return _dump.iterdump(self._session, self._ask, filter)
 
+    @exclusive
     def backup(
         self,
         target: Any,
@@ -226,13 +241,12 @@ class Connection(Functions):
 
     def interrupt(self) -> None:
         """Makes what this connection runs raise OperationalError soon. The one method for other threads to call."""
-        self._session.check_open()
-        lib.edb_conn_interrupt(self._session.engine)
-        self._session.raw.interrupt()
+        self._session.interrupt()
 
     # ---- EntityDB's own ----
 
     @property
+    @exclusive
     def last_commit(self) -> tuple[int, int]:
         """(number, nanoseconds since 1970 UTC) of this connection's last commit; number 0: none yet."""
         self._session.check_open()
@@ -240,17 +254,20 @@ class Connection(Functions):
         lib.edb_conn_last_commit(session.engine, session.number_out, session.last_id_out)
         return int(session.number_out[0]), int(session.last_id_out[0])
 
+    @exclusive
     def set_commit_time(self, ns: int) -> None:
         """The next commit gets this time: later than the last commit's, not later than the clock. 0 takes it back."""
         self._session.check_open()
-        check(lib.edb_conn_commit_time(self._session.engine, ns))
+        check(lib.edb_conn_commit_time(self._session.engine, int64(ns)))
 
+    @exclusive
     def ping(self) -> None:
         """Raises when the connection cannot be used; opens no transaction."""
         self._session.check_open()
         session = self._session
         session.end_statement(session.open_statement(False, None, bool(session.raw.in_transaction)))
 
+    @exclusive
     def catalog(self, as_of: int | None = None, schema: str = "main") -> dict[str, _catalog.Table]:
         """The tables by lower-case name, as a statement of this connection would see them (own DDL included).
 
@@ -260,33 +277,42 @@ class Connection(Functions):
         """
         return self._session.catalog(as_of, schema)[0]
 
+    @exclusive
     def views(self, as_of: int | None = None, schema: str = "main") -> dict[str, _catalog.View]:
         """The views by lower-case name; otherwise as catalog()."""
         return self._session.catalog(as_of, schema)[1]
 
+    @exclusive
     def schema(
         self, as_of: int | None = None, schema: str = "main"
     ) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
         """Tables and views."""
         return self._session.catalog(as_of, schema)
 
+    @exclusive
     def has_schema(self, schema: str) -> bool:
         """Is this main, or a database of ours that is attached?"""
+        self._session.check_open()
         return schema_of(self._session, schema) is not None
 
+    @exclusive
     def setting(self, name: str, as_of: int | None = None) -> str | None:
         """A value kept with the schema main, as PRAGMA user_version is; None: there is none."""
         return self._session.main.setting(name, as_of)
 
+    @exclusive
     def temporary_tables(self) -> frozenset[str]:
         """Lower-case names of the TEMP tables and views, which are SQLite's own."""
+        self._session.check_open()
         return self._session.temporary_tables()
 
+    @exclusive
     def find_label(self, label: str, as_of: int) -> tuple[int, int] | None:
         """(number, nanoseconds) of the newest commit with a label, at or before a moment; None: there is none."""
         self._session.check_open()
         return find_label(self._session, label, as_of)
 
+    @exclusive
     def labels_of(self, number: int, ns: int) -> list[str]:
         """The labels of a commit, in the order they were given; ns: its time."""
         self._session.check_open()

@@ -10,6 +10,7 @@ and ended at the connection's next statement.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from ._errors import CODES, check, engine_error, translate
+from ._errors import CODES, check, engine_error, int64, translate
 
 if TYPE_CHECKING:
     from ._database import Database
@@ -32,6 +33,8 @@ class Contexts:
     """The handles of a connection, and the contexts of its statements. A part of Session."""
 
     def __init__(self, database: Database, *, owns_database: bool) -> None:
+        self.lock = threading.RLock()  # who uses the connection; see _use.py
+        self.end_lock = threading.RLock()  # the handles are being freed, or interrupted by another thread
         self.closed = True  # until everything is there
         self.process = os.getpid()  # which opened it: another one has it through fork() and may not use it
         self.database: Database | None = database  # None once closed
@@ -77,6 +80,14 @@ class Contexts:
         if self.inherited():
             raise engine_error(CODES["FORKED"], "the connection was inherited through fork(); open anew in the child")
 
+    def interrupt(self) -> None:
+        """Makes what runs stop soon; for other threads, which must not meet handles that are being freed."""
+        with self.end_lock:
+            self.check_open()
+            if self.raw is not None:
+                lib.edb_conn_interrupt(self.engine)
+                self.raw.interrupt()
+
     def inherited(self) -> bool:
         """Did this connection come here through fork()?"""
         return self.process != os.getpid()
@@ -96,7 +107,7 @@ class Contexts:
             options = self.now_options[in_transaction + 2 * writes]
         else:
             options = self.past_options[in_transaction + 2 * writes]
-            options.moment_ns = moment
+            options.moment_ns = int64(moment)
         for _ in range(RETRIES):
             code = lib.edb_stmt_begin(self.engine, options, self.stmt_out)
             if code == 0:
@@ -168,14 +179,15 @@ class Contexts:
 
     def free(self) -> None:
         """Lets go of all handles. SQLite's side first: its virtual tables still know the engine's."""
-        raw, self.raw = self.raw, None
-        self.control = None
-        if raw is not None:
-            raw.close(True)
-        self.free_attached()
-        engine, self.engine = self.engine, None
-        if engine is not None:
-            lib.edb_conn_close(engine)
+        with self.end_lock:
+            raw, self.raw = self.raw, None
+            self.control = None
+            if raw is not None:
+                raw.close(True)
+            self.free_attached()
+            engine, self.engine = self.engine, None
+            if engine is not None:
+                lib.edb_conn_close(engine)
         database, self.database = self.database, None
         if database is not None and self.owns_database:
             database.close()

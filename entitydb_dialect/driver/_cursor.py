@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from .. import _exceptions as ex
 from .._native import lib
 from ._errors import Parameters, translate
+from ._use import in_use, of_one_cursor, recursive
 from .answers.plan import explained
 from .answers.pragma import answer
 from .execute.change import change, change_many
@@ -52,6 +55,7 @@ class Cursor:
         self._stmt: Any = None  # the context of the rows being fetched
         self._rows: Iterator[Any] | None = None  # rows that are there already
         self._closed = False
+        self._executing = False  # a method of it runs; see _use.py
         self._row_factory: Any = None
         self._ref = weakref.ref(self)  # as the session keeps it while there are rows to fetch
 
@@ -79,42 +83,60 @@ class Cursor:
             IntegrityError, OperationalError, DataError: as the sqlite3 module.
         """
         session = self._session
-        if self._stmt is not None or self._closed or session.closed or session.orphans:
-            self._ready()
-        self._rows = None
-        statement = parse(sql)
-        if session.lost is not None and statement.verb != "ROLLBACK":
-            session.check_lost(ends=statement.verb == "COMMIT")
-        if statement.several:
-            raise ex.ProgrammingError("You can only execute one statement at a time.")
-        self.rowcount = -1
-        kind = statement.kind
-        if kind is kinds.READ or kind is kinds.OTHER:
-            read(self, session, statement, sql, parameters)
-            if statement.verb == "EXPLAIN":
-                self._rows = iter(explained(session, Cursor.fetchall(self)))
-        elif kind is kinds.WRITE:
-            self.description = None
-            self.rowcount = change(self, session, statement, sql, parameters)
-            session.total_changes += self.rowcount
-        elif kind is kinds.CONTROL:
-            self.description = None
-            session.control_statement(statement, sql)
-        else:
-            self.description = None
-            is_open = session.raw.in_transaction
-            try:
-                if kind is kinds.PRAGMA:
-                    self._pragma(session, statement, sql, parameters)
-                elif kind is kinds.LABEL:
-                    give_label(self, session, statement, parameters)
-                elif kind is kinds.DDL:
-                    define(self, session, statement, sql, parameters)
-            except BaseException as error:
-                session.failed(error, began=not is_open)
-                raise
-        return self
+        lock = session.lock
+        if not lock.acquire(False):
+            raise in_use(session)
+        if self._executing:
+            lock.release()
+            raise recursive()
+        self._executing = True
+        try:
+            if self._stmt is not None or self._closed or session.closed or session.orphans:
+                self._ready()
+            self._rows = None
+            statement = parse(sql)
+            if session.lost is not None and statement.verb != "ROLLBACK":
+                session.check_lost(ends=statement.verb == "COMMIT")
+            if statement.several:
+                raise ex.ProgrammingError("You can only execute one statement at a time.")
+            self.rowcount = -1
+            kind = statement.kind
+            if kind is kinds.READ or kind is kinds.OTHER:
+                read(self, session, statement, sql, parameters)
+                if statement.verb == "EXPLAIN":
+                    self._rows = iter(explained(session, self._fetchall()))
+            elif kind is kinds.WRITE:
+                self.description = None
+                self.rowcount = change(self, session, statement, sql, parameters)
+                session.total_changes += self.rowcount
+            else:
+                self.description = None
+                if kind is kinds.CONTROL:
+                    session.control_statement(statement, sql)
+                else:
+                    self._execute_other(session, statement, sql, parameters)
+            return self
+        except apsw.Error as error:
+            raise translate(error) from error  # of a statement of the driver's own
+        finally:
+            self._executing = False
+            lock.release()
 
+    def _execute_other(self, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
+        """A PRAGMA, a label or DDL."""
+        is_open = session.raw.in_transaction
+        try:
+            if statement.kind is kinds.PRAGMA:
+                self._pragma(session, statement, sql, parameters)
+            elif statement.kind is kinds.LABEL:
+                give_label(self, session, statement, parameters)
+            elif statement.kind is kinds.DDL:
+                define(self, session, statement, sql, parameters)
+        except BaseException as error:
+            session.failed(error, began=not is_open)
+            raise
+
+    @of_one_cursor
     def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
         """Runs an INSERT, UPDATE or DELETE once for each set of parameters. `rowcount` is the sum."""
         session = self._ready()
@@ -131,6 +153,7 @@ class Cursor:
         session.total_changes += total
         return self
 
+    @of_one_cursor
     def executescript(self, sql: str) -> Cursor:
         """Commits what is open, then runs every statement of a script in autocommit mode."""
         self._ready()
@@ -162,41 +185,49 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """The next row, or None."""
-        if self._rows is not None:
-            row = next(self._rows, None)
-            if row is None:
-                self._rows = None
-            return row
-        stmt = self._stmt
-        if stmt is None:
-            self._check_open()
-            return None
         session = self._session
-        before = session.running
-        session.running = stmt
-        if session.current is not stmt:
-            session.enter(stmt)
+        lock = session.lock
+        if not lock.acquire(False):
+            raise in_use(session)
+        if self._executing:
+            lock.release()
+            raise recursive()
+        self._executing = True
         try:
-            row = self._raw.fetchone()
-        except BaseException as error:
-            session.leave(before)
-            self._fail(error)
-        # Left current behind the step: the next fetchone of the same cursor finds it so.
-        session.running = before
-        if before is not None:
-            session.leave(before)
-        if row is None:
-            self._finish()
-        return row
+            stmt = self._stmt
+            if stmt is None:
+                self._check_open()
+                row = None if self._rows is None else next(self._rows, None)
+                if row is None:
+                    self._rows = None
+                return row
+            before = session.running
+            session.running = stmt
+            if session.current is not stmt:
+                session.enter(stmt)
+            try:
+                row = self._raw.fetchone()
+            except BaseException as error:
+                session.leave(before)
+                self._fail(error)
+            # Left current behind the step: the next fetchone of the same cursor finds it so.
+            session.running = before
+            if before is not None:
+                session.leave(before)
+            if row is None:
+                self._finish()
+            return row
+        finally:
+            self._executing = False
+            lock.release()
 
+    @of_one_cursor
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next `size` rows (`arraysize` by default), fewer at the end."""
         size = self.arraysize if size is None else size
-        if self._rows is not None:
-            return list(islice(self._rows, size))
         if self._stmt is None:
             self._check_open()
-            return []
+            return [] if self._rows is None else list(islice(self._rows, size))
         rows: list[Any] = self._step(lambda: list(islice(self._raw, size)))
         if len(rows) < size:
             self._finish()
@@ -204,14 +235,27 @@ class Cursor:
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        if self._rows is not None:
-            kept, self._rows = self._rows, None
-            return list(kept)
-        if self._stmt is None:
-            self._check_open()
-            return []
-        # _step() and _finish() in one: most results are fetched here.
+        session = self._session
+        lock = session.lock
+        if not lock.acquire(False):
+            raise in_use(session)
+        if self._executing:
+            lock.release()
+            raise recursive()
+        self._executing = True
+        try:
+            return self._fetchall()
+        finally:
+            self._executing = False
+            lock.release()
+
+    def _fetchall(self) -> list[Any]:
         stmt = self._stmt
+        if stmt is None:
+            self._check_open()
+            kept, self._rows = self._rows, None
+            return [] if kept is None else list(kept)
+        # _step() and _finish() in one: most results are fetched here.
         session = self._session
         before = session.running
         session.running = stmt
@@ -285,9 +329,9 @@ class Cursor:
 
     def _drain(self) -> None:
         """Reads the rest into memory. An error on the way is its reader's, not that of who needs the schema."""
-        if self._stmt is not None:
+        if self._stmt is not None and not self._executing:
             try:
-                self._rows = iter(Cursor.fetchall(self))
+                self._rows = iter(self._fetchall())
             except Exception as error:
                 self._rows = _failing(error)
 
@@ -298,6 +342,7 @@ class Cursor:
 
     # ---- the end ----
 
+    @of_one_cursor
     def close(self) -> None:
         """Closing twice is harmless; the connection's rows of other cursors stay."""
         if not self._closed:

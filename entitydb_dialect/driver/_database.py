@@ -20,7 +20,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from ._errors import check
+from ._errors import check, int64
 
 SYNCHRONOUS = {"normal": 1, "full": 2}
 
@@ -107,7 +107,7 @@ class Database:
         """
         number, commit_ns, resolved = ffi.new("uint64_t *"), ffi.new("int64_t *"), ffi.new("int64_t *")
         settled = ffi.new("_Bool *")
-        check(lib.edb_resolve(self.handle, moment_ns, number, commit_ns, resolved, settled))
+        check(lib.edb_resolve(self.handle, int64(moment_ns), number, commit_ns, resolved, settled))
         return number[0], commit_ns[0], resolved[0], bool(settled[0])
 
     def stats(self) -> dict[str, int]:

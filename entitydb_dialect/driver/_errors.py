@@ -80,6 +80,13 @@ def check(code: int) -> None:
         raise engine_error(code)
 
 
+def int64(ns: int) -> int:
+    """Nanoseconds as the engine takes them. Raises DataError for what no int64 can hold."""
+    if not -(1 << 63) <= ns < 1 << 63:
+        raise ex.DataError(f"{ns} is no moment in nanoseconds: it lies outside the years 1678 to 2261")
+    return ns
+
+
 _BINDINGS = re.compile(r"uses (\d+) and there are (\d+) supplied")
 
 

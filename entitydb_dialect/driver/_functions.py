@@ -13,6 +13,7 @@ import apsw
 
 from .. import _exceptions as ex
 from ._errors import translate
+from ._use import exclusive
 
 if TYPE_CHECKING:
     from ._session import Session
@@ -41,6 +42,7 @@ class Functions:
 
     # ---- functions ----
 
+    @exclusive
     def create_function(
         self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
@@ -55,6 +57,7 @@ class Functions:
         self._session.check_open()
         self._tell(self._session.raw.create_scalar_function, name, func, narg, deterministic=deterministic)
 
+    @exclusive
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Makes a class with `step` and `finalize` an aggregate, NULL over no rows; None takes it back."""
         self._session.check_open()
@@ -68,6 +71,7 @@ class Functions:
         self._tell(self._session.raw.create_aggregate_function, name, start, n_arg)
         self._keep_aggregate(name, n_arg, start is not None)
 
+    @exclusive
     def create_window_function(self, name: str, num_params: int, aggregate_class: Callable[[], Any] | None, /) -> None:
         """Makes a class with `step`, `inverse`, `value` and `finalize` an aggregate window function; None takes it
         back."""
@@ -94,6 +98,7 @@ class Functions:
         if not known:
             del self._session.aggregates[name.lower()]
 
+    @exclusive
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None) -> None:
         """Makes a Python collation usable in queries; None takes it back. Columns and indexes cannot have it: their
         order would depend on code that the file does not hold."""
@@ -111,6 +116,7 @@ class Functions:
 
     # ---- SQLite's own knobs ----
 
+    @exclusive
     def set_progress_handler(self, handler: Callable[[], object] | None, n: int) -> None:
         """Has `handler` called every `n` steps of SQLite's machine; what runs is interrupted when it returns something
         true. None takes it back."""
@@ -121,11 +127,13 @@ class Functions:
             called = handler
             self._session.raw.set_progress_handler(lambda: bool(called()), n)
 
+    @exclusive
     def getlimit(self, category: int, /) -> int:
         """One of SQLite's limits (sqlite3.SQLITE_LIMIT_...)."""
         self._session.check_open()
         return self._limit(category, -1)
 
+    @exclusive
     def setlimit(self, category: int, limit: int, /) -> int:
         """Sets one of SQLite's limits for statements of this connection. -> what it was."""
         self._session.check_open()
@@ -136,11 +144,13 @@ class Functions:
             raise ex.ProgrammingError("'category' is out of bounds")
         return int(self._session.raw.limit(category, limit))
 
+    @exclusive
     def enable_load_extension(self, enable: bool, /) -> None:
         """Whether load_extension() and the SQL function of that name may be used."""
         self._session.check_open()
         self._session.raw.enable_load_extension(enable)
 
+    @exclusive
     def load_extension(self, name: str, /, *, entrypoint: str | None = None) -> None:
         """Loads an extension of SQLite into this connection. Virtual tables of its modules must be TEMP."""
         self._session.check_open()

@@ -36,7 +36,7 @@ def give_label(cursor: Cursor, session: Session, statement: Statement, parameter
         if session.can_restart:  # as a write: the newest commit is what the transaction sees
             session.end_statement(session.open_statement(True, None, True))
         read(cursor, session, parse(statement.label_sql), statement.label_sql, parameters)
-        rows = cursor.fetchall()
+        rows = cursor._fetchall()
         labels = [row[0] for row in rows]
         for label in labels:
             if not isinstance(label, str):

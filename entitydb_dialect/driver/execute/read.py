@@ -8,7 +8,7 @@ import apsw
 
 from ... import _exceptions as ex
 from ..._native import lib
-from .._errors import Parameters, translate
+from .._errors import Parameters, int64, translate
 from ..sql import statement as kinds
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         options = session.now_options[is_open or begin]
     else:
         options = session.past_options[is_open or begin]
-        options.moment_ns = moment
+        options.moment_ns = int64(moment)
     if not lib.edb_stmt_begin(session.engine, options, session.stmt_out):
         stmt = session.stmt_out[0]
     else:
