@@ -51,6 +51,7 @@ _DATABASE: dict[str, Callable[[str], Any]] = {
 # Of a connection.
 _CONNECTION: dict[str, Callable[[str], Any]] = {
     "isolation_level": _level,
+    "foreign_keys": _boolean,
 }
 
 # What SQLite's driver takes and needs nothing here. docs/driver.md says why.
@@ -71,6 +72,11 @@ class Target:
     place: Place
     database: dict[str, Any] = field(default_factory=dict)  # arguments of Options
     connection: dict[str, Any] = field(default_factory=dict)  # further arguments of connect()
+
+    @property
+    def is_own_memory(self) -> bool:
+        """A memory database that nobody else shares."""
+        return self.place.path is None and self.place.name is None
 
 
 def target(url: Any) -> Target:

@@ -31,6 +31,7 @@ from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from . import driver
+from ._urls import target
 from .apsw import EntityDialect_apsw
 from .base import EntityExecutionContext
 from .history.aio import AsyncSource, at
@@ -371,6 +372,7 @@ class EntityExecutionContext_aio(EntityExecutionContext):
 class EntityDialect_aio(EntityDialect_apsw):
     driver = "aio"
     is_async = True
+    _pool_of_memory: type[pool.Pool] = pool.AsyncAdaptedQueuePool
     has_terminate = True
     supports_server_side_cursors = True
     supports_statement_cache = True
@@ -382,7 +384,7 @@ class EntityDialect_aio(EntityDialect_apsw):
 
     @classmethod
     def get_pool_class(cls, url: Any) -> type[pool.Pool]:
-        return pool.AsyncAdaptedQueuePool
+        return cls._pool_of_memory if target(url).is_own_memory else pool.AsyncAdaptedQueuePool
 
     def get_driver_connection(self, connection: Any) -> Any:
         return connection.driver_connection
@@ -396,6 +398,8 @@ class EntityDialect_aio_sqlite(EntityDialect_aio):
 
     name = "sqlite"
     driver = "entitydb_aio"
+    # As aiosqlite: one connection for all tasks.
+    _pool_of_memory = pool.StaticPool
     construct_arguments = SQLiteDialect.construct_arguments
     supports_statement_cache = True
 

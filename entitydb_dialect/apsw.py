@@ -25,6 +25,9 @@ class EntityDialect_apsw(EntityDialect):
     returns_native_bytes = True
     description_encoding = None
 
+    # Of a memory database that no other Engine shares.
+    _pool_of_memory: type[pool.Pool] = pool.QueuePool
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._own_memory: driver.MemoryDatabase | None = None
@@ -40,7 +43,7 @@ class EntityDialect_apsw(EntityDialect):
 
     @classmethod
     def get_pool_class(cls, url: Any) -> type[pool.Pool]:
-        return pool.QueuePool
+        return cls._pool_of_memory if target(url).is_own_memory else pool.QueuePool
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
@@ -51,6 +54,9 @@ class EntityDialect_apsw(EntityDialect):
     def create_connect_args(self, url: Any) -> Any:
         """The arguments of driver.connect(). Raises ArgumentError for what the URL should not say."""
         wanted = target(url)
+        if self.name == "sqlite":
+            # SQLite's own default, which programs written for it have in mind.
+            wanted.connection.setdefault("foreign_keys", False)
         place, settings = wanted.place, dict(wanted.database)
         if place.read_only:
             settings["read_only"] = True
@@ -91,6 +97,8 @@ class EntityDialect_apsw_sqlite(EntityDialect_apsw):
 
     name = "sqlite"
     driver = "entitydb"
+    # As pysqlite: one connection a thread, so that what is said to it (ATTACH, TEMP, PRAGMA) holds.
+    _pool_of_memory = pool.SingletonThreadPool
     construct_arguments = SQLiteDialect.construct_arguments
     supports_statement_cache = True
 

@@ -81,6 +81,7 @@ def connect(
     database: str | os.PathLike[str] | Database | MemoryDatabase | None = None,
     *,
     isolation_level: str | None = "DEFERRED",
+    foreign_keys: bool = True,
     page_size: int | None = None,
     synchronous: str | None = None,
     read_only: bool = False,
@@ -99,6 +100,7 @@ def connect(
         database: a file; None or ":memory:" for a memory database of this connection's own; or one that is open
             already and outlives the connection (the options are then its own).
         isolation_level: the level of transactions, or None for autocommit; see Connection.isolation_level.
+        foreign_keys: enforce them, as `PRAGMA foreign_keys` says afterwards.
         page_size: bytes, a power of two from 512 to 32,768; counts when the file is made.
         synchronous: "full" (a commit is on disk when it returns) or "normal" (soon after); the first to open a file
             decides.
@@ -117,9 +119,9 @@ def connect(
         NotSupportedError: a setting of a URI that cannot hold here.
     """
     if isinstance(database, MemoryDatabase):
-        return factory(database.get(), isolation_level=isolation_level)
+        return factory(database.get(), isolation_level=isolation_level, foreign_keys=foreign_keys)
     if isinstance(database, Database):
-        return factory(database, isolation_level=isolation_level)
+        return factory(database, isolation_level=isolation_level, foreign_keys=foreign_keys)
     name = "" if database is None else os.fsdecode(database)
     where = place(name) if uri and name.startswith("file:") else Place(None if name in ("", ":memory:") else name)
     options = Options(
@@ -132,10 +134,10 @@ def connect(
     )
     if where.name is not None:
         shared = named_memory(where.name, lambda: MemoryDatabase(options))
-        return factory(shared.get(), isolation_level=isolation_level, shared=shared)
+        return factory(shared.get(), isolation_level=isolation_level, foreign_keys=foreign_keys, shared=shared)
     handle = Database(where.path, options)
     try:
-        return factory(handle, isolation_level=isolation_level, owns=True)
+        return factory(handle, isolation_level=isolation_level, foreign_keys=foreign_keys, owns=True)
     except BaseException:
         handle.close()
         raise

@@ -52,6 +52,7 @@ class Connection(Functions):
         database: Database,
         *,
         isolation_level: str | None = "DEFERRED",
+        foreign_keys: bool = True,
         owns: bool = False,
         shared: MemoryDatabase | None = None,
     ) -> None:
@@ -60,6 +61,8 @@ class Connection(Functions):
         self._text_factory: TextFactory = str
         self._shared = shared  # lives as long as somebody holds it
         self._session = Session(database, isolation_level=level, owns_database=owns)
+        if not foreign_keys:
+            self._session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
 
     # ---- PEP 249 ----
 

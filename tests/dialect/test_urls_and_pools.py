@@ -24,7 +24,6 @@ MakeEngine = Callable[..., Engine]
 def test_urls_lead_to_the_dialect(url: str, name: str) -> None:
     engine = create_engine(url)
     assert engine.dialect.name == name
-    assert isinstance(engine.pool, pool.QueuePool)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT 1")) == 1
     assert engine.dialect.supports_statement_cache
@@ -157,6 +156,137 @@ def test_check_same_thread_is_taken_and_connections_go_between_threads(make_engi
         thread.start()
         thread.join()
         assert connection.execute(text("SELECT * FROM t")).all() == []
+
+
+SQLITES = (pool.SingletonThreadPool, pool.StaticPool)
+OTHERS = (pool.QueuePool, pool.AsyncAdaptedQueuePool)
+
+
+@pytest.mark.parametrize(
+    ("url", "kinds"),
+    [
+        ("sqlite+entitydb://", SQLITES),
+        ("sqlite+entitydb:///:memory:", SQLITES),
+        ("sqlite+entitydb:///file::memory:?uri=true", SQLITES),
+        ("sqlite+entitydb:///:memory:?check_same_thread=false", SQLITES),
+        ("sqlite+entitydb_aio://", SQLITES),
+        ("sqlite+entitydb:///a.edb", OTHERS),
+        ("sqlite+entitydb_aio:///a.edb", OTHERS),
+        ("sqlite+entitydb:///file:name?mode=memory", OTHERS),
+        ("entitydb://", OTHERS),
+        ("entitydb:///:memory:", OTHERS),
+        ("entitydb+aio://", OTHERS),
+        ("entitydb:///a.edb", OTHERS),
+    ],
+)
+def test_pools_of_memory_databases_are_those_of_sqlite_under_its_name(url: str, kinds: tuple[type, ...]) -> None:
+    engine = create_engine(url)
+    assert isinstance(engine.pool, kinds)
+    if kinds is SQLITES:
+        other = OTHERS[engine.dialect.is_async]
+        assert isinstance(create_engine(url, poolclass=other).pool, other), "who asks gets another"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+entitydb"])
+def test_what_is_said_to_a_memory_database_holds_for_the_next_checkout(scheme: str) -> None:
+    engine = create_engine(f"{scheme}://")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ATTACH ':memory:' AS x")
+    with engine.connect() as one, engine.connect() as two:
+        one.exec_driver_sql("CREATE TEMP TABLE t(a)")
+        one.exec_driver_sql("CREATE TABLE x.u(a)")
+        one.exec_driver_sql("INSERT INTO t VALUES (1)")
+        assert two.exec_driver_sql("SELECT a FROM t").all() == [(1,)]
+        assert two.exec_driver_sql("SELECT a FROM x.u").all() == []
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
+
+
+def test_threads_share_a_memory_database_under_sqlites_name() -> None:
+    engine = create_engine("sqlite+entitydb://")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t(a)")
+    seen: list[object] = []
+
+    def write() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+            seen.append(connection.connection.dbapi_connection)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 3
+        assert connection.connection.dbapi_connection not in seen
+    engine.dispose()
+
+
+FIXTURES = "CREATE TABLE p(a INTEGER PRIMARY KEY); CREATE TABLE c(a INTEGER REFERENCES p(a))"
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments", "enforced"),
+    [
+        ("entitydb:///{}", {}, True),
+        ("entitydb:///{}?foreign_keys=off", {}, False),
+        ("entitydb:///{}?foreign_keys=on", {}, True),
+        ("entitydb:///{}", {"foreign_keys": False}, False),
+        ("entitydb:///{}?foreign_keys=off", {"foreign_keys": True}, True),
+        ("entitydb://", {}, True),
+        ("entitydb://?foreign_keys=0", {}, False),
+        ("entitydb:///file:fk?mode=memory&foreign_keys=no", {}, False),
+        ("sqlite+entitydb:///{}", {}, False),
+        ("sqlite+entitydb:///{}?foreign_keys=on", {}, True),
+        ("sqlite+entitydb:///{}?foreign_keys=off", {}, False),
+        ("sqlite+entitydb:///{}", {"foreign_keys": True}, True),
+        ("sqlite+entitydb://", {}, False),
+        ("sqlite+entitydb://?foreign_keys=true", {}, True),
+    ],
+)
+def test_foreign_keys_are_on_by_our_name_and_off_by_sqlites(
+    tmp_path: Path, url: str, arguments: dict[str, bool], enforced: bool
+) -> None:
+    """The kind: every way to say it, or not to; PRAGMA foreign_keys tells and changes it."""
+    engine = create_engine(url.format(tmp_path / "a.edb"), connect_args=arguments)
+    with engine.begin() as connection:
+        for statement in FIXTURES.split(";"):
+            connection.exec_driver_sql(statement)
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == enforced
+            if enforced:
+                with pytest.raises(exc.IntegrityError, match="FOREIGN KEY constraint failed"):
+                    connection.exec_driver_sql("INSERT INTO c VALUES (1)")
+            else:
+                connection.exec_driver_sql("INSERT INTO c VALUES (1)")
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            with pytest.raises(exc.IntegrityError):
+                connection.exec_driver_sql("INSERT INTO c VALUES (1)")
+            connection.rollback()
+            connection.exec_driver_sql(f"PRAGMA foreign_keys = {int(enforced)}")
+    engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+entitydb"])
+def test_fixtures_in_the_wrong_order_are_taken_as_sqlite_takes_them(scheme: str, tmp_path: Path) -> None:
+    engine = create_engine(f"{scheme}:///{tmp_path}/a.db")
+    with engine.begin() as connection:
+        for statement in FIXTURES.split(";"):
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("INSERT INTO c VALUES (1)")
+        connection.exec_driver_sql("INSERT INTO p VALUES (1)")
+        connection.exec_driver_sql("DELETE FROM p")
+        connection.exec_driver_sql("DROP TABLE p")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT a FROM c").all() == [(1,)]
+    engine.dispose()
 
 
 def test_read_only_url(make_engine: MakeEngine, tmp_path: Path) -> None:

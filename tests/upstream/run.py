@@ -41,7 +41,7 @@ class Way:
 WAYS = [
     Way("pysqlite", "sqlite:///upstream.db", None),
     Way("as-sqlite", "sqlite+entitydb:///upstream.edb", "AsSQLite"),
-    Way("as-is", "sqlite+entitydb:///upstream.edb", "AsIs"),
+    Way("as-is", "sqlite+entitydb:///upstream.edb?foreign_keys=on", "AsIs"),
 ]
 
 

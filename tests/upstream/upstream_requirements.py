@@ -1,18 +1,16 @@
 """Loaded by SQLAlchemy's plugin: what its tests may ask of EntityDB, in two ways.
 
 `AsSQLite` is for comparing with pysqlite, test by test: SQLAlchemy's answers for SQLite, and foreign keys off, as
-SQLite has them unless told otherwise. A dozen conditions name the driver ("only on sqlite+pysqlite", "fails except on
-sqlite+pysqlite") where the driver of the day is meant; they hold for both, so that all that pysqlite runs is run.
+`sqlite+entitydb` and SQLite have them unless told otherwise. A dozen conditions name the driver ("only on
+sqlite+pysqlite", "fails except on sqlite+pysqlite") where the driver of the day is meant; they hold for both, so that
+all that pysqlite runs is run.
 
-`AsIs` is EntityDB as users have it: foreign keys on, and everything open that SQLAlchemy closes for SQLite and that is
-there.
+`AsIs` is EntityDB as users have it under its own name: foreign keys on, by the URL, and everything open that SQLAlchemy
+closes for SQLite and that is there.
 """
 
-from sqlalchemy import event, pool
 from sqlalchemy.testing import exclusions
 from test.requirements import DefaultRequirements  # of SQLAlchemy's source distribution
-
-from entitydb_dialect import driver
 
 _by_name = exclusions.SpecPredicate.__call__
 
@@ -29,15 +27,8 @@ def _by_either_name(self, config):
 exclusions.SpecPredicate.__call__ = _by_either_name
 
 
-def _keys_off(connection, record):
-    connection = getattr(connection, "driver_connection", connection)
-    if isinstance(connection, driver.Connection):  # and not what a test put in its place
-        connection.execute("PRAGMA foreign_keys = OFF")
-
-
 class AsSQLite(DefaultRequirements):
-    def __init__(self):
-        event.listen(pool.Pool, "connect", _keys_off)
+    pass
 
 
 class AsIs(DefaultRequirements):
