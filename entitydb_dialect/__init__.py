@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from sqlalchemy.dialects import registry as _registry
 
+from ._databases import database_exists, drop_database
 from ._exceptions import (
     DamageError,
     EntityDBWarning,
@@ -61,6 +62,8 @@ __all__ = [
     "begin_at",
     "check",
     "commit_moment",
+    "database_exists",
+    "drop_database",
     "label_moment",
     "labels",
     "resolve",

@@ -173,3 +173,9 @@ def named_memory(name: str, make: Callable[[], MemoryDatabase]) -> MemoryDatabas
         if found is None:
             found = _named[name] = make()
         return found
+
+
+def is_held(name: str) -> bool:
+    """Does somebody in this process hold the memory database of a name?"""
+    with _named_lock:
+        return name in _named

@@ -36,7 +36,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect.driver._catalog", "entitydb_dialect.driver._errors", "entitydb_dialect.driver._savepoints"),
     ("entitydb_dialect.driver.sql",),
     ("entitydb_dialect.driver.rewrite",),
-    ("entitydb_dialect.driver._database", "entitydb_dialect.driver._place"),
+    ("entitydb_dialect.driver._database", "entitydb_dialect.driver._files", "entitydb_dialect.driver._place"),
     ("entitydb_dialect.driver.schemas",),
     ("entitydb_dialect.driver.ddl",),
     ("entitydb_dialect.driver._isolation",),
@@ -49,6 +49,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin", "entitydb_dialect._raised",
      "entitydb_dialect._urls"),
     (
+        "entitydb_dialect._databases",
         "entitydb_dialect._health",
         "entitydb_dialect.aio",
         "entitydb_dialect.apsw",
