@@ -19,6 +19,7 @@ from sqlalchemy import exc, schema
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
 
 from ._exceptions import RowLockWarning
+from ._types import INSTANT, is_instant
 
 _LIBRARIES = re.compile(r"(sqlalchemy|entitydb_dialect)(\.|$)")
 
@@ -134,6 +135,15 @@ class EntityDDLCompiler(SQLiteDDLCompiler):
 class EntityTypeCompiler(SQLiteTypeCompiler):
     def process(self, type_: Any, **kw: Any) -> str:
         return str(super().process(variant(type_, self.dialect.name), **kw))
+
+    def visit_DATETIME(self, type_: Any, **kw: Any) -> str:
+        return INSTANT if self._is_instant(type_) else str(super().visit_DATETIME(type_, **kw))
+
+    def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:
+        return INSTANT if self._is_instant(type_) else str(super().visit_TIMESTAMP(type_, **kw))
+
+    def _is_instant(self, type_: Any) -> bool:
+        return self.dialect.name != "sqlite" and is_instant(type_)
 
     def visit_UUID(self, type_: Any, **kw: Any) -> str:
         # Under the name UUID, SQLite's rules make it NUMERIC, and thirty-two digits a number.

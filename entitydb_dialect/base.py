@@ -22,6 +22,7 @@ from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 from . import _plugin, _raised
 from ._backend import EntityBackend, unwrapped
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
+from ._types import Instant, is_instant, reflected
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
 from .history import apply_as_of, to_ns
@@ -72,7 +73,13 @@ class EntityDialect(SQLiteDialect):
         _plugin.bring()
 
     def type_descriptor(self, typeobj: Any) -> Any:
-        return super().type_descriptor(variant(typeobj, self.name))
+        found = variant(typeobj, self.name)
+        if self.name != "sqlite" and is_instant(found):
+            return found.adapt(Instant)
+        return super().type_descriptor(found)
+
+    def _resolve_type_affinity(self, type_: str) -> Any:
+        return reflected(type_) or super()._resolve_type_affinity(type_)
 
     # ---- isolation ----
 

@@ -49,8 +49,6 @@ _CLOSED = {
     "create_or_replace_view": "there is no CREATE OR REPLACE",
     "ctes_on_dml": "the body of a CTE is a SELECT",
     "datetime_interval": "an interval is stored as a moment after 1970, so that sums of both are not",
-    "datetime_timezone": "moments are stored as text without a zone",
-    "datetime_timezone_historic": "moments are stored as text without a zone",
     "default_schema_name_switch": "the default schema is main",
     "delete_from": "DELETE takes one table; a subquery says the others",
     "denormalized_names": "names are given back as they were written",
@@ -104,6 +102,12 @@ class Requirements(SuiteRequirements):
         return self.views
 
     view_column_reflection = view_reflection
+
+    @property
+    def datetime_timezone(self):
+        return exclusions.only_if(lambda config: config.db.dialect.name == "entitydb", "SQLite keeps no zone")
+
+    datetime_timezone_historic = datetime_timezone
 
     @property
     def async_dialect(self):

@@ -56,7 +56,7 @@ def keyed(*columns: Any, **options: Any) -> sa.Table:
         (sa.Uuid(), "CHAR(32)"),
         (postgresql.BYTEA(), "BLOB"),
         (postgresql.DOUBLE_PRECISION(), "DOUBLE PRECISION"),
-        (postgresql.TIMESTAMP(timezone=True), "TIMESTAMP"),
+        (postgresql.TIMESTAMP(), "TIMESTAMP"),
         (postgresql.ENUM("a", "bcd", name="e"), "VARCHAR(3)"),
         (sqlite.DATETIME(), "DATETIME"),
         (sqlite.JSON(), "JSON"),
@@ -65,6 +65,16 @@ def keyed(*columns: Any, **options: Any) -> sa.Table:
 )
 def test_types_compile(url: str, type_: Any, text: str) -> None:
     assert column_ddl(type_, url) == f"c {text}"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [sa.DateTime(timezone=True), sa.DateTime(True), sa.TIMESTAMP(timezone=True), postgresql.TIMESTAMP(timezone=True)],
+    ids=repr,
+)
+def test_a_zone_is_declared_under_our_own_name(type_: Any) -> None:
+    assert column_ddl(type_, "entitydb://") == "c TIMESTAMP WITH TIME ZONE"
+    assert column_ddl(type_, "sqlite+entitydb://") in ("c DATETIME", "c TIMESTAMP")
 
 
 @pytest.mark.parametrize(
