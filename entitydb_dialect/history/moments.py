@@ -7,7 +7,7 @@ moment coarser than a nanosecond stands for its last one:
     naive datetime      taken as UTC; an EntityDBWarning when that lies beyond the clock
     date                the end of its UTC day
     text                ISO 8601, as datetime or date
-    int                 itself
+    int                 itself; refused when it looks like seconds, milliseconds or microseconds
     timedelta           zero or negative: that long before the statement's clock
 
 A moment beyond the clock means now, and is not settled: asked again it may show more.
@@ -29,6 +29,9 @@ Moment: TypeAlias = dt.datetime | dt.date | dt.timedelta | str | int
 LAST_NS = (1 << 63) - 1  # the last moment of all; as every moment beyond the clock it means now
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_YEAR_2000_NS = 946_684_800 * 10**9
+_YEAR_2100_NS = 4_102_444_800 * 10**9
+_LIKELY_NS = _YEAR_2100_NS // 1000  # from here on an int is nanoseconds; below it may be of another unit
 _MICROSECOND = dt.timedelta(microseconds=1)
 _DAY_NS = 86_400_000_000_000
 _KINDS = "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, or a negative timedelta"
@@ -59,6 +62,8 @@ def _to_ns(moment: Moment, start: bool) -> int:
     if isinstance(moment, bool):
         pass
     elif isinstance(moment, int):
+        if 0 < moment < _LIKELY_NS:
+            _refuse_other_units(moment)
         return moment
     elif isinstance(moment, dt.datetime):
         return _datetime_ns(moment, start)
@@ -72,6 +77,17 @@ def _to_ns(moment: Moment, start: bool) -> int:
     elif isinstance(moment, str):
         return _to_ns(_parse(moment), start)
     raise ArgumentError(f"{moment!r} is not a moment: use {_KINDS}")
+
+
+def _refuse_other_units(moment: int) -> None:
+    """Raises ArgumentError for an int that means the first days of 1970, and days of our time in a coarser unit."""
+    for unit, factor in (("seconds", 10**9), ("milliseconds", 10**6), ("microseconds", 10**3)):
+        if _YEAR_2000_NS <= moment * factor < _YEAR_2100_NS:
+            meant, said = from_ns(moment * factor), from_ns(moment)
+            raise ArgumentError(
+                f"moment {moment} is in nanoseconds since 1970, so {said.isoformat()}. It looks like the {unit} of "
+                f"{meant.isoformat()}: write moment * {factor}, or a datetime; to mean 1970 write a datetime too"
+            )
 
 
 def _datetime_ns(moment: dt.datetime, start: bool) -> int:

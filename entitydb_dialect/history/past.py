@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from sqlalchemy import event, exc
+from sqlalchemy import event, exc, inspect
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
@@ -28,6 +28,7 @@ class PastSession(Session):
         self.moment_ns = moment_ns
         self._source = source
         self._lost_changes = False  # its objects were changed when a transaction of the parent's ended
+        self._told: set[Any] = set()  # states of changed objects, when a write was refused
         bind = source.execution_options(as_of=moment_ns) if isinstance(source, Engine) else None
         super().__init__(bind=bind, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
         event.listen(self, "do_orm_execute", _give_moment)
@@ -56,21 +57,32 @@ class PastSession(Session):
     # Writes are refused where they are asked for. A flush may never come.
 
     def _refuse(self, *args: Any, **kw: Any) -> NoReturn:
+        self._tell()
         raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
 
     add = add_all = delete = merge = _refuse
     bulk_save_objects = bulk_insert_mappings = bulk_update_mappings = _refuse
     begin_nested = _refuse
 
+    def _changes(self) -> set[Any]:
+        """The states of the objects that were changed."""
+        changed = [*self.new, *self.deleted, *(obj for obj in self.dirty if self.is_modified(obj))]
+        return {inspect(obj) for obj in changed}
+
+    def _tell(self) -> None:
+        """A write is refused now: what has been changed so far needs no second error."""
+        self._told |= self._changes()
+
     def _changed(self) -> bool:
-        return bool(self._lost_changes or self.new or self.deleted or any(self.is_modified(obj) for obj in self.dirty))
+        """Were objects changed, and nobody told?"""
+        return self._lost_changes or not self._changes() <= self._told
 
     def _end_with_parent(self) -> None:
         """Ends our transaction when the parent's has ended, without a flush; what is loaded stays loaded."""
         if not self.in_transaction():
             return
-        if self._changed():
-            self._lost_changes = True  # at() raises at the end of its block
+        if self._changes():
+            self._lost_changes = self._changed()  # at() raises at the end of its block
             self.expunge_all()
         self.commit()
 
@@ -79,12 +91,14 @@ def _give_moment(state: ORMExecuteState) -> None:
     session = state.session
     assert isinstance(session, PastSession)
     if state.is_insert or state.is_update or state.is_delete:
+        session._tell()
         raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
     state.update_execution_options(as_of=session.moment_ns, identity_token=session.moment_ns)
 
 
 def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
     assert isinstance(session, PastSession)
+    session._tell()
     raise PastWriteError("objects of a past moment cannot be changed; load them in an ordinary Session to change them")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, event, exc, select, text, update
 from sqlalchemy.orm import Session, joinedload, scoped_session, selectinload, sessionmaker
@@ -100,13 +103,47 @@ def test_writes_are_refused(engine: Engine, moments: list[int]) -> None:
 
 def test_a_changed_object_is_refused_at_flush_and_at_the_end(engine: Engine, moments: list[int]) -> None:
     with Session(engine) as session:
-        with pytest.raises(PastWriteError), at(session, moments[1]) as past:  # noqa: PT012
+        with pytest.raises(PastWriteError), at(session, moments[1]) as past:
             past.get_one(Account, 1).balance = 9
-            with pytest.raises(PastWriteError):
-                past.flush()
         with pytest.raises(PastWriteError), at(session, moments[1]) as past:  # noqa: PT012
             past.get_one(Account, 1).balance = 9
             session.commit()
+        assert session.get_one(Account, 1).balance == 3
+
+
+WRITES: dict[str, Callable[[Session], object]] = {
+    "flush": lambda past: past.flush(),
+    "commit": lambda past: past.commit(),
+    "add": lambda past: past.add(Entry(amount=1)),
+    "delete": lambda past: past.delete(past.get_one(Account, 1)),
+    "merge": lambda past: past.merge(Account(id=1, balance=9)),
+    "update": lambda past: past.execute(update(Account).values(balance=9)),
+    "nested": lambda past: past.begin_nested(),
+}
+
+
+@pytest.mark.parametrize("end", [None, "commit", "rollback", "close"])
+@pytest.mark.parametrize("kind", ["engine", "session"])
+@pytest.mark.parametrize("write", list(WRITES))
+def test_a_refused_write_is_told_once(
+    engine: Engine, moments: list[int], write: str, kind: str, end: str | None
+) -> None:
+    """Neither the end of the block nor that of the parent's transaction raises for what was told before."""
+    with Session(engine) as session:
+        source: Any = {"engine": engine, "session": session}[kind]
+        with at(source, moments[1]) as past:
+            past.get_one(Account, 1).balance = 9
+            with pytest.raises(PastWriteError):
+                WRITES[write](past)
+            if end is not None:
+                getattr(session, end)()
+        with pytest.raises(PastWriteError), at(source, moments[1]) as past:  # noqa: PT012
+            past.get_one(Account, 1).balance = 9
+            WRITES[write](past)
+        with pytest.raises(PastWriteError), at(source, moments[1]) as past:  # noqa: PT012
+            with pytest.raises(PastWriteError):
+                past.add(Entry(amount=1))
+            past.get_one(Account, 1).balance = 9  # behind it: nobody has been told
         assert session.get_one(Account, 1).balance == 3
 
 

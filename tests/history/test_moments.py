@@ -52,6 +52,36 @@ def test_what_is_not_a_moment(moment: Any) -> None:
         to_ns(moment)
 
 
+@pytest.mark.parametrize("year", [2000, 2024, 2099])
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("seconds", 10**9), ("milliseconds", 10**6), ("microseconds", 10**3)]
+)
+def test_an_int_of_another_unit_is_refused_with_what_it_would_mean(year: int, unit: str, factor: int) -> None:
+    when = dt.datetime(year, 6, 1, 10, 30, tzinfo=UTC)
+    ns = int(when.timestamp()) * 10**9
+    assert to_ns(ns) == ns
+    for start in (False, True):
+        with pytest.raises(ArgumentError) as caught:
+            to_ns(ns // factor, start=start)
+        message = str(caught.value)
+        assert f"looks like the {unit} of {when.isoformat()}" in message
+        assert f"moment * {factor}" in message
+        assert from_ns(ns // factor).isoformat() in message
+        assert from_ns(ns // factor).year == 1970
+
+
+@pytest.mark.parametrize("ns", [0, 1, 10**8, 5 * 10**9, 10**11, 10**13, 10**14, 5 * 10**15, 10**18, -1_714_560_000])
+def test_other_ints_are_nanoseconds(ns: int) -> None:
+    assert to_ns(ns) == ns
+
+
+def test_1970_is_asked_for_by_a_datetime() -> None:
+    when = dt.datetime(1970, 1, 20, tzinfo=UTC)
+    assert to_ns(when, start=True) == 19 * 86_400 * 10**9
+    with pytest.raises(ArgumentError, match="to mean 1970 write a datetime"):
+        to_ns(to_ns(when))
+
+
 def test_a_naive_moment_beyond_the_clock_warns() -> None:
     future = dt.datetime.now(UTC).replace(tzinfo=None) + dt.timedelta(hours=2)
     with pytest.warns(EntityDBWarning, match="UTC"):
