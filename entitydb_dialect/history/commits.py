@@ -55,8 +55,8 @@ class Commits:
 
     def ended(self, checkout: Any, last_ns: int | None) -> None:
         """A transaction may have been committed, or nothing happened: then `last_ns` is what it was."""
-        if last_ns is None or last_ns == self._seen.get(checkout):
-            return
+        if last_ns is None or last_ns == self._seen.setdefault(checkout, last_ns):
+            return  # also where no transaction has begun: the commit is of an earlier checkout
         self._seen[checkout] = self._of_checkout[checkout] = last_ns
         committer = _committers.get(checkout)
         session = None if committer is None else committer()
