@@ -192,8 +192,8 @@ class Transactions(Contexts):
                 lib.edb_conn_declared(schema.engine, _NO_SCHEMA)
             check(code)
         for schema in changed:
-            # Its catalog is the one declared here: COMMIT refuses, if others have changed it meanwhile. A schema has the
-            # number of the commit that made it.
+            # Its catalog is the one declared here: COMMIT refuses, if others have changed it meanwhile. A schema has
+            # the number of the commit that made it.
             lib.edb_conn_last_commit(schema.engine, self.number_out, self.last_id_out)
             lib.edb_conn_declared(schema.engine, self.number_out[0])
 
