@@ -43,7 +43,7 @@ APPLICATIONS = [
          "tests/storages_tests/test_cached_storage.py", "tests/storages_tests/test_heartbeat.py",
          "tests/storages_tests/test_callbacks.py", "tests/study_tests/test_study_summary.py",
          "tests/study_tests/test_study.py"),
-        ("-k", "sqlite or rdb or upgrade or summary or callback or cached", "-n", "2"),
+        ("-k", "not redis and not grpc and not journal and not inmemory and not cached_sqlite", "-n", "2"),
     ),
     Application("sqladmin", "https://github.com/aminalaee/sqladmin/archive/refs/tags/{version}.tar.gz", ("tests",)),
     Application("fastcrud", "https://github.com/igorbenav/fastcrud/archive/refs/tags/v{version}.tar.gz", ("tests",),
