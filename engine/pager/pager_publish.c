@@ -70,14 +70,27 @@ static int prepare_record(pager_commit *pc)
     return EDB_OK;
 }
 
+/* The clock's time, or the next one later than the last commit and than every moment that somebody asked about. */
+static int draw_time(const pager_commit *pc, int64_t *out)
+{
+    int64_t clock = os_clock_ns(), floor = atomic_load(&pc->pc_pager->pg_shm->sh_floor);
+    int64_t before = floor > pc->pc_base.sn_time_ns ? floor : pc->pc_base.sn_time_ns;
+
+    if (before == INT64_MAX)            /* any_clock, or a file that says so */
+        return edb_fail(EDB_CLOCK, "%s: there is no time later than that of the last commit", pc->pc_pager->pg_name);
+    *out = clock > before ? clock : before + 1;
+    return EDB_OK;
+}
+
 /* I11: a clock that is plainly wrong must not enter the history, which could never be taken back. */
 static int check_clock(const pager_commit *pc)
 {
     const pager *pg = pc->pc_pager;
-    int64_t last = pc->pc_base.sn_time_ns, clock = os_clock_ns();
+    int64_t last = pc->pc_base.sn_time_ns, clock = os_clock_ns(), next;
+    int rc = draw_time(pc, &next);      /* is there one at all? */
 
-    if (pg->pg_any_clock)
-        return EDB_OK;
+    if (rc || pg->pg_any_clock)
+        return rc;
     if (last > clock + CLOCK_BEHIND_NS)
         return edb_fail(EDB_CLOCK, "%s: the last commit is %lld s ahead of the clock; set the clock right, or open "
                         "with any_clock (ENTITYDB_ANY_CLOCK=1) to commit at the last time all the same", pg->pg_name,
@@ -133,18 +146,6 @@ int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
     if (time_ns > clock)
         return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld lies in the future", pg->pg_name,
                         (long long)time_ns);
-    return EDB_OK;
-}
-
-/* The clock's time, or the next one later than the last commit and than every moment that somebody asked about. */
-static int draw_time(const pager_commit *pc, int64_t *out)
-{
-    int64_t clock = os_clock_ns(), floor = atomic_load(&pc->pc_pager->pg_shm->sh_floor);
-    int64_t before = floor > pc->pc_base.sn_time_ns ? floor : pc->pc_base.sn_time_ns;
-
-    if (before == INT64_MAX)            /* any_clock, or a file that says so */
-        return edb_fail(EDB_CLOCK, "%s: there is no time later than that of the last commit", pc->pc_pager->pg_name);
-    *out = clock > before ? clock : before + 1;
     return EDB_OK;
 }
 

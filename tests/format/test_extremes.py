@@ -211,6 +211,33 @@ def test_numbers_of_the_marks(sample: Any, judge: Judge) -> None:
         judge.judge(bytes(data), f"settled mark {time_ns}")
 
 
+def test_a_reserved_page_that_is_none(sample: Any, judge: Judge) -> None:
+    """The next chain page would be written there: over the header, into the ring, or far behind the end."""
+    whole = Forger(sample[0])
+    for page in (0, 1, 16, whole.file.first_page - 1, whole.record.pages, 2**40 - 1, 2**55, 2**63, 2**64 - 1):
+        f = Forger(sample[0])
+        f.record = replace(f.record, free_next=page)
+        data = f.sealed()
+        answer = judge.judge(data, f"reserved {page}")
+        assert answer["opened"] is None
+        for result in answer["writes"]:
+            assert result["error"][0] == "DamageError", result
+            assert f"reserves page {page}, which is not one" in result["error"][2]
+        assert judge.path.read_bytes()[: RING + SLOTS * RECORD] == data[: RING + SLOTS * RECORD]
+        assert judge.path.stat().st_size == len(data)
+
+
+def test_no_time_is_left(sample: Any, judge: Judge) -> None:
+    """Somebody asked about the last moment there is: every commit would have to be later."""
+    number = Forger(sample[0]).record.number
+    data = bytearray(sample[0])
+    data[SETTLED : SETTLED + 24] = mark(number + 1, 2**63 - 1)
+    answer = judge.judge(bytes(data), "settled to the end")
+    assert answer["check"] == []
+    for result in answer["writes"][:-1]:    # the last one changes nothing
+        assert "there is no time later" in result["error"][2]
+
+
 def test_numbers_of_the_header(sample: Any, judge: Judge) -> None:
     for name, at, size in (("version", 16, 4), ("page size", 20, 4), ("required", 24, 8), ("optional", 32, 8),
                            ("created", 40, 8), ("ring", 64, 4)):
