@@ -254,7 +254,8 @@ def test_a_lock_file_truncated_in_place(tmp_path: Path) -> None:
             with pytest.raises(PagerError, match="overwritten"):
                 db.begin()                          # looks before it touches
             say("refused")
-            faulthandler.disable()                  # pytest's, which would tell about it
+            faulthandler.disable()                  # pytest's, which would tell about it, as a sanitizer would
+            signal.signal(signal.SIGBUS, signal.SIG_DFL)
             db.pin()
 
     with Child(work) as child:
