@@ -18,6 +18,7 @@ from ._use import exclusive
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
 from .schemas.lookup import schema_of
+from .sql.tokens import as_text
 
 if TYPE_CHECKING:
     from ._database import Database, MemoryDatabase
@@ -132,7 +133,7 @@ class Connection(Functions):
         session = self._session
         before, session.autocommit = session.autocommit, True
         try:
-            run_script(cursor, session, sql)
+            run_script(cursor, session, as_text(sql))
         finally:
             session.autocommit = before
         return cursor

@@ -25,6 +25,7 @@ from .execute.label import give_label
 from .execute.read import read
 from .sql import statement as kinds
 from .sql.statement import Statement, parse
+from .sql.tokens import as_text
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -94,6 +95,8 @@ class Cursor:
             if self._stmt is not None or self._closed or session.closed or session.orphans:
                 self._ready()
             self._rows = None
+            if type(sql) is not str:
+                sql = as_text(sql)
             statement = parse(sql)
             if session.lost is not None and statement.verb != "ROLLBACK":
                 session.check_lost(ends=statement.verb == "COMMIT")
@@ -141,7 +144,7 @@ class Cursor:
         """Runs an INSERT, UPDATE or DELETE once for each set of parameters. `rowcount` is the sum."""
         session = self._ready()
         session.check_lost()
-        statement = parse(sql)
+        statement = parse(as_text(sql))
         if statement.several:
             raise ex.ProgrammingError("You can only execute one statement at a time.")
         if statement.kind is not kinds.WRITE:
@@ -223,8 +226,10 @@ class Cursor:
 
     @of_one_cursor
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next `size` rows (`arraysize` by default), fewer at the end."""
+        """The next `size` rows (`arraysize` by default), fewer at the end; all that are left if it is negative."""
         size = self.arraysize if size is None else size
+        if size < 0:
+            return self._fetchall()
         if self._stmt is None:
             self._check_open()
             return [] if self._rows is None else list(islice(self._rows, size))

@@ -87,6 +87,8 @@ def _in_order(views: dict[str, View]) -> list[View]:
 def backup(
     session: Session, ask: Ask, target: Any, progress: Callable[[int, int, int], object] | None
 ) -> None:
+    if not hasattr(target, "in_transaction"):
+        raise ex.ProgrammingError(f"backup: {target!r} is neither a connection of ours nor of the sqlite3 module")
     if target.in_transaction:
         raise ex.ProgrammingError("backup: the target has an open transaction")
     enforced = next(iter(target.execute("PRAGMA foreign_keys").fetchall()))[0]

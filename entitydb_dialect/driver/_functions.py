@@ -35,6 +35,11 @@ class _Lazy:
         return None if self.made is None else self.made.finalize()
 
 
+def _check_int32(name: str, value: int) -> None:
+    if not -(1 << 31) <= value < 1 << 31:
+        raise ex.DataError(f"{name} is {value}, too large for SQLite")
+
+
 class Functions:
     """A part of Connection."""
 
@@ -110,7 +115,9 @@ class Functions:
     def _tell(self, tell: Callable[..., None], *arguments: Any, **options: Any) -> None:
         try:
             tell(*arguments, **options)
-        except apsw.Error as error:
+        except apsw.MisuseError as error:
+            raise ex.ProgrammingError(f"SQLite refuses the name {arguments[0]!r} or the number of arguments") from error
+        except (apsw.Error, UnicodeEncodeError) as error:
             raise translate(error) from error
         self._session.functions_changed()
 
@@ -125,6 +132,7 @@ class Functions:
             self._session.raw.set_progress_handler(None)
         else:
             called = handler
+            _check_int32("n", n)
             self._session.raw.set_progress_handler(lambda: bool(called()), n)
 
     @exclusive
@@ -142,6 +150,7 @@ class Functions:
     def _limit(self, category: int, limit: int) -> int:
         if category not in range(12):
             raise ex.ProgrammingError("'category' is out of bounds")
+        _check_int32("limit", limit)
         return int(self._session.raw.limit(category, limit))
 
     @exclusive

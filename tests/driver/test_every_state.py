@@ -353,6 +353,40 @@ def test_the_messages_say_what_happened() -> None:
         assert found[0] is found[2] is None
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.execute(None),
+        lambda c: c.execute(b"SELECT 1"),
+        lambda c: c.executemany(5, []),
+        lambda c: c.executescript(None),
+        lambda c: c.execute("SELECT '\ud800'"),
+        lambda c: c.execute("SELECT 1\0"),
+        lambda c: c.create_function("\ud800", 1, len),
+        lambda c: c.create_function("f", 5000, len),
+        lambda c: c.create_collation("\ud800", lambda a, b: 0),
+        lambda c: c.load_extension("\ud800"),
+        lambda c: c.set_progress_handler(int, 2**70),
+        lambda c: c.setlimit(0, 2**70),
+        lambda c: c.backup(5),
+        lambda c: c.catalog(2**80),
+        lambda c: c.find_label("\ud800", 2**62),
+    ],
+)
+def test_what_cannot_be_taken_is_an_error_of_the_driver(call: Callable[[Any], Any]) -> None:
+    with used("connection") as use:
+        with pytest.raises(driver.Error):
+            call(use.connection)
+        still_works(use)
+
+
+def test_a_negative_size_fetches_what_is_left() -> None:
+    with used("cursor") as use:
+        use.half_fetched()
+        assert len(use.cursor.fetchmany(-1)) == 199
+        assert use.cursor.fetchmany(-1) == []
+
+
 def test_interrupting_while_another_thread_closes() -> None:
     for _ in range(50):
         use = Use("connection")

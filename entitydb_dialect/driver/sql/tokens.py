@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ... import _exceptions as ex
 from ..._native import ffi, lib
 
 WORD: int = lib.SQL_WORD  # a bare identifier or keyword
@@ -158,6 +159,13 @@ def unquote(text: str) -> str:
 def quote(name: str) -> str:
     """A name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def as_text(sql: object) -> str:
+    """SQL, or ProgrammingError for what is none. A subclass of str is one."""
+    if isinstance(sql, str):
+        return sql
+    raise ex.ProgrammingError(f"SQL is a text, not {type(sql).__name__}")
 
 
 def find(items: list[Token], word: str, start: int = 0, *, depth: int = 0) -> int:
