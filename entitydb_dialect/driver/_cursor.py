@@ -23,6 +23,7 @@ from .execute.change import change, change_many
 from .execute.define import define
 from .execute.label import give_label
 from .execute.read import read
+from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
 from .sql import statement as kinds
 from .sql.statement import Statement, parse
 from .sql.tokens import as_text
@@ -103,6 +104,9 @@ class Cursor:
             if statement.several:
                 raise ex.ProgrammingError("You can only execute one statement at a time.")
             self.rowcount = -1
+            if len(sql) > SHORTEST and has_too_many(statement):
+                sql, parameters = with_fewer(statement, parameters)
+                statement = parse(sql)
             kind = statement.kind
             if kind is kinds.READ or kind is kinds.OTHER:
                 read(self, session, statement, sql, parameters)
@@ -150,7 +154,13 @@ class Cursor:
         if statement.kind is not kinds.WRITE:
             raise ex.ProgrammingError("executemany() can only execute DML statements.")
         self.description = None
-        total = change_many(self, session, statement, sql, parameters)
+        if len(sql) > SHORTEST and has_too_many(statement):
+            total = 0
+            for one in parameters:
+                text, left = with_fewer(statement, one)
+                total += change(self, session, parse(text), text, left)
+        else:
+            total = change_many(self, session, statement, sql, parameters)
         self.description = self._rows = None  # rows of RETURNING are not kept
         self.rowcount = total
         session.total_changes += total

@@ -90,7 +90,7 @@ def int64(ns: int) -> int:
 _BINDINGS = re.compile(r"uses (\d+) and there are (\d+) supplied")
 
 
-def _binding_error(parameters: Parameters) -> ex.ProgrammingError | None:
+def binding_error(parameters: Parameters) -> ex.ProgrammingError | None:
     """The first parameter that no SQLite value can hold, as an error."""
     named = isinstance(parameters, Mapping)
     pairs = parameters.items() if named else enumerate(parameters, 1) if isinstance(parameters, Sequence) else ()
@@ -129,7 +129,7 @@ def translate(error: BaseException, parameters: Parameters = ()) -> BaseExceptio
     if isinstance(error, TypeError):
         if not isinstance(parameters, (Sequence, Mapping)):
             return ex.ProgrammingError("parameters are of unsupported type")
-        return _binding_error(parameters) or error
+        return binding_error(parameters) or error
     if isinstance(error, OverflowError) and _too_large(parameters):
         return ex.DataError("Python int too large to convert to SQLite INTEGER")
     if isinstance(error, KeyError) and isinstance(parameters, Mapping) and error.args[0] not in parameters:
