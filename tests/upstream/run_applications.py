@@ -51,7 +51,14 @@ APPLICATIONS = [
 ]  # fmt: skip
 
 # What may differ, and why: (pattern of the test's id, pattern of its message, reason). The first that fits counts.
-REASONS: list[tuple[str, str, str]] = []
+REASONS: list[tuple[str, str, str]] = [
+    (r"", r"FOREIGN KEY constraint failed", "foreign keys are on by our name, and its rows refer to rows that are not there"),
+    (r"", r"Sqlite only|not implemented for entitydb", "it knows SQLite by the name of SQLAlchemy's dialect"),
+    (r"test_upgrade_", r"", "it brings a file of SQLite's, which a connection of ours does not open"),
+    (r"test_optimize_parallel", r"assert 2 == 1",
+     "two transactions number their rows by counting those before them, which a row lock or SQLite's one writer keeps "
+     "apart; here neither sees the other's, but at SERIALIZABLE the later one is refused"),
+]  # fmt: skip
 
 
 def tree_of(application: Application, folder: Path, given: str | None) -> Path:
