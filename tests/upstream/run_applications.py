@@ -52,7 +52,8 @@ APPLICATIONS = [
 
 # What may differ, and why: (pattern of the test's id, pattern of its message, reason). The first that fits counts.
 REASONS: list[tuple[str, str, str]] = [
-    (r"", r"FOREIGN KEY constraint failed", "foreign keys are on by our name, and its rows refer to rows that are not there"),
+    (r"", r"FOREIGN KEY constraint failed",
+     "foreign keys are on by our name, and its rows refer to rows that are not there"),
     (r"", r"Sqlite only|not implemented for entitydb", "it knows SQLite by the name of SQLAlchemy's dialect"),
     (r"test_upgrade_", r"", "it brings a file of SQLite's, which a connection of ours does not open"),
     (r"test_optimize_parallel", r"assert 2 == 1",
