@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,6 +237,11 @@ def moments(seconds: Iterable[int], now: int) -> list[int]:
     return made
 
 
+def when(moment_ns: int) -> datetime:
+    """A moment as a datetime: as an int, one of the first days of 1970 looks like a time in seconds or milliseconds."""
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=moment_ns // 1000)
+
+
 # ---- load ----
 
 class Loaded(NamedTuple):
@@ -262,7 +268,7 @@ def load(engine: Engine, repository: Repository, console: Console) -> Loaded:
         for commit, (sha, changed) in bar.track(pairs, len(commits), description="commits"):
             if sha != commit["sha"]:
                 raise RuntimeError(f"git answered {sha} where {commit['sha']} was asked for")
-            with begin_at(engine, commit["moment"]) as connection, Session(connection) as session:
+            with begin_at(engine, when(commit["moment"])) as connection, Session(connection) as session:
                 if commit["number"] == 1:
                     Base.metadata.create_all(connection)    # the tables exist from the first commit on
                 added, removed = store(session, repository, commit, changed, sizes)
@@ -325,7 +331,7 @@ def check_commit(engine: Engine, repository: Repository, commit: Commit, until: 
     """Everything that is wrong as of the commit; until: the last moment before the next one."""
     wrong = []
     should = repository.listing(commit.sha)
-    with at(engine, commit.moment) as past:
+    with at(engine, when(commit.moment)) as past:
         wrong += differences(listed(past), should)
         last = past.scalars(select(Commit).order_by(Commit.number.desc()).limit(1)).one()
         if (last.number, last.sha) != (commit.number, commit.sha):
@@ -336,7 +342,7 @@ def check_commit(engine: Engine, repository: Repository, commit: Commit, until: 
             data = file.content.data if file is not None and file.content is not None else None
             if data != next(repository.objects([should[path].blob]))[1]:
                 wrong.append(f"{path!r}: other contents than in git")
-    with at(engine, until) as past:
+    with at(engine, when(until)) as past:
         wrong += [f"just before the next commit, {line}" for line in differences(listed(past), should)]
     return [f"as of commit {commit.number} ({commit.sha}): {line}" for line in wrong]
 
@@ -371,7 +377,7 @@ def time_listing(engine: Engine, name: str, commit: Commit | None) -> dict[str, 
     with engine.connect() as connection:
         for _ in range(7):
             started = time.perf_counter()
-            rows = connection.execute(query, execution_options={"as_of": commit.moment if commit else None}).all()
+            rows = connection.execute(query, execution_options={"as_of": when(commit.moment) if commit else None}).all()
             best = min(time.perf_counter() - started, best or 1e9)
     return {"name": name, "commit": commit.number if commit else None, "rows": len(rows), "seconds": best}
 

@@ -9,7 +9,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from .moments import Moment, to_ns
+from .moments import Moment, Nanoseconds, to_ns
 from .sources import AsyncSource, Source, bound, connected, is_async, synchronous, unscoped
 
 
@@ -35,7 +35,7 @@ def commit_moment(source: Source | AsyncSource) -> int:
         raise exc.InvalidRequestError(
             f"nothing has been committed yet by this {type(found).__name__}, so there is no moment of its last commit"
         )
-    return moment_ns
+    return Nanoseconds(moment_ns)
 
 
 def resolve(source: Source, moment: Moment) -> int:
@@ -52,7 +52,7 @@ def resolve(source: Source, moment: Moment) -> int:
     """
     ns = to_ns(moment)
     with connected(source) as (connection, backend):
-        return backend.resolve(connection, ns)
+        return Nanoseconds(backend.resolve(connection, ns))
 
 
 @contextmanager

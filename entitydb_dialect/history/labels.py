@@ -11,7 +11,7 @@ import warnings
 from sqlalchemy import exc
 
 from .._exceptions import EntityDBWarning
-from .moments import LAST_NS, Moment, to_ns
+from .moments import LAST_NS, Moment, Nanoseconds, to_ns
 from .sources import Source, connected
 
 
@@ -52,7 +52,7 @@ def label_moment(source: Source, label: str, *, as_of: Moment | None = None) -> 
             EntityDBWarning,
             stacklevel=2,
         )
-    return ns
+    return Nanoseconds(ns)
 
 
 def labels(source: Source, moment: Moment) -> list[str]:

@@ -37,12 +37,16 @@ _DAY_NS = 86_400_000_000_000
 _KINDS = "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, or a negative timedelta"
 
 
+class Nanoseconds(int):
+    """Nanoseconds that no user has written: what a function here has found is a moment, whatever it looks like."""
+
+
 def clock_ns() -> int:
     """The clock, in nanoseconds since 1970 UTC."""
     return time.time_ns()
 
 
-def to_ns(moment: Moment, *, start: bool = False) -> int:
+def to_ns(moment: Moment, *, start: bool = False) -> Nanoseconds:
     """The nanoseconds a moment stands for.
 
     Args:
@@ -52,10 +56,12 @@ def to_ns(moment: Moment, *, start: bool = False) -> int:
     Raises:
         ArgumentError: it is not a moment, or lies outside int64 nanoseconds (years 1678 to 2261).
     """
+    if isinstance(moment, Nanoseconds):
+        return moment
     ns = _to_ns(moment, start)
     if not -(1 << 63) <= ns <= LAST_NS:
         raise ArgumentError(f"moment {moment!r} lies outside the years 1678 to 2261")
-    return ns
+    return Nanoseconds(ns)
 
 
 def _to_ns(moment: Moment, start: bool) -> int:
@@ -123,4 +129,4 @@ def from_ns(ns: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(microseconds=ns // 1000)
 
 
-__all__ = ["LAST_NS", "Moment", "clock_ns", "from_ns", "to_ns"]
+__all__ = ["LAST_NS", "Moment", "Nanoseconds", "clock_ns", "from_ns", "to_ns"]

@@ -78,8 +78,9 @@ def test_other_ints_are_nanoseconds(ns: int) -> None:
 def test_1970_is_asked_for_by_a_datetime() -> None:
     when = dt.datetime(1970, 1, 20, tzinfo=UTC)
     assert to_ns(when, start=True) == 19 * 86_400 * 10**9
+    assert to_ns(to_ns(when)) == to_ns(when), "what was found once is a moment"
     with pytest.raises(ArgumentError, match="to mean 1970 write a datetime"):
-        to_ns(to_ns(when))
+        to_ns(int(to_ns(when)))
 
 
 def test_a_naive_moment_beyond_the_clock_warns() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import (
     Column,
     Engine,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 import entitydb_dialect
-from entitydb_dialect import EntityDBWarning, PastWriteError, at, begin_at, commit_moment, resolve
+from entitydb_dialect import EntityDBWarning, PastWriteError, at, begin_at, commit_moment, label_moment, resolve
 from entitydb_dialect.history.moments import from_ns, to_ns
 
 from .models import Base, Room, Skill
@@ -394,3 +396,20 @@ def test_autocommit_as_of(engine: Engine, moments: list[int], make_engine: Calla
         connection.execute(update(counter).values(n=77))
         assert connection.scalar(select(counter.c.n)) == 77
         assert commit_moment(connection) > moments[-1]
+
+
+def test_moments_of_1970_that_were_found_are_moments(tmp_path: Path) -> None:
+    """As ints they look like moments of today in milliseconds."""
+    engine = sa.create_engine(f"entitydb:///{tmp_path}/early.edb")
+    early = dt.datetime(1970, 1, 1, 0, 20, tzinfo=dt.timezone.utc)
+    with begin_at(engine, early) as connection:
+        connection.execute(sa.text("CREATE TABLE t(a)"))
+        connection.execute(sa.text("SELECT entitydb_label('early')"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO t VALUES (1)"))
+    asked = sa.text("SELECT count(*) FROM t")
+    for moment in (early, resolve(engine, early), label_moment(engine, "early")):
+        with at(engine, moment) as past:
+            assert past.scalar(asked) == 0
+        with engine.connect() as connection:
+            assert connection.scalar(asked, execution_options={"as_of": moment}) == 0
