@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,9 @@ static int file_open(pager *pg, const char *path, const pager_options *options)
         return edb_fail(EDB_CANTOPEN, "cannot open %s: it is not a regular file", path);
     pg->pg_device = (uint64_t)st.st_dev;
     pg->pg_inode = (uint64_t)st.st_ino;
-    pg->pg_path = realpath(path, NULL);
+    char real[PATH_MAX];
+    if (realpath(path, real) && !(pg->pg_path = strdup(real)))
+        return edb_fail(EDB_NOMEM, "no memory to open %s", path);
     pg->pg_lock_fd = pg->pg_path ? open(pg->pg_path, O_RDONLY | O_CLOEXEC) : -1;
     struct stat again;
     if (pg->pg_lock_fd < 0 || fstat(pg->pg_lock_fd, &again) || again.st_ino != st.st_ino)

@@ -74,14 +74,14 @@ def _parts(text: Statement) -> tuple[list[_Assignment], int, int] | None:
         equals = at
         if text.upper(at) == "(":
             equals = text.closing(at) + 1
-            columns = [text.name_at(i) for i in range(at + 1, equals - 1) if text.is_name(i)]
+            columns = _listed(text, at + 1, equals - 1)
         elif text.is_name(at):
             columns = [text.name_at(at)]
             equals = at + 1
         else:
             return None
         behind = _end_of_value(text, equals + 1)
-        if text.upper(equals) != "=" or behind <= equals + 1:
+        if not columns or text.upper(equals) != "=" or behind <= equals + 1:
             return None
         assignments.append(_Assignment(columns, (equals + 1, behind)))
         if text.upper(behind) != ",":
@@ -95,6 +95,14 @@ def _parts(text: Statement) -> tuple[list[_Assignment], int, int] | None:
     if text.upper(end - 1) in _INCOMPLETE or (text.kinds[end - 1] == OPERATOR and text.upper(end - 1) != ")"):
         return None
     return assignments, behind, end
+
+
+def _listed(text: Statement, first: int, end: int) -> list[str]:
+    """Names with commas between; none if it is something else, which SQLite refuses."""
+    between = [text.upper(i) for i in range(first + 1, end, 2)]
+    if end > len(text) or any(sign != "," for sign in between) or len(between) * 2 + 1 != end - first:
+        return []
+    return [text.name_at(i) for i in range(first, end, 2)] if all(map(text.is_name, range(first, end, 2))) else []
 
 
 def _end_of_value(text: Statement, at: int) -> int:
@@ -161,7 +169,7 @@ def _values(statement: Statement, columns: list[str], value: Range) -> list[str]
     at = first + 1
     while at < behind:
         until = min(_end_of_value(statement, at), behind - 1)
-        if until == at:
+        if until == at or (until < behind - 1 and statement.upper(until) != ","):
             return None
         found.append(statement.span((at, until)))
         at = until + 1

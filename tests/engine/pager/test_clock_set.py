@@ -54,8 +54,8 @@ def waiter(path: Path, seconds: int, busy_ms: int) -> Iterator[subprocess.Popen[
     before = os.environ.get("LD_PRELOAD")           # the sanitizers' libraries come first
     environment = os.environ | {"LD_PRELOAD": f"{before} {library}" if before else str(library),
                                 "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-c", WAITER, path, str(busy_ms)], env=environment, text=True,
-                               stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", WAITER, path, str(busy_ms)], cwd=path.parent, env=environment,
+                               text=True, stdout=subprocess.PIPE)
     try:
         yield process
     finally:
