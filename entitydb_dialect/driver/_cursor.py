@@ -1,15 +1,17 @@
 """A cursor: one statement at a time, its context in the engine, and its rows.
 
-Rows come straight from apsw. Rows that are already there (a PRAGMA answered from the catalog, a cursor read into memory
-because the schema had to change) are kept in `_rows` and handed out first.
+Rows come straight from apsw. Who asks for them one by one gets the first as it comes; then several are fetched at once,
+ever more, and wait in `_ahead`: what a statement reads is fixed when it begins, so they are the same now as later. Rows
+of statements without a context (a PRAGMA answered from the catalog, a cursor read into memory because the schema had to
+change) are in `_rows`.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
@@ -31,6 +33,10 @@ from .sql.tokens import as_text
 if TYPE_CHECKING:
     from ._connection import Connection
     from ._session import Session
+
+_MOST_AHEAD = 32  # rows
+_SMALL = 4096  # bytes or characters of a row
+_NOTHING: Iterator[Any] = iter(())
 
 
 class Cursor:
@@ -55,7 +61,10 @@ class Cursor:
         self._session: Session = connection._session
         self._raw: Any = self._session.raw.cursor()
         self._stmt: Any = None  # the context of the rows being fetched
-        self._rows: Iterator[Any] | None = None  # rows that are there already
+        self._rows: Iterator[Any] | None = None  # rows of a statement that has no context
+        self._ahead: Iterator[Any] = _NOTHING  # rows that were fetched and not asked for yet
+        self._next_rows = 1  # as many are fetched next
+        self._error: apsw.SQLError | None = None  # what stopped the fetching behind them
         self._closed = False
         self._executing = False  # a method of it runs; see _use.py
         self._row_factory: Any = None
@@ -198,6 +207,11 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """The next row, or None."""
+        row = next(self._ahead, None)
+        return self._fetch_ahead() if row is None else row
+
+    def _fetch_ahead(self) -> Any:
+        """The next row, or None; rows behind it may be fetched with it."""
         session = self._session
         lock = session.lock
         if not lock.acquire(False):
@@ -214,12 +228,14 @@ class Cursor:
                 if row is None:
                     self._rows = None
                 return row
+            if self._error is not None:
+                self._fail(self._error)
             before = session.running
             session.running = stmt
             if session.current is not stmt:
                 session.enter(stmt)
             try:
-                row = self._raw.fetchone()
+                row = self._raw.fetchone() if self._next_rows == 1 else self._fetch_several()
             except BaseException as error:
                 session.leave(before)
                 self._fail(error)
@@ -229,10 +245,24 @@ class Cursor:
                 session.leave(before)
             if row is None:
                 self._finish()
+            else:
+                self._next_rows = min(2 * self._next_rows, _MOST_AHEAD) if _is_small(row) else 1
             return row
         finally:
             self._executing = False
             lock.release()
+
+    def _fetch_several(self) -> Any:
+        """The next row, or None; those behind it are `_ahead`. An error of SQL's behind it waits for its turn."""
+        rows: list[Any] = []
+        try:
+            rows.extend(islice(self._raw, self._next_rows))
+        except apsw.SQLError as error:  # others may have ended the transaction: they are told at once
+            if not rows:
+                raise
+            self._error = error
+        self._ahead = iter(rows)
+        return next(self._ahead, None)
 
     @of_one_cursor
     def fetchmany(self, size: int | None = None) -> list[Any]:
@@ -243,7 +273,10 @@ class Cursor:
         if self._stmt is None:
             self._check_open()
             return [] if self._rows is None else list(islice(self._rows, size))
-        rows: list[Any] = self._step(lambda: list(islice(self._raw, size)))
+        if self._error is not None:
+            ahead = list(islice(self._ahead, size))
+            return ahead or self._fail(self._error)
+        rows: list[Any] = self._step(lambda: list(islice(chain(self._ahead, self._raw), size)))
         if len(rows) < size:
             self._finish()
         return rows
@@ -270,6 +303,8 @@ class Cursor:
             self._check_open()
             kept, self._rows = self._rows, None
             return [] if kept is None else list(kept)
+        if self._error is not None:
+            self._fail(self._error)
         # _step() and _finish() in one: most results are fetched here.
         session = self._session
         before = session.running
@@ -282,6 +317,9 @@ class Cursor:
         except BaseException as error:
             session.leave(before)
             self._fail(error)
+        if self._next_rows > 1:
+            rows = [*self._ahead, *rows]
+            self._ahead, self._next_rows = _NOTHING, 1
         self._stmt = None
         session.active.pop(id(self), None)
         session.running = before
@@ -297,9 +335,11 @@ class Cursor:
         return self
 
     def __next__(self) -> Any:
-        row = self.fetchone()
+        row = next(self._ahead, None)
         if row is None:
-            raise StopIteration
+            row = self._fetch_ahead()
+            if row is None:
+                raise StopIteration
         return row
 
     def _step(self, fetch: Any) -> Any:
@@ -315,7 +355,7 @@ class Cursor:
             session.leave(before)
         return rows
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> NoReturn:
         """Raises what an error between rows means. The result is over."""
         translated = translate(error)
         self._finish(close=True)
@@ -334,6 +374,7 @@ class Cursor:
         stmt, self._stmt = self._stmt, None
         if stmt is None:
             return
+        self._ahead, self._next_rows, self._error = _NOTHING, 1, None
         session = self._session
         session.active.pop(id(self), None)
         if close:
@@ -353,6 +394,7 @@ class Cursor:
     def _give_up(self) -> tuple[Any, Any]:
         """Forgets the result without ending it, in the child of a fork. -> the handles, which are to be kept."""
         handles, self._stmt = (self._raw, self._stmt), None
+        self._ahead = _NOTHING
         return handles
 
     # ---- the end ----
@@ -414,6 +456,11 @@ class ShapedCursor(Cursor):
 
     def fetchall(self) -> list[Any]:
         return [self._shape(row) for row in super().fetchall()]
+
+
+def _is_small(row: tuple[Any, ...]) -> bool:
+    """May several like it be in memory at once?"""
+    return sum([len(value) for value in row if isinstance(value, (str, bytes))]) <= _SMALL
 
 
 def _failing(error: Exception) -> Iterator[Any]:
