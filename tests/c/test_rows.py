@@ -48,6 +48,7 @@ def as_stored(values: list) -> list:
     return [None if value != value else value for value in values]
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(row=st.lists(values, max_size=40))
 def test_rows_are_the_bytes_of_the_format_description(p, row) -> None:

@@ -72,6 +72,7 @@ def statements(native, sql: str) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_random_script_has_the_statements_of_the_model(native, rng: random.Random) -> None:
     for _ in range(10_000):
         sql = rng.choice(("", " ", "")).join(f"{rng.choice(PIECES)} " for _ in range(rng.randrange(20)))

@@ -39,6 +39,7 @@ def random_sql(rng: random.Random) -> str:
     return " ".join([rng.choice(BEGINNINGS), *(piece.lower() if rng.random() < 0.2 else piece for piece in pieces)])
 
 
+@pytest.mark.slow
 def test_the_shape_of_a_random_statement_is_that_of_the_model(native, rng: random.Random) -> None:
     for _ in range(20_000):
         sql = random_sql(rng)

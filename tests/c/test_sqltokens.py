@@ -71,6 +71,7 @@ def in_bytes(sql: str, found: list[Found]) -> list[tuple[str, int, int]]:
     return [(kind, places[start], places[end]) for kind, start, end, _ in found]
 
 
+@pytest.mark.slow
 def test_random_text_has_the_tokens_of_the_model(native, rng: random.Random) -> None:
     for _ in range(20_000):
         sql = "".join(rng.choice(PIECES) for _ in range(rng.randrange(15)))

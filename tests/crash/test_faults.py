@@ -293,6 +293,7 @@ def test_fork_with_open_connections(tmp_path: Path, rng: random.Random, native: 
     check_clean(path)
 
 
+@pytest.mark.slow
 def test_fork_while_threads_commit(tmp_path: Path, native: object) -> None:
     """The child of a process whose other threads hold locks finds a database that works."""
     path = tmp_path / "bank.edb"

@@ -54,6 +54,7 @@ def test_the_url_of_an_engine_is_taken_and_its_connections_are_in_the_way(tmp_pa
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["rw", "ro"])
 def test_another_process_is_in_the_way(tmp_path: Path, how: str) -> None:
     path = tmp_path / "a.edb"

@@ -263,6 +263,7 @@ def test_a_default_that_is_an_expression_is_refused_when_an_action_needs_it(conn
     conn.rollback()
 
 
+@pytest.mark.slow
 def test_it_works_where_no_sqlite_has_loaded_the_library(tmp_path):
     """A new interpreter, in which nothing has given the library SQLite's functions: a call of one would end it.
 

@@ -190,6 +190,7 @@ def test_a_durable_number_beyond_the_record_itself(sample: Any, judge: Judge, pl
             assert answer["check"] == []
 
 
+@pytest.mark.slow
 def test_numbers_of_the_marks(sample: Any, judge: Judge) -> None:
     """A commit number that cannot be says nothing; one that is not there is damage."""
     number = Forger(sample[0]).record.number
@@ -211,6 +212,7 @@ def test_numbers_of_the_marks(sample: Any, judge: Judge) -> None:
         judge.judge(bytes(data), f"settled mark {time_ns}")
 
 
+@pytest.mark.slow
 def test_a_reserved_page_that_is_none(sample: Any, judge: Judge) -> None:
     """The next chain page would be written there: over the header, into the ring, or far behind the end."""
     whole = Forger(sample[0])
@@ -238,6 +240,7 @@ def test_no_time_is_left(sample: Any, judge: Judge) -> None:
         assert "there is no time later" in result["error"][2]
 
 
+@pytest.mark.slow
 def test_numbers_of_the_header(sample: Any, judge: Judge) -> None:
     for name, at, size in (("version", 16, 4), ("page size", 20, 4), ("required", 24, 8), ("optional", 32, 8),
                            ("created", 40, 8), ("ring", 64, 4)):

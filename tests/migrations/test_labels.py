@@ -80,6 +80,7 @@ def test_branches_and_merges(project: Project) -> None:
     assert "alembic:base" not in labels(project)
 
 
+@pytest.mark.slow
 def test_a_stamp_is_labelled(project: Project) -> None:
     revisions(project)
     project.alembic("stamp", "2")

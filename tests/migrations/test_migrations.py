@@ -186,6 +186,7 @@ def test_an_operation_upgrades_downgrades_and_keeps_rows(project: Project, place
     project.alembic("upgrade", "head")
 
 
+@pytest.mark.slow
 def test_a_failed_migration_leaves_nothing(project: Project) -> None:
     _first(project)
     project.revision("2", 'op.drop_column("t", "a")\nop.execute("SELECT nothing FROM nowhere")', before="1")

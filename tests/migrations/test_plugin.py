@@ -43,6 +43,7 @@ def test_every_import_order(python: Callable[..., str], imports: str) -> None:
     python(f"import warnings; warnings.simplefilter('error', RuntimeWarning)\n{imports}\n{KNOWN}")
 
 
+@pytest.mark.slow
 @asks_entry_points
 def test_neither_the_library_nor_apsw_is_loaded(python: Callable[..., str]) -> None:
     python(

@@ -113,6 +113,7 @@ def test_constraints_are_asked_about_the_new_values(db: driver.Connection) -> No
     assert rows(db, "SELECT * FROM t") == [("01", "2")]
 
 
+@pytest.mark.slow
 def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.Random) -> None:
     for turn in range(40):
         types = [rng.choice(TYPES)]

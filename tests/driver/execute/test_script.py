@@ -74,6 +74,7 @@ def random_script(rng: random.Random) -> str:
     return begin + ";\n".join(statements) + rng.choice((";", "", "; COMMIT", "; -- end"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", ["ON", "OFF"])
 def test_random_scripts_come_to_the_same(rng: random.Random, keys: str) -> None:
     for _ in range(40):

@@ -63,6 +63,7 @@ def waiter(path: Path, seconds: int, busy_ms: int) -> Iterator[subprocess.Popen[
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3600, -3600])
 def test_a_wait_for_the_committer_ends_in_time(tmp_path: Path, seconds: int) -> None:
     path = tmp_path / "a.edb"
@@ -74,6 +75,7 @@ def test_a_wait_for_the_committer_ends_in_time(tmp_path: Path, seconds: int) -> 
         db.abort()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3600, -3600])
 def test_a_wait_for_the_committer_lasts(tmp_path: Path, seconds: int) -> None:
     path = tmp_path / "a.edb"
