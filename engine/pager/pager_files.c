@@ -8,18 +8,23 @@
  * Somebody who writes over the data file without asking cannot be kept from it; what is prevented is that we write past
  * them, into a file that is not ours any more. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "engine/pager/pager_impl.h"
 
-/* A file of no bytes is none: somebody who tried to open the database after it was removed has left it there. */
+/* A file of no bytes is none: somebody who tried to open the database after it was removed has left it there.
+ *
+ * The times of the file are not asked for. Linux gives a file whose times somebody has seen a new one at the next write
+ * (since 6.13), which made commits at `full` a sixth slower. */
 static bool path_leads_elsewhere(const pager *pg)
 {
-    struct stat st;
+    struct statx st;
 
-    return stat(pg->pg_path, &st) == 0 && st.st_size
-        && ((uint64_t)st.st_dev != pg->pg_device || (uint64_t)st.st_ino != pg->pg_inode);
+    return statx(AT_FDCWD, pg->pg_path, 0, STATX_INO | STATX_SIZE, &st) == 0 && st.stx_size
+        && (makedev(st.stx_dev_major, st.stx_dev_minor) != pg->pg_device || st.stx_ino != pg->pg_inode);
 }
 
 int files_check(const pager *pg)
