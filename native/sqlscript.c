@@ -56,19 +56,6 @@ static constants follow_insert(const progress *p, uint8_t kind, uint8_t code)
     return p->insert == IN_VALUES ? in_values(kind, code) : NO_INSERT;
 }
 
-/* The number of a token that begins at p; longer words have none. */
-static uint8_t code_at(const unsigned char *p, const unsigned char *behind, uint8_t kind)
-{
-    char upper[16];
-    size_t size = (size_t)(behind - p);
-
-    if (kind == SQL_WORD && size > sizeof upper)
-        return SQL_W_NONE;
-    for (size_t i = 0; kind == SQL_WORD && i < size; i++)
-        upper[i] = (char)(p[i] >= 'a' && p[i] <= 'z' ? p[i] - 0x20 : p[i]);
-    return sql_token_code(p, behind, kind, upper);
-}
-
 bool sql_next(const char *sql, size_t size, size_t at, sql_piece *piece)
 {
     const unsigned char *start = (const unsigned char *)sql, *end = start + size, *p = start + at;
@@ -78,7 +65,7 @@ bool sql_next(const char *sql, size_t size, size_t at, sql_piece *piece)
     while ((p = sql_space_end(p, end)) < end) {
         uint8_t kind;
         const unsigned char *behind = sql_token_end(p, end, &kind);
-        uint8_t code = code_at(p, behind, kind);
+        uint8_t code = sql_token_code(p, behind, kind);
         if (code == ';' && now.depth == 0) {
             if (now.tokens)
                 break;

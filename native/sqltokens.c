@@ -274,13 +274,13 @@ static bool is_schema_name(at_byte p, at_byte behind, uint8_t kind)
     return false;
 }
 
-uint8_t sql_token_code(at_byte p, at_byte behind, uint8_t kind, const char *upper)
+uint8_t sql_token_code(at_byte p, at_byte behind, uint8_t kind)
 {
     uint8_t found = SQL_W_NONE;
     if (kind == SQL_OPERATOR)
         return behind - p == 1 && *p < SQL_W_SCHEMA ? *p : SQL_W_NONE;
     if (kind == SQL_WORD)
-        found = sql_word(upper, (size_t)(behind - p));
+        found = sql_word((const char *)p, (size_t)(behind - p));
     if (found == SQL_W_NONE && (kind == SQL_WORD || kind == SQL_QUOTED || kind == SQL_STRING)
         && is_schema_name(p, behind, kind))
         found = SQL_W_SCHEMA;
@@ -310,9 +310,8 @@ size_t sql_tokens(const char *sql, size_t size, int32_t *starts, int32_t *ends, 
         skipped += continuations(p, behind);
         ends[n] = (int32_t)((size_t)(behind - start) - skipped);
         counted = behind;
-        char *next = put_word(word, p, behind, kinds[n]);
-        codes[n] = sql_token_code(p, behind, kinds[n], word);
-        word = next;
+        word = put_word(word, p, behind, kinds[n]);
+        codes[n] = sql_token_code(p, behind, kinds[n]);
         p = behind;
         n++;
     }

@@ -29,10 +29,10 @@ size_t sql_tokens(const char *sql, size_t size, int32_t *starts, int32_t *ends, 
                   size_t *words_size);
 
 /* One token at a time. sql_space_end(): where white space and comments end; sql_token_end(): where the token that begins
- * there ends. sql_token_code(): its number; upper: its text in upper case, if it is a WORD. */
+ * there ends. sql_token_code(): its number, see sqlwords.h. */
 const unsigned char *sql_space_end(const unsigned char *at, const unsigned char *end);
 const unsigned char *sql_token_end(const unsigned char *at, const unsigned char *end, uint8_t *kind);
-uint8_t sql_token_code(const unsigned char *at, const unsigned char *behind, uint8_t kind, const char *upper);
+uint8_t sql_token_code(const unsigned char *at, const unsigned char *behind, uint8_t kind);
 
 enum { SQL_LIST_LEAST = 8 };
 

@@ -1,6 +1,6 @@
 #include "native/sqlwords.h"
 
-#include <string.h>
+#include <stdbool.h>
 
 #define WORD(name) { #name, sizeof #name - 1, SQL_W_##name }
 
@@ -17,17 +17,27 @@ static const struct {
     WORD(UPDATE), WORD(VALUES), WORD(WHEN), WORD(WHERE), WORD(WITH),
 };
 
-uint8_t sql_word(const char *upper, size_t n)
+/* upper: letters in upper case and underscores; taking bit 5 off makes the one of a letter and leaves the other. */
+static bool word_same(const char *text, const char *upper, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && (text[i] & 0xdf) == upper[i])
+        i++;
+    return i == n;
+}
+
+uint8_t sql_word(const char *text, size_t n)
 {
     /* Where the words of each letter begin; filled by hand, and checked by a test. */
     static const uint8_t first[27] = {
         0, 3, 6, 9, 13, 18, 19, 20, 21, 25, 25, 25, 27, 29, 31, 34, 34, 34, 38, 40, 42, 43, 44, 47, 47, 47, 47,
     };
-    unsigned letter = (unsigned char)upper[0] - 'A';
+    unsigned letter = (unsigned)(text[0] & 0xdf) - 'A';
     if (n < 2 || letter > 25)
         return SQL_W_NONE;
     for (size_t i = first[letter]; i < first[letter + 1]; i++)
-        if (words[i].size == n && memcmp(words[i].text, upper, n) == 0)
+        if (words[i].size == n && word_same(text, words[i].text, n))
             return words[i].code;
     return SQL_W_NONE;
 }

@@ -20,7 +20,7 @@ enum {
 
 enum { SQL_W_BEFORE_EXPRESSION = SQL_W_ALL };
 
-/* The number of a word of n bytes in upper case. */
-uint8_t sql_word(const char *upper, size_t n);
+/* The number of a word of n bytes, in any case. */
+uint8_t sql_word(const char *text, size_t n);
 
 #endif
