@@ -90,6 +90,13 @@ def int64(ns: int) -> int:
 _BINDINGS = re.compile(r"uses (\d+) and there are (\d+) supplied")
 
 
+def wrong_number(uses: object, supplied: object) -> ex.ProgrammingError:
+    """What is raised when there are more or fewer parameters than the statement uses."""
+    return ex.ProgrammingError(
+        f"Incorrect number of bindings supplied. The current statement uses {uses}, and there are {supplied} supplied."
+    )
+
+
 def binding_error(parameters: Parameters) -> ex.ProgrammingError | None:
     """The first parameter that no SQLite value can hold, as an error."""
     named = isinstance(parameters, Mapping)
@@ -113,10 +120,7 @@ def translate(error: BaseException, parameters: Parameters = ()) -> BaseExceptio
     if isinstance(error, apsw.BindingsError):
         match = _BINDINGS.search(str(error))
         if match:
-            return ex.ProgrammingError(
-                "Incorrect number of bindings supplied. "
-                f"The current statement uses {match[1]}, and there are {match[2]} supplied."
-            )
+            return wrong_number(match[1], match[2])
         return ex.ProgrammingError(str(error))
     if isinstance(error, (apsw.ConnectionClosedError, apsw.CursorClosedError)):
         return ex.ProgrammingError("Cannot operate on a closed database.")

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ... import _exceptions as ex
-from .._errors import binding_error
+from .._errors import binding_error, wrong_number
 from ..sql.statement import Statement
 from ..sql.tokens import LIST, MOST_VARIABLES, VARIABLE, parameters_of
 
@@ -48,10 +48,7 @@ def with_fewer(statement: Statement, parameters: Any) -> tuple[str, Sequence[Any
     if not isinstance(parameters, Sequence) or isinstance(parameters, (str, bytes)):
         raise ex.ProgrammingError("parameters are of unsupported type")
     if len(parameters) != len(places):
-        raise ex.ProgrammingError(
-            "Incorrect number of bindings supplied. "
-            f"The current statement uses {len(places)}, and there are {len(parameters)} supplied."
-        )
+        raise wrong_number(len(places), len(parameters))
     refused = binding_error(parameters)
     if refused is not None:
         raise refused

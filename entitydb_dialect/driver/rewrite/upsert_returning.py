@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ... import _exceptions as ex
 from .._catalog import COLLATIONS, Table
+from .._errors import wrong_number
 from ..sql.parameters import Numbering, Piece
 from ..sql.statement import Statement
 from ..sql.terms import expression_words
@@ -103,10 +104,7 @@ class Apart(NamedTuple):
         if not isinstance(parameters, Sequence):
             raise ex.ProgrammingError("parameters are of unsupported type")
         if len(parameters) != self.total:
-            raise ex.ProgrammingError(
-                "Incorrect number of bindings supplied. "
-                f"The current statement uses {self.total}, and there are {len(parameters)} supplied."
-            )
+            raise wrong_number(self.total, len(parameters))
         return parameters
 
 
