@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run_script(cursor: Cursor, session: Session, sql: str) -> None:
     """Runs all statements of a script, up to the first that fails."""
     for run in runs(sql):
-        if len(run.statements) > 1 and _together(cursor, session, run):
+        if len(run.places) > 1 and _together(cursor, session, run):
             continue
         for statement in run.statements:
             cursor.execute(statement)
@@ -30,8 +30,7 @@ def _together(cursor: Cursor, session: Session, run: Run) -> bool:
     """
     if not session.raw.in_transaction:
         return False  # each is a transaction by itself
-    first = run.statements[0]
-    changed = change_together(cursor, session, parse(first), first, run.text)
+    changed = change_together(cursor, session, parse(run.first), run.first, run.text)
     if changed is None:
         return False
     session.total_changes += changed

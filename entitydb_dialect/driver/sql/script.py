@@ -14,12 +14,25 @@ class Run(NamedTuple):
     """A statement of a script, or several INSERTs of constants into one table that follow each other.
 
     Attributes:
-        text: all of it, with semicolons between statements.
-        statements: one by one.
+        script: in UTF-8.
+        places: where in it each statement begins and ends.
     """
 
-    text: str
-    statements: list[str]
+    script: bytes
+    places: list[tuple[int, int]]
+
+    @property
+    def first(self) -> str:
+        return _text(self.script, *self.places[0])
+
+    @property
+    def statements(self) -> list[str]:
+        return [_text(self.script, *place) for place in self.places]
+
+    @property
+    def text(self) -> str:
+        """All of it, with semicolons between statements."""
+        return _text(self.script, self.places[0][0], self.places[-1][1])
 
 
 def runs(sql: str) -> Iterator[Run]:
@@ -27,21 +40,20 @@ def runs(sql: str) -> Iterator[Run]:
     out. INSERTs of constants that begin alike, up to VALUES, come together."""
     data = sql.encode(errors="surrogatepass")
     piece = ffi.new("sql_piece *")
-    at = begins = ends = 0
+    at = 0
     head = b""  # how the statements so far begin; empty: nothing may follow them
-    pieces: list[str] = []
+    places: list[tuple[int, int]] = []
     while lib.sql_next(data, len(data), at, piece):
         start, end, at = piece.start, piece.end, piece.next
         insert = data[start : piece.head]  # empty unless it is one of constants
-        if pieces and not (head and insert == head and end - begins < _MOST):
-            yield Run(_text(data, begins, ends), pieces)
-            pieces = []
-        if not pieces:
-            begins, head = start, insert
-        ends = end
-        pieces.append(_text(data, start, end))
-    if pieces:
-        yield Run(_text(data, begins, ends), pieces)
+        if places and not (head and insert == head and end - places[0][0] < _MOST):
+            yield Run(data, places)
+            places = []
+        if not places:
+            head = insert
+        places.append((start, end))
+    if places:
+        yield Run(data, places)
 
 
 def _text(data: bytes, start: int, end: int) -> str:
