@@ -210,47 +210,37 @@ class Cursor:
         row = next(self._ahead, None)
         return self._fetch_ahead() if row is None else row
 
+    @of_one_cursor
     def _fetch_ahead(self) -> Any:
         """The next row, or None; rows behind it may be fetched with it."""
-        session = self._session
-        lock = session.lock
-        if not lock.acquire(False):
-            raise in_use(session)
-        if self._executing:
-            lock.release()
-            raise recursive()
-        self._executing = True
-        try:
-            stmt = self._stmt
-            if stmt is None:
-                self._check_open()
-                row = None if self._rows is None else next(self._rows, None)
-                if row is None:
-                    self._rows = None
-                return row
-            if self._error is not None:
-                self._fail(self._error)
-            before = session.running
-            session.running = stmt
-            if session.current is not stmt:
-                session.enter(stmt)
-            try:
-                row = self._raw.fetchone() if self._next_rows == 1 else self._fetch_several()
-            except BaseException as error:
-                session.leave(before)
-                self._fail(error)
-            # Left current behind the step: the next fetchone of the same cursor finds it so.
-            session.running = before
-            if before is not None:
-                session.leave(before)
+        stmt = self._stmt
+        if stmt is None:
+            self._check_open()
+            row = None if self._rows is None else next(self._rows, None)
             if row is None:
-                self._finish()
-            else:
-                self._next_rows = min(2 * self._next_rows, _MOST_AHEAD) if _is_small(row) else 1
+                self._rows = None
             return row
-        finally:
-            self._executing = False
-            lock.release()
+        if self._error is not None:
+            self._fail(self._error)
+        session = self._session
+        before = session.running
+        session.running = stmt
+        if session.current is not stmt:
+            session.enter(stmt)
+        try:
+            row = self._raw.fetchone() if self._next_rows == 1 else self._fetch_several()
+        except BaseException as error:
+            session.leave(before)
+            self._fail(error)
+        # Left current behind the step: the next fetchone of the same cursor finds it so.
+        session.running = before
+        if before is not None:
+            session.leave(before)
+        if row is None:
+            self._finish()
+        else:
+            self._next_rows = min(2 * self._next_rows, _MOST_AHEAD) if _is_small(row) else 1
+        return row
 
     def _fetch_several(self) -> Any:
         """The next row, or None; those behind it are `_ahead`. An error of SQL's behind it waits for its turn."""
@@ -281,21 +271,10 @@ class Cursor:
             self._finish()
         return rows
 
+    @of_one_cursor
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        session = self._session
-        lock = session.lock
-        if not lock.acquire(False):
-            raise in_use(session)
-        if self._executing:
-            lock.release()
-            raise recursive()
-        self._executing = True
-        try:
-            return self._fetchall()
-        finally:
-            self._executing = False
-            lock.release()
+        return self._fetchall()
 
     def _fetchall(self) -> list[Any]:
         stmt = self._stmt
