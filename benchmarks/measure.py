@@ -99,8 +99,9 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, answer
 
 
-def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = True) -> dict[str, list[float]]:
-    """Runs the sides in turns. -> seconds of one run of the work, for each round, by side.
+def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = True,
+         clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
+    """Runs the sides in turns. -> seconds of one run of the work by the clock, for each round, by side.
 
     A first round warms the caches, compares the answers and, unless not `again` (the work changes something), finds how
     often to repeat the work in a sample, the same for all sides.
@@ -124,10 +125,10 @@ def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = 
         for number in range(rounds):
             for name in list(sides) if number % 2 else list(reversed(sides)):
                 work = sides[name]
-                started = time.perf_counter()
+                started = clock()
                 for _ in range(repeats):
                     work()
-                taken[name].append((time.perf_counter() - started) / repeats)
+                taken[name].append((clock() - started) / repeats)
             gc.collect()
     finally:
         if collecting:
@@ -136,9 +137,9 @@ def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = 
 
 
 def raced(group: str, name: str, ours: Callable[[], Any], other: Callable[[], Any], against: str, *,
-          rounds: int = 9, again: bool = True, **bounds: Any) -> Row:
+          rounds: int = 9, again: bool = True, clock: Callable[[], float] = time.perf_counter, **bounds: Any) -> Row:
     """The Row of two sides' times."""
-    taken = race({"ours": ours, "other": other}, rounds, again=again)
+    taken = race({"ours": ours, "other": other}, rounds, again=again, clock=clock)
     return Row(group, name, min(taken["ours"]), min(taken["other"]), "s", against, samples=taken, **bounds)
 
 

@@ -6,13 +6,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from .measure import Row, Setting, benchmark, open_ours, remove, show
+from .measure import Row, Setting, benchmark, open_ours, raced, remove, show
 
 GROUP = "scripts"
 INSERTS = 5_000
@@ -20,27 +21,12 @@ ROWS = 20_000
 DUMP, LITERALS, TABLES = 3.0, 3.0, 5.0  # the most that ours may take
 
 
-def cpu(work: Callable[[], Any]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
-def in_turns(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of each, after a first time that only warms up."""
-    taken: dict[str, list[float]] = {"ours": [], "sqlite3": []}
-    for number in range(rounds + 1):
-        sides = [("ours", ours), ("sqlite3", theirs)]
-        for name, work in sides if number % 2 else reversed(sides):
-            seconds = cpu(work)
-            if number:
-                taken[name].append(seconds)
-    return taken
-
-
-def row(name: str, taken: dict[str, list[float]], at_most: float | None, against: str = "sqlite3 module") -> Row:
-    ours, other = (min(taken[side]) for side in taken)
-    return Row(GROUP, name, ours, other, "s", against, at_most=at_most, samples=taken)
+def cpu_raced(
+    name: str, ours: Callable[[], Any], other: Callable[[], Any], at_most: float | None, *, rounds: int, against: str
+) -> Row:
+    """What is timed changes something, so a sample is one run."""
+    clock = time.process_time
+    return raced(GROUP, name, ours, other, against, rounds=rounds, again=False, clock=clock, at_most=at_most)
 
 
 @benchmark
@@ -81,7 +67,8 @@ def texts_of_literals(setting: Setting, rounds: int) -> Iterator[Row]:
                 (f"INSERT of {ROWS:,} rows of literals", insert, LITERALS),
                 (f"IN list of {ROWS:,} literals", listed, LITERALS),
             ):
-                yield row(name, in_turns(lambda: work(ours), lambda: work(theirs), rounds), bound)  # noqa: B023
+                both = partial(work, ours), partial(work, theirs)
+                yield cpu_raced(name, *both, bound, rounds=rounds, against="sqlite3 module")
     finally:
         for path in paths:
             remove(path)
@@ -110,10 +97,11 @@ def many_tables(setting: Setting, number: int) -> Iterator[Row]:
         engine.dispose()
 
     try:
-        made = in_turns(lambda: created(urls[0], paths[0]), lambda: created(urls[1], paths[1]), 1)
-        yield row(f"create_all() of {number:,} tables, an index each", made, TABLES, "pysqlite")
-        asked = in_turns(lambda: connected(urls[0]), lambda: connected(urls[1]), 9)
-        yield row(f"first query of a connection, {number:,} tables", asked, None, "pysqlite")
+        made = partial(created, urls[0], paths[0]), partial(created, urls[1], paths[1])
+        name = f"create_all() of {number:,} tables, an index each"
+        yield cpu_raced(name, *made, TABLES, rounds=1, against="pysqlite")
+        asked = partial(connected, urls[0]), partial(connected, urls[1])
+        yield cpu_raced(f"first query of a connection, {number:,} tables", *asked, None, rounds=9, against="pysqlite")
     finally:
         for path in paths:
             remove(path)
