@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +46,18 @@ WAYS = [
 ]
 
 
-def source(package: str, version: str, folder: Path, given: str | None) -> Path:
-    """A package's unpacked source distribution, taken from the package index if it is not in the folder."""
+def source(package: str, version: str, folder: Path, given: str | None, archive: str = "") -> Path:
+    """A package's unpacked sources, if they are not in the folder taken from the package index, or from the archive of
+    the version where the distribution has no tests."""
     name = f"{package}-{version}"
     if given is not None:
         return Path(given).resolve()
     if not (folder / name).exists():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package]
-        subprocess.run([*command, "--dest", folder, f"{package}=={version}"], check=True)
+        if archive:
+            urllib.request.urlretrieve(archive.format(version=version), folder / f"{name}.tar.gz")
+        else:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package]
+            subprocess.run([*command, "--dest", folder, f"{package}=={version}"], check=True)
         packed = next(path for path in folder.iterdir() if path.name.lower() == f"{name}.tar.gz")
         with tarfile.open(packed) as archive:
             archive.extractall(folder, filter="data")

@@ -14,8 +14,6 @@ import argparse
 import json
 import os
 import sys
-import tarfile
-import urllib.request
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -60,20 +58,6 @@ REASONS: list[tuple[str, str, str]] = [
      "two transactions number their rows by counting those before them, which a row lock or SQLite's one writer keeps "
      "apart; here neither sees the other's, but at SERIALIZABLE the later one is refused"),
 ]  # fmt: skip
-
-
-def tree_of(application: Application, folder: Path, given: str | None) -> Path:
-    """The unpacked sources with their tests."""
-    version = metadata.version(application.name)
-    if not application.archive or given is not None:
-        return source(application.name, version, folder, given)
-    tree = folder / f"{application.name}-{version}"
-    if not tree.exists():
-        packed = folder / f"{application.name}-{version}.tar.gz"
-        urllib.request.urlretrieve(application.archive.format(version=version), packed)
-        with tarfile.open(packed) as archive:
-            archive.extractall(folder, filter="data")
-    return tree
 
 
 def run(application: Application, tree: Path, folder: Path, way: str) -> Path:
@@ -132,7 +116,8 @@ def main() -> int:
     found: dict[str, dict[str, Run]] = {}
     for application in APPLICATIONS:
         if application.name in options.names:
-            tree = tree_of(application, folder, given.get(application.name))
+            name = application.name
+            tree = source(name, metadata.version(name), folder, given.get(name), application.archive)
             reports = {way: run(application, tree, folder, way) for way in WAYS}
             found[application.name] = {way: Run.read({"tests": report}) for way, report in reports.items()}
     text, unexplained = section(found)
