@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect as python_inspect
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Session
 import entitydb_dialect as ed
 from entitydb_dialect import driver
 from entitydb_dialect.apsw import EntityDialect_apsw
+from forked import repr_in_child
 
 OURS = (driver.Error, exc.SQLAlchemyError)
 
@@ -157,22 +157,16 @@ def test_only_sqlalchemys_and_the_drivers_exceptions_reach_a_caller(engine: Engi
 def test_only_sqlalchemys_and_the_drivers_exceptions_reach_a_caller_after_fork(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT * FROM t"))
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                strangers = []
-                for name, call in CALLS.items():
-                    error = outcome(lambda call=call: call(connection))  # type: ignore[misc]
-                    if error is not None and not isinstance(error, (*OURS, NotImplementedError)):
-                        strangers.append((name, repr(error)))
-                os.write(write, repr(strangers).encode()[:4000])
-            finally:
-                os._exit(0)
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            assert pipe.read() == "[]"
-        os.waitpid(pid, 0)
+
+        def look() -> list[tuple[str, str]]:
+            strangers = []
+            for name, call in CALLS.items():
+                error = outcome(lambda call=call: call(connection))  # type: ignore[misc]
+                if error is not None and not isinstance(error, (*OURS, NotImplementedError)):
+                    strangers.append((name, repr(error)))
+            return strangers
+
+        assert repr_in_child(look) == "[]"
         assert connection.execute(text("SELECT a FROM t")).all() == [(1,)]
 
 
@@ -321,18 +315,11 @@ def test_the_adapters_of_asyncio_raise_the_same(tmp_path: Path, state: str) -> N
         await engine.dispose()
 
     def forked(made: dict[str, Any]) -> None:
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                all_calls(lambda: made)
-                os.write(write, repr(strangers).encode()[:4000])
-            finally:
-                os._exit(0)
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            assert pipe.read() == "[]"
-        os.waitpid(pid, 0)
+        def look() -> list[Any]:
+            all_calls(lambda: made)
+            return strangers
+
+        assert repr_in_child(look) == "[]"
 
     asyncio.run(main())
     assert strangers == []

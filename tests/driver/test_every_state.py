@@ -6,7 +6,6 @@ else, or came through fork(). The methods are found by reflection, so a new one 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from entitydb_dialect import driver
+from forked import repr_in_child
 
 
 class Sum:
@@ -314,23 +314,16 @@ def test_only_the_drivers_exceptions_reach_a_caller_after_fork(kind: str, busy: 
         if busy:
             thread.start()
             assert inside.wait(60)
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                strangers = [
-                    (name, repr(error))
-                    for name, call in calls(kind)
-                    if (error := outcome(lambda call=call: call(use.subject))) is not None  # type: ignore[misc]
-                    and not isinstance(error, driver.Error)
-                ]
-                os.write(write, repr(strangers).encode()[:4000])
-            finally:
-                os._exit(0)
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            assert pipe.read() == "[]"
-        os.waitpid(pid, 0)
+
+        def look() -> list[tuple[str, str]]:
+            return [
+                (name, repr(error))
+                for name, call in calls(kind)
+                if (error := outcome(lambda call=call: call(use.subject))) is not None  # type: ignore[misc]
+                and not isinstance(error, driver.Error)
+            ]
+
+        assert repr_in_child(look) == "[]"
         go_on.set()
         if busy:
             thread.join()
