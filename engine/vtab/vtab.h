@@ -16,6 +16,7 @@
  *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
  *   vtab_count.c    the function entitydb_count()
+ *   vtab_visited.c  the function entitydb_visited()
  *   vtab_fork.c     SQLite's own locks across fork()
  *
  * A binding belongs to one database of one SQLite connection and is used by its thread alone. It holds a counted
@@ -39,6 +40,7 @@ typedef struct {
     bool bd_writing;                /* an xUpdate is at work, and the two scratches in use: a write inside a write (a
                                      * function in a DEFAULT) has its own */
     uint32_t bd_tables;             /* tables connected */
+    uint64_t bd_visited;            /* entries visited: entitydb_visited() */
     constraints bd_constraints;
     sqlite_evaluator bd_evaluator;  /* lent to bd_conn */
 } vtab_binding;
@@ -107,6 +109,10 @@ void vtab_fork_guard(void);
 
 /* entitydb_count(table id, name [, connection]): what SELECT count(*) FROM the table says, without visiting its rows. */
 void function_count(sqlite3_context *context, int argc, sqlite3_value **argv);
+
+/* ---- vtab_visited.c ---- */
+
+void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_plan.c ----
  *

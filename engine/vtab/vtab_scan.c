@@ -17,6 +17,7 @@
 
 typedef struct {
     sqlite3_vtab_cursor cu_base;
+    uint64_t *cu_visited;           /* the binding's count */
     /* what next and column touch */
     bool cu_eof, cu_plain;          /* plain: the whole tree, forward */
     bool cu_row_ready, cu_row_copied, cu_entry_ready;
@@ -57,6 +58,7 @@ int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
     scan *cu = calloc(1, sizeof *cu);
     if (!cu)
         return vtab_no_cursor(base);
+    cu->cu_visited = &((vtab_any *)base)->ay_binding->bd_visited;
     *out = &cu->cu_base;
     return SQLITE_OK;
 }
@@ -256,6 +258,7 @@ static int seek_tree(scan *cu)
 
 static int step(scan *cu)
 {
+    ++*cu->cu_visited;
     if (!cu->cu_list)
         return cu->cu_range.kr_reverse ? cursor_prev(&cu->cu_entries) : cursor_next(&cu->cu_entries);
     cu->cu_list_at += cu->cu_range.kr_reverse ? (size_t)-1 : 1;
@@ -287,6 +290,7 @@ static int get_single(scan *cu)
 static int seek_here(scan *cu)
 {
     int rc;
+    ++*cu->cu_visited;
     if (cu->cu_single)
         return get_single(cu);
     rc = range_make(&cu->cu_range);
@@ -440,6 +444,7 @@ int vtab_next(sqlite3_vtab_cursor *base)
     cu->cu_row_ready = cu->cu_entry_ready = false;
     cu->cu_parts_known = 0;
     if (likely(cu->cu_plain)) {
+        ++*cu->cu_visited;
         rc = cursor_next(&cu->cu_entries);
         cu->cu_eof = !cu->cu_entries.valid;
     } else {
@@ -485,6 +490,7 @@ static int find_row(scan *cu, edb_entry *out)
     bool found;
     if (at->key_size < 8)
         return damaged_entry(cu);
+    ++*cu->cu_visited;
     int rc = cursor_get(cu->cu_stmt, cu->cu_table->et_id, at->key + at->key_size - 8, 8, out, &found);
     if (!rc && !found)
         rc = edb_fail(EDB_CORRUPT, "index %s has an entry for row %lld, which table %s does not hold",
