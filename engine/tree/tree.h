@@ -7,6 +7,7 @@
  *   page.h        layout of a node and searching in it
  *   tree_read.c   lookups and cursors
  *   tree_changed.c  whether a range changed since a moment
+ *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
  *   tree_check.c  the invariants, walked
  */
@@ -122,9 +123,14 @@ int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *ou
 int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
                  const void *high, size_t high_size, bool keys_alone, bool *changed);
 
-/* A guess at the number of living entries in [low, high) from the pages above the leaves; NULL: unbounded. */
+/* ---- estimates of the newest state, for plans: tree_estimate.c ------------------------------------------------- */
+
+/* About how many living entries lie in [low, high); NULL: unbounded. Two ways down the tree: exact within a leaf, and
+ * close to it while few pages lie between. */
 int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,
                   size_t high_size, uint64_t *out);
+/* A living entry met at random; `random` chooses it, all numbers being about equally likely. */
+int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found);
 
 /* ---- writing: inside a commit --------------------------------------------------------------------------------- */
 

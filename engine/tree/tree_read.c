@@ -1,4 +1,4 @@
-/* Reading the temporal tree: lookups, cursors, estimates.
+/* Reading the temporal tree: lookups, cursors, counts.
  *
  * A reader at T takes the root that answers for T and goes down; in each node it sees, of each key, the newest entry
  * with from <= T. Two things differ between now and then:
@@ -394,7 +394,7 @@ int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
     return leaf_after(tc, false);
 }
 
-/* ---- counts and estimates ---------------------------------------------------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------------------------------------------- */
 
 int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *out)
 {
@@ -415,46 +415,5 @@ int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *ou
     tree_cursor_close(&tc);
     if (rc == EDB_OK)
         *out = n;
-    return rc;
-}
-
-/* Where in the tree a key lies, as a share of its entries between 0 and 1, supposing children of equal weight. */
-static int position(pager *pg, const tree_state *state, const void *key, size_t key_size, double *out)
-{
-    const pager_view *view = pager_get_view(pg);
-    page_ref ref = state->ts_root;
-    double low = 0, width = 1;
-
-    for (unsigned above = LEVEL_ANY; ref.page;) {
-        const uint8_t *page;
-        int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
-        if (rc != EDB_OK)
-            return rc;
-        unsigned n = page_live(page);
-        unsigned i = page_search(page, page_live_slots(page), n, 1, key, key_size, !page_is_leaf(page));
-        if (page_is_leaf(page)) {
-            low += n ? width * i / n : 0;
-            break;
-        }
-        i -= i > 0;
-        low += width * i / n;
-        width /= n;
-        above = page_level(page);
-        ref = cell_child(page + slot_offset(page_live_slots(page)[i]), load16(page + TP_KEY_SIZE));
-    }
-    *out = low;
-    return EDB_OK;
-}
-
-int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t low_size, const void *high,
-                  size_t high_size, uint64_t *out)
-{
-    double from = 0, to = 1;
-    int rc = low ? position(pg, state, low, low_size, &from) : EDB_OK;
-
-    if (rc == EDB_OK && high)
-        rc = position(pg, state, high, high_size, &to);
-    if (rc == EDB_OK)
-        *out = to > from ? (uint64_t)((to - from) * (double)state->ts_live + 0.5) : 0;
     return rc;
 }

@@ -276,6 +276,11 @@ void stmt_release(edb_stmt *st)
 
 /* ---- what it sees ----------------------------------------------------------------------------------------------- */
 
+uint64_t stmt_sees(const edb_stmt *st)
+{
+    return st->st_seq;
+}
+
 void stmt_view_widen(edb_stmt *st, stmt_view *before)
 {
     const txn *tx = &st->st_conn->cn_txn;

@@ -65,6 +65,9 @@ const snapshot *stmt_snapshot(const edb_stmt *stmt);    /* the root pinned */
  * with bit 63 set, unique in the process. Equal numbers, equal catalogs (of one `edb`). */
 uint64_t stmt_schema(edb_stmt *stmt);
 bool stmt_supplied(const edb_stmt *stmt, size_t column);
+/* Names which own writes the statement sees; equal numbers, equal answers. STMT_SEES_ALL: all of them, while more come. */
+#define STMT_SEES_ALL UINT64_MAX
+uint64_t stmt_sees(const edb_stmt *stmt);
 bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
@@ -89,10 +92,15 @@ int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, 
 int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
 int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
-/* Living entries of the tree now, and how many lie in a range (a guess); for plans. */
-uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);
-uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,
-                            size_t high_size);
+/* A look at the newest state of a tree that the connection can see, for plans. conn_look() -> false: there is no such
+ * tree; else pages stay until conn_looked(). Looks do not nest. */
+typedef struct {
+    pager *lo_pager;
+    tree_state lo_tree;
+} tree_look;
+bool conn_look(edb_conn *conn, uint32_t tree, tree_look *out);
+void conn_looked(edb_conn *conn);
+uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);     /* living entries of the tree; 0: there is none */
 uint64_t entry_size(const edb_entry *entry);        /* bytes of the value, chain included */
 int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* all bytes of it */
 

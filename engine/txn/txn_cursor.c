@@ -484,41 +484,35 @@ int entry_load(edb_stmt *st, const edb_entry *entry, void *out)
     return EDB_OK;
 }
 
-/* A look at a tree for the planner, in the root at hand or the newest; the caller announces when it is done with it.
- * -> false when there is no such tree. */
-static bool look_at(edb_conn *conn, uint32_t tree, tree_state *out)
+bool conn_look(edb_conn *conn, uint32_t tree, tree_look *out)
 {
+    const edb_stmt *open = conn->cn_stmts;
     snapshot root;
 
-    if (conn->cn_stmts)
-        return !tree_state_get(conn->cn_pager, &conn->cn_stmts->st_root, tree, out);
-    return !pager_pin(conn->cn_pager, conn->cn_slot, PIN_PUBLISHED, &root)
-           && !tree_state_get(conn->cn_pager, &root, tree, out);
+    if (conn_check(conn))
+        return false;
+    out->lo_pager = conn->cn_pager;
+    if (!open && pager_pin(conn->cn_pager, conn->cn_slot, PIN_PUBLISHED, &root))
+        return false;
+    if (!tree_state_get(conn->cn_pager, open ? &open->st_root : &root, tree, &out->lo_tree))
+        return true;
+    conn_looked(conn);
+    return false;
+}
+
+void conn_looked(edb_conn *conn)
+{
+    conn_announce(conn);
 }
 
 uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree)
 {
-    tree_state state;
+    tree_look look;
     uint64_t rows;
 
-    if (conn_check(conn))
+    if (!conn_look(conn, tree, &look))
         return 0;
-    rows = look_at(conn, tree, &state) ? state.ts_live : 0;
-    conn_announce(conn);
-    return rows;
-}
-
-uint64_t conn_tree_estimate(edb_conn *conn, uint32_t tree, const void *low, size_t low_size, const void *high,
-                            size_t high_size)
-{
-    uint64_t rows = 0;
-    tree_state state;
-
-    if (conn_check(conn))
-        return 0;
-    if (look_at(conn, tree, &state)
-        && tree_estimate(conn->cn_pager, &state, low, low_size, high, high_size, &rows))
-        rows = state.ts_live;
-    conn_announce(conn);
+    rows = look.lo_tree.ts_live;
+    conn_looked(conn);
     return rows;
 }

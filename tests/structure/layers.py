@@ -16,6 +16,7 @@ C_LAYERS = (
     "engine/content",
     "engine/catalog",
     "engine/eval",
+    "engine/stats",
     "engine/table",
     "engine/entity",
     "engine/upkeep",

@@ -1,0 +1,38 @@
+/* What the files of statistics share: what is kept on a connection. */
+#ifndef EDB_STATS_INTERNAL_H
+#define EDB_STATS_INTERNAL_H
+
+#include "native/arena.h"
+#include "engine/catalog/row.h"
+#include "engine/stats/statistics.h"
+
+#define GROUPS_MET 32               /* entries met for the groups of an index */
+#define ROWS_MET 64                 /* rows met for a column */
+#define ANALYZE_TIMES 16            /* so many times as many for ANALYZE */
+#define WHOLE_INDEX UINT32_MAX      /* sq_column of the groups of an index */
+
+typedef struct {
+    uint32_t sq_tree, sq_column;    /* a table's tree and a column's id, or an index's tree and WHOLE_INDEX */
+} stats_key;
+
+typedef struct {
+    stats_key sm_key;
+    bool sm_used;
+    uint64_t sm_rows;               /* the tree's count when it was taken */
+    uint32_t sm_n;                  /* groups or values */
+    group_size *sm_groups;          /* owned; of 1, 2, ... parts */
+    edb_value *sm_values;           /* owned; of rows met, texts and blobs in sm_memory, each text followed by a NUL */
+    arena sm_memory;
+    column_share sm_share;
+} stats_record;
+
+/* The record of the key as long as it is young enough for a tree of so many entries; else an empty one, for the caller
+ * to fill. NULL: no memory. Valid until the next call. *fresh: it has to be filled. */
+stats_record *stats_find(edb_conn *conn, stats_key key, uint64_t rows, bool *fresh);
+/* The i-th of n places in a tree, one in each stretch of equal length: an argument of tree_sample(). */
+uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n);
+
+void groups_take(stats_record *sr, const tree_look *look, const edb_index *index, uint32_t met);
+void values_take(stats_record *sr, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met);
+
+#endif
