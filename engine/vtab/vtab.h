@@ -4,11 +4,13 @@
  *   binding.c       the binding; results and statements for all of them
  *   vtab_module.c   connect; the module `entitydb`
  *   vtab.c          which table a statement means; transactions and savepoints
- *   vtab_plan.c     best-index
+ *   vtab_plan.c     best-index; with the files of planner.h
+ *   plan_switch.c   the function entitydb_planner()
  *   partial_plan.c  which queries may use a partial index (partial_plan.h)
  *   vtab_range.c    plan and values to ranges of keys (vtab_range.h)
- *   vtab_scan.c     filter, next, column
+ *   vtab_scan.c     filter and next; with the files of scan.h
  *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
+ *   kept_list.c     lists that a statement keeps: automatic indexes, and indexes made after its moment
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -24,6 +26,8 @@
  * after its end. README.md beside this file says how a plan, a write and an ON CONFLICT clause go. */
 #ifndef EDB_VTAB_H
 #define EDB_VTAB_H
+
+#include <string.h>
 
 #include "engine/eval/sqlite_evaluator.h"
 #include "engine/table/constraints.h"
@@ -41,6 +45,7 @@ typedef struct {
                                      * function in a DEFAULT) has its own */
     uint32_t bd_tables;             /* tables connected */
     uint64_t bd_visited;            /* entries visited: entitydb_visited() */
+    unsigned bd_paths_off;          /* PATH_...: entitydb_planner() */
     constraints bd_constraints;
     sqlite_evaluator bd_evaluator;  /* lent to bd_conn */
 } vtab_binding;
@@ -116,25 +121,43 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_plan.c ----
  *
- * The plan. idxNum is the tree to walk: an index's, or 0 for the table's own. idxStr has two characters, and three
- * more for each argument of xFilter:
+ * The plan. idxNum is the tree to walk: an index's or the table's own. idxStr has two characters, three more for
+ * each argument of xFilter, and a tail:
  *
  *     1    direction      'f' forward, 'r' reverse
- *     2    promised       'o' rows come in the order of the keys, equal parts left out; '-' in any order
+ *     2    promised       'o' rows come in the order of the keys, equal parts left out; 'm' so, ranges of lists merged;
+ *                         '-' in any order
  *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
+ *                         'a' 'A' equals, IS: of a column that the tree does not lead to, for an automatic index
  *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
  *          right side     'k' a constant written in the statement, '-' anything
  *          role           'c' an equality whose part has no place in the promised order, '-' any other
+ *     tail                what is there of: "/sPP" one entry of each value of the first PP parts is enough
+ *                         "/gPP" and terms: entries equal in the first PP parts are sorted by them
+ *                         "/a" and columns: those of 'a' and 'A'
+ *                         PP: two digits; a term: column, four digits, and 'a' ascending, 'd' descending; a column:
+ *                         four digits, and its collation, one digit. Hexadecimal; PLAN_ROWID is the row id.
  *
- * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; the others bound the
- * part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for the rows that
- * such an index has: they take an argument and say nothing of keys. */
+ * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; then 'a' and 'A'; the
+ * others bound the part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for
+ * the rows that such an index has: they take an argument and say nothing of keys. */
 /* Of WHERE "entitydb returned" = 1 (eval/declare.h): the rows of the statement's capture. */
 #define PLAN_RETURNED (-1)
+#define PLAN_ROWID 0xffffu
 enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
+/* Paths that tests switch off, and one that is taken at once: entitydb_planner(). */
+enum { PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32 };
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv);
+/* Whether the tail has columns for an automatic index. */
+static inline bool plan_has_automatic(const char *plan, int arguments)
+{
+    const char *tail = plan + PLAN_HEAD + PLAN_STEP * arguments;
+    return *tail && strstr(tail, "/a");
+}
 static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
+static inline bool plan_is_automatic(char op) { return op == 'a' || op == 'A'; }
 /* Whether keys decide every comparison with the column as SQLite does. */
 static inline bool column_exact(const edb_column *column)
 {
@@ -147,14 +170,16 @@ static inline bool plan_is_equality(char op) { return op == '=' || op == 'i' || 
 typedef struct {
     const uint8_t *li_sort, *li_key, *li_value;     /* in the list's arena */
     uint32_t li_sort_size, li_key_size, li_value_size;
+    uint64_t li_first;              /* the first bytes of li_sort, big-endian; list_sort() sets it */
 } list_item;
 
 typedef struct entry_list entry_list;
 int list_new(entry_list **out);
 void list_free(entry_list *list);
-/* skip: bit i set: part i is left out of the sort key. parts 0: sort by the key itself. */
-int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint8_t *key, size_t key_size,
-             const uint8_t *value, size_t value_size);
+void list_clear(entry_list *list);
+/* Sorted by its key, until list_sort_by() says otherwise. */
+int list_add(entry_list *list, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size);
+int list_sort_by(entry_list *list, size_t i, const uint8_t *key, size_t size);
 void list_sort(entry_list *list);
 size_t list_count(const entry_list *list);
 const list_item *list_at(const entry_list *list, size_t i);
@@ -163,6 +188,20 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size);
 /* The index as it would have been at the statement's moment, from the table's rows. */
 int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out);
 
+/* ---- kept_list.c: lists that belong to a statement, since its cursors come and go ---- */
+
+typedef struct kept_list kept_list;
+/* The list of an index at the statement's moment; made when it is first asked for. */
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, const entry_list **out);
+/* The automatic index of a plan over a table: parts are the equalities of the plan (base: the index it walks, NULL: the
+ * table), then the columns of its tail. NULL in *out: it must not be made. */
+int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
+                   kept_list **out);
+/* Called before a walk that the automatic index would spare, `visited` being the connection's count, or VISITED_ENOUGH.
+ * *list NULL: it is not worth it yet. */
+#define VISITED_ENOUGH UINT64_MAX
+int kept_wanted(kept_list *kept, edb_stmt *stmt, uint64_t visited, const entry_list **list, const edb_index **index);
+
 /* ---- vtab_scan.c ---- */
 
 int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
@@ -170,6 +209,9 @@ int vtab_close(sqlite3_vtab_cursor *base);
 int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv);
 int vtab_next(sqlite3_vtab_cursor *base);
 int vtab_eof(sqlite3_vtab_cursor *base);
+
+/* ---- scan_column.c ---- */
+
 int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column);
 int vtab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 

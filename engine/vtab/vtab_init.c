@@ -130,6 +130,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = function_add(bd, "entitydb_count", 3, 0, function_count);
     if (!rc)
+        rc = function_add(bd, "entitydb_planner", 1, SQLITE_DIRECTONLY, function_planner);
+    if (!rc)
         rc = function_add(bd, "entitydb_visited", 0, SQLITE_DIRECTONLY, function_visited);
     if (!rc)
         rc = function_add(bd, "entitydb_on_conflict", -1, SQLITE_DIRECTONLY, function_on_conflict);

@@ -1,17 +1,19 @@
 /* Private sorted lists of index entries.
  *
- * Twice an index cannot answer in the order a plan was promised, and the promise is kept from memory:
+ * Where a tree cannot answer in the order a plan was promised, or not quickly enough, the scan keeps entries in memory:
  * - At a moment before the index was made it is empty. Its entries of that moment are computed from the table's rows
- *   (list_from_table) and sorted as the tree would hold them; scans then go on as usual.
+ *   (list_from_table) and sorted as the tree would hold them; scans then go on as usual. An automatic index is made
+ *   in the same way.
  * - A text column is compared with a number. Which rows match is SQLite's to say, so the part cannot be looked up, and
  *   parts behind it are no longer in order; the entries are sorted by the parts that were promised.
+ * - An order is completed group by group (scan_groups.c).
  *
- * Plans are made without knowing moment and values, which is why this happens while running. A list lives in an arena
- * and belongs to one cursor. */
+ * A list lives in an arena. Each item has the first bytes of its sort key as a number, which decides most comparisons. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "native/arena.h"
+#include "native/bytes.h"
 #include "native/keycode.h"
 #include "engine/eval/evaluator.h"
 #include "engine/vtab/vtab.h"
@@ -46,36 +48,10 @@ void list_free(entry_list *list)
     free(list);
 }
 
-/* The parts not in `skip`, and the row id behind them. */
-static int sort_key(entry_list *list, const edb_index *index, uint64_t skip, list_item *item)
-{
-    if (item->li_key_size < 8)
-        return edb_fail(EDB_CORRUPT, "index %s holds a damaged key", index->name);
-    const uint8_t *at = item->li_key, *end = at + item->li_key_size - 8;
-    uint8_t *sort = arena_alloc(&list->el_memory, item->li_key_size), *out = sort;
-    if (!sort)
-        return no_memory();
-    for (uint32_t i = 0; i < index->n_parts; i++) {
-        size_t size = key_part_size(at, (size_t)(end - at), index->parts[i].descending);
-        if (!size)
-            return edb_fail(EDB_CORRUPT, "index %s holds a damaged key", index->name);
-        if (i >= 64 || !(skip >> i & 1)) {
-            memcpy(out, at, size);
-            out += size;
-        }
-        at += size;
-    }
-    memcpy(out, end, 8);
-    item->li_sort = sort;
-    item->li_sort_size = (uint32_t)(out + 8 - sort);
-    return EDB_OK;
-}
-
-int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint8_t *key, size_t key_size,
-             const uint8_t *value, size_t value_size)
+int list_add(entry_list *list, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
 {
     if (list->el_count == list->el_room) {
-        size_t room = list->el_room ? 2 * list->el_room : 256;
+        size_t room = list->el_room ? 2 * list->el_room : 16;
         list_item *items = realloc(list->el_items, room * sizeof *items);
         if (!items)
             return no_memory();
@@ -91,20 +67,48 @@ int list_add(entry_list *list, const edb_index *index, uint64_t skip, const uint
     item->li_value_size = (uint32_t)value_size;
     item->li_sort = item->li_key;
     item->li_sort_size = item->li_key_size;
-    int rc = skip ? sort_key(list, index, skip, item) : EDB_OK;
-    if (!rc)
-        list->el_count++;
-    return rc;
+    list->el_count++;
+    return EDB_OK;
+}
+
+int list_sort_by(entry_list *list, size_t i, const uint8_t *key, size_t size)
+{
+    list_item *item = &list->el_items[i];
+    uint8_t *sort = arena_copy(&list->el_memory, key, size);
+    if (!sort)
+        return no_memory();
+    item->li_sort = sort;
+    item->li_sort_size = (uint32_t)size;
+    return EDB_OK;
+}
+
+void list_clear(entry_list *list)
+{
+    arena_free(&list->el_memory);
+    list->el_count = 0;
+}
+
+static uint64_t first_bytes(const uint8_t *key, size_t size)
+{
+    uint8_t first[8] = {0};
+    if (size >= 8)
+        return load64be(key);
+    memcpy(first, key, size);
+    return load64be(first);
 }
 
 static int compare_items(const void *a, const void *b)
 {
     const list_item *x = a, *y = b;
+    if (x->li_first != y->li_first)
+        return x->li_first < y->li_first ? -1 : 1;
     return key_compare(x->li_sort, x->li_sort_size, y->li_sort, y->li_sort_size);
 }
 
 void list_sort(entry_list *list)
 {
+    for (size_t i = 0; i < list->el_count; i++)
+        list->el_items[i].li_first = first_bytes(list->el_items[i].li_sort, list->el_items[i].li_sort_size);
     if (list->el_count)
         qsort(list->el_items, list->el_count, sizeof *list->el_items, compare_items);
 }
@@ -121,11 +125,12 @@ const list_item *list_at(const entry_list *list, size_t i)
 
 size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size)
 {
+    const list_item sought = {.li_sort = key, .li_sort_size = (uint32_t)key_size,
+                              .li_first = first_bytes(key, key_size)};
     size_t low = 0, high = list->el_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const list_item *item = &list->el_items[middle];
-        if (key_compare(item->li_sort, item->li_sort_size, key, key_size) < 0)
+        if (compare_items(&list->el_items[middle], &sought) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -176,7 +181,7 @@ static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb
     if (rc)
         return rc;
     const uint8_t *key = lb->lb_key.bf_bytes;
-    return list_add(list, index, 0, key, key_size, key + key_size, value_size);
+    return list_add(list, key, key_size, key + key_size, value_size);
 }
 
 int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out)

@@ -7,7 +7,7 @@
  *     index (a, b DESC, c)   a IN (1, 3) AND b = 5 AND c > 7   ->   [1 5 7+, 1 5+)  [3 5 7+, 3 5+)
  *                                                                   x+: behind all that begin with x
  *
- * The table's own tree is an index of one part, the row id.
+ * The table's own tree is an index of one part, the row id; in an index it is the last part.
  *
  * Where values turn out not to be decided by keys (a text column against a number), the bounds from that part on are
  * given up (kr_inexact): a superset, which SQLite filters. */
@@ -62,14 +62,20 @@ static int encode_rowid(key_range *kr, int64_t rowid, scan_code *out)
     return EDB_OK;
 }
 
+/* The table's own tree has no other part; in an index it stands behind the others. */
+static bool part_rowid(const key_range *kr, uint32_t part)
+{
+    return !kr->kr_index || part == kr->kr_index->n_parts;
+}
+
 static bool part_exact(const key_range *kr, uint32_t part)
 {
-    return !kr->kr_index || column_exact(&kr->kr_table->et_columns[kr->kr_index->parts[part].column]);
+    return part_rowid(kr, part) || column_exact(&kr->kr_table->et_columns[kr->kr_index->parts[part].column]);
 }
 
 static int part_affinity(const key_range *kr, uint32_t part)
 {
-    return kr->kr_index ? kr->kr_table->et_columns[kr->kr_index->parts[part].column].affinity : AFFINITY_INTEGER;
+    return part_rowid(kr, part) ? AFFINITY_INTEGER : kr->kr_table->et_columns[kr->kr_index->parts[part].column].affinity;
 }
 
 /* The right side of a comparison with the part. Every numeric column applies NUMERIC affinity to it: an integer stays
@@ -114,7 +120,7 @@ static int add_equal(key_range *kr, uint32_t part, char op, const edb_value *v)
     if (rc || (v->type == VALUE_NULL && (op == '=' || op == 'i')))
         return rc;
     scan_code *item = &kr->kr_items[kr->kr_n_items];
-    if (kr->kr_index)
+    if (!part_rowid(kr, part))
         rc = encode_part(kr, part, v, item);
     else if (equal_rowid(v, &rowid))
         rc = encode_rowid(kr, rowid, item);
@@ -170,21 +176,21 @@ static int add_list(key_range *kr, uint32_t part, sqlite3_value *list, bool *dec
 /* ---- the plan, decoded ---------------------------------------------------------------------------------------- */
 
 /* An equality: one more wheel, unless the keys do not decide it. */
-static int decode_equality(key_range *kr, uint32_t part, const char *step, sqlite3_value *value)
+static int decode_equality(key_range *kr, uint32_t part, char op, char side, sqlite3_value *value)
 {
     scan_wheel *wheel = &kr->kr_wheels[kr->kr_n_wheels];
     edb_value v = {.type = VALUE_NULL};
     bool decided = true;
     int rc = EDB_OK;
     wheel->wh_first = kr->kr_n_items;
-    if (step[STEP_OP] == 'i') {
+    if (op == 'i') {
         rc = add_list(kr, part, value, &decided);
     } else {
-        if (step[STEP_OP] != 'n')
+        if (op != 'n')
             rc = read_side(kr, part, value, &v);
-        decided = keys_decide(kr, part, step[STEP_OP], step[STEP_SIDE] == 'k', &v);
+        decided = keys_decide(kr, part, op, side == 'k', &v);
         if (!rc && decided)
-            rc = add_equal(kr, part, step[STEP_OP], &v);
+            rc = add_equal(kr, part, op, &v);
     }
     if (rc)
         return rc;
@@ -194,7 +200,7 @@ static int decode_equality(key_range *kr, uint32_t part, const char *step, sqlit
         return EDB_OK;
     }
     wheel->wh_count = kr->kr_n_items - wheel->wh_first;
-    if (step[STEP_OP] == 'i')
+    if (op == 'i')
         sort_wheel(kr, wheel);
     if (!wheel->wh_count)
         kr->kr_empty = true;
@@ -285,7 +291,7 @@ static int decode_bound(key_range *kr, uint32_t part, const char *step, sqlite3_
             return EDB_OK;
         }
     }
-    if (!kr->kr_index) {
+    if (part_rowid(kr, part)) {
         bound_rowid(kr, step[STEP_OP], &v);
         return EDB_OK;
     }
@@ -321,35 +327,57 @@ static int make_rowid_ends(key_range *kr)
     return rc;
 }
 
-int range_decode(key_range *kr, const char *plan, int argc, sqlite3_value **argv)
+static void range_clear(key_range *kr)
 {
-    const char *step = plan + PLAN_HEAD;
-    uint32_t part = 0;
-    bool bounded = false;
-    int rc = EDB_OK, i = 0;
-
     kr->kr_empty = kr->kr_inexact = false;
     kr->kr_n_wheels = kr->kr_n_items = 0;
     kr->kr_codes.bf_size = 0;
     kr->kr_from.en_set = kr->kr_to.en_set = false;
     kr->kr_least = INT64_MIN;
     kr->kr_most = INT64_MAX;
-    kr->kr_reverse = plan[PLAN_DIRECTION] == 'r';
-    for (; !rc && i < argc && plan_is_equality(step[PLAN_STEP * i]); i++) {
+}
+
+/* The equalities; *i: the argument behind them. */
+static int decode_equalities(key_range *kr, const char *step, int argc, sqlite3_value **argv, int *i)
+{
+    uint32_t part = 0;
+    int rc = EDB_OK;
+
+    for (; !rc && *i < argc; ++*i) {
+        char op = step[PLAN_STEP * *i + STEP_OP];
+        if (plan_is_automatic(op)) {
+            if (!kr->kr_automatic)
+                continue;
+            op = op == 'a' ? '=' : 's';
+        }
+        if (!plan_is_equality(op))
+            break;
         if (kr->kr_inexact)
             continue;               /* parts behind one that was given up are given up too */
-        rc = decode_equality(kr, part, step + PLAN_STEP * i, argv[i]);
-        part++;
+        rc = decode_equality(kr, part++, op, step[PLAN_STEP * *i + STEP_SIDE], argv[*i]);
     }
-    if (kr->kr_inexact)
+    return rc;
+}
+
+int range_decode(key_range *kr, const char *plan, int argc, sqlite3_value **argv)
+{
+    const char *step = plan + PLAN_HEAD;
+    bool bounded = false;
+    int i = 0, rc;
+
+    range_clear(kr);
+    kr->kr_reverse = plan[PLAN_DIRECTION] == 'r';
+    rc = decode_equalities(kr, step, argc, argv, &i);
+    if (rc || kr->kr_inexact || kr->kr_automatic)
         return rc;
+    uint32_t part = kr->kr_n_wheels;
     for (; !rc && i < argc && !plan_is_aside(step[PLAN_STEP * i]); i++) {
         rc = decode_bound(kr, part, step + PLAN_STEP * i, argv[i]);
         bounded = true;
     }
     if (rc || !bounded)
         return rc;
-    return kr->kr_index ? exclude_nulls(kr, part) : make_rowid_ends(kr);
+    return part_rowid(kr, part) ? make_rowid_ends(kr) : exclude_nulls(kr, part);
 }
 
 /* ---- ranges --------------------------------------------------------------------------------------------------- */
@@ -364,8 +392,7 @@ static int append(table_buffer *out, const uint8_t *bytes, size_t size)
     return EDB_OK;
 }
 
-/* Makes it the smallest key behind all that begin with it. -> false: there is none. */
-static bool move_behind(table_buffer *key)
+bool range_behind(table_buffer *key)
 {
     while (key->bf_size && key->bf_bytes[key->bf_size - 1] == 0xFF)
         key->bf_size--;
@@ -399,8 +426,8 @@ int range_make(key_range *kr)
     if (rc)
         return rc;
     if (kr->kr_from.en_set && kr->kr_from.en_behind)
-        move_behind(&kr->kr_low);
-    kr->kr_has_end = kr->kr_to.en_set && !kr->kr_to.en_behind ? true : move_behind(&kr->kr_end);
+        range_behind(&kr->kr_low);
+    kr->kr_has_end = kr->kr_to.en_set && !kr->kr_to.en_behind ? true : range_behind(&kr->kr_end);
     return EDB_OK;
 }
 
@@ -433,6 +460,22 @@ void range_whole(key_range *kr)
     kr->kr_n_wheels = 0;
     kr->kr_from.en_set = kr->kr_to.en_set = false;
     kr->kr_empty = false;
+}
+
+size_t range_count(const key_range *kr)
+{
+    size_t n = 1;
+    for (uint32_t i = 0; i < kr->kr_n_wheels && n < SIZE_MAX / 1024; i++)
+        n *= kr->kr_wheels[i].wh_count;
+    return n;
+}
+
+size_t range_prefix(const key_range *kr)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < kr->kr_n_wheels; i++)
+        size += kr->kr_items[kr->kr_wheels[i].wh_first + kr->kr_wheels[i].wh_at].co_size;
+    return size;
 }
 
 const uint8_t *range_rowid(const key_range *kr)

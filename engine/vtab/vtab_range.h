@@ -31,6 +31,7 @@ typedef struct {
     /* the range where the wheels stand */
     table_buffer kr_low, kr_end;
     bool kr_has_end;                /* else it has no upper end; an empty low is no lower end */
+    bool kr_automatic;              /* kr_index is an automatic one: its parts are the plan's equalities, 'a' and 'A' too */
     bool kr_reverse;                /* walked from the end */
     bool kr_empty;                  /* nothing can be found */
     bool kr_inexact;                /* bounds were given up */
@@ -49,9 +50,13 @@ void range_first(key_range *kr);
 bool range_turn(key_range *kr);
 /* kr_low and kr_end for where the wheels stand. */
 int range_make(key_range *kr);
+size_t range_count(const key_range *kr);    /* how many combinations there are */
+size_t range_prefix(const key_range *kr);   /* bytes of the equalities where the wheels stand */
+/* Makes a key the smallest one behind all that begin with it. -> false: there is none. */
+bool range_behind(table_buffer *key);
 /* No bounds at all. */
 void range_whole(key_range *kr);
-/* The row id (8 bytes of key) where the wheel stands: for a table's own tree with an equality. */
+/* The row id (8 bytes of key) where the first wheel stands: for a table's own tree with an equality. */
 const uint8_t *range_rowid(const key_range *kr);
 void range_free(key_range *kr);
 

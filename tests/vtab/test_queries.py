@@ -214,12 +214,12 @@ def test_plans_use_the_index_and_its_order(pair: Pair) -> None:
     pair.create_index("CREATE INDEX ab ON t(a, b DESC)", "t")
     for i in range(400):
         pair.raw.run("INSERT INTO t VALUES (NULL, ?, ?, ?)", (i % 20, f"x{i}", i / 2))
-    tree = pair.raw.table("t").indexes[0].tree
+    own, tree = pair.raw.table("t").id, pair.raw.table("t").indexes[0].tree
     for sql, plan in [
-        ("SELECT * FROM t", "INDEX 0:f-"),
-        ("SELECT * FROM t WHERE id = 3", "INDEX 0:f-=kc"),
-        ("SELECT * FROM t WHERE id IN (3, 4)", "INDEX 0:f-i--"),
-        ("SELECT * FROM t WHERE id > 3 ORDER BY id DESC", "INDEX 0:ro>k-"),
+        ("SELECT * FROM t", f"INDEX {own}:f-"),
+        ("SELECT * FROM t WHERE id = 3", f"INDEX {own}:f-=kc"),
+        ("SELECT * FROM t WHERE id IN (3, 4)", f"INDEX {own}:f-i--"),
+        ("SELECT * FROM t WHERE id > 3 ORDER BY id DESC", f"INDEX {own}:ro>k-"),
         ("SELECT * FROM t WHERE a = 3", f"INDEX {tree}:f-=kc"),
         ("SELECT * FROM t WHERE a = 3 AND b > 'x'", f"INDEX {tree}:f-=kc>k-"),
         ("SELECT * FROM t WHERE a = 3 ORDER BY b DESC", f"INDEX {tree}:fo=kc"),

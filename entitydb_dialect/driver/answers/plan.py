@@ -1,63 +1,137 @@
-"""EXPLAIN QUERY PLAN: the names of indexes for the numbers of trees."""
+"""EXPLAIN QUERY PLAN: the words of SQLite for the plans of the engine (engine/vtab/vtab.h has their alphabet)."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .._catalog import Index, Table
     from .._session import Session
 
-_STEPS = "(?:[=isnNgl<>pP][k-][c-])*"
-_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr][o-])({_STEPS})(.*)$", re.DOTALL)
-_SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL"}
+_STEPS = "(?:[=isnaANgl<>pP][k-][c-])*"
+_TAIL = "(?:/[sga][0-9a-f]*(?:(?<=/a)|[0-9a-f]|[ad])*)*"
+_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr])([om-])({_STEPS})({_TAIL})(.*)$", re.DOTALL)
+_SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL", "a": "=?", "A": " IS ?"}
 _SIGNS |= {">": ">?", "g": ">=?", "<": "<?", "l": "<=?"}
+_ROWID = 0xFFFF
 
 
-def _terms(names: list[str], steps: str) -> str:
+class _Walk(NamedTuple):
+    """One virtual table of a plan: what is walked, and what is done with its entries."""
+
+    table: Table | None
+    tree: Index | None  # None: the table's own
+    merged: bool
+    steps: list[str]  # operators, in order
+    skips: bool
+    sorts: list[str]  # terms by which groups are sorted
+    automatic: list[str]  # columns of an automatic index
+
+
+def _name(table: Table | None, digits: str) -> str:
+    number = int(digits, 16)
+    return "rowid" if number == _ROWID else table.columns[number].name if table is not None else "?"
+
+
+def _read(table: Table | None, index: Index | None, order: str, steps: str, tail: str) -> _Walk:
+    sections = {part[0]: part[1:] for part in tail.split("/") if part}
+    terms = sections.get("g", "")[2:]
+    columns = sections.get("a", "")
+    return _Walk(
+        table,
+        index,
+        order == "m",
+        [steps[at] for at in range(0, len(steps) - 2, 3) if steps[at] not in "pP"],
+        "s" in sections,
+        [
+            _name(table, terms[at : at + 4]) + (" DESC" if terms[at + 4] == "d" else "")
+            for at in range(0, len(terms), 5)
+        ],
+        [_name(table, columns[at : at + 4]) for at in range(0, len(columns), 5)],
+    )
+
+
+def _parts(walk: _Walk) -> list[str]:
+    if walk.table is None or walk.tree is None:
+        return ["rowid"]
+    columns = [walk.table.columns[part.column] for part in walk.tree.parts]
+    return ["<expr>" if column.hidden else column.name for column in columns] + ["rowid"]
+
+
+def _terms(names: list[str], operators: list[str]) -> str:
     words, part = [], 0
-    for at in range(0, len(steps) - 2, 3):
-        sign = steps[at]
-        words.append((names[part] if part < len(names) else "?") + _SIGNS.get(sign, "?"))
+    for sign in operators:
+        words.append((names[part] if part < len(names) else "?") + _SIGNS[sign])
         part += sign in "=isn"
     return " AND ".join(words)
 
 
-def _explained(row: Any, indexes: list[tuple[int, str, Table, Index]]) -> Any:
+def _looked_up(walk: _Walk) -> str:
+    """What the automatic index is asked for: the equalities of the walk, and its own."""
+    bound = [sign for sign in walk.steps if sign in "=isn"]
+    own = [sign for sign in walk.steps if sign in "aA"]
+    words = [_terms(_parts(walk), bound)] if bound else []
+    words += [name + _SIGNS[sign] for name, sign in zip(walk.automatic, own, strict=False)]
+    return f"AUTOMATIC INDEX ({' AND '.join(words)})"
+
+
+def _described(walk: _Walk, name: str, repeated: bool) -> str:
+    own = [sign for sign in walk.steps if sign not in "aA"]
+    automatic = bool(walk.automatic) and repeated
+    verb = "SEARCH" if own or automatic else "SCAN"
+    text = f"{verb} {name}"
+    if walk.tree is not None:
+        text += f" USING INDEX {walk.tree.name}"
+    elif own:
+        text += " USING INTEGER PRIMARY KEY"
+    if own:
+        text += f" ({_terms(_parts(walk), own)})"
+    if automatic:
+        text += (" OR " if walk.tree is not None or own else " USING ") + _looked_up(walk)
+    if walk.merged:
+        text += ", MERGING RANGES"
+    if walk.sorts:
+        text += f", SORTING GROUPS BY {', '.join(walk.sorts)}"
+    return text + (", SKIPPING DUPLICATES" if walk.skips else "")
+
+
+def _explained(row: Any, indexes: list[tuple[str, Table, Index | None]], repeated: bool) -> Any:
     """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table. Trees are numbered by database: when
     several have the number, the table's name decides."""
     if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
         return row
-    _, name, tree, _, steps, rest = match.groups()
-    steps = re.sub("(?:[pP]k-)+$", "", steps)  # terms of the driver's about partial indexes
-    fitting = [(schema, table, index) for number, schema, table, index in indexes if number == int(tree)]
+    _, name, tree, _, order, steps, tail, rest = match.groups()
+    number = int(tree)
+    fitting = [one for one in indexes if (one[2].tree if one[2] is not None else one[1].id) == number]
     if len(fitting) > 1:
         written = [one for one in fitting if f"{one[0]}.{one[1].name}".lower() == name.lower()]
         fitting = written or [one for one in fitting if one[1].name.lower() == name.lower()] or fitting
-    found = fitting[0][1:] if len(fitting) == 1 else None
-    if found is None:
-        text = f"SEARCH {name} USING INTEGER PRIMARY KEY ({_terms(['rowid'], steps)})" if steps else f"SCAN {name}"
-        if fitting:
-            text = f"{'SEARCH' if steps else 'SCAN'} {name} USING INDEX"
-    else:
-        table, index = found
-        columns = [table.columns[part.column] for part in index.parts]
-        names = ["<expr>" if column.hidden else column.name for column in columns]
-        what = f"{name} USING INDEX {index.name}"
-        text = f"SEARCH {what} ({_terms(names, steps)})" if steps else f"SCAN {what}"
-    return (*row[:3], text + rest)
+    table, index = fitting[0][1:] if len(fitting) == 1 else (None, None)
+    walk = _read(table, index, order, steps, tail)
+    return (*row[:3], _described(walk, name, repeated) + rest)
+
+
+def _is_repeated(rows: list[Any], at: int) -> bool:
+    """Whether a loop is run more than once: inside another loop, or in a correlated subquery."""
+    parent = rows[at][1]
+    if any(row[1] == parent and row[3].startswith(("SCAN", "SEARCH")) for row in rows[:at]):
+        return True
+    above = {row[0]: row for row in rows}
+    while parent in above:
+        if above[parent][3].startswith("CORRELATED"):
+            return True
+        parent = above[parent][1]
+    return False
 
 
 def explained(session: Session, rows: list[Any]) -> list[Any]:
     """The rows of an EXPLAIN as SQLite would put them for ordinary tables."""
-    indexes = [
-        (index.tree, schema.name, declared.table, index)
-        for schema in session.schemas()
-        for declared in schema.declared.values()
-        for index in declared.table.indexes
-    ]
-    return [_explained(row, indexes) for row in rows]
+    tables = [(schema.name, declared.table) for schema in session.schemas() for declared in schema.declared.values()]
+    walks: list[tuple[str, Table, Index | None]] = [(schema, table, None) for schema, table in tables]
+    walks += [(schema, table, index) for schema, table in tables for index in table.indexes]
+    plan = all(len(row) == 4 and isinstance(row[3], str) for row in rows)
+    return [_explained(row, walks, plan and _is_repeated(rows, at)) for at, row in enumerate(rows)]
 
 
 __all__ = ["explained"]

@@ -1,0 +1,186 @@
+/* Lists that belong to a statement.
+ *
+ * SQLite opens the cursors of a correlated subquery anew for each row of the outer query. What was computed for one of
+ * them must serve the next, so it is kept on the statement and ends with it:
+ *
+ *   - the entries, at the statement's moment, of an index that was made later
+ *   - automatic indexes
+ *
+ * An automatic index is made for equalities with columns that the walked tree does not lead to. Nobody knows beforehand
+ * how often a walk will be made, so the walks pay first: when they have visited as many entries as the table has rows,
+ * the index is made, which costs about as much again, and is asked from then on. So its price is never more than a
+ * fixed multiple of the best that could have been done (the ski-rental rule).
+ *
+ * A list is of one table as a statement sees it at one time; where a statement sees its own writes as they come
+ * (STMT_SEES_ALL) none is kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/txn/hooks.h"
+#include "engine/vtab/vtab.h"
+
+struct kept_list {
+    kept_list *kp_next;
+    const edb_table *kp_table;      /* counted */
+    uint64_t kp_sees;
+    entry_list *kp_list;            /* owned; NULL: not made yet */
+    uint32_t kp_tree;               /* of the index; 0: automatic */
+    /* an automatic index */
+    char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
+    uint32_t kp_base;
+    uint64_t kp_rows;               /* of the table */
+    uint64_t kp_walked;             /* entries visited for want of it */
+    uint64_t kp_before;             /* the connection's count when the last walk began */
+    bool kp_walking;
+    edb_index kp_index;
+    edb_index_part kp_parts[];
+};
+
+typedef struct {                    /* what a statement keeps */
+    kept_list *kx_first;
+} kept_book;
+
+static void kept_free(void *data)
+{
+    kept_book *book = data;
+    for (kept_list *kl = book->kx_first, *next; kl; kl = next) {
+        next = kl->kp_next;
+        list_free(kl->kp_list);
+        table_unref(kl->kp_table);
+        free(kl->kp_plan);
+        free(kl);
+    }
+    free(book);
+}
+
+static const txn_hooks kept_hooks = {.hk_name = "kept lists", .hk_stmt_free = kept_free};
+
+__attribute__((constructor)) static void kept_register(void)
+{
+    hooks_register(&kept_hooks);
+}
+
+static int no_memory(void)
+{
+    return edb_fail(EDB_NOMEM, "no memory for the index that a statement makes");
+}
+
+static kept_list *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t parts)
+{
+    kept_book *book = stmt_data(stmt, &kept_hooks);
+    if (!book) {
+        book = calloc(1, sizeof *book);
+        if (!book)
+            return NULL;
+        stmt_data_set(stmt, &kept_hooks, book);
+    }
+    kept_list *kl = calloc(1, sizeof *kl + parts * sizeof kl->kp_parts[0]);
+    if (!kl)
+        return NULL;
+    kl->kp_table = table_ref(table);
+    kl->kp_sees = stmt_sees(stmt);
+    kl->kp_next = book->kx_first;
+    book->kx_first = kl;
+    return kl;
+}
+
+static kept_list *kept_first(edb_stmt *stmt)
+{
+    const kept_book *book = stmt_data(stmt, &kept_hooks);
+    return book ? book->kx_first : NULL;
+}
+
+static bool is_of(const kept_list *kl, const edb_stmt *stmt, const edb_table *table, uint32_t tree)
+{
+    return kl->kp_tree == tree && kl->kp_table == table && kl->kp_sees == stmt_sees(stmt);
+}
+
+/* ---- indexes made later --------------------------------------------------------------------------------------- */
+
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, const entry_list **out)
+{
+    kept_list *kl = kept_first(stmt);
+    while (kl && !is_of(kl, stmt, table, index->tree))
+        kl = kl->kp_next;
+    if (!kl) {
+        kl = kept_new(stmt, table, 0);
+        if (!kl)
+            return no_memory();
+        kl->kp_tree = index->tree;
+    }
+    int rc = kl->kp_list ? EDB_OK : list_from_table(stmt, table, index, &kl->kp_list);
+    *out = kl->kp_list;
+    return rc;
+}
+
+/* ---- automatic indexes ---------------------------------------------------------------------------------------- */
+
+static unsigned hexadecimal(const char *at, int digits)
+{
+    unsigned n = 0;
+    for (int i = 0; i < digits; i++)
+        n = 16 * n + (unsigned)(at[i] <= '9' ? at[i] - '0' : at[i] - 'a' + 10);
+    return n;
+}
+
+/* The parts of the base that equalities bind, then the columns of the tail. */
+static void fill_parts(kept_list *kl, const edb_index *base, const char *plan, int arguments)
+{
+    const char *column = strstr(plan + PLAN_HEAD + PLAN_STEP * arguments, "/a") + 2;
+    edb_index_part *to = kl->kp_parts;
+    for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP, to++)
+        *to = base->parts[to - kl->kp_parts];
+    for (; *column && *column != '/'; column += 5)
+        *to++ = (edb_index_part){.column = hexadecimal(column, 4), .collation = (uint8_t)(column[4] - '0')};
+    kl->kp_index = (edb_index){.tree = UINT32_MAX, .name = (char *)"(automatic)", .parts = kl->kp_parts,
+                               .n_parts = (uint32_t)(to - kl->kp_parts)};
+}
+
+/* What the base leads to by the row id behind its parts, or the table by its row id, is quick enough. */
+static bool may_be_made(const edb_index *base, const char *plan)
+{
+    uint32_t equal = 0;
+    for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP)
+        equal++;
+    return base ? equal <= base->n_parts : !equal;
+}
+
+int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
+                   kept_list **out)
+{
+    uint32_t tree = base ? base->tree : 0;
+    kept_list *kl = kept_first(stmt);
+    *out = NULL;
+    if (stmt_sees(stmt) == STMT_SEES_ALL || !may_be_made(base, plan))
+        return EDB_OK;
+    while (kl && !(is_of(kl, stmt, table, 0) && kl->kp_base == tree && !strcmp(kl->kp_plan, plan)))
+        kl = kl->kp_next;
+    if (!kl) {
+        char *copy = strdup(plan);
+        kl = copy ? kept_new(stmt, table, CATALOG_INDEXES + 1) : NULL;
+        if (!kl) {
+            free(copy);
+            return no_memory();
+        }
+        kl->kp_plan = copy;
+        kl->kp_base = tree;
+        kl->kp_rows = conn_tree_rows(stmt_conn(stmt), table->et_id);
+        fill_parts(kl, base, plan, arguments);
+    }
+    *out = kl;
+    return EDB_OK;
+}
+
+int kept_wanted(kept_list *kl, edb_stmt *stmt, uint64_t visited, const entry_list **list, const edb_index **index)
+{
+    int rc = EDB_OK;
+    if (kl->kp_walking && visited >= kl->kp_before)
+        kl->kp_walked += visited - kl->kp_before;
+    kl->kp_walking = true;
+    kl->kp_before = visited;
+    if (!kl->kp_list && (visited == VISITED_ENOUGH || kl->kp_walked > kl->kp_rows))
+        rc = list_from_table(stmt, kl->kp_table, &kl->kp_index, &kl->kp_list);
+    *list = kl->kp_list;
+    *index = &kl->kp_index;
+    return rc;
+}

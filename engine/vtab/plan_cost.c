@@ -1,0 +1,101 @@
+/* What a walk costs, in the unit of SQLite's own costs: reading on in a table costs 3 a row. */
+#include <math.h>
+
+#include "engine/stats/statistics.h"
+#include "engine/vtab/planner.h"
+
+#define COST_ROW 3.0                /* reading on to the next row */
+#define COST_NARROW 2.5             /* to the next entry of an index that is shorter than the rows */
+#define COST_LOOKUP 5.0             /* finding the row behind an entry */
+#define COST_SORT 1.5               /* for each row, times the logarithm of how many are kept in order */
+
+static double cost_of_entry(const candidate *ca)
+{
+    if (!ca->ca_index)
+        return COST_ROW;
+    return ca->ca_covers ? ca->ca_narrow ? COST_NARROW : COST_ROW : COST_ROW + COST_LOOKUP;
+}
+
+/* Searches in the tree: one for each combination of the lists. */
+static double searches(const planner *pl, const candidate *ca)
+{
+    double n = 1;
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (ca->ca_steps[k].sp_op == 'i')
+            n *= 10;
+    (void)pl;
+    return fmin(n, ca->ca_entries);
+}
+
+/* Of rows that come as they are wanted, no more are met than LIMIT asks for. */
+static double rows_until_limit(const planner *pl, const candidate *ca)
+{
+    double each = ca->ca_rows / fmax(ca->ca_left, 0.1);     /* rows met for one that is left */
+    if (pl->pl_info->nOrderBy && !ca->ca_ordered)
+        return ca->ca_rows;
+    double enough = pl->pl_limit * each;
+    if (ca->ca_group_parts)
+        enough += rows_equal(pl, ca->ca_index, ca->ca_group_parts);
+    return fmin(ca->ca_rows, enough);
+}
+
+/* One entry of each value, and a search for the next. */
+static double cost_of_skipping(const planner *pl, candidate *ca)
+{
+    double size = fmax(stats_groups(pl->pl_conn, ca->ca_index, ca->ca_skip_parts).gs_mean, 1);
+    double values = fmax(ca->ca_rows / size, 1), search = log2(ca->ca_entries + 2) + COST_ROW;
+    if (values * search >= ca->ca_rows * cost_of_entry(ca)) {
+        ca->ca_skip_parts = 0;
+        return -1;
+    }
+    ca->ca_left = fmin(ca->ca_left, values);
+    return values * search;
+}
+
+/* An automatic index answers from the second or third call on: a search, and the rows it finds. What making it costs
+ * is shared by so many calls. */
+#define CALLS_SUPPOSED 25
+
+static double cost_of_automatic(const candidate *ca)
+{
+    double build = ca->ca_entries * COST_ROW * 2;
+    return build / CALLS_SUPPOSED + log2(ca->ca_entries + 2) + ca->ca_left * (COST_ROW + COST_LOOKUP);
+}
+
+static bool equality_varies(const candidate *ca)
+{
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (!ca->ca_steps[k].sp_known)
+            return true;
+    return false;
+}
+
+void candidate_cost(const planner *pl, candidate *ca)
+{
+    double rows = rows_until_limit(pl, ca), skipping = -1;
+    if (ca->ca_skip_parts && !pl->pl_guess)
+        skipping = cost_of_skipping(pl, ca);
+    ca->ca_cost = searches(pl, ca) * log2(ca->ca_entries + 2) + rows * cost_of_entry(ca);
+    if (skipping >= 0)
+        ca->ca_cost = fmin(ca->ca_cost, skipping);
+    if (ca->ca_group_parts)
+        ca->ca_cost += rows * COST_SORT * log2(fmin(rows, rows_equal(pl, ca->ca_index, ca->ca_group_parts)) + 1);
+}
+
+double cost_told(const planner *pl, const candidate *ca)
+{
+    double entries = ca->ca_entries * pl->pl_scale;
+    if (ca->ca_one_row)
+        return ca->ca_rows * (log2(entries + 2) + COST_ROW);
+    /* Where the walk is bound to a value of another table already, the other equalities are likelier to be with
+     * parameters: then the walk is made once. */
+    bool spared = ca->ca_n_automatic && !equality_varies(ca);
+    return pl->pl_scale * (spared ? fmin(ca->ca_cost, cost_of_automatic(ca)) : ca->ca_cost);
+}
+
+double cost_with_sorting(const planner *pl, const candidate *ca)
+{
+    if (!pl->pl_info->nOrderBy || ca->ca_ordered)
+        return ca->ca_cost;
+    return ca->ca_cost + ca->ca_left * COST_SORT * 2 * log2(fmin(ca->ca_left, pl->pl_limit) + 2);
+}

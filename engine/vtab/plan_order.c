@@ -1,0 +1,207 @@
+/* Whether the order of a tree is the one asked for, and what the scan has to do to make it so.
+ *
+ * SQLite takes an order from a virtual table whole or not at all. So the scan completes what the tree begins:
+ *
+ *   groups   index (ts), ORDER BY ts DESC, name: entries of one ts are collected and sorted by name
+ *   merging  index (grp, ts), grp IN (1, 3) ORDER BY ts: the ranges of the list are walked side by side
+ *
+ * DISTINCT and GROUP BY want equal rows next to each other, in any order; of a DISTINCT one of them is enough, and the
+ * scan skips the others where nothing but the distinct columns is looked at. */
+#include "engine/vtab/planner.h"
+
+enum { SORTED, GROUPED, DISTINCT, DISTINCT_SORTED };    /* what sqlite3_vtab_distinct() says */
+
+static bool in_order_by(const planner *pl, int column)
+{
+    for (int i = 0; i < pl->pl_info->nOrderBy; i++)
+        if (pl->pl_info->aOrderBy[i].iColumn == column)
+            return true;
+    return false;
+}
+
+/* A text compared with a number may be equal to several ('12' and '012' to 12); then it plays no role only where the
+ * order asked for does not name it. */
+bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part)
+{
+    return part < ca->ca_n_equal && (ca->ca_merged || ca->ca_steps[part].sp_op != 'i')
+           && (part_is_exact(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
+}
+
+static int part_column(const planner *pl, const candidate *ca, uint32_t part)
+{
+    return part_is_rowid(ca, part) ? pl->pl_table->et_rowid_column : (int)ca->ca_index->parts[part].column;
+}
+
+static int part_collation(const candidate *ca, uint32_t part)
+{
+    return part_is_rowid(ca, part) ? COLLATE_BINARY : ca->ca_index->parts[part].collation;
+}
+
+/* Equal wherever the parts before it are, which have the same column: it plays no role in the order either. */
+static bool part_repeats(const planner *pl, const candidate *ca, uint32_t part)
+{
+    for (uint32_t i = 0; i < part; i++)
+        if (part_column(pl, ca, i) == part_column(pl, ca, part) && part_collation(ca, i) == part_collation(ca, part))
+            return true;
+    return false;
+}
+
+/* Whether the part sorts as ORDER BY of that column does. */
+static bool part_sorts(const planner *pl, const candidate *ca, uint32_t part, int column)
+{
+    if (part_is_rowid(ca, part))
+        return is_rowid(pl, column);
+    const edb_index_part *p = &ca->ca_index->parts[part];
+    if (is_rowid(pl, column))
+        return (int)p->column == pl->pl_table->et_rowid_column;
+    return (int)p->column == column && p->collation == pl->pl_table->et_columns[column].collation;
+}
+
+static bool part_descends(const candidate *ca, uint32_t part)
+{
+    return !part_is_rowid(ca, part) && ca->ca_index->parts[part].descending;
+}
+
+static bool column_is_constant(const planner *pl, const candidate *ca, int column)
+{
+    for (uint32_t part = 0; part < ca->ca_n_equal; part++)
+        if (ca->ca_steps[part].sp_op != 'i' && part_is_constant(pl, ca, part) && part_sorts(pl, ca, part, column))
+            return true;
+    return false;
+}
+
+/* How many of the terms asked for the walk gives, the first ones: all of them or fewer. *parts: the parts used for
+ * them; 0: none gave a term. */
+static int order_given(const planner *pl, candidate *ca, uint32_t *parts)
+{
+    const sqlite3_index_info *info = pl->pl_info;
+    uint32_t part = 0;
+    bool decided = false;
+    *parts = 0;
+    ca->ca_reverse = false;
+    for (int i = 0; i < info->nOrderBy; i++) {
+        int column = info->aOrderBy[i].iColumn;
+        bool descending = info->aOrderBy[i].desc;
+        if (column_is_constant(pl, ca, column))
+            continue;
+        while (part < ca->ca_n_parts && (part_is_constant(pl, ca, part) || part_repeats(pl, ca, part)))
+            part++;
+        if (part == ca->ca_n_parts || !part_sorts(pl, ca, part, column))
+            return i;
+        bool reverse = descending != part_descends(ca, part);
+        if (decided && reverse != ca->ca_reverse)
+            return i;
+        ca->ca_reverse = reverse;
+        decided = true;
+        *parts = ++part;
+        if (is_rowid(pl, column))
+            return info->nOrderBy;              /* nothing is equal any more */
+    }
+    return info->nOrderBy;
+}
+
+/* GROUP BY and DISTINCT: equal rows next to each other are enough, so the columns may come in any order. *parts: of the
+ * columns and those before them. */
+static bool order_grouped(const planner *pl, const candidate *ca, uint32_t *parts)
+{
+    const sqlite3_index_info *info = pl->pl_info;
+    int left = 0;
+    uint64_t waiting = 0;
+    *parts = 0;
+    if (info->nOrderBy > 64)
+        return false;
+    for (int i = 0; i < info->nOrderBy; i++)
+        if (is_rowid(pl, info->aOrderBy[i].iColumn))
+            return true;                        /* each row is a group of its own */
+    for (int i = 0; i < info->nOrderBy; i++)
+        if (!column_is_constant(pl, ca, info->aOrderBy[i].iColumn)) {
+            waiting |= UINT64_C(1) << i;
+            left++;
+        }
+    for (uint32_t part = 0; left && part < ca->ca_n_parts; part++) {
+        bool found = part_is_constant(pl, ca, part) || part_repeats(pl, ca, part);
+        for (int i = 0; i < info->nOrderBy; i++)
+            if (waiting >> i & 1 && part_sorts(pl, ca, part, info->aOrderBy[i].iColumn)) {
+                waiting &= ~(UINT64_C(1) << i);
+                left--;
+                found = true;
+            }
+        if (!found)
+            return false;
+        *parts = part + 1;
+    }
+    return !left;
+}
+
+/* Whether nothing but the terms asked for is looked at, so that rows equal in them are alike to everybody. */
+static bool terms_are_all(const planner *pl)
+{
+    uint64_t terms = 0;
+    for (int i = 0; i < pl->pl_info->nOrderBy; i++) {
+        if (pl->pl_info->aOrderBy[i].iColumn < 0)
+            return false;
+        terms |= column_bit((uint32_t)pl->pl_info->aOrderBy[i].iColumn);
+    }
+    return !(pl->pl_info->colUsed & ~terms) && !(terms >> 63);
+}
+
+/* From this version on SQLite does not say DISTINCT where the row id is looked at, which colUsed does not show. */
+#define ROWID_IS_TOLD 3047000
+
+static bool may_skip(const planner *pl, int asked)
+{
+    return (asked == DISTINCT || asked == DISTINCT_SORTED) && !(pl->pl_off & PATH_SKIP)
+           && sqlite3_libversion_number() >= ROWID_IS_TOLD && terms_are_all(pl);
+}
+
+static bool order_merged(const planner *pl, candidate *ca)
+{
+    uint32_t parts;
+    bool lists = false;
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        lists = lists || ca->ca_steps[k].sp_op == 'i';
+    if (!lists || pl->pl_off & PATH_MERGE || part_is_rowid(ca, 0))
+        return false;
+    ca->ca_merged = true;
+    if (order_given(pl, ca, &parts) == pl->pl_info->nOrderBy && (!parts || parts > ca->ca_n_equal))
+        return true;
+    ca->ca_merged = false;
+    return false;
+}
+
+/* Groups are sorted in memory. */
+#define GROUP_MOST 20000
+
+static bool order_completed(const planner *pl, candidate *ca)
+{
+    uint32_t parts;
+    int given = order_given(pl, ca, &parts);
+    if (!parts || !ca->ca_index || pl->pl_off & PATH_GROUPS || parts > ca->ca_index->n_parts)
+        return false;
+    for (int i = given; i < pl->pl_info->nOrderBy; i++)
+        if (pl->pl_info->aOrderBy[i].iColumn >= (int)pl->pl_table->et_n_columns)
+            return false;
+    if (rows_equal(pl, ca->ca_index, parts) > GROUP_MOST)
+        return false;
+    ca->ca_group_parts = parts;
+    ca->ca_group_from = given;
+    return true;
+}
+
+void candidate_order(const planner *pl, candidate *ca)
+{
+    int asked = sqlite3_vtab_distinct(pl->pl_info);
+    uint32_t parts;
+    if (!pl->pl_info->nOrderBy)
+        return;
+    ca->ca_ordered = order_given(pl, ca, &parts) == pl->pl_info->nOrderBy;
+    if (!ca->ca_ordered && (asked == GROUPED || asked == DISTINCT)) {
+        ca->ca_reverse = false;
+        ca->ca_ordered = order_grouped(pl, ca, &parts);
+    }
+    if (ca->ca_ordered && ca->ca_index && parts && parts <= ca->ca_index->n_parts && may_skip(pl, asked))
+        ca->ca_skip_parts = parts;
+    if (!ca->ca_ordered && asked != GROUPED && asked != DISTINCT)
+        ca->ca_ordered = order_merged(pl, ca) || order_completed(pl, ca);
+    ca->ca_reverse = ca->ca_ordered && ca->ca_reverse;
+}

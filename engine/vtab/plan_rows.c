@@ -1,0 +1,298 @@
+/* How many rows a candidate meets, and how many are left when every constraint in sight has been judged.
+ *
+ * SQLite does not lessen the estimate of a virtual table by the conditions it judges itself, so each constraint counts
+ * here, used or not. Literals are asked of the trees themselves. Of a value that is not known yet (a parameter, a column of
+ * another table) the frequency is a mean: between that over values and that over rows, the geometric one, since a
+ * join meets each value once and a program asks for frequent values more often. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/stats/statistics.h"
+#include "engine/vtab/planner.h"
+#include "engine/vtab/vtab_range.h"
+
+#define ROWS_IN 10                  /* a guess at the length of a list */
+#define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
+#define UNKNOWN_TEST 0.5
+
+static double between_means(double mean, double met)
+{
+    return sqrt(mean * met);
+}
+
+double rows_equal(const planner *pl, const edb_index *index, uint32_t parts)
+{
+    if (pl->pl_guess)
+        return parts > 5 ? 5 : 11 - (double)parts;  /* SQLite's guess without statistics */
+    group_size gs = stats_groups(pl->pl_conn, index, parts);
+    return between_means(gs.gs_mean, gs.gs_met);
+}
+
+/* ---- literals ------------------------------------------------------------------------------------------------- */
+
+/* Entries that the first n steps leave, all of them literals. */
+static bool rows_known(const planner *pl, const edb_index *index, const plan_step *steps, uint32_t n, double *out)
+{
+    char plan[PLAN_HEAD + PLAN_STEP * 16 + 1] = "f-";
+    sqlite3_value *values[16] = {NULL};
+    key_range kr;
+    if (pl->pl_guess || n > 16)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        char *step = plan + PLAN_HEAD + PLAN_STEP * i;
+        if (steps[i].sp_op == 'i')
+            return false;
+        if (steps[i].sp_op != 'n' && steps[i].sp_op != 'N' && !right_side(pl, steps[i].sp_constraint, &values[i]))
+            return false;
+        step[STEP_OP] = steps[i].sp_op;
+        step[STEP_SIDE] = 'k';
+        step[STEP_ROLE] = '-';
+    }
+    memset(&kr, 0, sizeof kr);
+    kr.kr_bd = pl->pl_vt->vt_any.ay_binding;
+    kr.kr_table = pl->pl_table;
+    kr.kr_index = index;
+    bool made = !range_decode(&kr, plan, (int)n, values) && !kr.kr_inexact;
+    if (made && kr.kr_empty) {
+        *out = 0;
+    } else if (made) {
+        range_first(&kr);
+        made = !range_make(&kr);
+        if (made)
+            *out = stats_between(pl->pl_conn, index ? index->tree : pl->pl_table->et_id, kr.kr_low.bf_bytes,
+                                 kr.kr_low.bf_size, kr.kr_has_end ? kr.kr_end.bf_bytes : NULL, kr.kr_end.bf_size);
+    }
+    range_free(&kr);
+    return made;
+}
+
+/* ---- shares of one constraint --------------------------------------------------------------------------------- */
+
+/* A literal under the column's affinity; -> false: it is none, or a number that would become a text. */
+static bool column_value(const planner *pl, int i, edb_value *out)
+{
+    sqlite3_value *value;
+    int affinity = pl->pl_table->et_columns[pl->pl_info->aConstraint[i].iColumn].affinity;
+    if (!right_side(pl, i, &value) || value_read(value, out))
+        return false;
+    if (affinity == AFFINITY_TEXT)
+        return out->type != VALUE_INTEGER && out->type != VALUE_REAL;
+    return !value_convert(&pl->pl_vt->vt_any.ay_binding->bd_values, value, affinity, out);
+}
+
+/* Of an unknown value. */
+static double share_equal(const planner *pl, uint32_t column, char op)
+{
+    column_share cs = {0.05, 0.1, 0.1};
+    if (!pl->pl_guess)
+        cs = stats_column(pl->pl_conn, pl->pl_table, column);
+    if (op == 'n')
+        return cs.sv_null;
+    return fmin(1, between_means(cs.sv_mean, cs.sv_met) * (op == 'i' ? ROWS_IN : 1));
+}
+
+static double share_of_value(const planner *pl, int i, share_op op, const edb_value *v)
+{
+    if (pl->pl_guess)
+        return op == SHARE_EQUAL ? 0.1 : UNKNOWN_BOUND;
+    uint32_t column = (uint32_t)pl->pl_info->aConstraint[i].iColumn;
+    int collation = collation_number(sqlite3_vtab_collation(pl->pl_info, i));
+    return stats_share(pl->pl_conn, pl->pl_table, column, collation < 0 ? COLLATE_BINARY : collation, op, v);
+}
+
+/* A literal may be rarer than a sample can show: an index that begins with the column knows. */
+static bool share_by_index(const planner *pl, int i, char op, double *out)
+{
+    plan_step step = {.sp_constraint = i, .sp_op = op};
+    int column = pl->pl_info->aConstraint[i].iColumn;
+    for (uint32_t k = 0; k < pl->pl_table->et_n_indexes; k++) {
+        const edb_index *index = &pl->pl_table->et_indexes[k];
+        if (index->where || (int)index->parts[0].column != column
+            || collation_number(sqlite3_vtab_collation(pl->pl_info, i)) != index->parts[0].collation)
+            continue;
+        if (!rows_known(pl, index, &step, 1, out))
+            return false;
+        *out = fmin(1, *out / pl->pl_rows);
+        return true;
+    }
+    return false;
+}
+
+static double share_rowid(const planner *pl, int i, char op)
+{
+    plan_step step = {.sp_constraint = i, .sp_op = op};
+    double rows;
+    if (rows_known(pl, NULL, &step, 1, &rows))
+        return fmin(1, rows / pl->pl_rows);
+    if (op == '=' || op == 's')
+        return 1 / pl->pl_rows;
+    return op == 'i' ? fmin(1, ROWS_IN / pl->pl_rows) : UNKNOWN_BOUND;
+}
+
+static share_op share_op_of(char op)
+{
+    return op == '>' ? SHARE_GREATER : op == 'g' ? SHARE_GREATER_EQUAL : op == '<' ? SHARE_LESS : SHARE_LESS_EQUAL;
+}
+
+static double share_comparison(const planner *pl, int i, char op)
+{
+    int column = pl->pl_info->aConstraint[i].iColumn;
+    bool equality = plan_is_equality(op);
+    double share;
+    edb_value v;
+    if (is_rowid(pl, column))
+        return share_rowid(pl, i, op);
+    if (op == 'n')
+        return share_equal(pl, (uint32_t)column, op);
+    if (op == 'N')
+        return 1 - share_equal(pl, (uint32_t)column, 'n');
+    if (share_by_index(pl, i, op, &share))
+        return share;
+    if (!column_value(pl, i, &v))
+        return equality ? share_equal(pl, (uint32_t)column, op) : UNKNOWN_BOUND;
+    if (v.type == VALUE_NULL)
+        return op == 's' ? share_equal(pl, (uint32_t)column, 'n') : 0;
+    return share_of_value(pl, i, equality ? SHARE_EQUAL : share_op_of(op), &v);
+}
+
+static bool test_like(const char *text, const char *pattern)
+{
+    return sqlite3_strlike(pattern, text, 0) == 0;
+}
+
+static bool test_glob(const char *text, const char *pattern)
+{
+    return sqlite3_strglob(pattern, text) == 0;
+}
+
+static double share_pattern(const planner *pl, int i, share_test test)
+{
+    sqlite3_value *value;
+    const char *pattern = right_side(pl, i, &value) ? (const char *)sqlite3_value_text(value) : NULL;
+    if (!pattern || pl->pl_guess)
+        return UNKNOWN_BOUND;
+    return stats_texts(pl->pl_conn, pl->pl_table, (uint32_t)pl->pl_info->aConstraint[i].iColumn, test, pattern);
+}
+
+/* The share of rows that the constraint leaves. */
+static double share_left(const planner *pl, int i)
+{
+    int column = pl->pl_info->aConstraint[i].iColumn, kind = pl->pl_info->aConstraint[i].op;
+    char equality = equality_op(pl, i), op = equality ? equality : bound_op(pl, i);
+    if (column >= (int)pl->pl_table->et_n_columns || kind == SQLITE_INDEX_CONSTRAINT_LIMIT
+        || kind == SQLITE_INDEX_CONSTRAINT_OFFSET)
+        return 1;
+    if (op)
+        return share_comparison(pl, i, op);
+    if (kind == SQLITE_INDEX_CONSTRAINT_NE || kind == SQLITE_INDEX_CONSTRAINT_ISNOT)
+        return 1 - share_comparison(pl, i, '=');
+    if (is_rowid(pl, column))
+        return UNKNOWN_TEST;
+    if (kind == SQLITE_INDEX_CONSTRAINT_LIKE)
+        return share_pattern(pl, i, test_like);
+    return kind == SQLITE_INDEX_CONSTRAINT_GLOB ? share_pattern(pl, i, test_glob) : UNKNOWN_TEST;
+}
+
+/* The other end of a range that bound i is one end of: both together leave what neither cuts off. -1: none. */
+static int other_end(const planner *pl, int i)
+{
+    char op = bound_op(pl, i);
+    for (int k = 0; op && op != 'N' && k < pl->pl_info->nConstraint; k++) {
+        char other = bound_op(pl, k);
+        bool opposite = (op == '>' || op == 'g') ? (other == '<' || other == 'l') : (other == '>' || other == 'g');
+        if (opposite && pl->pl_info->aConstraint[k].usable
+            && pl->pl_info->aConstraint[k].iColumn == pl->pl_info->aConstraint[i].iColumn)
+            return k;
+    }
+    return -1;
+}
+
+#define RANGE_LEAST 0.005
+
+static double shares_left(const planner *pl, const candidate *ca)
+{
+    double left = 1;
+    for (int i = 0; i < pl->pl_info->nConstraint && i < 64; i++) {
+        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i))
+            continue;
+        int end = other_end(pl, i);
+        if (end >= 0 && !constraint_used(ca, end)) {
+            if (end > i)
+                left *= fmax(share_left(pl, i) + share_left(pl, end) - 1, RANGE_LEAST);
+        } else {
+            left *= share_left(pl, i);
+        }
+    }
+    return left;
+}
+
+/* ---- rows of a candidate -------------------------------------------------------------------------------------- */
+
+/* How many values the lists among the equalities stand for together. */
+static double list_values(const candidate *ca)
+{
+    double values = 1;
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (ca->ca_steps[k].sp_op == 'i')
+            values *= ROWS_IN;
+    return values;
+}
+
+/* What the equalities leave, some of their values unknown. */
+static double rows_of_equalities(const planner *pl, const candidate *ca)
+{
+    uint32_t parts = ca->ca_n_equal;
+    double rows = ca->ca_entries, known;
+    if (!parts)
+        return rows;
+    if (rows_known(pl, ca->ca_index, ca->ca_steps, parts, &known))
+        return known;
+    if (!ca->ca_index || parts > ca->ca_index->n_parts)
+        return list_values(ca);
+    rows = fmin(pl->pl_guess ? rows / 2 : rows, rows_equal(pl, ca->ca_index, parts) * list_values(ca));
+    for (uint32_t n = parts - 1; n; n--)
+        if (rows_known(pl, ca->ca_index, ca->ca_steps, n, &known))
+            return fmin(rows, known);
+    return rows;
+}
+
+static double rows_met(const planner *pl, const candidate *ca)
+{
+    double rows;
+    if (ca->ca_n_steps && rows_known(pl, ca->ca_index, ca->ca_steps, ca->ca_n_steps, &rows))
+        return rows;
+    rows = rows_of_equalities(pl, ca);
+    double left = 1;
+    for (uint32_t k = ca->ca_n_equal; k < ca->ca_n_steps; k++) {
+        int i = ca->ca_steps[k].sp_constraint;
+        if (pl->pl_guess)
+            left *= ca->ca_steps[k].sp_op == 'N' ? 0.9 : UNKNOWN_BOUND;
+        else if (k + 1 < ca->ca_n_steps && ca->ca_steps[k].sp_known && ca->ca_steps[k + 1].sp_known)
+            left *= fmax(share_left(pl, i) + share_left(pl, ca->ca_steps[++k].sp_constraint) - 1, RANGE_LEAST);
+        else
+            left *= share_left(pl, i);
+    }
+    return rows * left;
+}
+
+void candidate_rows(const planner *pl, candidate *ca)
+{
+    uint32_t all = ca->ca_index ? ca->ca_index->n_parts : 1;
+    bool unique = !ca->ca_index || ca->ca_index->unique;
+    ca->ca_one_row = unique && ca->ca_n_equal >= all;
+    ca->ca_scan_unique = ca->ca_one_row && ca->ca_whole;
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++) {
+        const plan_step *step = &ca->ca_steps[k];
+        /* NULLs are never equal, but IS finds as many as there are. */
+        if (step->sp_op == 'n' || step->sp_op == 's')
+            ca->ca_one_row = false;
+        if (step->sp_op != '=' || !step->sp_omit)
+            ca->ca_scan_unique = false;
+    }
+    ca->ca_scan_unique = ca->ca_scan_unique && ca->ca_one_row;
+    ca->ca_rows = ca->ca_one_row ? list_values(ca) : rows_met(pl, ca);
+    ca->ca_rows = fmax(fmin(ca->ca_rows, ca->ca_entries), 1);
+    ca->ca_left = ca->ca_rows;
+    if (!(pl->pl_off & PATH_STATISTICS))
+        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca), ca->ca_one_row ? 1 : 0.1);
+}

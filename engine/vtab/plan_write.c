@@ -1,0 +1,114 @@
+/* The plan as a string (vtab.h), and what SQLite is told of it. */
+#include <math.h>
+
+#include "engine/vtab/partial_plan.h"
+#include "engine/vtab/planner.h"
+
+typedef struct {
+    const planner *pn_planner;
+    const candidate *pn_candidate;
+    sqlite3_str *pn_out;
+    int pn_arguments;
+} plan_writer;
+
+static void write_step(plan_writer *pw, int constraint, char op, char side, char role, bool omit)
+{
+    sqlite3_index_info *info = pw->pn_planner->pl_info;
+    char step[PLAN_STEP] = {op, side, role};
+    info->aConstraintUsage[constraint].argvIndex = ++pw->pn_arguments;
+    info->aConstraintUsage[constraint].omit = omit;
+    if (op == 'i')
+        sqlite3_vtab_in(info, constraint, 1);
+    sqlite3_str_append(pw->pn_out, step, PLAN_STEP);
+}
+
+/* With an automatic index beside it a bound may not be looked at, so SQLite has to judge it. */
+static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
+{
+    const candidate *ca = pw->pn_candidate;
+    for (uint32_t k = from; k < to; k++) {
+        const plan_step *step = &ca->ca_steps[k];
+        bool omit = step->sp_omit && (k < ca->ca_n_equal || !ca->ca_n_automatic);
+        write_step(pw, step->sp_constraint, step->sp_op, step->sp_known ? 'k' : '-',
+                   part_is_constant(pw->pn_planner, ca, k) ? 'c' : '-', omit);
+    }
+}
+
+static void write_automatic(plan_writer *pw)
+{
+    const candidate *ca = pw->pn_candidate;
+    for (uint32_t k = 0; k < ca->ca_n_automatic; k++) {
+        sqlite3_value *value;
+        int i = ca->ca_automatic[k];
+        write_step(pw, i, equality_op(pw->pn_planner, i) == 's' ? 'A' : 'a',
+                   right_side(pw->pn_planner, i, &value) ? 'k' : '-', '-', false);
+    }
+}
+
+/* Terms about partial indexes are ours alone, whatever is walked. Evidence is SQLite's to judge. */
+static void write_aside(plan_writer *pw)
+{
+    const planner *pl = pw->pn_planner;
+    sqlite3_index_info *info = pl->pl_info;
+    for (int i = 0; i < info->nConstraint; i++) {
+        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i);
+        bool evidence = i < 64 && pw->pn_candidate->ca_evidence >> i & 1 && !info->aConstraintUsage[i].argvIndex;
+        if (!ours && !evidence)
+            continue;
+        write_step(pw, i, i == pl->pl_asked ? 'P' : 'p', 'k', '-', ours);
+        if (evidence && sqlite3_vtab_in(info, i, -1))
+            sqlite3_vtab_in(info, i, 1);
+    }
+}
+
+static unsigned column_number(const planner *pl, int column)
+{
+    return is_rowid(pl, column) ? PLAN_ROWID : (unsigned)column;
+}
+
+/* What follows the steps. */
+static void write_tail(plan_writer *pw)
+{
+    const planner *pl = pw->pn_planner;
+    const candidate *ca = pw->pn_candidate;
+    const sqlite3_index_info *info = pl->pl_info;
+    if (ca->ca_skip_parts)
+        sqlite3_str_appendf(pw->pn_out, "/s%02x", ca->ca_skip_parts);
+    if (ca->ca_group_parts) {
+        sqlite3_str_appendf(pw->pn_out, "/g%02x", ca->ca_group_parts);
+        for (int i = ca->ca_group_from; i < info->nOrderBy; i++)
+            sqlite3_str_appendf(pw->pn_out, "%04x%c", column_number(pl, info->aOrderBy[i].iColumn),
+                                info->aOrderBy[i].desc ? 'd' : 'a');
+    }
+    if (ca->ca_n_automatic) {
+        sqlite3_str_appendf(pw->pn_out, "/a");
+        for (uint32_t k = 0; k < ca->ca_n_automatic; k++)
+            sqlite3_str_appendf(pw->pn_out, "%04x%c",
+                                column_number(pl, info->aConstraint[ca->ca_automatic[k]].iColumn),
+                                '0' + collation_number(sqlite3_vtab_collation(pl->pl_info, ca->ca_automatic[k])));
+    }
+}
+
+int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
+{
+    sqlite3_index_info *info = pl->pl_info;
+    plan_writer pw = {.pn_planner = pl, .pn_candidate = ca, .pn_out = sqlite3_str_new(NULL)};
+    sqlite3_str_appendchar(pw.pn_out, 1, ca->ca_reverse ? 'r' : 'f');
+    sqlite3_str_appendchar(pw.pn_out, 1, !ca->ca_ordered ? '-' : ca->ca_merged ? 'm' : 'o');
+    write_steps(&pw, 0, ca->ca_n_equal);
+    write_automatic(&pw);
+    write_steps(&pw, ca->ca_n_equal, ca->ca_n_steps);
+    if (pl->pl_table->et_has_partial)
+        write_aside(&pw);
+    write_tail(&pw);
+    info->idxStr = sqlite3_str_finish(pw.pn_out);
+    if (!info->idxStr)
+        return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to plan a query"));
+    info->needToFreeIdxStr = 1;
+    info->idxNum = (int)(ca->ca_index ? ca->ca_index->tree : pl->pl_table->et_id);
+    info->orderByConsumed = ca->ca_ordered;
+    info->idxFlags = ca->ca_scan_unique ? SQLITE_INDEX_SCAN_UNIQUE : 0;
+    info->estimatedCost = cost_told(pl, ca);
+    info->estimatedRows = (sqlite3_int64)fmax(ca->ca_left * (ca->ca_one_row ? 1 : pl->pl_scale) + 0.5, 1);
+    return SQLITE_OK;
+}

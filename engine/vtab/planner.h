@@ -1,0 +1,120 @@
+/* The planner: what the files of best-index share. Internal to vtab_plan.c and plan_*.c.
+ *
+ *   plan_match.c    which constraints a tree can use
+ *   plan_order.c    whether its order is the one asked for
+ *   plan_rows.c     how many rows are met, and how many are left
+ *   plan_cost.c     what a walk costs
+ *   plan_write.c    the plan as a string
+ *   vtab_plan.c     best-index: makes the candidates and takes the cheapest
+ *
+ * Each tree that could be walked (the table's own, and every index) becomes a candidate in the same steps. Nothing here
+ * knows the moment, nor values but the literals of the statement. */
+#ifndef EDB_PLANNER_H
+#define EDB_PLANNER_H
+
+#include "engine/vtab/vtab.h"
+
+#define STEPS_MAX (CATALOG_INDEXES * 2)
+#define AUTOMATIC_MAX 8             /* the most columns of an automatic index beside those of the walk */
+
+typedef struct {
+    int sp_constraint;              /* index into aConstraint */
+    char sp_op;
+    bool sp_omit;                   /* decided exactly by the key */
+    bool sp_known;                  /* the right side is a constant of the statement */
+} plan_step;
+
+typedef struct {
+    const edb_index *ca_index;      /* NULL: the table itself */
+    bool ca_whole;                  /* as old as the table */
+    bool ca_covers, ca_narrow;
+    bool ca_one_row, ca_scan_unique;
+    uint32_t ca_n_parts;            /* the row id behind the parts of an index is one of them */
+    uint32_t ca_n_equal;            /* parts bound by equality; the first steps */
+    uint32_t ca_n_steps;
+    uint64_t ca_evidence;           /* constraints that let it be used: partial_allowed() */
+    /* the order of what comes out */
+    bool ca_ordered, ca_reverse;    /* as asked for; the walk is backwards */
+    bool ca_merged;                 /* by merging the ranges of lists */
+    uint32_t ca_group_parts;        /* the walk gives the first of the terms asked for, by these parts; 0: it gives all */
+    int ca_group_from;              /* the first term that groups are sorted by */
+    uint32_t ca_skip_parts;         /* one entry of each value of so many parts is enough; 0: all are wanted */
+    /* estimates */
+    double ca_entries;              /* in the tree */
+    double ca_rows;                 /* met by one call of filter */
+    double ca_left;                 /* of them, when all constraints in sight have been judged */
+    double ca_cost;
+    uint32_t ca_n_automatic;        /* constraints that an automatic index would look up */
+    int ca_automatic[AUTOMATIC_MAX];
+    plan_step ca_steps[STEPS_MAX];
+} candidate;
+
+typedef struct {                    /* what all candidates look at */
+    vtab_entity *pl_vt;
+    const edb_table *pl_table;
+    sqlite3_index_info *pl_info;
+    double pl_rows;                 /* rows of the table, as candidates are compared: ROWS_LEAST or more */
+    double pl_scale;                /* what it has indeed, as a share of pl_rows */
+    bool pl_guess;                  /* statistics are off, or say nothing of so few rows */
+    bool pl_row_in;                 /* an equality may be a row value's list */
+    edb_conn *pl_conn;              /* NULL: not bound yet */
+    int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */
+    double pl_limit;                /* rows wanted at most; infinite: all */
+    unsigned pl_off;                /* paths switched off: PATH_... */
+} planner;
+
+static inline bool is_rowid(const planner *pl, int column)
+{
+    return column < 0 || column == pl->pl_table->et_rowid_column;
+}
+
+static inline bool part_is_rowid(const candidate *ca, uint32_t part)
+{
+    return !ca->ca_index || part == ca->ca_index->n_parts;
+}
+
+/* ---- plan_match.c ---- */
+
+void candidate_match(const planner *pl, candidate *ca);
+/* Equalities that no step uses, for which an automatic index would be made. */
+void candidate_automatic(const planner *pl, candidate *ca);
+char equality_op(const planner *pl, int constraint);    /* '=', 'i', 's', 'n'; 0: it is none */
+char bound_op(const planner *pl, int constraint);       /* '>', 'g', '<', 'l', 'N'; 0 */
+bool right_side(const planner *pl, int constraint, sqlite3_value **out);    /* a constant of the statement */
+bool constraint_used(const candidate *ca, int constraint);
+/* Numbers, row ids, and the expressions of indexes: keys decide comparisons as SQLite does. */
+bool part_is_exact(const planner *pl, const candidate *ca, uint32_t part);
+uint64_t constraint_loops(const planner *pl);           /* those SQLite may loop over itself, a call for each value */
+/* A collation by its name, -1: none of SQLite's own. */
+int collation_number(const char *name);
+
+/* ---- plan_order.c ---- */
+
+void candidate_order(const planner *pl, candidate *ca);
+/* Bound to one value, so that it plays no role in the order. */
+bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
+
+/* ---- plan_rows.c: sets ca_rows, ca_left ---- */
+
+void candidate_rows(const planner *pl, candidate *ca);
+/* Entries in one group of the first `parts` parts of the index. */
+double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);
+
+/* ---- plan_cost.c ---- */
+
+/* Of a table shorter than STATISTICS_FROM the rows say nothing yet of those to come: its candidates are compared by guesses,
+ * as if it had ROWS_LEAST rows, so that an index is used before the table has grown. What SQLite is told of the one
+ * chosen is scaled down to the rows there are. */
+#define STATISTICS_FROM 100
+#define ROWS_LEAST 1000
+
+void candidate_cost(const planner *pl, candidate *ca);
+/* What SQLite is told: of the rows there are indeed, and less where an automatic index would spare walks. */
+double cost_told(const planner *pl, const candidate *ca);
+double cost_with_sorting(const planner *pl, const candidate *ca);   /* what SQLite will add; part of comparisons only */
+
+/* ---- plan_write.c ---- */
+
+int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base);
+
+#endif

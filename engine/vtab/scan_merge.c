@@ -1,0 +1,184 @@
+/* The ranges of lists, walked side by side in the order of what follows the lists.
+ *
+ *     index (grp, ts)   grp IN (1, 3) ORDER BY ts   ->   [1 ..) and [3 ..), whichever has the smaller ts next
+ *
+ * Each range has a cursor of its own. What is compared are the bytes of the keys behind the equalities, whose sizes
+ * differ from range to range. A linear search finds the next of so few. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "native/keycode.h"
+#include "engine/vtab/scan.h"
+
+typedef struct scan_side {
+    edb_cursor sd_entries;          /* open if sd_open */
+    bool sd_open, sd_over;
+    size_t sd_prefix;               /* bytes of the equalities */
+    table_buffer sd_low, sd_end;
+    bool sd_has_end;
+    /* in a list instead of a tree */
+    size_t sd_at;
+    edb_entry sd_item;
+} scan_side;
+
+void merge_close(scan *cu)
+{
+    for (uint32_t i = 0; i < cu->cu_n_sides; i++) {
+        scan_side *sd = &cu->cu_sides[i];
+        if (sd->sd_open)
+            cursor_close(&sd->sd_entries);
+        buffer_free(&sd->sd_low);
+        buffer_free(&sd->sd_end);
+    }
+    free(cu->cu_sides);
+    cu->cu_sides = NULL;
+    cu->cu_n_sides = 0;
+}
+
+static const edb_entry *side_entry(const scan *cu, const scan_side *sd)
+{
+    return cu->cu_list ? &sd->sd_item : &sd->sd_entries.at;
+}
+
+/* Whether the side still stands in its range. */
+static void side_settle(const scan *cu, scan_side *sd)
+{
+    const edb_entry *at = side_entry(cu, sd);
+    bool there = sd->sd_entries.valid;
+    if (cu->cu_list) {
+        there = sd->sd_at < list_count(cu->cu_list);
+        if (there) {
+            const list_item *item = list_at(cu->cu_list, sd->sd_at);
+            sd->sd_item = (edb_entry){.key = item->li_key, .key_size = item->li_key_size, .value = item->li_value,
+                                      .value_size = item->li_value_size};
+        }
+    }
+    if (!there)
+        sd->sd_over = true;
+    else if (cu->cu_range.kr_reverse)
+        sd->sd_over = key_compare(at->key, at->key_size, sd->sd_low.bf_bytes, sd->sd_low.bf_size) < 0;
+    else
+        sd->sd_over = sd->sd_has_end
+                      && key_compare(at->key, at->key_size, sd->sd_end.bf_bytes, sd->sd_end.bf_size) >= 0;
+}
+
+static int side_seek_tree(scan *cu, scan_side *sd)
+{
+    edb_cursor *entries = &sd->sd_entries;
+    const table_buffer *low = &sd->sd_low, *end = &sd->sd_end;
+    int rc = cursor_open(cu->cu_stmt, cu->cu_index->tree, entries);
+    if (rc)
+        return rc;
+    sd->sd_open = true;
+    if (!cu->cu_range.kr_reverse) {
+        rc = cursor_seek(entries, low->bf_bytes, low->bf_size);
+    } else {
+        rc = cursor_seek_last(entries, sd->sd_has_end ? end->bf_bytes : NULL, sd->sd_has_end ? end->bf_size : 0);
+        if (!rc && sd->sd_has_end && entries->valid
+            && !key_compare(entries->at.key, entries->at.key_size, end->bf_bytes, end->bf_size))
+            rc = cursor_prev(entries);
+    }
+    if (!rc && cursor_watched(entries))
+        cursor_bounds(entries, low->bf_bytes, low->bf_size, sd->sd_has_end ? end->bf_bytes : NULL, end->bf_size);
+    return rc;
+}
+
+static int side_seek(scan *cu, scan_side *sd)
+{
+    int rc = EDB_OK;
+    ++*cu->cu_visited;
+    if (!cu->cu_list)
+        rc = side_seek_tree(cu, sd);
+    else if (!cu->cu_range.kr_reverse)
+        sd->sd_at = list_rank(cu->cu_list, sd->sd_low.bf_bytes, sd->sd_low.bf_size);
+    else
+        sd->sd_at = (sd->sd_has_end ? list_rank(cu->cu_list, sd->sd_end.bf_bytes, sd->sd_end.bf_size)
+                                    : list_count(cu->cu_list)) - 1;
+    if (!rc)
+        side_settle(cu, sd);
+    return rc;
+}
+
+static int copy_buffer(table_buffer *to, const table_buffer *from)
+{
+    uint8_t *bytes = buffer_reserve(to, from->bf_size + 1);
+    if (!bytes)
+        return scan_no_memory();
+    if (from->bf_size)
+        memcpy(bytes, from->bf_bytes, from->bf_size);
+    to->bf_size = from->bf_size;
+    return EDB_OK;
+}
+
+static int side_make(scan *cu, scan_side *sd)
+{
+    key_range *kr = &cu->cu_range;
+    int rc = range_make(kr);
+    if (rc)
+        return rc;
+    sd->sd_prefix = range_prefix(kr);
+    sd->sd_has_end = kr->kr_has_end;
+    if ((rc = copy_buffer(&sd->sd_low, &kr->kr_low)) || (rc = copy_buffer(&sd->sd_end, &kr->kr_end)))
+        return rc;
+    return side_seek(cu, sd);
+}
+
+/* The first in order of what the sides stand on. */
+static void choose_side(scan *cu)
+{
+    const edb_entry *best = NULL;
+    size_t best_prefix = 0;
+    for (uint32_t i = 0; i < cu->cu_n_sides; i++) {
+        const scan_side *sd = &cu->cu_sides[i];
+        if (sd->sd_over)
+            continue;
+        const edb_entry *at = side_entry(cu, sd);
+        int order = best ? key_compare(at->key + sd->sd_prefix, at->key_size - sd->sd_prefix, best->key + best_prefix,
+                                       best->key_size - best_prefix) : -1;
+        if (best && (cu->cu_range.kr_reverse ? order <= 0 : order >= 0))
+            continue;
+        best = at;
+        best_prefix = sd->sd_prefix;
+        cu->cu_side = i;
+    }
+    cu->cu_at = best;
+    cu->cu_walk_over = !best;
+}
+
+int merge_start(scan *cu)
+{
+    size_t n = range_count(&cu->cu_range);
+    merge_close(cu);
+    cu->cu_walk_over = cu->cu_range.kr_empty;
+    if (cu->cu_walk_over)
+        return EDB_OK;
+    cu->cu_sides = calloc(n, sizeof *cu->cu_sides);
+    if (!cu->cu_sides)
+        return scan_no_memory();
+    cu->cu_lasting = !cu->cu_list;
+    range_first(&cu->cu_range);
+    do {
+        int rc = side_make(cu, &cu->cu_sides[cu->cu_n_sides++]);
+        if (rc)
+            return rc;
+    } while (range_turn(&cu->cu_range));
+    choose_side(cu);
+    return EDB_OK;
+}
+
+int merge_next(scan *cu)
+{
+    scan_side *sd = &cu->cu_sides[cu->cu_side];
+    bool reverse = cu->cu_range.kr_reverse;
+    int rc = EDB_OK;
+    ++*cu->cu_visited;
+    if (cu->cu_list)
+        sd->sd_at += reverse ? (size_t)-1 : 1;
+    else
+        rc = reverse ? cursor_prev(&sd->sd_entries) : cursor_next(&sd->sd_entries);
+    if (rc)
+        return rc;
+    side_settle(cu, sd);
+    choose_side(cu);
+    return EDB_OK;
+}

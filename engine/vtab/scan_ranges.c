@@ -1,0 +1,189 @@
+/* Walking ranges of keys, one after the other, in a tree or a list. */
+#include <string.h>
+
+#include "native/keycode.h"
+#include "engine/vtab/scan.h"
+
+int scan_damaged_entry(const scan *cu)
+{
+    return edb_fail(EDB_CORRUPT, "%s%s of table %s holds a damaged entry", cu->cu_index ? "index " : "the tree",
+                    cu->cu_index ? cu->cu_index->name : "", cu->cu_table->et_name);
+}
+
+/* ---- where it stands ------------------------------------------------------------------------------------------ */
+
+static bool load_item(scan *cu)
+{
+    if (cu->cu_list_at >= list_count(cu->cu_list))
+        return false;
+    const list_item *item = list_at(cu->cu_list, cu->cu_list_at);
+    cu->cu_item = (edb_entry){
+        .key = item->li_key, .key_size = item->li_key_size, .value = item->li_value,
+        .value_size = item->li_value_size};
+    return true;
+}
+
+static bool stands(scan *cu)
+{
+    return cu->cu_list ? load_item(cu) : cu->cu_entries.valid;
+}
+
+static bool in_range(const scan *cu, const edb_entry *at)
+{
+    const key_range *kr = &cu->cu_range;
+    if (kr->kr_reverse)
+        return key_compare(at->key, at->key_size, kr->kr_low.bf_bytes, kr->kr_low.bf_size) >= 0;
+    return !kr->kr_has_end || key_compare(at->key, at->key_size, kr->kr_end.bf_bytes, kr->kr_end.bf_size) < 0;
+}
+
+/* ---- going to a key: the first entry from it on, or backwards the last before it ------------------------------ */
+
+static int seek_list(scan *cu, const table_buffer *key, bool bounded)
+{
+    size_t n = list_count(cu->cu_list);
+    if (!cu->cu_range.kr_reverse)
+        cu->cu_list_at = list_rank(cu->cu_list, key->bf_bytes, key->bf_size);
+    else                            /* -1 wraps to a number that is no item's */
+        cu->cu_list_at = (bounded ? list_rank(cu->cu_list, key->bf_bytes, key->bf_size) : n) - 1;
+    return EDB_OK;
+}
+
+static int seek_tree(scan *cu, const table_buffer *key, bool bounded)
+{
+    edb_cursor *entries = &cu->cu_entries;
+    int rc;
+    if (!cu->cu_open) {
+        rc = cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, entries);
+        if (rc)
+            return rc;
+        cu->cu_open = true;
+    }
+    if (!cu->cu_range.kr_reverse)
+        return cursor_seek(entries, key->bf_size ? key->bf_bytes : NULL, key->bf_size);
+    if (!bounded)
+        return cursor_seek_last(entries, NULL, 0);
+    rc = cursor_seek_last(entries, key->bf_bytes, key->bf_size);
+    /* The key itself is not before it. */
+    if (!rc && entries->valid && !key_compare(entries->at.key, entries->at.key_size, key->bf_bytes, key->bf_size))
+        rc = cursor_prev(entries);
+    return rc;
+}
+
+static int seek(scan *cu, const table_buffer *key, bool bounded)
+{
+    ++*cu->cu_visited;
+    return cu->cu_list ? seek_list(cu, key, bounded) : seek_tree(cu, key, bounded);
+}
+
+/* SERIALIZABLE notes what a walk has read: no more than its range. */
+static void tell_bounds(scan *cu)
+{
+    const key_range *kr = &cu->cu_range;
+    if (!cu->cu_list && cursor_watched(&cu->cu_entries))
+        cursor_bounds(&cu->cu_entries, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
+                      kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
+}
+
+static int seek_range(scan *cu)
+{
+    const key_range *kr = &cu->cu_range;
+    int rc = range_make(&cu->cu_range);
+    if (!rc)
+        rc = seek(cu, kr->kr_reverse ? &kr->kr_end : &kr->kr_low, kr->kr_has_end);
+    if (!rc)
+        tell_bounds(cu);
+    return rc;
+}
+
+/* One row id: no cursor is needed. */
+static int get_single(scan *cu)
+{
+    bool found;
+    ++*cu->cu_visited;
+    int rc = cursor_get(cu->cu_stmt, cu->cu_table->et_id, range_rowid(&cu->cu_range), 8, &cu->cu_entries.at, &found);
+    if (!rc)
+        cu->cu_entries.valid = found;
+    return rc;
+}
+
+/* ---- walking -------------------------------------------------------------------------------------------------- */
+
+/* From where the scan stands to the first entry in a range, this one or a later one. */
+static int settle(scan *cu)
+{
+    int rc = EDB_OK;
+    while (!rc && !(stands(cu) && (cu->cu_single || in_range(cu, cu->cu_at)))) {
+        if (!range_turn(&cu->cu_range)) {
+            cu->cu_walk_over = true;
+            return EDB_OK;
+        }
+        rc = cu->cu_single ? get_single(cu) : seek_range(cu);
+    }
+    return rc;
+}
+
+int ranges_start(scan *cu)
+{
+    int rc;
+    cu->cu_walk_over = cu->cu_range.kr_empty;
+    if (cu->cu_walk_over)
+        return EDB_OK;
+    cu->cu_at = cu->cu_list ? &cu->cu_item : &cu->cu_entries.at;
+    cu->cu_lasting = !cu->cu_list;
+    range_first(&cu->cu_range);
+    rc = cu->cu_single ? get_single(cu) : seek_range(cu);
+    return rc ? rc : settle(cu);
+}
+
+static int step(scan *cu)
+{
+    ++*cu->cu_visited;
+    if (!cu->cu_list)
+        return cu->cu_range.kr_reverse ? cursor_prev(&cu->cu_entries) : cursor_next(&cu->cu_entries);
+    cu->cu_list_at += cu->cu_range.kr_reverse ? (size_t)-1 : 1;
+    return EDB_OK;
+}
+
+int ranges_next(scan *cu)
+{
+    int rc = EDB_OK;
+    if (cu->cu_single)
+        cu->cu_entries.valid = false;
+    else
+        rc = step(cu);
+    return rc ? rc : settle(cu);
+}
+
+/* ---- skipping ------------------------------------------------------------------------------------------------- */
+
+size_t ranges_prefix(const scan *cu, const edb_entry *entry, uint32_t parts)
+{
+    size_t at = 0, end = entry->key_size < 8 ? 0 : entry->key_size - 8;
+    for (uint32_t part = 0; part < parts; part++) {
+        size_t size = key_part_size(entry->key + at, end - at, cu->cu_index->parts[part].descending);
+        if (!size)
+            return 0;
+        at += size;
+    }
+    return at;
+}
+
+int ranges_skip(scan *cu)
+{
+    size_t size = ranges_prefix(cu, cu->cu_at, cu->cu_skip_parts);
+    table_buffer *prefix = &cu->cu_prefix;
+    if (!size)
+        return scan_damaged_entry(cu);
+    prefix->bf_size = 0;
+    uint8_t *copy = buffer_reserve(prefix, size);
+    if (!copy)
+        return scan_no_memory();
+    memcpy(copy, cu->cu_at->key, size);
+    prefix->bf_size = size;
+    if (!cu->cu_range.kr_reverse && !range_behind(prefix)) {
+        cu->cu_walk_over = true;    /* no key is behind them */
+        return EDB_OK;
+    }
+    int rc = seek(cu, prefix, true);
+    return rc ? rc : settle(cu);
+}

@@ -1,0 +1,169 @@
+/* Which tree or list a scan walks. */
+#include <stdlib.h>
+
+#include "engine/vtab/scan.h"
+
+static void close_entries(scan *cu)
+{
+    if (cu->cu_open)
+        cursor_close(&cu->cu_entries);
+    cu->cu_open = false;
+    merge_close(cu);
+    list_free(cu->cu_sorted);
+    cu->cu_sorted = NULL;
+    cu->cu_list = NULL;
+}
+
+void scan_leave(scan *cu)
+{
+    close_entries(cu);
+    /* An automatic index ends with its statement. */
+    table_unref(cu->cu_table);
+    cu->cu_table = NULL;
+    cu->cu_index = NULL;
+    if (cu->cu_stmt)
+        stmt_release(cu->cu_stmt);
+    cu->cu_stmt = NULL;
+}
+
+int scan_enter(scan *cu, vtab_entity *vt)
+{
+    edb_stmt *stmt;
+    int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
+    if (rc)
+        return rc;
+    if (stmt == cu->cu_stmt) {
+        stmt_release(stmt);         /* one user is enough */
+    } else {
+        scan_leave(cu);
+        cu->cu_stmt = stmt;
+    }
+    return vtab_current(vt, stmt);
+}
+
+static int room_for(scan *cu, const edb_table *table, const edb_index *index)
+{
+    if (cu->cu_columns_room < table->et_n_columns) {
+        int16_t *of = realloc(cu->cu_part_of, table->et_n_columns * sizeof *of);
+        if (!of)
+            return scan_no_memory();
+        cu->cu_part_of = of;
+        cu->cu_columns_room = table->et_n_columns;
+    }
+    if (index && cu->cu_parts_room < index->n_parts) {
+        uint32_t *at = realloc(cu->cu_part_at, index->n_parts * sizeof *at);
+        if (!at)
+            return scan_no_memory();
+        cu->cu_part_at = at;
+        cu->cu_parts_room = index->n_parts;
+    }
+    return EDB_OK;
+}
+
+int scan_choose(scan *cu, const edb_table *table, const edb_index *index, const entry_list *list)
+{
+    if (table == cu->cu_table && index == cu->cu_index && list == cu->cu_list && !cu->cu_n_sides)
+        return EDB_OK;
+    close_entries(cu);
+    cu->cu_list = list;
+    edb_table *chosen = table_ref(table);
+    table_unref(cu->cu_table);
+    cu->cu_table = NULL;            /* until all is there, nothing is chosen */
+    cu->cu_index = NULL;
+    int rc = room_for(cu, table, index);
+    if (rc) {
+        table_unref(chosen);
+        return rc;
+    }
+    cu->cu_table = chosen;
+    cu->cu_index = index;
+    if (!index)
+        return EDB_OK;
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        cu->cu_part_of[i] = -1;
+    for (uint32_t i = index->n_parts; i-- > 0;)
+        cu->cu_part_of[index->parts[i].column] = (int16_t)i;
+    return EDB_OK;
+}
+
+/* Whether the tree knows nothing of the statement's moment, because the index was made later. */
+static int index_is_late(const scan *cu, const vtab_entity *vt, const edb_table *table, const edb_index *index,
+                         bool *out)
+{
+    *out = false;
+    if (vt->vt_whole[index - table->et_indexes])
+        return EDB_OK;
+    uint64_t born;
+    int rc = stmt_tree_born(cu->cu_stmt, index->tree, &born);
+    if (rc)
+        return rc;
+    if (born == FOREVER)            /* made in the running transaction, which sees it */
+        *out = stmt_is_past(cu->cu_stmt);
+    else
+        *out = born > edb_stmt_moment(cu->cu_stmt);
+    return EDB_OK;
+}
+
+/* A partial index that is walked for being short: the table has its rows, and SQLite judges them. */
+static bool table_will_do(const edb_index *index, const char *plan)
+{
+    return index->where && plan[PLAN_ORDERED] == '-' && !strchr(plan, '/')
+           && (!plan[PLAN_HEAD + STEP_OP] || plan_is_aside(plan[PLAN_HEAD + STEP_OP]));
+}
+
+/* The automatic index of the plan, if it is time for it: *list, *index. */
+static int automatic_index(scan *cu, const edb_table *table, const edb_index *base, const char *plan, int arguments,
+                           const entry_list **list, const edb_index **index)
+{
+    const vtab_binding *bd = ((vtab_any *)cu->cu_base.pVtab)->ay_binding;
+    kept_list *kept;
+    int rc = kept_automatic(cu->cu_stmt, table, base, plan, arguments, &kept);
+    *list = NULL;
+    if (rc || !kept)
+        return rc;
+    return kept_wanted(kept, cu->cu_stmt, bd->bd_paths_off & PATH_EAGER ? VISITED_ENOUGH : *cu->cu_visited, list,
+                       index);
+}
+
+/* Walks the tree of the plan, or a list where it knows nothing of the moment. */
+int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan)
+{
+    const vtab_entity *vt = (const vtab_entity *)cu->cu_base.pVtab;
+    const edb_index *index = table_index(table, tree);
+    const entry_list *list = NULL;
+    bool late = false;
+    int rc = index ? index_is_late(cu, vt, table, index, &late) : EDB_OK;
+    if (!rc && late && table_will_do(index, plan)) {
+        late = false;
+        index = NULL;
+    }
+    if (!rc && late)
+        rc = kept_late(cu->cu_stmt, table, index, &list);
+    if (rc)
+        return rc;
+    cu->cu_range.kr_automatic = false;
+    return scan_choose(cu, table, index, list);
+}
+
+int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int arguments)
+{
+    const edb_table *table;
+    const edb_index *index = NULL;
+    const entry_list *list = NULL;
+    int rc = scan_enter(cu, vt);
+    if (!rc)
+        rc = vtab_table(vt, cu->cu_stmt, &table);
+    if (rc)
+        return rc;
+    if (tree != table->et_id && !(index = table_index(table, tree)))
+        return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", table->et_name);
+    if (unlikely(plan_has_automatic(plan, arguments))) {
+        rc = automatic_index(cu, table, index, plan, arguments, &list, &index);
+        if (rc)
+            return rc;
+    }
+    if (!list)
+        return scan_base(cu, tree, table, plan);
+    cu->cu_range.kr_automatic = true;
+    return scan_choose(cu, table, index, list);
+}
