@@ -81,6 +81,7 @@ int edb_commit_time(edb *db, uint64_t number, int64_t *ns);
 int edb_conn_open(edb *db, edb_conn **out);
 /* Rolls back what is open. Statements still open keep their memory until they are ended. */
 void edb_conn_close(edb_conn *conn);
+void edb_conn_tells(edb_conn *conn);                /* edb_stmt_compares() is called wherever there is something to tell */
 int64_t edb_conn_id(edb_conn *conn);                /* for entitydb_bind(); 0 is never an id */
 
 /* The next commit of this connection gets this time (nanoseconds) instead of the clock's: later than the last commit
@@ -143,9 +144,14 @@ int edb_stmt_capture(edb_stmt *stmt, uint32_t table);
 void edb_stmt_returned(edb_stmt *stmt, edb_stmt *from);
 /* Undoes what was written since the statement began; its transaction goes on. */
 void edb_stmt_undo(edb_stmt *stmt);
-/* Call it before a statement with `(a, b) IN ...` is prepared. SQLite loops over such a list itself and compares the
- * rows found once more, without the affinity of the list's columns; so texts must not be looked up by it. */
-void edb_stmt_row_in(edb_stmt *stmt);
+/* What a statement compares, told before it is prepared; of statements of a connection that tells (edb_conn_tells) nothing
+ * is supposed beyond it.
+ *   EDB_ROW_IN           `(a, b) IN ...`. SQLite loops over such a list itself and compares the rows found once more,
+ *                        without the affinity of the list's columns; so texts must not be looked up by it.
+ *   EDB_BOUND_BY_COLUMN  <, <=, >, >= or BETWEEN between a column and something that has an affinity. A text is then
+ *                        perhaps compared as a number, so that keys do not decide an upper bound of texts. */
+enum { EDB_ROW_IN = 1, EDB_BOUND_BY_COLUMN = 2 };
+void edb_stmt_compares(edb_stmt *stmt, int what);
 /* To be called when a statement that writes is over, with its context still open: whether the foreign keys it touched
  * hold now. EDB_FOREIGNKEY: no; what the statement wrote is undone. Without this call COMMIT asks. */
 int edb_stmt_judge(edb_stmt *stmt);

@@ -106,6 +106,40 @@ static bool is_row_in(const reader *r, int32_t at)
     return !calls && has_comma(r, start);
 }
 
+static bool is_constant(const reader *r, int32_t at)
+{
+    return at >= 0 && at < r->n
+           && (r->kinds[at] == SQL_STRING || r->kinds[at] == SQL_NUMBER || r->kinds[at] == SQL_BLOB
+               || r->kinds[at] == SQL_VARIABLE);
+}
+
+/* Does an expression without affinity begin here: a constant, a parameter, a call? -> the token behind it; -1: it may have
+ * one. */
+static int32_t behind_plain(const reader *r, int32_t at)
+{
+    if (code(r, at) == '-' || code(r, at) == '+')
+        return is_constant(r, at + 1) ? at + 2 : -1;
+    if (is_constant(r, at))
+        return at + 1;
+    bool calls = is_name(r, at) && code(r, at) < SQL_W_BEFORE_EXPRESSION && code(r, at) != SQL_W_CAST
+                 && code(r, at + 1) == '(';
+    return calls ? closing(r, at + 1) + 1 : -1;
+}
+
+/* Is what the comparison at this place compares perhaps a column with something that has an affinity? */
+static bool is_bound_by_column(const reader *r, int32_t at)
+{
+    uint8_t here = r->codes[at];
+    if (here != '<' && here != '>' && here != SQL_W_AT_MOST && here != SQL_W_AT_LEAST && here != SQL_W_BETWEEN)
+        return false;
+    if (is_constant(r, at - 1))
+        return false;
+    int32_t behind = behind_plain(r, at + 1);
+    if (here != SQL_W_BETWEEN || behind < 0)
+        return behind < 0;
+    return code(r, behind) != SQL_W_AND || behind_plain(r, behind + 1) < 0;
+}
+
 static int32_t flags_of_words(const reader *r)
 {
     int32_t flags = 0;
@@ -114,6 +148,8 @@ static int32_t flags_of_words(const reader *r)
             flags |= SQL_ASKS_SCHEMA;
         else if (r->codes[i] == SQL_W_IN && is_row_in(r, i))
             flags |= SQL_ROW_IN;
+        else if (is_bound_by_column(r, i))
+            flags |= SQL_BOUND_BY_COLUMN;
     }
     return flags;
 }

@@ -274,11 +274,20 @@ static bool is_schema_name(at_byte p, at_byte behind, uint8_t kind)
     return false;
 }
 
+static uint8_t sign_code(at_byte p, size_t size)
+{
+    if (size == 1)
+        return *p < SQL_W_SCHEMA ? *p : SQL_W_NONE;
+    if (size == 2 && p[1] == '=')
+        return *p == '<' ? SQL_W_AT_MOST : *p == '>' ? SQL_W_AT_LEAST : SQL_W_NONE;
+    return SQL_W_NONE;
+}
+
 uint8_t sql_token_code(at_byte p, at_byte behind, uint8_t kind)
 {
     uint8_t found = SQL_W_NONE;
     if (kind == SQL_OPERATOR)
-        return behind - p == 1 && *p < SQL_W_SCHEMA ? *p : SQL_W_NONE;
+        return sign_code(p, (size_t)(behind - p));
     if (kind == SQL_WORD)
         found = sql_word((const char *)p, (size_t)(behind - p));
     if (found == SQL_W_NONE && (kind == SQL_WORD || kind == SQL_QUOTED || kind == SQL_STRING)

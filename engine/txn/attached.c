@@ -293,11 +293,11 @@ void edb_stmt_restore(edb_conn *conn, edb_stmt *before)
         enter_members(conn, before);
 }
 
-void edb_stmt_row_in(edb_stmt *st)
+void edb_stmt_compares(edb_stmt *st, int what)
 {
-    st->st_row_in = true;
+    st->st_compares |= what;
     for (edb_stmt *one = st->st_attached; one; one = one->st_next_attached)
-        one->st_row_in = true;
+        one->st_compares |= what;
 }
 
 int edb_stmt_judge(edb_stmt *st)

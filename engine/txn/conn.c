@@ -147,6 +147,11 @@ int conn_isolation(edb_conn *conn, int level)
     return rc;
 }
 
+void edb_conn_tells(edb_conn *conn)
+{
+    conn->cn_tells = true;
+}
+
 const char *conn_title(const edb_conn *conn)
 {
     return conn->cn_title ? conn->cn_title : "main";

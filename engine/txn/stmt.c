@@ -377,7 +377,12 @@ capture *stmt_capture(edb_stmt *st, uint32_t table)
 
 bool stmt_row_in(const edb_stmt *st)
 {
-    return st->st_row_in;
+    return st->st_compares & EDB_ROW_IN;
+}
+
+bool stmt_plain_bounds(const edb_stmt *st)
+{
+    return st->st_conn->cn_tells && !st->st_implicit && !(st->st_compares & EDB_BOUND_BY_COLUMN);
 }
 
 void stmt_count(edb_stmt *st, int64_t changes)

@@ -68,7 +68,9 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 /* Names which own writes the statement sees; equal numbers, equal answers. STMT_SEES_ALL: all of them, while more come. */
 #define STMT_SEES_ALL UINT64_MAX
 uint64_t stmt_sees(const edb_stmt *stmt);
-bool stmt_row_in(const edb_stmt *stmt);             /* edb_stmt_row_in() was called */
+/* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound is compared with what has an affinity. */
+bool stmt_row_in(const edb_stmt *stmt);
+bool stmt_plain_bounds(const edb_stmt *stmt);
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);

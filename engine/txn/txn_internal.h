@@ -109,6 +109,7 @@ struct edb_conn {
     pager *cn_pager;
     reader_slot *cn_slot;
     bool cn_closed;
+    bool cn_tells;                  /* edb_conn_tells() was called */
     int cn_isolation;               /* of its next transaction */
     atomic_bool cn_interrupted;
     txn cn_txn;
@@ -157,7 +158,7 @@ struct edb_stmt {
     edb_stmt *st_attached, *st_next_attached;   /* those of attached databases, begun with it; the next of its host's */
     int st_failed;                  /* the code it answers when it is used; 0: it has begun */
     char *st_failed_message;
-    bool st_row_in;                 /* it has a row value on the left of IN */
+    int st_compares;                /* EDB_ROW_IN, EDB_BOUND_BY_COLUMN */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
     hooks_data st_data;             /* of the layers above */

@@ -29,7 +29,7 @@ static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
     for (uint32_t k = from; k < to; k++) {
         const plan_step *step = &ca->ca_steps[k];
         bool omit = step->sp_omit && (k < ca->ca_n_equal || !ca->ca_n_automatic);
-        write_step(pw, step->sp_constraint, step->sp_op, step->sp_known ? 'k' : '-',
+        write_step(pw, step->sp_constraint, step->sp_op, step->sp_plain ? 'k' : '-',
                    part_is_constant(pw->pn_planner, ca, k) ? 'c' : '-', omit);
     }
 }

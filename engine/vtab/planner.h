@@ -22,6 +22,7 @@ typedef struct {
     char sp_op;
     bool sp_omit;                   /* decided exactly by the key */
     bool sp_known;                  /* the right side is a constant of the statement */
+    bool sp_plain;                  /* it has no affinity */
 } plan_step;
 
 typedef struct {
@@ -56,6 +57,7 @@ typedef struct {                    /* what all candidates look at */
     double pl_rows;                 /* rows of the table, as candidates are compared: ROWS_LEAST or more */
     double pl_scale;                /* what it has indeed, as a share of pl_rows */
     bool pl_guess;                  /* statistics are off, or say nothing of so few rows */
+    bool pl_plain_bounds;           /* what bounds are compared with has no affinity */
     bool pl_row_in;                 /* an equality may be a row value's list */
     edb_conn *pl_conn;              /* NULL: not bound yet */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */

@@ -129,6 +129,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     if (returned >= 0)
         return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
+    pl.pl_plain_bounds = stmt && stmt_plain_bounds(stmt);
     double rows = conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0;
     pl.pl_guess = !conn || rows < STATISTICS_FROM || pl.pl_off & PATH_STATISTICS;
     pl.pl_rows = pl.pl_guess ? fmax(rows, ROWS_LEAST) : rows;

@@ -45,6 +45,7 @@ class Contexts:
         out = ffi.new("edb_conn **")
         check(lib.edb_conn_open(database.handle, out))
         self.engine = out[0]
+        lib.edb_conn_tells(self.engine)
         try:
             self.raw = apsw.Connection(":memory:")
             self.raw.enable_load_extension(True)
@@ -163,6 +164,7 @@ class Contexts:
     ) -> list[Any]:
         """Runs a statement of the driver's own to its end."""
         stmt = self.open_statement(writes, as_of, bool(self.raw.in_transaction), schema)
+        lib.edb_stmt_compares(stmt, lib.EDB_BOUND_BY_COLUMN)  # it may have taken over a query of the program's
         try:
             before = self.enter(stmt)
             try:

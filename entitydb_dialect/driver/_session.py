@@ -76,7 +76,7 @@ class Session(Transactions):
         self.catalog_snapshot: _master.Snapshot | None = None  # the catalogs as the running statement sees them
         self.temporary_names: frozenset[str] = frozenset()  # lower-case names of TEMP tables and views
         self.temporary_names_stale = False  # there may be others by now
-        self.temporary_row_in = False  # a TEMP view or trigger has a row value beside IN
+        self.hidden_compares = 0  # Statement.compares of views and TEMP triggers, which queries may use
         self.total_changes = 0  # rows changed through the connection's cursors
         # Aggregates by lower-case name, with the numbers of arguments they were made for. RETURNING has to know them.
         self.aggregates: dict[str, set[int]] = {}

@@ -57,6 +57,8 @@ class Shape:
             self.flags.add("several")
         if any(self._is_row_in(i) for i, word in enumerate(self.uppers) if word == "IN"):
             self.flags.add("row_in")
+        if any(self._is_bound_by_column(i) for i in range(at, self.n)):
+            self.flags.add("bound_by_column")
         if self.upper(at) == "WITH":
             at = self._behind_with(at + 1)
         self.found["verb"] = min(at, self.n)
@@ -70,6 +72,29 @@ class Shape:
             self.found["set"] = self.find("SET", self._target(at + 1, None))
         elif verb == "DELETE":
             self._target(at + 1, "FROM")
+
+    def _is_constant(self, at: int) -> bool:
+        return 0 <= at < self.n and self.kinds[at] in ("string", "number", "blob", "variable")
+
+    def _behind_plain(self, at: int) -> int | None:
+        """Behind an expression that has no affinity; None: it may have one."""
+        if self.upper(at) in ("+", "-"):
+            return at + 2 if self._is_constant(at + 1) else None
+        if self._is_constant(at):
+            return at + 1
+        word = self.upper(at)
+        if not self.is_name(at) or word in BEFORE_EXPRESSION or word == "CAST" or self.upper(at + 1) != "(":
+            return None
+        return self.closing(at + 1) + 1
+
+    def _is_bound_by_column(self, at: int) -> bool:
+        word = self.uppers[at]
+        if word not in ("<", "<=", ">", ">=", "BETWEEN") or self._is_constant(at - 1):
+            return False
+        behind = self._behind_plain(at + 1)
+        if word != "BETWEEN" or behind is None:
+            return behind is None
+        return self.upper(behind) != "AND" or self._behind_plain(behind + 1) is None
 
     def _behind_with(self, at: int) -> int:
         at += self.upper(at) == "RECURSIVE"

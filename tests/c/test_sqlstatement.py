@@ -8,13 +8,14 @@ import pytest
 import statement_model
 from test_sqltokens import KINDS, Read
 
-FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "label", "plain_list")
+FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "label", "plain_list", "bound_by_column")
 VERBS = ("NOTHING", "SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "OTHER")
 PIECES = (
     *("SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "RECURSIVE", "AS", "NOT"),
     *("MATERIALIZED", "OR", "IGNORE", "INTO", "FROM", "SET", "DEFAULT", "ON", "CONFLICT", "DO", "NOTHING", "RETURNING"),
     *("IN", "TRIGGER", "entitydb_label", "t", '"t"', "'t'", "[t]", "main", ".", ",", ";", "(", ")", "=", "?", "1"),
     *("(a, b)", "(a)", "(?, ?)", "f(a, b)", "WHERE", "sqlite_master", '"PRAGMA_x"', "sqlitex", "?,?,?,?,?,?,?,?", "||"),
+    *("<", "<=", ">", ">=", "BETWEEN", "AND", "CAST", "CAST(a AS INT)", "-", "x'00'"),
 )  # fmt: skip
 BEGINNINGS = (
     "", "INSERT INTO t", "INSERT OR", "REPLACE INTO main.t AS x", "UPDATE t SET a = 1", "DELETE FROM", ";;", "SELECT",

@@ -58,7 +58,7 @@ def _run_by_sqlite(session: Session, statement: Statement, sql: str, parameters:
     session.run(text or sql, parameters, writes=True)
     session.can_restart = False
     session.temporary_names_stale = True
-    session.temporary_row_in |= statement.row_in
+    session.hidden_compares |= statement.compares
     session.schema_changed()
 
 

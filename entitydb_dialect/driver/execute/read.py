@@ -33,8 +33,8 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
     else:
         stmt = session.open_statement(False, moment, is_open or begin)
     cursor._stmt = stmt
-    if statement.row_in or session.temporary_row_in:
-        lib.edb_stmt_row_in(stmt)
+    if compared := statement.compares | session.hidden_compares:
+        lib.edb_stmt_compares(stmt, compared)
     before = session.running
     try:
         if begin:

@@ -51,8 +51,9 @@ def write_returning(
     try:
         if begin:
             session.begin()
-        if statement.row_in or session.temporary_row_in:
-            lib.edb_stmt_row_in(stmt)
+        compared = statement.compares | session.hidden_compares
+        if compared:
+            lib.edb_stmt_compares(stmt, compared)
         tell_columns(session, schema, prepared, stmt)
         declared = schema.declared.get(statement.table.lower())
         if declared is not None:
@@ -70,6 +71,8 @@ def write_returning(
         # A context of its own: it has to see what the change wrote.
         reader = session.open_statement(False, None, True)
         lib.edb_stmt_returned(reader, stmt)
+        if compared:
+            lib.edb_stmt_compares(reader, compared)
         before = session.enter(reader)
         try:
             description = query.description

@@ -61,8 +61,8 @@ def write(
     sql = prepared.variant(None if many else parameters).sql if text is None else text
     stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
-    if statement.row_in or session.temporary_row_in:
-        lib.edb_stmt_row_in(stmt)
+    if compared := statement.compares | session.hidden_compares:
+        lib.edb_stmt_compares(stmt, compared)
     try:
         if begin:
             session.begin()

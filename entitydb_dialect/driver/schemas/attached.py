@@ -41,6 +41,7 @@ class Attachment(Schema):
     def __init__(self, session: Session, name: str, database: Database, shared: MemoryDatabase | None) -> None:
         out = ffi.new("edb_conn **")
         check(lib.edb_conn_open(database.handle, out))
+        lib.edb_conn_tells(out[0])
         super().__init__(session, name, out[0])
         self._database = database
         self._shared = shared  # lives as long as somebody holds it; None: the database is closed with this

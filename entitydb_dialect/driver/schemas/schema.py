@@ -17,6 +17,7 @@ import apsw
 from ..._native import lib
 from .. import _catalog
 from ..rewrite.schema_names import rewritten
+from ..sql.statement import Statement
 from ..sql.tokens import quote, tokens
 from .content import Content, Declaration, Declared
 
@@ -206,6 +207,7 @@ class Schema:
             asking = rewritten(declared.sql, self.name)
             if asking is not None:
                 self.session.register_answers()
+            self.session.hidden_compares |= Statement(declared.sql).compares
             return _view_in(asking or declared.sql, self.sql_name)
         return self._virtual_table(declared, f"{self.sql_name}.{quote(declared.name)}")
 

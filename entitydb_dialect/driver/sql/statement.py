@@ -50,6 +50,10 @@ class Ddl:
 
 
 ROW_IN: int = lib.SQL_ROW_IN
+BOUND_BY_COLUMN: int = lib.SQL_BOUND_BY_COLUMN
+TOLD = ROW_IN | BOUND_BY_COLUMN
+EDB_ROW_IN: int = lib.EDB_ROW_IN
+EDB_BOUND_BY_COLUMN: int = lib.EDB_BOUND_BY_COLUMN
 SEVERAL: int = lib.SQL_SEVERAL
 IS_LABEL: int = lib.SQL_LABEL
 ASKS_SCHEMA: int = lib.SQL_ASKS_SCHEMA
@@ -75,7 +79,7 @@ class Statement(Text):
     verb = ""  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
     verb_at = 0  # its token
     several = False  # more than one statement
-    row_in = False  # (a, b) IN ...: the engine has to leave comparisons of texts to SQLite
+    compares = 0  # what the engine has to be told of: (a, b) IN ..., and bounds that are columns
     asks_schema = False  # it may ask for sqlite_master or pragma_...()
 
     # of an INSERT, UPDATE or DELETE
@@ -140,8 +144,10 @@ class Statement(Text):
             columns, columns_end, list_start, list_end, list_behind, set_at, on_conflict, returning,
         ) = shape_of(self.packed)  # fmt: skip
         kind, verb = _SHAPES[number]
-        if flags & ROW_IN:
-            self.row_in = True
+        if flags & TOLD:
+            self.compares = (EDB_ROW_IN if flags & ROW_IN else 0) | (
+                EDB_BOUND_BY_COLUMN if flags & BOUND_BY_COLUMN else 0
+            )
         if flags & SEVERAL:
             self.several = True
         if kind is WRITE:

@@ -11,6 +11,7 @@ from typing import Any
 
 import apsw
 import pytest
+from entitydb_dialect._native import lib
 
 from entitydb_dialect import driver
 from entitydb_dialect.driver.sql.statement import parse
@@ -111,4 +112,4 @@ def test_a_list_behind_many_other_conditions(both: Both) -> None:
     ],
 )
 def test_row_values_beside_in_are_recognised(sql: str, expected: bool) -> None:
-    assert parse(sql).row_in is expected
+    assert bool(parse(sql).compares & lib.EDB_ROW_IN) is expected

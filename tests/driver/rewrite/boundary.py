@@ -99,10 +99,10 @@ class _Lib:
             _seen[-1].masks.append("".join("01"[bits[i // 8] >> i % 8 & 1] for i in range(number)))
         return self._real.edb_stmt_supplied(stmt, bits, number)
 
-    def edb_stmt_row_in(self, stmt: Any) -> Any:
-        if _seen:
+    def edb_stmt_compares(self, stmt: Any, what: int) -> Any:
+        if _seen and what & self._real.EDB_ROW_IN:
             _seen[-1].row_in = True
-        return self._real.edb_stmt_row_in(stmt)
+        return self._real.edb_stmt_compares(stmt, what)
 
 
 @contextmanager
