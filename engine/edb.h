@@ -161,7 +161,8 @@ int edb_conn_judge(edb_conn *conn);
 void edb_stmt_counts(edb_stmt *stmt, int64_t *changes, int64_t *last_id, bool *has_last_id);
 /* The commit number it reads at. */
 uint64_t edb_stmt_moment(edb_stmt *stmt);
-void edb_stmt_end(edb_stmt *stmt);
+/* -> whether a plan was run that was made for a table of an eighth, or eight times, the rows: prepare anew. */
+bool edb_stmt_end(edb_stmt *stmt);
 /* cffi: end */
 
 /* The loadable extension's entry (sqlite3.h's types, kept out of here). */

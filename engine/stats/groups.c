@@ -21,66 +21,89 @@ static double beginning_with(const tree_look *look, const uint8_t *key, size_t s
     return (double)entries;
 }
 
-/* Adds the sizes of the groups that an entry belongs to: their sum and the sum of their inverses. */
+static bool is_null(const uint8_t *part, bool descending)
+{
+    return *part == (descending ? (uint8_t)~KEY_NULL : KEY_NULL);
+}
+
+/* What the groups of entries met add up to, for a number of parts. */
+typedef struct {
+    uint32_t gu_n;
+    double gu_sizes, gu_inverses;
+} group_sums;
+
+/* Adds the groups that an entry belongs to. A NULL is equal to nothing, so it makes no group. */
 static void add_entry(const tree_look *look, const edb_index *index, const tree_version *entry, uint8_t *bytes,
-                      group_size *sums)
+                      group_sums *sums)
 {
     size_t at = 0, end = entry->key_size < 8 ? 0 : entry->key_size - 8;
     double size = (double)look->lo_tree.ts_live;
 
     for (uint32_t part = 0; part < index->n_parts; part++) {
-        size_t part_size = key_part_size(entry->key + at, end - at, index->parts[part].descending);
-        if (!part_size)
+        bool descending = index->parts[part].descending;
+        size_t part_size = key_part_size(entry->key + at, end - at, descending);
+        if (!part_size || is_null(entry->key + at, descending))
             return;
         at += part_size;
         if (size > 1)               /* a group of one stays one */
             size = beginning_with(look, entry->key, at, bytes);
-        sums[part].gs_met += size;
-        sums[part].gs_mean += 1 / size;
+        sums[part].gu_n++;
+        sums[part].gu_sizes += size;
+        sums[part].gu_inverses += 1 / size;
     }
 }
 
-void groups_take(stats_record *sr, const tree_look *look, const edb_index *index, uint32_t met)
+static group_size mean_of(const group_sums *sums)
 {
-    uint8_t *bytes = malloc(pager_page_size(look->lo_pager));
-    uint32_t n = 0;
+    if (!sums->gu_n)
+        return (group_size){ 1, 1 };
+    return (group_size){ sums->gu_n / sums->gu_inverses, sums->gu_sizes / sums->gu_n };
+}
 
-    sr->sm_groups = calloc(index->n_parts, sizeof *sr->sm_groups);
-    if (!bytes || !sr->sm_groups)
+void groups_take(stats_record *sm, const tree_look *look, const edb_index *index, uint32_t met)
+{
+    uint32_t room = pager_page_size(look->lo_pager), n = 0;
+    uint8_t *bytes = malloc(room);
+    group_sums *sums = calloc(index->n_parts, sizeof *sums);
+
+    sm->sm_groups = malloc(index->n_parts * sizeof *sm->sm_groups);
+    if (!bytes || !sums || !sm->sm_groups)
         goto done;
     for (uint32_t i = 0; i < met; i++) {
         tree_version entry;
         bool found;
         if (tree_sample(look->lo_pager, &look->lo_tree, stats_place(look->lo_tree.ts_id, i, met), &entry, &found))
             break;
-        if (found && entry.key_size <= pager_page_size(look->lo_pager)) {
-            add_entry(look, index, &entry, bytes, sr->sm_groups);
-            n++;
-        }
+        if (!found || entry.key_size > room)
+            continue;
+        add_entry(look, index, &entry, bytes, sums);
+        n++;
     }
-    for (uint32_t part = 0; n && part < index->n_parts; part++) {
-        group_size *gs = &sr->sm_groups[part];
-        gs->gs_met = gs->gs_met ? gs->gs_met / n : 1;
-        gs->gs_mean = gs->gs_mean ? n / gs->gs_mean : 1;
-    }
-    sr->sm_n = n ? index->n_parts : 0;
+    for (uint32_t part = 0; part < index->n_parts; part++)
+        sm->sm_groups[part] = mean_of(&sums[part]);
+    sm->sm_n = n ? index->n_parts : 0;
 done:
     free(bytes);
+    free(sums);
 }
 
 group_size stats_groups(edb_conn *conn, const edb_index *index, uint32_t parts)
 {
-    group_size guess = { 10, 10 };  /* SQLite's, without statistics */
+    group_size found = { 10, 10 };  /* SQLite's guess, without statistics */
+    stats_book *book = stats_lock(conn);
     tree_look look;
     bool fresh;
 
-    if (!conn_look(conn, index->tree, &look))
-        return guess;
-    stats_record *sr = stats_find(conn, (stats_key){ index->tree, WHOLE_INDEX }, look.lo_tree.ts_live, &fresh);
-    if (sr && fresh)
-        groups_take(sr, &look, index, GROUPS_MET);
-    if (sr && parts && parts <= sr->sm_n)
-        guess = sr->sm_groups[parts - 1];
-    conn_looked(conn);
-    return guess;
+    if (!book)
+        return found;
+    if (conn_look(conn, index->tree, &look)) {
+        stats_record *sm = stats_find(book, (stats_key){ index->tree, WHOLE_INDEX }, look.lo_tree.ts_live, &fresh);
+        if (sm && fresh && !kept_load(conn, sm, look.lo_tree.ts_live))
+            groups_take(sm, &look, index, GROUPS_MET);
+        if (sm && parts && parts <= sm->sm_n)
+            found = sm->sm_groups[parts - 1];
+        conn_looked(conn);
+    }
+    stats_unlock(book);
+    return found;
 }

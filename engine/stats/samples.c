@@ -11,14 +11,14 @@
 /* ---- taking ----------------------------------------------------------------------------------------------------- */
 
 /* Keeps a value; -> false: no memory. */
-static bool keep(stats_record *sr, const edb_value *v)
+static bool keep(stats_record *sm, const edb_value *v)
 {
-    edb_value *to = &sr->sm_values[sr->sm_n];
+    edb_value *to = &sm->sm_values[sm->sm_n];
 
     *to = *v;
     if (v->type >= VALUE_TEXT) {
         size_t size = v->size < SAMPLE_TEXT ? v->size : SAMPLE_TEXT;
-        char *bytes = arena_alloc(&sr->sm_memory, size + 1);
+        char *bytes = arena_alloc(&sm->sm_memory, size + 1);
         if (!bytes)
             return false;
         if (size)
@@ -27,7 +27,7 @@ static bool keep(stats_record *sr, const edb_value *v)
         to->bytes = bytes;
         to->size = size;
     }
-    sr->sm_n++;
+    sm->sm_n++;
     return true;
 }
 
@@ -57,7 +57,7 @@ static int compare_values(const void *a, const void *b, void *collation)
 
 /* From how often values occur in the sample. The likelihood that two rows are equal is the mean over rows. How many
  * values there are is estimated from those seen once and twice (Chao 1984). */
-static void share_values(stats_record *sr, const edb_value **sorted, uint32_t n, int collation, double rows)
+static void share_values(stats_record *sm, const edb_value **sorted, uint32_t n, int collation, double rows)
 {
     double pairs = 0, values = 0, once = 0, twice = 0;
 
@@ -70,50 +70,53 @@ static void share_values(stats_record *sr, const edb_value **sorted, uint32_t n,
         once += run == 1;
         twice += run == 2;
     }
-    double present = 1 - sr->sm_share.sv_null, least = present / fmax(rows * present, 1);
+    double present = 1 - sm->sm_share.sv_null, least = present / fmax(rows * present, 1);
     if (n < 2) {
-        sr->sm_share.sv_mean = sr->sm_share.sv_met = present;
+        sm->sm_share.sv_mean = sm->sm_share.sv_met = present;
         return;
     }
     double estimate = once >= n ? rows * present : values + once * once / (2 * twice + 2);
-    sr->sm_share.sv_mean = fmax(present / estimate, least);
-    sr->sm_share.sv_met = fmax(fmax(present * pairs / (n * (n - 1.0)), sr->sm_share.sv_mean), least);
+    sm->sm_share.sv_mean = fmax(present / estimate, least);
+    sm->sm_share.sv_met = fmax(fmax(present * pairs / (n * (n - 1.0)), sm->sm_share.sv_mean), least);
 }
 
-static void share_take(stats_record *sr, int collation, double rows)
+static void share_take(stats_record *sm, int collation, double rows)
 {
-    const edb_value **sorted = malloc((sr->sm_n + 1) * sizeof *sorted);
+    const edb_value **sorted = malloc((sm->sm_n + 1) * sizeof *sorted);
     uint32_t n = 0;
 
-    for (uint32_t i = 0; sorted && i < sr->sm_n; i++)
-        if (sr->sm_values[i].type != VALUE_NULL)
-            sorted[n++] = &sr->sm_values[i];
-    sr->sm_share.sv_null = sr->sm_n ? 1 - n / (double)sr->sm_n : 0;
+    for (uint32_t i = 0; sorted && i < sm->sm_n; i++)
+        if (sm->sm_values[i].type != VALUE_NULL)
+            sorted[n++] = &sm->sm_values[i];
+    sm->sm_share.sv_null = sm->sm_n ? 1 - n / (double)sm->sm_n : 0;
     if (sorted)
-        share_values(sr, sorted, n, collation, rows);
+        share_values(sm, sorted, n, collation, rows);
     free(sorted);
 }
 
-void values_take(stats_record *sr, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met)
+void values_take(stats_record *sm, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met)
 {
     edb_value v;
 
-    sr->sm_values = malloc(met * sizeof *sr->sm_values);
-    for (uint32_t i = 0; sr->sm_values && i < met; i++) {
+    sm->sm_values = malloc(met * sizeof *sm->sm_values);
+    for (uint32_t i = 0; sm->sm_values && i < met; i++) {
         tree_version entry;
         bool found;
         if (tree_sample(look->lo_pager, &look->lo_tree, stats_place(look->lo_tree.ts_id, i, met), &entry, &found))
             break;
-        if (found && column_of(table, column, &entry, &v) && !keep(sr, &v))
+        if (found && column_of(table, column, &entry, &v) && !keep(sm, &v))
             break;
     }
-    share_take(sr, table->et_columns[column].collation, (double)look->lo_tree.ts_live);
+    if (!sm->sm_has_share)
+        share_take(sm, table->et_columns[column].collation, (double)look->lo_tree.ts_live);
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
 
-/* NULL: nothing is known of the column. */
-static const stats_record *sample_of(edb_conn *conn, const edb_table *table, uint32_t column)
+/* The column's record, its sample taken if need be. NULL: nothing is known of the column. values: the shares that ANALYZE
+ * has kept do not do. */
+static const stats_record *sample_of(stats_book *book, edb_conn *conn, const edb_table *table, uint32_t column,
+                                     bool values)
 {
     const edb_column *about = &table->et_columns[column];
     tree_look look;
@@ -121,18 +124,27 @@ static const stats_record *sample_of(edb_conn *conn, const edb_table *table, uin
 
     if (column_virtual(about) || !conn_look(conn, table->et_id, &look))
         return NULL;
-    stats_record *sr = stats_find(conn, (stats_key){ table->et_id, about->id }, look.lo_tree.ts_live, &fresh);
-    if (sr && fresh)
-        values_take(sr, &look, table, column, ROWS_MET);
+    stats_record *sm = stats_find(book, (stats_key){ table->et_id, about->id }, look.lo_tree.ts_live, &fresh);
+    if (sm && fresh)
+        sm->sm_has_share = kept_load(conn, sm, look.lo_tree.ts_live);
+    if (sm && !sm->sm_values && (values || !sm->sm_has_share))
+        values_take(sm, &look, table, column, ROWS_MET);
     conn_looked(conn);
-    return sr && sr->sm_n ? sr : NULL;
+    return sm && (sm->sm_n || (!values && sm->sm_has_share)) ? sm : NULL;
 }
 
 column_share stats_column(edb_conn *conn, const edb_table *table, uint32_t column)
 {
-    const stats_record *sr = sample_of(conn, table, column);
+    stats_book *book = stats_lock(conn);
+    column_share found = { 0.05, 0.1, 0.1 };
 
-    return sr ? sr->sm_share : (column_share){ 0.05, 0.1, 0.1 };
+    if (!book)
+        return found;
+    const stats_record *sm = sample_of(book, conn, table, column, false);
+    if (sm)
+        found = sm->sm_share;
+    stats_unlock(book);
+    return found;
 }
 
 /* Neither all nor none is believed of so few rows. */
@@ -141,40 +153,68 @@ static double share_of(uint32_t matching, uint32_t n)
     return (matching + 0.5) / (n + 1.0);
 }
 
-double stats_share(edb_conn *conn, const edb_table *table, uint32_t column, int collation, share_op op,
-                   const edb_value *value)
+static bool holds(share_op op, int order)
 {
-    const stats_record *sr = sample_of(conn, table, column);
+    switch (op) {
+    case SHARE_EQUAL:
+        return order == 0;
+    case SHARE_LESS:
+        return order < 0;
+    case SHARE_LESS_EQUAL:
+        return order <= 0;
+    case SHARE_GREATER:
+        return order > 0;
+    default:
+        return order >= 0;
+    }
+}
+
+static double share_in(const stats_record *sm, int collation, share_op op, const edb_value *value)
+{
     edb_value bound = *value;
     const edb_value *to = &bound;
     uint32_t matching = 0;
 
-    if (!sr)
-        return op == SHARE_EQUAL ? 0.1 : 0.25;
     if (bound.type >= VALUE_TEXT && bound.size > SAMPLE_TEXT)
         bound.size = SAMPLE_TEXT;
-    for (uint32_t i = 0; i < sr->sm_n; i++) {
-        const edb_value *one = &sr->sm_values[i];
-        if (one->type == VALUE_NULL)
-            continue;
-        int order = compare_values(&one, &to, &collation);
-        matching += op == SHARE_EQUAL ? order == 0 : op == SHARE_LESS ? order < 0 : op == SHARE_LESS_EQUAL ? order <= 0
-                  : op == SHARE_GREATER ? order > 0 : order >= 0;
+    for (uint32_t i = 0; i < sm->sm_n; i++) {
+        const edb_value *one = &sm->sm_values[i];
+        matching += one->type != VALUE_NULL && holds(op, compare_values(&one, &to, &collation));
     }
-    double share = share_of(matching, sr->sm_n);
     /* A value that the sample has not met is about as frequent as most, or rarer. */
-    return op == SHARE_EQUAL && !matching ? fmin(share, sr->sm_share.sv_mean) : share;
+    double share = share_of(matching, sm->sm_n);
+    return op == SHARE_EQUAL && !matching ? fmin(share, sm->sm_share.sv_mean) : share;
+}
+
+double stats_share(edb_conn *conn, const edb_table *table, uint32_t column, int collation, share_op op,
+                   const edb_value *value)
+{
+    stats_book *book = stats_lock(conn);
+    double share = op == SHARE_EQUAL ? 0.1 : 0.25;
+
+    if (!book)
+        return share;
+    const stats_record *sm = sample_of(book, conn, table, column, true);
+    if (sm)
+        share = share_in(sm, collation, op, value);
+    stats_unlock(book);
+    return share;
 }
 
 double stats_texts(edb_conn *conn, const edb_table *table, uint32_t column, share_test test, const char *pattern)
 {
-    const stats_record *sr = sample_of(conn, table, column);
+    stats_book *book = stats_lock(conn);
     uint32_t matching = 0;
+    double share = 0.25;
 
-    if (!sr)
-        return 0.25;
-    for (uint32_t i = 0; i < sr->sm_n; i++)
-        if (sr->sm_values[i].type == VALUE_TEXT)
-            matching += test(sr->sm_values[i].bytes, pattern);
-    return share_of(matching, sr->sm_n);
+    if (!book)
+        return share;
+    const stats_record *sm = sample_of(book, conn, table, column, true);
+    for (uint32_t i = 0; sm && i < sm->sm_n; i++)
+        if (sm->sm_values[i].type == VALUE_TEXT)
+            matching += test(sm->sm_values[i].bytes, pattern);
+    if (sm)
+        share = share_of(matching, sm->sm_n);
+    stats_unlock(book);
+    return share;
 }

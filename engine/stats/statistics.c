@@ -1,4 +1,5 @@
-/* What is kept of statistics on a connection, and when it is taken anew. */
+/* What is kept of statistics, by the process for each open database, and when it is taken anew. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,19 +7,20 @@
 #include "engine/stats/stats_internal.h"
 #include "engine/txn/hooks.h"
 
-typedef struct {                    /* open addressing; a power of two of records */
+struct stats_book {                 /* open addressing; a power of two of records */
+    pthread_mutex_t sb_mutex;
     size_t sb_used, sb_room;
     stats_record *sb_records;
-} stats_book;
+};
 
-static void record_clear(stats_record *sr)
+static void record_clear(stats_record *sm)
 {
-    free(sr->sm_groups);
-    free(sr->sm_values);
-    arena_free(&sr->sm_memory);
-    sr->sm_groups = NULL;
-    sr->sm_values = NULL;
-    sr->sm_n = 0;
+    free(sm->sm_groups);
+    free(sm->sm_values);
+    arena_free(&sm->sm_memory);
+    sm->sm_groups = NULL;
+    sm->sm_values = NULL;
+    sm->sm_n = 0;
 }
 
 static void book_free(void *data)
@@ -29,10 +31,20 @@ static void book_free(void *data)
         if (book->sb_records[i].sm_used)
             record_clear(&book->sb_records[i]);
     free(book->sb_records);
+    pthread_mutex_destroy(&book->sb_mutex);
     free(book);
 }
 
-static const txn_hooks stats_hooks = { .hk_name = "statistics", .hk_conn_free = book_free };
+static void *book_new(void)
+{
+    stats_book *book = calloc(1, sizeof *book);
+
+    if (book)
+        pthread_mutex_init(&book->sb_mutex, NULL);
+    return book;
+}
+
+static const txn_hooks stats_hooks = { .hk_name = "statistics", .hk_db_make = book_new, .hk_db_free = book_free };
 
 __attribute__((constructor)) static void stats_register(void)
 {
@@ -64,40 +76,43 @@ static bool book_grow(stats_book *book)
     return true;
 }
 
-static stats_book *book_of(edb_conn *conn)
+stats_book *stats_lock(edb_conn *conn)
 {
-    stats_book *book = conn_data(conn, &stats_hooks);
+    stats_book *book = db_data(conn, &stats_hooks);
 
-    if (!book && (book = calloc(1, sizeof *book)))
-        conn_data_set(conn, &stats_hooks, book);
+    if (book)
+        pthread_mutex_lock(&book->sb_mutex);
     return book;
 }
 
+void stats_unlock(stats_book *book)
+{
+    pthread_mutex_unlock(&book->sb_mutex);
+}
+
 /* More than a fifth more or fewer than they were. */
-static bool has_moved(uint64_t was, uint64_t is)
+bool stats_moved(uint64_t was, uint64_t is)
 {
     uint64_t by = was > is ? was - is : is - was;
 
     return by > was / 5;
 }
 
-stats_record *stats_find(edb_conn *conn, stats_key key, uint64_t rows, bool *fresh)
+stats_record *stats_find(stats_book *book, stats_key key, uint64_t rows, bool *fresh)
 {
-    stats_book *book = book_of(conn);
-
-    if (!book || (2 * book->sb_used >= book->sb_room && !book_grow(book)))
+    if (2 * book->sb_used >= book->sb_room && !book_grow(book))
         return NULL;
-    stats_record *sr = book_place(book->sb_records, book->sb_room, key);
-    *fresh = !sr->sm_used || has_moved(sr->sm_rows, rows);
+    stats_record *sm = book_place(book->sb_records, book->sb_room, key);
+    *fresh = !sm->sm_used || stats_moved(sm->sm_rows, rows);
     if (!*fresh)
-        return sr;
-    if (sr->sm_used)
-        record_clear(sr);
+        return sm;
+    if (sm->sm_used)
+        record_clear(sm);
     else
         book->sb_used++;
-    *sr = (stats_record){ .sm_key = key, .sm_used = true, .sm_rows = rows };
-    arena_init(&sr->sm_memory);
-    return sr;
+    *sm = (stats_record){ .sm_key = key, .sm_used = true, .sm_rows = rows };
+    arena_init(&sm->sm_memory);
+    return sm;
 }
 
 uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n)
@@ -120,38 +135,4 @@ double stats_between(edb_conn *conn, uint32_t tree, const void *low, size_t low_
         entries = look.lo_tree.ts_live;
     conn_looked(conn);
     return (double)entries;
-}
-
-static void retake(edb_conn *conn, const tree_look *look, const edb_table *table, const edb_index *index,
-                   uint32_t column)
-{
-    uint32_t id = index ? WHOLE_INDEX : table->et_columns[column].id;
-    bool fresh;
-    stats_record *sr = stats_find(conn, (stats_key){ look->lo_tree.ts_id, id }, look->lo_tree.ts_live, &fresh);
-
-    if (!sr)
-        return;
-    record_clear(sr);
-    arena_init(&sr->sm_memory);
-    sr->sm_rows = look->lo_tree.ts_live;
-    if (index)
-        groups_take(sr, look, index, GROUPS_MET * ANALYZE_TIMES);
-    else
-        values_take(sr, look, table, column, ROWS_MET * ANALYZE_TIMES);
-}
-
-void stats_take(edb_conn *conn, const edb_table *table)
-{
-    tree_look look;
-
-    for (uint32_t i = 0; i < table->et_n_indexes; i++)
-        if (conn_look(conn, table->et_indexes[i].tree, &look)) {
-            retake(conn, &look, table, &table->et_indexes[i], 0);
-            conn_looked(conn);
-        }
-    if (!conn_look(conn, table->et_id, &look))
-        return;
-    for (uint32_t i = 0; i < table->et_n_columns; i++)
-        retake(conn, &look, table, NULL, i);
-    conn_looked(conn);
 }

@@ -34,7 +34,11 @@ double stats_share(edb_conn *conn, const edb_table *table, uint32_t column, int 
 typedef bool (*share_test)(const char *text, const char *pattern);
 double stats_texts(edb_conn *conn, const edb_table *table, uint32_t column, share_test test, const char *pattern);
 
-/* Takes all of a table's statistics from a fuller sample, for ANALYZE. */
-void stats_take(edb_conn *conn, const edb_table *table);
+/* Takes all of a table's statistics from a fuller sample and writes them into the file, for ANALYZE. They serve from now
+ * on, and after reopening once the statement's transaction is committed, as long as they are young enough. */
+int stats_keep(edb_stmt *stmt, const edb_table *table);
+#define STATISTICS_NAME "statistics"    /* of the tree's catalog entry */
+/* Whether an entry of the tree is one that stats_keep() writes. */
+bool stats_kept_valid(const void *key, size_t key_size, const void *value, size_t value_size);
 
 #endif

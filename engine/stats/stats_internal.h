@@ -1,4 +1,4 @@
-/* What the files of statistics share: what is kept on a connection. */
+/* What the files of statistics share: what is kept of a database. */
 #ifndef EDB_STATS_INTERNAL_H
 #define EDB_STATS_INTERNAL_H
 
@@ -21,18 +21,29 @@ typedef struct {
     uint64_t sm_rows;               /* the tree's count when it was taken */
     uint32_t sm_n;                  /* groups or values */
     group_size *sm_groups;          /* owned; of 1, 2, ... parts */
+    bool sm_has_share;              /* sm_share is known, of a fuller sample than sm_values are */
     edb_value *sm_values;           /* owned; of rows met, texts and blobs in sm_memory, each text followed by a NUL */
     arena sm_memory;
     column_share sm_share;
 } stats_record;
 
+typedef struct stats_book stats_book;
+/* What a database keeps, for this thread alone until stats_unlock(). NULL: no memory. */
+stats_book *stats_lock(edb_conn *conn);
+void stats_unlock(stats_book *book);
 /* The record of the key as long as it is young enough for a tree of so many entries; else an empty one, for the caller
  * to fill. NULL: no memory. Valid until the next call. *fresh: it has to be filled. */
-stats_record *stats_find(edb_conn *conn, stats_key key, uint64_t rows, bool *fresh);
+stats_record *stats_find(stats_book *book, stats_key key, uint64_t rows, bool *fresh);
 /* The i-th of n places in a tree, one in each stretch of equal length: an argument of tree_sample(). */
 uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n);
 
-void groups_take(stats_record *sr, const tree_look *look, const edb_index *index, uint32_t met);
-void values_take(stats_record *sr, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met);
+/* ---- kept.c ---- */
+
+/* Fills the record from what ANALYZE has kept; -> false: there is nothing young enough. */
+bool kept_load(edb_conn *conn, stats_record *sm, uint64_t rows);
+bool stats_moved(uint64_t was, uint64_t is);        /* too much for statistics to serve on */
+
+void groups_take(stats_record *sm, const tree_look *look, const edb_index *index, uint32_t met);
+void values_take(stats_record *sm, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met);
 
 #endif

@@ -251,12 +251,14 @@ int edb_stmt_begin(edb_conn *conn, const edb_stmt_options *options, edb_stmt **o
 }
 
 /* The statements of attached databases end with the host's; each lives on up to its last user. */
-void edb_stmt_end(edb_stmt *st)
+bool edb_stmt_end(edb_stmt *st)
 {
     edb_stmt *next;
 
     if (!st || pager_alive(st->st_conn->cn_pager))
-        return;
+        return false;
+    bool outgrown = st->st_conn->cn_outgrown;
+    st->st_conn->cn_outgrown = false;
     for (edb_stmt *one = st->st_attached; one; one = next) {
         next = one->st_next_attached;
         one->st_next_attached = NULL;
@@ -265,6 +267,7 @@ void edb_stmt_end(edb_stmt *st)
     st->st_attached = NULL;
     st->st_target = st;
     stmt_end(st);
+    return outgrown;
 }
 
 /* A statement begun before a database was attached has none for it. */

@@ -147,6 +147,11 @@ int conn_isolation(edb_conn *conn, int level)
     return rc;
 }
 
+void conn_outgrown(edb_conn *conn)
+{
+    (conn->cn_host ? conn->cn_host : conn)->cn_outgrown = true;
+}
+
 void edb_conn_tells(edb_conn *conn)
 {
     conn->cn_tells = true;

@@ -49,6 +49,7 @@ void db_unref(edb *db)
 {
     if (atomic_fetch_sub_explicit(&db->db_refs, 1, memory_order_acq_rel) != 1)
         return;
+    hooks_db_free(&db->db_data);
     if (db->db_slot)
         pager_slot_give(db->db_pager, db->db_slot);
     pager_close(db->db_pager);

@@ -55,6 +55,24 @@ void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data)
     data_set(&conn->cn_data.hd_of[place_of(key)], data, key->hk_conn_free);
 }
 
+void *db_data(const edb_conn *conn, const txn_hooks *key)
+{
+    edb *db = conn->cn_db;
+    void **place = &db->db_data.hd_of[place_of(key)];
+
+    db_lock(db);
+    if (!*place)
+        *place = key->hk_db_make();
+    db_unlock(db);
+    return *place;
+}
+
+void hooks_db_free(hooks_data *data)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        data_set(&data->hd_of[i], NULL, registered[i]->hk_db_free);
+}
+
 void hooks_stmt_free(hooks_data *data)
 {
     for (size_t i = 0; i < n_registered; i++)

@@ -18,7 +18,9 @@
  *       the next statement that gets the same memory begins. The free function may not use the statement.
  *   H5  A connection ends with its last reference (conn_unref), in the thread that drops it; its statements have ended
  *       by then. The free function may not use the connection.
- *   H6  In a forked child nothing is freed and no callback runs: the memory goes with the child. */
+ *   H6  Data of a database is made when it is first asked for, once, and freed with the database, after its connections.
+ *       Several threads get the same: it guards itself.
+ *   H7  In a forked child nothing is freed and no callback runs: the memory goes with the child. */
 #ifndef EDB_HOOKS_H
 #define EDB_HOOKS_H
 
@@ -40,6 +42,8 @@ typedef struct {
     int (*hk_judge)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
     void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
+    void *(*hk_db_make)(void);          /* of data kept on a database (H6); NULL: no memory */
+    void (*hk_db_free)(void *data);
 } txn_hooks;
 
 void hooks_register(const txn_hooks *hooks);
@@ -50,6 +54,9 @@ void stmt_data_set(edb_stmt *stmt, const txn_hooks *key, void *data);
 void *conn_data(const edb_conn *conn, const txn_hooks *key);
 void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data);
 
+/* The feature's data on a connection's database; NULL: no memory. */
+void *db_data(const edb_conn *conn, const txn_hooks *key);
+
 /* ---- for the transaction layer ---- */
 
 typedef struct {
@@ -58,6 +65,7 @@ typedef struct {
 
 void hooks_stmt_free(hooks_data *data);
 void hooks_conn_free(hooks_data *data);
+void hooks_db_free(hooks_data *data);
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
 

@@ -32,6 +32,16 @@ int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
     return rc;
 }
 
+int stmt_tree_rows(edb_stmt *st, uint32_t tree, uint64_t *out)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    if (!rc)
+        *out = state ? state->ts_live : 0;
+    return rc;
+}
+
 /* ---- schema ----------------------------------------------------------------------------------------------------- */
 
 /* A hash over keys and commit numbers of the catalog at T. */

@@ -55,6 +55,7 @@ struct edb {
     reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
     past_schema *db_past;
     size_t db_n_past;
+    hooks_data db_data;             /* of the layers above */
 };
 
 typedef struct {
@@ -109,6 +110,7 @@ struct edb_conn {
     pager *cn_pager;
     reader_slot *cn_slot;
     bool cn_closed;
+    bool cn_outgrown;               /* conn_outgrown() was called since a statement ended */
     bool cn_tells;                  /* edb_conn_tells() was called */
     int cn_isolation;               /* of its next transaction */
     atomic_bool cn_interrupted;

@@ -5,6 +5,7 @@
  *   I34  no catalog entry is younger than the record's schema number
  *   I35  no living row has an id that is still to be given out
  *   I37  every label is a text, and its value a number
+ *   I38  statistics are as many numbers as there should be, none negative
  *
  * For I33 every row's key is built and looked up; since keys end in the row id they differ, so equal counts (I21 has
  * counted both) then mean that there are no other entries. A partial index need not have an entry of each row, and SQL
@@ -21,6 +22,7 @@
 #include "engine/upkeep/check_internal.h"
 #include "engine/eval/generate.h"
 #include "engine/entity/labels.h"
+#include "engine/stats/statistics.h"
 
 typedef struct {
     uint8_t *ky_bytes;
@@ -227,18 +229,40 @@ static int check_labels(check *ck, const tree_state *state)
     return rc;
 }
 
+/* I38 */
+static int check_statistics(check *ck, const tree_state *state)
+{
+    tree_cursor tc;
+    int rc = tree_cursor_open(&tc, ck->ck_pager, state, ck->ck_root.sn_number);
+
+    if (rc)
+        return rc;
+    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
+        const tree_version *v = &tc.tc_at;
+        if (v->overflow || !stats_kept_valid(v->key, v->key_size, v->value, v->value_size))
+            check_breach(ck, "I38", state->ts_root.page, "statistics of %" PRIu32 " bytes, kept by commit %" PRIu64
+                         ", are none", v->value_size, v->from);
+    }
+    tree_cursor_close(&tc);
+    return rc;
+}
+
 static int check_own_tree(check *ck, const edb_table *tree)
 {
     tree_state state;
     bool here;
     int rc;
 
-    if (strcmp(tree->et_name, LABELS_NAME)) {
+    bool labels = !strcmp(tree->et_name, LABELS_NAME), statistics = !strcmp(tree->et_name, STATISTICS_NAME);
+
+    if (!labels && !statistics) {
         check_breach(ck, "I32", 0, "the catalog has a tree %s that nobody knows", tree->et_name);
         return EDB_OK;
     }
-    rc = check_tree_of(ck, tree, "it", tree->et_id, 0, &state, &here);
-    return rc || !here ? rc : check_labels(ck, &state);
+    rc = check_tree_of(ck, tree, "it", tree->et_id, statistics ? 8 : 0, &state, &here);
+    if (rc || !here)
+        return rc;
+    return labels ? check_labels(ck, &state) : check_statistics(ck, &state);
 }
 
 static int check_table(check *ck, const edb_table *table)

@@ -123,15 +123,18 @@ static unsigned hexadecimal(const char *at, int digits)
     return n;
 }
 
-/* The parts of the base that equalities bind, then the columns of the tail. */
+/* The parts of the base that equalities bind, the columns of the tail, and the other parts, for the order. */
 static void fill_parts(kept_list *kl, const edb_index *base, const char *plan, int arguments)
 {
-    const char *column = strstr(plan + PLAN_HEAD + PLAN_STEP * arguments, "/a") + 2;
+    const char *column = plan_section(plan, arguments, "/a");
     edb_index_part *to = kl->kp_parts;
-    for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP, to++)
-        *to = base->parts[to - kl->kp_parts];
-    for (; *column && *column != '/'; column += 5)
+    uint32_t equal = 0;
+    for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP)
+        *to++ = base->parts[equal++];
+    for (; *column != '/' && *column != '|'; column += 5)
         *to++ = (edb_index_part){.column = hexadecimal(column, 4), .collation = (uint8_t)(column[4] - '0')};
+    for (uint32_t part = equal; base && plan[PLAN_ORDERED] != '-' && part < base->n_parts; part++)
+        *to++ = base->parts[part];
     kl->kp_index = (edb_index){.tree = UINT32_MAX, .name = (char *)"(automatic)", .parts = kl->kp_parts,
                                .n_parts = (uint32_t)(to - kl->kp_parts)};
 }
@@ -143,6 +146,11 @@ static bool may_be_made(const edb_index *base, const char *plan)
     for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP)
         equal++;
     return base ? equal <= base->n_parts : !equal;
+}
+
+static uint32_t base_parts(const edb_index *base)
+{
+    return base ? base->n_parts : 0;
 }
 
 int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
@@ -157,7 +165,7 @@ int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base
         kl = kl->kp_next;
     if (!kl) {
         char *copy = strdup(plan);
-        kl = copy ? kept_new(stmt, table, CATALOG_INDEXES + 1) : NULL;
+        kl = copy ? kept_new(stmt, table, base_parts(base) + AUTOMATIC_COLUMNS) : NULL;
         if (!kl) {
             free(copy);
             return no_memory();

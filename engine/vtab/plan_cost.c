@@ -82,15 +82,31 @@ void candidate_cost(const planner *pl, candidate *ca)
         ca->ca_cost += rows * COST_SORT * log2(fmin(rows, rows_equal(pl, ca->ca_index, ca->ca_group_parts)) + 1);
 }
 
-double cost_told(const planner *pl, const candidate *ca)
+/* Where a value is unknown, and a frequent one would have most of the index. Rows are then read in any order, and an
+ * entry alone does not do. Short ranges are not worth the question. */
+#define TURN_ROWS 1000
+
+bool candidate_may_turn(const planner *pl, const candidate *ca)
 {
-    double entries = ca->ca_entries * pl->pl_scale;
-    if (ca->ca_one_row)
-        return ca->ca_rows * (log2(entries + 2) + COST_ROW);
+    bool unknown = false;
+    if (pl->pl_guess || !ca->ca_index || ca->ca_index->where || ca->ca_covers || ca->ca_ordered || ca->ca_one_row
+        || ca->ca_entries < TURN_ROWS)
+        return false;
+    for (uint32_t k = 0; k < ca->ca_n_steps; k++)
+        unknown = unknown || !ca->ca_steps[k].sp_known;
+    if (!unknown || ca->ca_n_equal > ca->ca_index->n_parts)
+        return false;
+    bool bounded = ca->ca_n_steps > ca->ca_n_equal;
+    return (bounded && !ca->ca_n_equal)
+           || (ca->ca_n_equal && stats_groups(pl->pl_conn, ca->ca_index, ca->ca_n_equal).gs_met > ca->ca_entries / 8);
+}
+
+double cost_told(const candidate *ca)
+{
     /* Where the walk is bound to a value of another table already, the other equalities are likelier to be with
      * parameters: then the walk is made once. */
     bool spared = ca->ca_n_automatic && !equality_varies(ca);
-    return pl->pl_scale * (spared ? fmin(ca->ca_cost, cost_of_automatic(ca)) : ca->ca_cost);
+    return spared ? fmin(ca->ca_cost, cost_of_automatic(ca)) : ca->ca_cost;
 }
 
 double cost_with_sorting(const planner *pl, const candidate *ca)

@@ -212,7 +212,7 @@ static bool looks_up(const planner *pl, const candidate *ca, int column)
     return false;
 }
 
-/* What an automatic index finds has no order. It is worth it where it spares most of the entries of a walk that is made
+/* What an automatic index finds comes in the order of the walk it spares. It is worth it where it spares most of the entries of a walk that is made
  * again and again; one on constants alone is made once. */
 #define SPARED_TIMES 4
 #define SPARED_LEAST 20
@@ -223,13 +223,13 @@ void candidate_automatic(const planner *pl, candidate *ca)
     ca->ca_n_automatic = 0;
     for (uint32_t k = 0; k < ca->ca_n_equal; k++)
         varies = varies || !ca->ca_steps[k].sp_known;
-    for (int i = 0; i < pl->pl_info->nConstraint && ca->ca_n_automatic < AUTOMATIC_MAX; i++) {
+    for (int i = 0; i < pl->pl_info->nConstraint && ca->ca_n_automatic < AUTOMATIC_COLUMNS; i++) {
         if (!can_look_up(pl, i) || constraint_used(ca, i) || looks_up(pl, ca, pl->pl_info->aConstraint[i].iColumn))
             continue;
         ca->ca_automatic[ca->ca_n_automatic++] = i;
         varies = varies || !right_side_known(pl, i);
     }
     bool worth = varies && ca->ca_rows >= SPARED_TIMES * ca->ca_left + SPARED_LEAST;
-    if (!(worth || pl->pl_off & PATH_EAGER) || ca->ca_n_equal + ca->ca_n_automatic >= CATALOG_INDEXES)
+    if (!(worth || pl->pl_off & PATH_EAGER))
         ca->ca_n_automatic = 0;
 }

@@ -11,7 +11,7 @@
 #include "engine/vtab/planner.h"
 #include "engine/vtab/vtab_range.h"
 
-#define ROWS_IN 10                  /* a guess at the length of a list */
+#define ROWS_IN 5                   /* a guess at the length of a list */
 #define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
 #define UNKNOWN_TEST 0.5
 
@@ -294,5 +294,5 @@ void candidate_rows(const planner *pl, candidate *ca)
     ca->ca_rows = fmax(fmin(ca->ca_rows, ca->ca_entries), 1);
     ca->ca_left = ca->ca_rows;
     if (!(pl->pl_off & PATH_STATISTICS))
-        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca), ca->ca_one_row ? 1 : 0.1);
+        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca), 0.01);
 }

@@ -22,13 +22,14 @@ static void write_step(plan_writer *pw, int constraint, char op, char side, char
     sqlite3_str_append(pw->pn_out, step, PLAN_STEP);
 }
 
-/* With an automatic index beside it a bound may not be looked at, so SQLite has to judge it. */
+/* SQLite has to judge what may not be looked at: all of it where the walk may turn to the table, bounds where an automatic
+ * index may be asked. */
 static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
 {
     const candidate *ca = pw->pn_candidate;
     for (uint32_t k = from; k < to; k++) {
         const plan_step *step = &ca->ca_steps[k];
-        bool omit = step->sp_omit && (k < ca->ca_n_equal || !ca->ca_n_automatic);
+        bool omit = step->sp_omit && !ca->ca_may_turn && (k < ca->ca_n_equal || !ca->ca_n_automatic);
         write_step(pw, step->sp_constraint, step->sp_op, step->sp_plain ? 'k' : '-',
                    part_is_constant(pw->pn_planner, ca, k) ? 'c' : '-', omit);
     }
@@ -72,6 +73,8 @@ static void write_tail(plan_writer *pw)
     const planner *pl = pw->pn_planner;
     const candidate *ca = pw->pn_candidate;
     const sqlite3_index_info *info = pl->pl_info;
+    if (ca->ca_may_turn)
+        sqlite3_str_appendall(pw->pn_out, "/t");
     if (ca->ca_skip_parts)
         sqlite3_str_appendf(pw->pn_out, "/s%02x", ca->ca_skip_parts);
     if (ca->ca_group_parts) {
@@ -101,6 +104,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     if (pl->pl_table->et_has_partial)
         write_aside(&pw);
     write_tail(&pw);
+    sqlite3_str_appendf(pw.pn_out, "|%c", plan_rows_letter((uint64_t)pl->pl_there));
     info->idxStr = sqlite3_str_finish(pw.pn_out);
     if (!info->idxStr)
         return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to plan a query"));
@@ -108,7 +112,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     info->idxNum = (int)(ca->ca_index ? ca->ca_index->tree : pl->pl_table->et_id);
     info->orderByConsumed = ca->ca_ordered;
     info->idxFlags = ca->ca_scan_unique ? SQLITE_INDEX_SCAN_UNIQUE : 0;
-    info->estimatedCost = cost_told(pl, ca);
-    info->estimatedRows = (sqlite3_int64)fmax(ca->ca_left * (ca->ca_one_row ? 1 : pl->pl_scale) + 0.5, 1);
+    info->estimatedCost = cost_told(ca);
+    info->estimatedRows = (sqlite3_int64)fmax(ca->ca_left + 0.5, 1);
     return SQLITE_OK;
 }

@@ -15,7 +15,6 @@
 #include "engine/vtab/vtab.h"
 
 #define STEPS_MAX (CATALOG_INDEXES * 2)
-#define AUTOMATIC_MAX 8             /* the most columns of an automatic index beside those of the walk */
 
 typedef struct {
     int sp_constraint;              /* index into aConstraint */
@@ -39,6 +38,7 @@ typedef struct {
     bool ca_merged;                 /* by merging the ranges of lists */
     uint32_t ca_group_parts;        /* the walk gives the first of the terms asked for, by these parts; 0: it gives all */
     int ca_group_from;              /* the first term that groups are sorted by */
+    bool ca_may_turn;               /* the table may be walked instead, where the values turn out to be frequent */
     uint32_t ca_skip_parts;         /* one entry of each value of so many parts is enough; 0: all are wanted */
     /* estimates */
     double ca_entries;              /* in the tree */
@@ -46,7 +46,7 @@ typedef struct {
     double ca_left;                 /* of them, when all constraints in sight have been judged */
     double ca_cost;
     uint32_t ca_n_automatic;        /* constraints that an automatic index would look up */
-    int ca_automatic[AUTOMATIC_MAX];
+    int ca_automatic[AUTOMATIC_COLUMNS];
     plan_step ca_steps[STEPS_MAX];
 } candidate;
 
@@ -55,7 +55,7 @@ typedef struct {                    /* what all candidates look at */
     const edb_table *pl_table;
     sqlite3_index_info *pl_info;
     double pl_rows;                 /* rows of the table, as candidates are compared: ROWS_LEAST or more */
-    double pl_scale;                /* what it has indeed, as a share of pl_rows */
+    double pl_there;                /* what it has indeed */
     bool pl_guess;                  /* statistics are off, or say nothing of so few rows */
     bool pl_plain_bounds;           /* what bounds are compared with has no affinity */
     bool pl_row_in;                 /* an equality may be a row value's list */
@@ -106,13 +106,14 @@ double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);
 
 /* Of a table shorter than STATISTICS_FROM the rows say nothing yet of those to come: its candidates are compared by guesses,
  * as if it had ROWS_LEAST rows, so that an index is used before the table has grown. What SQLite is told of the one
- * chosen is scaled down to the rows there are. */
+ * chosen is estimated of the rows there are. */
 #define STATISTICS_FROM 100
 #define ROWS_LEAST 1000
 
 void candidate_cost(const planner *pl, candidate *ca);
-/* What SQLite is told: of the rows there are indeed, and less where an automatic index would spare walks. */
-double cost_told(const planner *pl, const candidate *ca);
+/* Whether the table may turn out to be the better walk, once the values are known. */
+bool candidate_may_turn(const planner *pl, const candidate *ca);
+double cost_told(const candidate *ca);  /* what SQLite is told: less where an automatic index would spare walks */
 double cost_with_sorting(const planner *pl, const candidate *ca);   /* what SQLite will add; part of comparisons only */
 
 /* ---- plan_write.c ---- */

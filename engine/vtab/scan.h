@@ -35,6 +35,7 @@ typedef struct {
     bool cu_lasting;                /* the bytes of the entry last as long as the statement */
     bool cu_single;                 /* row ids are looked up: no cursor */
     bool cu_open;
+    bool cu_measured;               /* the statement has compared the plan with the table's size */
     enum scan_way cu_way;
     edb_cursor cu_entries;          /* open if cu_open; .at and .valid hold what is looked up, too */
     row_view cu_row;                /* if cu_row_ready */

@@ -24,6 +24,7 @@ void scan_leave(scan *cu)
     if (cu->cu_stmt)
         stmt_release(cu->cu_stmt);
     cu->cu_stmt = NULL;
+    cu->cu_measured = false;
 }
 
 int scan_enter(scan *cu, vtab_entity *vt)
@@ -108,7 +109,24 @@ static int index_is_late(const scan *cu, const vtab_entity *vt, const edb_table 
 static bool table_will_do(const edb_index *index, const char *plan)
 {
     return index->where && plan[PLAN_ORDERED] == '-' && !strchr(plan, '/')
-           && (!plan[PLAN_HEAD + STEP_OP] || plan_is_aside(plan[PLAN_HEAD + STEP_OP]));
+           && (plan[PLAN_HEAD + STEP_OP] == '|' || plan_is_aside(plan[PLAN_HEAD + STEP_OP]));
+}
+
+#define ROWS_MATTER 64
+#define OUTGROWN 3                  /* powers of two: eight times as many rows, or an eighth */
+
+/* Once a statement: whether the plan was made for a table of another size. The statement runs with it all the same. */
+static int look_at_growth(scan *cu, const edb_table *table, const char *plan)
+{
+    uint64_t rows;
+    cu->cu_measured = true;
+    int rc = stmt_tree_rows(cu->cu_stmt, table->et_id, &rows);
+    if (rc)
+        return rc;
+    char then = strchr(plan, '|')[1], now = plan_rows_letter(rows);
+    if (now - then >= OUTGROWN ? rows > ROWS_MATTER : then - now >= OUTGROWN)
+        conn_outgrown(stmt_conn(cu->cu_stmt));
+    return EDB_OK;
 }
 
 /* The automatic index of the plan, if it is time for it: *list, *index. */
@@ -157,7 +175,9 @@ int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int
         return rc;
     if (tree != table->et_id && !(index = table_index(table, tree)))
         return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", table->et_name);
-    if (unlikely(plan_has_automatic(plan, arguments))) {
+    if (!cu->cu_measured && (rc = look_at_growth(cu, table, plan)))
+        return rc;
+    if (unlikely(plan_section(plan, arguments, "/a") != NULL)) {
         rc = automatic_index(cu, table, index, plan, arguments, &list, &index);
         if (rc)
             return rc;

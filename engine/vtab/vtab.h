@@ -134,9 +134,11 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *          role           'c' an equality whose part has no place in the promised order, '-' any other
  *     tail                what is there of: "/sPP" one entry of each value of the first PP parts is enough
  *                         "/gPP" and terms: entries equal in the first PP parts are sorted by them
+ *                         "/t" the table is walked instead where most of the index lies between the bounds
  *                         "/a" and columns: those of 'a' and 'A'
  *                         PP: two digits; a term: column, four digits, and 'a' ascending, 'd' descending; a column:
  *                         four digits, and its collation, one digit. Hexadecimal; PLAN_ROWID is the row id.
+ *     at the end          '|' and a letter: how many rows the table had, 'a' one, 'b' two, 'c' four, ... 'z'
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; then 'a' and 'A'; the
  * others bound the part behind them. Last stand 'p', a term of the driver's about a partial index, and 'P', which asks for
@@ -150,11 +152,17 @@ enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a s
 enum { PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32 };
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv);
-/* Whether the tail has columns for an automatic index. */
-static inline bool plan_has_automatic(const char *plan, int arguments)
+static inline char plan_rows_letter(uint64_t rows)
+{
+    int power = rows ? 63 - __builtin_clzll(rows) : 0;
+    return (char)('a' + (power < 25 ? power : 25));
+}
+/* The section of the tail that begins with `name`, behind it; NULL: there is none. */
+static inline const char *plan_section(const char *plan, int arguments, const char *name)
 {
     const char *tail = plan + PLAN_HEAD + PLAN_STEP * arguments;
-    return *tail && strstr(tail, "/a");
+    const char *found = *tail == '/' ? strstr(tail, name) : NULL;
+    return found ? found + strlen(name) : NULL;
 }
 static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
 static inline bool plan_is_automatic(char op) { return op == 'a' || op == 'A'; }
@@ -191,6 +199,7 @@ int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *ind
 /* ---- kept_list.c: lists that belong to a statement, since its cursors come and go ---- */
 
 typedef struct kept_list kept_list;
+#define AUTOMATIC_COLUMNS 8         /* the most columns that an automatic index has beside those of the walk it spares */
 /* The list of an index at the statement's moment; made when it is first asked for. */
 int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, const entry_list **out);
 /* The automatic index of a plan over a table: parts are the equalities of the plan (base: the index it walks, NULL: the

@@ -4,14 +4,29 @@
  *     INSERT INTO entitydb_ddl(op, payload) VALUES ('replace', ?)     likewise; new indexes are filled
  *     INSERT INTO entitydb_ddl(op, payload) VALUES ('judged', ?)      'replace', allowed by what the table's rows are
  *     INSERT INTO entitydb_ddl(op, name)    VALUES ('drop', ?)
+ *     INSERT INTO entitydb_ddl(op, name)    VALUES ('analyze', ?)     statistics of the table
  *
  * Reading it finds nothing. */
 #include <string.h>
 
+#include "engine/stats/statistics.h"
 #include "engine/table/ddl.h"
 #include "engine/vtab/control_table.h"
 
 enum { DDL_OP, DDL_NAME, DDL_PAYLOAD };
+
+static int analyze(edb_stmt *stmt, const char *name)
+{
+    edb_table *table;
+    int rc = txn_begin_write(stmt);
+    if (!rc)
+        rc = catalog_find(stmt, name, &table);
+    if (rc)
+        return rc;
+    rc = stats_keep(stmt, table);
+    table_unref(table);
+    return rc;
+}
 
 static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid)
 {
@@ -29,8 +44,11 @@ static int ddl_run(edb_stmt *stmt, sqlite3_value **columns, sqlite3_int64 *rowid
         rc = ddl_replace(stmt, payload, size, true, &id);
     else if (op && !strcmp(op, "drop") && name)
         rc = ddl_drop(stmt, name);
+    else if (op && !strcmp(op, "analyze") && name)
+        rc = analyze(stmt, name);
     else
-        rc = edb_fail(EDB_MISUSE, "entitydb_ddl: op is 'create', 'replace' or 'judged' (payload), or 'drop' (name)");
+        rc = edb_fail(EDB_MISUSE, "entitydb_ddl: op is 'create', 'replace' or 'judged' (payload), 'drop' or 'analyze' "
+                      "(name)");
     if (!rc)
         *rowid = id;
     return rc;

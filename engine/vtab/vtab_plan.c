@@ -47,9 +47,11 @@ static bool candidate_make(const planner *pl, const edb_index *index, bool whole
     candidate_match(pl, ca);
     candidate_order(pl, ca);
     candidate_rows(pl, ca);
-    if (!ca->ca_ordered && !ca->ca_one_row && !(pl->pl_off & PATH_AUTOMATIC))
+    bool in_its_order = !ca->ca_merged && !ca->ca_group_parts && !ca->ca_skip_parts;
+    if (in_its_order && !ca->ca_one_row && !(pl->pl_off & PATH_AUTOMATIC))
         candidate_automatic(pl, ca);
     candidate_cost(pl, ca);
+    ca->ca_may_turn = candidate_may_turn(pl, ca);
     /* A whole walk of an index pays by its order, its narrowness, or because it is partial; a young one would have to
      * be computed for it, or the table walked instead (vtab_scan.c). */
     return !index || ca->ca_n_steps || ca->ca_ordered || (ca->ca_covers && ca->ca_narrow && whole) || index->where;
@@ -116,6 +118,16 @@ static double limit_of(sqlite3_index_info *info)
     return limit + offset;
 }
 
+/* What was chosen by guesses is told with the rows there are. */
+static void estimate_there(planner *pl, candidate *ca)
+{
+    pl->pl_guess = false;
+    pl->pl_rows = fmax(pl->pl_there, 1);
+    ca->ca_entries = fmin(ca->ca_entries, pl->pl_rows);
+    candidate_rows(pl, ca);
+    candidate_cost(pl, ca);
+}
+
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     vtab_entity *vt = (vtab_entity *)base;
@@ -131,9 +143,9 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     pl.pl_row_in = stmt && stmt_row_in(stmt);
     pl.pl_plain_bounds = stmt && stmt_plain_bounds(stmt);
     double rows = conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0;
+    pl.pl_there = rows;
     pl.pl_guess = !conn || rows < STATISTICS_FROM || pl.pl_off & PATH_STATISTICS;
     pl.pl_rows = pl.pl_guess ? fmax(rows, ROWS_LEAST) : rows;
-    pl.pl_scale = fmax(rows, 1) / pl.pl_rows;
     pl.pl_limit = limit_of(info);
     if (unlikely(vt->vt_table->et_has_partial)) {
         int asked = plan_asked(&pl, base);
@@ -150,5 +162,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             && cost_with_sorting(&pl, &other) < cost_with_sorting(&pl, &best))
             best = other;
     }
+    if (pl.pl_guess && conn && !(pl.pl_off & PATH_STATISTICS))
+        estimate_there(&pl, &best);
     return candidate_write(&pl, &best, base);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/stats/statistics.h"
 #include "engine/vtab/scan.h"
 
 int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
@@ -48,20 +49,20 @@ static uint32_t digits(const char *at, int n)
 static void read_terms(scan *cu, const char *at)
 {
     cu->cu_n_terms = 0;
-    for (; *at && *at != '/' && cu->cu_n_terms < GROUP_TERMS; at += 5)
+    for (; *at != '/' && *at != '|' && cu->cu_n_terms < GROUP_TERMS; at += 5)
         cu->cu_terms[cu->cu_n_terms++] = (order_term){.ot_column = digits(at, 4), .ot_descending = at[4] == 'd'};
 }
 
-static void read_tail(scan *cu, const char *tail)
+static void read_tail(scan *cu, const char *plan, int argc)
 {
     const char *at;
-    if ((at = strstr(tail, "/s"))) {
-        cu->cu_skip_parts = digits(at + 2, 2);
+    if ((at = plan_section(plan, argc, "/s"))) {
+        cu->cu_skip_parts = digits(at, 2);
         cu->cu_way = WAY_SKIP;
     }
-    if ((at = strstr(tail, "/g"))) {
-        cu->cu_group_parts = digits(at + 2, 2);
-        read_terms(cu, at + 4);
+    if ((at = plan_section(plan, argc, "/g"))) {
+        cu->cu_group_parts = digits(at, 2);
+        read_terms(cu, at + 2);
         cu->cu_way = WAY_GROUPS;
     }
 }
@@ -110,14 +111,12 @@ static int decode(scan *cu, const char *plan, int argc, sqlite3_value **argv)
 static int choose_way(scan *cu, const char *plan, int argc)
 {
     bool promised = plan[PLAN_ORDERED] != '-', merged = plan[PLAN_ORDERED] == 'm';
-    const char *tail = plan + PLAN_HEAD + PLAN_STEP * argc;
     cu->cu_way = cu->cu_below = WAY_WALK;
     if (promised)
         read_constants(cu, plan);
     if (merged && !cu->cu_range.kr_inexact && range_count(&cu->cu_range) <= SIDES_MOST)
         cu->cu_way = cu->cu_below = WAY_MERGE;
-    if (unlikely(*tail))
-        read_tail(cu, tail);
+    read_tail(cu, plan, argc);
     if (promised && cu->cu_below == WAY_WALK && (cu->cu_range.kr_inexact || merged))
         return groups_sort_all(cu);
     return EDB_OK;
@@ -139,6 +138,28 @@ static int start(scan *cu)
     return rc;
 }
 
+/* Where so much of the index lies between the bounds, walking the table costs less than looking each row up. */
+#define TURN_SHARE 3                /* of the entries, a third */
+
+/* Of "/t": SQLite judges all conditions, so that the walk may be any. */
+static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **argv)
+{
+    key_range *kr = &cu->cu_range;
+    if (!plan_section(plan, argc, "/t") || !cu->cu_index || cu->cu_list || kr->kr_empty
+        || kr->kr_automatic || range_count(kr) > 1)
+        return EDB_OK;
+    range_first(kr);
+    int rc = range_make(kr);
+    if (rc)
+        return rc;
+    double between = stats_between(stmt_conn(cu->cu_stmt), cu->cu_index->tree, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
+                                   kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
+    if (between * TURN_SHARE < (double)conn_tree_rows(stmt_conn(cu->cu_stmt), cu->cu_table->et_id))
+        return EDB_OK;
+    rc = scan_choose(cu, cu->cu_table, NULL, NULL);
+    return rc ? rc : decode(cu, "f-", 0, argv);
+}
+
 static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
@@ -152,6 +173,8 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
         if (!rc)
             rc = decode(cu, plan, argc, argv);
     }
+    if (!rc)
+        rc = turn_to_table(cu, plan, argc, argv);
     if (rc)
         return rc;
     cu->cu_single = !cu->cu_index && kr->kr_n_wheels;

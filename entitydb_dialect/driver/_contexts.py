@@ -29,6 +29,10 @@ RETRIES = 10  # how often something is tried again that lost a race with another
 SCHEMA = CODES["SCHEMA"]  # the engine's result for a statement begun under declarations that are not the newest
 
 
+def _nothing() -> None:
+    """A function that statements cannot want; see Contexts.plan_anew."""
+
+
 class Contexts:
     """The handles of a connection, and the contexts of its statements. A part of Session."""
 
@@ -41,6 +45,7 @@ class Contexts:
         self.owns_database = owns_database  # closes it, too
         self.engine: Any = None  # the engine's handle, an edb_conn
         self.raw: Any = None  # the SQLite connection, which speaks SQL for the engine
+        self.outgrown = False  # plan_anew() is due
         self.control: Any = None  # a cursor of it for transaction statements and the driver's own functions
         out = ffi.new("edb_conn **")
         check(lib.edb_conn_open(database.handle, out))
@@ -51,6 +56,7 @@ class Contexts:
             self.raw.enable_load_extension(True)
             self.raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
             self.raw.enable_load_extension(False)
+            self.plan_anew()
             self.control = self.raw.cursor()
             self.control.execute("SELECT entitydb_bind(?)", (lib.edb_conn_id(self.engine),)).fetchall()
         except apsw.Error as error:
@@ -139,12 +145,23 @@ class Contexts:
             self.current = before
 
     def end_statement(self, stmt: Any) -> None:
-        lib.edb_stmt_end(stmt)
+        if lib.edb_stmt_end(stmt) or self.outgrown:
+            self.plan_anew()
         if self.current is stmt:
             self.current = None  # the engine knows
             self.leave(None if self.running is stmt else self.running)
         if not self.raw.in_transaction:
             lib.edb_conn_settle(self.engine, True)
+
+    def plan_anew(self) -> None:
+        """Makes SQLite prepare its statements anew when they are next run: tables have grown, or were analysed. To
+        register a function again has this effect; SQLite refuses it while a statement is running, and then it is done
+        behind one that ends later."""
+        try:
+            self.raw.create_scalar_function("entitydb_plans", _nothing, 0)
+            self.outgrown = False
+        except apsw.BusyError:
+            self.outgrown = True
 
     def reap(self) -> None:
         """Ends what the garbage collector left behind."""

@@ -303,7 +303,8 @@ class Cursor:
         session.active.pop(id(self), None)
         session.running = before
         session.current = None  # the engine forgets a context that ends
-        lib.edb_stmt_end(stmt)
+        if lib.edb_stmt_end(stmt) or session.outgrown:
+            session.plan_anew()
         if before is not None:
             session.leave(before)
         if not session.raw.in_transaction:

@@ -480,6 +480,18 @@ class File:
                 return {key.decode(): begun for key, begun, _ in self.scan(self.tree(entry.id), moment)}
         return {}
 
+    def statistics(self, moment: int = FOREVER) -> dict[tuple[int, int], tuple[int, list[float]]]:
+        """By tree and column (of an index: 2**32 - 1): the count that was, and the numbers."""
+        for _, _, payload in self.scan(self.tree(0), moment):
+            entry = decode_payload(payload)
+            if entry.kind == 4 and entry.name == "statistics":
+                return {
+                    struct.unpack(">II", key): (struct.unpack_from("<Q", value)[0],
+                                                list(struct.unpack(f"<{len(value) // 8 - 1}d", value[8:])))
+                    for key, _, value in self.scan(self.tree(entry.id), moment)
+                }
+        return {}
+
     def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
         """(row id, its columns in declared order), by row id."""
         found = []

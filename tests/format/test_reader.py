@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,32 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         for name, rows in tables.items():
             assert [(id_, *values) for id_, values in file.rows(catalog[name], number)] == rows, f"{name} at {number}"
     indexes_agree(file, range(1, len(times)))
+    every_page_once(file)
+
+
+def test_statistics_are_read_as_they_were_kept(tmp_path: Path) -> None:
+    path = tmp_path / "t.edb"
+    with closing(driver.connect(path)) as db:
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b TEXT)")
+        db.execute("CREATE INDEX t_ab ON t(a, b)")
+        db.executemany("INSERT INTO t(a, b) VALUES (?, ?)", [(i % 10, None if i % 4 else "x") for i in range(1000)])
+        db.commit()
+        before = db.last_commit[0]
+        table = db.catalog()["t"]
+        db.execute("ANALYZE")
+        db.commit()
+    file = File(path.read_bytes())
+    assert file.statistics(before) == {}
+    kept = file.statistics()
+    columns = file.catalog()["t"].columns
+    assert set(kept) == {(table.indexes[0].tree, 2**32 - 1), *((table.id, column.id) for column in columns)}
+    assert {count for count, _ in kept.values()} == {1000}
+    _, (mean, met, mean_of_two, _) = kept[table.indexes[0].tree, 2**32 - 1]
+    assert mean == pytest.approx(met) == pytest.approx(100)
+    assert mean_of_two == pytest.approx(50)     # of those that are not NULL: five values of a have them
+    nulls, _, same = kept[table.id, columns[2].id][1]
+    assert 0.6 < nulls < 0.9
+    assert 0.1 < same < 0.4
     every_page_once(file)
 
 

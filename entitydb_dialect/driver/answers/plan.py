@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from .._session import Session
 
 _STEPS = "(?:[=isnaANgl<>pP][k-][c-])*"
-_TAIL = "(?:/[sga][0-9a-f]*(?:(?<=/a)|[0-9a-f]|[ad])*)*"
-_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([fr])([om-])({_STEPS})({_TAIL})(.*)$", re.DOTALL)
+_TAIL = "(?:/t|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+)*"
+_STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
+_PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)
 _SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL", "a": "=?", "A": " IS ?"}
 _SIGNS |= {">": ">?", "g": ">=?", "<": "<?", "l": "<=?"}
 _ROWID = 0xFFFF

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import _exceptions as ex
 from .._catalog import COLLATIONS
 from .._errors import Parameters
+from ..ddl.analyze import analyze, meant
 from ..ddl.statements import run_ddl
 from ..rewrite.schema_names import rewritten
 from ..schemas.attached import attach, detach
@@ -15,7 +18,8 @@ from ..schemas.routing import route
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..sql.statement import Statement
+    from ..schemas.schema import Schema
+    from ..sql.statement import Ddl, Statement
 
 
 def define(cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
@@ -26,6 +30,8 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
         raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
     if ddl.verb in ("ATTACH", "DETACH"):
         (attach if ddl.verb == "ATTACH" else detach)(session, sql, parameters)
+        return
+    if ddl.verb == "ANALYZE" and _analyzed(session, ddl):
         return
     schema = route(session, ddl, sql)
 
@@ -38,7 +44,24 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
         except ex.OperationalError as error:
             raise _own_collation(session, error) or error from error.__cause__
 
-    if session.raw.in_transaction or ddl.verb not in ("CREATE", "DROP", "ALTER"):
+    if ddl.verb in ("CREATE", "DROP", "ALTER"):
+        _in_transaction(session, schema, run)
+    else:
+        run()
+
+
+def _analyzed(session: Session, ddl: Ddl) -> bool:
+    """Takes statistics of our tables. -> whether that was all; else SQLite has its own tables, or refuses the name."""
+    found = list(meant(session, ddl))
+    for schema, tables in found:
+        _in_transaction(session, schema, partial(analyze, schema, tables))
+    session.plan_anew()
+    return bool(found and ddl.name)
+
+
+def _in_transaction(session: Session, schema: Schema | None, run: Callable[[], None]) -> None:
+    """Runs an edit in the open transaction, in one that it begins, or in one of its own."""
+    if session.raw.in_transaction:
         run()
     elif not session.autocommit:
         session.begin_write(schema)

@@ -253,6 +253,10 @@ def _define(statement: Statement, at: int) -> None:
     statement.kind = DDL
     reader = Reader(statement, at)
     verb = statement.verb
+    if verb == "ANALYZE":
+        schema, name = reader.qualified()
+        statement.ddl = Ddl(verb, schema=schema, name=name)
+        return
     if verb not in ("CREATE", "DROP", "ALTER"):
         statement.ddl = Ddl(verb)
         return

@@ -1,6 +1,6 @@
-"""Upper bounds of texts: an index decides them where nothing compared with has an affinity, and answers are SQLite's.
+"""Upper bounds of texts: an index decides them where what they are compared with has no affinity; answers are SQLite's.
 
-A text column beside a numeric column is compared as a number where it looks like one: '3000' is below '2024-01-01' then,
+A text beside a numeric column is compared as a number where it looks like one: '3000' is below '2024-01-01' then,
 because numbers are below texts. So keys decide `text < x` only where x is a constant, a parameter or a call.
 """
 

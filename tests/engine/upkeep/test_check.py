@@ -185,6 +185,25 @@ def test_a_row_id_yet_to_be_given_out_is_i35(database, conn):
     assert "row 6" in sentence
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"\0" * 8, b"\0" * 24), (b"\0" * 8, b"\0" * 33),
+        (b"\0\0\0\1\xff\xff\xff\xff", b"\0" * 32), (b"\0" * 8, b"\0" * 31 + b"\xbf"),
+        (b"\0" * 8, b"\0" * 30 + b"\xf8\x7f"),
+    ],
+    ids=["two numbers", "no whole number", "three for an index", "negative", "not a number"],
+)  # fmt: skip
+def test_what_are_no_statistics_is_i38(database, conn, key, value):
+    with conn.statement(writes=True) as statement:
+        tree = statement.make_tree(8)
+        statement.put(0, tree, labels_payload(tree, b"statistics"))
+        statement.put(tree, key, value)
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I38"
+
+
 def labels_payload(tree, name=b"labels"):
     """docs/format.md, "Labels"."""
     return b"\1\4" + varint(tree) + varint(len(name)) + name + b"\0"
