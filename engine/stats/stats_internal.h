@@ -39,9 +39,14 @@ uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n);
 
 /* ---- kept.c ---- */
 
+/* An entry: the key, then the count and the numbers. */
+enum { KEPT_KEY = 8, KEPT_ROWS = 8, KEPT_NUMBER = 8, KEPT_SHARES = 3 };
+void kept_key(stats_key key, uint8_t out[KEPT_KEY]);
 /* Fills the record from what ANALYZE has kept; -> false: there is nothing young enough. */
 bool kept_load(edb_conn *conn, stats_record *sm, uint64_t rows);
 bool stats_moved(uint64_t was, uint64_t is);        /* too much for statistics to serve on */
+
+/* ---- groups.c, samples.c ---- */
 
 void groups_take(stats_record *sm, const tree_look *look, const edb_index *index, uint32_t met);
 void values_take(stats_record *sm, const tree_look *look, const edb_table *table, uint32_t column, uint32_t met);
