@@ -1,0 +1,39 @@
+"""Random queries over skewed tables: SQLite's answers, and never over four times the entries of the best forced plan.
+
+ENTITYDB_PLAN_QUERIES says how many queries; the default takes about a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from entitydb_dialect import driver
+
+from .judge import Failure, Judge
+from .queries import Asker
+from .worlds import World
+
+EACH = 12               # queries over one world
+QUERIES = int(os.environ.get("ENTITYDB_PLAN_QUERIES") or 240)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(max(1, QUERIES // EACH)))
+def test_no_plan_is_far_from_the_best(
+    connect: Callable[..., driver.Connection], rng: random.Random, number: int
+) -> None:
+    world = World(rng)
+    judge = Judge(connect(page_size=rng.choice((512, 4096))), world, rng, analyzed=rng.random() < 0.5)
+    asker = Asker(rng, world)
+    failures = []
+    while judge.asked + len(failures) < EACH:
+        query, past = asker.query(), rng.random() < 0.25
+        try:
+            judge.judge(query, past=past)
+        except Failure as error:
+            failures.append(str(judge.shrunk(query, error, past=past)))
+    assert not failures, f"{len(failures)} of {EACH} queries\n\n" + "\n\n".join(failures)
