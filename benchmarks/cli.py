@@ -10,7 +10,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from . import against_sqlite, as_of, opening, report, scripts, storage, texts, through_orm  # noqa: F401 - they register benchmarks
+from . import (  # noqa: F401 - they register benchmarks
+    against_sqlite,
+    as_of,
+    opening,
+    plans,
+    report,
+    scripts,
+    storage,
+    texts,
+    through_orm,
+)
 from .measure import BENCHMARKS, Row, Setting, machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
