@@ -71,6 +71,13 @@ class Query:
     # ---- what it says of its answer ----
 
     @property
+    def draws(self) -> int:
+        """How many values each literal or parameter has; 1: there are none."""
+        lists = [*self.terms, *(on for left in self.lefts for on in left.on)]
+        found = max((len(part.draws) for part in itertools.chain(*lists) if isinstance(part, Value)), default=1)
+        return max(found, self.more.draws) if self.more else found
+
+    @property
     def all_sources(self) -> tuple[Source, ...]:
         return self.sources + self.lefts + self.inside + (self.more.all_sources if self.more else ())
 
@@ -123,7 +130,7 @@ class Query:
         if isinstance(part, Place):
             return part.text(plus)
         if not self.parameters:
-            value = part.draws[0]
+            value = part.draws[draw]
             return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else \
                    "NULL" if value is None else repr(value)
         values.append(part.draws[draw])
@@ -139,7 +146,9 @@ class Query:
         for i in range(len(self.sources) if len(self.sources) > 1 else 0):
             yield self._without(self.sources[i], sources=self.sources[:i] + self.sources[i + 1:])
         for i in range(len(self.terms)):
-            yield replace(self, terms=self.terms[:i] + self.terms[i + 1:])
+            # Tables without the term that joins them would be another kind of query.
+            if len({part.alias for part in self.terms[i] if isinstance(part, Place)}) < 2:
+                yield replace(self, terms=self.terms[:i] + self.terms[i + 1:])
         if self.offset:
             yield replace(self, offset=0)
         if self.distinct:
