@@ -18,6 +18,9 @@ from .queries import Query
 from .worlds import World
 
 TIMES = 4               # the best plan's entries that a plan may visit
+# What entitydb_planner() turns off, or on wherever it can be: no answer depends on it.
+SWITCHES = ("-statistics", "-automatic", "-groups", "-merge", "-skip", "+automatic",
+            "-statistics -automatic -groups -merge -skip", "-statistics +automatic")
 BESIDE = 40             # and so many more, for each time it is asked
 STEP = 500              # of SQLite's program between two looks at the limit
 MOST_STEPS = 2000       # in SQLite, of a query worth waiting for
@@ -67,7 +70,7 @@ class Judge:
         self._fill()
         self.meters = [Meter(side) for side in (self.theirs, self.before)]
         self.meter = Meter(mine.apsw)
-        self.asked = self.skipped = 0
+        self.asked = self.skipped = self.compared = 0
 
     def _fill(self) -> None:
         sides = (self.mine, self.theirs, self.before)
@@ -160,6 +163,31 @@ class Judge:
             if rows is None:
                 raise TooLong
             self._same(query, rows, asked[draw], self.told(query, past, draw=draw))
+
+    def switch(self, words: str) -> None:
+        self.meter.start(MOST_STEPS)
+        self.mine.execute("SELECT entitydb_planner(?)", (words,)).fetchall()
+
+    def judge_switched(self, query: Query, *, past: bool) -> None:
+        """
+        Raises:
+            Failure: another answer than SQLite's with one of the switches.
+        """
+        try:
+            theirs = self._asked_of_sqlite(query, past, 0)
+        except TooLong:
+            self.skipped += 1
+            return
+        self.asked += 1
+        sql, values = query.text()
+        for number, words in enumerate(SWITCHES):
+            self.switch(words)
+            # Statements are kept by their text, with the plan they got.
+            rows, _, _ = self.ask(f"{sql} -- {number}", values, self.moment if past else None, MORE_STEPS * MOST_STEPS)
+            if rows is not None:
+                self.compared += 1
+                self._same(query, rows, theirs, f"entitydb_planner('{words}'): {self.told(query, past)}")
+        self.switch("")
 
     def _asked_of_sqlite(self, query: Query, past: bool, draw: int) -> Answer:
         wanted, steps = self.ask_sqlite(*query.text(draw=draw), past)

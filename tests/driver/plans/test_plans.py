@@ -13,7 +13,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from .judge import Failure, Judge
+from .judge import SWITCHES, Failure, Judge
 from .queries import Asker
 from .worlds import World
 
@@ -37,3 +37,16 @@ def test_no_plan_is_far_from_the_best(
         except Failure as error:
             failures.append(str(judge.shrunk(query, error, past=past)))
     assert not failures, f"{len(failures)} of {EACH} queries\n\n" + "\n\n".join(failures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(max(1, QUERIES // EACH // 4)))
+def test_answers_do_not_depend_on_the_paths_of_the_planner(
+    connect: Callable[..., driver.Connection], rng: random.Random, number: int
+) -> None:
+    world = World(rng)
+    judge = Judge(connect(page_size=rng.choice((512, 4096))), world, rng, analyzed=rng.random() < 0.5)
+    asker = Asker(rng, world)
+    while judge.asked < EACH:
+        judge.judge_switched(asker.query(), past=rng.random() < 0.25)
+    assert judge.compared >= EACH * len(SWITCHES) // 2
