@@ -227,11 +227,11 @@ class Judge:
         return total, most - left
 
     def _luck(self, query: Query, plan: Any, as_of: int | None, past: bool) -> bool:
-        """Whether the forced plan is far better with these literals alone, by a luck that no planner can foresee: no
-        partner of the one row found, the rows wanted at the begin of an order. With others of their kind it is not."""
+        """Whether the forced plan is far better by a luck that no planner can foresee: no partner of the one row found,
+        the rows wanted at the begin of an order. Then it is not with most other literals of the same kinds."""
         if query.parameters or query.draws == 1:
             return False
-        far = 0
+        far = draws = 0
         for draw in range(1, query.draws):
             try:
                 theirs = self._asked_of_sqlite(query, past, draw)
@@ -239,8 +239,9 @@ class Judge:
                 continue
             _, visited, taken = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * theirs.steps + FEW_STEPS)
             total, _ = self._forced(query, plan, as_of, taken + 1, [theirs], past, draw)
+            draws += 1
             far += total is not None and visited > TIMES * total + BESIDE
-        return not far
+        return far < draws / 2
 
     def _same(self, query: Query, rows: list[Any], answer: Answer, where: str) -> None:
         """Rows with equal keys of the order may come in any order, and any of them may fall to the limit."""

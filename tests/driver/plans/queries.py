@@ -254,17 +254,22 @@ class Asker:
     def _edge(self, one: Source, two: Source) -> Parts:
         pairs = []
         for left, right in itertools.product(one.table.columns, two.table.columns):
-            if (left.type == TEXT) != (right.type == TEXT):
-                continue
-            weight = 1
-            if (left.other, right.name) == (two.table.name, "id") or (right.other, left.name) == (one.table.name, "id"):
-                weight = 40
-            elif left.kind == right.kind or "id" in (left.name, right.name):
-                weight = 3
-            pairs.append(((left, right), weight))
+            weight = self._affinity(one.table, left, two.table, right)
+            if weight:
+                pairs.append(((left, right), weight))
         left, right = self.rng.choices([pair for pair, _ in pairs], [weight for _, weight in pairs])[0]
         sign = self.rng.choice((" = ",) * 12 + (" IS ",))
         return (self._place(one, left), sign, self._place(two, right))
+
+    @staticmethod
+    def _affinity(one: Table, left: Column, two: Table, right: Column) -> int:
+        """How likely it is that they are compared. That values of unlike kinds never meet, no planner can foresee."""
+        keys = "id" in (left.name, right.name)
+        if (left.other, right.name) == (two.name, "id") or (right.other, left.name) == (one.name, "id"):
+            return 40
+        if left.kind == right.kind:
+            return 3
+        return int(keys and {left.kind, right.kind} & {"zipf", "few", "giant", "refers", "prefers", "follows"} != set())
 
     def _condition(self, source: Source) -> Parts:
         rng = self.rng
