@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ from driver.beside import kinds
 from entitydb_dialect import driver
 
 from . import forced
-from .queries import Query
+from .queries import Asker, Query
 from .worlds import World
 
 TIMES = 4               # the best plan's entries that a plan may visit
 # What entitydb_planner() turns off, or on wherever it can be: no answer depends on it.
 SWITCHES = ("-statistics", "-automatic", "-groups", "-merge", "-skip", "+automatic",
             "-statistics -automatic -groups -merge -skip", "-statistics +automatic")
+OTHERS = 4              # worlds in which a failure must happen as well
 BESIDE = 40             # and so many more, for each time it is asked
 STEP = 500              # of SQLite's program between two looks at the limit
 MOST_STEPS = 2000       # in SQLite, of a query worth waiting for
@@ -156,7 +158,7 @@ class Judge:
                 self._same(query, rows, theirs, self.told(query, past, draw=draw))
         if visited > BESIDE * len(asked):
             best, how = self._best(query, as_of, visited, steps, asked, past)
-            if visited > TIMES * best + BESIDE * len(asked) and not self._luck(query, how, as_of, past):
+            if visited > TIMES * best + BESIDE * len(asked) and not self._luck(query, how, past):
                 raise Failure(self._far(query, past, visited, best, how))
         for draw in stopped:        # not for its plan, so it has its reasons
             rows, _, _ = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * MOST_STEPS)
@@ -214,11 +216,11 @@ class Judge:
             plans = waiting
         return best, how
 
-    def _forced(self, query: Query, plan: Any, as_of: int | None, left: int, asked: list[Answer], past: bool,
-                first: int = 0) -> tuple[int | None, int]:
+    def _forced(self, query: Query, plan: Any, as_of: int | None, left: int, asked: list[Answer], past: bool
+                ) -> tuple[int | None, int]:
         """-> the entries it visits, None if it takes more than the steps left; the steps"""
         total, most = 0, left
-        for draw, theirs in enumerate(asked, first):
+        for draw, theirs in enumerate(asked):
             rows, entries, taken = self.ask(*query.text(*plan, draw=draw), as_of, left)
             total, left = total + entries, left - taken
             if rows is None or left < 0:
@@ -226,22 +228,29 @@ class Judge:
             self._same(query, rows, theirs, self.told(query, past, plan, draw))
         return total, most - left
 
-    def _luck(self, query: Query, plan: Any, as_of: int | None, past: bool) -> bool:
-        """Whether the forced plan is far better by a luck that no planner can foresee: no partner of the one row found,
-        the rows wanted at the begin of an order. Then it is not with most other literals of the same kinds."""
-        if query.parameters or query.draws == 1:
-            return False
-        far = draws = 0
-        for draw in range(1, query.draws):
-            try:
-                theirs = self._asked_of_sqlite(query, past, draw)
-            except TooLong:
-                continue
-            _, visited, taken = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * theirs.steps + FEW_STEPS)
-            total, _ = self._forced(query, plan, as_of, taken + 1, [theirs], past, draw)
-            draws += 1
-            far += total is not None and visited > TIMES * total + BESIDE
-        return far < draws / 2
+    def _luck(self, query: Query, plan: Any, past: bool) -> bool:
+        """Whether the forced plan is far better by a luck that no planner can foresee: one row that has no partner, the
+        rows wanted at the begin of an order. Then it is not in each of some other worlds of the same kind."""
+        return not all(
+            other.far(query.again(Asker(self.rng, other.world)), plan, past=past) for other in self._others())
+
+    def _others(self) -> Iterator[Judge]:
+        for _ in range(OTHERS):
+            with closing(driver.connect()) as mine:
+                yield Judge(mine, self.world.again(self.rng), self.rng, analyzed=self.analyzed)
+
+    def far(self, query: Query, plan: Any, *, past: bool) -> bool:
+        """Whether a forced plan is far better."""
+        try:
+            asked = [self._asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
+        except TooLong:
+            return True         # nothing is known
+        as_of, visited, steps = self.moment if past else None, 0, 0
+        for draw, theirs in enumerate(asked):
+            _, entries, taken = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * theirs.steps + FEW_STEPS)
+            visited, steps = visited + entries, steps + taken
+        total, _ = self._forced(query, plan, as_of, steps + len(asked), asked, past)
+        return total is not None and visited > TIMES * total + BESIDE * len(asked)
 
     def _same(self, query: Query, rows: list[Any], answer: Answer, where: str) -> None:
         """Rows with equal keys of the order may come in any order, and any of them may fall to the limit."""
@@ -307,7 +316,7 @@ class Judge:
 
 def query_draws(query: Query) -> range:
     """How often it is asked: with several values for each parameter, because one plan serves them all."""
-    return range(query.draws if query.parameters else 1)
+    return range(Asker.DRAWS if query.parameters else 1)
 
 
 def order_key(query: Query, row: tuple[Any, ...]) -> list[Any]:

@@ -30,6 +30,13 @@ class Value:
     """A literal or a parameter. As a parameter it has several values in turn."""
 
     draws: tuple[Any, ...]
+    table: str
+    column: str
+    how: tuple[str | float, ...]    # each was drawn
+
+    def again(self, asker: Asker) -> Value:
+        column = asker.world.table(self.table).column(self.column)
+        return replace(self, draws=tuple(asker.drawn(column, how) for how in self.how))
 
 
 Part = str | Place | Value
@@ -69,13 +76,6 @@ class Query:
     more: Query | None = None       # UNION ALL: it has neither order nor limit
 
     # ---- what it says of its answer ----
-
-    @property
-    def draws(self) -> int:
-        """How many values each literal or parameter has; 1: there are none."""
-        lists = [*self.terms, *(on for left in self.lefts for on in left.on)]
-        found = max((len(part.draws) for part in itertools.chain(*lists) if isinstance(part, Value)), default=1)
-        return max(found, self.more.draws) if self.more else found
 
     @property
     def all_sources(self) -> tuple[Source, ...]:
@@ -135,6 +135,15 @@ class Query:
                    "NULL" if value is None else repr(value)
         values.append(part.draws[draw])
         return "?"
+
+    def again(self, asker: Asker) -> Query:
+        """The same query with values of the asker's world."""
+        def parts(found: Parts) -> Parts:
+            return tuple(part.again(asker) if isinstance(part, Value) else part for part in found)
+
+        lefts = tuple(replace(left, on=tuple(map(parts, left.on))) for left in self.lefts)
+        more = self.more.again(asker) if self.more else None
+        return replace(self, terms=tuple(map(parts, self.terms)), lefts=lefts, more=more)
 
     # ---- simpler ones, for a failure to be told shortly ----
 
@@ -220,28 +229,33 @@ class Asker:
             column = self.rng.choice(source.table.columns)
         return source.table.columns[0] if exact and column.collation else column
 
-    def _value(self, column: Column) -> Value:
+    def _value(self, source: Source, column: Column) -> Value:
         """Mostly of a row met at random, so that frequent values are frequent here."""
-        return Value(tuple(self._draw(column) for _ in range(self.DRAWS)))
+        how = tuple(self.rng.choice(("rare", "absent", *("row",) * 8)) for _ in range(self.DRAWS))
+        return self._made(source, column, how)
 
-    def _draw(self, column: Column) -> Any:
+    def _bound(self, source: Source, column: Column) -> Value:
+        def one() -> str | float:
+            if self.rng.random() < 0.2:
+                return self.rng.choice(("rare", "absent", "row"))
+            return self.rng.choice((0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, self.rng.random()))
+        return self._made(source, column, tuple(one() for _ in range(self.DRAWS)))
+
+    def _made(self, source: Source, column: Column, how: tuple[str | float, ...]) -> Value:
+        return Value(tuple(self.drawn(column, one) for one in how), source.table.name, column.name, how)
+
+    def drawn(self, column: Column, how: str | float) -> Any:
+        """how: a row's, any of the values, one that no row has, or that at a part of the way from least to greatest."""
         rng = self.rng
         if not column.known:
             return 5 if column.type == INT else "none" if column.type == TEXT else 0.5
-        luck = rng.random()
-        if luck < 0.1:
+        if how == "rare":
             return rng.choice(sorted(set(column.known)))
-        if luck < 0.2:
+        if how == "absent":
             return "absent" if column.type == TEXT else rng.choice((-3, column.known[-1] + 1))
-        return rng.choice(column.known)
-
-    def _bound(self, column: Column) -> Value:
-        def draw() -> Any:
-            if not column.known or self.rng.random() < 0.2:
-                return self._draw(column)
-            part = self.rng.choice((0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, self.rng.random()))
-            return column.known[int(part * len(column.known))]
-        return Value(tuple(draw() for _ in range(self.DRAWS)))
+        if how == "row":
+            return rng.choice(column.known)
+        return column.known[int(float(how) * len(column.known))]
 
     # ---- conditions ----
 
@@ -281,27 +295,27 @@ class Asker:
         column = self._some(source)
         place, kind = self._place(source, column), rng.randrange(15)
         if kind < 5:
-            return (place, " = ", self._value(column))
+            return (place, " = ", self._value(source, column))
         if kind < 8:
-            return (place, rng.choice((" < ", " <= ", " > ", " >= ")), self._bound(column))
+            return (place, rng.choice((" < ", " <= ", " > ", " >= ")), self._bound(source, column))
         if kind == 8:
-            return (place, " BETWEEN ", self._bound(column), " AND ", self._bound(column))
+            return (place, " BETWEEN ", self._bound(source, column), " AND ", self._bound(source, column))
         if kind < 11:
-            values = [self._value(column) for _ in range(rng.randint(2, 5))]
+            values = [self._value(source, column) for _ in range(rng.randint(2, 5))]
             return (place, " IN (", *self._listed(values), ")")
         if kind == 11:
             return (place, rng.choice((" IS NULL", " IS NOT NULL")))
         if kind == 12:
             other = self._some(source)
-            return ("(", place, " = ", self._value(column), " OR ", self._place(source, other), " = ",
-                    self._value(other), ")")
+            return ("(", place, " = ", self._value(source, column), " OR ", self._place(source, other), " = ",
+                    self._value(source, other), ")")
         if kind == 13 and column.type == TEXT:
             return (place, rng.choice((" LIKE 'c1%'", " GLOB 'c1*'", " LIKE 'name 1%'", " COLLATE NOCASE = 'NAME 1'")))
         if kind == 13:
-            return (place, " <> ", self._value(column))
+            return (place, " <> ", self._value(source, column))
         other = self._some(source)
         return ("(", place, ", ", self._place(source, other), rng.choice((") > (", ") < (", ") >= (")),
-                self._bound(column), ", ", self._bound(other), ")")
+                self._bound(source, column), ", ", self._bound(source, other), ")")
 
     @staticmethod
     def _listed(values: Sequence[Value]) -> Iterator[Part]:

@@ -18,7 +18,7 @@ from .queries import Asker
 from .worlds import World
 
 EACH = 12               # queries over one world
-QUERIES = int(os.environ.get("ENTITYDB_PLAN_QUERIES") or 240)
+QUERIES = int(os.environ.get("ENTITYDB_PLAN_QUERIES") or 720)
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 INT, TEXT, REAL = "INT", "TEXT", "REAL"
 KINDS = {
+    "id": (INT, "{k} times the row number"),
     "few": (INT, "uniform among {k} values"),
     "zipf": (INT, "value v with weight 1/v, v up to {k}"),
     "giant": (INT, "1 in 95 of 100 rows, else 2 to 40"),
@@ -30,7 +32,7 @@ class Column:
     type: str
     collation: str = ""
     nulls: float = 0.0          # the part of rows that have NULL
-    k: int = 1                  # distinct values, for kinds that have it
+    k: int = 1                  # distinct values, or what the kind needs
     other: str = ""             # the table referred to
     values: list[Any] = field(default_factory=list)
     known: list[Any] = field(default_factory=list)      # ascending, without NULL
@@ -55,6 +57,8 @@ class Table:
     name: str
     columns: list[Column]
     rows: list[tuple[Any, ...]]
+    size: int
+    shuffled: bool              # the rows are not inserted in the order of id
     key: str                    # "rowid": id is the row id; "plain": no key; "key": PRIMARY KEY (id) WITHOUT ROWID
     indexes: list[Index] = field(default_factory=list)
 
@@ -90,71 +94,86 @@ class World:
                 if made.sql not in [index.sql for index in table.indexes]:
                     table.indexes.append(made)
 
+    def table(self, name: str) -> Table:
+        return next(table for table in self.tables if table.name == name)
+
     def schema(self) -> list[str]:
         return [table.sql() for table in self.tables] + [i.sql for table in self.tables for i in table.indexes]
+
+    def again(self, rng: random.Random) -> World:
+        """The same tables, filled anew."""
+        other = copy.copy(self)
+        other.rng, other.tables = rng, []
+        for table in self.tables:
+            columns = [replace(column, values=[], known=[]) for column in table.columns]
+            rows = other._filled(columns, table.size, table.shuffled)
+            other.tables.append(replace(table, columns=columns, rows=rows))
+        return other
 
     # ---- tables ----
 
     def _table(self, name: str) -> Table:
         rng = self.rng
-        n = round(100 * 30 ** rng.random())
-        step = rng.choice((1, 1, 3))
-        columns = [Column("id", "unique", INT, values=[i * step for i in range(1, n + 1)])]
-        kinds = [*KINDS, "refers", "refers", "giant", "few"]
+        columns = [Column("id", "id", INT, k=rng.choice((1, 1, 3)))]
+        kinds = [kind for kind in KINDS if kind != "id"] + ["refers", "refers", "giant", "few"]
         for number in range(rng.randint(2, 6)):
             kind = rng.choice(kinds)
             if kind == "follows" and columns[-1].type != INT:
                 kind = "few"
             if "refer" in kind and not self.tables:
                 kind = "zipf"
-            column = Column(f"{'abcdefg'[number]}_{kind}", kind, KINDS[kind][0])
+            column = Column(f"{'abcdefg'[number]}_{kind}", kind, KINDS[kind][0], k=rng.choice((2, 5, 20, 100)))
             column.collation = rng.choice(("", "", "NOCASE")) if column.type == TEXT else ""
             column.nulls = rng.choice((0, 0, 0, 0.05, 0.5, 0.97))
-            self._fill(column, n, columns)
+            column.other = rng.choice(self.tables).name if "refer" in kind else ""
             columns.append(column)
-        for column in columns:
-            column.known = sorted(value for value in column.values if value is not None)
-        rows = list(zip(*(column.values for column in columns), strict=True))
-        if rng.random() < 0.4:
-            rng.shuffle(rows)
-        return Table(name, columns, rows, rng.choice(("rowid", "rowid", "rowid", "plain", "key")))
+        size, shuffled = round(100 * 30 ** rng.random()), rng.random() < 0.4
+        rows = self._filled(columns, size, shuffled)
+        return Table(name, columns, rows, size, shuffled, rng.choice(("rowid", "rowid", "rowid", "plain", "key")))
 
-    def _fill(self, column: Column, n: int, before: list[Column]) -> None:
-        rng = self.rng
-        column.k = rng.choice((2, 5, 20, 100))
+    def _filled(self, columns: list[Column], n: int, shuffled: bool) -> list[tuple[Any, ...]]:
+        for i, column in enumerate(columns):
+            values = self._values(column, n, columns[:i])
+            if column.nulls:
+                values = [None if self.rng.random() < column.nulls else value for value in values]
+            column.values = values
+            column.known = sorted(value for value in values if value is not None)
+        rows = list(zip(*(column.values for column in columns), strict=True))
+        if shuffled:
+            self.rng.shuffle(rows)
+        return rows
+
+    def _values(self, column: Column, n: int, before: list[Column]) -> list[Any]:
+        rng, k = self.rng, column.k
         if column.kind in ("refers", "prefers"):
-            other = rng.choice(self.tables)
-            column.other = other.name
-            ids = other.columns[0].values
+            ids = self.table(column.other).columns[0].values
             low = 1 if column.kind == "refers" else 3
-            column.values = [ids[int(len(ids) * rng.random() ** low)] for _ in range(n)]
-        elif column.kind == "zipf":
-            values = range(1, column.k + 1)
-            column.values = rng.choices(values, [1 / v for v in values], k=n)
-        elif column.kind == "unique":
-            column.values = rng.sample(range(n * 10), n)
-        elif column.kind == "follows":
-            column.values = [None if v is None else v // 8 for v in before[-1].values]
-        else:
-            make = {
-                "few": lambda i: rng.randrange(column.k),
-                "giant": lambda i: 1 if rng.random() < 0.95 else rng.randint(2, 40),
-                "flag": lambda i: int(rng.random() < 0.01),
-                "ascending": lambda i: i * 10 + rng.randrange(10),
-                "code": lambda i: f"c{i * 7919 % 100_003}",
-                "name": lambda i: rng.choice(("Name {}", "name {}") if column.collation else ("name {}",)).format(
-                    rng.randrange(column.k)),
-                "measure": lambda i: rng.random() * 1000,
-            }[column.kind]
-            column.values = [make(i) for i in range(n)]
-        if column.nulls:
-            column.values = [None if rng.random() < column.nulls else value for value in column.values]
+            return [ids[int(len(ids) * rng.random() ** low)] for _ in range(n)]
+        if column.kind == "zipf":
+            return rng.choices(range(1, k + 1), [1 / v for v in range(1, k + 1)], k=n)
+        if column.kind == "unique":
+            return rng.sample(range(n * 10), n)
+        if column.kind == "follows":
+            return [None if v is None else v // 8 for v in before[-1].values]
+        names = ("Name {}", "name {}") if column.collation else ("name {}",)
+        make = {
+            "id": lambda i: (i + 1) * k,
+            "few": lambda i: rng.randrange(k),
+            "giant": lambda i: 1 if rng.random() < 0.95 else rng.randint(2, 40),
+            "flag": lambda i: int(rng.random() < 0.01),
+            "ascending": lambda i: i * 10 + rng.randrange(10),
+            "code": lambda i: f"c{i * 7919 % 100_003}",
+            "name": lambda i: rng.choice(names).format(rng.randrange(k)),
+            "measure": lambda i: rng.random() * 1000,
+        }[column.kind]
+        return [make(i) for i in range(n)]
 
     # ---- indexes ----
 
     def _index(self, table: Table, number: int) -> Index:
         rng = self.rng
-        chosen = rng.sample(table.columns[1:], min(len(table.columns) - 1, rng.choice((1, 1, 2, 2, 3))))
+        others = table.columns[1:]
+        chosen = rng.sample(others, min(len(others), rng.choice((1, 1, 2, 2, 3))))
         if rng.random() < 0.1:
             chosen.append(table.columns[0])
         parts = []
