@@ -206,7 +206,8 @@ class Asker:
             made = replace(made, terms=(*made.terms, self._condition(rng.choice(sources))))
         if rng.random() < 0.25:
             inner = self._source()
-            made = replace(made, terms=(*made.terms, self._subquery(rng.choice(sources), inner)), inside=(inner,))
+            term = self._subquery(rng.choice(sources), inner, alone=len(sources) == 1)
+            made = replace(made, terms=(*made.terms, term), inside=(inner,))
         made = self._shape(made)
         if rng.random() < 0.25:
             made = replace(made, parameters=True)
@@ -322,12 +323,13 @@ class Asker:
         for i, value in enumerate(values):
             yield from ((", ", value) if i else (value,))
 
-    def _subquery(self, outer: Source, inner: Source) -> Parts:
+    def _subquery(self, outer: Source, inner: Source, *, alone: bool) -> Parts:
+        """alone: there is no join. In joins SQLite places correlated subqueries without regard to what they cost."""
         rng = self.rng
         edge = self._edge(outer, inner)
         condition: Parts = ("1",) if rng.random() < 0.4 else self._condition(inner)
         left, _, right = edge
-        kind = rng.randrange(5)
+        kind = rng.randrange(5) if alone else 2
         if kind < 2:
             word = "EXISTS" if kind == 0 or rng.random() < 0.6 else "NOT EXISTS"
             return (f"{word} (SELECT 1 FROM {inner.text()} WHERE ", *edge, " AND ", *condition, ")")
