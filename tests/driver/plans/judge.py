@@ -66,13 +66,17 @@ class Answer:
 class Judge:
     """A world in both databases, as it is now and as it was before some changes."""
 
-    def __init__(self, mine: driver.Connection, world: World, rng: random.Random, *, analyzed: bool) -> None:
+    def __init__(self, mine: driver.Connection, world: World, rng: random.Random, *, analyzed: bool,
+                 switches: str = "") -> None:
+        """switches: words for entitydb_planner()."""
+        self.switches = switches
         self.mine, self.world, self.rng, self.analyzed = mine, world, rng, analyzed
         self.theirs, self.before = apsw.Connection(":memory:"), apsw.Connection(":memory:")
         self._fill()
         self.meters = [Meter(side) for side in (self.theirs, self.before)]
         self.meter = Meter(mine.apsw)
         self.asked = self.skipped = self.compared = 0
+        self.switch(switches)
 
     def _fill(self) -> None:
         sides = (self.mine, self.theirs, self.before)
@@ -157,9 +161,13 @@ class Judge:
             else:
                 self._same(query, rows, theirs, self.told(query, past, draw=draw))
         if visited > BESIDE * len(asked):
-            best, how = self._best(query, as_of, visited, steps, asked, past)
-            if visited > TIMES * best + BESIDE * len(asked) and not self._luck(query, how, past):
-                raise Failure(self._far(query, past, visited, best, how))
+            least, how = self._best(query, as_of, visited, steps, asked, past)
+            if visited > TIMES * least + BESIDE * len(asked) and not self._luck(query, how, past):
+                raise Failure(self._far(query, past, visited, f"the best forced plan visits {least}", how))
+            taken = operations(asked)
+            if visited > taken and not self._skips(query, past) and not self._luck(query, None, past):
+                best = f"SQLite takes at most {taken // 2} operations in all"
+                raise Failure(self._far(query, past, visited, best, None))
         for draw in stopped:        # not for its plan, so it has its reasons
             rows, _, _ = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * MOST_STEPS)
             if rows is None:
@@ -189,7 +197,7 @@ class Judge:
             if rows is not None:
                 self.compared += 1
                 self._same(query, rows, theirs, f"entitydb_planner('{words}'): {self.told(query, past)}")
-        self.switch("")
+        self.switch(self.switches)
 
     def _asked_of_sqlite(self, query: Query, past: bool, draw: int) -> Answer:
         wanted, steps = self.ask_sqlite(*query.text(draw=draw), past)
@@ -229,18 +237,19 @@ class Judge:
         return total, most - left
 
     def _luck(self, query: Query, plan: Any, past: bool) -> bool:
-        """Whether the forced plan is far better by a luck that no planner can foresee: one row that has no partner, the
-        rows wanted at the begin of an order. Then it is not in each of some other worlds of the same kind."""
+        """Whether the forced plan (None: SQLite's) is far better by a luck that no planner can foresee: one row that
+        has no partner, the rows wanted at the begin of an order. Then it is not in each of some other worlds."""
         return not all(
             other.far(query.again(Asker(self.rng, other.world)), plan, past=past) for other in self._others())
 
     def _others(self) -> Iterator[Judge]:
         for _ in range(OTHERS):
             with closing(driver.connect()) as mine:
-                yield Judge(mine, self.world.again(self.rng), self.rng, analyzed=self.analyzed)
+                world = self.world.again(self.rng)
+                yield Judge(mine, world, self.rng, analyzed=self.analyzed, switches=self.switches)
 
     def far(self, query: Query, plan: Any, *, past: bool) -> bool:
-        """Whether a forced plan is far better."""
+        """Whether a forced plan is far better; None: SQLite's."""
         try:
             asked = [self._asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
         except TooLong:
@@ -249,6 +258,8 @@ class Judge:
         for draw, theirs in enumerate(asked):
             _, entries, taken = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * theirs.steps + FEW_STEPS)
             visited, steps = visited + entries, steps + taken
+        if plan is None:
+            return visited > operations(asked)
         total, _ = self._forced(query, plan, as_of, steps + len(asked), asked, past)
         return total is not None and visited > TIMES * total + BESIDE * len(asked)
 
@@ -282,17 +293,30 @@ class Judge:
         cursor.as_of = as_of
         return "; ".join(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
 
-    def _far(self, query: Query, past: bool, visited: int, best: int, plan: Any) -> str:
+    def _explained_by_sqlite(self, query: Query, past: bool) -> str:
+        sql, values = query.text()
+        self.meters[past].start(MOST_STEPS)
+        rows = (self.before if past else self.theirs).execute(f"EXPLAIN QUERY PLAN {sql}", values)
+        return "; ".join(str(row[3]) for row in rows)
+
+    def _skips(self, query: Query, past: bool) -> bool:
+        """Whether SQLite uses the second column of an index without the first: that is not tried here."""
+        return "ANY(" in self._explained_by_sqlite(query, past)
+
+    def _far(self, query: Query, past: bool, visited: int, best: str, plan: Any) -> str:
         as_of = self.moment if past else None
         used = {source.table.name for source in query.all_sources}
         tables = [table for table in self.world.tables if table.name in used]
-        lines = [f"{visited} entries visited, the best forced plan visits {best}"]
+        lines = [f"{visited} entries visited, {best}"]
         for table in tables:
             lines += [f"{table.sql()};  {table.about()}", *(f"{index.sql};" for index in table.indexes)]
         lines += ["ANALYZE;"] if self.analyzed else []
         for label, chosen in (("asked", ()), ("forced", plan)):
-            sql, values = query.text(*chosen)
-            lines.append(f"{label}: {self.told(query, past, chosen)}\n        {self.explained(sql, values, as_of)}")
+            if chosen is not None:
+                sql, values = query.text(*chosen)
+                lines.append(f"{label}: {self.told(query, past, chosen)}\n        {self.explained(sql, values, as_of)}")
+        if plan is None:
+            lines.append(f"SQLite: {self._explained_by_sqlite(query, past)}")
         return "\n".join(lines)
 
     def shrunk(self, query: Query, error: Failure, *, past: bool, tries: int = 40) -> Failure:
@@ -312,6 +336,11 @@ class Judge:
                 except (TooLong, driver.Error, apsw.Error):
                     continue        # left without something it needs
         return error
+
+
+def operations(asked: Sequence[Answer]) -> int:
+    """Twice the operations of its program that SQLite can have taken. It takes several for each entry."""
+    return 2 * sum((answer.steps + 1) * STEP for answer in asked)
 
 
 def query_draws(query: Query) -> range:
