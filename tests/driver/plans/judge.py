@@ -67,18 +67,18 @@ class Judge:
     """A world in both databases, as it is now and as it was before some changes."""
 
     def __init__(self, mine: driver.Connection, world: World, rng: random.Random, *, analyzed: bool,
-                 switches: str = "") -> None:
-        """switches: words for entitydb_planner()."""
+                 switches: str = "", committed: bool = True) -> None:
+        """switches: words for entitydb_planner(). committed: else the changes are those of an open transaction."""
         self.switches = switches
         self.mine, self.world, self.rng, self.analyzed = mine, world, rng, analyzed
         self.theirs, self.before = apsw.Connection(":memory:"), apsw.Connection(":memory:")
-        self._fill()
+        self._fill(committed)
         self.meters = [Meter(side) for side in (self.theirs, self.before)]
         self.meter = Meter(mine.apsw)
         self.asked = self.skipped = self.compared = 0
         self.switch(switches)
 
-    def _fill(self) -> None:
+    def _fill(self, committed: bool) -> None:
         sides = (self.mine, self.theirs, self.before)
         for side in (self.theirs, self.before):
             side.execute("BEGIN")
@@ -92,10 +92,12 @@ class Judge:
         for sql, rows in self.world.changes():
             for side in (self.mine, self.theirs):
                 side.executemany(sql, rows)
-        self.mine.commit()
         for side in (self.theirs, self.before):
             side.execute("COMMIT")
             side.execute("ANALYZE")
+        if not committed:
+            return
+        self.mine.commit()
         if self.analyzed:
             self.mine.execute("ANALYZE")
             self.mine.commit()

@@ -48,7 +48,8 @@ def test_answers_do_not_depend_on_the_paths_of_the_planner(
     connect: Callable[..., driver.Connection], rng: random.Random, number: int
 ) -> None:
     world = World(rng)
-    judge = Judge(connect(page_size=rng.choice((512, 4096))), world, rng, analyzed=rng.random() < 0.5)
+    committed = rng.random() < 0.6
+    judge = Judge(connect(page_size=rng.choice((512, 4096))), world, rng, analyzed=committed, committed=committed)
     asker = Asker(rng, world)
     while judge.asked < EACH:
         judge.judge_switched(asker.query(), past=rng.random() < 0.25)

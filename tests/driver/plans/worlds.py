@@ -199,12 +199,14 @@ class World:
     # ---- changes ----
 
     def changes(self) -> list[tuple[str, list[tuple[Any, ...]]]]:
-        """Statements with rows of parameters: some rows go, some change in a column that is in no key."""
+        """Statements with rows of parameters: rows go, half of them come back, others change in a column of no key."""
         rng = self.rng
         found: list[tuple[str, list[tuple[Any, ...]]]] = []
         for table in self.tables:
             ids = [(row[0],) for row in table.rows]
-            found.append((f"DELETE FROM {table.name} WHERE id = ?", rng.sample(ids, len(ids) // rng.choice((3, 20)))))
+            gone = rng.sample(table.rows, len(ids) // rng.choice((3, 20)))
+            found.append((f"DELETE FROM {table.name} WHERE id = ?", [row[:1] for row in gone]))
+            found.append((table.insert(), gone[: len(gone) // 2]))
             plain = [c for c in table.columns[1:] if c.kind not in ("unique", "code")]
             if plain:
                 column = rng.choice(plain)
