@@ -56,7 +56,7 @@ class Source:
 @dataclass(frozen=True)
 class Order:
     place: Place
-    words: str                      # " DESC NULLS LAST"
+    words: str                      # " COLLATE NOCASE DESC NULLS LAST"
     nocase: bool
 
 
@@ -302,7 +302,7 @@ class Asker:
         if kind == 8:
             return (place, " BETWEEN ", self._bound(source, column), " AND ", self._bound(source, column))
         if kind < 11:
-            values = [self._value(source, column) for _ in range(rng.randint(2, 5))]
+            values = [self._value(source, column) for _ in range(rng.choice((2, 2, 3, 4, 5, 60)))]
             return (place, " IN (", *self._listed(values), ")")
         if kind == 11:
             return (place, rng.choice((" IS NULL", " IS NOT NULL")))
@@ -386,7 +386,9 @@ class Asker:
                 source = main if rng.random() < 0.85 else rng.choice(sources)
                 column = self._some(source)
                 if column.name not in [o.place.column for o in order if o.place.alias == source.alias]:
-                    order.append(Order(self._place(source, column), self._words(), column.collation == "NOCASE"))
+                    own = rng.choice(("", "NOCASE", "BINARY")) if column.type == TEXT else ""
+                    words = f" COLLATE {own}{self._words()}" if own else self._words()
+                    order.append(Order(self._place(source, column), words, (own or column.collation) == "NOCASE"))
             if rng.random() < 0.3:
                 column = main.table.columns[0]
                 order.append(Order(self._place(main, column), rng.choice(("", " DESC")), False))
