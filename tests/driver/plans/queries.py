@@ -35,8 +35,9 @@ class Value:
     how: tuple[str | float, ...]    # each was drawn
 
     def again(self, asker: Asker) -> Value:
+        """Of the asker's world, and never one that no row has."""
         column = asker.world.table(self.table).column(self.column)
-        return replace(self, draws=tuple(asker.drawn(column, how) for how in self.how))
+        return replace(self, draws=tuple(asker.drawn(column, "row" if how == "absent" else how) for how in self.how))
 
 
 Part = str | Place | Value
