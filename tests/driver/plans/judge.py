@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -16,6 +15,7 @@ from entitydb_dialect import driver
 
 from . import forced
 from .queries import Asker, Query
+from .sides import MOST_STEPS, Answer, Sides, TooLong, operations
 from .worlds import World
 
 TIMES = 4               # the best plan's entries that a plan may visit
@@ -24,117 +24,21 @@ SWITCHES = ("-statistics", "-automatic", "-groups", "-merge", "-skip", "+automat
             "-statistics -automatic -groups -merge -skip", "-statistics +automatic")
 OTHERS = 4              # worlds in which a failure must happen as well
 BESIDE = 40             # and so many more, for each time it is asked
-STEP = 500              # of SQLite's program between two looks at the limit
-MOST_STEPS = 2000       # in SQLite, of a query worth waiting for
 MORE_STEPS = 8          # times as many for EntityDB
 FEW_STEPS = 200
-MOST_ROWS = 50_000
-
-
-class TooLong(Exception):
-    """A query whose answer takes too long even in SQLite."""
-
-
-class Meter:
-    """Stops a connection's statement after a number of steps."""
-
-    def __init__(self, raw: apsw.Connection) -> None:
-        self.left = self.taken = 0
-        raw.set_progress_handler(self._step, STEP)
-
-    def start(self, steps: int) -> None:
-        self.left, self.taken = steps, 0
-
-    def _step(self) -> bool:
-        self.taken += 1
-        return self.taken > self.left
 
 
 class Failure(Exception):
     """What was wrong with a query."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """SQLite's: its rows, those without LIMIT, and the steps it took."""
+class Judge(Sides):
+    """Judges queries over a world."""
 
-    rows: list[Any]
-    every: list[Any]
-    steps: int
-
-
-class Judge:
-    """A world in both databases, as it is now and as it was before some changes."""
-
-    def __init__(self, mine: driver.Connection, world: World, rng: random.Random, *, analyzed: bool,
-                 switches: str = "", committed: bool = True) -> None:
-        """switches: words for entitydb_planner(). committed: else the changes are those of an open transaction."""
-        self.switches = switches
-        self.mine, self.world, self.rng, self.analyzed = mine, world, rng, analyzed
-        self.theirs, self.before = apsw.Connection(":memory:"), apsw.Connection(":memory:")
-        self._fill(committed)
-        self.meters = [Meter(side) for side in (self.theirs, self.before)]
-        self.meter = Meter(mine.apsw)
+    def __init__(self, mine: driver.Connection, world: World, rng: random.Random, **options: Any) -> None:
+        super().__init__(mine, world, **options)
+        self.rng = rng
         self.asked = self.skipped = self.compared = 0
-        self.switch(switches)
-
-    def _fill(self, committed: bool) -> None:
-        sides = (self.mine, self.theirs, self.before)
-        for side in (self.theirs, self.before):
-            side.execute("BEGIN")
-        for side in sides:
-            for sql in self.world.schema():
-                side.execute(sql)
-            for table in self.world.tables:
-                side.executemany(table.insert(), table.rows)
-        self.mine.commit()
-        self.moment = int(self.mine.last_commit[1])
-        for sql, rows in self.world.changes():
-            for side in (self.mine, self.theirs):
-                side.executemany(sql, rows)
-        for side in (self.theirs, self.before):
-            side.execute("COMMIT")
-            side.execute("ANALYZE")
-        if not committed:
-            return
-        self.mine.commit()
-        if self.analyzed:
-            self.mine.execute("ANALYZE")
-            self.mine.commit()
-
-    # ---- asking ----
-
-    def visited(self) -> int:
-        self.meter.start(MOST_STEPS)
-        return int(self.mine.execute("SELECT entitydb_visited()").fetchone()[0])
-
-    def ask(self, sql: str, values: Sequence[Any], as_of: int | None, steps: int) -> tuple[list[Any] | None, int, int]:
-        """-> its rows, None if they took more steps; the entries visited; the steps taken."""
-        before = self.visited()
-        cursor = self.mine.cursor()
-        cursor.as_of = as_of
-        self.meter.start(steps)
-        try:
-            rows: list[Any] | None = cursor.execute(sql, values).fetchall()
-        except driver.OperationalError as error:
-            if "interrupted" not in str(error):
-                raise
-            rows = None
-        taken = self.meter.taken
-        return rows, self.visited() - before, taken
-
-    def ask_sqlite(self, sql: str, values: Sequence[Any], past: bool) -> tuple[list[Any], int]:
-        """-> rows, steps"""
-        side = self.before if past else self.theirs
-        meter = self.meters[past]
-        meter.start(MOST_STEPS)
-        try:
-            rows = [tuple(row) for row in side.execute(sql, values)]
-        except apsw.InterruptError:
-            raise TooLong from None
-        if len(rows) > MOST_ROWS:
-            raise TooLong
-        return rows, meter.taken
 
     # ---- judging ----
 
@@ -152,7 +56,7 @@ class Judge:
 
     def _judge(self, query: Query, *, past: bool) -> None:
         as_of = self.moment if past else None
-        asked = [self._asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
+        asked = [self.asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
         visited, steps, stopped = 0, 0, []
         for draw, theirs in enumerate(asked):
             sql, values = query.text(draw=draw)
@@ -176,17 +80,13 @@ class Judge:
                 raise TooLong
             self._same(query, rows, asked[draw], self.told(query, past, draw=draw))
 
-    def switch(self, words: str) -> None:
-        self.meter.start(MOST_STEPS)
-        self.mine.execute("SELECT entitydb_planner(?)", (words,)).fetchall()
-
     def judge_switched(self, query: Query, *, past: bool) -> None:
         """
         Raises:
             Failure: another answer than SQLite's with one of the switches.
         """
         try:
-            theirs = self._asked_of_sqlite(query, past, 0)
+            theirs = self.asked_of_sqlite(query, past, 0)
         except TooLong:
             self.skipped += 1
             return
@@ -200,13 +100,6 @@ class Judge:
                 self.compared += 1
                 self._same(query, rows, theirs, f"entitydb_planner('{words}'): {self.told(query, past)}")
         self.switch(self.switches)
-
-    def _asked_of_sqlite(self, query: Query, past: bool, draw: int) -> Answer:
-        wanted, steps = self.ask_sqlite(*query.text(draw=draw), past)
-        every = wanted
-        if query.limit is not None:
-            every, _ = self.ask_sqlite(*query.unlimited().text(draw=draw), past)
-        return Answer(wanted, every, steps)
 
     def _best(self, query: Query, as_of: int | None, visited: int, steps: int, asked: list[Answer], past: bool
               ) -> tuple[int, Any]:
@@ -253,9 +146,9 @@ class Judge:
     def far(self, query: Query, plan: Any, *, past: bool) -> bool:
         """Whether a forced plan is far better; None: SQLite's."""
         try:
-            asked = [self._asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
+            asked = [self.asked_of_sqlite(query, past, draw) for draw in query_draws(query)]
         except TooLong:
-            return True         # nothing is known
+            return False        # nothing is known
         as_of, visited, steps = self.moment if past else None, 0, 0
         for draw, theirs in enumerate(asked):
             _, entries, taken = self.ask(*query.text(draw=draw), as_of, MORE_STEPS * theirs.steps + FEW_STEPS)
@@ -289,22 +182,10 @@ class Judge:
         sql, values = query.text(*plan, draw=draw) if plan else query.text(draw=draw)
         return f"{sql}{f'  -- with {values}' if values else ''}{'  -- as of before the changes' if past else ''}"
 
-    def explained(self, sql: str, values: Sequence[Any], as_of: int | None) -> str:
-        self.meter.start(MOST_STEPS)
-        cursor = self.mine.cursor()
-        cursor.as_of = as_of
-        return "; ".join(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
-
-    def _explained_by_sqlite(self, query: Query, past: bool) -> str:
-        sql, values = query.text()
-        self.meters[past].start(MOST_STEPS)
-        rows = (self.before if past else self.theirs).execute(f"EXPLAIN QUERY PLAN {sql}", values)
-        return "; ".join(str(row[3]) for row in rows)
-
     def _skips(self, query: Query, past: bool) -> bool:
         """Whether SQLite leaves out entries as it cannot over virtual tables: it uses the second column of an index
         without the first, or goes on to the next value once a row of DISTINCT has passed all conditions."""
-        return query.distinct or "ANY(" in self._explained_by_sqlite(query, past)
+        return query.distinct or "ANY(" in self.explained_by_sqlite(query, past)
 
     def _far(self, query: Query, past: bool, visited: int, best: str, plan: Any) -> str:
         as_of = self.moment if past else None
@@ -319,7 +200,7 @@ class Judge:
                 sql, values = query.text(*chosen)
                 lines.append(f"{label}: {self.told(query, past, chosen)}\n        {self.explained(sql, values, as_of)}")
         if plan is None:
-            lines.append(f"SQLite: {self._explained_by_sqlite(query, past)}")
+            lines.append(f"SQLite: {self.explained_by_sqlite(query, past)}")
         return "\n".join(lines)
 
     def shrunk(self, query: Query, error: Failure, *, past: bool, tries: int = 40) -> Failure:
@@ -339,11 +220,6 @@ class Judge:
                 except (TooLong, driver.Error, apsw.Error):
                     continue        # left without something it needs
         return error
-
-
-def operations(asked: Sequence[Answer]) -> int:
-    """Twice the operations of its program that SQLite can have taken. It takes several for each entry."""
-    return 2 * sum((answer.steps + 1) * STEP for answer in asked)
 
 
 def query_draws(query: Query) -> range:
