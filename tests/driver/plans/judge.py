@@ -203,7 +203,7 @@ class Judge(Sides):
             lines.append(f"SQLite: {self.explained_by_sqlite(query, past)}")
         return "\n".join(lines)
 
-    def shrunk(self, query: Query, error: Failure, *, past: bool, tries: int = 40) -> Failure:
+    def shrunk(self, query: Query, error: Failure, *, past: bool, tries: int = 15) -> Failure:
         """The failure of a simpler query, where one is found."""
         going = True
         while going:

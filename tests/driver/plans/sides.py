@@ -14,8 +14,8 @@ from .queries import Query
 from .worlds import World
 
 STEP = 500              # of SQLite's program between two looks at the limit
-MOST_STEPS = 2000       # in SQLite, of a query worth waiting for
-MOST_ROWS = 50_000
+MOST_STEPS = 800        # in SQLite, of a query worth waiting for
+MOST_ROWS = 10_000
 
 
 class TooLong(Exception):
