@@ -85,6 +85,66 @@ static const char *declared_type(const edb_column *column)
     return names[column->affinity - AFFINITY_BLOB];
 }
 
+/* ---- columns to sort by ---------------------------------------------------------------------------------------- */
+
+static bool indexed(const edb_table *table, uint32_t column, int collation)
+{
+    for (uint32_t i = 0; i < table->et_n_indexes; i++)
+        for (uint32_t k = 0; k < table->et_indexes[i].n_parts; k++) {
+            const edb_index_part *part = &table->et_indexes[i].parts[k];
+            if (part->column == column && (collation < 0 || part->collation == collation))
+                return true;
+        }
+    return false;
+}
+
+static bool is_there(const edb_table *table, const order_column *oc)
+{
+    const edb_column *column = &table->et_columns[oc->oc_column];
+    if (column->hidden || (int)oc->oc_column == table->et_rowid_column)
+        return false;
+    if (oc->oc_nulls_last)
+        return !column->not_null && indexed(table, oc->oc_column, -1);
+    return oc->oc_collation != column->collation && indexed(table, oc->oc_column, oc->oc_collation);
+}
+
+/* From one to the next: of each column its collations, then its key. -> false: that was the last. */
+static bool order_next(const edb_table *table, order_column *oc)
+{
+    do {
+        if (oc->oc_nulls_last) {
+            *oc = (order_column){.oc_column = oc->oc_column + 1};
+        } else if (oc->oc_collation < COLLATE_RTRIM) {
+            oc->oc_collation++;
+        } else {
+            oc->oc_nulls_last = true;
+            oc->oc_collation = oc->oc_column < table->et_n_columns ? table->et_columns[oc->oc_column].collation : 0;
+        }
+    } while (oc->oc_column < table->et_n_columns && !is_there(table, oc));
+    return oc->oc_column < table->et_n_columns;
+}
+
+static const order_column before_first = {.oc_column = UINT32_MAX, .oc_nulls_last = true};
+
+bool declared_order(const edb_table *table, int position, order_column *out)
+{
+    int ahead = position - (int)table->et_n_columns - 1 - table->et_has_partial;
+    *out = before_first;
+    while (ahead >= 0 && order_next(table, out))
+        if (ahead-- == 0)
+            return true;
+    return false;
+}
+
+static void declare_orders(const edb_table *table, sqlite3_str *sql)
+{
+    order_column oc = before_first;
+    while (order_next(table, &oc)) {
+        sqlite3_str_appendf(sql, ", \"" COLUMN_ORDER " %u %s\" BLOB HIDDEN", oc.oc_column,
+                            oc.oc_nulls_last ? "NULLS" : collation_name(oc.oc_collation));
+    }
+}
+
 int declare_table(sqlite3 *db, const edb_table *table)
 {
     sqlite3_str *sql = sqlite3_str_new(db);
@@ -97,6 +157,7 @@ int declare_table(sqlite3 *db, const edb_table *table)
     sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN");
     if (table->et_has_partial)
         sqlite3_str_appendall(sql, ", \"" COLUMN_PARTIAL "\" HIDDEN");
+    declare_orders(table, sql);
     sqlite3_str_appendall(sql, ")");
     char *text = sqlite3_str_finish(sql);
     int rc = text ? sqlite3_declare_vtab(db, text) : SQLITE_NOMEM;

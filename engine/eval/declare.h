@@ -16,6 +16,20 @@
 #define COLUMN_RETURNED "entitydb returned"
 #define COLUMN_PARTIAL "entitydb partial"           /* behind it, where an index is partial: vtab/partial_plan.h */
 
+/* Behind these, columns to sort by that SQLite could not ask an index for otherwise (ORDER BY name COLLATE NOCASE, and NULLS
+ * LAST of an ascending order): of each collation that an index has and the column has not, the column's key under it; and
+ * of each column of an index that may be NULL, its key with NULL behind all others. Keys are blobs, because SQLite forgets
+ * the collation of a hidden column. The driver puts them into ORDER BY. */
+#define COLUMN_ORDER "entitydb order"               /* and the column's position, and "NOCASE" or "NULLS" */
+
+typedef struct {
+    uint32_t oc_column;
+    int oc_collation;
+    bool oc_nulls_last;
+} order_column;
+
+/* The column at a position of the declaration behind the table's own; -> false: it is none to sort by. */
+bool declared_order(const edb_table *table, int position, order_column *out);
 int declare_table(sqlite3 *db, const edb_table *table);     /* a result of SQLite's */
 const char *collation_name(int collation);          /* COLLATE_... as SQL writes it */
 

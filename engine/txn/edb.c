@@ -65,16 +65,6 @@ void edb_close(edb *db)
         db_unref(db);
 }
 
-void db_lock(edb *db)
-{
-    pthread_mutex_lock(&db->db_mutex);
-}
-
-void db_unlock(edb *db)
-{
-    pthread_mutex_unlock(&db->db_mutex);
-}
-
 /* ---- figures and moments --------------------------------------------------------------------------------------- */
 
 /* Takes the handle's mutex and its slot. On success db_unask() gives both back. */

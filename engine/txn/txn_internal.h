@@ -178,8 +178,9 @@ struct edb_stmt {
 /* ---- edb.c */
 void db_unref(edb *db);
 edb *db_ref(edb *db);
-void db_lock(edb *db);                              /* for what db_mutex guards */
-void db_unlock(edb *db);
+/* For what db_mutex guards. */
+static inline void db_lock(edb *db) { pthread_mutex_lock(&db->db_mutex); }
+static inline void db_unlock(edb *db) { pthread_mutex_unlock(&db->db_mutex); }
 
 /* ---- conn.c */
 int conn_check(const edb_conn *conn);               /* EDB_FORKED, EDB_MISUSE when closed */

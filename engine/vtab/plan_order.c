@@ -7,6 +7,7 @@
  *
  * DISTINCT and GROUP BY want equal rows next to each other, in any order; of a DISTINCT one of them is enough, and the
  * scan skips the others where nothing but the distinct columns is looked at. */
+#include "engine/eval/declare.h"
 #include "engine/vtab/planner.h"
 
 enum { SORTED, GROUPED, DISTINCT, DISTINCT_SORTED };    /* what sqlite3_vtab_distinct() says */
@@ -25,6 +26,31 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part)
 {
     return part < ca->ca_n_equal && (ca->ca_merged || ca->ca_steps[part].sp_op != 'i')
            && (part_is_exact(pl, ca, part) || !in_order_by(pl, (int)ca->ca_index->parts[part].column));
+}
+
+typedef struct {                    /* a term of ORDER BY */
+    int tm_column, tm_collation;
+    bool tm_descends;
+    bool tm_nulls_last;             /* when ascending; descending they come first */
+} term;
+
+static bool term_read(const planner *pl, int i, term *out)
+{
+    const struct sqlite3_index_orderby *by = &pl->pl_info->aOrderBy[i];
+    order_column oc;
+    *out = (term){.tm_column = by->iColumn, .tm_descends = by->desc};
+    if (is_rowid(pl, by->iColumn))
+        return true;
+    if (by->iColumn < (int)pl->pl_table->et_n_columns) {
+        out->tm_collation = pl->pl_table->et_columns[by->iColumn].collation;
+        return true;
+    }
+    if (!declared_order(pl->pl_table, by->iColumn, &oc))
+        return false;
+    out->tm_column = (int)oc.oc_column;
+    out->tm_collation = oc.oc_collation;
+    out->tm_nulls_last = oc.oc_nulls_last;
+    return true;
 }
 
 static int part_column(const planner *pl, const candidate *ca, uint32_t part)
@@ -46,15 +72,15 @@ static bool part_repeats(const planner *pl, const candidate *ca, uint32_t part)
     return false;
 }
 
-/* Whether the part sorts as ORDER BY of that column does. */
-static bool part_sorts(const planner *pl, const candidate *ca, uint32_t part, int column)
+/* Whether the part sorts as the term does, NULLs aside. */
+static bool part_sorts(const planner *pl, const candidate *ca, uint32_t part, const term *tm)
 {
     if (part_is_rowid(ca, part))
-        return is_rowid(pl, column);
+        return is_rowid(pl, tm->tm_column);
     const edb_index_part *p = &ca->ca_index->parts[part];
-    if (is_rowid(pl, column))
+    if (is_rowid(pl, tm->tm_column))
         return (int)p->column == pl->pl_table->et_rowid_column;
-    return (int)p->column == column && p->collation == pl->pl_table->et_columns[column].collation;
+    return (int)p->column == tm->tm_column && p->collation == tm->tm_collation;
 }
 
 static bool part_descends(const candidate *ca, uint32_t part)
@@ -62,12 +88,26 @@ static bool part_descends(const candidate *ca, uint32_t part)
     return !part_is_rowid(ca, part) && ca->ca_index->parts[part].descending;
 }
 
-static bool column_is_constant(const planner *pl, const candidate *ca, int column)
+static bool term_is_constant(const planner *pl, const candidate *ca, const term *tm)
 {
     for (uint32_t part = 0; part < ca->ca_n_equal; part++)
-        if (ca->ca_steps[part].sp_op != 'i' && part_is_constant(pl, ca, part) && part_sorts(pl, ca, part, column))
+        if (ca->ca_steps[part].sp_op != 'i' && part_is_constant(pl, ca, part) && part_sorts(pl, ca, part, tm))
             return true;
     return false;
+}
+
+/* NULLs out of their place in the index: walked first or last, as two ranges of the part behind the equalities. Where
+ * that part has a bound there are none. */
+static bool place_nulls(const planner *pl, candidate *ca, uint32_t part, const term *tm)
+{
+    if (part != ca->ca_n_equal || ca->ca_merged || part_is_rowid(ca, part))
+        return false;
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (ca->ca_steps[k].sp_op == 'i' || !part_is_exact(pl, ca, k))
+            return false;
+    if (ca->ca_n_steps == ca->ca_n_equal)
+        ca->ca_laps = tm->tm_descends ? 'f' : 'l';
+    return true;
 }
 
 /* How many of the terms asked for the walk gives, the first ones: all of them or fewer. *parts: the parts used for
@@ -79,22 +119,24 @@ static int order_given(const planner *pl, candidate *ca, uint32_t *parts)
     bool decided = false;
     *parts = 0;
     ca->ca_reverse = false;
+    ca->ca_laps = 0;
     for (int i = 0; i < info->nOrderBy; i++) {
-        int column = info->aOrderBy[i].iColumn;
-        bool descending = info->aOrderBy[i].desc;
-        if (column_is_constant(pl, ca, column))
+        term tm;
+        if (!term_read(pl, i, &tm))
+            return i;
+        if (term_is_constant(pl, ca, &tm))
             continue;
         while (part < ca->ca_n_parts && (part_is_constant(pl, ca, part) || part_repeats(pl, ca, part)))
             part++;
-        if (part == ca->ca_n_parts || !part_sorts(pl, ca, part, column))
+        if (part == ca->ca_n_parts || !part_sorts(pl, ca, part, &tm))
             return i;
-        bool reverse = descending != part_descends(ca, part);
-        if (decided && reverse != ca->ca_reverse)
+        bool reverse = tm.tm_descends != part_descends(ca, part);
+        if ((decided && reverse != ca->ca_reverse) || (tm.tm_nulls_last && !place_nulls(pl, ca, part, &tm)))
             return i;
         ca->ca_reverse = reverse;
         decided = true;
         *parts = ++part;
-        if (is_rowid(pl, column))
+        if (is_rowid(pl, tm.tm_column))
             return info->nOrderBy;              /* nothing is equal any more */
     }
     return info->nOrderBy;
@@ -107,21 +149,25 @@ static bool order_grouped(const planner *pl, const candidate *ca, uint32_t *part
     const sqlite3_index_info *info = pl->pl_info;
     int left = 0;
     uint64_t waiting = 0;
+    term terms[64];
     *parts = 0;
     if (info->nOrderBy > 64)
         return false;
     for (int i = 0; i < info->nOrderBy; i++)
         if (is_rowid(pl, info->aOrderBy[i].iColumn))
             return true;                        /* each row is a group of its own */
-    for (int i = 0; i < info->nOrderBy; i++)
-        if (!column_is_constant(pl, ca, info->aOrderBy[i].iColumn)) {
+    for (int i = 0; i < info->nOrderBy; i++) {
+        if (!term_read(pl, i, &terms[i]) || terms[i].tm_nulls_last)
+            return false;
+        if (!term_is_constant(pl, ca, &terms[i])) {
             waiting |= UINT64_C(1) << i;
             left++;
         }
+    }
     for (uint32_t part = 0; left && part < ca->ca_n_parts; part++) {
         bool found = part_is_constant(pl, ca, part) || part_repeats(pl, ca, part);
         for (int i = 0; i < info->nOrderBy; i++)
-            if (waiting >> i & 1 && part_sorts(pl, ca, part, info->aOrderBy[i].iColumn)) {
+            if (waiting >> i & 1 && part_sorts(pl, ca, part, &terms[i])) {
                 waiting &= ~(UINT64_C(1) << i);
                 left--;
                 found = true;
@@ -138,9 +184,10 @@ static bool terms_are_all(const planner *pl)
 {
     uint64_t terms = 0;
     for (int i = 0; i < pl->pl_info->nOrderBy; i++) {
-        if (pl->pl_info->aOrderBy[i].iColumn < 0)
+        int column = pl->pl_info->aOrderBy[i].iColumn;
+        if (column < 0 || column >= (int)pl->pl_table->et_n_columns)
             return false;
-        terms |= column_bit((uint32_t)pl->pl_info->aOrderBy[i].iColumn);
+        terms |= column_bit((uint32_t)column);
     }
     return !(pl->pl_info->colUsed & ~terms) && !(terms >> 63);
 }
@@ -195,6 +242,8 @@ void candidate_order(const planner *pl, candidate *ca)
     if (!pl->pl_info->nOrderBy)
         return;
     ca->ca_ordered = order_given(pl, ca, &parts) == pl->pl_info->nOrderBy;
+    if (!ca->ca_ordered)
+        ca->ca_laps = 0;
     if (!ca->ca_ordered && (asked == GROUPED || asked == DISTINCT)) {
         ca->ca_reverse = false;
         ca->ca_ordered = order_grouped(pl, ca, &parts);
@@ -204,4 +253,5 @@ void candidate_order(const planner *pl, candidate *ca)
     if (!ca->ca_ordered && asked != GROUPED && asked != DISTINCT)
         ca->ca_ordered = order_merged(pl, ca) || order_completed(pl, ca);
     ca->ca_reverse = ca->ca_ordered && ca->ca_reverse;
+    ca->ca_laps = ca->ca_ordered ? ca->ca_laps : 0;
 }

@@ -75,6 +75,8 @@ static void write_tail(plan_writer *pw)
     const sqlite3_index_info *info = pl->pl_info;
     if (ca->ca_may_turn)
         sqlite3_str_appendall(pw->pn_out, "/t");
+    if (ca->ca_laps)
+        sqlite3_str_appendf(pw->pn_out, "/%c", ca->ca_laps);
     if (ca->ca_skip_parts)
         sqlite3_str_appendf(pw->pn_out, "/s%02x", ca->ca_skip_parts);
     if (ca->ca_group_parts) {

@@ -35,6 +35,7 @@ typedef struct {
     uint64_t ca_evidence;           /* constraints that let it be used: partial_allowed() */
     /* the order of what comes out */
     bool ca_ordered, ca_reverse;    /* as asked for; the walk is backwards */
+    char ca_laps;                   /* 'l': NULLs of the part behind the equalities come last; 'f': first; 0: as they lie */
     bool ca_merged;                 /* by merging the ranges of lists */
     uint32_t ca_group_parts;        /* the walk gives the first of the terms asked for, by these parts; 0: it gives all */
     int ca_group_from;              /* the first term that groups are sorted by */

@@ -1,5 +1,6 @@
 /* The values of an entry, and of the row behind it. */
 #include "native/keycode.h"
+#include "engine/eval/declare.h"
 #include "engine/eval/evaluator.h"
 #include "engine/vtab/scan.h"
 
@@ -199,6 +200,31 @@ static int result_computed(scan *cu, sqlite3_context *context, uint32_t i)
     return rc;
 }
 
+/* A column to sort by, where the order was not promised. */
+static int result_order(scan *cu, sqlite3_context *context, const order_column *oc)
+{
+    arena memory = {.an_chunks = NULL};
+    table_buffer *key = &cu->cu_sort_key;
+    edb_value v;
+    bool lasting, computed;
+    int rc = value_of(cu, oc->oc_column, &v, &lasting, &computed);
+    if (!rc && computed)
+        rc = scan_computed(cu, oc->oc_column, &memory, &v);
+    if (!rc) {
+        key->bf_size = 0;
+        uint8_t *to = buffer_reserve(key, key_encode_bound(&v));
+        size_t size = to ? key_encode(to, &v, oc->oc_collation, false) : 0;
+        if (to && v.type == VALUE_NULL && oc->oc_nulls_last)
+            *to = 0xFF;             /* behind the class of every other value */
+        rc = to ? EDB_OK : scan_no_memory();
+        if (!rc)
+            sqlite3_result_blob(context, to, (int)size, SQLITE_TRANSIENT);
+    }
+    if (memory.an_chunks)
+        arena_free(&memory);
+    return rc;
+}
+
 int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
 {
     scan *cu = (scan *)base;
@@ -206,8 +232,13 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
     bool lasting, computed;
     if (sqlite3_vtab_nochange(context))
         return SQLITE_OK;           /* an UPDATE that leaves the column alone: vtab_update() copies it */
-    if (unlikely(i >= (int)cu->cu_table->et_n_columns))
-        return SQLITE_OK;           /* the hidden one: NULL */
+    if (unlikely(i >= (int)cu->cu_table->et_n_columns)) {
+        order_column oc;
+        if (!declared_order(((vtab_entity *)base->pVtab)->vt_table, i, &oc))
+            return SQLITE_OK;       /* the other hidden ones: NULL */
+        int failed = result_order(cu, context, &oc);
+        return failed ? vtab_result(base->pVtab, failed) : SQLITE_OK;
+    }
     int rc = value_of(cu, (uint32_t)i, &v, &lasting, &computed);
     if (unlikely(computed && !rc)) {
         rc = result_computed(cu, context, (uint32_t)i);

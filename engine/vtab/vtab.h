@@ -134,6 +134,7 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *          role           'c' an equality whose part has no place in the promised order, '-' any other
  *     tail                what is there of: "/sPP" one entry of each value of the first PP parts is enough
  *                         "/gPP" and terms: entries equal in the first PP parts are sorted by them
+ *                         "/l" NULLs of the part behind the equalities come last, "/f" first, else as they lie
  *                         "/t" the table is walked instead where most of the index lies between the bounds
  *                         "/a" and columns: those of 'a' and 'A'
  *                         PP: two digits; a term: column, four digits, and 'a' ascending, 'd' descending; a column:

@@ -47,7 +47,7 @@ static bool candidate_make(const planner *pl, const edb_index *index, bool whole
     candidate_match(pl, ca);
     candidate_order(pl, ca);
     candidate_rows(pl, ca);
-    bool in_its_order = !ca->ca_merged && !ca->ca_group_parts && !ca->ca_skip_parts;
+    bool in_its_order = !ca->ca_merged && !ca->ca_group_parts && !ca->ca_skip_parts && !ca->ca_laps;
     if (in_its_order && !ca->ca_one_row && !(pl->pl_off & PATH_AUTOMATIC))
         candidate_automatic(pl, ca);
     candidate_cost(pl, ca);

@@ -330,6 +330,7 @@ static int make_rowid_ends(key_range *kr)
 static void range_clear(key_range *kr)
 {
     kr->kr_empty = kr->kr_inexact = false;
+    kr->kr_laps = 0;
     kr->kr_n_wheels = kr->kr_n_items = 0;
     kr->kr_codes.bf_size = 0;
     kr->kr_from.en_set = kr->kr_to.en_set = false;
@@ -407,6 +408,23 @@ static int append_end(key_range *kr, table_buffer *out, const scan_end *end)
     return append(out, kr->kr_codes.bf_bytes + end->en_code.co_at, end->en_code.co_size);
 }
 
+/* The NULLs of the part behind the equalities as a range, or the others. */
+static int make_lap(key_range *kr)
+{
+    bool descending = kr->kr_index->parts[kr->kr_n_wheels].descending;
+    uint8_t null = descending ? (uint8_t)~KEY_NULL : KEY_NULL;
+    table_buffer *split = kr->kr_at_nulls ? &kr->kr_low : descending ? &kr->kr_end : &kr->kr_low;
+    int rc = append(split, &null, 1);
+    if (!rc && kr->kr_at_nulls)
+        rc = append(&kr->kr_end, &null, 1);
+    if (rc)
+        return rc;
+    if (!kr->kr_at_nulls && !descending)
+        range_behind(&kr->kr_low);
+    kr->kr_has_end = !kr->kr_at_nulls && descending ? true : range_behind(&kr->kr_end);
+    return EDB_OK;
+}
+
 int range_make(key_range *kr)
 {
     kr->kr_low.bf_size = 0;
@@ -419,6 +437,8 @@ int range_make(key_range *kr)
     kr->kr_end.bf_size = 0;
     if (!rc)
         rc = append(&kr->kr_end, kr->kr_low.bf_bytes, kr->kr_low.bf_size);
+    if (!rc && kr->kr_laps)
+        return make_lap(kr);
     if (!rc && kr->kr_from.en_set)
         rc = append_end(kr, &kr->kr_low, &kr->kr_from);
     if (!rc && kr->kr_to.en_set)
@@ -446,11 +466,15 @@ bool range_turn(key_range *kr)
         }
         reset_wheel(kr, wheel);
     }
-    return false;
+    if (!kr->kr_laps || kr->kr_at_nulls == (kr->kr_laps == 'l'))
+        return false;
+    kr->kr_at_nulls = !kr->kr_at_nulls;
+    return true;
 }
 
 void range_first(key_range *kr)
 {
+    kr->kr_at_nulls = kr->kr_laps == 'f';
     for (uint32_t i = 0; i < kr->kr_n_wheels; i++)
         reset_wheel(kr, &kr->kr_wheels[i]);
 }
@@ -458,6 +482,7 @@ void range_first(key_range *kr)
 void range_whole(key_range *kr)
 {
     kr->kr_n_wheels = 0;
+    kr->kr_laps = 0;
     kr->kr_from.en_set = kr->kr_to.en_set = false;
     kr->kr_empty = false;
 }

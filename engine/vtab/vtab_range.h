@@ -32,6 +32,9 @@ typedef struct {
     table_buffer kr_low, kr_end;
     bool kr_has_end;                /* else it has no upper end; an empty low is no lower end */
     bool kr_automatic;              /* kr_index is an automatic one: its parts are the plan's equalities, 'a' and 'A' too */
+    char kr_laps;                   /* 'l', 'f': NULLs of the part behind the equalities are a range of their own, walked
+                                       last or first; 0: they are not */
+    bool kr_at_nulls;               /* that is in turn */
     bool kr_reverse;                /* walked from the end */
     bool kr_empty;                  /* nothing can be found */
     bool kr_inexact;                /* bounds were given up */

@@ -56,6 +56,8 @@ static void read_terms(scan *cu, const char *at)
 static void read_tail(scan *cu, const char *plan, int argc)
 {
     const char *at;
+    if (plan_section(plan, argc, "/l") || plan_section(plan, argc, "/f"))
+        cu->cu_range.kr_laps = plan_section(plan, argc, "/l") ? 'l' : 'f';
     if ((at = plan_section(plan, argc, "/s"))) {
         cu->cu_skip_parts = digits(at, 2);
         cu->cu_way = WAY_SKIP;
@@ -179,7 +181,7 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
         return rc;
     cu->cu_single = !cu->cu_index && kr->kr_n_wheels;
     rc = choose_way(cu, plan, argc);
-    cu->cu_plain = cu->cu_way == WAY_WALK && !cu->cu_list && !cu->cu_single && !kr->kr_n_wheels && !kr->kr_reverse
+    cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_list && !cu->cu_single && !kr->kr_n_wheels && !kr->kr_reverse
                    && !kr->kr_to.en_set;
     return rc ? rc : start(cu);
 }

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .._session import Session
 
 _STEPS = "(?:[=isnaANgl<>pP][k-][c-])*"
-_TAIL = "(?:/t|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+)*"
+_TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+)*"
 _STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
 _PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)
 _SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL", "a": "=?", "A": " IS ?"}

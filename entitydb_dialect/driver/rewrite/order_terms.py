@@ -1,0 +1,128 @@
+"""ORDER BY with a collation or with NULLs as SQLite never asks virtual tables for, though indexes give it.
+
+SQLite tells a virtual table of an order only by plain columns, under their own collations, and with NULLs where they
+are by default. So tables have hidden columns to sort by (engine/eval/declare.h), and where a query's text has such a
+term, the column is put in its place:
+
+    SELECT * FROM t ORDER BY name COLLATE NOCASE    ->    ORDER BY "t"."entitydb order 2 NOCASE"
+    SELECT * FROM t ORDER BY due NULLS LAST         ->    ORDER BY "t"."entitydb order 3 NULLS"
+
+The columns sort as the terms do, so the answer is the same whether an index is used or not. It is done for a query
+without UNION, DISTINCT and GROUP BY, for tables that are not on the right side of a LEFT JOIN, since the columns of a
+row that is not there are NULL, and where the name cannot mean a result instead.
+"""
+
+from __future__ import annotations
+
+from .._catalog import COLLATIONS, Table
+from ..sql.cores import Core, Reference, shadowed
+from ..sql.statement import LONG, Statement
+from ..sql.text import Edit, Range
+from ..sql.tokens import quote
+from .schemas import Schemas
+
+
+def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
+    """The columns to put in the place of terms."""
+    words = statement.uppers
+    if len(statement.sql) >= LONG or "ORDER" not in words or ("NULLS" not in words and "COLLATE" not in words):
+        return []
+    hidden = {*schemas.temporary, *shadowed(statement)}
+    found: list[Edit] = []
+    for core in statement.cores:
+        if core.is_alone and core.order is not None and core.group is None:
+            for term in _items(statement, core.order):
+                found += _term(statement, schemas, core, term, hidden)
+    return found
+
+
+def _items(text: Statement, at: Range) -> list[Range]:
+    """What stands between commas."""
+    found, start, i = [], at[0], at[0]
+    while i < at[1]:
+        if text.uppers[i] == "(":
+            i = text.closing(i)
+        elif text.uppers[i] == ",":
+            found.append((start, i))
+            start = i + 1
+        i += 1
+    return [*found, (start, at[1])]
+
+
+def _term(text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[str]) -> list[Edit]:
+    start, end = at
+    nulls = text.upper(end - 1) if text.upper(end - 2) == "NULLS" else ""
+    behind = end - 2 if nulls else end
+    descends = text.upper(behind - 1) == "DESC"
+    stop = behind - (text.upper(behind - 1) in ("ASC", "DESC"))
+    collation = text.upper(stop - 1) if text.upper(stop - 2) == "COLLATE" else ""
+    name = (start, stop - 2) if collation else (start, stop)
+    moved = nulls == ("FIRST" if descends else "LAST")
+    if not moved and not collation:
+        return []
+    located = _column(text, schemas, core, name, hidden)
+    if located is None:
+        return []
+    reference, table, number = located
+    column = sort_column(table, number, collation, moved=moved)
+    if column is None:
+        return []
+    edits = [Edit(text.starts[start], text.ends[stop - 1], f"{quote(reference.alias)}.{quote(column)}")]
+    if moved:
+        edits.append(Edit(text.starts[behind], text.ends[end - 1], ""))
+    return edits
+
+
+def _column(
+    text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[str]
+) -> tuple[Reference, Table, int] | None:
+    """What `[alias.]name` means: the reference, the table and the column's position; None: perhaps something else."""
+    start, end = at
+    references: tuple[Reference, ...] = ()
+    if end - start == 1 and text.is_name(start):
+        references = core.references if len(core.references) == 1 and _is_column_alone(text, core, start) else ()
+    elif end - start == 3 and text.is_name(start) and text.upper(start + 1) == "." and text.is_name(start + 2):
+        qualifier = text.name_at(start).lower()
+        references = tuple(r for r in core.references if r.alias.lower() == qualifier)
+    else:
+        return None
+    if len(references) != 1 or references[0].join or not references[0].table or references[0].table in hidden:
+        return None
+    located = schemas.locate(references[0].schema, references[0].table)
+    if located is None:
+        return None
+    wanted = text.name_at(end - 1).lower()
+    numbers = [i for i, column in enumerate(located.table.columns) if column.name.lower() == wanted]
+    return (references[0], located.table, numbers[0]) if numbers else None
+
+
+def _is_column_alone(text: Statement, core: Core, at: int) -> bool:
+    """Whether no result has the bare name but the column itself: where the list has it, it is all of an item."""
+    assert core.listed is not None
+    wanted = text.name_at(at).lower()
+    for start, end in _items(text, core.listed):
+        for i in range(start, end):
+            if text.is_name(i) and text.name_at(i).lower() == wanted:
+                whole = end - start == 1 or (end - start == 3 and i == start + 2 and text.upper(start + 1) == ".")
+                if not whole:
+                    return False
+    return True
+
+
+def sort_column(table: Table, number: int, collation: str, *, moved: bool) -> str | None:
+    """The hidden column that sorts as the column does, under a collation (empty: its own); moved: with NULLs at the
+    other end. None: there is none, since no index would help."""
+    column = table.columns[number]
+    if collation and collation not in COLLATIONS:
+        return None
+    wanted = COLLATIONS.index(collation) if collation else column.collation
+    parts = [part for index in table.indexes for part in index.parts if part.column == number]
+    if number == table.rowid_column or column.hidden or wanted not in (part.collation for part in parts):
+        return None
+    if moved:
+        usable = not column.not_null and wanted == column.collation
+        return f"entitydb order {number} NULLS" if usable else None
+    return f"entitydb order {number} {COLLATIONS[wanted]}" if wanted != column.collation else None
+
+
+__all__ = ["rewrite", "sort_column"]
