@@ -4,7 +4,7 @@
  * one cache line. Invariants: (1) at each level the nodes ascend by (tree, key, sequence descending); (2) the nodes of
  * a level are some of those below it; (3) a link of a finger belongs to the head or to a node not after fg_node, and
  * is the last such link of its level among the nodes of fg_node's tree and before. (3) may fall behind only by nodes
- * after fg_node, which is why adding walks on from it; nodes are never removed, so no finger dangles. */
+ * after fg_node, which is why adding looks on from it; nodes are never removed, so no finger dangles. */
 #include "native/skiplist.h"
 
 #include <string.h>
@@ -124,22 +124,28 @@ skip_node *find(const skip_link *head, int levels, const target *t, skip_link **
     return before;
 }
 
-/* Whether the target's place is right behind the tree's last addition; if so, its links for `height` levels. */
-static bool find_by_finger(const skip_finger *finger, const target *t, int height, skip_link **links)
+/* The target's links for `height` levels, looked for from the tree's last addition on; false when that does not lie
+ * before the target. Up while a level leads to nodes before the target, then down as always; levels above are looked at
+ * one by one, since nodes of other trees may have come between. What is passed is passed by the finger, too. */
+static bool find_by_finger(skip_finger *finger, int levels, const target *t, int height, skip_link **links)
 {
     const skip_node *last = finger->fg_node;
+    skip_link *row = NULL;              /* all links of the node we stand on; NULL: the finger's */
+    int top = 0;
 
     if (!last || last->nd_tree != t->tree)
         return false;
     if (skiplist_compare(t->tree, t->key, t->key_size, last) <= 0)
         return false;       /* also when only the sequence differs: rare, and the search is right for it */
-    if (last->nd_links[0].kl_node && is_before(&last->nd_links[0], t))
-        return false;
-    for (int level = 0; level < height; level++) {
-        skip_link *link = finger->fg_links[level];
-        while (link->kl_node && is_before(link, t))
-            link = &link->kl_node->nd_links[level];
-        links[level] = link;
+    while (top < levels && finger->fg_links[top]->kl_node && is_before(finger->fg_links[top], t))
+        top++;
+    for (int level = (top > height ? top : height) - 1; level >= 0; level--) {
+        skip_link *link = row && level < top ? &row[level] : finger->fg_links[level];
+        while (link->kl_node && is_before(link, t)) {
+            row = link->kl_node->nd_links;
+            link = &row[level];
+        }
+        links[level] = finger->fg_links[level] = link;
     }
     return true;
 }
@@ -170,22 +176,28 @@ static skip_node *node_new(skiplist *list, const target *t, int height, const vo
     return node;
 }
 
-skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
-                        const void *value, size_t value_size, bool tombstone)
+skip_node *skiplist_make(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
+                         const void *value, size_t value_size, bool tombstone)
 {
-    const target t = target_make(tree, key, key_size, seq);
-    skip_finger *finger = &list->sk_fingers[tree & (SKIPLIST_FINGERS - 1)];
-    skip_link *found[SKIPLIST_LEVELS];
-    int height = random_height(list);
-    skip_node *node = node_new(list, &t, height, value, value_size);
+    const target t = { .tree = tree, .key = key, .key_size = key_size, .seq = seq };
+    skip_node *node = node_new(list, &t, random_height(list), value, value_size);
 
-    if (!node)
-        return NULL;
-    node->nd_tombstone = tombstone;
+    if (node)
+        node->nd_tombstone = tombstone;
+    return node;
+}
+
+void skiplist_link(skiplist *list, skip_node *node)
+{
+    const target t = target_make(node->nd_tree, node->nd_key, node->nd_key_size, node->nd_seq);
+    skip_finger *finger = &list->sk_fingers[node->nd_tree & (SKIPLIST_FINGERS - 1)];
+    skip_link *found[SKIPLIST_LEVELS];
+    int height = node->nd_height;
+
     for (; list->sk_levels < height; list->sk_levels++)
         for (int i = 0; i < SKIPLIST_FINGERS; i++)
             list->sk_fingers[i].fg_links[list->sk_levels] = &list->sk_head[list->sk_levels];
-    if (!find_by_finger(finger, &t, height, found)) {
+    if (!find_by_finger(finger, list->sk_levels, &t, height, found)) {
         find(list->sk_head, list->sk_levels, &t, found);
         memcpy(finger->fg_links, found, (size_t)list->sk_levels * sizeof *found);
     }
@@ -196,6 +208,15 @@ skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t k
     }
     finger->fg_node = node;
     list->sk_count++;
+}
+
+skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
+                        const void *value, size_t value_size, bool tombstone)
+{
+    skip_node *node = skiplist_make(list, tree, key, key_size, seq, value, value_size, tombstone);
+
+    if (node)
+        skiplist_link(list, node);
     return node;
 }
 

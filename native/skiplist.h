@@ -2,8 +2,9 @@
  *
  * Nodes live in the caller's arena and are never removed or changed, so a cursor standing on one stays valid while
  * others are added: undo and statement stability are the caller's, by sequence number. Adding in ascending order
- * costs two comparisons, also when several trees take turns (a table and its indexes). One writer and its own readers,
- * all on one thread at a time. */
+ * costs two comparisons, also when several trees take turns (a table and its indexes), and adding a little further on
+ * costs the logarithm of the distance. A node may be made first and added later; until then it belongs to the caller,
+ * who may keep such nodes in a chain (skiplist_waits). One writer and its own readers, all on one thread at a time. */
 #ifndef EDB_SKIPLIST_H
 #define EDB_SKIPLIST_H
 
@@ -35,7 +36,7 @@ struct skip_node {
     uint8_t nd_flags;       /* the caller's */
     uint32_t nd_tree;
     uint32_t nd_key_size;   /* bytes */
-    skip_link nd_links[];   /* nd_height of them; use skiplist_next */
+    skip_link nd_links[];   /* nd_height of them; use skiplist_next and, until it is added, skiplist_waits */
 };
 
 /* Where a tree's last addition went. Below nd_height of fg_node the links are fg_node's own. */
@@ -58,6 +59,12 @@ void skiplist_init(skiplist *list, arena *memory);
 /* Adds a node (key and value are copied into the arena). -> the node, or NULL when memory is exhausted. */
 skip_node *skiplist_add(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
                         const void *value, size_t value_size, bool tombstone);
+/* The two steps of adding. */
+skip_node *skiplist_make(skiplist *list, uint32_t tree, const void *key, size_t key_size, uint64_t seq,
+                         const void *value, size_t value_size, bool tombstone);
+void skiplist_link(skiplist *list, skip_node *node);
+/* The place for the next node of a chain of nodes that are not added yet. */
+static inline skip_node **skiplist_waits(skip_node *node) { return &node->nd_links[0].kl_node; }
 /* The first node at or after (tree, key, any sequence), NULL if none. Of one key the newest sequence comes first. */
 skip_node *skiplist_seek(const skiplist *list, uint32_t tree, const void *key, size_t key_size);
 /* The last node before (tree, key, any sequence): that is, of a smaller (tree, key). NULL if none. */

@@ -86,14 +86,14 @@ uint64_t ws_seq(const writeset *ws);
 void ws_rollback(writeset *ws, uint64_t seq);
 size_t ws_trees(const writeset *ws, uint32_t *trees, size_t room);
 size_t ws_runs(const writeset *ws);
-bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
+bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size);
 int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out);
 void ws_cursor_close(ws_cursor *wc);
 bool ws_cursor_seek(ws_cursor *wc, const void *key, size_t key_size);
 bool ws_cursor_seek_last(ws_cursor *wc, const void *key, size_t key_size);
 bool ws_cursor_next(ws_cursor *wc);
 bool ws_cursor_prev(ws_cursor *wc);
-bool test_ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out);
+bool test_ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out);
 bool test_ws_at(const ws_cursor *wc, test_entry *out);
 /* `n` puts of a value of value_size bytes in key order (step 1) or scattered (a larger step). -> nanoseconds a put. */
 double test_ws_speed(uint64_t spill_bytes, uint64_t n, uint64_t step, size_t value_size);

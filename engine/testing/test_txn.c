@@ -15,7 +15,7 @@ static void entry_from_write(const ws_entry *w, test_entry *out)
                          .tree = w->tree, .flags = w->flags, .seq = w->seq, .seen_from = w->seen_from };
 }
 
-bool test_ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out)
+bool test_ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, test_entry *out)
 {
     ws_entry entry;
 

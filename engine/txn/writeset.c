@@ -1,5 +1,10 @@
 /* The write set in memory; see writeset.h.
  *
+ * A write behind all of its tree goes into the list at once, which costs little. Any other *waits*: a search for its place
+ * misses the cache at each step, and a table's indexes are written row by row, but mostly not read before COMMIT. Whoever
+ * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/nodesort.c), so
+ * that each is found from the one before. When there is no memory to sort in, each is searched for alone.
+ *
  * Rolling back removes nothing: it notes that the sequence numbers above the mark are dead, and readers skip them.
  * So it is as cheap as a savepoint, it works on runs that are already in a file, and a cursor never loses the entry it
  * stands on. Spilling leaves the dead out. Invariants: (1) every seq in the list is larger than every seq in a run, and
@@ -10,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "native/nodesort.h"
 #include "engine/txn/ws_internal.h"
 
 static int no_memory(void)
@@ -112,7 +118,7 @@ static size_t tree_place(const writeset *ws, uint32_t tree)
     return low;
 }
 
-static const ws_tree *tree_find(const writeset *ws, uint32_t tree)
+static ws_tree *tree_find(const writeset *ws, uint32_t tree)
 {
     size_t at = tree_place(ws, tree);
 
@@ -173,6 +179,56 @@ static int tree_note(writeset *ws, uint32_t tree, ws_tree **out)
     return EDB_OK;
 }
 
+/* ---- waiting -------------------------------------------------------------------------------------------------- */
+
+enum { AHEAD = 8 };                 /* nodes that are fetched before they are needed */
+
+static void link_sorted(skiplist *list, const sorted_node *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            __builtin_prefetch(nodes[i + AHEAD].ns_node, 1);
+        skiplist_link(list, nodes[i].ns_node);
+    }
+}
+
+static void settle(writeset *ws, ws_tree *wt)
+{
+    skiplist *list = &ws->ws_now->gn_list;
+    size_t n = wt->wt_n_waiting, i = 0;
+    sorted_node *nodes = n > 1 ? malloc(2 * n * sizeof *nodes) : NULL;
+    skip_node *next;
+
+    for (skip_node *node = wt->wt_waiting; node; node = next) {
+        next = *skiplist_waits(node);
+        if (nodes)
+            nodes[i++].ns_node = node;
+        else
+            skiplist_link(list, node);
+    }
+    if (nodes) {
+        nodes_sort(nodes, nodes + n, n);
+        link_sorted(list, nodes, n);
+        free(nodes);
+    }
+    wt->wt_waiting = NULL;
+    wt->wt_n_waiting = 0;
+}
+
+void ws_settle(writeset *ws, uint32_t tree)
+{
+    ws_tree *wt = tree_find(ws, tree);
+
+    if (wt && wt->wt_waiting)
+        settle(ws, wt);
+}
+
+/* Whether the key is behind all writes of the tree that are in memory. */
+static inline bool behind_all(const ws_tree *wt, const void *key, size_t key_size)
+{
+    return !wt->wt_last || skiplist_compare(wt->wt_tree, key, key_size, wt->wt_last) > 0;
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 static bool drop_dead(const void *arg, uint64_t seq)
@@ -191,6 +247,9 @@ static int spill(writeset *ws)
         return rc;
     if (!(next = generation_new()))
         return no_memory();
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
+        if (ws->ws_tree[i].wt_waiting)
+            settle(ws, &ws->ws_tree[i]);
     if ((rc = run_write(&ws->ws_file, &ws->ws_now->gn_list, drop_dead, ws, &run))) {
         ws_release(next);
         return rc;
@@ -220,15 +279,21 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
         return rc;
     if ((rc = tree_note(ws, tree, &wt)))
         return rc;
-    node = skiplist_add(&ws->ws_now->gn_list, tree, key, key_size, ws->ws_last_seq + 1, value, value_size,
-                        flags & WS_TOMBSTONE);
+    node = skiplist_make(&ws->ws_now->gn_list, tree, key, key_size, ws->ws_last_seq + 1, value, value_size,
+                         flags & WS_TOMBSTONE);
     if (!node)
         return no_memory();
     node->nd_flags = (uint8_t)flags;
     node->nd_from = seen_from;
     ws->ws_last_seq++;
-    if (!wt->wt_last || skiplist_compare(tree, key, key_size, wt->wt_last) >= 0)
+    if (behind_all(wt, key, key_size)) {
+        skiplist_link(&ws->ws_now->gn_list, node);
         wt->wt_last = node;
+    } else {
+        *skiplist_waits(node) = wt->wt_waiting;
+        wt->wt_waiting = node;
+        wt->wt_n_waiting++;
+    }
     return EDB_OK;
 }
 
@@ -264,13 +329,15 @@ void ws_rollback(writeset *ws, uint64_t seq)
 
 /* ---- reading one key ------------------------------------------------------------------------------------------ */
 
-static bool get_from_list(const writeset *ws, const ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
+static bool get_from_list(writeset *ws, ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
                           ws_entry *out)
 {
     const skip_node *node;
 
-    if (!wt->wt_last || skiplist_compare(wt->wt_tree, key, key_size, wt->wt_last) > 0)
+    if (behind_all(wt, key, key_size))
         return false;
+    if (wt->wt_waiting)
+        settle(ws, wt);
     node = skiplist_seek(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
     for (; node && !skiplist_compare(wt->wt_tree, key, key_size, node); node = skiplist_next(node)) {
         if (ws_visible(ws, node->nd_seq, seq)) {
@@ -301,9 +368,9 @@ static bool get_from_run(const writeset *ws, const ws_run *run, uint32_t tree, c
     return false;
 }
 
-bool ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out)
+bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out)
 {
-    const ws_tree *wt = tree_find(ws, tree);
+    ws_tree *wt = tree_find(ws, tree);
 
     if (!wt)
         return false;
@@ -320,9 +387,9 @@ static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, 
     return key_size >= size && memcmp(key, prefix, size) == 0;
 }
 
-bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size)
+bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size)
 {
-    const ws_tree *wt = tree_find(ws, tree);
+    ws_tree *wt = tree_find(ws, tree);
     const run_tree *part;
     const skip_node *node;
     ws_entry entry;
@@ -331,7 +398,9 @@ bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t
     if (!wt)
         return false;
     /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
-    if (wt->wt_last && skiplist_compare(tree, prefix, size, wt->wt_last) <= 0) {
+    if (!behind_all(wt, prefix, size)) {
+        if (wt->wt_waiting)
+            settle(ws, wt);
         node = skiplist_seek(&ws->ws_now->gn_list, tree, prefix, size);
         if (node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size))
             return true;

@@ -4,7 +4,7 @@
  * that was not rolled back; so a savepoint is a number, statement rollback is a number, and a cursor never sees writes
  * younger than its statement.
  *
- *   writeset.c    the writes in memory: a skip list in an arena
+ *   writeset.c    the writes in memory: a skip list in an arena, and writes that wait to be put into it
  *   ws_run.c      sorted runs: what no longer fits, in an unlinked file of $TMPDIR, read through a map
  *   ws_cursor.c   the merge of both
  *
@@ -51,9 +51,9 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
 uint64_t ws_seq(const writeset *ws);                /* sequence number of the last write */
 void ws_rollback(writeset *ws, uint64_t seq);       /* writes after seq never happened */
 /* The newest write of the key visible to `seq`. */
-bool ws_get(const writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out);
+bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out);
 /* Whether any write, visible or not, has a key that begins with the prefix: a cheap first question. */
-bool ws_has_prefix(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
+bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size);
 
 typedef struct ws_cursor ws_cursor;                 /* one tree's visible writes, one entry a key, tombstones included */
 int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out);

@@ -6,7 +6,7 @@
  * Advancing moves the sources at the front past the key and puts each back in its place by binary search, which is
  * next to free when writes came in key order and costs log2(sources) comparisons when they did not.
  *
- * Writes added while the cursor is open are younger than it and so invisible. A spill meanwhile changes nothing: the
+ * Writes added while the cursor is open are younger than it and so invisible; they may wait. A spill meanwhile changes nothing: the
  * cursor holds the generation it began with, and the new run, which repeats that generation, is not among its sources. */
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,7 @@ int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out)
     size_t room = ws->ws_n_runs + 1;
     ws_cursor *wc = malloc(sizeof *wc + room * (sizeof *wc->wc_source + sizeof *wc->wc_order));
 
+    ws_settle(ws, tree);
     if (!wc)
         return edb_fail(EDB_NOMEM, "memory is exhausted: no cursor over %zu runs of uncommitted writes", room);
     memset(wc, 0, sizeof *wc);

@@ -13,7 +13,9 @@ struct ws_generation {
 
 typedef struct {
     uint32_t wt_tree;
-    const skip_node *wt_last;       /* a node with the tree's largest key in the current list; NULL: none there */
+    const skip_node *wt_last;       /* a node with the largest key that is in the list or waits; NULL: there is none */
+    skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
+    size_t wt_n_waiting;
 } ws_tree;
 
 typedef struct {                    /* rolled back: low < seq <= high */
@@ -35,6 +37,8 @@ struct writeset {
 };
 
 bool ws_is_dead(const writeset *ws, uint64_t seq);
+/* Puts into the list what waits of the tree: what every look at the list does first. */
+void ws_settle(writeset *ws, uint32_t tree);
 
 static inline bool ws_visible(const writeset *ws, uint64_t seq, uint64_t reader)
 {

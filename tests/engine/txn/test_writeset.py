@@ -300,3 +300,92 @@ def test_many_runs_merge_in_random_order(make, rng):
     random.Random(1).shuffle(keys)
     for key in keys[:300]:
         assert writes.get(1, key)[0] == key * 4
+
+
+# ---- writes that wait: out of order, and not looked at
+
+def alike(rng, n):
+    """Keys that differ early, late, by their length, by zeros, or not at all."""
+    stem = bytes(rng.randrange(2) for _ in range(rng.randrange(40)))
+    kinds = [
+        lambda: rng.randbytes(rng.randrange(12)),
+        lambda: stem + rng.randbytes(2),
+        lambda: stem + bytes(rng.randrange(20)),
+        lambda: stem + b"%08d" % rng.randrange(n),
+        lambda: stem[:rng.randrange(len(stem) + 1)],
+        lambda: rng.randrange(n).to_bytes(8, "big") + stem,
+    ]
+    chosen = rng.sample(kinds, rng.randrange(1, len(kinds) + 1))
+    return [rng.choice(chosen)() for _ in range(n)]
+
+
+@pytest.mark.parametrize("n", [2, 20, 300, 3000])
+@pytest.mark.parametrize("spill", [1 << 40, 200_000])
+def test_writes_that_waited_are_in_the_order_of_their_keys(make, rng, spill, n):
+    for _ in range(6):
+        tested, model = make(spill), Model()
+        for tree in (5, 5, 9):
+            for key in alike(rng, n):
+                value = None if rng.random() < 0.2 else rng.randbytes(rng.randrange(4))
+                assert tested.put(tree, key, value, 3) == 0
+                model.put(tree, key, value, 3)
+            if rng.random() < 0.3:
+                mark = rng.randrange(model.seq + 1)
+                tested.lib.ws_rollback(tested.ws, mark)
+                model.rollback(mark)
+                model.seq = tested.lib.ws_seq(tested.ws)
+        for seq in (EVER, rng.randrange(model.seq + 1)):
+            for tree in (5, 9):
+                expected = sorted(model.visible(tree, seq).items())
+                assert tested.scan(tree, seq) == expected
+                assert tested.scan(tree, seq, backward=True) == expected[::-1]
+
+
+@pytest.mark.parametrize("look", ["get", "prefix", "scan", "spill"])
+def test_whatever_looks_first_finds_what_waits(make, rng, look):
+    tested = make(20_000 if look == "spill" else 1 << 40)
+    keys = [b"%05d" % i for i in range(500)]
+    rng.shuffle(keys)
+    for key in keys:
+        assert tested.put(7, key, key) == 0
+    if look == "get":
+        assert all(tested.get(7, key)[0] == key for key in keys)
+    elif look == "prefix":
+        assert all(tested.lib.ws_has_prefix(tested.ws, 7, key[:4], 4) for key in keys)
+        assert not tested.lib.ws_has_prefix(tested.ws, 7, b"0050", 4)
+    elif look == "spill":
+        assert tested.lib.ws_runs(tested.ws) > 0
+    assert [key for key, _ in tested.scan(7)] == sorted(keys)
+
+
+def test_what_waits_is_found_when_there_is_no_memory_to_sort_in(make, native, rng):
+    tested = make()
+    keys = [b"%05d" % i for i in range(300)]
+    rng.shuffle(keys)
+    for key in keys:
+        assert tested.put(7, key, key) == 0
+    native.lib.test_alloc_fail(1, True)
+    try:
+        assert all(tested.get(7, key)[0] == key for key in keys)
+    finally:
+        native.lib.test_alloc_fail(0, False)
+    assert [key for key, _ in tested.scan(7)] == sorted(keys)
+
+
+def test_an_open_cursor_goes_on_while_other_writes_wait_and_settle(make, rng):
+    tested = make()
+    keys = [b"%05d" % i for i in range(0, 3000, 10)]
+    for key in rng.sample(keys, len(keys)):
+        assert tested.put(7, key, b"old") == 0
+    cursor = tested.cursor(7, tested.lib.ws_seq(tested.ws))
+    cursor.seek(None)
+    met = []
+    while (at := cursor.at()) is not None:
+        met.append(at[0])
+        for _ in range(3):
+            assert tested.put(7, b"%05d" % rng.randrange(3000), b"new") == 0
+        if len(met) % 7 == 0:
+            tested.get(7, keys[0])
+        cursor.next()
+    cursor.close()
+    assert met == keys
