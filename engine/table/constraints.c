@@ -30,6 +30,7 @@ static int constraints_of(constraints *cs, edb_stmt *stmt, const edb_table *tabl
             return rc;
         book_free(cs->cs_book);
         cs->cs_book = fresh;
+        met_forget(&cs->cs_met);
     }
     *out = book_find(cs->cs_book, table->et_id);
     return EDB_OK;
@@ -43,6 +44,8 @@ void constraints_free(constraints *cs)
     }
     free(cs->cs_levels);
     book_free(cs->cs_book);
+    met_free(&cs->cs_met);
+    buffer_free(&cs->cs_name);
     *cs = (constraints){.cs_book = NULL};
 }
 
@@ -188,22 +191,35 @@ static int key_gone(constraints *cs, edb_stmt *stmt, const fk_link *link, const 
     return rc ? rc : settle(stmt, link, key);
 }
 
+static int see_to_child(constraints *cs, edb_stmt *stmt, const touched *to)
+{
+    bool exists = false;
+    int rc = fk_promise_name(to->to_link, to->to_key, &cs->cs_name);
+    if (rc || met_known(&cs->cs_met, cs->cs_name.bf_bytes, cs->cs_name.bf_size))
+        return rc;
+    rc = fk_parent_exists(stmt, to->to_link, to->to_key, &exists);
+    if (rc || !exists)
+        return rc ? rc : settle(stmt, to->to_link, to->to_key);
+    rc = fk_promise(stmt, to->to_link, to->to_key, FK_MET, false);
+    if (!rc)
+        met_note(&cs->cs_met, cs->cs_name.bf_bytes, cs->cs_name.bf_size);
+    return rc;
+}
+
 static int see_to(constraints *cs, edb_stmt *stmt, touched_list *tl)
 {
     int rc = EDB_OK;
+    if (tl->th_parents)
+        met_forget(&cs->cs_met);
     for (uint32_t i = 0; !rc && i < tl->th_n; i++) {
         const touched *to = &tl->th_list[i];
         const edb_fkey *key = to->to_link->fl_key;
-        bool exists = false;
-        if (to->to_parent) {
-            rc = key_gone(cs, stmt, to->to_link, to->to_key, to->to_new ? key->on_update : key->on_delete,
-                          to->to_new, &tl->th_memory);
+        if (!to->to_parent) {
+            rc = see_to_child(cs, stmt, to);
             continue;
         }
-        rc = fk_parent_exists(stmt, to->to_link, to->to_key, &exists);
-        if (!rc)
-            rc = exists ? fk_promise(stmt, to->to_link, to->to_key, FK_MET, false)
-                        : settle(stmt, to->to_link, to->to_key);
+        rc = key_gone(cs, stmt, to->to_link, to->to_key, to->to_new ? key->on_update : key->on_delete,
+                      to->to_new, &tl->th_memory);
     }
     return rc;
 }
@@ -215,9 +231,17 @@ static bool has_links(const table_constraints *cl)
     return cl && (cl->cl_table->et_n_fkeys || cl->cl_n_children);
 }
 
-static bool fkeys_on(edb_stmt *stmt)
+/* Whether a change of the table's rows has to see to foreign keys. Where they are off, parents go unseen. */
+static bool links_begin(constraints *cs, edb_stmt *stmt, const table_constraints *cl)
 {
-    return evaluate_setting(stmt_conn(stmt), SETTING_FOREIGN_KEYS);
+    if (!has_links(cl))
+        return false;
+    if (!evaluate_setting(stmt_conn(stmt), SETTING_FOREIGN_KEYS)) {
+        met_forget(&cs->cs_met);
+        return false;
+    }
+    met_begin(&cs->cs_met, stmt);
+    return true;
 }
 
 typedef struct {                    /* a row's insertion or update, from its first look to its last */
@@ -249,13 +273,37 @@ static int change_begin(row_change *rg, constraints *cs, row_scratch *sw, edb_st
     int rc = constraints_of(cs, stmt, table, &rg->rg_table);
     if (rc)
         return rc;
-    rg->rg_links = has_links(rg->rg_table) && fkeys_on(stmt);
+    rg->rg_links = links_begin(cs, stmt, rg->rg_table);
     sw->sw_arg = cs;
     sw->sw_remove = rg->rg_links ? remove_row : NULL;
     if (rg->rg_links)
-        rc = touched_begin(&rg->rg_touched, rg->rg_table);
+        touched_begin(&rg->rg_touched, rg->rg_table);
     cs->cs_judging += rg->rg_links;     /* the book must stay as it is */
-    return rc ? change_end(rg, cs, sw, stmt, rc) : EDB_OK;
+    return EDB_OK;
+}
+
+enum { KEY_SMALL = 4 };             /* columns of a key that is looked at on the stack */
+
+/* Whether all parents of a new row are known. Values that want conversion are left to touch_as_child(). */
+static bool all_met(constraints *cs, const table_constraints *cl, const edb_value *values)
+{
+    edb_value key[KEY_SMALL];
+    for (uint32_t i = 0; i < cl->cl_table->et_n_fkeys; i++) {
+        const fk_link *link = &cl->cl_links[i];
+        bool null = false;
+        if (!link->fl_whole || !link->fl_same || link->fl_key->n_columns > KEY_SMALL)
+            return false;
+        for (uint32_t k = 0; k < link->fl_key->n_columns; k++) {
+            key[k] = values[link->fl_key->columns[k]];
+            null |= key[k].type == VALUE_NULL;
+        }
+        if (null)
+            continue;
+        if (fk_promise_name(link, key, &cs->cs_name)
+            || !met_known(&cs->cs_met, cs->cs_name.bf_bytes, cs->cs_name.bf_size))
+            return false;
+    }
+    return true;
 }
 
 int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
@@ -265,7 +313,8 @@ int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
     int rc = change_begin(&rg, cs, sw, stmt, table);
     if (rc)
         return rc;
-    if (rg.rg_links)
+    /* What REPLACE removes may be a parent. */
+    if (rg.rg_links && (replace || !all_met(cs, rg.rg_table, values)))
         rc = touch_as_child(&rg.rg_touched, rg.rg_table, values, NULL);
     if (!rc)
         rc = table_insert(sw, stmt, table, rowid, fresh, values, replace);
@@ -303,9 +352,9 @@ int constraints_delete(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
     int rc = constraints_of(cs, stmt, table, &cl);
     if (rc)
         return rc;
-    if (!has_links(cl) || !fkeys_on(stmt))
+    if (!links_begin(cs, stmt, cl))
         return table_delete(sw, stmt, table, rowid, existed);
-    rc = touched_begin(&tl, cl);
+    touched_begin(&tl, cl);
     cs->cs_judging++;
     for (uint32_t i = 0; !rc && i < table->et_n_fkeys; i++)
         if (!cl->cl_links[i].fl_whole)

@@ -10,6 +10,7 @@
 #define EDB_CONSTRAINTS_H
 
 #include "engine/table/constraint_book.h"
+#include "engine/table/met_keys.h"
 #include "engine/table/table.h"
 
 typedef struct {                    /* of one engine connection; zeroed to begin with */
@@ -18,6 +19,8 @@ typedef struct {                    /* of one engine connection; zeroed to begin
     uint32_t cs_depth, cs_n_levels; /* levels of foreign key actions now; scratches there are */
     row_scratch **cs_levels;        /* one for each level; owned */
     bool cs_aborts;                 /* an action failed: set here, and never taken back */
+    met_keys cs_met;
+    table_buffer cs_name;           /* of the promise at hand */
 } constraints;
 
 void constraints_free(constraints *cs);

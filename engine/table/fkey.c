@@ -547,18 +547,23 @@ __attribute__((constructor)) static void fkey_load(void)
     hooks_register(&fkey_hooks);
 }
 
+int fk_promise_name(const fk_link *link, const edb_value *key, table_buffer *name)
+{
+    name->bf_size = 0;
+    uint8_t *at = buffer_reserve(name, PROMISE_HEAD);
+    if (!at)
+        return no_memory();
+    store32(at, __builtin_bswap32(link->fl_child->et_id));
+    at[4] = (uint8_t)(link->fl_number >> 8);
+    at[5] = (uint8_t)link->fl_number;
+    name->bf_size = PROMISE_HEAD;
+    return encode_key(name, link, NULL, false, key);
+}
+
 int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int state, bool at_once)
 {
     table_buffer name = {0}, value = {0};
-    uint8_t *at = buffer_reserve(&name, PROMISE_HEAD);
-    int rc = at ? EDB_OK : no_memory();
-    if (!rc) {
-        store32(at, __builtin_bswap32(link->fl_child->et_id));
-        at[4] = (uint8_t)(link->fl_number >> 8);
-        at[5] = (uint8_t)link->fl_number;
-        name.bf_size = PROMISE_HEAD;
-        rc = encode_key(&name, link, NULL, false, key);
-    }
+    int rc = fk_promise_name(link, key, &name);
     if (!rc) {
         uint8_t *row = buffer_reserve(&value, 1 + row_encode_bound(key, link->fl_key->n_columns));
         if (row) {

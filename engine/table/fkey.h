@@ -48,5 +48,7 @@ int fk_violated(edb_stmt *stmt, const fk_link *link, const edb_value *key, bool 
 /* Notes that the key was touched. */
 enum { FK_MET, FK_UNMET };
 int fk_promise(edb_stmt *stmt, const fk_link *link, const edb_value *key, int state, bool at_once);
+/* The key of its promise, into an emptied buffer: equal for equal keys of one foreign key. */
+int fk_promise_name(const fk_link *link, const edb_value *key, table_buffer *name);
 
 #endif

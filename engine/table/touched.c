@@ -23,13 +23,21 @@ static edb_value *key_room(touched_list *tl, const fk_link *link)
     return arena_alloc(&tl->th_memory, link->fl_key->n_columns * sizeof(edb_value));
 }
 
-int touched_begin(touched_list *tl, const table_constraints *cl)
+void touched_begin(touched_list *tl, const table_constraints *cl)
 {
-    size_t most = cl->cl_table->et_n_fkeys + cl->cl_n_children;
-    tl->th_n = 0;
+    tl->th_list = NULL;
+    tl->th_n = tl->th_parents = 0;
+    tl->th_most = cl->cl_table->et_n_fkeys + cl->cl_n_children;
     arena_init(&tl->th_memory);
-    tl->th_list = arena_alloc(&tl->th_memory, (most ? most : 1) * sizeof(touched));
-    return tl->th_list ? EDB_OK : no_memory();
+}
+
+static int note(touched_list *tl, const fk_link *link, edb_value *key, edb_value *new_key, bool parent)
+{
+    if (!tl->th_list && !(tl->th_list = arena_alloc(&tl->th_memory, tl->th_most * sizeof(touched))))
+        return no_memory();
+    tl->th_list[tl->th_n++] = (touched){ .to_link = link, .to_key = key, .to_new = new_key, .to_parent = parent };
+    tl->th_parents += parent;
+    return EDB_OK;
 }
 
 int touch_as_child(touched_list *tl, const table_constraints *cl, const edb_value *values, const bool *changed)
@@ -47,10 +55,10 @@ int touch_as_child(touched_list *tl, const table_constraints *cl, const edb_valu
         int rc = key ? fk_key_of_child(link, values, &tl->th_memory, key, &null) : no_memory();
         if (!rc && !null)
             rc = keep_key(&tl->th_memory, key, link->fl_key->n_columns);
+        if (!rc && !null)
+            rc = note(tl, link, key, NULL, false);
         if (rc)
             return rc;
-        if (!null)
-            tl->th_list[tl->th_n++] = (touched){ .to_link = link, .to_key = key };
     }
     return EDB_OK;
 }
@@ -100,11 +108,10 @@ int touch_as_parent(touched_list *tl, edb_stmt *stmt, const table_constraints *c
             if (!rc)
                 rc = fk_key_same(link, key, new_key, &same);
         }
+        if (!rc && !null && !same)
+            rc = note(tl, link, key, new_key, true);
         if (rc)
             return rc;
-        if (!null && !same)
-            tl->th_list[tl->th_n++] = (touched){ .to_link = link, .to_key = key, .to_new = new_key,
-                                                 .to_parent = true };
     }
     return EDB_OK;
 }

@@ -14,12 +14,13 @@ typedef struct {                    /* a key to see to behind the change */
 } touched;
 
 typedef struct {
-    touched *th_list;
-    uint32_t th_n;
+    touched *th_list;               /* NULL: nothing was touched yet */
+    uint32_t th_n, th_most;
+    uint32_t th_parents;            /* how many of them are to_parent */
     arena th_memory;
 } touched_list;
 
-int touched_begin(touched_list *tl, const table_constraints *cl);   /* to be ended also when it fails */
+void touched_begin(touched_list *tl, const table_constraints *cl);
 void touched_end(touched_list *tl);
 /* Foreign keys of the row as a child. changed NULL: it is new. */
 int touch_as_child(touched_list *tl, const table_constraints *cl, const edb_value *values, const bool *changed);

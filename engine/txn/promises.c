@@ -1,6 +1,6 @@
 /* Promises: what must hold at the end of a statement, before COMMIT or inside it (foreign keys).
  *
- * A promise is a write of the write set beside the rows, so it rolls back with what made it, is kept once, and spills.
+ * A promise is a write of the write set beside the rows, so it rolls back with what made it, is judged once, and spills.
  * Here they are noted and it is decided when they are asked about; whether they hold says the layer above (hk_judge). */
 #include <string.h>
 
@@ -29,7 +29,9 @@ int txn_promise(edb_stmt *st, const void *key, size_t key_size, const void *valu
     tx->tx_unmet |= unmet;
     if (st->st_moment < tx->tx_promised)
         tx->tx_promised = st->st_moment;
-    rc = promise_put(tx->tx_writes, TREE_PROMISES, key, key_size, value, value_size);
+    /* One that holds is not looked for: a second one costs less than the search, and is judged once all the same. */
+    rc = unmet ? promise_put(tx->tx_writes, TREE_PROMISES, key, key_size, value, value_size)
+               : ws_put(tx->tx_writes, TREE_PROMISES, key, key_size, value, value_size, 0, 0);
     if (!rc && unmet && at_once)
         rc = promise_put(tx->tx_writes, TREE_AT_ONCE, key, key_size, value, value_size);
     return rc;
@@ -69,7 +71,7 @@ int stmt_judge(edb_stmt *st)
     stmt_view_restore(st, &before);
     ws_cursor_close(wc);
     if (rc)
-        ws_rollback(tx->tx_writes, st->st_seq);
+        txn_rollback_to(st->st_conn, st->st_seq);
     else
         rc = promises_done(tx->tx_writes);
     return rc;

@@ -62,6 +62,7 @@ void txn_end(edb_conn *conn)
     tx->tx_commit = NULL;
     tx->tx_state = TXN_NONE;
     tx->tx_serial++;
+    conn->cn_undone++;
     conn_announce(conn);
 }
 
@@ -347,10 +348,16 @@ void txn_rollback_to(edb_conn *conn, uint64_t mark)
 
     if (!tx->tx_writes || tx->tx_state != TXN_WRITING)
         return;
+    conn->cn_undone += ws_seq(tx->tx_writes) > mark;
     ws_rollback(tx->tx_writes, mark);
     for (size_t i = 0; i < tx->tx_n_ids; i++)
         if (tx->tx_ids[i].ti_far && tx->tx_ids[i].ti_far_seq > mark)
             tx->tx_ids[i].ti_far = IDS_UNKNOWN;
+}
+
+uint64_t txn_stands(const edb_conn *conn)
+{
+    return conn->cn_undone;
 }
 
 /* SQLite calls these once a table, at times that depend on when the table was first written. Marks 0..n are set as one

@@ -180,7 +180,7 @@ int txn_id_random(edb_stmt *stmt, uint32_t tree, int64_t *id);
 void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
 
 /* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true
- * when the statement ends (edb_stmt_judge). Keyed, so the same one is kept once; undone by rollback like any write.
+ * when the statement ends (edb_stmt_judge). Keyed, so the same one is judged once; undone by rollback like any write.
  * unmet: it does not hold now. hk_judge (hooks.h) says whether they hold. */
 int txn_promise(edb_stmt *stmt, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
                 bool at_once);
@@ -194,6 +194,8 @@ void stmt_view_restore(edb_stmt *stmt, const stmt_view *before);
 
 uint64_t txn_mark(edb_conn *conn);                  /* 0 when nothing was written */
 void txn_rollback_to(edb_conn *conn, uint64_t mark);
+/* A number of the connection's that changes when anything of its transaction is undone, and when the transaction ends. */
+uint64_t txn_stands(const edb_conn *conn);
 /* SQLite's savepoint calls (ENGINE-proof): sets every unset mark 0..n / unsets >= n / undoes to mark n. Idempotent. */
 void txn_savepoint(edb_conn *conn, int n);
 void txn_release(edb_conn *conn, int n);

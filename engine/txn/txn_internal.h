@@ -115,6 +115,7 @@ struct edb_conn {
     int cn_isolation;               /* of its next transaction */
     atomic_bool cn_interrupted;
     txn cn_txn;
+    uint64_t cn_undone;             /* how often something of a transaction was undone, or one ended */
     edb_stmt *cn_stmts;             /* open statements */
     edb_stmt *cn_current;           /* the one entered */
     edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */

@@ -181,7 +181,10 @@ static int tree_note(writeset *ws, uint32_t tree, ws_tree **out)
 
 /* ---- waiting -------------------------------------------------------------------------------------------------- */
 
-enum { AHEAD = 8 };                 /* nodes that are fetched before they are needed */
+enum {
+    AHEAD = 8,                      /* nodes that are fetched before they are needed */
+    NEAR = 3,                       /* nodes that are tried before a search */
+};
 
 static void link_sorted(skiplist *list, const sorted_node *nodes, size_t n)
 {
@@ -259,7 +262,7 @@ static int spill(writeset *ws)
     else
         run_free(run);
     for (size_t i = 0; i < ws->ws_n_trees; i++)
-        ws->ws_tree[i].wt_last = NULL;
+        ws->ws_tree[i].wt_last = ws->ws_tree[i].wt_near = NULL;
     ws_release(ws->ws_now);
     ws->ws_now = next;
     return EDB_OK;
@@ -329,16 +332,34 @@ void ws_rollback(writeset *ws, uint64_t seq)
 
 /* ---- reading one key ------------------------------------------------------------------------------------------ */
 
+/* The list's first node at or after the key; NULL: all of the tree lies before it. Keys are often asked for in their
+ * order: a search ends where the last one did, or a few nodes on. */
+static const skip_node *list_seek(writeset *ws, ws_tree *wt, const void *key, size_t key_size)
+{
+    const skip_node *node = wt->wt_near;
+
+    if (behind_all(wt, key, key_size))
+        return NULL;
+    if (wt->wt_waiting)
+        settle(ws, wt);
+    if (node && skiplist_compare(wt->wt_tree, key, key_size, node) > 0)
+        for (size_t i = 0; i < NEAR; i++, node = skiplist_next(node)) {
+            const skip_node *next = skiplist_next(node);
+            if (!next || skiplist_compare(wt->wt_tree, key, key_size, next) <= 0) {
+                wt->wt_near = node;
+                return next;
+            }
+        }
+    node = skiplist_before(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
+    wt->wt_near = node && node->nd_tree == wt->wt_tree ? node : NULL;
+    return node ? skiplist_next(node) : skiplist_first(&ws->ws_now->gn_list);
+}
+
 static bool get_from_list(writeset *ws, ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
                           ws_entry *out)
 {
-    const skip_node *node;
+    const skip_node *node = list_seek(ws, wt, key, key_size);
 
-    if (behind_all(wt, key, key_size))
-        return false;
-    if (wt->wt_waiting)
-        settle(ws, wt);
-    node = skiplist_seek(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
     for (; node && !skiplist_compare(wt->wt_tree, key, key_size, node); node = skiplist_next(node)) {
         if (ws_visible(ws, node->nd_seq, seq)) {
             ws_entry_from_node(node, out);
@@ -398,13 +419,9 @@ bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size)
     if (!wt)
         return false;
     /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
-    if (!behind_all(wt, prefix, size)) {
-        if (wt->wt_waiting)
-            settle(ws, wt);
-        node = skiplist_seek(&ws->ws_now->gn_list, tree, prefix, size);
-        if (node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size))
-            return true;
-    }
+    node = list_seek(ws, wt, prefix, size);
+    if (node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size))
+        return true;
     for (size_t i = ws->ws_n_runs; i-- > 0;) {
         if (!(part = run_find_tree(ws->ws_run[i], tree)))
             continue;

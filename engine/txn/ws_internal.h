@@ -14,6 +14,7 @@ struct ws_generation {
 typedef struct {
     uint32_t wt_tree;
     const skip_node *wt_last;       /* a node with the largest key that is in the list or waits; NULL: there is none */
+    const skip_node *wt_near;       /* of the tree, before the key found last; NULL: not known */
     skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
     size_t wt_n_waiting;
 } ws_tree;
