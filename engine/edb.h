@@ -142,6 +142,12 @@ int edb_stmt_supplied(edb_stmt *stmt, const uint8_t *mask, size_t columns);
 int edb_stmt_capture(edb_stmt *stmt, uint32_t table);
 /* Hands what `from` has kept to `stmt`, which reads it as the rows WHERE "entitydb returned" = 1, a hidden column. */
 void edb_stmt_returned(edb_stmt *stmt, edb_stmt *from);
+/* The statement is an UPDATE or DELETE that is run again and again in its context. Each run begins when a table is opened
+ * while none is: foreign keys of the run before are judged (edb_stmt_judge), and from then on it counts as the
+ * statement, which sees what was written before it and can be undone alone. */
+void edb_stmt_repeat(edb_stmt *stmt);
+uint64_t edb_stmt_runs(edb_stmt *stmt);             /* how many have begun */
+void edb_stmt_undo_runs(edb_stmt *stmt);            /* undoes all of them */
 /* Undoes what was written since the statement began; its transaction goes on. */
 void edb_stmt_undo(edb_stmt *stmt);
 /* What a statement compares, told before it is prepared; of statements of a connection that tells (edb_conn_tells) nothing

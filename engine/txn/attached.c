@@ -303,6 +303,24 @@ void edb_stmt_compares(edb_stmt *st, int what)
         one->st_compares |= what;
 }
 
+void edb_stmt_repeat(edb_stmt *st)
+{
+    st->st_target->st_repeats = true;
+    st->st_target->st_first_seq = st->st_target->st_seq;
+}
+
+uint64_t edb_stmt_runs(edb_stmt *st)
+{
+    return st->st_target->st_runs;
+}
+
+void edb_stmt_undo_runs(edb_stmt *st)
+{
+    st = st->st_target;
+    if (st->st_serial == st->st_conn->cn_txn.tx_serial)
+        txn_rollback_to(st->st_conn, st->st_first_seq);
+}
+
 int edb_stmt_judge(edb_stmt *st)
 {
     return stmt_judge(st->st_target);

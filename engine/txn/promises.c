@@ -77,6 +77,27 @@ int stmt_judge(edb_stmt *st)
     return rc;
 }
 
+int stmt_run_begins(edb_conn *conn)
+{
+    edb_stmt *st = conn->cn_current;
+    txn *tx = &conn->cn_txn;
+    int rc;
+
+    if (!st || !st->st_repeats || st->st_users)
+        return EDB_OK;
+    if ((rc = stmt_judge(st)))
+        return rc;
+    st->st_runs++;
+    if (st->st_serial != tx->tx_serial || !tx->tx_writes)
+        return EDB_OK;
+    if (!st->st_writes)
+        st->st_writes = ws_ref(tx->tx_writes);
+    ws_release(st->st_held);            /* nobody reads what the last run was shown */
+    st->st_held = NULL;
+    st->st_seq = ws_seq(tx->tx_writes);
+    return EDB_OK;
+}
+
 /* A statement for judging promises at the transaction's moment; own cursors make none. */
 int txn_judge(edb_conn *conn)
 {

@@ -74,6 +74,8 @@ bool stmt_plain_bounds(const edb_stmt *stmt);
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);
+/* A table is about to be read for the connection's current statement: begins the next run of one that repeats. */
+int stmt_run_begins(edb_conn *conn);
 
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 

@@ -156,6 +156,8 @@ struct edb_stmt {
     ws_generation *st_held;
     size_t st_users;                /* cursors and writes in progress */
     bool st_past, st_writing, st_implicit, st_ended;
+    bool st_repeats;                /* it is run again and again: see edb_stmt_repeat() */
+    uint64_t st_runs, st_first_seq; /* then: how many runs have begun; what the first one saw */
     bool st_fixes;                  /* its transaction began with it */
     edb_stmt *st_target;            /* the one that writes: itself, or one of st_attached */
     edb_stmt *st_attached, *st_next_attached;   /* those of attached databases, begun with it; the next of its host's */

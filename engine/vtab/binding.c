@@ -60,5 +60,6 @@ int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out)
 {
     if (!bd->bd_conn)
         return edb_fail(EDB_MISUSE, "the SQLite connection is not bound to a database: SELECT entitydb_bind(id) first");
-    return stmt_acquire(bd->bd_conn, writes, !sqlite3_get_autocommit(bd->bd_db), out);
+    int rc = writes ? EDB_OK : stmt_run_begins(bd->bd_conn);
+    return rc ? rc : stmt_acquire(bd->bd_conn, writes, !sqlite3_get_autocommit(bd->bd_db), out);
 }

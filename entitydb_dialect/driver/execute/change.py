@@ -14,14 +14,16 @@ from .._contexts import RETRIES
 from .._errors import Parameters
 from ..rewrite.generated_columns import as_written
 from ..rewrite.upsert_returning import shares_parameters
+from ..sql.statement import parse
 from .returning import write_returning
-from .write import ForeignKeyOfMany, SchemaMoved, target, write
+from .write import OfMany, SchemaMoved, target, write
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..sql.statement import Statement
 
+_READS_MORE = frozenset(("FROM", "OR", "SELECT", "WITH"))  # words of an UPDATE
 _CHUNK = 1000  # rows taken from a generator at a time by executemany
 
 
@@ -43,26 +45,47 @@ def change_many(
 ) -> int:
     """One execution for each set of parameters. -> rows changed by all."""
     total = 0
-    # INSERT ... VALUES reads nothing of what it writes, so one context serves all rows; in autocommit mode each
-    # row is a transaction, and UPDATE and DELETE must see what the row before did.
-    together = (
-        statement.plain_values
-        and not statement.returning
-        and not shares_parameters(statement)
-        and (session.raw.in_transaction or not session.autocommit)
-    )
-    if not together:
+    # In autocommit mode each row is a transaction; else one context serves all.
+    together = session.raw.in_transaction or not session.autocommit
+    if not together or not (_inserts_values(statement) or _repeats(session, statement, sql)):
         for one in parameters:
             total += change(cursor, session, statement, sql, one)
         return total
     for chunk in _chunks(parameters):
         try:
             total += _change(cursor, session, statement, sql, chunk, many=True)
-        except ForeignKeyOfMany:
+        except OfMany as failed:
             # Which row is to blame shows when each is a statement; those before it stay.
-            for one in chunk:
+            for one in chunk[: failed.passed]:
                 total += _change(cursor, session, statement, sql, one)
+            if failed.passed is not None:
+                raise failed.error from failed.error.__cause__
     return total
+
+
+def _inserts_values(statement: Statement) -> bool:
+    """INSERT ... VALUES reads nothing of what it writes."""
+    return statement.plain_values and not statement.returning and not shares_parameters(statement)
+
+
+def _repeats(session: Session, statement: Statement, sql: str) -> bool:
+    """An UPDATE or DELETE of one table, without a query in it, that is the same text for all parameters. Each run sees
+    what the one before did (edb_stmt_repeat). At READ COMMITTED each has a moment of its own."""
+    if (
+        statement.verb not in ("UPDATE", "DELETE")
+        or statement.returning
+        or statement.conflict
+        or session.read_committed
+        or target(session, statement) is None
+    ):
+        return False
+    prepared = session.prepare(sql, statement, True)
+    if not prepared.is_fixed:
+        return False
+    words = parse(prepared.variant(None).sql).uppers
+    # SQLite may open a table several times for OR.
+    others = _READS_MORE if statement.verb == "UPDATE" else _READS_MORE - {"FROM"}
+    return others.isdisjoint(words)
 
 
 def change_together(cursor: Cursor, session: Session, statement: Statement, sql: str, text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -28,8 +29,16 @@ class SchemaMoved(Exception):
     """The schema changed between preparing a statement and beginning it: prepare it anew."""
 
 
-class ForeignKeyOfMany(Exception):
-    """A foreign key failed, and with it all rows that one context wrote."""
+class OfMany(Exception):
+    """One of several executions in one context failed; what they wrote is undone, so that each can be one of its own.
+
+    Attributes:
+        passed: how many did not fail, as far as is known; None: nothing is known.
+        error: of the one behind them.
+    """
+
+    def __init__(self, passed: int | None, error: BaseException) -> None:
+        self.passed, self.error = passed, error
 
 
 def write(
@@ -47,13 +56,15 @@ def write(
     Args:
         schema: which is written to; None: one of SQLite's own.
         schema_changes: the session's count of them when the statement was prepared.
-        many: parameters are a list of sets, for one INSERT each.
+        many: parameters are a list of sets, for one statement each: an INSERT of values, or an UPDATE or DELETE that
+            repeats (edb_stmt_repeat).
         text: what to run instead, without parameters: statements of which the one that was prepared is the first.
     """
     raw = session.raw
     is_open = raw.in_transaction
     begin = not is_open and not session.autocommit
     statement, apart = prepared.statement, prepared.apart
+    repeats = many and statement.verb in ("UPDATE", "DELETE")
     told: Any = ()
     if apart is not None and apart.shares:
         told = apart.values(parameters)
@@ -63,6 +74,8 @@ def write(
     judged = 0
     if compared := statement.compares | session.hidden_compares:
         lib.edb_stmt_compares(stmt, compared)
+    if repeats:
+        lib.edb_stmt_repeat(stmt)
     try:
         if begin:
             session.begin()
@@ -73,7 +86,8 @@ def write(
             if apart is not None and schema is not None:
                 tell_conflicts(session, schema, prepared, told)
             if many:
-                cursor._raw.executemany(sql, parameters)
+                sets = iter(parameters)
+                cursor._raw.executemany(sql, sets)
             else:
                 cursor._raw.execute(sql, parameters)
                 if statement.returning:
@@ -96,11 +110,16 @@ def write(
         if many and translated is error and isinstance(error, (TypeError, OverflowError, KeyError)):
             translated = next((t for p in parameters if (t := translate(error, p)) is not error), error)
         # Rows that stay although a later one failed have foreign keys, too; if one of them fails, none stays.
-        if many and (judged or lib.edb_stmt_judge(stmt)) == _FOREIGN_KEY:
-            translated = ForeignKeyOfMany()
+        if many and not repeats and (judged or lib.edb_stmt_judge(stmt)) == _FOREIGN_KEY:
+            translated = OfMany(None, translated)
+        elif repeats and not judged and raw.in_transaction:
+            taken = len(parameters) - length_hint(sets, -1)
+            if taken != lib.edb_stmt_runs(stmt):  # it failed before it began: the run before is not its to undo
+                lib.edb_stmt_undo_runs(stmt)
+                translated = OfMany(taken - 1, translated)
         cursor._raw.close(True)
         cursor._raw = raw.cursor()
-        if not many:
+        if not many or repeats:
             translated = undo(stmt, statement, error, translated)
         session.end_statement(stmt)
         session.failed(translated, began=not is_open)
@@ -223,7 +242,7 @@ def _keep_returned(cursor: Cursor) -> None:
 
 
 __all__ = [
-    "ForeignKeyOfMany",
+    "OfMany",
     "SchemaMoved",
     "begin_prepared",
     "target",

@@ -95,6 +95,11 @@ class Prepared:
         self._plain: Variant | None = None  # the text, where no value of a parameter decides
         self._choices: _Choices | None = None
 
+    @property
+    def is_fixed(self) -> bool:
+        """Is there one text, whatever the parameters are?"""
+        return self._plain is not None
+
     def variant(self, parameters: Any) -> Variant:
         """The text to run with these parameters; None: whatever they are."""
         if self._plain is not None:
