@@ -8,6 +8,7 @@
 
 #include "native/arena.h"
 #include "native/crc32c.h"
+#include "native/filter.h"
 #include "native/keycode.h"
 #include "native/rowcode.h"
 #include "native/skiplist.h"
@@ -286,6 +287,24 @@ bool test_list_sound(const test_list *t)
                 return false;
     }
     return nodes == t->list.sk_count;
+}
+
+int64_t test_filter(uint64_t n)
+{
+    filter bo = { .bo_levels = 0 };
+    int64_t found = 0;
+
+    for (uint64_t i = 0; i < n; i++)
+        filter_add(&bo, &i, sizeof i);
+    for (uint64_t i = 0; i < 2 * n && found >= 0; i++) {
+        bool perhaps = filter_perhaps(&bo, &i, sizeof i);
+        if (i < n && !perhaps)
+            found = -1;
+        else if (i >= n)
+            found += perhaps;
+    }
+    filter_free(&bo);
+    return found;
 }
 
 bool test_arena(const uint32_t *sizes, size_t n)

@@ -61,6 +61,10 @@ void test_node_get(const skip_node *node, test_node *out);
 /* Every level ascends, and its nodes are those of the level below that are high enough. */
 bool test_list_sound(const test_list *list);
 
+/* Of a filter of the numbers 0 to n-1, eight bytes each: of how many of the n numbers behind them it says "perhaps"; -1: it
+ * says "no" of one that was added. */
+int64_t test_filter(uint64_t n);
+
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping; -> whether that held. */
 bool test_arena(const uint32_t *sizes, size_t n);
 

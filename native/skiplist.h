@@ -14,7 +14,7 @@
 
 #include "native/arena.h"
 
-#define SKIPLIST_LEVELS 24      /* half the nodes of one level are on the next: 2^24 nodes, more get slower */
+#define SKIPLIST_LEVELS 14      /* a quarter of the nodes of one level are on the next: 2^28 nodes, more get slower */
 #define SKIPLIST_FINGERS 8      /* a power of two */
 
 typedef struct skip_node skip_node;

@@ -336,7 +336,9 @@ int fk_parent_exists(edb_stmt *stmt, const fk_link *link, const edb_value *key, 
         return row_exists(stmt, link->fl_parent->et_id, &key[0], exists);
     int rc = encode_key(&prefix, link, link->fl_parent_index, true, key);
     if (!rc && stmt_snapshot(stmt)->sn_number == edb_stmt_moment(stmt)) {
-        rc = now_prefix(stmt, link->fl_parent_index->tree, prefix.bf_bytes, prefix.bf_size, &entry, exists);
+        /* An index may have a column twice, and then more parts than the key has columns. */
+        rc = now_prefix(stmt, link->fl_parent_index->tree, prefix.bf_bytes, prefix.bf_size,
+                        link->fl_parent_index->n_parts == link->fl_key->n_columns, &entry, exists);
     } else if (!rc) {
         stmt_view before;
         int64_t *found = NULL;

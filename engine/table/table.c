@@ -247,8 +247,8 @@ static int judge_index(row_scratch *sw, edb_stmt *stmt, const edb_table *table, 
 {
     edb_entry entry;
     bool found;
-    int rc = now_prefix(stmt, ic->ic_index->tree, sw->sw_keys.bf_bytes + ic->ic_new, ic->ic_new_size - 8, &entry,
-                        &found);
+    int rc = now_prefix(stmt, ic->ic_index->tree, sw->sw_keys.bf_bytes + ic->ic_new, ic->ic_new_size - 8, true,
+                        &entry, &found);
     if (rc || !found)
         return rc;
     if (entry.key_size < 8)
@@ -279,7 +279,8 @@ int table_conflict(row_scratch *sw, edb_stmt *stmt, const edb_table *table, cons
         return rc;
     rc = change_index(sw, table, index, NULL, 0, values, rowid, &ic);
     if (!rc && ic.ic_judge)
-        rc = now_prefix(stmt, index->tree, sw->sw_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, &entry, found);
+        rc = now_prefix(stmt, index->tree, sw->sw_keys.bf_bytes + ic.ic_new, ic.ic_new_size - 8, true, &entry,
+                        found);
     if (!rc && *found && entry.key_size < 8)
         rc = edb_fail(EDB_CORRUPT, "index %s of table %s has a key of %u bytes", index->name, table->et_name,
                       entry.key_size);
@@ -557,10 +558,8 @@ int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
 
 /* ---- a new index ---------------------------------------------------------------------------------------------- */
 
-/* *clash: the code of the first key that is not unique. SQLite says so when it has evaluated all rows; so an expression
- * that fails later goes first. */
 static int fill_one(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const edb_index *index,
-                    const edb_entry *entry, int *clash)
+                    const edb_entry *entry)
 {
     index_change ic;
     row_view view;
@@ -576,24 +575,26 @@ static int fill_one(row_scratch *sw, edb_stmt *stmt, const edb_table *table, con
     if (rc || !covered)
         return rc;
     rc = change_index(sw, table, index, NULL, 0, sw->sw_before, rowid, &ic);
-    if (!rc && !*clash && ic.ic_judge)
-        rc = judge_index(sw, stmt, table, &ic, NULL, false);
-    if (rc == EDB_UNIQUE || rc == EDB_PRIMARYKEY) {
-        *clash = rc;
-        rc = EDB_OK;
-    }
-    if (!rc && !*clash)
+    if (!rc)
         rc = write_index(sw, stmt, &ic);
     buffer_clear(&sw->sw_keys);
     scratch_drop(sw);
     return rc;
 }
 
+/* Unique keys are judged behind all rows: so does SQLite, which evaluates all of them first, and keys that are sorted are
+ * compared with their neighbours. */
+static int judge_filled(edb_stmt *stmt, const edb_table *table, const edb_index *index)
+{
+    bool collides = false;
+    int rc = index->unique ? txn_collides(stmt, index->tree, &collides) : EDB_OK;
+    return rc || !collides ? rc : not_unique(table, index);
+}
+
 int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *index)
 {
     row_scratch *sw = calloc(1, sizeof *sw);
     edb_cursor cu;
-    int clash = EDB_OK;
     int rc = sw ? scratch_prepare(sw, table, stmt_conn(stmt)) : no_memory(table);
     if (rc)
         goto done;
@@ -605,12 +606,13 @@ int table_fill_index(edb_stmt *stmt, const edb_table *table, const edb_index *in
         if (conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "filling index %s was interrupted", index->name);
         if (!rc)
-            rc = fill_one(sw, stmt, table, index, &cu.at, &clash);
+            rc = fill_one(sw, stmt, table, index, &cu.at);
         if (!rc)
             rc = cursor_next(&cu);
     }
     cursor_close(&cu);
-    rc = rc ? rc : clash;           /* the message is still that of the clash: nothing has failed since */
+    if (!rc)
+        rc = judge_filled(stmt, table, index);
 done:
     if (sw)
         scratch_free(sw);

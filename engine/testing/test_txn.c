@@ -129,7 +129,7 @@ int test_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bo
 int test_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, test_entry *out, bool *found)
 {
     edb_entry entry = { 0 };
-    int rc = now_prefix(stmt, tree, prefix, size, &entry, found);
+    int rc = now_prefix(stmt, tree, prefix, size, false, &entry, found);
 
     entry_from(&entry, out);
     return rc;

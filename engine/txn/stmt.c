@@ -26,6 +26,7 @@ static edb_stmt *stmt_new(edb_conn *conn)
     /* The tree states and the cursor need no zeros; they are most of it. */
     memset(st, 0, offsetof(edb_stmt, st_now_cursor));
     st->st_tree_known = 0;
+    st->st_got = false;
     st->st_conn = conn;
     st->st_target = st;
     atomic_fetch_add_explicit(&conn->cn_refs, 1, memory_order_relaxed);

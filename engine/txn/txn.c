@@ -259,6 +259,33 @@ int txn_put_unique(edb_stmt *st, uint32_t tree, const void *key, size_t key_size
     return put(st, tree, key, key_size, value ? value : "", value_size, WS_UNIQUE, 0);
 }
 
+int txn_collides(edb_stmt *st, uint32_t tree, bool *out)
+{
+    writeset *ws = st->st_conn->cn_txn.tx_writes;
+    const uint8_t *last = NULL;
+    uint32_t last_size = 0;
+    ws_cursor *wc;
+    int rc;
+
+    *out = false;
+    if (!ws || !ws_has_tree(ws, tree))
+        return EDB_OK;
+    if ((rc = ws_cursor_open(ws, tree, UINT64_MAX, &wc)))
+        return rc;
+    for (bool more = ws_cursor_seek(wc, NULL, 0); more && !*out && !rc; more = ws_cursor_next(wc)) {
+        const ws_entry *w = ws_cursor_at(wc);
+        if (w->flags != WS_UNIQUE)
+            continue;
+        *out = last && last_size == w->key_size && !memcmp(last, w->key, last_size - 8);
+        last = w->key;
+        last_size = w->key_size;
+        if (conn_interrupted(st->st_conn))
+            rc = edb_fail(EDB_INTERRUPT, "judging a new unique index was interrupted");
+    }
+    ws_cursor_close(wc);
+    return rc;
+}
+
 static int note_of_tree(edb_stmt *st, char what, uint32_t tree, const void *value, size_t size)
 {
     uint8_t key[META_KEY_SIZE];

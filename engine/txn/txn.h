@@ -149,8 +149,9 @@ static inline int cursor_prev(edb_cursor *cu)
 /* out->seen_from is set also when nothing is found. */
 int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
-/* The first living entry whose key begins with the prefix. */
-int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found);
+/* The first living entry whose key begins with the prefix. whole: the prefix is all of a unique key but for the row id,
+ * and has no NULL in it. */
+int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, bool whole, edb_entry *out, bool *found);
 
 /* ---- writing ---- */
 
@@ -167,6 +168,8 @@ int txn_put_always(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_si
  * id). `code` is EDB_UNIQUE or EDB_PRIMARYKEY, `what` names it in the error ("t.a, t.b"; copied once a tree). */
 int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
                    size_t value_size, int code, const char *what);
+/* Whether two of the transaction's own unique entries of a tree that it made collide. EDB_INTERRUPT. */
+int txn_collides(edb_stmt *stmt, uint32_t tree, bool *out);
 /* COMMIT fails if anybody else changed the tree after T: for the table whose rows fill a new index. */
 int txn_expect_unchanged(edb_stmt *stmt, uint32_t tree);
 /* Of a table or an index that the transaction drops: COMMIT does not judge what is in it. */

@@ -249,7 +249,24 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
         reads_point(st->st_reads, tree, state->ts_key_size == 8, key, key_size);
     if (rc || !state || state->ts_born > moment)
         return rc;
-    return tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
+    /* A row that is changed is looked at by the scan that finds it and by the change. */
+    if (key_size == sizeof st->st_got_key && st->st_got && st->st_got_tree == tree && st->st_got_moment == moment
+        && load64(key) == st->st_got_key) {
+        *out = st->st_got_version;
+        *found = st->st_got_found;
+        return EDB_OK;
+    }
+    rc = tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
+    if (!rc && key_size == sizeof st->st_got_key) {
+        st->st_got = true;
+        st->st_got_found = *found;
+        st->st_got_tree = tree;
+        st->st_got_moment = moment;
+        st->st_got_key = load64(key);
+        if (*found)
+            st->st_got_version = *out;
+    }
+    return rc;
 }
 
 int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bool *found)
@@ -412,13 +429,14 @@ static int base_prefix(edb_stmt *st, uint32_t tree, writeset *hiding, const void
 }
 
 /* The first own entry with the prefix. */
-static int own_prefix(writeset *own, uint32_t tree, const void *prefix, size_t size, ws_entry *out, bool *found)
+static int own_prefix(writeset *own, uint32_t tree, const void *prefix, size_t size, bool whole, ws_entry *out,
+                      bool *found)
 {
     ws_cursor *wc;
     int rc;
 
     *found = false;
-    if (!own || !ws_has_prefix(own, tree, prefix, size))
+    if (!own || (whole && !ws_may_have_unique(own, tree, prefix, size)) || !ws_has_prefix(own, tree, prefix, size))
         return EDB_OK;
     if ((rc = ws_cursor_open(own, tree, UINT64_MAX, &wc)))
         return rc;
@@ -436,7 +454,7 @@ static int own_prefix(writeset *own, uint32_t tree, const void *prefix, size_t s
     return EDB_OK;
 }
 
-int now_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size, edb_entry *out, bool *found)
+int now_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size, bool whole, edb_entry *out, bool *found)
 {
     writeset *own = all_writes(st, tree);
     tree_version version;
@@ -444,7 +462,7 @@ int now_prefix(edb_stmt *st, uint32_t tree, const void *prefix, size_t size, edb
     bool own_found, base_found;
     int rc;
 
-    if ((rc = own_prefix(own, tree, prefix, size, &write, &own_found)))
+    if ((rc = own_prefix(own, tree, prefix, size, whole, &write, &own_found)))
         return rc;
     if ((rc = base_prefix(st, tree, own, prefix, size, own_found ? &write : NULL, &version, &base_found)))
         return rc;

@@ -173,6 +173,11 @@ struct edb_stmt {
     bool st_now_open;               /* st_now_cursor is open, on tree st_now_tree, to read now */
     uint32_t st_now_tree;
     tree_cursor st_now_cursor;
+    bool st_got;                    /* what follows is known: the last look at a row of the root */
+    bool st_got_found;
+    uint32_t st_got_tree;
+    uint64_t st_got_moment, st_got_key;
+    tree_version st_got_version;
     uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
     bool st_tree_exists[STMT_TREES];
     tree_state st_tree[STMT_TREES];

@@ -3,7 +3,8 @@
  * A write behind all of its tree goes into the list at once, which costs little. Any other *waits*: a search for its place
  * misses the cache at each step, and a table's indexes are written row by row, but mostly not read before COMMIT. Whoever
  * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/nodesort.c), so
- * that each is found from the one before. When there is no memory to sort in, each is searched for alone.
+ * that each is found from the one before. When there is no memory to sort in, each is searched for alone. A filter says of
+ * most keys of rows, and of unique keys, that they were not written, so that asking for them is no look at the list.
  *
  * Rolling back removes nothing: it notes that the sequence numbers above the mark are dead, and readers skip them.
  * So it is as cheap as a savepoint, it works on runs that are already in a file, and a cursor never loses the entry it
@@ -79,6 +80,8 @@ void ws_unref(writeset *ws)
     ws_release(ws->ws_now);
     for (size_t i = 0; i < ws->ws_n_runs; i++)
         run_free(ws->ws_run[i]);
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
+        filter_free(&ws->ws_tree[i].wt_known);
     run_file_close(&ws->ws_file);
     free(ws->ws_run);
     free(ws->ws_tree);
@@ -182,6 +185,7 @@ static int tree_note(writeset *ws, uint32_t tree, ws_tree **out)
 /* ---- waiting -------------------------------------------------------------------------------------------------- */
 
 enum {
+    ROW_KEY = 8,                    /* bytes of a row id, which is a key or the end of one */
     AHEAD = 8,                      /* nodes that are fetched before they are needed */
     NEAR = 3,                       /* nodes that are tried before a search */
 };
@@ -195,24 +199,31 @@ static void link_sorted(skiplist *list, const sorted_node *nodes, size_t n)
     }
 }
 
+/* What waits of the tree, in order; room for twice as many. */
+static void sort_waiting(const ws_tree *wt, sorted_node *nodes)
+{
+    size_t n = 0;
+
+    for (skip_node *node = wt->wt_waiting; node; node = *skiplist_waits(node))
+        nodes[n++].ns_node = node;
+    nodes_sort(nodes, nodes + n, n);
+}
+
 static void settle(writeset *ws, ws_tree *wt)
 {
     skiplist *list = &ws->ws_now->gn_list;
-    size_t n = wt->wt_n_waiting, i = 0;
+    size_t n = wt->wt_n_waiting;
     sorted_node *nodes = n > 1 ? malloc(2 * n * sizeof *nodes) : NULL;
-    skip_node *next;
 
-    for (skip_node *node = wt->wt_waiting; node; node = next) {
-        next = *skiplist_waits(node);
-        if (nodes)
-            nodes[i++].ns_node = node;
-        else
-            skiplist_link(list, node);
-    }
     if (nodes) {
-        nodes_sort(nodes, nodes + n, n);
+        sort_waiting(wt, nodes);
         link_sorted(list, nodes, n);
         free(nodes);
+    } else {
+        for (skip_node *node = wt->wt_waiting, *next; node; node = next) {
+            next = *skiplist_waits(node);
+            skiplist_link(list, node);
+        }
     }
     wt->wt_waiting = NULL;
     wt->wt_n_waiting = 0;
@@ -234,9 +245,70 @@ static inline bool behind_all(const ws_tree *wt, const void *key, size_t key_siz
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
-static bool drop_dead(const void *arg, uint64_t seq)
+typedef struct {                    /* the list and what waits on the way into a run, merged */
+    writeset *sg_ws;
+    const skip_node *sg_node;       /* the list's next; NULL: none */
+    size_t sg_tree;                 /* whose waiting writes are next */
+    sorted_node *sg_sorted;         /* those of the one before it */
+    size_t sg_at, sg_n;
+} spilling;
+
+/* Whether a belongs before b. */
+static bool node_before(const skip_node *a, const skip_node *b)
 {
-    return ws_is_dead(arg, seq);
+    int order = skiplist_compare(a->nd_tree, a->nd_key, a->nd_key_size, b);
+
+    return order < 0 || (order == 0 && a->nd_seq > b->nd_seq);
+}
+
+/* The next node that was not rolled back; see run_next_fn. */
+static const skip_node *spill_next(void *arg)
+{
+    spilling *sg = arg;
+    writeset *ws = sg->sg_ws;
+    const skip_node *node;
+
+    do {
+        for (; sg->sg_at == sg->sg_n && sg->sg_tree < ws->ws_n_trees; sg->sg_tree++) {
+            const ws_tree *wt = &ws->ws_tree[sg->sg_tree];
+            if (!wt->wt_n_waiting)
+                continue;
+            sort_waiting(wt, sg->sg_sorted);
+            sg->sg_at = 0;
+            sg->sg_n = wt->wt_n_waiting;
+        }
+        bool waits = sg->sg_at < sg->sg_n;
+        if (waits && sg->sg_at + AHEAD < sg->sg_n)
+            __builtin_prefetch(sg->sg_sorted[sg->sg_at + AHEAD].ns_node);
+        if (waits && (!sg->sg_node || node_before(sg->sg_sorted[sg->sg_at].ns_node, sg->sg_node))) {
+            node = sg->sg_sorted[sg->sg_at++].ns_node;
+        } else {
+            if (!(node = sg->sg_node))
+                return NULL;
+            sg->sg_node = skiplist_next(node);
+            __builtin_prefetch(sg->sg_node);
+        }
+    } while (ws->ws_n_dead && ws_is_dead(ws, node->nd_seq));
+    return node;
+}
+
+/* What waits is merged in as it is written; without memory to sort it in, it goes into the list first. */
+static int write_run(writeset *ws, ws_run **run)
+{
+    spilling sg = { .sg_ws = ws };
+    size_t most = 0;
+    int rc;
+
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
+        if (ws->ws_tree[i].wt_n_waiting > most)
+            most = ws->ws_tree[i].wt_n_waiting;
+    sg.sg_sorted = most ? malloc(2 * most * sizeof *sg.sg_sorted) : NULL;
+    for (size_t i = 0; most && !sg.sg_sorted && i < ws->ws_n_trees; i++)
+        settle(ws, &ws->ws_tree[i]);
+    sg.sg_node = skiplist_first(&ws->ws_now->gn_list);
+    rc = run_write(&ws->ws_file, spill_next, &sg, run);
+    free(sg.sg_sorted);
+    return rc;
 }
 
 /* Writes the list out as a run and begins a new generation. */
@@ -250,10 +322,7 @@ static int spill(writeset *ws)
         return rc;
     if (!(next = generation_new()))
         return no_memory();
-    for (size_t i = 0; i < ws->ws_n_trees; i++)
-        if (ws->ws_tree[i].wt_waiting)
-            settle(ws, &ws->ws_tree[i]);
-    if ((rc = run_write(&ws->ws_file, &ws->ws_now->gn_list, drop_dead, ws, &run))) {
+    if ((rc = write_run(ws, &run))) {
         ws_release(next);
         return rc;
     }
@@ -262,7 +331,7 @@ static int spill(writeset *ws)
     else
         run_free(run);
     for (size_t i = 0; i < ws->ws_n_trees; i++)
-        ws->ws_tree[i].wt_last = ws->ws_tree[i].wt_near = NULL;
+        ws->ws_tree[i] = (ws_tree){ .wt_tree = ws->ws_tree[i].wt_tree, .wt_known = ws->ws_tree[i].wt_known };
     ws_release(ws->ws_now);
     ws->ws_now = next;
     return EDB_OK;
@@ -289,6 +358,10 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
     node->nd_flags = (uint8_t)flags;
     node->nd_from = seen_from;
     ws->ws_last_seq++;
+    if (key_size == ROW_KEY)
+        filter_add(&wt->wt_known, key, key_size);
+    if (flags & WS_UNIQUE)
+        filter_add(&wt->wt_known, key, key_size - ROW_KEY);
     if (behind_all(wt, key, key_size)) {
         skiplist_link(&ws->ws_now->gn_list, node);
         wt->wt_last = node;
@@ -393,7 +466,9 @@ bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint6
 {
     ws_tree *wt = tree_find(ws, tree);
 
-    if (!wt)
+    if (!wt || (!ws->ws_n_runs && behind_all(wt, key, key_size)))
+        return false;
+    if (key_size == ROW_KEY && !filter_perhaps(&wt->wt_known, key, key_size))
         return false;
     if (get_from_list(ws, wt, key, key_size, seq, out))
         return true;
@@ -401,6 +476,13 @@ bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint6
         if (get_from_run(ws, ws->ws_run[i], tree, key, key_size, seq, out))
             return true;
     return false;
+}
+
+bool ws_may_have_unique(const writeset *ws, uint32_t tree, const void *prefix, size_t size)
+{
+    const ws_tree *wt = tree_find(ws, tree);
+
+    return wt && filter_perhaps(&wt->wt_known, prefix, size);
 }
 
 static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, size_t size)

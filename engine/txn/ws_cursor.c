@@ -89,8 +89,14 @@ static bool stand_in_list(const ws_cursor *wc, source *sr, const skip_node *node
     sr->sr_node = node;
     if (!node || node->nd_tree != wc->wc_tree)
         return false;
+    __builtin_prefetch(skiplist_next(node));
     ws_entry_from_node(node, &sr->sr_at);
     return true;
+}
+
+static bool stand_next(const ws_cursor *wc, source *sr)
+{
+    return sr->sr_run ? stand_in_run(sr, sr->sr_position + 1) : stand_in_list(wc, sr, skiplist_next(sr->sr_node));
 }
 
 /* To the first entry of the first key >= key (or > key, when `after`). */
@@ -136,10 +142,8 @@ static bool source_older(const ws_cursor *wc, source *sr)
 {
     const uint8_t *key = sr->sr_at.key;
     uint32_t key_size = sr->sr_at.key_size;
-    bool there = sr->sr_run ? stand_in_run(sr, sr->sr_position + 1)
-                            : stand_in_list(wc, sr, skiplist_next(sr->sr_node));
 
-    return there && !key_compare(sr->sr_at.key, sr->sr_at.key_size, key, key_size);
+    return stand_next(wc, sr) && !key_compare(sr->sr_at.key, sr->sr_at.key_size, key, key_size);
 }
 
 /* Past the key, in the cursor's direction. The source may stand on any entry of the key or, going forward, on the
@@ -155,8 +159,7 @@ static bool source_pass(const ws_cursor *wc, source *sr, const ws_entry *key)
     else
         there = sr->sr_node && sr->sr_node->nd_tree == wc->wc_tree;
     while (there && !key_compare(sr->sr_at.key, sr->sr_at.key_size, key->key, key->key_size))
-        there = sr->sr_run ? stand_in_run(sr, sr->sr_position + 1)
-                           : stand_in_list(wc, sr, skiplist_next(sr->sr_node));
+        there = stand_next(wc, sr);
     return there;
 }
 
@@ -210,6 +213,29 @@ static bool newest_visible(const ws_cursor *wc, source *sr, ws_entry *out)
     return false;
 }
 
+/* What take_front() does, for a key that no other source has, going forward: most of what bulk changes leave. */
+static bool take_alone(ws_cursor *wc, ws_entry *out)
+{
+    source *sr = wc->wc_order[0];
+    const uint8_t *key = sr->sr_at.key;
+    uint32_t key_size = sr->sr_at.key_size;
+    bool found = newest_visible(wc, sr, out), there;
+
+    if (found)
+        there = stand_next(wc, sr);
+    else
+        there = sr->sr_run ? sr->sr_position < sr->sr_part->rt_end : sr->sr_node && sr->sr_node->nd_tree == wc->wc_tree;
+    while (there && sr->sr_at.key_size == key_size && !memcmp(sr->sr_at.key, key, key_size))
+        there = stand_next(wc, sr);
+    if (!there) {
+        order_remove(wc, 0);
+    } else if (wc->wc_n_order > 1 && !comes_before(wc, sr, wc->wc_order[1])) {
+        order_remove(wc, 0);
+        order_insert(wc, sr, 0);
+    }
+    return found;
+}
+
 /* Takes the front key out of the order: finds its newest visible write (-> false: none) and moves every source that
  * has the key past it. */
 static bool take_front(ws_cursor *wc, ws_entry *out)
@@ -217,6 +243,9 @@ static bool take_front(ws_cursor *wc, ws_entry *out)
     const ws_entry key = wc->wc_order[0]->sr_at;
     bool found = false;
 
+    if (wc->wc_forward && (wc->wc_n_order == 1 || key_compare(wc->wc_order[1]->sr_at.key, wc->wc_order[1]->sr_at.key_size,
+                                                              key.key, key.key_size)))
+        return take_alone(wc, out);
     while (wc->wc_n_order) {
         source *sr = wc->wc_order[0];
         if (key_compare(sr->sr_at.key, sr->sr_at.key_size, key.key, key.key_size))

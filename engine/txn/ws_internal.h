@@ -3,6 +3,7 @@
 #define EDB_WS_INTERNAL_H
 
 #include "native/arena.h"
+#include "native/filter.h"
 #include "engine/txn/ws_run.h"
 
 struct ws_generation {
@@ -17,6 +18,7 @@ typedef struct {
     const skip_node *wt_near;       /* of the tree, before the key found last; NULL: not known */
     skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
     size_t wt_n_waiting;
+    filter wt_known;                /* keys of 8 bytes, and those of WS_UNIQUE writes but for their last 8 */
 } ws_tree;
 
 typedef struct {                    /* rolled back: low < seq <= high */

@@ -164,7 +164,7 @@ static int run_map(run_writer *w, uint64_t offsets_at, ws_run *run)
     return EDB_OK;
 }
 
-int run_write(run_file *file, const skiplist *list, run_drop_fn drop, const void *arg, ws_run **out)
+int run_write(run_file *file, run_next_fn next, void *arg, ws_run **out)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), offsets_at;
     run_writer *w = NULL;
@@ -182,8 +182,8 @@ int run_write(run_file *file, const skiplist *list, run_drop_fn drop, const void
     memset(w, 0, offsetof(run_writer, wr_buffer));
     w->wr_fd = file->rf_fd;
     w->wr_start = file->rf_end;
-    for (const skip_node *node = skiplist_first(list); node; node = skiplist_next(node))
-        if (!drop(arg, node->nd_seq) && (rc = write_entry(w, node)))
+    for (const skip_node *node; (node = next(arg));)
+        if ((rc = write_entry(w, node)))
             goto free_lists;
     offsets_at = w->wr_done + w->wr_fill;
     if ((rc = append(w, w->wr_offsets, w->wr_count * sizeof *w->wr_offsets)) || (rc = flush(w)))

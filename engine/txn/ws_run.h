@@ -1,6 +1,6 @@
 /* A sorted run: writes of a transaction that did not fit in memory, in order of (tree, key, sequence descending).
  *
- * A run is written once, from a skip list, and then only read, through a map of its part of the file. The file belongs
+ * A run is written once, from nodes of a skip list, and then only read, through a map of its part of the file. The file belongs
  * to the write set, has no name and is gone with its descriptor. It never outlives the process, so its layout is
  * nobody else's business: entries (a run_head, key, value, padded to 8 bytes), then the offset of every entry. */
 #ifndef EDB_WS_RUN_H
@@ -30,11 +30,11 @@ typedef struct {                    /* the file that holds a write set's runs */
     uint64_t rf_end;                /* bytes written, a multiple of the machine's page size */
 } run_file;
 
-/* Whether an entry with this sequence number need not be kept. */
-typedef bool (*run_drop_fn)(const void *arg, uint64_t seq);
+/* The next node of a run, in order; NULL behind the last. */
+typedef const skip_node *(*run_next_fn)(void *arg);
 
-/* Writes the list as a new run at the end of the file (opened here the first time). EDB_NOMEM, EDB_FULL, EDB_IO. */
-int run_write(run_file *file, const skiplist *list, run_drop_fn drop, const void *arg, ws_run **out);
+/* Writes the nodes as a new run at the end of the file (opened here the first time). EDB_NOMEM, EDB_FULL, EDB_IO. */
+int run_write(run_file *file, run_next_fn next, void *arg, ws_run **out);
 void run_free(ws_run *run);
 void run_file_close(run_file *file);
 
