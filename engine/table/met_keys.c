@@ -6,7 +6,7 @@
 
 #include "native/hash.h"
 
-enum { ROOM_FIRST = 128, ROOM_MOST = 32768 };  /* at most 1.5 MiB */
+enum { ROOM_FIRST = 128, ROOM_MOST = 65536 };  /* at most 3 MiB */
 
 void met_free(met_keys *mk)
 {

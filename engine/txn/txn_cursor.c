@@ -436,7 +436,13 @@ static int own_prefix(writeset *own, uint32_t tree, const void *prefix, size_t s
     int rc;
 
     *found = false;
-    if (!own || (whole && !ws_may_have_unique(own, tree, prefix, size)) || !ws_has_prefix(own, tree, prefix, size))
+    if (!own || (whole && !ws_may_have_unique(own, tree, prefix, size)))
+        return EDB_OK;
+    if (!ws_runs(own)) {
+        *found = ws_first_in_list(own, tree, prefix, size, out);
+        return EDB_OK;
+    }
+    if (!ws_has_prefix(own, tree, prefix, size))
         return EDB_OK;
     if ((rc = ws_cursor_open(own, tree, UINT64_MAX, &wc)))
         return rc;

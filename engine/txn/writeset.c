@@ -490,6 +490,26 @@ static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, 
     return key_size >= size && memcmp(key, prefix, size) == 0;
 }
 
+bool ws_first_in_list(writeset *ws, uint32_t tree, const void *prefix, size_t size, ws_entry *out)
+{
+    ws_tree *wt = tree_find(ws, tree);
+    const skip_node *node = wt ? list_seek(ws, wt, prefix, size) : NULL, *last = NULL;
+
+    for (; node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size);
+         node = skiplist_next(node)) {
+        /* A key is decided by its first visible node, which is its newest. */
+        if (!ws_visible(ws, node->nd_seq, UINT64_MAX)
+            || (last && !skiplist_compare(tree, last->nd_key, last->nd_key_size, node)))
+            continue;
+        last = node;
+        if (!(node->nd_flags & WS_TOMBSTONE)) {
+            ws_entry_from_node(node, out);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size)
 {
     ws_tree *wt = tree_find(ws, tree);

@@ -54,6 +54,9 @@ void ws_rollback(writeset *ws, uint64_t seq);       /* writes after seq never ha
 bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out);
 /* Whether any write, visible or not, has a key that begins with the prefix: a cheap first question. */
 bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size);
+/* Of the keys that begin with the prefix, the newest write of the first that is not deleted. For a write set that was not
+ * spilled. */
+bool ws_first_in_list(writeset *ws, uint32_t tree, const void *prefix, size_t size, ws_entry *out);
 /* Whether a WS_UNIQUE write may have this key, but for its last 8 bytes: cheaper yet. */
 bool ws_may_have_unique(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
 
