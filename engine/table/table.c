@@ -401,6 +401,7 @@ static int judge_row(const row_write *wo, bool fresh, bool replace, uint64_t *se
     const edb_table *table = wo->wo_table;
     const int64_t *own = wo->wo_old ? &wo->wo_old->rd_rowid : NULL;
     bool new_id = !fresh && (!own || *own != wo->wo_rowid), concerned;
+    bool before = !wo->wo_old || table->et_has_lazy;    /* sw_before is there, or not wanted */
     int rc = EDB_OK;
     *n = 0;
     if (new_id && !replace)
@@ -413,7 +414,11 @@ static int judge_row(const row_write *wo, bool fresh, bool replace, uint64_t *se
         rc = index_concerned(wo, &table->et_indexes[i], &concerned);
         if (rc || !concerned)
             continue;
-        rc = prepare_index(wo, &table->et_indexes[i], ic);
+        if (!before)
+            rc = table_values(sw, wo->wo_stmt, table, &wo->wo_old->rd_view, wo->wo_old->rd_rowid, false, sw->sw_before);
+        before = true;
+        if (!rc)
+            rc = prepare_index(wo, &table->et_indexes[i], ic);
         *n += !rc;
         if (!rc && ic->ic_judge && !replace)
             rc = judge_index(sw, wo->wo_stmt, table, ic, own, false);
@@ -448,7 +453,7 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
 
     if (!rc && cp)
         rc = capture_add(cp, rowid, sw->sw_row.bf_bytes, sw->sw_row.bf_size);
-    if (!rc && old && table->et_n_indexes)
+    if (!rc && old && table->et_n_indexes && table->et_has_lazy)
         rc = table_values(sw, stmt, table, &old->rd_view, old->rd_rowid, false, sw->sw_before);
     if (!rc)
         rc = judge_row(&wo, fresh, replace, &seen_from, changes, &n);
