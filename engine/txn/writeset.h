@@ -11,6 +11,7 @@
  * Memory: the list of the day and its arena are a *generation*. Spilling writes it out as a run and begins a new one;
  * the old one is freed when its last holder lets go. A cursor holds its generation; who keeps an entry's pointers
  * longer than the next ws_put calls ws_hold before reading. Runs stay mapped until the write set is freed.
+ * Beside spill_bytes sorting takes up to 32 bytes a write that waits in one tree, and the filter up to 5.3 MiB a tree.
  * One thread at a time, as the connection it belongs to. */
 #ifndef EDB_WRITESET_H
 #define EDB_WRITESET_H
