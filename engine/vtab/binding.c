@@ -58,8 +58,13 @@ int vtab_no_cursor(sqlite3_vtab *base)
 
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out)
 {
+    int rc = writes || !bd->bd_conn ? EDB_OK : stmt_run_begins(bd->bd_conn);
+    return rc ? rc : vtab_acquire_aside(bd, writes, out);
+}
+
+int vtab_acquire_aside(vtab_binding *bd, bool writes, edb_stmt **out)
+{
     if (!bd->bd_conn)
         return edb_fail(EDB_MISUSE, "the SQLite connection is not bound to a database: SELECT entitydb_bind(id) first");
-    int rc = writes ? EDB_OK : stmt_run_begins(bd->bd_conn);
-    return rc ? rc : stmt_acquire(bd->bd_conn, writes, !sqlite3_get_autocommit(bd->bd_db), out);
+    return stmt_acquire(bd->bd_conn, writes, !sqlite3_get_autocommit(bd->bd_db), out);
 }

@@ -82,6 +82,8 @@ int vtab_result(sqlite3_vtab *base, int rc);
 int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
+/* The same for what is no step of the statement, like reading the catalog. */
+int vtab_acquire_aside(vtab_binding *bd, bool writes, edb_stmt **out);
 /* ---- vtab.c ---- */
 
 /* vt_table as the statement has to see it. EDB_SCHEMA: what SQLite was told does not hold any more. EDB_NOSUCH: as of

@@ -34,7 +34,7 @@ static int connect_table(vtab_entity *vt, const char *argument)
     unsigned long long id = strtoull(argument, &end, 10);
     if (end == argument || *end || id == 0 || id > UINT32_MAX)
         return edb_fail(EDB_MISUSE, "entitydb(%s): the argument is a table id of the catalog", argument);
-    int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
+    int rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &stmt);
     if (rc)
         return rc;
     rc = catalog_table(stmt, (uint32_t)id, &vt->vt_table);

@@ -249,3 +249,19 @@ def test_random_runs(both: Both, round_: int) -> None:
         both.many(sql, [one() for _ in range(rng.randrange(1, 8))])
         if rng.random() < 0.1:
             both.commit()
+
+
+def test_a_table_that_is_declared_anew_by_the_first_run_is_no_run(connect: Callable[..., driver.Connection]) -> None:
+    db, other = connect(), connect()
+    both = Both(db)
+    both.many("INSERT INTO c(id, x) VALUES (?, ?)", [(i, i) for i in range(1, 6)])
+    both.commit()
+    other.execute("CREATE TABLE more(a)")
+    other.commit()
+    both.many("UPDATE c SET x = abs(?) WHERE id = ?", [(50, 1), (-(2**63), 2), (3, 3)])
+    db.rollback()
+    both.theirs.execute("ROLLBACK")
+    db.execute("CREATE TABLE yet(a)")
+    with pytest.raises(driver.Error):
+        db.executemany("UPDATE c SET x = abs(?) WHERE id = ?", [(60, 1), (-(2**63), 2), (3, 3)])
+    assert db.execute("SELECT x FROM c ORDER BY id").fetchall() == [(60,), (2,), (3,), (4,), (5,)]
