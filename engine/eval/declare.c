@@ -104,7 +104,7 @@ static bool is_there(const edb_table *table, const order_column *oc)
     if (column->hidden || (int)oc->oc_column == table->et_rowid_column)
         return false;
     if (oc->oc_nulls_last)
-        return !column->not_null && indexed(table, oc->oc_column, -1);
+        return indexed(table, oc->oc_column, -1);
     return oc->oc_collation != column->collation && indexed(table, oc->oc_column, oc->oc_collation);
 }
 

@@ -18,7 +18,7 @@
 
 /* Behind these, columns to sort by that SQLite could not ask an index for otherwise (ORDER BY name COLLATE NOCASE, and NULLS
  * LAST of an ascending order): of each collation that an index has and the column has not, the column's key under it; and
- * of each column of an index that may be NULL, its key with NULL behind all others. Keys are blobs, because SQLite forgets
+ * of each column of an index its key with NULL behind all others (which it may have been in the past, if not now). Keys are blobs, because SQLite forgets
  * the collation of a hidden column. The driver puts them into ORDER BY. */
 #define COLUMN_ORDER "entitydb order"               /* and the column's position, and "NOCASE" or "NULLS" */
 

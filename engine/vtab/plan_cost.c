@@ -82,15 +82,26 @@ void candidate_cost(const planner *pl, candidate *ca)
         ca->ca_cost += rows * COST_SORT * log2(fmin(rows, rows_equal(pl, ca->ca_index, ca->ca_group_parts)) + 1);
 }
 
-/* Where a value is unknown, and a frequent one would have most of the index. Rows are then read in any order, and an
- * entry alone does not do. Short ranges are not worth the question. */
+static bool has_lists(const candidate *ca)
+{
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (ca->ca_steps[k].sp_op == 'i')
+            return true;
+    return false;
+}
+
+/* Where a value is unknown, and a frequent one would have most of the index, or a list is perhaps long. Rows are then
+ * read in any order, and an entry alone does not do. Short ranges are not worth the question. */
 #define TURN_ROWS 1000
 
 bool candidate_may_turn(const planner *pl, const candidate *ca)
 {
     bool unknown = false;
-    if (pl->pl_guess || !ca->ca_index || ca->ca_index->where || ca->ca_covers || ca->ca_ordered || ca->ca_one_row
-        || ca->ca_entries < TURN_ROWS)
+    if (ca->ca_ordered || (ca->ca_index && ca->ca_index->where))
+        return false;
+    if (has_lists(ca))
+        return true;
+    if (pl->pl_guess || !ca->ca_index || ca->ca_covers || ca->ca_one_row || ca->ca_entries < TURN_ROWS)
         return false;
     for (uint32_t k = 0; k < ca->ca_n_steps; k++)
         unknown = unknown || !ca->ca_steps[k].sp_known;

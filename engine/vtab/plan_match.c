@@ -204,8 +204,12 @@ static bool can_look_up(const planner *pl, int i)
     return collation_number(sqlite3_vtab_collation(pl->pl_info, i)) >= 0;
 }
 
+/* Whether the walk or the automatic index is bound to the column already. */
 static bool looks_up(const planner *pl, const candidate *ca, int column)
 {
+    for (uint32_t k = 0; ca->ca_index && k < ca->ca_n_equal && k < ca->ca_index->n_parts; k++)
+        if ((int)ca->ca_index->parts[k].column == column)
+            return true;
     for (uint32_t k = 0; k < ca->ca_n_automatic; k++)
         if (pl->pl_info->aConstraint[ca->ca_automatic[k]].iColumn == column)
             return true;

@@ -143,21 +143,35 @@ static int start(scan *cu)
 /* Where so much of the index lies between the bounds, walking the table costs less than looking each row up. */
 #define TURN_SHARE 3                /* of the entries, a third */
 
+/* At least so many: of several ranges only their number is looked at. */
+static int entries_met(scan *cu, double *out)
+{
+    key_range *kr = &cu->cu_range;
+    *out = (double)range_count(kr);
+    if (!cu->cu_index || *out > 1)
+        return EDB_OK;
+    range_first(kr);
+    int rc = range_make(kr);
+    if (!rc)
+        *out = stats_between(stmt_conn(cu->cu_stmt), cu->cu_index->tree, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
+                             kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
+    return rc;
+}
+
 /* Of "/t": SQLite judges all conditions, so that the walk may be any. */
 static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
-    if (!plan_section(plan, argc, "/t") || !cu->cu_index || cu->cu_list || kr->kr_empty
-        || kr->kr_automatic || range_count(kr) > 1)
+    uint64_t rows;
+    double met;
+    /* Own writes are in no count. */
+    if (!plan_section(plan, argc, "/t") || cu->cu_list || kr->kr_empty || kr->kr_automatic || stmt_sees(cu->cu_stmt))
         return EDB_OK;
-    range_first(kr);
-    int rc = range_make(kr);
-    if (rc)
+    int rc = stmt_tree_rows(cu->cu_stmt, cu->cu_table->et_id, &rows);
+    if (!rc)
+        rc = entries_met(cu, &met);
+    if (rc || met * TURN_SHARE < (double)rows)
         return rc;
-    double between = stats_between(stmt_conn(cu->cu_stmt), cu->cu_index->tree, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
-                                   kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
-    if (between * TURN_SHARE < (double)conn_tree_rows(stmt_conn(cu->cu_stmt), cu->cu_table->et_id))
-        return EDB_OK;
     rc = scan_choose(cu, cu->cu_table, NULL, NULL);
     return rc ? rc : decode(cu, "f-", 0, argv);
 }

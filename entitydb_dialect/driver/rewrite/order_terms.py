@@ -64,13 +64,14 @@ def _term(text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[
     if located is None:
         return []
     reference, table, number = located
+    nulls_away = [Edit(text.starts[behind], text.ends[end - 1], "")] if moved else []
+    if number == table.rowid_column:
+        return nulls_away  # a row id is never NULL
     column = sort_column(table, number, collation, moved=moved)
     if column is None:
         return []
-    edits = [Edit(text.starts[start], text.ends[stop - 1], f"{quote(reference.alias)}.{quote(column)}")]
-    if moved:
-        edits.append(Edit(text.starts[behind], text.ends[end - 1], ""))
-    return edits
+    put = f"{quote(reference.alias)}.{quote(column)}"
+    return [Edit(text.starts[start], text.ends[stop - 1], put), *nulls_away]
 
 
 def _column(
@@ -117,11 +118,10 @@ def sort_column(table: Table, number: int, collation: str, *, moved: bool) -> st
         return None
     wanted = COLLATIONS.index(collation) if collation else column.collation
     parts = [part for index in table.indexes for part in index.parts if part.column == number]
-    if number == table.rowid_column or column.hidden or wanted not in (part.collation for part in parts):
+    if column.hidden or wanted not in (part.collation for part in parts):
         return None
     if moved:
-        usable = not column.not_null and wanted == column.collation
-        return f"entitydb order {number} NULLS" if usable else None
+        return f"entitydb order {number} NULLS" if wanted == column.collation else None
     return f"entitydb order {number} {COLLATIONS[wanted]}" if wanted != column.collation else None
 
 

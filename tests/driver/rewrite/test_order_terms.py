@@ -49,6 +49,7 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
         ("SELECT id FROM t ORDER BY n ASC NULLS LAST, id LIMIT 5", "t_n"),
         ("SELECT id FROM t ORDER BY r NULLS LAST, n DESC LIMIT 5", "t_r"),
         ("SELECT id FROM t ORDER BY r DESC NULLS FIRST, n LIMIT 5", "t_r"),
+        ("SELECT id FROM t ORDER BY k NULLS LAST, n DESC LIMIT 5", "t_kn"),
         ("SELECT id FROM t WHERE k = 2 ORDER BY n NULLS LAST LIMIT 5", "t_kn (k=?)"),
         ("SELECT id FROM t WHERE k = 2 AND n > 3 ORDER BY n NULLS LAST LIMIT 5", "t_kn (k=? AND n>?)"),
         ("SELECT t.id FROM t JOIN u ON u.id = t.id ORDER BY t.n NULLS LAST LIMIT 5", "t_n"),
@@ -66,8 +67,7 @@ def test_an_index_gives_the_order(both: Beside, sql: str, index: str) -> None:
         "SELECT id FROM t ORDER BY n NULLS FIRST, id",                          # as it is by default
         "SELECT id FROM t ORDER BY a COLLATE RTRIM, id",                        # no index has it
         "SELECT id FROM t ORDER BY z COLLATE NOCASE, id",                       # the column's own
-        "SELECT id FROM t ORDER BY k NULLS LAST, id",                           # cannot be NULL
-        "SELECT id FROM t ORDER BY id NULLS LAST",
+        "SELECT id FROM t ORDER BY id NULLS LAST",                          # a row id is never NULL
         "SELECT id, r AS n FROM t ORDER BY n NULLS LAST, id",                   # a result's name
         "SELECT id, -n n FROM t ORDER BY n NULLS LAST, id",
         "SELECT DISTINCT n FROM t ORDER BY n NULLS LAST",
@@ -104,3 +104,11 @@ def test_random_orders_are_those_of_sqlite(both: Beside, rng: random.Random) -> 
         assert cursor.execute(sql).fetchall() == both.theirs.execute(sql).fetchall(), sql
         if rng.random() < 0.1:
             both.run("UPDATE t SET n = iif(n IS NULL, 4, NULL), a = upper(a) WHERE id % 7 = ?", [rng.randrange(7)])
+
+
+@pytest.mark.parametrize("term", ["id NULLS LAST", "t.id DESC NULLS FIRST", "id COLLATE NOCASE"])
+def test_a_row_id_is_never_null(both: Beside, term: str) -> None:
+    sql = f"SELECT id FROM t ORDER BY {term} LIMIT 3"
+    if "COLLATE" not in term:
+        assert plan(both.mine, sql) == "SCAN t"
+    assert both.mine.execute(sql).fetchall() == both.theirs.execute(sql).fetchall()
