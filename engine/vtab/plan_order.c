@@ -225,8 +225,9 @@ static bool order_completed(const planner *pl, candidate *ca)
     int given = order_given(pl, ca, &parts);
     if (!parts || !ca->ca_index || pl->pl_off & PATH_GROUPS || parts > ca->ca_index->n_parts)
         return false;
+    term tm;
     for (int i = given; i < pl->pl_info->nOrderBy; i++)
-        if (pl->pl_info->aOrderBy[i].iColumn >= (int)pl->pl_table->et_n_columns)
+        if (!term_read(pl, i, &tm))
             return false;
     if (rows_equal(pl, ca->ca_index, parts) > GROUP_MOST)
         return false;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "native/keycode.h"
+#include "engine/eval/declare.h"
 #include "engine/vtab/scan.h"
 
 static int append(table_buffer *out, const uint8_t *bytes, size_t size)
@@ -63,28 +64,48 @@ static void load_member(scan *cu, size_t i)
     scan_moved(cu);
 }
 
+/* What a term is about: a column under a collation, or one of the columns to sort by. */
+static order_column sorted_by(const scan *cu, uint32_t column)
+{
+    order_column oc = {.oc_column = column};
+    if (column == PLAN_ROWID)
+        return oc;
+    if (column < cu->cu_table->et_n_columns)
+        oc.oc_collation = cu->cu_table->et_columns[column].collation;
+    else
+        (void)declared_order(((const vtab_entity *)cu->cu_base.pVtab)->vt_table, (int)column, &oc);
+    return oc;
+}
+
+static int append_term(scan *cu, const order_term *term, arena *memory)
+{
+    table_buffer *out = &cu->cu_sort_key;
+    order_column oc = sorted_by(cu, term->ot_column);
+    edb_value v;
+    bool lasting, computed;
+    int rc = scan_value(cu, oc.oc_column, &v, &lasting, &computed);
+    if (!rc && computed)
+        rc = scan_computed(cu, oc.oc_column, memory, &v);
+    if (rc)
+        return rc;
+    uint8_t *to = buffer_reserve(out, key_encode_bound(&v));
+    if (!to)
+        return scan_no_memory();
+    size_t size = key_encode(to, &v, oc.oc_collation, term->ot_descending);
+    if (v.type == VALUE_NULL && oc.oc_nulls_last)
+        *to = term->ot_descending ? 0 : 0xFF;
+    out->bf_size += size;
+    return EDB_OK;
+}
+
 /* The terms of the member that the scan stands on, as bytes in their order. */
 static int sort_key(scan *cu, arena *memory)
 {
-    table_buffer *out = &cu->cu_sort_key;
-    out->bf_size = 0;
-    for (uint32_t i = 0; i < cu->cu_n_terms; i++) {
-        const order_term *term = &cu->cu_terms[i];
-        edb_value v;
-        bool lasting, computed;
-        int rc = scan_value(cu, term->ot_column, &v, &lasting, &computed);
-        if (!rc && computed)
-            rc = scan_computed(cu, term->ot_column, memory, &v);
-        if (rc)
-            return rc;
-        int collation = term->ot_column == PLAN_ROWID ? COLLATE_BINARY
-                                                      : cu->cu_table->et_columns[term->ot_column].collation;
-        uint8_t *to = buffer_reserve(out, key_encode_bound(&v));
-        if (!to)
-            return scan_no_memory();
-        out->bf_size += key_encode(to, &v, collation, term->ot_descending);
-    }
-    return EDB_OK;
+    int rc = EDB_OK;
+    cu->cu_sort_key.bf_size = 0;
+    for (uint32_t i = 0; !rc && i < cu->cu_n_terms; i++)
+        rc = append_term(cu, &cu->cu_terms[i], memory);
+    return rc;
 }
 
 static int sort_group(scan *cu)

@@ -31,8 +31,11 @@ class _Walk(NamedTuple):
 
 
 def _name(table: Table | None, digits: str) -> str:
+    """A column's; the hidden ones behind the table's own hold another order of a column."""
     number = int(digits, 16)
-    return "rowid" if number == _ROWID else table.columns[number].name if table is not None else "?"
+    if number == _ROWID:
+        return "rowid"
+    return table.columns[number].name if table is not None and number < len(table.columns) else "<expr>"
 
 
 def _read(table: Table | None, index: Index | None, order: str, steps: str, tail: str) -> _Walk:

@@ -50,6 +50,8 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
         ("SELECT id FROM t ORDER BY r NULLS LAST, n DESC LIMIT 5", "t_r"),
         ("SELECT id FROM t ORDER BY r DESC NULLS FIRST, n LIMIT 5", "t_r"),
         ("SELECT id FROM t ORDER BY k NULLS LAST, n DESC LIMIT 5", "t_kn"),
+        ("SELECT id FROM t ORDER BY n, a COLLATE NOCASE DESC LIMIT 5", "t_n, SORTING GROUPS BY <expr> DESC"),
+        ("SELECT id FROM t ORDER BY n, r NULLS LAST, z LIMIT 5", "t_n, SORTING GROUPS BY <expr>, z"),
         ("SELECT id FROM t WHERE k = 2 ORDER BY n NULLS LAST LIMIT 5", "t_kn (k=?)"),
         ("SELECT id FROM t WHERE k = 2 AND n > 3 ORDER BY n NULLS LAST LIMIT 5", "t_kn (k=? AND n>?)"),
         ("SELECT t.id FROM t JOIN u ON u.id = t.id ORDER BY t.n NULLS LAST LIMIT 5", "t_n"),
