@@ -80,6 +80,11 @@ int stmt_run_begins(edb_conn *conn);
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
 int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
+/* Entries that a statement computes for itself, under keys of its own: in a write set that nobody commits, in memory up to
+ * the database's spill_bytes and in a temporary file beyond. Once they are read nothing may be added. */
+int private_new(edb_stmt *stmt, writeset **out);    /* ws_unref() it */
+int private_add(writeset *entries, const void *key, size_t key_size, const void *value, size_t value_size);
+int cursor_private(edb_stmt *stmt, writeset *entries, edb_cursor *out);
 /* Entries of the tree at the statement's moment; without own writes to it, no row is visited. */
 int cursor_count(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 void cursor_close(edb_cursor *cu);

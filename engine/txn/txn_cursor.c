@@ -84,6 +84,28 @@ int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
     return EDB_OK;
 }
 
+#define TREE_PRIVATE 1              /* the one tree of a private write set */
+
+int private_new(edb_stmt *st, writeset **out)
+{
+    return ws_new(st->st_conn->cn_db->db_spill_bytes, out);
+}
+
+int private_add(writeset *entries, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    return ws_put(entries, TREE_PRIVATE, key, key_size, value, value_size, 0, 0);
+}
+
+int cursor_private(edb_stmt *st, writeset *entries, edb_cursor *out)
+{
+    memset(out, 0, offsetof(edb_cursor, cu_tree));
+    out->cu_stmt = st;
+    out->cu_tree.tc_valid = false;
+    out->cu_writes = NULL;
+    out->cu_own = true;
+    return ws_is_empty(entries) ? EDB_OK : ws_cursor_open(entries, TREE_PRIVATE, ws_seq(entries), &out->cu_writes);
+}
+
 void cursor_close(edb_cursor *cu)
 {
     if (cursor_watched(cu))

@@ -50,8 +50,8 @@ typedef struct {
     const capture *cu_capture;      /* the statement's; its rows are walked on WAY_RETURNED */
     /* the walk */
     bool cu_walk_over;
-    const entry_list *cu_list;      /* walked instead of a tree; NULL: a tree is */
-    entry_list *cu_sorted;          /* owned; it may be cu_list */
+    writeset *cu_private;           /* private entries of the statement, walked instead of a tree; NULL: a tree is */
+    entry_list *cu_sorted;          /* owned; walked instead of both, if there is one */
     size_t cu_list_at;              /* also of the captured rows */
     edb_entry cu_item;              /* where the walk stands in the list */
     /* ways over it */
@@ -112,8 +112,10 @@ int groups_sort_all(scan *cu);
 
 int scan_enter(scan *cu, vtab_entity *vt);
 void scan_leave(scan *cu);
-/* What is walked: a table's own tree (index NULL), an index, or a list of its entries (list NULL: its tree). */
-int scan_choose(scan *cu, const edb_table *table, const edb_index *index, const entry_list *list);
+/* What is walked: a table's own tree (index NULL), an index, or its entries as the statement has computed them (NULL: its
+ * tree). */
+int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writeset *entries);
+int scan_cursor(scan *cu, edb_cursor *out);         /* over what was chosen */
 int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan);
 int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int arguments);
 

@@ -187,33 +187,40 @@ int groups_next(scan *cu)
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
 
 /* The last entry added is sorted by its parts that play a role, and the row id. */
-static int sort_last(scan *cu)
+static int sort_last(scan *cu, entry_list *list)
 {
     const edb_entry *at = cu->cu_at;
     table_buffer *key = &cu->cu_sort_key;
     int rc = key_without_constants(cu, at, cu->cu_index->n_parts, key);
     if (!rc)
         rc = append(key, at->key + at->key_size - 8, 8);
-    return rc ? rc : list_sort_by(cu->cu_sorted, list_count(cu->cu_sorted) - 1, key->bf_bytes, key->bf_size);
+    return rc ? rc : list_sort_by(list, list_count(list) - 1, key->bf_bytes, key->bf_size);
+}
+
+static int take_all(scan *cu, entry_list *list)
+{
+    int rc = ranges_start(cu);
+    while (!rc && !cu->cu_walk_over) {
+        scan_moved(cu);
+        rc = add_entry(cu, list);
+        if (!rc && cu->cu_constant)
+            rc = sort_last(cu, list);
+        if (!rc)
+            rc = ranges_next(cu);
+    }
+    return rc;
 }
 
 int groups_sort_all(scan *cu)
 {
-    int rc = list_new(&cu->cu_sorted);
-    if (!rc)
-        rc = ranges_start(cu);
-    while (!rc && !cu->cu_walk_over) {
-        scan_moved(cu);
-        rc = add_entry(cu, cu->cu_sorted);
-        if (!rc && cu->cu_constant)
-            rc = sort_last(cu);
-        if (!rc)
-            rc = ranges_next(cu);
-    }
+    entry_list *list;
+    int rc = list_new(&list);
+    if (!rc && (rc = take_all(cu, list)))
+        list_free(list);
     if (rc)
         return rc;
-    list_sort(cu->cu_sorted);
-    cu->cu_list = cu->cu_sorted;
+    list_sort(list);
+    cu->cu_sorted = list;
     range_whole(&cu->cu_range);
     return EDB_OK;
 }

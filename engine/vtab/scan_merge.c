@@ -16,9 +16,6 @@ typedef struct scan_side {
     size_t sd_prefix;               /* bytes of the equalities */
     table_buffer sd_low, sd_end;
     bool sd_has_end;
-    /* in a list instead of a tree */
-    size_t sd_at;
-    edb_entry sd_item;
 } scan_side;
 
 void merge_close(scan *cu)
@@ -35,25 +32,11 @@ void merge_close(scan *cu)
     cu->cu_n_sides = 0;
 }
 
-static const edb_entry *side_entry(const scan *cu, const scan_side *sd)
-{
-    return cu->cu_list ? &sd->sd_item : &sd->sd_entries.at;
-}
-
 /* Whether the side still stands in its range. */
 static void side_settle(const scan *cu, scan_side *sd)
 {
-    const edb_entry *at = side_entry(cu, sd);
-    bool there = sd->sd_entries.valid;
-    if (cu->cu_list) {
-        there = sd->sd_at < list_count(cu->cu_list);
-        if (there) {
-            const list_item *item = list_at(cu->cu_list, sd->sd_at);
-            sd->sd_item = (edb_entry){.key = item->li_key, .key_size = item->li_key_size, .value = item->li_value,
-                                      .value_size = item->li_value_size};
-        }
-    }
-    if (!there)
+    const edb_entry *at = &sd->sd_entries.at;
+    if (!sd->sd_entries.valid)
         sd->sd_over = true;
     else if (cu->cu_range.kr_reverse)
         sd->sd_over = key_compare(at->key, at->key_size, sd->sd_low.bf_bytes, sd->sd_low.bf_size) < 0;
@@ -62,14 +45,15 @@ static void side_settle(const scan *cu, scan_side *sd)
                       && key_compare(at->key, at->key_size, sd->sd_end.bf_bytes, sd->sd_end.bf_size) >= 0;
 }
 
-static int side_seek_tree(scan *cu, scan_side *sd)
+static int side_seek(scan *cu, scan_side *sd)
 {
     edb_cursor *entries = &sd->sd_entries;
     const table_buffer *low = &sd->sd_low, *end = &sd->sd_end;
-    int rc = cursor_open(cu->cu_stmt, cu->cu_index->tree, entries);
+    int rc = scan_cursor(cu, entries);
     if (rc)
         return rc;
     sd->sd_open = true;
+    ++*cu->cu_visited;
     if (!cu->cu_range.kr_reverse) {
         rc = cursor_seek(entries, low->bf_bytes, low->bf_size);
     } else {
@@ -80,20 +64,6 @@ static int side_seek_tree(scan *cu, scan_side *sd)
     }
     if (!rc && cursor_watched(entries))
         cursor_bounds(entries, low->bf_bytes, low->bf_size, sd->sd_has_end ? end->bf_bytes : NULL, end->bf_size);
-    return rc;
-}
-
-static int side_seek(scan *cu, scan_side *sd)
-{
-    int rc = EDB_OK;
-    ++*cu->cu_visited;
-    if (!cu->cu_list)
-        rc = side_seek_tree(cu, sd);
-    else if (!cu->cu_range.kr_reverse)
-        sd->sd_at = list_rank(cu->cu_list, sd->sd_low.bf_bytes, sd->sd_low.bf_size);
-    else
-        sd->sd_at = (sd->sd_has_end ? list_rank(cu->cu_list, sd->sd_end.bf_bytes, sd->sd_end.bf_size)
-                                    : list_count(cu->cu_list)) - 1;
     if (!rc)
         side_settle(cu, sd);
     return rc;
@@ -132,7 +102,7 @@ static void choose_side(scan *cu)
         const scan_side *sd = &cu->cu_sides[i];
         if (sd->sd_over)
             continue;
-        const edb_entry *at = side_entry(cu, sd);
+        const edb_entry *at = &sd->sd_entries.at;
         int order = best ? key_compare(at->key + sd->sd_prefix, at->key_size - sd->sd_prefix, best->key + best_prefix,
                                        best->key_size - best_prefix) : -1;
         if (best && (cu->cu_range.kr_reverse ? order <= 0 : order >= 0))
@@ -155,7 +125,7 @@ int merge_start(scan *cu)
     cu->cu_sides = calloc(n, sizeof *cu->cu_sides);
     if (!cu->cu_sides)
         return scan_no_memory();
-    cu->cu_lasting = !cu->cu_list;
+    cu->cu_lasting = true;
     range_first(&cu->cu_range);
     do {
         int rc = side_make(cu, &cu->cu_sides[cu->cu_n_sides++]);
@@ -170,12 +140,8 @@ int merge_next(scan *cu)
 {
     scan_side *sd = &cu->cu_sides[cu->cu_side];
     bool reverse = cu->cu_range.kr_reverse;
-    int rc = EDB_OK;
     ++*cu->cu_visited;
-    if (cu->cu_list)
-        sd->sd_at += reverse ? (size_t)-1 : 1;
-    else
-        rc = reverse ? cursor_prev(&sd->sd_entries) : cursor_next(&sd->sd_entries);
+    int rc = reverse ? cursor_prev(&sd->sd_entries) : cursor_next(&sd->sd_entries);
     if (rc)
         return rc;
     side_settle(cu, sd);

@@ -14,9 +14,9 @@ int scan_damaged_entry(const scan *cu)
 
 static bool load_item(scan *cu)
 {
-    if (cu->cu_list_at >= list_count(cu->cu_list))
+    if (cu->cu_list_at >= list_count(cu->cu_sorted))
         return false;
-    const list_item *item = list_at(cu->cu_list, cu->cu_list_at);
+    const list_item *item = list_at(cu->cu_sorted, cu->cu_list_at);
     cu->cu_item = (edb_entry){
         .key = item->li_key, .key_size = item->li_key_size, .value = item->li_value,
         .value_size = item->li_value_size};
@@ -25,7 +25,7 @@ static bool load_item(scan *cu)
 
 static bool stands(scan *cu)
 {
-    return cu->cu_list ? load_item(cu) : cu->cu_entries.valid;
+    return cu->cu_sorted ? load_item(cu) : cu->cu_entries.valid;
 }
 
 static bool in_range(const scan *cu, const edb_entry *at)
@@ -40,11 +40,11 @@ static bool in_range(const scan *cu, const edb_entry *at)
 
 static int seek_list(scan *cu, const table_buffer *key, bool bounded)
 {
-    size_t n = list_count(cu->cu_list);
+    size_t n = list_count(cu->cu_sorted);
     if (!cu->cu_range.kr_reverse)
-        cu->cu_list_at = list_rank(cu->cu_list, key->bf_bytes, key->bf_size);
+        cu->cu_list_at = list_rank(cu->cu_sorted, key->bf_bytes, key->bf_size);
     else                            /* -1 wraps to a number that is no item's */
-        cu->cu_list_at = (bounded ? list_rank(cu->cu_list, key->bf_bytes, key->bf_size) : n) - 1;
+        cu->cu_list_at = (bounded ? list_rank(cu->cu_sorted, key->bf_bytes, key->bf_size) : n) - 1;
     return EDB_OK;
 }
 
@@ -53,7 +53,7 @@ static int seek_tree(scan *cu, const table_buffer *key, bool bounded)
     edb_cursor *entries = &cu->cu_entries;
     int rc;
     if (!cu->cu_open) {
-        rc = cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, entries);
+        rc = scan_cursor(cu, entries);
         if (rc)
             return rc;
         cu->cu_open = true;
@@ -72,14 +72,14 @@ static int seek_tree(scan *cu, const table_buffer *key, bool bounded)
 static int seek(scan *cu, const table_buffer *key, bool bounded)
 {
     ++*cu->cu_visited;
-    return cu->cu_list ? seek_list(cu, key, bounded) : seek_tree(cu, key, bounded);
+    return cu->cu_sorted ? seek_list(cu, key, bounded) : seek_tree(cu, key, bounded);
 }
 
 /* SERIALIZABLE notes what a walk has read: no more than its range. */
 static void tell_bounds(scan *cu)
 {
     const key_range *kr = &cu->cu_range;
-    if (!cu->cu_list && cursor_watched(&cu->cu_entries))
+    if (!cu->cu_sorted && cursor_watched(&cu->cu_entries))
         cursor_bounds(&cu->cu_entries, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
                       kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
 }
@@ -128,8 +128,8 @@ int ranges_start(scan *cu)
     cu->cu_walk_over = cu->cu_range.kr_empty;
     if (cu->cu_walk_over)
         return EDB_OK;
-    cu->cu_at = cu->cu_list ? &cu->cu_item : &cu->cu_entries.at;
-    cu->cu_lasting = !cu->cu_list;
+    cu->cu_at = cu->cu_sorted ? &cu->cu_item : &cu->cu_entries.at;
+    cu->cu_lasting = !cu->cu_sorted;
     range_first(&cu->cu_range);
     rc = cu->cu_single ? get_single(cu) : seek_range(cu);
     return rc ? rc : settle(cu);
@@ -138,7 +138,7 @@ int ranges_start(scan *cu)
 static int step(scan *cu)
 {
     ++*cu->cu_visited;
-    if (!cu->cu_list)
+    if (!cu->cu_sorted)
         return cu->cu_range.kr_reverse ? cursor_prev(&cu->cu_entries) : cursor_next(&cu->cu_entries);
     cu->cu_list_at += cu->cu_range.kr_reverse ? (size_t)-1 : 1;
     return EDB_OK;

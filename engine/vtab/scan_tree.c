@@ -1,4 +1,4 @@
-/* Which tree or list a scan walks. */
+/* Which tree a scan walks, or which private entries. */
 #include <stdlib.h>
 
 #include "engine/vtab/scan.h"
@@ -11,7 +11,7 @@ static void close_entries(scan *cu)
     merge_close(cu);
     list_free(cu->cu_sorted);
     cu->cu_sorted = NULL;
-    cu->cu_list = NULL;
+    cu->cu_private = NULL;
 }
 
 void scan_leave(scan *cu)
@@ -61,12 +61,12 @@ static int room_for(scan *cu, const edb_table *table, const edb_index *index)
     return EDB_OK;
 }
 
-int scan_choose(scan *cu, const edb_table *table, const edb_index *index, const entry_list *list)
+int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writeset *entries)
 {
-    if (table == cu->cu_table && index == cu->cu_index && list == cu->cu_list && !cu->cu_n_sides)
+    if (table == cu->cu_table && index == cu->cu_index && entries == cu->cu_private && !cu->cu_sorted && !cu->cu_n_sides)
         return EDB_OK;
     close_entries(cu);
-    cu->cu_list = list;
+    cu->cu_private = entries;
     edb_table *chosen = table_ref(table);
     table_unref(cu->cu_table);
     cu->cu_table = NULL;            /* until all is there, nothing is chosen */
@@ -85,6 +85,13 @@ int scan_choose(scan *cu, const edb_table *table, const edb_index *index, const 
     for (uint32_t i = index->n_parts; i-- > 0;)
         cu->cu_part_of[index->parts[i].column] = (int16_t)i;
     return EDB_OK;
+}
+
+int scan_cursor(scan *cu, edb_cursor *out)
+{
+    if (cu->cu_private)
+        return cursor_private(cu->cu_stmt, cu->cu_private, out);
+    return cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, out);
 }
 
 /* Whether the tree knows nothing of the statement's moment, because the index was made later. */
@@ -131,24 +138,24 @@ static int look_at_growth(scan *cu, const edb_table *table, const char *plan)
 
 /* The automatic index of the plan, if it is time for it: *list, *index. */
 static int automatic_index(scan *cu, const edb_table *table, const edb_index *base, const char *plan, int arguments,
-                           const entry_list **list, const edb_index **index)
+                           writeset **entries, const edb_index **index)
 {
     const vtab_binding *bd = ((vtab_any *)cu->cu_base.pVtab)->ay_binding;
-    kept_list *kept;
+    kept_entries *kept;
     int rc = kept_automatic(cu->cu_stmt, table, base, plan, arguments, &kept);
-    *list = NULL;
+    *entries = NULL;
     if (rc || !kept)
         return rc;
-    return kept_wanted(kept, cu->cu_stmt, bd->bd_paths_off & PATH_EAGER ? VISITED_ENOUGH : *cu->cu_visited, list,
+    return kept_wanted(kept, cu->cu_stmt, bd->bd_paths_off & PATH_EAGER ? VISITED_ENOUGH : *cu->cu_visited, entries,
                        index);
 }
 
-/* Walks the tree of the plan, or a list where it knows nothing of the moment. */
+/* Walks the tree of the plan, or private entries where it knows nothing of the moment. */
 int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan)
 {
     const vtab_entity *vt = (const vtab_entity *)cu->cu_base.pVtab;
     const edb_index *index = table_index(table, tree);
-    const entry_list *list = NULL;
+    writeset *entries = NULL;
     bool late = false;
     int rc = index ? index_is_late(cu, vt, table, index, &late) : EDB_OK;
     if (!rc && late && table_will_do(index, plan)) {
@@ -156,18 +163,18 @@ int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan)
         index = NULL;
     }
     if (!rc && late)
-        rc = kept_late(cu->cu_stmt, table, index, &list);
+        rc = kept_late(cu->cu_stmt, table, index, &entries);
     if (rc)
         return rc;
     cu->cu_range.kr_automatic = false;
-    return scan_choose(cu, table, index, list);
+    return scan_choose(cu, table, index, entries);
 }
 
 int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int arguments)
 {
     const edb_table *table;
     const edb_index *index = NULL;
-    const entry_list *list = NULL;
+    writeset *entries = NULL;
     int rc = scan_enter(cu, vt);
     if (!rc)
         rc = vtab_table(vt, cu->cu_stmt, &table);
@@ -178,12 +185,12 @@ int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int
     if (!cu->cu_measured && (rc = look_at_growth(cu, table, plan)))
         return rc;
     if (unlikely(plan_section(plan, arguments, "/a") != NULL)) {
-        rc = automatic_index(cu, table, index, plan, arguments, &list, &index);
+        rc = automatic_index(cu, table, index, plan, arguments, &entries, &index);
         if (rc)
             return rc;
     }
-    if (!list)
+    if (!entries)
         return scan_base(cu, tree, table, plan);
     cu->cu_range.kr_automatic = true;
-    return scan_choose(cu, table, index, list);
+    return scan_choose(cu, table, index, entries);
 }

@@ -9,8 +9,9 @@
  *   partial_plan.c  which queries may use a partial index (partial_plan.h)
  *   vtab_range.c    plan and values to ranges of keys (vtab_range.h)
  *   vtab_scan.c     filter and next; with the files of scan.h
- *   vtab_list.c     private sorted lists of index entries, for what an index cannot answer itself
- *   kept_list.c     lists that a statement keeps: automatic indexes, and indexes made after its moment
+ *   vtab_list.c     sorted lists of index entries, for an order that keys do not have
+ *   index_entries.c the entries of an index, computed from the table's rows
+ *   kept_entries.c  such entries that a statement keeps: automatic indexes, and indexes made after its moment
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -196,23 +197,25 @@ size_t list_count(const entry_list *list);
 const list_item *list_at(const entry_list *list, size_t i);
 /* The number of items whose sort key is smaller than the key. */
 size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size);
-/* The index as it would have been at the statement's moment, from the table's rows. */
-int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out);
+/* ---- index_entries.c ---- */
 
-/* ---- kept_list.c: lists that belong to a statement, since its cursors come and go ---- */
+/* The index as it would have been at the statement's moment, from the table's rows: private entries (txn.h). */
+int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out);
 
-typedef struct kept_list kept_list;
+/* ---- kept_entries.c: what belongs to a statement, since its cursors come and go ---- */
+
+typedef struct kept_entries kept_entries;
 #define AUTOMATIC_COLUMNS 8         /* the most columns that an automatic index has beside those of the walk it spares */
-/* The list of an index at the statement's moment; made when it is first asked for. */
-int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, const entry_list **out);
+/* The entries of an index at the statement's moment; computed when they are first asked for. */
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out);
 /* The automatic index of a plan over a table: parts are the equalities of the plan (base: the index it walks, NULL: the
  * table), then the columns of its tail. NULL in *out: it must not be made. */
 int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
-                   kept_list **out);
+                   kept_entries **out);
 /* Called before a walk that the automatic index would spare, `visited` being the connection's count, or VISITED_ENOUGH.
- * *list NULL: it is not worth it yet. */
+ * *entries NULL: it is not worth it yet. */
 #define VISITED_ENOUGH UINT64_MAX
-int kept_wanted(kept_list *kept, edb_stmt *stmt, uint64_t visited, const entry_list **list, const edb_index **index);
+int kept_wanted(kept_entries *kept, edb_stmt *stmt, uint64_t visited, writeset **entries, const edb_index **index);
 
 /* ---- vtab_scan.c ---- */
 

@@ -1,9 +1,5 @@
-/* Private sorted lists of index entries.
+/* Sorted lists of index entries, in memory.
  *
- * Where a tree cannot answer in the order a plan was promised, or not quickly enough, the scan keeps entries in memory:
- * - At a moment before the index was made it is empty. Its entries of that moment are computed from the table's rows
- *   (list_from_table) and sorted as the tree would hold them; scans then go on as usual. An automatic index is made
- *   in the same way.
  * - A text column is compared with a number. Which rows match is SQLite's to say, so the part cannot be looked up, and
  *   parts behind it are no longer in order; the entries are sorted by the parts that were promised.
  * - An order is completed group by group (scan_groups.c).
@@ -15,7 +11,6 @@
 #include "native/arena.h"
 #include "native/bytes.h"
 #include "native/keycode.h"
-#include "engine/eval/evaluator.h"
 #include "engine/vtab/vtab.h"
 
 struct entry_list {
@@ -136,86 +131,4 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size)
             high = middle;
     }
     return low;
-}
-
-typedef struct {                    /* what list_from_table reuses from row to row */
-    table_buffer lb_row, lb_key;
-    edb_value *lb_values;           /* by column */
-    arena lb_computed;              /* texts and blobs of generated columns */
-} list_builder;
-
-static int add_row(entry_list *list, list_builder *lb, edb_stmt *stmt, const edb_table *table, const edb_index *index,
-                   const edb_entry *entry)
-{
-    const uint8_t *row = entry->value;
-    size_t size = entry->value_size, key_size, value_size;
-    int64_t rowid;
-    row_view view;
-    bool has_null;
-    int rc = row_id_of_entry(table, entry, &rowid);
-    if (!rc && entry->overflow) {
-        size = entry_size(entry);
-        lb->lb_row.bf_size = 0;
-        uint8_t *copy = buffer_reserve(&lb->lb_row, size);
-        rc = copy ? entry_load(stmt, entry, copy) : no_memory();
-        row = copy;
-    }
-    if (rc)
-        return rc;
-    if (row_open(&view, row, size))
-        return row_damaged(table, rowid);
-    if (lb->lb_computed.an_chunks)
-        arena_free(&lb->lb_computed);
-    for (uint32_t i = 0; !rc && i < index->n_parts; i++) {
-        uint32_t column = index->parts[i].column;
-        if (!column_virtual(&table->et_columns[column]))
-            rc = evaluate_column(stmt_conn(stmt), table, &view, rowid, column, &lb->lb_computed, &lb->lb_values[column]);
-    }
-    bool covered = false;
-    if (!rc)
-        rc = evaluate_index(stmt_conn(stmt), table, index, &view, rowid, &lb->lb_computed, lb->lb_values, &covered);
-    if (rc || !covered)
-        return rc;
-    lb->lb_key.bf_size = 0;
-    rc = index_entry(&lb->lb_key, index, table, lb->lb_values, rowid, &key_size, &value_size, &has_null);
-    if (rc)
-        return rc;
-    const uint8_t *key = lb->lb_key.bf_bytes;
-    return list_add(list, key, key_size, key + key_size, value_size);
-}
-
-int list_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, entry_list **out)
-{
-    edb_value *values = calloc(table->et_n_columns, sizeof *values);
-    list_builder lb = {.lb_values = values};
-    entry_list *list = NULL;
-    edb_cursor cu;
-    bool open = false;
-    int rc = values ? list_new(&list) : no_memory();
-    if (!rc)
-        rc = cursor_open(stmt, table->et_id, &cu);
-    open = !rc;
-    if (!rc)
-        rc = cursor_seek(&cu, NULL, 0);
-    while (!rc && cu.valid) {
-        if (conn_interrupted(stmt_conn(stmt)))
-            rc = edb_fail(EDB_INTERRUPT, "reading table %s was interrupted", table->et_name);
-        else
-            rc = add_row(list, &lb, stmt, table, index, &cu.at);
-        if (!rc)
-            rc = cursor_next(&cu);
-    }
-    if (open)
-        cursor_close(&cu);
-    buffer_free(&lb.lb_row);
-    buffer_free(&lb.lb_key);
-    arena_free(&lb.lb_computed);
-    free(values);
-    if (rc) {
-        list_free(list);
-        return rc;
-    }
-    list_sort(list);
-    *out = list;
-    return EDB_OK;
 }

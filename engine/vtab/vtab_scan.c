@@ -165,7 +165,7 @@ static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **a
     uint64_t rows;
     double met;
     /* Own writes are in no count. */
-    if (!plan_section(plan, argc, "/t") || cu->cu_list || kr->kr_empty || kr->kr_automatic || stmt_sees(cu->cu_stmt))
+    if (!plan_section(plan, argc, "/t") || cu->cu_private || kr->kr_empty || kr->kr_automatic || stmt_sees(cu->cu_stmt))
         return EDB_OK;
     int rc = stmt_tree_rows(cu->cu_stmt, cu->cu_table->et_id, &rows);
     if (!rc)
@@ -195,7 +195,7 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
         return rc;
     cu->cu_single = !cu->cu_index && kr->kr_n_wheels;
     rc = choose_way(cu, plan, argc);
-    cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_list && !cu->cu_single && !kr->kr_n_wheels && !kr->kr_reverse
+    cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_sorted && !cu->cu_single && !kr->kr_n_wheels && !kr->kr_reverse
                    && !kr->kr_to.en_set;
     return rc ? rc : start(cu);
 }

@@ -1,4 +1,4 @@
-/* Lists that belong to a statement.
+/* Entries of indexes that belong to a statement.
  *
  * SQLite opens the cursors of a correlated subquery anew for each row of the outer query. What was computed for one of
  * them must serve the next, so it is kept on the statement and ends with it:
@@ -11,19 +11,19 @@
  * the index is made, which costs about as much again, and is asked from then on. So its price is never more than a
  * fixed multiple of the best that could have been done (the ski-rental rule).
  *
- * A list is of one table as a statement sees it at one time; where a statement sees its own writes as they come
- * (STMT_SEES_ALL) none is kept. */
+ * Entries are of one table as a statement sees it at one time; where a statement sees its own writes as they come
+ * (STMT_SEES_ALL) none are kept. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/txn/hooks.h"
 #include "engine/vtab/vtab.h"
 
-struct kept_list {
-    kept_list *kp_next;
+struct kept_entries {
+    kept_entries *kp_next;
     const edb_table *kp_table;      /* counted */
     uint64_t kp_sees;
-    entry_list *kp_list;            /* owned; NULL: not made yet */
+    writeset *kp_entries;           /* owned; NULL: not made yet */
     uint32_t kp_tree;               /* of the index; 0: automatic */
     /* an automatic index */
     char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
@@ -37,23 +37,23 @@ struct kept_list {
 };
 
 typedef struct {                    /* what a statement keeps */
-    kept_list *kx_first;
+    kept_entries *kx_first;
 } kept_book;
 
 static void kept_free(void *data)
 {
     kept_book *book = data;
-    for (kept_list *kl = book->kx_first, *next; kl; kl = next) {
-        next = kl->kp_next;
-        list_free(kl->kp_list);
-        table_unref(kl->kp_table);
-        free(kl->kp_plan);
-        free(kl);
+    for (kept_entries *kp = book->kx_first, *next; kp; kp = next) {
+        next = kp->kp_next;
+        ws_unref(kp->kp_entries);
+        table_unref(kp->kp_table);
+        free(kp->kp_plan);
+        free(kp);
     }
     free(book);
 }
 
-static const txn_hooks kept_hooks = {.hk_name = "kept lists", .hk_stmt_free = kept_free};
+static const txn_hooks kept_hooks = {.hk_name = "kept entries", .hk_stmt_free = kept_free};
 
 __attribute__((constructor)) static void kept_register(void)
 {
@@ -65,7 +65,7 @@ static int no_memory(void)
     return edb_fail(EDB_NOMEM, "no memory for the index that a statement makes");
 }
 
-static kept_list *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t parts)
+static kept_entries *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t parts)
 {
     kept_book *book = stmt_data(stmt, &kept_hooks);
     if (!book) {
@@ -74,42 +74,42 @@ static kept_list *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t part
             return NULL;
         stmt_data_set(stmt, &kept_hooks, book);
     }
-    kept_list *kl = calloc(1, sizeof *kl + parts * sizeof kl->kp_parts[0]);
-    if (!kl)
+    kept_entries *kp = calloc(1, sizeof *kp + parts * sizeof kp->kp_parts[0]);
+    if (!kp)
         return NULL;
-    kl->kp_table = table_ref(table);
-    kl->kp_sees = stmt_sees(stmt);
-    kl->kp_next = book->kx_first;
-    book->kx_first = kl;
-    return kl;
+    kp->kp_table = table_ref(table);
+    kp->kp_sees = stmt_sees(stmt);
+    kp->kp_next = book->kx_first;
+    book->kx_first = kp;
+    return kp;
 }
 
-static kept_list *kept_first(edb_stmt *stmt)
+static kept_entries *kept_first(edb_stmt *stmt)
 {
     const kept_book *book = stmt_data(stmt, &kept_hooks);
     return book ? book->kx_first : NULL;
 }
 
-static bool is_of(const kept_list *kl, const edb_stmt *stmt, const edb_table *table, uint32_t tree)
+static bool is_of(const kept_entries *kp, const edb_stmt *stmt, const edb_table *table, uint32_t tree)
 {
-    return kl->kp_tree == tree && kl->kp_table == table && kl->kp_sees == stmt_sees(stmt);
+    return kp->kp_tree == tree && kp->kp_table == table && kp->kp_sees == stmt_sees(stmt);
 }
 
 /* ---- indexes made later --------------------------------------------------------------------------------------- */
 
-int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, const entry_list **out)
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out)
 {
-    kept_list *kl = kept_first(stmt);
-    while (kl && !is_of(kl, stmt, table, index->tree))
-        kl = kl->kp_next;
-    if (!kl) {
-        kl = kept_new(stmt, table, 0);
-        if (!kl)
+    kept_entries *kp = kept_first(stmt);
+    while (kp && !is_of(kp, stmt, table, index->tree))
+        kp = kp->kp_next;
+    if (!kp) {
+        kp = kept_new(stmt, table, 0);
+        if (!kp)
             return no_memory();
-        kl->kp_tree = index->tree;
+        kp->kp_tree = index->tree;
     }
-    int rc = kl->kp_list ? EDB_OK : list_from_table(stmt, table, index, &kl->kp_list);
-    *out = kl->kp_list;
+    int rc = kp->kp_entries ? EDB_OK : entries_from_table(stmt, table, index, &kp->kp_entries);
+    *out = kp->kp_entries;
     return rc;
 }
 
@@ -124,10 +124,10 @@ static unsigned hexadecimal(const char *at, int digits)
 }
 
 /* The parts of the base that equalities bind, the columns of the tail, and the other parts, for the order. */
-static void fill_parts(kept_list *kl, const edb_index *base, const char *plan, int arguments)
+static void fill_parts(kept_entries *kp, const edb_index *base, const char *plan, int arguments)
 {
     const char *column = plan_section(plan, arguments, "/a");
-    edb_index_part *to = kl->kp_parts;
+    edb_index_part *to = kp->kp_parts;
     uint32_t equal = 0;
     for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP)
         *to++ = base->parts[equal++];
@@ -135,8 +135,8 @@ static void fill_parts(kept_list *kl, const edb_index *base, const char *plan, i
         *to++ = (edb_index_part){.column = hexadecimal(column, 4), .collation = (uint8_t)(column[4] - '0')};
     for (uint32_t part = equal; base && plan[PLAN_ORDERED] != '-' && part < base->n_parts; part++)
         *to++ = base->parts[part];
-    kl->kp_index = (edb_index){.tree = UINT32_MAX, .name = (char *)"(automatic)", .parts = kl->kp_parts,
-                               .n_parts = (uint32_t)(to - kl->kp_parts)};
+    kp->kp_index = (edb_index){.tree = UINT32_MAX, .name = (char *)"(automatic)", .parts = kp->kp_parts,
+                               .n_parts = (uint32_t)(to - kp->kp_parts)};
 }
 
 /* What the base leads to by the row id behind its parts, or the table by its row id, is quick enough. */
@@ -154,41 +154,41 @@ static uint32_t base_parts(const edb_index *base)
 }
 
 int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
-                   kept_list **out)
+                   kept_entries **out)
 {
     uint32_t tree = base ? base->tree : 0;
-    kept_list *kl = kept_first(stmt);
+    kept_entries *kp = kept_first(stmt);
     *out = NULL;
     if (stmt_sees(stmt) == STMT_SEES_ALL || !may_be_made(base, plan))
         return EDB_OK;
-    while (kl && !(is_of(kl, stmt, table, 0) && kl->kp_base == tree && !strcmp(kl->kp_plan, plan)))
-        kl = kl->kp_next;
-    if (!kl) {
+    while (kp && !(is_of(kp, stmt, table, 0) && kp->kp_base == tree && !strcmp(kp->kp_plan, plan)))
+        kp = kp->kp_next;
+    if (!kp) {
         char *copy = strdup(plan);
-        kl = copy ? kept_new(stmt, table, base_parts(base) + AUTOMATIC_COLUMNS) : NULL;
-        if (!kl) {
+        kp = copy ? kept_new(stmt, table, base_parts(base) + AUTOMATIC_COLUMNS) : NULL;
+        if (!kp) {
             free(copy);
             return no_memory();
         }
-        kl->kp_plan = copy;
-        kl->kp_base = tree;
-        kl->kp_rows = conn_tree_rows(stmt_conn(stmt), table->et_id);
-        fill_parts(kl, base, plan, arguments);
+        kp->kp_plan = copy;
+        kp->kp_base = tree;
+        kp->kp_rows = conn_tree_rows(stmt_conn(stmt), table->et_id);
+        fill_parts(kp, base, plan, arguments);
     }
-    *out = kl;
+    *out = kp;
     return EDB_OK;
 }
 
-int kept_wanted(kept_list *kl, edb_stmt *stmt, uint64_t visited, const entry_list **list, const edb_index **index)
+int kept_wanted(kept_entries *kp, edb_stmt *stmt, uint64_t visited, writeset **entries, const edb_index **index)
 {
     int rc = EDB_OK;
-    if (kl->kp_walking && visited >= kl->kp_before)
-        kl->kp_walked += visited - kl->kp_before;
-    kl->kp_walking = true;
-    kl->kp_before = visited;
-    if (!kl->kp_list && (visited == VISITED_ENOUGH || kl->kp_walked > kl->kp_rows))
-        rc = list_from_table(stmt, kl->kp_table, &kl->kp_index, &kl->kp_list);
-    *list = kl->kp_list;
-    *index = &kl->kp_index;
+    if (kp->kp_walking && visited >= kp->kp_before)
+        kp->kp_walked += visited - kp->kp_before;
+    kp->kp_walking = true;
+    kp->kp_before = visited;
+    if (!kp->kp_entries && (visited == VISITED_ENOUGH || kp->kp_walked > kp->kp_rows))
+        rc = entries_from_table(stmt, kp->kp_table, &kp->kp_index, &kp->kp_entries);
+    *entries = kp->kp_entries;
+    *index = &kp->kp_index;
     return rc;
 }

@@ -1,0 +1,134 @@
+"""Automatic indexes: joins on columns that no index leads to, in answers and in entries visited."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import driver
+
+from ..asking import plan
+from ..beside import Beside
+
+ROWS = 3000
+SCHEMA = (
+    "CREATE TABLE a(id INTEGER PRIMARY KEY, k INTEGER, s TEXT, z TEXT COLLATE NOCASE, v)",
+    "CREATE TABLE b(id INTEGER PRIMARY KEY, k INTEGER, s TEXT, z TEXT COLLATE NOCASE, v, g INTEGER)",
+    "CREATE INDEX b_g ON b(g, k DESC)",
+)
+
+
+def fill(both: Beside, rng: random.Random, rows: int = ROWS) -> None:
+    def some() -> list[Any]:
+        number = rng.randrange(rows)
+        return [rng.choice((number, None, str(number))), f"{number}", rng.choice(("x", "X", "é")) + str(number % 99),
+                rng.choice((number, float(number), str(number), None, b"x"))]
+
+    for one in (both.mine, both.theirs):
+        state = rng.getstate()
+        one.executemany("INSERT INTO a VALUES (?, ?, ?, ?, ?)", [(i, *some()) for i in range(rows)])
+        one.executemany("INSERT INTO b VALUES (?, ?, ?, ?, ?, ?)", [(i, *some(), i % 3) for i in range(rows)])
+        rng.setstate(state)
+    both.mine.commit()
+
+
+@pytest.fixture
+def both(db: driver.Connection, rng: random.Random) -> Beside:
+    found = Beside(db, *SCHEMA)
+    fill(found, rng)
+    return found
+
+
+def visited(db: driver.Connection, sql: str, parameters: Any = ()) -> int:
+    def count() -> int:
+        return int(db.execute("SELECT entitydb_visited()").fetchall()[0][0])
+
+    before = count()
+    db.execute(sql, parameters).fetchall()
+    return count() - before
+
+
+QUERIES = [
+    "SELECT count(*), sum(a.id), sum(b.id) FROM a JOIN b ON a.k = b.k",
+    "SELECT count(*), sum(b.id) FROM a LEFT JOIN b ON a.k = b.k AND b.s > '5'",
+    "SELECT count(*) FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.s = a.s)",
+    "SELECT a.id, (SELECT max(b.id) FROM b WHERE b.k = a.k) AS newest FROM a ORDER BY a.id",
+    "SELECT count(*), sum(b.id) FROM a JOIN b ON a.z = b.z AND a.k = b.k",
+    "SELECT count(*) FROM (SELECT k, count(*) AS n FROM a GROUP BY k) x JOIN b ON b.k = x.k",
+    "SELECT count(*), sum(b.id) FROM a, b WHERE a.id < 900 AND b.g = 1 AND b.s = a.s",
+    "SELECT a.id, b.id FROM a JOIN b ON b.k IS a.k AND b.s = a.s ORDER BY a.id, b.id",
+    "SELECT a.id, (SELECT b.id FROM b WHERE b.k = a.k ORDER BY b.id DESC LIMIT 1) FROM a ORDER BY a.id",
+    "SELECT a.id, (SELECT b.id FROM b WHERE b.s = a.s ORDER BY b.g, b.k DESC, b.id LIMIT 1) FROM a ORDER BY a.id",
+]
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_a_join_without_index_is_not_quadratic(both: Beside, sql: str) -> None:
+    assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
+    assert visited(both.mine, sql) < 15 * ROWS
+    assert "AUTOMATIC INDEX" in plan(both.mine, sql)
+
+
+# Where keys do not decide (a text column beside numbers) each walk is made.
+COMPARED = ["a.k = b.s", "a.s = b.k", "a.v = b.v", "a.v = b.k", "b.v = a.s", "a.z = b.s", "a.s = b.z", "b.z IS a.s",
+            "a.k = b.v AND a.s = b.s", "a.k + 0 = b.k", "a.s || '' = b.s", "CAST(a.s AS INTEGER) = b.v"]
+
+
+@pytest.mark.parametrize("switch", ["", "-automatic", "+automatic"])
+def test_every_comparison_means_what_it_means_to_sqlite(
+    db: driver.Connection, rng: random.Random, switch: str
+) -> None:
+    both = Beside(db, *SCHEMA)
+    fill(both, rng, 150)
+    db.execute("SELECT entitydb_planner(?)", (switch,)).fetchall()
+    for condition in COMPARED:
+        for join in ("JOIN", "LEFT JOIN"):
+            sql = f"SELECT a.id, b.id FROM a {join} b ON {condition} ORDER BY a.id, b.id"
+            assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql)), sql
+
+
+def test_own_writes_are_in_it(both: Beside) -> None:
+    for sql in (
+        "INSERT INTO b(k, s) SELECT k, 'new' FROM a WHERE id < 50",
+        "UPDATE b SET g = (SELECT count(*) FROM a WHERE a.k = b.k)",
+        "DELETE FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.k = a.k AND b.s = 'new')",
+        "UPDATE a SET k = (SELECT max(other.k) FROM a AS other WHERE other.s = a.s)",
+    ):
+        both.run(sql)
+        both.compare()
+        for query in QUERIES[:3]:
+            assert both.mine.execute(query).fetchall() == list(both.theirs.execute(query))
+
+
+def test_the_past_has_its_own(both: Beside) -> None:
+    cursor = both.mine.cursor()
+    cursor.as_of = both.mine.last_commit[1]
+    expected = list(both.theirs.execute(QUERIES[0]))
+    both.mine.execute("UPDATE b SET k = k + 1")
+    both.mine.commit()
+    assert cursor.execute(QUERIES[0]).fetchall() == expected
+    assert both.mine.execute(QUERIES[0]).fetchall() != expected
+
+
+def test_it_spills_like_a_transaction(rng: random.Random) -> None:
+    with driver.connect(spill_bytes=1 << 16) as db:
+        both = Beside(db, *SCHEMA)
+        fill(both, rng, 6000)
+        for sql in QUERIES:
+            assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql)), sql
+
+
+def test_a_walk_that_is_made_once_makes_none(both: Beside) -> None:
+    assert "AUTOMATIC" not in plan(both.mine, "SELECT * FROM b WHERE k = 5")
+    assert visited(both.mine, "SELECT * FROM b WHERE k = ?", (5,)) <= ROWS + 1
+    assert visited(both.mine, "SELECT a.id, b.id FROM a JOIN b ON a.k = b.k LIMIT 1") <= 3 * ROWS
+
+
+def test_an_interrupt_ends_its_making(both: Beside) -> None:
+    both.mine.set_progress_handler(lambda: 1, 50)
+    with pytest.raises(driver.OperationalError, match="interrupted"):
+        both.mine.execute(QUERIES[0]).fetchall()
+    both.mine.set_progress_handler(None, 0)
+    assert both.mine.execute(QUERIES[0]).fetchall() == list(both.theirs.execute(QUERIES[0]))
