@@ -86,6 +86,7 @@ static inline void scan_moved(scan *cu)
 /* ---- scan_ranges.c: leaves cu_walk_over, or cu_at on an entry ---- */
 
 int ranges_start(scan *cu);
+int scan_cursor(scan *cu, edb_cursor *out);         /* over what scan_choose() has chosen */
 int ranges_next(scan *cu);
 /* From an entry to the first whose first cu_skip_parts parts differ. */
 int ranges_skip(scan *cu);
@@ -115,7 +116,6 @@ void scan_leave(scan *cu);
 /* What is walked: a table's own tree (index NULL), an index, or its entries as the statement has computed them (NULL: its
  * tree). */
 int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writeset *entries);
-int scan_cursor(scan *cu, edb_cursor *out);         /* over what was chosen */
 int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan);
 int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int arguments);
 

@@ -36,6 +36,13 @@ static bool in_range(const scan *cu, const edb_entry *at)
     return !kr->kr_has_end || key_compare(at->key, at->key_size, kr->kr_end.bf_bytes, kr->kr_end.bf_size) < 0;
 }
 
+int scan_cursor(scan *cu, edb_cursor *out)
+{
+    if (cu->cu_private)
+        return cursor_private(cu->cu_stmt, cu->cu_private, out);
+    return cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, out);
+}
+
 /* ---- going to a key: the first entry from it on, or backwards the last before it ------------------------------ */
 
 static int seek_list(scan *cu, const table_buffer *key, bool bounded)

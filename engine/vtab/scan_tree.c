@@ -87,13 +87,6 @@ int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writes
     return EDB_OK;
 }
 
-int scan_cursor(scan *cu, edb_cursor *out)
-{
-    if (cu->cu_private)
-        return cursor_private(cu->cu_stmt, cu->cu_private, out);
-    return cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, out);
-}
-
 /* Whether the tree knows nothing of the statement's moment, because the index was made later. */
 static int index_is_late(const scan *cu, const vtab_entity *vt, const edb_table *table, const edb_index *index,
                          bool *out)
