@@ -98,7 +98,7 @@ group_size stats_groups(edb_conn *conn, const edb_index *index, uint32_t parts)
         return found;
     if (conn_look(conn, index->tree, &look)) {
         stats_record *sm = stats_find(book, (stats_key){ index->tree, WHOLE_INDEX }, look.lo_tree.ts_live, &fresh);
-        if (sm && fresh && !kept_load(conn, sm, look.lo_tree.ts_live))
+        if (sm && fresh && !kept_load(book, conn, sm, &look))
             groups_take(sm, &look, index, GROUPS_MET);
         if (sm && parts && parts <= sm->sm_n)
             found = sm->sm_groups[parts - 1];

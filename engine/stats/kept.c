@@ -34,7 +34,7 @@ bool stats_kept_valid(const void *key, size_t key_size, const void *value, size_
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
-static bool load_groups(stats_record *sm, const edb_entry *entry)
+static bool load_groups(stats_record *sm, const tree_version *entry)
 {
     uint32_t parts = (entry->value_size - KEPT_ROWS) / (2 * KEPT_NUMBER);
 
@@ -47,20 +47,26 @@ static bool load_groups(stats_record *sm, const edb_entry *entry)
     return true;
 }
 
-bool kept_load(edb_conn *conn, stats_record *sm, uint64_t rows)
+/* Reads without noting it: no transaction depends on statistics. */
+static bool find(edb_stmt *stmt, uint32_t tree, stats_key wanted, const tree_look *look, tree_version *out)
 {
-    edb_stmt *stmt = conn_current(conn);
     uint8_t key[KEPT_KEY];
-    edb_entry entry;
-    uint32_t tree;
+    tree_state state;
     bool found;
 
-    if (!stmt || stmt_is_past(stmt) || catalog_tree(stmt, STATISTICS_NAME, &tree) || !tree)
-        return false;
-    kept_key(sm->sm_key, key);
-    if (cursor_get(stmt, tree, key, sizeof key, &entry, &found) || !found || entry.overflow
-        || !stats_kept_valid(entry.key, entry.key_size, entry.value, entry.value_size)
-        || stats_moved(load64(entry.value), rows))
+    kept_key(wanted, key);
+    return !tree_state_get(look->lo_pager, stmt_snapshot(stmt), tree, &state)
+           && !tree_get(look->lo_pager, &state, FOREVER, key, sizeof key, out, &found) && found && !out->overflow
+           && stats_kept_valid(out->key, out->key_size, out->value, out->value_size);
+}
+
+bool kept_load(stats_book *book, edb_conn *conn, stats_record *sm, const tree_look *look)
+{
+    edb_stmt *stmt = conn_current(conn);
+    uint32_t tree = stmt && !stmt_is_past(stmt) ? stats_tree(book, stmt) : 0;
+    tree_version entry;
+
+    if (!tree || !find(stmt, tree, sm->sm_key, look, &entry) || stats_moved(load64(entry.value), look->lo_tree.ts_live))
         return false;
     sm->sm_rows = load64(entry.value);
     if (sm->sm_key.sq_column == WHOLE_INDEX)

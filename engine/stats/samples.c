@@ -126,7 +126,7 @@ static const stats_record *sample_of(stats_book *book, edb_conn *conn, const edb
         return NULL;
     stats_record *sm = stats_find(book, (stats_key){ table->et_id, about->id }, look.lo_tree.ts_live, &fresh);
     if (sm && fresh)
-        sm->sm_has_share = kept_load(conn, sm, look.lo_tree.ts_live);
+        sm->sm_has_share = kept_load(book, conn, sm, &look);
     if (sm && !sm->sm_values && (values || !sm->sm_has_share))
         values_take(sm, &look, table, column, ROWS_MET);
     conn_looked(conn);

@@ -11,6 +11,8 @@ struct stats_book {                 /* open addressing; a power of two of record
     pthread_mutex_t sb_mutex;
     size_t sb_used, sb_room;
     stats_record *sb_records;
+    uint64_t sb_schema;             /* of the catalog that sb_tree was looked up in */
+    uint32_t sb_tree;
 };
 
 static void record_clear(stats_record *sm)
@@ -113,6 +115,16 @@ stats_record *stats_find(stats_book *book, stats_key key, uint64_t rows, bool *f
     *sm = (stats_record){ .sm_key = key, .sm_used = true, .sm_rows = rows };
     arena_init(&sm->sm_memory);
     return sm;
+}
+
+/* Looking it up goes through the catalog, so it is done once a schema. */
+uint32_t stats_tree(stats_book *book, edb_stmt *stmt)
+{
+    uint64_t schema = stmt_schema(stmt) + 1;        /* 0: never looked up */
+
+    if (book->sb_schema != schema && !catalog_tree(stmt, STATISTICS_NAME, &book->sb_tree))
+        book->sb_schema = schema;
+    return book->sb_schema == schema ? book->sb_tree : 0;
 }
 
 uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n)

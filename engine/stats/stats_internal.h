@@ -34,6 +34,8 @@ void stats_unlock(stats_book *book);
 /* The record of the key as long as it is young enough for a tree of so many entries; else an empty one, for the caller
  * to fill. NULL: no memory. Valid until the next call. *fresh: it has to be filled. */
 stats_record *stats_find(stats_book *book, stats_key key, uint64_t rows, bool *fresh);
+/* The tree of kept statistics; 0: there is none. */
+uint32_t stats_tree(stats_book *book, edb_stmt *stmt);
 /* The i-th of n places in a tree, one in each stretch of equal length: an argument of tree_sample(). */
 uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n);
 
@@ -43,7 +45,7 @@ uint64_t stats_place(uint32_t tree, uint32_t i, uint32_t n);
 enum { KEPT_KEY = 8, KEPT_ROWS = 8, KEPT_NUMBER = 8, KEPT_SHARES = 3 };
 void kept_key(stats_key key, uint8_t out[KEPT_KEY]);
 /* Fills the record from what ANALYZE has kept; -> false: there is nothing young enough. */
-bool kept_load(edb_conn *conn, stats_record *sm, uint64_t rows);
+bool kept_load(stats_book *book, edb_conn *conn, stats_record *sm, const tree_look *look);
 bool stats_moved(uint64_t was, uint64_t is);        /* too much for statistics to serve on */
 
 /* ---- groups.c, samples.c ---- */

@@ -282,6 +282,11 @@ uint64_t stmt_sees(const edb_stmt *st)
     return st->st_seq;
 }
 
+bool stmt_notes_reads(const edb_stmt *st)
+{
+    return st->st_reads != NULL;
+}
+
 void stmt_view_widen(edb_stmt *st, stmt_view *before)
 {
     const txn *tx = &st->st_conn->cn_txn;

@@ -68,6 +68,7 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 /* Names which own writes the statement sees; equal numbers, equal answers. STMT_SEES_ALL: all of them, while more come. */
 #define STMT_SEES_ALL UINT64_MAX
 uint64_t stmt_sees(const edb_stmt *stmt);
+bool stmt_notes_reads(const edb_stmt *stmt);        /* SERIALIZABLE: what is read must still hold at COMMIT */
 /* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound is compared with what has an affinity. */
 bool stmt_row_in(const edb_stmt *stmt);
 bool stmt_plain_bounds(const edb_stmt *stmt);

@@ -16,17 +16,6 @@ static double cost_of_entry(const candidate *ca)
     return ca->ca_covers ? ca->ca_narrow ? COST_NARROW : COST_ROW : COST_ROW + COST_LOOKUP;
 }
 
-/* Searches in the tree: one for each combination of the lists. */
-static double searches(const planner *pl, const candidate *ca)
-{
-    double n = 1;
-    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
-        if (ca->ca_steps[k].sp_op == 'i')
-            n *= 10;
-    (void)pl;
-    return fmin(n, ca->ca_entries);
-}
-
 /* Of rows that come as they are wanted, no more are met than LIMIT asks for. */
 static double rows_until_limit(const planner *pl, const candidate *ca)
 {
@@ -75,19 +64,12 @@ void candidate_cost(const planner *pl, candidate *ca)
     double rows = rows_until_limit(pl, ca), skipping = -1;
     if (ca->ca_skip_parts && !pl->pl_guess)
         skipping = cost_of_skipping(pl, ca);
-    ca->ca_cost = searches(pl, ca) * log2(ca->ca_entries + 2) + rows * cost_of_entry(ca);
+    double searches = fmin(list_values(ca), ca->ca_entries);
+    ca->ca_cost = searches * log2(ca->ca_entries + 2) + rows * cost_of_entry(ca);
     if (skipping >= 0)
         ca->ca_cost = fmin(ca->ca_cost, skipping);
     if (ca->ca_group_parts)
         ca->ca_cost += rows * COST_SORT * log2(fmin(rows, rows_equal(pl, ca->ca_index, ca->ca_group_parts)) + 1);
-}
-
-static bool has_lists(const candidate *ca)
-{
-    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
-        if (ca->ca_steps[k].sp_op == 'i')
-            return true;
-    return false;
 }
 
 /* Where a value is unknown, and a frequent one would have most of the index, or a list is perhaps long. Rows are then
@@ -99,7 +81,7 @@ bool candidate_may_turn(const planner *pl, const candidate *ca)
     bool unknown = false;
     if (ca->ca_ordered || (ca->ca_index && ca->ca_index->where))
         return false;
-    if (has_lists(ca))
+    if (list_values(ca) > 1)
         return true;
     if (pl->pl_guess || !ca->ca_index || ca->ca_covers || ca->ca_one_row || ca->ca_entries < TURN_ROWS)
         return false;

@@ -228,8 +228,7 @@ static double shares_left(const planner *pl, const candidate *ca)
 
 /* ---- rows of a candidate -------------------------------------------------------------------------------------- */
 
-/* How many values the lists among the equalities stand for together. */
-static double list_values(const candidate *ca)
+double list_values(const candidate *ca)
 {
     double values = 1;
     for (uint32_t k = 0; k < ca->ca_n_equal; k++)

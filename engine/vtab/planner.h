@@ -99,6 +99,8 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
 
 /* ---- plan_rows.c: sets ca_rows, ca_left ---- */
 
+/* How many values the lists among the equalities stand for together, a guess; 1: there are no lists. */
+double list_values(const candidate *ca);
 void candidate_rows(const planner *pl, candidate *ca);
 /* Entries in one group of the first `parts` parts of the index. */
 double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);

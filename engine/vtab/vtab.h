@@ -72,6 +72,7 @@ typedef struct {
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
+    void *vt_spare;                 /* owned; a cursor that was closed, for the next one: vtab_scan.c */
 } vtab_entity;
 
 /* ---- binding.c ---- */
@@ -224,6 +225,7 @@ int vtab_close(sqlite3_vtab_cursor *base);
 int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv);
 int vtab_next(sqlite3_vtab_cursor *base);
 int vtab_eof(sqlite3_vtab_cursor *base);
+void scan_forget(vtab_entity *vt);          /* the spare cursor, with its table */
 
 /* ---- scan_column.c ---- */
 

@@ -11,6 +11,7 @@
 static void entity_free(vtab_entity *vt)
 {
     upsert_forget(vt);
+    scan_forget(vt);
     table_unref(vt->vt_table);
     table_unref(vt->vt_then);
     table_unref(vt->vt_then_of);

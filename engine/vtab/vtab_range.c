@@ -509,6 +509,20 @@ const uint8_t *range_rowid(const key_range *kr)
     return kr->kr_codes.bf_bytes + kr->kr_items[wheel->wh_first + wheel->wh_at].co_at;
 }
 
+#define ITEMS_KEPT 256
+
+void range_tidy(key_range *kr)
+{
+    buffer_clear(&kr->kr_low);
+    buffer_clear(&kr->kr_end);
+    buffer_clear(&kr->kr_codes);
+    if (kr->kr_items_room > ITEMS_KEPT) {
+        free(kr->kr_items);
+        kr->kr_items = NULL;
+        kr->kr_items_room = 0;
+    }
+}
+
 void range_free(key_range *kr)
 {
     buffer_free(&kr->kr_low);

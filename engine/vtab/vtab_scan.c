@@ -9,22 +9,22 @@
 #include "engine/stats/statistics.h"
 #include "engine/vtab/scan.h"
 
+/* A closed cursor is kept for the next: a correlated subquery opens one for each row. */
 int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    scan *cu = calloc(1, sizeof *cu);
+    vtab_entity *vt = (vtab_entity *)base;
+    scan *cu = vt->vt_spare ? vt->vt_spare : calloc(1, sizeof *cu);
     if (!cu)
         return vtab_no_cursor(base);
-    cu->cu_visited = &((vtab_any *)base)->ay_binding->bd_visited;
+    vt->vt_spare = NULL;
+    cu->cu_visited = &vt->vt_any.ay_binding->bd_visited;
     *out = &cu->cu_base;
     return SQLITE_OK;
 }
 
-int vtab_close(sqlite3_vtab_cursor *base)
+static void free_scan(scan *cu)
 {
-    scan *cu = (scan *)base;
-    scan_leave(cu);
     range_free(&cu->cu_range);
-    list_free(cu->cu_group);
     buffer_free(&cu->cu_prefix);
     buffer_free(&cu->cu_sort_key);
     buffer_free(&cu->cu_chain);
@@ -33,7 +33,39 @@ int vtab_close(sqlite3_vtab_cursor *base)
     free(cu->cu_part_of);
     free(cu->cu_part_at);
     free(cu);
+}
+
+/* What is large is given back. */
+static void tidy(scan *cu)
+{
+    list_free(cu->cu_group);
+    cu->cu_group = NULL;
+    range_tidy(&cu->cu_range);
+    buffer_clear(&cu->cu_prefix);
+    buffer_clear(&cu->cu_sort_key);
+    buffer_clear(&cu->cu_chain);
+    buffer_clear(&cu->cu_parts);
+    buffer_clear(&cu->cu_decoded);
+}
+
+int vtab_close(sqlite3_vtab_cursor *base)
+{
+    vtab_entity *vt = (vtab_entity *)base->pVtab;
+    scan *cu = (scan *)base;
+    scan_leave(cu);
+    tidy(cu);
+    if (vt->vt_spare)
+        free_scan(cu);
+    else
+        vt->vt_spare = cu;
     return SQLITE_OK;
+}
+
+void scan_forget(vtab_entity *vt)
+{
+    if (vt->vt_spare)
+        free_scan(vt->vt_spare);
+    vt->vt_spare = NULL;
 }
 
 /* ---- the tail of the plan ------------------------------------------------------------------------------------- */
@@ -164,8 +196,9 @@ static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **a
     key_range *kr = &cu->cu_range;
     uint64_t rows;
     double met;
-    /* Own writes are in no count. */
-    if (!plan_section(plan, argc, "/t") || cu->cu_private || kr->kr_empty || kr->kr_automatic || stmt_sees(cu->cu_stmt))
+    /* Own writes are in no count, and at SERIALIZABLE all that is read may conflict. */
+    if (!plan_section(plan, argc, "/t") || cu->cu_private || kr->kr_empty || kr->kr_automatic || stmt_sees(cu->cu_stmt)
+        || stmt_notes_reads(cu->cu_stmt))
         return EDB_OK;
     int rc = stmt_tree_rows(cu->cu_stmt, cu->cu_table->et_id, &rows);
     if (!rc)
