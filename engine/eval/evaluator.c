@@ -120,7 +120,7 @@ int evaluate_index(edb_conn *conn, const edb_table *table, const edb_index *inde
         uint32_t column = index->parts[i].column;
         if (stored && column_virtual(&table->et_columns[column]))
             rc = evaluate_column(conn, table, stored, rowid, column, memory, &values[column]);
-        else if (table->et_columns[column].hidden)
+        else if (ev && table->et_columns[column].hidden)
             rc = ev->ev_generate(ev->ev_arg, &over, column, memory, &values[column]);
     }
     return rc;

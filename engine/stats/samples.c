@@ -98,8 +98,11 @@ void values_take(stats_record *sm, const tree_look *look, const edb_table *table
 {
     edb_value v;
 
-    sm->sm_values = malloc(met * sizeof *sm->sm_values);
-    for (uint32_t i = 0; sm->sm_values && i < met; i++) {
+    sm->sm_n = 0;
+    sm->sm_values = calloc(met, sizeof *sm->sm_values);
+    if (!sm->sm_values)
+        return;
+    for (uint32_t i = 0; i < met; i++) {
         tree_version entry;
         bool found;
         if (tree_sample(look->lo_pager, &look->lo_tree, stats_place(look->lo_tree.ts_id, i, met), &entry, &found))

@@ -62,6 +62,27 @@ static void write_aside(plan_writer *pw)
     }
 }
 
+#define FILTERED 3                  /* a third of the rows is left, or fewer */
+
+/* Of a walk of all rows that literals filter, one of these conditions is used, though it is SQLite that judges it. In a star
+ * query SQLite counts walks without any condition as dear as one of the largest table. */
+static void write_filter(plan_writer *pw)
+{
+    const planner *pl = pw->pn_planner;
+    const candidate *ca = pw->pn_candidate;
+    if (pw->pn_arguments || ca->ca_left * FILTERED > ca->ca_rows)
+        return;
+    for (int i = 0; i < pl->pl_info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
+        sqlite3_value *value;
+        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && (equality_op(pl, i) || bound_op(pl, i))
+            && right_side(pl, i, &value)) {
+            write_step(pw, i, 'p', 'k', '-', false);
+            return;
+        }
+    }
+}
+
 static unsigned column_number(const planner *pl, int column)
 {
     return is_rowid(pl, column) ? PLAN_ROWID : (unsigned)column;
@@ -105,6 +126,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     write_steps(&pw, ca->ca_n_equal, ca->ca_n_steps);
     if (pl->pl_table->et_has_partial)
         write_aside(&pw);
+    write_filter(&pw);
     write_tail(&pw);
     sqlite3_str_appendf(pw.pn_out, "|%c", plan_rows_letter((uint64_t)pl->pl_there));
     info->idxStr = sqlite3_str_finish(pw.pn_out);

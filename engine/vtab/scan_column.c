@@ -205,7 +205,7 @@ static int result_order(scan *cu, sqlite3_context *context, const order_column *
 {
     arena memory = {.an_chunks = NULL};
     table_buffer *key = &cu->cu_sort_key;
-    edb_value v;
+    edb_value v = {.type = VALUE_NULL};
     bool lasting, computed;
     int rc = value_of(cu, oc->oc_column, &v, &lasting, &computed);
     if (!rc && computed)
