@@ -1,6 +1,7 @@
 /* The declaration of a table to SQLite (declare.h). */
 #include "engine/eval/declare.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *collation_name(int collation)
@@ -124,28 +125,35 @@ static bool order_next(const edb_table *table, order_column *oc)
     return oc->oc_column < table->et_n_columns;
 }
 
-static const order_column before_first = {.oc_column = UINT32_MAX, .oc_nulls_last = true};
-
-bool declared_order(const edb_table *table, int position, order_column *out)
+int declared_orders(const edb_table *table, order_columns *out)
 {
-    int ahead = position - (int)table->et_n_columns - 1 - table->et_has_partial;
-    *out = before_first;
-    while (ahead >= 0 && order_next(table, out))
-        if (ahead-- == 0)
-            return true;
-    return false;
+    static const order_column before_first = {.oc_column = UINT32_MAX, .oc_nulls_last = true};
+    order_column oc = before_first;
+    uint32_t n = 0;
+    while (order_next(table, &oc))
+        n++;
+    if (table->et_n_columns + n > ORDER_ROOM)
+        n = 0;
+    *out = (order_columns){.or_first = (int)table->et_n_columns + 1 + table->et_has_partial, .or_n = n,
+                           .or_columns = calloc(n + 1, sizeof *out->or_columns)};
+    if (!out->or_columns)
+        return edb_fail(EDB_NOMEM, "no memory to declare table %s", table->et_name);
+    oc = before_first;
+    for (uint32_t i = 0; i < n && order_next(table, &oc); i++)
+        out->or_columns[i] = oc;
+    return EDB_OK;
 }
 
-static void declare_orders(const edb_table *table, sqlite3_str *sql)
+static void declare_orders(const order_columns *orders, sqlite3_str *sql)
 {
-    order_column oc = before_first;
-    while (order_next(table, &oc)) {
-        sqlite3_str_appendf(sql, ", \"" COLUMN_ORDER " %u %s\" BLOB HIDDEN", oc.oc_column,
-                            oc.oc_nulls_last ? "NULLS" : collation_name(oc.oc_collation));
+    for (uint32_t i = 0; i < orders->or_n; i++) {
+        const order_column *oc = &orders->or_columns[i];
+        sqlite3_str_appendf(sql, ", \"" COLUMN_ORDER " %u %s\" BLOB HIDDEN", oc->oc_column,
+                            oc->oc_nulls_last ? "NULLS" : collation_name(oc->oc_collation));
     }
 }
 
-int declare_table(sqlite3 *db, const edb_table *table)
+int declare_table(sqlite3 *db, const edb_table *table, const order_columns *orders)
 {
     sqlite3_str *sql = sqlite3_str_new(db);
     sqlite3_str_appendall(sql, "CREATE TABLE x(");
@@ -157,7 +165,8 @@ int declare_table(sqlite3 *db, const edb_table *table)
     sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN");
     if (table->et_has_partial)
         sqlite3_str_appendall(sql, ", \"" COLUMN_PARTIAL "\" HIDDEN");
-    declare_orders(table, sql);
+    if (orders)
+        declare_orders(orders, sql);
     sqlite3_str_appendall(sql, ")");
     char *text = sqlite3_str_finish(sql);
     int rc = text ? sqlite3_declare_vtab(db, text) : SQLITE_NOMEM;

@@ -16,10 +16,12 @@
 #define COLUMN_RETURNED "entitydb returned"
 #define COLUMN_PARTIAL "entitydb partial"           /* behind it, where an index is partial: vtab/partial_plan.h */
 
-/* Behind these, columns to sort by that SQLite could not ask an index for otherwise (ORDER BY name COLLATE NOCASE, and NULLS
- * LAST of an ascending order): of each collation that an index has and the column has not, the column's key under it; and
- * of each column of an index its key with NULL behind all others (which it may have been in the past, if not now). Keys are blobs, because SQLite forgets
- * the collation of a hidden column. The driver puts them into ORDER BY. */
+/* Behind these, columns to sort by that SQLite could not ask an index for otherwise (ORDER BY name COLLATE NOCASE, and
+ * NULLS LAST of an ascending order): of each collation that an index has and the column has not, the column's key under
+ * it; and of each column of an index its key with NULL behind all others. (A column that is NOT NULL now may have been
+ * NULL in the past.) Keys are blobs, because SQLite forgets the collation of a hidden column. The driver puts them into
+ * ORDER BY. A table that would have more than ORDER_ROOM columns with them has none: SQLite takes 2,000. */
+#define ORDER_ROOM 1900
 #define COLUMN_ORDER "entitydb order"               /* and the column's position, and "NOCASE" or "NULLS" */
 
 typedef struct {
@@ -28,9 +30,20 @@ typedef struct {
     bool oc_nulls_last;
 } order_column;
 
-/* The column at a position of the declaration behind the table's own; -> false: it is none to sort by. */
-bool declared_order(const edb_table *table, int position, order_column *out);
-int declare_table(sqlite3 *db, const edb_table *table);     /* a result of SQLite's */
+typedef struct {                    /* those of a table, in the order of their declaration */
+    int or_first;                   /* position of the first */
+    uint32_t or_n;
+    order_column *or_columns;       /* owned; free() it */
+} order_columns;
+
+int declared_orders(const edb_table *table, order_columns *out);    /* EDB_NOMEM */
+/* The column at a position of the declaration; NULL: it is none to sort by. */
+static inline const order_column *declared_order(const order_columns *orders, int position)
+{
+    bool is = position >= orders->or_first && position - orders->or_first < (int)orders->or_n;
+    return is ? &orders->or_columns[position - orders->or_first] : NULL;
+}
+int declare_table(sqlite3 *db, const edb_table *table, const order_columns *orders);  /* a result of SQLite's */
 const char *collation_name(int collation);          /* COLLATE_... as SQL writes it */
 
 #endif

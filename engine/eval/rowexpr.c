@@ -58,7 +58,7 @@ static int row_connect(sqlite3 *db, void *aux, int argc, const char *const *argv
     (void)argc, (void)argv, (void)error;
     if (!xt)
         return SQLITE_NOMEM;
-    int rc = declare_table(db, so->so_table);
+    int rc = declare_table(db, so->so_table, NULL);
     if (!rc)
         rc = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
     if (rc) {

@@ -11,53 +11,70 @@ static uint8_t *put_number(uint8_t *to, double number)
     return to + KEPT_NUMBER;
 }
 
-static int put_record(edb_stmt *stmt, uint32_t tree, const stats_record *sm)
+/* A record as it is written, malloc()ed; NULL: no memory. */
+static uint8_t *encode(const stats_record *sm, size_t *size)
 {
-    uint32_t numbers = sm->sm_key.sq_column == WHOLE_INDEX ? 2 * sm->sm_n : KEPT_SHARES;
-    uint8_t key[KEPT_KEY], *value = malloc(KEPT_ROWS + numbers * KEPT_NUMBER), *to = value;
+    bool groups = sm->sm_key.sq_column == WHOLE_INDEX;
+    uint32_t numbers = groups ? 2 * sm->sm_n : KEPT_SHARES;
+    uint8_t *value = malloc(KEPT_ROWS + numbers * KEPT_NUMBER), *to = value;
 
     if (!value)
-        return edb_fail(EDB_NOMEM, "no memory to keep statistics");
-    kept_key(sm->sm_key, key);
+        return NULL;
+    *size = KEPT_ROWS + numbers * KEPT_NUMBER;
     store64(to, sm->sm_rows);
     to += KEPT_ROWS;
-    if (sm->sm_key.sq_column != WHOLE_INDEX) {
+    for (uint32_t i = 0; groups && i < sm->sm_n; i++) {
+        to = put_number(to, sm->sm_groups[i].gs_mean);
+        to = put_number(to, sm->sm_groups[i].gs_met);
+    }
+    if (!groups) {
         to = put_number(to, sm->sm_share.sv_null);
         to = put_number(to, sm->sm_share.sv_mean);
         put_number(to, sm->sm_share.sv_met);
     }
-    for (uint32_t i = 0; sm->sm_key.sq_column == WHOLE_INDEX && i < sm->sm_n; i++) {
-        to = put_number(to, sm->sm_groups[i].gs_mean);
-        to = put_number(to, sm->sm_groups[i].gs_met);
-    }
-    int rc = txn_put(stmt, tree, key, sizeof key, value, KEPT_ROWS + numbers * KEPT_NUMBER, 0);
-    free(value);
-    return rc;
+    return value;
 }
 
-/* Takes one record anew, and puts it into the tree. index NULL: of a column. */
-static int keep(edb_stmt *stmt, stats_book *book, uint32_t tree, const edb_table *table, const edb_index *index,
-                uint32_t column)
+/* Takes one record anew. *value: what is to be written, NULL if there is nothing. index NULL: of a column. */
+static int take(edb_conn *conn, stats_key key, const edb_table *table, const edb_index *index, uint32_t column,
+                uint8_t **value, size_t *size)
 {
-    edb_conn *conn = stmt_conn(stmt);
-    stats_key key = { index ? index->tree : table->et_id, index ? WHOLE_INDEX : table->et_columns[column].id };
+    stats_book *book = stats_lock(conn);
     tree_look look;
-    bool fresh;
+    bool fresh, there = book && conn_look(conn, key.sq_tree, &look);
+    stats_record *sm = there ? stats_find(book, key, UINT64_MAX, &fresh) : NULL;
 
-    if (!conn_look(conn, key.sq_tree, &look))
-        return EDB_OK;              /* made in this very transaction: there is nothing to sample yet */
-    stats_record *sm = stats_find(book, key, UINT64_MAX, &fresh);
+    *value = NULL;
     if (sm) {
         sm->sm_rows = look.lo_tree.ts_live;
         if (index)
             groups_take(sm, &look, index, GROUPS_MET * ANALYZE_TIMES);
         else
             values_take(sm, &look, table, column, ROWS_MET * ANALYZE_TIMES);
+        if (sm->sm_n)
+            *value = encode(sm, size);
     }
-    conn_looked(conn);
-    if (!sm)
-        return edb_fail(EDB_NOMEM, "no memory for statistics");
-    return sm->sm_n ? put_record(stmt, tree, sm) : EDB_OK;
+    bool failed = !book || (there && (!sm || (sm->sm_n && !*value)));
+    if (there)
+        conn_looked(conn);
+    if (book)
+        stats_unlock(book);
+    return failed ? edb_fail(EDB_NOMEM, "no memory for statistics of table %s", table->et_name) : EDB_OK;
+}
+
+/* Of a tree that was made in this very transaction there is nothing to sample yet. */
+static int keep(edb_stmt *stmt, uint32_t tree, const edb_table *table, const edb_index *index, uint32_t column)
+{
+    stats_key key = { index ? index->tree : table->et_id, index ? WHOLE_INDEX : table->et_columns[column].id };
+    uint8_t at[KEPT_KEY], *value;
+    size_t size = 0;
+    int rc = take(stmt_conn(stmt), key, table, index, column, &value, &size);
+
+    kept_key(key, at);
+    if (!rc && value)
+        rc = txn_put(stmt, tree, at, sizeof at, value, size, 0);
+    free(value);
+    return rc;
 }
 
 int stats_keep(edb_stmt *stmt, const edb_table *table)
@@ -67,16 +84,10 @@ int stats_keep(edb_stmt *stmt, const edb_table *table)
 
     if (!rc && !tree)
         rc = ddl_create_tree(stmt, STATISTICS_NAME, KEPT_KEY, &tree);
-    if (rc)
-        return rc;
-    stats_book *book = stats_lock(stmt_conn(stmt));
-    if (!book)
-        return edb_fail(EDB_NOMEM, "no memory for statistics");
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
-        rc = keep(stmt, book, tree, table, &table->et_indexes[i], 0);
+        rc = keep(stmt, tree, table, &table->et_indexes[i], 0);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
         if (!column_virtual(&table->et_columns[i]))
-            rc = keep(stmt, book, tree, table, NULL, i);
-    stats_unlock(book);
+            rc = keep(stmt, tree, table, NULL, i);
     return rc;
 }

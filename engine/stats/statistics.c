@@ -80,7 +80,8 @@ static bool book_grow(stats_book *book)
 
 stats_book *stats_lock(edb_conn *conn)
 {
-    stats_book *book = db_data(conn, &stats_hooks);
+    /* In a forked child the lock may be held by a thread that is not there. */
+    stats_book *book = conn_usable(conn) ? db_data(conn, &stats_hooks) : NULL;
 
     if (book)
         pthread_mutex_lock(&book->sb_mutex);

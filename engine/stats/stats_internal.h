@@ -28,7 +28,8 @@ typedef struct {
 } stats_record;
 
 typedef struct stats_book stats_book;
-/* What a database keeps, for this thread alone until stats_unlock(). NULL: no memory. */
+/* What a database keeps, for this thread alone until stats_unlock(). NULL: no memory, or the connection
+ * cannot be used. */
 stats_book *stats_lock(edb_conn *conn);
 void stats_unlock(stats_book *book);
 /* The record of the key as long as it is young enough for a tree of so many entries; else an empty one, for the caller

@@ -147,6 +147,11 @@ int conn_isolation(edb_conn *conn, int level)
     return rc;
 }
 
+bool conn_usable(const edb_conn *conn)
+{
+    return !conn_check(conn);
+}
+
 void conn_outgrown(edb_conn *conn)
 {
     (conn->cn_host ? conn->cn_host : conn)->cn_outgrown = true;

@@ -110,6 +110,7 @@ typedef struct {
 } tree_look;
 bool conn_look(edb_conn *conn, uint32_t tree, tree_look *out);
 void conn_looked(edb_conn *conn);
+bool conn_usable(const edb_conn *conn);             /* neither closed nor of a process that this one was forked from */
 int stmt_tree_rows(edb_stmt *stmt, uint32_t tree, uint64_t *out);   /* the same in the statement's root */
 void conn_outgrown(edb_conn *conn);                 /* a plan was made for a table of another size: edb_stmt_end() tells */
 uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);     /* living entries of the tree; 0: there is none */

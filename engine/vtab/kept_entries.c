@@ -40,15 +40,20 @@ typedef struct {                    /* what a statement keeps */
     kept_entries *kx_first;
 } kept_book;
 
+static void kept_drop(kept_entries *kp)
+{
+    ws_unref(kp->kp_entries);
+    table_unref(kp->kp_table);
+    free(kp->kp_plan);
+    free(kp);
+}
+
 static void kept_free(void *data)
 {
     kept_book *book = data;
     for (kept_entries *kp = book->kx_first, *next; kp; kp = next) {
         next = kp->kp_next;
-        ws_unref(kp->kp_entries);
-        table_unref(kp->kp_table);
-        free(kp->kp_plan);
-        free(kp);
+        kept_drop(kp);
     }
     free(book);
 }
@@ -65,6 +70,19 @@ static int no_memory(void)
     return edb_fail(EDB_NOMEM, "no memory for the index that a statement makes");
 }
 
+/* What was made for an earlier run of the statement, whose cursors are closed. */
+static void drop_earlier(kept_book *book, uint64_t sees)
+{
+    for (kept_entries **at = &book->kx_first, *kp; (kp = *at);) {
+        if (kp->kp_sees == sees) {
+            at = &kp->kp_next;
+        } else {
+            *at = kp->kp_next;
+            kept_drop(kp);
+        }
+    }
+}
+
 static kept_entries *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t parts)
 {
     kept_book *book = stmt_data(stmt, &kept_hooks);
@@ -74,6 +92,7 @@ static kept_entries *kept_new(edb_stmt *stmt, const edb_table *table, uint32_t p
             return NULL;
         stmt_data_set(stmt, &kept_hooks, book);
     }
+    drop_earlier(book, stmt_sees(stmt));
     kept_entries *kp = calloc(1, sizeof *kp + parts * sizeof kp->kp_parts[0]);
     if (!kp)
         return NULL;
@@ -115,14 +134,6 @@ int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, wr
 
 /* ---- automatic indexes ---------------------------------------------------------------------------------------- */
 
-static unsigned hexadecimal(const char *at, int digits)
-{
-    unsigned n = 0;
-    for (int i = 0; i < digits; i++)
-        n = 16 * n + (unsigned)(at[i] <= '9' ? at[i] - '0' : at[i] - 'a' + 10);
-    return n;
-}
-
 /* The parts of the base that equalities bind, the columns of the tail, and the other parts, for the order. */
 static void fill_parts(kept_entries *kp, const edb_index *base, const char *plan, int arguments)
 {
@@ -132,7 +143,7 @@ static void fill_parts(kept_entries *kp, const edb_index *base, const char *plan
     for (const char *step = plan + PLAN_HEAD; plan_is_equality(step[STEP_OP]); step += PLAN_STEP)
         *to++ = base->parts[equal++];
     for (; *column != '/' && *column != '|'; column += 5)
-        *to++ = (edb_index_part){.column = hexadecimal(column, 4), .collation = (uint8_t)(column[4] - '0')};
+        *to++ = (edb_index_part){.column = plan_number(column, 4), .collation = (uint8_t)(column[4] - '0')};
     for (uint32_t part = equal; base && plan[PLAN_ORDERED] != '-' && part < base->n_parts; part++)
         *to++ = base->parts[part];
     kp->kp_index = (edb_index){.tree = UINT32_MAX, .name = (char *)"(automatic)", .parts = kp->kp_parts,

@@ -8,6 +8,7 @@
  * DISTINCT and GROUP BY want equal rows next to each other, in any order; of a DISTINCT one of them is enough, and the
  * scan skips the others where nothing but the distinct columns is looked at. */
 #include "engine/eval/declare.h"
+#include "engine/stats/statistics.h"
 #include "engine/vtab/planner.h"
 
 enum { SORTED, GROUPED, DISTINCT, DISTINCT_SORTED };    /* what sqlite3_vtab_distinct() says */
@@ -37,7 +38,7 @@ typedef struct {                    /* a term of ORDER BY */
 static bool term_read(const planner *pl, int i, term *out)
 {
     const struct sqlite3_index_orderby *by = &pl->pl_info->aOrderBy[i];
-    order_column oc;
+    const order_column *oc;
     *out = (term){.tm_column = by->iColumn, .tm_descends = by->desc};
     if (is_rowid(pl, by->iColumn))
         return true;
@@ -45,11 +46,12 @@ static bool term_read(const planner *pl, int i, term *out)
         out->tm_collation = pl->pl_table->et_columns[by->iColumn].collation;
         return true;
     }
-    if (!declared_order(pl->pl_table, by->iColumn, &oc))
+    oc = declared_order(&pl->pl_vt->vt_orders, by->iColumn);
+    if (!oc)
         return false;
-    out->tm_column = (int)oc.oc_column;
-    out->tm_collation = oc.oc_collation;
-    out->tm_nulls_last = oc.oc_nulls_last;
+    out->tm_column = (int)oc->oc_column;
+    out->tm_collation = oc->oc_collation;
+    out->tm_nulls_last = oc->oc_nulls_last;
     return true;
 }
 
@@ -179,13 +181,21 @@ static bool order_grouped(const planner *pl, const candidate *ca, uint32_t *part
     return !left;
 }
 
+/* Whether values with equal keys are the same value. A collation makes different texts equal, and 1 equals 1.0 where the
+ * column's affinity leaves both; a condition that SQLite judges may tell them apart. */
+static bool keys_identify(const edb_column *column)
+{
+    return column->collation == COLLATE_BINARY && column->affinity != AFFINITY_BLOB && column->affinity != AFFINITY_REAL;
+}
+
 /* Whether nothing but the terms asked for is looked at, so that rows equal in them are alike to everybody. */
 static bool terms_are_all(const planner *pl)
 {
     uint64_t terms = 0;
     for (int i = 0; i < pl->pl_info->nOrderBy; i++) {
         int column = pl->pl_info->aOrderBy[i].iColumn;
-        if (column < 0 || column >= (int)pl->pl_table->et_n_columns)
+        if (column < 0 || column >= (int)pl->pl_table->et_n_columns
+            || !keys_identify(&pl->pl_table->et_columns[column]))
             return false;
         terms |= column_bit((uint32_t)column);
     }
@@ -218,6 +228,17 @@ static bool order_merged(const planner *pl, candidate *ca)
 
 /* Groups are sorted in memory. */
 #define GROUP_MOST 20000
+#define PARTS_WRITTEN 255           /* the plan has two hexadecimal digits for a number of parts */
+
+/* The largest group to be expected; NULLs are one, which the statistics of groups leave out. */
+static double group_expected(const planner *pl, const candidate *ca, uint32_t parts)
+{
+    double rows = rows_equal(pl, ca->ca_index, parts);
+    if (parts - 1 < ca->ca_n_equal || (parts - 1 == ca->ca_n_equal && ca->ca_n_steps > ca->ca_n_equal) || pl->pl_guess)
+        return rows;
+    column_share share = stats_column(pl->pl_conn, pl->pl_table, ca->ca_index->parts[parts - 1].column);
+    return share.sv_null * ca->ca_entries > rows ? share.sv_null * ca->ca_entries : rows;
+}
 
 static bool order_completed(const planner *pl, candidate *ca)
 {
@@ -229,7 +250,7 @@ static bool order_completed(const planner *pl, candidate *ca)
     for (int i = given; i < pl->pl_info->nOrderBy; i++)
         if (!term_read(pl, i, &tm))
             return false;
-    if (rows_equal(pl, ca->ca_index, parts) > GROUP_MOST)
+    if (parts > PARTS_WRITTEN || group_expected(pl, ca, parts) > GROUP_MOST)
         return false;
     ca->ca_group_parts = parts;
     ca->ca_group_from = given;
@@ -249,7 +270,8 @@ void candidate_order(const planner *pl, candidate *ca)
         ca->ca_reverse = false;
         ca->ca_ordered = order_grouped(pl, ca, &parts);
     }
-    if (ca->ca_ordered && ca->ca_index && parts && parts <= ca->ca_index->n_parts && may_skip(pl, asked))
+    if (ca->ca_ordered && ca->ca_index && parts && parts <= ca->ca_index->n_parts && parts <= PARTS_WRITTEN
+        && may_skip(pl, asked))
         ca->ca_skip_parts = parts;
     if (!ca->ca_ordered && asked != GROUPED && asked != DISTINCT)
         ca->ca_ordered = order_merged(pl, ca) || order_completed(pl, ca);

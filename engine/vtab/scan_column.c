@@ -233,10 +233,10 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
     if (sqlite3_vtab_nochange(context))
         return SQLITE_OK;           /* an UPDATE that leaves the column alone: vtab_update() copies it */
     if (unlikely(i >= (int)cu->cu_table->et_n_columns)) {
-        order_column oc;
-        if (!declared_order(((vtab_entity *)base->pVtab)->vt_table, i, &oc))
+        const order_column *oc = declared_order(&((vtab_entity *)base->pVtab)->vt_orders, i);
+        if (!oc)
             return SQLITE_OK;       /* the other hidden ones: NULL */
-        int failed = result_order(cu, context, &oc);
+        int failed = result_order(cu, context, oc);
         return failed ? vtab_result(base->pVtab, failed) : SQLITE_OK;
     }
     int rc = value_of(cu, (uint32_t)i, &v, &lasting, &computed);

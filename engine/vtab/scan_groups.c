@@ -47,6 +47,8 @@ static int below_next(scan *cu)
 static int add_entry(scan *cu, entry_list *list)
 {
     const edb_entry *at = cu->cu_at;
+    if (conn_interrupted(stmt_conn(cu->cu_stmt)))
+        return edb_fail(EDB_INTERRUPT, "sorting rows of table %s was interrupted", cu->cu_table->et_name);
     const uint8_t *value;
     size_t size;
     int rc = scan_entry_value(cu, &value, &size);
@@ -67,13 +69,13 @@ static void load_member(scan *cu, size_t i)
 /* What a term is about: a column under a collation, or one of the columns to sort by. */
 static order_column sorted_by(const scan *cu, uint32_t column)
 {
+    const vtab_entity *vt = (const vtab_entity *)cu->cu_base.pVtab;
     order_column oc = {.oc_column = column};
     if (column == PLAN_ROWID)
         return oc;
-    if (column < cu->cu_table->et_n_columns)
-        oc.oc_collation = cu->cu_table->et_columns[column].collation;
-    else
-        (void)declared_order(((const vtab_entity *)cu->cu_base.pVtab)->vt_table, (int)column, &oc);
+    if (column >= cu->cu_table->et_n_columns)
+        return *declared_order(&vt->vt_orders, (int)column);
+    oc.oc_collation = cu->cu_table->et_columns[column].collation;
     return oc;
 }
 

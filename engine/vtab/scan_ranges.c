@@ -192,5 +192,8 @@ int ranges_skip(scan *cu)
         return EDB_OK;
     }
     int rc = seek(cu, prefix, true);
-    return rc ? rc : settle(cu);
+    if (rc)
+        return rc;
+    tell_bounds(cu);
+    return settle(cu);
 }

@@ -30,6 +30,7 @@
 
 #include <string.h>
 
+#include "engine/eval/declare.h"
 #include "engine/eval/sqlite_evaluator.h"
 #include "engine/table/constraints.h"
 
@@ -72,6 +73,7 @@ typedef struct {
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
+    order_columns vt_orders;        /* columns to sort by that SQLite was told of */
     void *vt_spare;                 /* owned; a cursor that was closed, for the next one: vtab_scan.c */
 } vtab_entity;
 
@@ -158,6 +160,13 @@ enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a s
 enum { PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32 };
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv);
+static inline uint32_t plan_number(const char *at, int digits)
+{
+    uint32_t number = 0;
+    for (int i = 0; i < digits; i++)
+        number = 16 * number + (uint32_t)(at[i] <= '9' ? at[i] - '0' : at[i] - 'a' + 10);
+    return number;
+}
 static inline char plan_rows_letter(uint64_t rows)
 {
     int power = rows ? 63 - __builtin_clzll(rows) : 0;

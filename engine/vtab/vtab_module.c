@@ -12,6 +12,7 @@ static void entity_free(vtab_entity *vt)
 {
     upsert_forget(vt);
     scan_forget(vt);
+    free(vt->vt_orders.or_columns);
     table_unref(vt->vt_table);
     table_unref(vt->vt_then);
     table_unref(vt->vt_then_of);
@@ -62,11 +63,13 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     vt->vt_any.ay_binding->bd_tables++;
     rc = argc == 4 ? connect_table(vt, argv[3])
                    : edb_fail(EDB_MISUSE, "USING entitydb(table id): one argument is needed");
+    if (!rc)
+        rc = declared_orders(vt->vt_table, &vt->vt_orders);
     if (rc) {
         *error = sqlite3_mprintf("%s", edb_message());
         rc = vtab_sqlite_code(rc);
     } else {
-        rc = declare_table(db, vt->vt_table);
+        rc = declare_table(db, vt->vt_table, &vt->vt_orders);
         if (rc)
             *error = sqlite3_mprintf("table %s cannot be declared: %s", vt->vt_table->et_name, sqlite3_errmsg(db));
     }

@@ -70,19 +70,11 @@ void scan_forget(vtab_entity *vt)
 
 /* ---- the tail of the plan ------------------------------------------------------------------------------------- */
 
-static uint32_t digits(const char *at, int n)
-{
-    uint32_t value = 0;
-    for (int i = 0; i < n; i++)
-        value = 16 * value + (uint32_t)(at[i] <= '9' ? at[i] - '0' : at[i] - 'a' + 10);
-    return value;
-}
-
 static void read_terms(scan *cu, const char *at)
 {
     cu->cu_n_terms = 0;
     for (; *at != '/' && *at != '|' && cu->cu_n_terms < GROUP_TERMS; at += 5)
-        cu->cu_terms[cu->cu_n_terms++] = (order_term){.ot_column = digits(at, 4), .ot_descending = at[4] == 'd'};
+        cu->cu_terms[cu->cu_n_terms++] = (order_term){.ot_column = plan_number(at, 4), .ot_descending = at[4] == 'd'};
 }
 
 static void read_tail(scan *cu, const char *plan, int argc)
@@ -91,11 +83,11 @@ static void read_tail(scan *cu, const char *plan, int argc)
     if (plan_section(plan, argc, "/l") || plan_section(plan, argc, "/f"))
         cu->cu_range.kr_laps = plan_section(plan, argc, "/l") ? 'l' : 'f';
     if ((at = plan_section(plan, argc, "/s"))) {
-        cu->cu_skip_parts = digits(at, 2);
+        cu->cu_skip_parts = plan_number(at, 2);
         cu->cu_way = WAY_SKIP;
     }
     if ((at = plan_section(plan, argc, "/g"))) {
-        cu->cu_group_parts = digits(at, 2);
+        cu->cu_group_parts = plan_number(at, 2);
         read_terms(cu, at + 2);
         cu->cu_way = WAY_GROUPS;
     }
@@ -151,9 +143,11 @@ static int choose_way(scan *cu, const char *plan, int argc)
     if (merged && !cu->cu_range.kr_inexact && range_count(&cu->cu_range) <= SIDES_MOST)
         cu->cu_way = cu->cu_below = WAY_MERGE;
     read_tail(cu, plan, argc);
-    if (promised && cu->cu_below == WAY_WALK && (cu->cu_range.kr_inexact || merged))
-        return groups_sort_all(cu);
-    return EDB_OK;
+    if (!promised || cu->cu_below == WAY_MERGE || !(cu->cu_range.kr_inexact || merged))
+        return EDB_OK;
+    if (cu->cu_way == WAY_SKIP)
+        cu->cu_way = WAY_WALK;      /* the list is not in the order of whole keys, by which is skipped */
+    return groups_sort_all(cu);
 }
 
 static int start(scan *cu)

@@ -264,6 +264,8 @@ READS = [
      ["INSERT INTO t(id, u) VALUES (99, 251)"]),
     ("SELECT * FROM child LEFT JOIN parent ON parent.id = child.p WHERE child.id = 1",
      ["UPDATE parent SET note = 'x' WHERE id = 1"], ["UPDATE parent SET note = 'x' WHERE id = 2"]),
+    ("SELECT DISTINCT a FROM t WHERE a BETWEEN 20 AND 30", ["INSERT INTO t(id, a) VALUES (99, 25)"],
+     ["INSERT INTO t(id, a) VALUES (99, 35)"]),
     # Writes read, too.
     ("UPDATE t SET b = 'mine' WHERE a = 25", ["INSERT INTO t(id, a) VALUES (99, 25)"],
      ["INSERT INTO t(id, a) VALUES (99, 26)"]),

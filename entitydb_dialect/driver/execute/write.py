@@ -70,6 +70,7 @@ def write(
         told = apart.values(parameters)
         parameters = [told[i] for i in apart.change.uses]
     sql = prepared.variant(None if many else parameters).sql if text is None else text
+    sets = iter(parameters if many else ())  # how far executemany() has come
     stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
     if compared := statement.compares | session.hidden_compares:
@@ -86,7 +87,6 @@ def write(
             if apart is not None and schema is not None:
                 tell_conflicts(session, schema, prepared, told)
             if many:
-                sets = iter(parameters)
                 cursor._raw.executemany(sql, sets)
             else:
                 cursor._raw.execute(sql, parameters)

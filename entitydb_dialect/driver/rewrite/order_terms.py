@@ -110,11 +110,24 @@ def _is_column_alone(text: Statement, core: Core, at: int) -> bool:
     return True
 
 
+_ROOM = 1900  # columns that a table may have with these; else it has none (ORDER_ROOM in engine/eval/declare.h)
+
+
+def _has_no_room(table: Table) -> bool:
+    if len(table.columns) + 4 * sum(len(index.parts) for index in table.indexes) <= _ROOM:
+        return False
+    parts = {(part.column, part.collation) for index in table.indexes for part in index.parts}
+    usable = [i for i, column in enumerate(table.columns) if not column.hidden and i != table.rowid_column]
+    nulls = sum(any(column == i for column, _ in parts) for i in usable)
+    collations = sum(column in usable and collation != table.columns[column].collation for column, collation in parts)
+    return len(table.columns) + nulls + collations > _ROOM
+
+
 def sort_column(table: Table, number: int, collation: str, *, moved: bool) -> str | None:
     """The hidden column that sorts as the column does, under a collation (empty: its own); moved: with NULLs at the
     other end. None: there is none, since no index would help."""
     column = table.columns[number]
-    if collation and collation not in COLLATIONS:
+    if (collation and collation not in COLLATIONS) or _has_no_room(table):
         return None
     wanted = COLLATIONS.index(collation) if collation else column.collation
     parts = [part for index in table.indexes for part in index.parts if part.column == number]

@@ -132,3 +132,13 @@ def test_an_interrupt_ends_its_making(both: Beside) -> None:
         both.mine.execute(QUERIES[0]).fetchall()
     both.mine.set_progress_handler(None, 0)
     assert both.mine.execute(QUERIES[0]).fetchall() == list(both.theirs.execute(QUERIES[0]))
+
+
+def test_runs_of_executemany_keep_nothing_of_each_other(both: Beside) -> None:
+    both.mine.execute("ANALYZE")
+    sets = [(i, i % 3, str(i)) for i in range(3000)]
+    before = both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    for one in (both.mine, both.theirs):
+        one.executemany("UPDATE b SET v = ? WHERE g = ? AND s = ? AND id < 60", sets)
+    both.compare()
+    assert both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 3000 * 200

@@ -114,3 +114,14 @@ def test_a_row_id_is_never_null(both: Beside, term: str) -> None:
     if "COLLATE" not in term:
         assert plan(both.mine, sql) == "SCAN t"
     assert both.mine.execute(sql).fetchall() == both.theirs.execute(sql).fetchall()
+
+
+def test_a_table_of_very_many_columns_has_no_columns_to_sort_by(db: driver.Connection) -> None:
+    columns = ", ".join(f"c{i} INTEGER" for i in range(1990))
+    db.execute(f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {columns})")
+    for i in range(12):
+        db.execute(f"CREATE INDEX wide_{i} ON wide(c{i})")
+    db.executemany("INSERT INTO wide(c0) VALUES (?)", [(3,), (None,), (1,)])
+    sql = "SELECT c0 FROM wide ORDER BY c0 NULLS LAST"
+    assert "entitydb order" not in text_to_run(db, sql)
+    assert db.execute(sql).fetchall() == [(1,), (3,), (None,)]
