@@ -53,15 +53,10 @@ static bool rows_known(const planner *pl, const edb_index *index, const plan_ste
     kr.kr_table = pl->pl_table;
     kr.kr_index = index;
     bool made = !range_decode(&kr, plan, (int)n, values) && !kr.kr_inexact;
-    if (made && kr.kr_empty) {
+    if (made && kr.kr_empty)
         *out = 0;
-    } else if (made) {
-        range_first(&kr);
-        made = !range_make(&kr);
-        if (made)
-            *out = stats_between(pl->pl_conn, index ? index->tree : pl->pl_table->et_id, kr.kr_low.bf_bytes,
-                                 kr.kr_low.bf_size, kr.kr_has_end ? kr.kr_end.bf_bytes : NULL, kr.kr_end.bf_size);
-    }
+    else if (made)
+        made = !range_entries(&kr, out);
     range_free(&kr);
     return made;
 }

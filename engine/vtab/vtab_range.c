@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "native/keycode.h"
+#include "engine/stats/statistics.h"
 #include "engine/vtab/vtab_range.h"
 
 static int no_memory(void)
@@ -493,6 +494,17 @@ size_t range_count(const key_range *kr)
     for (uint32_t i = 0; i < kr->kr_n_wheels && n < SIZE_MAX / 1024; i++)
         n *= kr->kr_wheels[i].wh_count;
     return n;
+}
+
+int range_entries(key_range *kr, double *out)
+{
+    range_first(kr);
+    int rc = range_make(kr);
+    if (!rc)
+        *out = stats_between(kr->kr_bd->bd_conn, kr->kr_index ? kr->kr_index->tree : kr->kr_table->et_id,
+                             kr->kr_low.bf_bytes, kr->kr_low.bf_size, kr->kr_has_end ? kr->kr_end.bf_bytes : NULL,
+                             kr->kr_end.bf_size);
+    return rc;
 }
 
 size_t range_prefix(const key_range *kr)

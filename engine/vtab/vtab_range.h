@@ -54,6 +54,8 @@ bool range_turn(key_range *kr);
 /* kr_low and kr_end for where the wheels stand. */
 int range_make(key_range *kr);
 size_t range_count(const key_range *kr);    /* how many combinations there are */
+/* About how many entries of the newest state lie in the first range. */
+int range_entries(key_range *kr, double *out);
 size_t range_prefix(const key_range *kr);   /* bytes of the equalities where the wheels stand */
 /* Makes a key the smallest one behind all that begin with it. -> false: there is none. */
 bool range_behind(table_buffer *key);

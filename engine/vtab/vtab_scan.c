@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/stats/statistics.h"
 #include "engine/vtab/scan.h"
 
 /* A closed cursor is kept for the next: a correlated subquery opens one for each row. */
@@ -174,14 +173,7 @@ static int entries_met(scan *cu, double *out)
 {
     key_range *kr = &cu->cu_range;
     *out = (double)range_count(kr);
-    if (!cu->cu_index || *out > 1)
-        return EDB_OK;
-    range_first(kr);
-    int rc = range_make(kr);
-    if (!rc)
-        *out = stats_between(stmt_conn(cu->cu_stmt), cu->cu_index->tree, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
-                             kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
-    return rc;
+    return cu->cu_index && *out <= 1 ? range_entries(kr, out) : EDB_OK;
 }
 
 /* Of "/t": SQLite judges all conditions, so that the walk may be any. */
