@@ -87,6 +87,11 @@ static inline void scan_moved(scan *cu)
 
 int ranges_start(scan *cu);
 int scan_cursor(scan *cu, edb_cursor *out);         /* over what scan_choose() has chosen */
+/* To the first entry from `low` on, or backwards to the last before `end`, NULL being no end. SERIALIZABLE notes no more
+ * than these bounds. */
+int scan_seek(edb_cursor *entries, bool reverse, const table_buffer *low, const table_buffer *end);
+/* Whether an entry that the walk came to has not left the bounds. */
+bool scan_within(const edb_entry *at, bool reverse, const table_buffer *low, const table_buffer *end);
 int ranges_next(scan *cu);
 /* From an entry to the first whose first cu_skip_parts parts differ. */
 int ranges_skip(scan *cu);

@@ -32,38 +32,27 @@ void merge_close(scan *cu)
     cu->cu_n_sides = 0;
 }
 
+/* NULL: the side's range has no end. */
+static const table_buffer *side_end(const scan_side *sd)
+{
+    return sd->sd_has_end ? &sd->sd_end : NULL;
+}
+
 /* Whether the side still stands in its range. */
 static void side_settle(const scan *cu, scan_side *sd)
 {
-    const edb_entry *at = &sd->sd_entries.at;
-    if (!sd->sd_entries.valid)
-        sd->sd_over = true;
-    else if (cu->cu_range.kr_reverse)
-        sd->sd_over = key_compare(at->key, at->key_size, sd->sd_low.bf_bytes, sd->sd_low.bf_size) < 0;
-    else
-        sd->sd_over = sd->sd_has_end
-                      && key_compare(at->key, at->key_size, sd->sd_end.bf_bytes, sd->sd_end.bf_size) >= 0;
+    const edb_cursor *entries = &sd->sd_entries;
+    sd->sd_over = !entries->valid || !scan_within(&entries->at, cu->cu_range.kr_reverse, &sd->sd_low, side_end(sd));
 }
 
 static int side_seek(scan *cu, scan_side *sd)
 {
-    edb_cursor *entries = &sd->sd_entries;
-    const table_buffer *low = &sd->sd_low, *end = &sd->sd_end;
-    int rc = scan_cursor(cu, entries);
+    int rc = scan_cursor(cu, &sd->sd_entries);
     if (rc)
         return rc;
     sd->sd_open = true;
     ++*cu->cu_visited;
-    if (!cu->cu_range.kr_reverse) {
-        rc = cursor_seek(entries, low->bf_bytes, low->bf_size);
-    } else {
-        rc = cursor_seek_last(entries, sd->sd_has_end ? end->bf_bytes : NULL, sd->sd_has_end ? end->bf_size : 0);
-        if (!rc && sd->sd_has_end && entries->valid
-            && !key_compare(entries->at.key, entries->at.key_size, end->bf_bytes, end->bf_size))
-            rc = cursor_prev(entries);
-    }
-    if (!rc && cursor_watched(entries))
-        cursor_bounds(entries, low->bf_bytes, low->bf_size, sd->sd_has_end ? end->bf_bytes : NULL, end->bf_size);
+    rc = scan_seek(&sd->sd_entries, cu->cu_range.kr_reverse, &sd->sd_low, side_end(sd));
     if (!rc)
         side_settle(cu, sd);
     return rc;

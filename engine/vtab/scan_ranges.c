@@ -28,12 +28,17 @@ static bool stands(scan *cu)
     return cu->cu_sorted ? load_item(cu) : cu->cu_entries.valid;
 }
 
-static bool in_range(const scan *cu, const edb_entry *at)
+bool scan_within(const edb_entry *at, bool reverse, const table_buffer *low, const table_buffer *end)
 {
-    const key_range *kr = &cu->cu_range;
-    if (kr->kr_reverse)
-        return key_compare(at->key, at->key_size, kr->kr_low.bf_bytes, kr->kr_low.bf_size) >= 0;
-    return !kr->kr_has_end || key_compare(at->key, at->key_size, kr->kr_end.bf_bytes, kr->kr_end.bf_size) < 0;
+    if (reverse)
+        return key_compare(at->key, at->key_size, low->bf_bytes, low->bf_size) >= 0;
+    return !end || key_compare(at->key, at->key_size, end->bf_bytes, end->bf_size) < 0;
+}
+
+/* NULL: the range has no end. */
+static const table_buffer *range_end(const key_range *kr)
+{
+    return kr->kr_has_end ? &kr->kr_end : NULL;
 }
 
 int scan_cursor(scan *cu, edb_cursor *out)
@@ -45,61 +50,54 @@ int scan_cursor(scan *cu, edb_cursor *out)
 
 /* ---- going to a key: the first entry from it on, or backwards the last before it ------------------------------ */
 
-static int seek_list(scan *cu, const table_buffer *key, bool bounded)
+int scan_seek(edb_cursor *entries, bool reverse, const table_buffer *low, const table_buffer *end)
 {
-    size_t n = list_count(cu->cu_sorted);
+    int rc;
+    if (!reverse)
+        rc = cursor_seek(entries, low->bf_size ? low->bf_bytes : NULL, low->bf_size);
+    else
+        rc = cursor_seek_last(entries, end ? end->bf_bytes : NULL, end ? end->bf_size : 0);
+    /* The end itself is not before it. */
+    if (!rc && reverse && end && entries->valid
+        && !key_compare(entries->at.key, entries->at.key_size, end->bf_bytes, end->bf_size))
+        rc = cursor_prev(entries);
+    if (!rc && cursor_watched(entries))
+        cursor_bounds(entries, low->bf_bytes, low->bf_size, end ? end->bf_bytes : NULL, end ? end->bf_size : 0);
+    return rc;
+}
+
+static int seek_list(scan *cu, const table_buffer *low, const table_buffer *end)
+{
+    const entry_list *list = cu->cu_sorted;
     if (!cu->cu_range.kr_reverse)
-        cu->cu_list_at = list_rank(cu->cu_sorted, key->bf_bytes, key->bf_size);
+        cu->cu_list_at = list_rank(list, low->bf_bytes, low->bf_size);
     else                            /* -1 wraps to a number that is no item's */
-        cu->cu_list_at = (bounded ? list_rank(cu->cu_sorted, key->bf_bytes, key->bf_size) : n) - 1;
+        cu->cu_list_at = (end ? list_rank(list, end->bf_bytes, end->bf_size) : list_count(list)) - 1;
     return EDB_OK;
 }
 
-static int seek_tree(scan *cu, const table_buffer *key, bool bounded)
+static int seek_tree(scan *cu, const table_buffer *low, const table_buffer *end)
 {
-    edb_cursor *entries = &cu->cu_entries;
-    int rc;
     if (!cu->cu_open) {
-        rc = scan_cursor(cu, entries);
+        int rc = scan_cursor(cu, &cu->cu_entries);
         if (rc)
             return rc;
         cu->cu_open = true;
     }
-    if (!cu->cu_range.kr_reverse)
-        return cursor_seek(entries, key->bf_size ? key->bf_bytes : NULL, key->bf_size);
-    if (!bounded)
-        return cursor_seek_last(entries, NULL, 0);
-    rc = cursor_seek_last(entries, key->bf_bytes, key->bf_size);
-    /* The key itself is not before it. */
-    if (!rc && entries->valid && !key_compare(entries->at.key, entries->at.key_size, key->bf_bytes, key->bf_size))
-        rc = cursor_prev(entries);
-    return rc;
+    return scan_seek(&cu->cu_entries, cu->cu_range.kr_reverse, low, end);
 }
 
-static int seek(scan *cu, const table_buffer *key, bool bounded)
+static int seek(scan *cu, const table_buffer *low, const table_buffer *end)
 {
     ++*cu->cu_visited;
-    return cu->cu_sorted ? seek_list(cu, key, bounded) : seek_tree(cu, key, bounded);
-}
-
-/* SERIALIZABLE notes what a walk has read: no more than its range. */
-static void tell_bounds(scan *cu)
-{
-    const key_range *kr = &cu->cu_range;
-    if (!cu->cu_sorted && cursor_watched(&cu->cu_entries))
-        cursor_bounds(&cu->cu_entries, kr->kr_low.bf_bytes, kr->kr_low.bf_size,
-                      kr->kr_has_end ? kr->kr_end.bf_bytes : NULL, kr->kr_end.bf_size);
+    return cu->cu_sorted ? seek_list(cu, low, end) : seek_tree(cu, low, end);
 }
 
 static int seek_range(scan *cu)
 {
-    const key_range *kr = &cu->cu_range;
-    int rc = range_make(&cu->cu_range);
-    if (!rc)
-        rc = seek(cu, kr->kr_reverse ? &kr->kr_end : &kr->kr_low, kr->kr_has_end);
-    if (!rc)
-        tell_bounds(cu);
-    return rc;
+    key_range *kr = &cu->cu_range;
+    int rc = range_make(kr);
+    return rc ? rc : seek(cu, &kr->kr_low, range_end(kr));
 }
 
 /* One row id: no cursor is needed. */
@@ -115,11 +113,17 @@ static int get_single(scan *cu)
 
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
+static bool in_range(const scan *cu)
+{
+    const key_range *kr = &cu->cu_range;
+    return scan_within(cu->cu_at, kr->kr_reverse, &kr->kr_low, range_end(kr));
+}
+
 /* From where the scan stands to the first entry in a range, this one or a later one. */
 static int settle(scan *cu)
 {
     int rc = EDB_OK;
-    while (!rc && !(stands(cu) && (cu->cu_single || in_range(cu, cu->cu_at)))) {
+    while (!rc && !(stands(cu) && (cu->cu_single || in_range(cu)))) {
         if (!range_turn(&cu->cu_range)) {
             cu->cu_walk_over = true;
             return EDB_OK;
@@ -191,9 +195,7 @@ int ranges_skip(scan *cu)
         cu->cu_walk_over = true;    /* no key is behind them */
         return EDB_OK;
     }
-    int rc = seek(cu, prefix, true);
-    if (rc)
-        return rc;
-    tell_bounds(cu);
-    return settle(cu);
+    key_range *kr = &cu->cu_range;
+    int rc = kr->kr_reverse ? seek(cu, &kr->kr_low, prefix) : seek(cu, prefix, range_end(kr));
+    return rc ? rc : settle(cu);
 }
