@@ -208,41 +208,36 @@ static int check_rows(check *ck, const edb_table *table, const tree_state *state
 }
 
 /* I37 */
-static int check_labels(check *ck, const tree_state *state)
+static void check_label(check *ck, const tree_state *state, const tree_version *v)
 {
-    tree_cursor tc;
-    int rc = tree_cursor_open(&tc, ck->ck_pager, state, ck->ck_root.sn_number);
+    const edb_entry entry = { .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
+                              .overflow = v->overflow };
+    uint64_t place;
 
-    if (rc)
-        return rc;
-    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
-        const tree_version *v = &tc.tc_at;
-        const edb_entry entry = { .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
-                                  .overflow = v->overflow };
-        uint64_t place;
-        if (!v->key_size || memchr(v->key, 0, v->key_size) || !utf8_valid(v->key, v->key_size)
-            || label_place(&entry, &place))
-            check_breach(ck, "I37", state->ts_root.page, "a label of %" PRIu32 " bytes, given by commit %" PRIu64
-                         ", is none", v->key_size, v->from);
-    }
-    tree_cursor_close(&tc);
-    return rc;
+    if (!v->key_size || memchr(v->key, 0, v->key_size) || !utf8_valid(v->key, v->key_size)
+        || label_place(&entry, &place))
+        check_breach(ck, "I37", state->ts_root.page, "a label of %" PRIu32 " bytes, given by commit %" PRIu64
+                     ", is none", v->key_size, v->from);
 }
 
 /* I38 */
-static int check_statistics(check *ck, const tree_state *state)
+static void check_statistics(check *ck, const tree_state *state, const tree_version *v)
+{
+    if (v->overflow || !stats_kept_valid(v->key, v->key_size, v->value, v->value_size))
+        check_breach(ck, "I38", state->ts_root.page, "statistics of %" PRIu32 " bytes, kept by commit %" PRIu64
+                     ", are none", v->value_size, v->from);
+}
+
+static int check_entries(check *ck, const tree_state *state,
+                         void (*judge)(check *ck, const tree_state *state, const tree_version *v))
 {
     tree_cursor tc;
     int rc = tree_cursor_open(&tc, ck->ck_pager, state, ck->ck_root.sn_number);
 
     if (rc)
         return rc;
-    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
-        const tree_version *v = &tc.tc_at;
-        if (v->overflow || !stats_kept_valid(v->key, v->key_size, v->value, v->value_size))
-            check_breach(ck, "I38", state->ts_root.page, "statistics of %" PRIu32 " bytes, kept by commit %" PRIu64
-                         ", are none", v->value_size, v->from);
-    }
+    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc))
+        judge(ck, state, &tc.tc_at);
     tree_cursor_close(&tc);
     return rc;
 }
@@ -262,7 +257,7 @@ static int check_own_tree(check *ck, const edb_table *tree)
     rc = check_tree_of(ck, tree, "it", tree->et_id, statistics ? 8 : 0, &state, &here);
     if (rc || !here)
         return rc;
-    return labels ? check_labels(ck, &state) : check_statistics(ck, &state);
+    return check_entries(ck, &state, labels ? check_label : check_statistics);
 }
 
 static int check_table(check *ck, const edb_table *table)
