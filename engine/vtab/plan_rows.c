@@ -169,8 +169,7 @@ static double share_pattern(const planner *pl, int i, share_test test)
     return stats_texts(pl->pl_conn, pl->pl_table, (uint32_t)pl->pl_info->aConstraint[i].iColumn, test, pattern);
 }
 
-/* The share of rows that the constraint leaves. */
-static double share_left(const planner *pl, int i)
+static double share_asked(const planner *pl, int i)
 {
     int column = pl->pl_info->aConstraint[i].iColumn, kind = pl->pl_info->aConstraint[i].op;
     char equality = equality_op(pl, i), op = equality ? equality : bound_op(pl, i);
@@ -186,6 +185,22 @@ static double share_left(const planner *pl, int i)
     if (kind == SQLITE_INDEX_CONSTRAINT_LIKE)
         return share_pattern(pl, i, test_like);
     return kind == SQLITE_INDEX_CONSTRAINT_GLOB ? share_pattern(pl, i, test_glob) : UNKNOWN_TEST;
+}
+
+void shares_forget(const planner *pl)
+{
+    for (int i = 0; i < SHARES_KEPT; i++)
+        pl->pl_shares[i] = -1;
+}
+
+/* The share of rows that the constraint leaves; asked once for all candidates. */
+static double share_left(const planner *pl, int i)
+{
+    if (i >= SHARES_KEPT)
+        return share_asked(pl, i);
+    if (pl->pl_shares[i] < 0)
+        pl->pl_shares[i] = share_asked(pl, i);
+    return pl->pl_shares[i];
 }
 
 /* The other end of a range that bound i is one end of: both together leave what neither cuts off. -1: none. */
@@ -207,7 +222,7 @@ static int other_end(const planner *pl, int i)
 static double shares_left(const planner *pl, const candidate *ca)
 {
     double left = 1;
-    for (int i = 0; i < pl->pl_info->nConstraint && i < 64; i++) {
+    for (int i = 0; i < pl->pl_info->nConstraint && i < SHARES_KEPT; i++) {
         if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i))
             continue;
         int end = other_end(pl, i);

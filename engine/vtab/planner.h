@@ -51,6 +51,8 @@ typedef struct {
     plan_step ca_steps[STEPS_MAX];
 } candidate;
 
+#define SHARES_KEPT 64
+
 typedef struct {                    /* what all candidates look at */
     vtab_entity *pl_vt;
     const edb_table *pl_table;
@@ -64,6 +66,7 @@ typedef struct {                    /* what all candidates look at */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */
     double pl_limit;                /* rows wanted at most; infinite: all */
     unsigned pl_off;                /* paths switched off: PATH_... */
+    double *pl_shares;              /* of the first SHARES_KEPT constraints: plan_rows.c; below 0: not asked for yet */
 } planner;
 
 static inline bool is_rowid(const planner *pl, int column)
@@ -101,6 +104,7 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
 
 /* How many values the lists among the equalities stand for together, a guess; 1: there are no lists. */
 double list_values(const candidate *ca);
+void shares_forget(const planner *pl);      /* what was guessed is asked anew */
 void candidate_rows(const planner *pl, candidate *ca);
 /* Entries in one group of the first `parts` parts of the index. */
 double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);

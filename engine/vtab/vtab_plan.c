@@ -30,7 +30,7 @@ static bool index_covers(const planner *pl, const edb_index *index, bool *narrow
 
 static double partial_entries(const planner *pl, const edb_index *index)
 {
-    double rows = (double)conn_tree_rows(pl->pl_conn, pl->pl_table->et_id);
+    double rows = pl->pl_there;
     double share = rows < SHARE_FROM ? 0.25 : (double)conn_tree_rows(pl->pl_conn, index->tree) / rows;
     return fmax(pl->pl_rows * fmin(share, 1), 10);
 }
@@ -124,6 +124,7 @@ static void estimate_there(planner *pl, candidate *ca)
     pl->pl_guess = false;
     pl->pl_rows = fmax(pl->pl_there, 1);
     ca->ca_entries = fmin(ca->ca_entries, pl->pl_rows);
+    shares_forget(pl);
     candidate_rows(pl, ca);
     candidate_cost(pl, ca);
 }
@@ -134,7 +135,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     vtab_binding *bd = vt->vt_any.ay_binding;
     edb_conn *conn = bd->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1,
-                  .pl_off = bd->bd_paths_off};
+                  .pl_off = bd->bd_paths_off, .pl_shares = (double[SHARES_KEPT]){0}};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
     int returned = plan_returned(vt->vt_table, info);
@@ -147,6 +148,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     pl.pl_guess = !conn || rows < STATISTICS_FROM || pl.pl_off & PATH_STATISTICS;
     pl.pl_rows = pl.pl_guess ? fmax(rows, ROWS_LEAST) : rows;
     pl.pl_limit = limit_of(info);
+    shares_forget(&pl);
     if (unlikely(vt->vt_table->et_has_partial)) {
         int asked = plan_asked(&pl, base);
         if (asked >= 0)
