@@ -27,7 +27,7 @@ from collections.abc import Mapping
 
 from ..sql.cores import Core
 from ..sql.statement import Statement
-from ..sql.terms import Names, Words, split, stripped, words
+from ..sql.terms import Names, Words, items, split, stripped, top_level, without_order, words
 from ..sql.text import Edit, Range
 from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, STRING, VARIABLE, WORD, quote
 from .indexes import Indexes, mentioned
@@ -116,7 +116,7 @@ class _Substitution:
         """What is compared with what, each way round that may be; nothing: it is no comparison."""
         text = self.text
         start, end = at
-        top = [i for i in self.top(at) if text.kinds[i] != STRING]
+        top = [i for i in top_level(text, at) if text.kinds[i] != STRING]
         signs = [i for i in top if text.uppers[i] in _COMPARISONS]
         present = {text.uppers[i]: i for i in top if text.kinds[i] == WORD}
         verbs = [word for word in ("IS", "IN", "BETWEEN", "ISNULL", "NOTNULL") if word in present]
@@ -144,22 +144,6 @@ class _Substitution:
             behind = limits[0] + 1
         return [((start, before), (behind, end))]
 
-    def top(self, at: Range) -> list[int]:
-        """The tokens that are in no parentheses and in no CASE."""
-        text = self.text
-        found, i = [], at[0]
-        while i < at[1]:
-            found.append(i)
-            if text.uppers[i] == "(":
-                i = text.closing(i)
-            elif text.uppers[i] == "CASE":
-                depth = 1
-                while depth and i + 1 < at[1]:
-                    i += 1
-                    depth += (text.uppers[i] == "CASE") - (text.uppers[i] == "END")
-            i += 1
-        return found
-
     def is_plain(self, at: Range) -> bool:
         """Has it neither affinity nor collation, and no subquery: literals, parameters and functions of them?"""
         text = self.text
@@ -180,24 +164,8 @@ class _Substitution:
         elif core.order is not None:
             self.put.update(self.terms(core.order))
 
-    def items(self, at: Range) -> list[Range]:
-        """What stands between commas."""
-        found, start = [], at[0]
-        for i in self.top(at):
-            if self.text.uppers[i] == ",":
-                found.append((start, i))
-                start = i + 1
-        return [*found, (start, at[1])]
-
-    def without_order(self, at: Range) -> Range:
-        """A term of ORDER BY without ASC, DESC, NULLS FIRST and NULLS LAST."""
-        start, end = at
-        if self.text.upper(end - 2) == "NULLS":
-            end -= 2
-        return (start, end - 1) if self.text.upper(end - 1) in ("ASC", "DESC") else (start, end)
-
     def terms(self, at: Range) -> dict[Range, str]:
-        found = [self.expression(self.without_order(item)) for item in self.items(at)]
+        found = [self.expression(without_order(self.text, item)) for item in items(self.text, at)]
         return dict(pair for pair in found if pair is not None)
 
     def group(self, core: Core, grouped: Range) -> None:
@@ -206,7 +174,7 @@ class _Substitution:
         put = self.terms(grouped)
         if not put:
             return
-        for item in self.items(core.listed):
+        for item in items(self.text, core.listed):
             start, end = item
             aliased = end - start > 2 and self.text.upper(end - 2) == "AS"
             result = (start, end - 2) if aliased else item
@@ -215,8 +183,8 @@ class _Substitution:
                 put[result] = found[1] if aliased else f"{found[1]} AS {quote(self.text.span(result))}"
             elif not self.is_independent(result):
                 return
-        for item in self.items(core.order) if core.order is not None else ():
-            term = self.without_order(item)
+        for item in items(self.text, core.order) if core.order is not None else ():
+            term = without_order(self.text, item)
             found = self.expression(term)
             if found is not None:
                 put[found[0]] = found[1]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from .._catalog import COLLATIONS, Table
 from ..sql.cores import Core, Reference, shadowed
 from ..sql.statement import LONG, Statement
+from ..sql.terms import items, without_order
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
 from .schemas import Schemas
@@ -31,30 +32,17 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     found: list[Edit] = []
     for core in statement.cores:
         if core.is_alone and core.order is not None and core.group is None:
-            for term in _items(statement, core.order):
+            for term in items(statement, core.order):
                 found += _term(statement, schemas, core, term, hidden)
     return found
 
 
-def _items(text: Statement, at: Range) -> list[Range]:
-    """What stands between commas."""
-    found, start, i = [], at[0], at[0]
-    while i < at[1]:
-        if text.uppers[i] == "(":
-            i = text.closing(i)
-        elif text.uppers[i] == ",":
-            found.append((start, i))
-            start = i + 1
-        i += 1
-    return [*found, (start, at[1])]
-
-
 def _term(text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[str]) -> list[Edit]:
-    start, end = at
+    end = at[1]
+    start, stop = without_order(text, at)
     nulls = text.upper(end - 1) if text.upper(end - 2) == "NULLS" else ""
     behind = end - 2 if nulls else end
     descends = text.upper(behind - 1) == "DESC"
-    stop = behind - (text.upper(behind - 1) in ("ASC", "DESC"))
     collation = text.upper(stop - 1) if text.upper(stop - 2) == "COLLATE" else ""
     name = (start, stop - 2) if collation else (start, stop)
     moved = nulls == ("FIRST" if descends else "LAST")
@@ -101,7 +89,7 @@ def _is_column_alone(text: Statement, core: Core, at: int) -> bool:
     """Whether no result has the bare name but the column itself: where the list has it, it is all of an item."""
     assert core.listed is not None
     wanted = text.name_at(at).lower()
-    for start, end in _items(text, core.listed):
+    for start, end in items(text, core.listed):
         for i in range(start, end):
             if text.is_name(i) and text.name_at(i).lower() == wanted:
                 whole = end - start == 1 or (end - start == 3 and i == start + 2 and text.upper(start + 1) == ".")

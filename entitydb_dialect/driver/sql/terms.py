@@ -80,6 +80,40 @@ def split(text: Text, tokens: Range, word: str) -> list[Range] | None:
     return None if cases or any(a >= b for a, b in parts) else parts
 
 
+def top_level(text: Text, at: Range) -> list[int]:
+    """The tokens that are in no parentheses and in no CASE."""
+    found, i = [], at[0]
+    while i < at[1]:
+        found.append(i)
+        if text.uppers[i] == "(":
+            i = text.closing(i)
+        elif text.uppers[i] == "CASE":
+            depth = 1
+            while depth and i + 1 < at[1]:
+                i += 1
+                depth += (text.uppers[i] == "CASE") - (text.uppers[i] == "END")
+        i += 1
+    return found
+
+
+def items(text: Text, at: Range) -> list[Range]:
+    """What stands between commas."""
+    found, start = [], at[0]
+    for i in top_level(text, at):
+        if text.uppers[i] == ",":
+            found.append((start, i))
+            start = i + 1
+    return [*found, (start, at[1])]
+
+
+def without_order(text: Text, at: Range) -> Range:
+    """A term of ORDER BY without ASC, DESC, NULLS FIRST and NULLS LAST."""
+    start, end = at
+    if text.upper(end - 2) == "NULLS":
+        end -= 2
+    return (start, end - 1) if text.upper(end - 1) in ("ASC", "DESC") else (start, end)
+
+
 def _word(text: Text, at: int, end: int, names: Names) -> str | None:
     """One token in its one form; None: nothing that an index's WHERE could have."""
     kind = text.kinds[at]
@@ -282,8 +316,11 @@ __all__ = [
     "expression_words",
     "implied",
     "is_value",
+    "items",
     "split",
     "stripped",
     "take",
+    "top_level",
+    "without_order",
     "words",
 ]
