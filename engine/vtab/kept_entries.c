@@ -29,7 +29,7 @@ struct kept_entries {
     char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
     uint32_t kp_base;
     uint64_t kp_rows;               /* of the table */
-    uint64_t kp_walked;             /* entries visited for want of it */
+    uint64_t kp_walked;             /* entries visited since the first walk without it, of whatever table */
     uint64_t kp_before;             /* the connection's count when the last walk began */
     bool kp_walking;
     edb_index kp_index;

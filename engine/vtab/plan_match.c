@@ -216,8 +216,8 @@ static bool looks_up(const planner *pl, const candidate *ca, int column)
     return false;
 }
 
-/* What an automatic index finds comes in the order of the walk it spares. It is worth it where it spares most of the entries of a walk that is made
- * again and again; one on constants alone is made once. */
+/* What an automatic index finds comes in the order of the walk it spares. It is worth it where it spares most of the
+ * entries of a walk that is made again and again; one on constants alone is made once. */
 #define SPARED_TIMES 4
 #define SPARED_LEAST 20
 

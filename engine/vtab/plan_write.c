@@ -22,8 +22,8 @@ static void write_step(plan_writer *pw, int constraint, char op, char side, char
     sqlite3_str_append(pw->pn_out, step, PLAN_STEP);
 }
 
-/* SQLite has to judge what may not be looked at: all of it where the walk may turn to the table, bounds where an automatic
- * index may be asked. */
+/* A condition is left to us alone (omit) where every walk that may be made decides it: not where the walk may turn to the
+ * table, and no bound where an automatic index may be asked. */
 static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
 {
     const candidate *ca = pw->pn_candidate;

@@ -1,6 +1,6 @@
 /* A scan: what the files of xFilter, xNext and xColumn share. Internal to vtab_scan.c and scan_*.c.
  *
- *   scan_ranges.c    ranges of keys, walked one after the other in a tree or a list
+ *   scan_ranges.c  ranges of keys, walked one after the other in a tree or a list
  *   scan_merge.c   the same ranges walked side by side, in the order of what follows the lists
  *   scan_groups.c  an order that the keys give only in part, completed group by group
  *   scan_tree.c    which tree or list is walked
@@ -25,7 +25,7 @@ typedef struct {                    /* how a group is sorted: a term of ORDER BY
 
 #define GROUP_TERMS 64
 
-typedef struct {
+typedef struct scan {
     sqlite3_vtab_cursor cu_base;
     uint64_t *cu_visited;           /* the binding's count */
     const edb_entry *cu_at;         /* the entry it stands on, unless cu_eof */

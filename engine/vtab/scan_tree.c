@@ -17,10 +17,9 @@ static void close_entries(scan *cu)
 void scan_leave(scan *cu)
 {
     close_entries(cu);
-    /* An automatic index ends with its statement. */
     table_unref(cu->cu_table);
     cu->cu_table = NULL;
-    cu->cu_index = NULL;
+    cu->cu_index = NULL;            /* an automatic one is the statement's, and may end with it */
     if (cu->cu_stmt)
         stmt_release(cu->cu_stmt);
     cu->cu_stmt = NULL;
@@ -129,7 +128,7 @@ static int look_at_growth(scan *cu, const edb_table *table, const char *plan)
     return EDB_OK;
 }
 
-/* The automatic index of the plan, if it is time for it: *list, *index. */
+/* The automatic index of the plan, if it is time for it: *entries, *index. */
 static int automatic_index(scan *cu, const edb_table *table, const edb_index *base, const char *plan, int arguments,
                            writeset **entries, const edb_index **index)
 {

@@ -74,7 +74,7 @@ typedef struct {
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
     order_columns vt_orders;        /* columns to sort by that SQLite was told of */
-    void *vt_spare;                 /* owned; a cursor that was closed, for the next one: vtab_scan.c */
+    struct scan *vt_spare;          /* owned; a cursor that was closed, for the next one: vtab_scan.c */
 } vtab_entity;
 
 /* ---- binding.c ---- */

@@ -1,8 +1,8 @@
 /* Scans: opening, closing, filter and next (scan.h).
  *
- * A plan becomes ranges of keys (vtab_range.h), walked in a tree or in a private list where the tree cannot answer: at a
- * moment before the index was made, where an automatic index is quicker, and where a promised order has to be kept
- * although bounds were given up. The tail of the plan says what is done with the entries on the way. */
+ * A plan becomes ranges of keys (vtab_range.h), walked in a tree, or where the tree cannot answer in entries of the
+ * statement's own: at a moment before the index was made, where an automatic index is quicker, and where a promised order
+ * has to be kept although bounds were given up. The tail of the plan says what is done with the entries on the way. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,8 +214,8 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
         return rc;
     cu->cu_single = !cu->cu_index && kr->kr_n_wheels;
     rc = choose_way(cu, plan, argc);
-    cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_sorted && !cu->cu_single && !kr->kr_n_wheels && !kr->kr_reverse
-                   && !kr->kr_to.en_set;
+    cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_sorted && !cu->cu_single && !kr->kr_n_wheels
+                   && !kr->kr_reverse && !kr->kr_to.en_set;
     return rc ? rc : start(cu);
 }
 
