@@ -89,11 +89,31 @@ void *arena_copy(arena *a, const void *bytes, size_t size)
     return p;
 }
 
-void arena_free(arena *a)
+static void chunks_free(arena_chunk *chunk)
 {
-    for (arena_chunk *chunk = a->an_chunks, *next; chunk; chunk = next) {
+    for (arena_chunk *next; chunk; chunk = next) {
         next = chunk->ch_next;
         free(chunk);
     }
+}
+
+void arena_reset(arena *a)
+{
+    arena_chunk *kept = a->an_chunks;
+
+    if (!a->an_end) {           /* no chunk that is cut from: there is none, or only ones of a single allocation */
+        arena_free(a);
+        return;
+    }
+    chunks_free(kept->ch_next);
+    kept->ch_next = NULL;
+    a->an_next = (char *)(kept + 1);
+    a->an_end = (char *)kept + kept->ch_size;
+    a->an_bytes = kept->ch_size;
+}
+
+void arena_free(arena *a)
+{
+    chunks_free(a->an_chunks);
     arena_init(a);
 }

@@ -16,7 +16,9 @@ void arena_init(arena *a);
 void *arena_alloc(arena *a, size_t size);
 /* A copy of `size` bytes; NULL when memory is exhausted. */
 void *arena_copy(arena *a, const void *bytes, size_t size);
-/* Give everything back; the arena can be used again. */
+/* Everything that was allocated ends. reset keeps memory for what comes next, free gives all of it back; the arena can be
+ * used again after both. */
+void arena_reset(arena *a);
 void arena_free(arena *a);
 
 #endif

@@ -307,15 +307,12 @@ int64_t test_filter(uint64_t n)
     return found;
 }
 
-bool test_arena(const uint32_t *sizes, size_t n)
+static bool arena_holds(arena *a, const uint32_t *sizes, size_t n, uint8_t **places)
 {
-    arena a;
-    uint8_t **places = calloc(n + 1, sizeof *places);
-    bool held = places != NULL;
+    bool held = true;
 
-    arena_init(&a);
     for (size_t i = 0; held && i < n; i++) {
-        places[i] = arena_alloc(&a, sizes[i]);
+        places[i] = arena_alloc(a, sizes[i]);
         if (!places[i] || (uintptr_t)places[i] % 8)
             held = false;
         else
@@ -324,6 +321,20 @@ bool test_arena(const uint32_t *sizes, size_t n)
     for (size_t i = 0; held && i < n; i++)
         for (uint32_t at = 0; at < sizes[i]; at++)
             held &= places[i][at] == (i & 0xff);
+    return held;
+}
+
+bool test_arena(const uint32_t *sizes, size_t n)
+{
+    arena a;
+    uint8_t **places = calloc(n + 1, sizeof *places);
+    bool held = places != NULL;
+
+    arena_init(&a);
+    for (int round = 0; held && round < 3; round++) {
+        held = arena_holds(&a, sizes, n, places);
+        arena_reset(&a);
+    }
     arena_free(&a);
     free(places);
     return held;

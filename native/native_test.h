@@ -65,7 +65,8 @@ bool test_list_sound(const test_list *list);
  * says "no" of one that was added. */
 int64_t test_filter(uint64_t n);
 
-/* Allocations of the given sizes, each filled to its end, aligned and not overlapping; -> whether that held. */
+/* Allocations of the given sizes, each filled to its end, aligned and not overlapping, and so again behind a reset; -> whether
+ * that held. */
 bool test_arena(const uint32_t *sizes, size_t n);
 
 /* The nth allocation of this thread from now on fails, and with `on` all behind it; 0: none. How many there were since;

@@ -79,7 +79,7 @@ int list_sort_by(entry_list *list, size_t i, const uint8_t *key, size_t size)
 
 void list_clear(entry_list *list)
 {
-    arena_free(&list->el_memory);
+    arena_reset(&list->el_memory);
     list->el_count = 0;
 }
 
