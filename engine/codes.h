@@ -46,7 +46,8 @@
     X(     32,    FOREIGNKEY,      787,    "IntegrityError",     "a FOREIGN KEY constraint failed")             \
     X(     33,    FKMISMATCH,      1,      "OperationalError",   "a foreign key refers to nothing unique, or cascades too deep") \
     X(     34,    EXPRESSION,      1,      "OperationalError",   "an expression of the schema fails, or cannot be evaluated") \
-    X(     35,    REPLACED,        1032,   "OperationalError",   "the file or its lock file was replaced; reopen to go on")
+    X(     35,    REPLACED,        1032,   "OperationalError",   "the file or its lock file was replaced; reopen to go on") \
+    X(     36,    TAG,             1,      "DataError",          "a text is no tag")
 
 enum edb_code {
 #define EDB_CODE_NUMBER(number, name, sqlite, python, meaning) EDB_##name = number,

@@ -40,6 +40,7 @@ typedef struct {
     bool hidden;                    /* the expression of an index, computed and not stored: no column to SQL */
     bool keyed;                     /* part of an index or of a foreign key */
     char *expression;               /* when computed */
+    char *tag;                      /* the namespace that its values are tags of; NULL: they are none */
 } edb_column;
 
 static inline bool column_virtual(const edb_column *column) { return column->computed && !column->stored; }
@@ -107,6 +108,7 @@ struct edb_table {
     bool et_has_partial;            /* an index of it is partial */
     bool et_has_computed;           /* a column of it is computed */
     bool et_has_lazy;               /* a column of it is lazy */
+    bool et_has_tags;               /* the values of a column are tags */
     edb_column *et_columns;
     edb_index *et_indexes;
     uint32_t et_n_checks, et_n_fkeys;

@@ -13,7 +13,7 @@
 #include "native/rowcode.h"
 
 enum { PAYLOAD_FORMAT = 1 };
-enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4 };
+enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4, TABLE_TAGS = 8 };
 enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_VIRTUAL = 8, COLUMN_STORED = 16,
        COLUMN_HIDDEN = 32, COLUMN_ADDED = 64, COLUMN_RETYPED = 128 };
 enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4, INDEX_PARTIAL = 8 };
@@ -321,6 +321,22 @@ static void payload_fkeys(payload_reader *pr, edb_table *table)
     }
 }
 
+static void payload_tags(payload_reader *pr, edb_table *table)
+{
+    uint64_t n = payload_varint(pr, table->et_n_columns, "number of tag columns");
+    if (!n)
+        payload_wrong(pr, "number of tag columns");
+    for (uint64_t i = 0; i < n && !pr->pr_wrong; i++) {
+        edb_column *column = &table->et_columns[payload_varint(pr, table->et_n_columns - 1, "tag column")];
+        if (column->tag || column_virtual(column))
+            payload_wrong(pr, "tag column");
+        column->tag = payload_string(pr, "namespace of a tag column");
+        if (column->tag && (!*column->tag || strchr(column->tag, ':')))
+            payload_wrong(pr, "namespace of a tag column");
+    }
+    table->et_has_tags = n > 0;
+}
+
 static void payload_table(payload_reader *pr, edb_table *table)
 {
     if (payload_byte(pr, "payload format") != PAYLOAD_FORMAT)
@@ -353,6 +369,8 @@ static void payload_table(payload_reader *pr, edb_table *table)
     }
     payload_checks(pr, table);
     payload_fkeys(pr, table);
+    if (flags & TABLE_TAGS && !pr->pr_wrong)
+        payload_tags(pr, table);
     table->et_extra = payload_string(pr, "extra");
     if (pr->pr_at != pr->pr_end)
         payload_wrong(pr, "length");

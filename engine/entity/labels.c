@@ -49,5 +49,5 @@ int label_place(const edb_entry *entry, uint64_t *place)
 
 int label_time(edb_stmt *stmt, const edb_entry *entry, int64_t *ns)
 {
-    return moment_of(stmt->st_conn->cn_pager, &stmt->st_root, entry->from, ns);
+    return commit_time(stmt, entry->from, ns);
 }

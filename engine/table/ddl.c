@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/catalog/payload.h"
-#include "engine/table/table.h"
+#include "engine/table/watch.h"
 
 /* ---- names ----------------------------------------------------------------------------------------------------- */
 
@@ -144,6 +144,8 @@ int ddl_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged
         rc = replace_indexes(stmt, before, after);
     if (!rc)
         rc = drop_indexes(stmt, before, after);
+    if (!rc && row_watch_get())
+        rc = row_watch_get()->rwa_replaced(stmt, before, after);
     if (!rc && judged)
         rc = txn_expect_unchanged(stmt, after->et_id);
     if (!rc)
@@ -179,6 +181,8 @@ int ddl_drop(edb_stmt *stmt, const char *name)
         rc = txn_put(stmt, TREE_CATALOG, key, sizeof key, NULL, 0, entry.seen_from);
     if (!rc)
         rc = drop_indexes(stmt, table, NULL);
+    if (!rc && row_watch_get())
+        rc = row_watch_get()->rwa_replaced(stmt, table, NULL);
     if (!rc)
         rc = txn_schema_changed(stmt);
     if (rc)

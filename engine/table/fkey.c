@@ -514,7 +514,7 @@ static int judge_promises(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
     int rc = EDB_OK;
     for (bool more = ws_cursor_seek(promises, NULL, 0); more && !rc; more = ws_cursor_next(promises)) {
         const ws_entry *w = ws_cursor_at(promises);
-        if (w->flags & WS_TOMBSTONE)
+        if (w->flags & WS_TOMBSTONE || load32(w->key) == PROMISE_OF_TAGS)
             continue;
         if (memcmp(head, w->key, PROMISE_HEAD)) {
             edb_table *child;

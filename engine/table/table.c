@@ -13,7 +13,7 @@
  *
  * Index entries whose columns did not change are not touched: a row updated in a column without index costs one
  * version. Memory: the scratch buffers grow to the largest row and are reused. */
-#include "engine/table/table.h"
+#include "engine/table/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -448,6 +448,7 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
     uint64_t mark = txn_mark(stmt_conn(stmt));
     capture *cp = take_capture(sw);
     size_t kept = cp ? capture_count(cp) : 0;
+    const row_watch *watch = row_watch_get();
     uint8_t key[8];
     int rc = encode_row(sw, table, values);
 
@@ -467,6 +468,10 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
     }
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = write_index(sw, stmt, &changes[i]);
+    if (!rc && moved && watch)
+        rc = watch->rwa_moved(stmt, table, old->rd_rowid, rowid);
+    if (!rc && table->et_has_tags && watch)
+        rc = watch->rwa_written(stmt, table, old, rowid, values, changed);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     if (rc && cp)
@@ -553,6 +558,8 @@ int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
     }
     for (uint32_t i = 0; !rc && i < table->et_n_indexes; i++)
         rc = write_index(sw, stmt, &changes[i]);
+    if (!rc && row_watch_get())
+        rc = row_watch_get()->rwa_deleted(stmt, table, rowid);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
     if (rc && cp)

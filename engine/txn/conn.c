@@ -73,6 +73,7 @@ void conn_unref(edb_conn *conn)
     db_unref(conn->cn_db);
     free(conn->cn_txn.tx_ids);
     free(conn->cn_txn.tx_unique);
+    free(conn->cn_txn.tx_agreed);
     free(conn->cn_txn.tx_marks);
     free(conn->cn_spare);
     free(conn->cn_lost_message);

@@ -97,10 +97,22 @@ int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
     return rc;
 }
 
+int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room)
+{
+    int rc = EDB_NOSUCH;
+
+    for (size_t i = 0; i < n_registered && rc; i++)
+        if (registered[i]->hk_name_entry)
+            rc = registered[i]->hk_name_entry(stmt, tree, key, key_size, out, room);
+    return rc;
+}
+
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
 {
-    for (size_t i = 0; i < n_registered; i++)
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < n_registered && !rc; i++)
         if (registered[i]->hk_judge)
-            return registered[i]->hk_judge(stmt, promises, at_commit);
-    return EDB_OK;
+            rc = registered[i]->hk_judge(stmt, promises, at_commit);
+    return rc;
 }

@@ -37,14 +37,19 @@ typedef struct {
     /* How an error names the tree: "table t". Called while COMMIT makes a sentence; stmt reads the newest commit with
      * all own writes. EDB_NOSUCH: the feature does not know the tree. */
     int (*hk_name_tree)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
+    /* Likewise how it names an entry of a tree that belongs to no table: "the tag x of row 3 of t". */
+    int (*hk_name_entry)(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
     /* Whether every promise (txn_promise) at the cursor holds in what `stmt` reads. Called at the end of a statement, before
-     * COMMIT, and inside COMMIT under the committer lock (at_commit). One feature has it. */
+     * COMMIT, and inside COMMIT under the committer lock (at_commit). A promise's key begins with four bytes: a table's id,
+     * big-endian, for a foreign key, else PROMISE_OF_TAGS. Each feature judges its own. */
     int (*hk_judge)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
     void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
     void *(*hk_db_make)(void);          /* of data kept on a database (H6); NULL: no memory */
     void (*hk_db_free)(void *data);
 } txn_hooks;
+
+#define PROMISE_OF_TAGS UINT32_MAX
 
 void hooks_register(const txn_hooks *hooks);
 
@@ -67,6 +72,7 @@ void hooks_stmt_free(hooks_data *data);
 void hooks_conn_free(hooks_data *data);
 void hooks_db_free(hooks_data *data);
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
+int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
 
 #endif

@@ -331,6 +331,11 @@ uint64_t edb_stmt_moment(edb_stmt *st)
     return st->st_moment;
 }
 
+int commit_time(edb_stmt *st, uint64_t number, int64_t *ns)
+{
+    return moment_of(st->st_conn->cn_pager, &st->st_root, number, ns);
+}
+
 int64_t stmt_moment_ns(const edb_stmt *st)
 {
     int64_t ns = st->st_root.sn_time_ns;

@@ -49,7 +49,7 @@ void txn_end(edb_conn *conn)
 
     for (size_t i = 0; i < tx->tx_n_unique; i++)
         free(tx->tx_unique[i].tu_what);
-    tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_marks = 0;
+    tx->tx_n_unique = tx->tx_n_ids = tx->tx_n_marks = tx->tx_n_agreed = 0;
     tx->tx_unique_hint = tx->tx_ids_hint = 0;
     if (tx->tx_isolation == EDB_SERIALIZABLE) {
         for (edb_stmt *st = conn->cn_stmts; st; st = st->st_next)
@@ -177,15 +177,18 @@ int txn_has_writes(edb_conn *conn, bool *out)
 }
 
 /* The version visible at T, where the caller saw none now: somebody else may have deleted it since. */
-static int seen_at_moment(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, uint64_t *seen_from)
+static int seen_at_moment(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, unsigned flags,
+                          uint64_t *seen_from)
 {
     const tree_state *state;
     tree_version version;
     bool there;
     int rc;
 
-    if ((rc = stmt_tree(st, tree, &state)) || !state || state->ts_key_size != 8 || state->ts_born > st->st_moment)
+    if ((rc = stmt_tree(st, tree, &state)) || !state || state->ts_born > st->st_moment)
         return rc;
+    if (state->ts_key_size != 8 && !(flags & WS_AGREES))
+        return EDB_OK;              /* COMMIT does not ask what was seen */
     rc = tree_get(st->st_conn->cn_pager, state, st->st_moment, key, key_size, &version, &there);
     if (!rc && there)
         *seen_from = version.from;
@@ -206,7 +209,7 @@ static int put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, co
     if (value_size > INT32_MAX)
         return edb_fail(EDB_TOOBIG, "a row of %zu bytes is too large: at most 2 GiB fit", value_size);
     if (!seen_from && st->st_root.sn_number > st->st_moment
-        && (rc = seen_at_moment(st, tree, key, key_size, &seen_from)))
+        && (rc = seen_at_moment(st, tree, key, key_size, flags, &seen_from)))
         return rc;
     return ws_put(st->st_conn->cn_txn.tx_writes, tree, key, key_size, value, value_size, flags, seen_from);
 }
@@ -220,6 +223,28 @@ int txn_put(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const
 int txn_put_always(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size)
 {
     return put(st, tree, key, key_size, value, value_size, WS_ALWAYS, 0);
+}
+
+static int note_agreed(txn *tx, uint32_t tree)
+{
+    int rc;
+
+    for (size_t i = 0; i < tx->tx_n_agreed; i++)
+        if (tx->tx_agreed[i] == tree)
+            return EDB_OK;
+    if (!(rc = array_room((void **)&tx->tx_agreed, &tx->tx_agreed_room, tx->tx_n_agreed, sizeof *tx->tx_agreed)))
+        tx->tx_agreed[tx->tx_n_agreed++] = tree;
+    return rc;
+}
+
+int txn_put_agreed(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size,
+                   uint64_t seen_from)
+{
+    int rc;
+
+    if ((rc = txn_writable(st)) || (rc = note_agreed(&st->st_conn->cn_txn, tree)))
+        return rc;
+    return put(st, tree, key, key_size, value, value ? value_size : 0, WS_AGREES | (value ? 0 : WS_TOMBSTONE), seen_from);
 }
 
 /* Notes once that the tree's flagged entries must be unique, and how to say so. */

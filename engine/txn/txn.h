@@ -114,6 +114,7 @@ bool conn_usable(const edb_conn *conn);             /* neither closed nor of a p
 int stmt_tree_rows(edb_stmt *stmt, uint32_t tree, uint64_t *out);   /* the same in the statement's root */
 void conn_outgrown(edb_conn *conn);                 /* a plan was made for a table of another size: edb_stmt_end() tells */
 uint64_t conn_tree_rows(edb_conn *conn, uint32_t tree);     /* living entries of the tree; 0: there is none */
+int commit_time(edb_stmt *stmt, uint64_t number, int64_t *ns);     /* of a commit the statement can see */
 uint64_t entry_size(const edb_entry *entry);        /* bytes of the value, chain included */
 int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* all bytes of it */
 
@@ -156,6 +157,8 @@ static inline int cursor_prev(edb_cursor *cu)
 /* out->seen_from is set also when nothing is found. */
 int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* now_get() of what no answer depends on: it is not noted as read. */
+int now_peek(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The first living entry whose key begins with the prefix. whole: the prefix is all of a unique key but for the row id,
  * and has no NULL in it. */
 int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, bool whole, edb_entry *out, bool *found);
@@ -171,6 +174,9 @@ int txn_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, con
 /* As txn_put, and a version even where the living one has the same value: the commit is what it says. */
 int txn_put_always(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
                    size_t value_size);
+/* As txn_put, of any tree; no conflict at COMMIT where the newest commit says the same of the key as this write. */
+int txn_put_agreed(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,
+                   size_t value_size, uint64_t seen_from);
 /* An entry of a unique index: at COMMIT no other living entry may have the same key but for its last 8 bytes (the row
  * id). `code` is EDB_UNIQUE or EDB_PRIMARYKEY, `what` names it in the error ("t.a, t.b"; copied once a tree). */
 int txn_put_unique(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value,

@@ -379,6 +379,17 @@ int now_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_e
     return get_at(st, st->st_now, tree, key, key_size, out, found);
 }
 
+int now_peek(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    readset *reads = st->st_reads;
+    int rc;
+
+    st->st_reads = NULL;
+    rc = now_get(st, tree, key, key_size, out, found);
+    st->st_reads = reads;
+    return rc;
+}
+
 int newest_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
 {
     return get_at(st, st->st_root.sn_number, tree, key, key_size, out, found);

@@ -94,6 +94,8 @@ typedef struct {                    /* a transaction; all zero but tx_serial: no
     size_t tx_n_ids, tx_ids_room, tx_ids_hint;
     txn_unique *tx_unique;
     size_t tx_n_unique, tx_unique_room, tx_unique_hint;
+    uint32_t *tx_agreed;            /* trees that have entries of WS_AGREES */
+    size_t tx_n_agreed, tx_agreed_room;
     uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
     bool tx_unmet;                  /* one did not hold when it was made */
     uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */

@@ -87,6 +87,41 @@ static int conflict_in_row(validation *va, const ws_entry *w, uint64_t living)
                     living ? living : va->ay_base->sn_number);
 }
 
+static bool is_agreed(const validation *va, uint32_t tree)
+{
+    for (size_t i = 0; i < va->va_txn->tx_n_agreed; i++)
+        if (va->va_txn->tx_agreed[i] == tree)
+            return true;
+    return false;
+}
+
+/* Whether what the write leaves is what the base has. */
+static bool agrees(const ws_entry *w, const tree_version *version, bool living)
+{
+    if (!(w->flags & WS_AGREES))
+        return false;
+    if (w->flags & WS_TOMBSTONE || !living)
+        return (w->flags & WS_TOMBSTONE) && !living;
+    return !version->overflow && version->value_size == w->value_size
+           && (!w->value_size || !memcmp(version->value, w->value, w->value_size));
+}
+
+static int conflict_in_entry(validation *va, const ws_entry *w)
+{
+    char name[TREE_NAME];
+    edb_stmt *st;
+    int rc = base_statement(va, &st);
+
+    if (!rc) {
+        rc = hooks_name_entry(st, w->tree, w->key, w->key_size, name, sizeof name);
+        base_statement_free(st);
+    }
+    if (rc)
+        snprintf(name, sizeof name, "an entry of tree %" PRIu32, w->tree);
+    return edb_fail(EDB_CONFLICT, "another transaction changed %s after this one looked (commit %" PRIu64
+                    " or later); roll back and retry", name, va->va_txn->tx_since);
+}
+
 static int validate_rows(validation *va, uint32_t id)
 {
     tree_version version;
@@ -97,7 +132,7 @@ static int validate_rows(validation *va, uint32_t id)
 
     if ((rc = changed_since(va, id, va->va_txn->tx_since, &changed)) || !changed)
         return rc;
-    if ((rc = tree_state_get(va->va_pager, va->ay_base, id, &state)) || state.ts_key_size != 8)
+    if ((rc = tree_state_get(va->va_pager, va->ay_base, id, &state)) || (state.ts_key_size != 8 && !is_agreed(va, id)))
         return rc;
     if ((rc = ws_cursor_open(va->va_txn->tx_writes, id, UINT64_MAX, &wc)))
         return rc;
@@ -107,8 +142,8 @@ static int validate_rows(validation *va, uint32_t id)
         if ((rc = tree_get(va->va_pager, &state, va->ay_base->sn_number, w->key, w->key_size, &version, &living)))
             break;
         from = living ? version.from : 0;
-        if (from != w->seen_from)
-            rc = conflict_in_row(va, w, from);
+        if (from != w->seen_from && !agrees(w, &version, living))
+            rc = is_agreed(va, id) ? conflict_in_entry(va, w) : conflict_in_row(va, w, from);
         else if (conn_interrupted(va->va_conn))
             rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
     }

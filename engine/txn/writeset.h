@@ -26,8 +26,9 @@
 typedef struct writeset writeset;
 typedef struct ws_generation ws_generation;
 
-/* The key is deleted; the key but for its last 8 bytes must be unique; a version is made whatever the key's value is. */
-enum { WS_TOMBSTONE = 1, WS_UNIQUE = 2, WS_ALWAYS = 4 };
+/* The key is deleted; the key but for its last 8 bytes must be unique; a version is made whatever the key's value is;
+ * equal writes of two transactions are no conflict. */
+enum { WS_TOMBSTONE = 1, WS_UNIQUE = 2, WS_ALWAYS = 4, WS_AGREES = 8 };
 
 typedef struct {                    /* one write, in a generation's arena or a run's map */
     const uint8_t *key, *value;

@@ -215,6 +215,7 @@ done:
     pager_pin_move(db->db_pager, slot, UINT64_MAX);
     pager_slot_give(db->db_pager, slot);
     free(ck.ck_pages);
+    free(ck.ck_tags);
     generator_free(ck.ck_generator);
     return rc;
 }

@@ -120,7 +120,7 @@ static int index_key(check *ck, const edb_table *table, const edb_index *index, 
     return EDB_OK;
 }
 
-/* I33 for one row. entries[i]: rows so far with an entry in index i. */
+/* I33 and I41 for one row. entries[i]: rows so far with an entry in index i; behind them: values that are tags. */
 static int check_row(check *ck, const edb_table *table, const tree_state *indexes, const bool *exists,
                      uint64_t *entries, const tree_version *v, key_buffer *key)
 {
@@ -165,6 +165,11 @@ static int check_row(check *ck, const edb_table *table, const tree_state *indexe
             check_breach(ck, "I33", indexes[i].ts_root.page, "row %" PRId64 " of table %s has no entry in index %s",
                          id, table->et_name, index->name);
     }
+    for (uint32_t i = 0; table->et_has_tags && i < table->et_n_columns && !rc; i++) {
+        edb_value value;
+        if (table->et_columns[i].tag && !(rc = key_value(ck, table, &row, id, i, &value)))
+            rc = check_tag_value(ck, table, id, i, &value, &entries[table->et_n_indexes]);
+    }
     if (began)
         generate_end(ck->ck_generator);
     /* An expression that fails is the catalog's fault, or of bytes that it does not expect. */
@@ -204,6 +209,8 @@ static int check_rows(check *ck, const edb_table *table, const tree_state *state
                          " rows of table %s", table->et_indexes[i].name, indexes[i].ts_live,
                          partial ? "" : "the ", due, table->et_name);
     }
+    if (!rc && table->et_has_tags)
+        rc = check_tag_columns(ck, table, entries[table->et_n_indexes]);
     return rc;
 }
 
@@ -242,6 +249,12 @@ static int check_entries(check *ck, const tree_state *state,
     return rc;
 }
 
+static uint32_t *tree_of_tags(const char *name, tag_trees *trees)
+{
+    return !strcmp(name, TAGS_DICTIONARY) ? &trees->tt_dictionary : !strcmp(name, TAGS_NAMES) ? &trees->tt_names
+           : !strcmp(name, TAGS_POSTINGS) ? &trees->tt_postings : !strcmp(name, TAGS_REVERSE) ? &trees->tt_reverse : NULL;
+}
+
 static int check_own_tree(check *ck, const edb_table *tree)
 {
     tree_state state;
@@ -250,6 +263,8 @@ static int check_own_tree(check *ck, const edb_table *tree)
 
     bool labels = !strcmp(tree->et_name, LABELS_NAME), statistics = !strcmp(tree->et_name, STATISTICS_NAME);
 
+    if (tree_of_tags(tree->et_name, &(tag_trees){ 0 }))
+        return EDB_OK;              /* check_tags.c */
     if (!labels && !statistics) {
         check_breach(ck, "I32", 0, "the catalog has a tree %s that nobody knows", tree->et_name);
         return EDB_OK;
@@ -278,36 +293,66 @@ static int check_table(check *ck, const edb_table *table)
     return rc;
 }
 
-int check_catalog(check *ck)
+typedef int (*entry_fn)(check *ck, const tree_state *state, uint64_t from, const edb_table *table, void *arg);
+
+/* Calls fn for every entry of the catalog, with the commit it is of. What is damaged is reported and passed. */
+static int each_entry(check *ck, const tree_state *state, entry_fn fn, void *arg)
 {
-    tree_state state;
     edb_table *table;
     tree_cursor tc;
     const uint8_t *bytes;
     uint8_t *owned;
     size_t size;
+    int rc = tree_cursor_open(&tc, ck->ck_pager, state, ck->ck_root.sn_number);
+
+    if (rc)
+        return rc;
+    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = rc ? rc : tree_cursor_next(&tc)) {
+        if ((rc = load_value(ck, &tc.tc_at, &bytes, &size, &owned)))
+            break;
+        if (!(rc = table_decode(bytes, size, &table))) {
+            rc = fn(ck, state, tc.tc_at.from, table, arg);
+            table_unref(table);
+        }
+        rc = arg && rc == EDB_CORRUPT ? EDB_OK : check_damage(ck, rc);     /* the first time round it is not said */
+        free(owned);
+    }
+    tree_cursor_close(&tc);
+    return rc;
+}
+
+static int find_tags(check *ck, const tree_state *state, uint64_t from, const edb_table *table, void *arg)
+{
+    uint32_t *place = table->et_kind == CATALOG_TREE ? tree_of_tags(table->et_name, arg) : NULL;
+
+    (void)ck, (void)state, (void)from;
+    if (place)
+        *place = table->et_id;
+    return EDB_OK;
+}
+
+static int check_entry(check *ck, const tree_state *state, uint64_t from, const edb_table *table, void *arg)
+{
+    (void)arg;
+    if (from > ck->ck_root.sn_schema)
+        check_breach(ck, "I34", state->ts_root.page, "the catalog was changed by commit %" PRIu64 " after schema number %"
+                     PRIu64, from, ck->ck_root.sn_schema);
+    return table->et_kind == CATALOG_TREE ? check_own_tree(ck, table) : check_table(ck, table);
+}
+
+int check_catalog(check *ck)
+{
+    tag_trees tags = { 0 };
+    tree_state state;
     int rc = tree_state_get(ck->ck_pager, &ck->ck_root, TREE_CATALOG, &state);
 
     if (rc)
         return rc == EDB_NOSUCH ? EDB_OK : rc;      /* no table was ever made */
     if (ck->ck_root.sn_schema > ck->ck_root.sn_number)
         check_breach(ck, "I34", 0, "the schema number is that of a commit that does not exist");
-    if ((rc = tree_cursor_open(&tc, ck->ck_pager, &state, ck->ck_root.sn_number)))
-        return rc;
-    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = rc ? rc : tree_cursor_next(&tc)) {
-        if (tc.tc_at.from > ck->ck_root.sn_schema)
-            check_breach(ck, "I34", state.ts_root.page, "the catalog was changed by commit %" PRIu64 " after schema "
-                         "number %" PRIu64, tc.tc_at.from, ck->ck_root.sn_schema);
-        if ((rc = load_value(ck, &tc.tc_at, &bytes, &size, &owned)))
-            break;
-        if (!(rc = table_decode(bytes, size, &table))) {
-            rc = table->et_kind == CATALOG_TREE ? check_own_tree(ck, table) : check_table(ck, table);
-            rc = check_damage(ck, rc);
-            table_unref(table);
-        }
-        rc = check_damage(ck, rc);
-        free(owned);
-    }
-    tree_cursor_close(&tc);
+    if (!(rc = each_entry(ck, &state, find_tags, &tags)) && !(rc = check_tags_find(ck, &tags)))
+        rc = each_entry(ck, &state, check_entry, NULL);
+    if (!rc)
+        rc = check_damage(ck, check_tags(ck));
     return rc;
 }

@@ -2,6 +2,8 @@
 #ifndef EDB_CHECK_INTERNAL_H
 #define EDB_CHECK_INTERNAL_H
 
+#include "engine/catalog/catalog.h"
+#include "engine/entity/tag_trees.h"
 #include "engine/txn/txn_internal.h"
 
 typedef struct {
@@ -11,6 +13,7 @@ typedef struct {
     void *ck_arg;
     edb_check_result ck_result;
     uint8_t *ck_pages;              /* what each page of the file was found to be */
+    struct tag_states *ck_tags;     /* the trees of tags; NULL: there are none, or not all */
     struct generator *ck_generator; /* computes generated columns; NULL: not needed yet */
 } check;
 
@@ -23,5 +26,14 @@ int check_damage(check *ck, int rc);
 
 /* ---- check_catalog.c: the catalog, and rows against index entries (I32 to I35) */
 int check_catalog(check *ck);
+
+/* ---- check_tags.c: tags (I39 to I41) */
+int check_tags_find(check *ck, const tag_trees *trees);
+int check_tags(check *ck);                          /* behind check_catalog(), which calls what follows */
+/* Of a row's value of a tag column: whether the row has the tag. *values counts those that are tags. */
+int check_tag_value(check *ck, const edb_table *table, int64_t row, uint32_t column, const edb_value *value,
+                    uint64_t *values);
+/* Whether the table's rows have as many tags of its columns' namespaces. */
+int check_tag_columns(check *ck, const edb_table *table, uint64_t values);
 
 #endif

@@ -18,6 +18,9 @@
  *   vtab_catalog.c  the eponymous table entitydb_catalog
  *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
+ *   type_names.c    tables by name, for those over tags and entities (type_names.h)
+ *   vtab_tags.c     the eponymous table entitydb_tags
+ *   vtab_tagged.c   the table-valued function entitydb_tagged()
  *   vtab_count.c    the function entitydb_count()
  *   vtab_visited.c  the function entitydb_visited()
  *   vtab_fork.c     SQLite's own locks across fork()
@@ -268,6 +271,11 @@ void upsert_forget(vtab_entity *vt);                                /* what was 
 /* ---- vtab_catalog.c, vtab_ddl.c, vtab_label.c ---- */
 
 extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
+
+/* ---- vtab_tags.c, vtab_tagged.c ---- */
+
+extern const sqlite3_module vtab_tags_module, vtab_tagged_module;
+
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);
 

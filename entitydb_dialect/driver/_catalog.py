@@ -38,6 +38,7 @@ class Column:
     stored: bool = False  # a generated column that is in the row; else it is computed whenever it is read
     hidden: bool = False  # an index's expression, generated and not stored: no column to SQL
     earlier: tuple[int, ...] = ()  # ids it had under types of another affinity, newest first
+    tag: str | None = None  # the namespace that its values are tags of
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,8 @@ def encode(table: Entry) -> bytes:
     w.varint(table.id)
     w.text(table.name)
     w.text(table.sql)
-    w.varint(table.without_rowid | table.strict << 1 | table.autoincrement << 2)
+    tags = [(i, column.tag) for i, column in enumerate(table.columns) if column.tag is not None]
+    w.varint(table.without_rowid | table.strict << 1 | table.autoincrement << 2 | bool(tags) << 3)
     w.varint(table.rowid_column + 1)
     w.varint(len(table.columns))
     for column in table.columns:
@@ -350,6 +352,11 @@ def encode(table: Entry) -> bytes:
             w.byte(part.collation)
             w.byte(part.descending)
     _encode_constraints(w, table)
+    if tags:
+        w.varint(len(tags))
+        for position, namespace in tags:
+            w.varint(position)
+            w.text(namespace)
     w.text(json.dumps(dict(table.extra), separators=(",", ":"), sort_keys=True) if table.extra else "")
     return bytes(w.out)
 
@@ -418,6 +425,10 @@ def _decode(payload: bytes) -> Entry:
             )
         )
     _skip_constraints(r)
+    if flags & 8:
+        for _ in range(r.varint()):
+            position, namespace = r.varint(), r.text()
+            columns[position] = replace(columns[position], tag=namespace)
     extra = r.text()
     if rowid > len(columns) or any(part.column >= len(columns) for i in indexes for part in i.parts):
         raise ValueError("a column beyond the last")

@@ -1,0 +1,97 @@
+/* The dictionary of tags (tag_dictionary.h). */
+#include "engine/entity/tag_dictionary.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "native/hash.h"
+#include "engine/entity/tag_text.h"
+
+uint32_t tag_hash(const void *text, size_t size)
+{
+    uint64_t hash = hash_fnv1a(text, size);
+
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+int tag_id_of_entry(const uint8_t *value, uint32_t value_size, bool overflow, uint32_t *id)
+{
+    if (overflow || value_size != TAG_ID)
+        return edb_fail(EDB_CORRUPT, "an entry of the dictionary of tags has %" PRIu32 " bytes in the place of an id",
+                        value_size);
+    *id = load32(value);
+    return EDB_OK;
+}
+
+int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
+{
+    edb_entry entry;
+    int rc = cursor_get(stmt, trees->tt_dictionary, text, size, &entry, found);
+
+    return rc || !*found ? rc : tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+}
+
+int tag_id_now(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
+{
+    edb_entry entry;
+    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, found);
+
+    return rc || !*found ? rc : tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+}
+
+/* The first number from the hash on that no text has. */
+static int free_id(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id,
+                   uint64_t *seen_from)
+{
+    uint8_t key[8];
+    edb_entry entry;
+    bool found = true;
+    int rc = EDB_OK;
+
+    for (*id = tag_hash(text, size);; ++*id) {
+        rowid_store(key, *id);
+        if ((rc = now_peek(stmt, trees->tt_names, key, sizeof key, &entry, &found)) || !found)
+            break;
+    }
+    *seen_from = entry.seen_from;
+    return rc;
+}
+
+int tag_id_make(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id)
+{
+    uint8_t key[8], value[TAG_ID];
+    uint64_t seen_from;
+    edb_entry entry;
+    bool found;
+    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, &found);
+
+    if (!rc && found)
+        return tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+    if (rc || (rc = free_id(stmt, trees, text, size, id, &seen_from)))
+        return rc;
+    store32(value, *id);
+    rowid_store(key, *id);
+    rc = txn_put_agreed(stmt, trees->tt_dictionary, text, size, value, sizeof value, entry.seen_from);
+    return rc ? rc : txn_put_agreed(stmt, trees->tt_names, key, sizeof key, text, size, seen_from);
+}
+
+int tag_text(edb_stmt *stmt, const tag_trees *trees, uint32_t id, uint8_t *room, const uint8_t **text, uint32_t *size)
+{
+    uint8_t key[8];
+    edb_entry entry;
+    bool found;
+    int rc;
+
+    rowid_store(key, id);
+    rc = cursor_get(stmt, trees->tt_names, key, sizeof key, &entry, &found);
+    if (!rc && (!found || entry_size(&entry) > TAG_MOST))
+        rc = edb_fail(EDB_CORRUPT, "tag %" PRIu32 " has no text in the dictionary", id);
+    if (rc)
+        return rc;
+    *text = entry.value;
+    *size = (uint32_t)entry_size(&entry);
+    if (!entry.overflow)
+        return EDB_OK;
+    *text = room;
+    return entry_load(stmt, &entry, room);
+}

@@ -1,0 +1,161 @@
+/* Tag expressions (tag_expression.h): a parser by recursive descent. */
+#include "engine/entity/tag_expression.h"
+
+#include <string.h>
+
+#include "engine/catalog/catalog.h"
+#include "engine/entity/tag_text.h"
+
+enum { DEPTH_MOST = 100 };          /* of parentheses and "!" */
+
+typedef struct {
+    const uint8_t *psn_text, *psn_at, *psn_end;
+    arena *psn_memory;
+    int psn_depth;
+} parse;
+
+static int unreadable(const parse *ps, const char *wanted)
+{
+    char shown[TAG_SHOWN];
+
+    return edb_fail(EDB_MISUSE, "the tag expression \"%s\" cannot be read at byte %zu: %s",
+                    tag_shown(ps->psn_text, (size_t)(ps->psn_end - ps->psn_text), shown),
+                    (size_t)(ps->psn_at - ps->psn_text), wanted);
+}
+
+static void pass_blanks(parse *ps)
+{
+    while (ps->psn_at < ps->psn_end && strchr(" \t\r\n", *ps->psn_at) && *ps->psn_at)
+        ps->psn_at++;
+}
+
+/* Whether the next part is the character; passes it. */
+static bool take(parse *ps, char c)
+{
+    pass_blanks(ps);
+    if (ps->psn_at == ps->psn_end || *ps->psn_at != (uint8_t)c)
+        return false;
+    ps->psn_at++;
+    return true;
+}
+
+static int node_new(parse *ps, tag_kind kind, tag_node **out)
+{
+    if (!(*out = arena_alloc(ps->psn_memory, sizeof **out)))
+        return edb_fail(EDB_NOMEM, "no memory to read a tag expression");
+    **out = (tag_node){ .tn_kind = kind };
+    return EDB_OK;
+}
+
+static bool ends_word(uint8_t c)
+{
+    return !c || strchr(" \t\r\n&|!()\"*", c);
+}
+
+/* The text between quotes; psn_at stands behind the first. */
+static int quoted(parse *ps, uint8_t *out, size_t *size)
+{
+    const uint8_t *begin = ps->psn_at;
+
+    for (*size = 0; ps->psn_at < ps->psn_end; ps->psn_at++) {
+        if (*ps->psn_at == '"' && (ps->psn_at + 1 == ps->psn_end || ps->psn_at[1] != '"')) {
+            ps->psn_at++;
+            return EDB_OK;
+        }
+        ps->psn_at += *ps->psn_at == '"';
+        out[(*size)++] = *ps->psn_at;
+    }
+    ps->psn_at = begin - 1;
+    return unreadable(ps, "the quote is not closed");
+}
+
+static int tag(parse *ps, tag_node **out)
+{
+    bool in_quotes = take(ps, '"');
+    uint8_t *text = arena_alloc(ps->psn_memory, (size_t)(ps->psn_end - ps->psn_at) + 1);
+    size_t size = 0;
+    int rc = text ? node_new(ps, TAG_IS, out) : edb_fail(EDB_NOMEM, "no memory to read a tag expression");
+
+    if (!rc && in_quotes)
+        rc = quoted(ps, text, &size);
+    while (!rc && !in_quotes && ps->psn_at < ps->psn_end && !ends_word(*ps->psn_at))
+        text[size++] = *ps->psn_at++;
+    if (rc)
+        return rc;
+    bool begins = ps->psn_at < ps->psn_end && *ps->psn_at == '*';
+    if (!size && !in_quotes && !begins)
+        return unreadable(ps, "a tag is expected");
+    (*out)->tn_text = text;
+    (*out)->tn_size = size;
+    if (begins) {
+        ps->psn_at++;
+        (*out)->tn_kind = TAG_BEGINS;
+    }
+    /* Of a prefix only what it is made of is judged: it may end anywhere. */
+    return begins && (!size || size <= TAG_MOST) && utf8_valid(text, size) ? EDB_OK : tag_judge(text, size, TAG_MOST);
+}
+
+static int any(parse *ps, tag_node **out);
+
+static int factor(parse *ps, tag_node **out)
+{
+    int rc;
+
+    if (ps->psn_depth >= DEPTH_MOST)
+        return unreadable(ps, "it is nested too deep");
+    ps->psn_depth++;
+    if (take(ps, '!')) {
+        if (!(rc = node_new(ps, TAG_NOT, out)))
+            rc = factor(ps, &(*out)->tn_first);
+    } else if (take(ps, '(')) {
+        if (!(rc = any(ps, out)) && !take(ps, ')'))
+            rc = unreadable(ps, "\")\" is expected");
+    } else {
+        rc = tag(ps, out);
+    }
+    ps->psn_depth--;
+    return rc;
+}
+
+/* Parts between the same operator; one alone is itself. */
+static int chain(parse *ps, tag_kind kind, char operator, int (*part)(parse *ps, tag_node **out), tag_node **out)
+{
+    tag_node *first, **next;
+    int rc = part(ps, &first);
+
+    if (rc || !take(ps, operator)) {
+        *out = rc ? NULL : first;
+        return rc;
+    }
+    if ((rc = node_new(ps, kind, out)))
+        return rc;
+    (*out)->tn_first = first;
+    next = &first->tn_next;
+    do {
+        if (!(rc = part(ps, next)))
+            next = &(*next)->tn_next;
+    } while (!rc && take(ps, operator));
+    return rc;
+}
+
+static int all(parse *ps, tag_node **out)
+{
+    return chain(ps, TAG_ALL, '&', factor, out);
+}
+
+static int any(parse *ps, tag_node **out)
+{
+    return chain(ps, TAG_ANY, '|', all, out);
+}
+
+int tag_expression_parse(const char *text, size_t size, arena *memory, tag_node **out)
+{
+    parse ps = { .psn_text = (const uint8_t *)text, .psn_at = (const uint8_t *)text,
+                 .psn_end = (const uint8_t *)text + size, .psn_memory = memory };
+    int rc = any(&ps, out);
+
+    pass_blanks(&ps);
+    if (!rc && ps.psn_at != ps.psn_end)
+        rc = unreadable(&ps, "\"&\", \"|\" or the end is expected");
+    return rc;
+}

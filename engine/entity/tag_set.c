@@ -1,0 +1,516 @@
+/* Entities that a tag expression means (tag_set.h). */
+#include "engine/entity/tag_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/entity/tag_dictionary.h"
+#include "engine/entity/tag_walk.h"
+#include "engine/stats/statistics.h"
+#include "engine/txn/reads.h"
+
+/* What a stream is made of. */
+typedef enum {
+    STREAM_NONE,                    /* nothing */
+    STREAM_POSTINGS,                /* of one tag */
+    STREAM_LIST,                    /* ids collected */
+    STREAM_ROWS,                    /* all rows of the table */
+    STREAM_ALL,                     /* what is in all parts, and in none of those that are excluded */
+    STREAM_ANY,                     /* what is in any part */
+} stream_kind;
+
+typedef struct stream stream;
+struct stream {
+    stream_kind str_kind;
+    bool str_done;                  /* it has come to its end, and what it is made of may stand anywhere */
+    bool str_valid;                 /* it stands on str_at */
+    int64_t str_at;
+    double str_size;                 /* about how many */
+    edb_cursor str_cursor;           /* POSTINGS, ROWS: while str_open */
+    bool str_open;
+    uint8_t str_key[TAG_KEY];        /* POSTINGS: the prefix of its keys, and room for the entity */
+    int64_t *str_ids;                /* LIST: ascending, malloc()ed */
+    size_t str_n, str_i;
+    stream *str_parts, *str_excluded; /* ALL, ANY: lists by str_next; parts of ALL by size */
+    stream *str_next;
+};
+
+struct tag_set {
+    edb_stmt *tse_stmt;
+    uint32_t tse_type;
+    tag_trees tse_trees;
+    arena tse_memory;                /* of nodes and streams */
+    stream *tse_stream;
+};
+
+enum { POSTING_HEAD = TAG_ID + TAG_TYPE, STEPS = 8 };   /* entries stepped over before a leap is made */
+
+static int no_memory(void)
+{
+    return edb_fail(EDB_NOMEM, "no memory to look for entities by tags");
+}
+
+/* ---- moving -------------------------------------------------------------------------------------------------------- */
+
+/* What the cursor of a stream has come to. */
+static int stand(stream *sr)
+{
+    const edb_cursor *cu = &sr->str_cursor;
+    bool posting = sr->str_kind == STREAM_POSTINGS;
+    size_t head = posting ? POSTING_HEAD : 0;
+
+    sr->str_valid = cu->valid && (!posting || !memcmp(cu->at.key, sr->str_key, POSTING_HEAD));
+    if (sr->str_valid && cu->at.key_size != head + TAG_ENTITY)
+        return edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", cu->at.key_size);
+    if (sr->str_valid)
+        sr->str_at = rowid_load(cu->at.key + head);
+    return EDB_OK;
+}
+
+static int leap(stream *sr, int64_t entity)
+{
+    uint8_t *key = sr->str_key;
+    size_t head = sr->str_kind == STREAM_POSTINGS ? POSTING_HEAD : 0;
+
+    rowid_store(key + head, entity);
+    int rc = cursor_seek(&sr->str_cursor, key, head + TAG_ENTITY);
+    if (!rc && head && cursor_watched(&sr->str_cursor)) {
+        uint8_t behind[POSTING_HEAD];
+        memcpy(behind, key, head);
+        size_t size = key_behind(behind, head);
+        cursor_bounds(&sr->str_cursor, NULL, 0, size ? behind : NULL, size);
+    }
+    return rc ? rc : stand(sr);
+}
+
+/* Near entries are reached by steps, far ones by a way down the tree. */
+static int seek_cursor(stream *sr, int64_t entity)
+{
+    int rc = EDB_OK;
+
+    if (!sr->str_open)
+        return EDB_OK;
+    for (int i = 0; sr->str_valid && i < STEPS; i++) {
+        if (sr->str_at >= entity)
+            return EDB_OK;
+        if ((rc = cursor_next(&sr->str_cursor)) || (rc = stand(sr)) || !sr->str_valid)
+            return rc;
+    }
+    return sr->str_valid && sr->str_at >= entity ? EDB_OK : leap(sr, entity);
+}
+
+/* By doubling steps, then by halving them. */
+static void seek_list(stream *sr, int64_t entity)
+{
+    size_t low = sr->str_i, step = 1, high;
+
+    while (low + step < sr->str_n && sr->str_ids[low + step] < entity) {
+        low += step;
+        step *= 2;
+    }
+    high = low + step < sr->str_n ? low + step : sr->str_n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sr->str_ids[middle] < entity)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    sr->str_i = low;
+    sr->str_valid = low < sr->str_n;
+    if (sr->str_valid)
+        sr->str_at = sr->str_ids[low];
+}
+
+static int seek(stream *sr, int64_t entity);
+
+/* Whether an excluded part has the entity. */
+static int is_excluded(const stream *sr, int64_t entity, bool *out)
+{
+    int rc = EDB_OK;
+
+    *out = false;
+    for (stream *part = sr->str_excluded; part && !rc && !*out; part = part->str_next) {
+        rc = seek(part, entity);
+        *out = !rc && part->str_valid && part->str_at == entity;
+    }
+    return rc;
+}
+
+/* The first part leads; a part that has passed what it offers sends it on. */
+static int seek_all(stream *sr, int64_t entity)
+{
+    int rc;
+
+    sr->str_valid = false;
+    for (;;) {
+        stream *lead = sr->str_parts, *part;
+        bool excluded;
+        if ((rc = seek(lead, entity)) || !lead->str_valid)
+            return rc;
+        entity = lead->str_at;
+        for (part = lead->str_next; part; part = part->str_next) {
+            if ((rc = seek(part, entity)) || !part->str_valid)
+                return rc;
+            if (part->str_at != entity)
+                break;
+        }
+        if (part) {
+            entity = part->str_at;
+            continue;
+        }
+        if ((rc = is_excluded(sr, entity, &excluded)))
+            return rc;
+        if (!excluded)
+            break;
+        if (entity == INT64_MAX)
+            return EDB_OK;
+        entity++;
+    }
+    sr->str_valid = true;
+    sr->str_at = entity;
+    return EDB_OK;
+}
+
+static int seek_any(stream *sr, int64_t entity)
+{
+    int rc = EDB_OK;
+
+    sr->str_valid = false;
+    for (stream *part = sr->str_parts; part && !rc; part = part->str_next) {
+        if ((rc = seek(part, entity)) || !part->str_valid || (sr->str_valid && part->str_at >= sr->str_at))
+            continue;
+        sr->str_valid = true;
+        sr->str_at = part->str_at;
+    }
+    return rc;
+}
+
+static int seek_any_kind(stream *sr, int64_t entity)
+{
+    switch (sr->str_kind) {
+    case STREAM_POSTINGS:
+    case STREAM_ROWS:
+        return seek_cursor(sr, entity);
+    case STREAM_LIST:
+        seek_list(sr, entity);
+        return EDB_OK;
+    case STREAM_ALL:
+        return seek_all(sr, entity);
+    case STREAM_ANY:
+        return seek_any(sr, entity);
+    default:
+        return EDB_OK;
+    }
+}
+
+/* To the first at or behind the entity, which is never before where the stream stood. */
+static int seek(stream *sr, int64_t entity)
+{
+    int rc;
+
+    if (sr->str_done || (sr->str_valid && sr->str_at >= entity))
+        return EDB_OK;
+    rc = seek_any_kind(sr, entity);
+    sr->str_done = !sr->str_valid;
+    return rc;
+}
+
+/* ---- making -------------------------------------------------------------------------------------------------------- */
+
+static int stream_new(tag_set *ts, stream_kind kind, stream **out)
+{
+    if (!(*out = arena_alloc(&ts->tse_memory, sizeof **out)))
+        return no_memory();
+    memset(*out, 0, sizeof **out);
+    (*out)->str_kind = kind;
+    return EDB_OK;
+}
+
+static void stream_close(stream *sr)
+{
+    for (; sr; sr = sr->str_next) {
+        if (sr->str_open)
+            cursor_close(&sr->str_cursor);
+        free(sr->str_ids);
+        stream_close(sr->str_parts);
+        stream_close(sr->str_excluded);
+    }
+}
+
+static double postings_size(const tag_set *ts, uint32_t id)
+{
+    uint8_t low[POSTING_HEAD], high[POSTING_HEAD];
+
+    big32_store(low, id);
+    big32_store(low + TAG_ID, ts->tse_type);
+    memcpy(high, low, sizeof high);
+    size_t size = key_behind(high, sizeof high);
+    return stats_between(stmt_conn(ts->tse_stmt), ts->tse_trees.tt_postings, low, sizeof low, size ? high : NULL, size);
+}
+
+static int make_tag(tag_set *ts, const tag_node *node, stream **out)
+{
+    bool known = false;
+    uint32_t id = 0;
+    int rc = EDB_OK;
+
+    if (ts->tse_trees.tt_dictionary)
+        rc = tag_id_find(ts->tse_stmt, &ts->tse_trees, node->tn_text, node->tn_size, &id, &known);
+    if (rc || (rc = stream_new(ts, known ? STREAM_POSTINGS : STREAM_NONE, out)) || !known)
+        return rc;
+    big32_store((*out)->str_key, id);
+    big32_store((*out)->str_key + TAG_ID, ts->tse_type);
+    (*out)->str_size = postings_size(ts, id);
+    rc = cursor_open(ts->tse_stmt, ts->tse_trees.tt_postings, &(*out)->str_cursor);
+    (*out)->str_open = !rc;
+    return rc;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Sorted, each once. */
+static size_t ids_order(int64_t *ids, size_t n)
+{
+    size_t kept = 0;
+
+    if (n)
+        qsort(ids, n, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < n; i++)
+        if (!kept || ids[kept - 1] != ids[i])
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+static int collect(stream *sr, tag_walk *tw)
+{
+    size_t room = 0;
+    int rc = EDB_OK;
+
+    while (!rc && tw->tw_valid) {
+        if (sr->str_n == room) {
+            int64_t *more = realloc(sr->str_ids, (room = 2 * room + 16) * sizeof *more);
+            if (!more)
+                return no_memory();
+            sr->str_ids = more;
+        }
+        sr->str_ids[sr->str_n++] = tw->tw_at.tg_entity;
+        if (conn_interrupted(stmt_conn(tw->tw_stmt)))
+            rc = edb_fail(EDB_INTERRUPT, "looking for entities by tags was interrupted");
+        else
+            rc = tag_walk_next(tw);
+    }
+    return rc;
+}
+
+/* The text behind all that begin with the prefix; 0: there is none. */
+static size_t behind_prefix(uint8_t *text, size_t size)
+{
+    return key_behind(text, size);
+}
+
+static int make_prefix(tag_set *ts, const tag_node *node, stream **out)
+{
+    uint8_t *high = arena_copy(&ts->tse_memory, node->tn_text, node->tn_size + 1);
+    tag_question question = { .tq_has_type = true, .tq_type = ts->tse_type, .tq_low = node->tn_text,
+                              .tq_low_size = (uint32_t)node->tn_size };
+    tag_walk *tw = arena_alloc(&ts->tse_memory, sizeof *tw);
+    int rc = high && tw ? stream_new(ts, STREAM_LIST, out) : no_memory();
+
+    if (rc)
+        return rc;
+    question.tq_high_size = (uint32_t)behind_prefix(high, node->tn_size);
+    question.tq_high = question.tq_high_size ? high : NULL;
+    if ((rc = tag_walk_open(ts->tse_stmt, &question, tw)))
+        return rc;
+    rc = collect(*out, tw);
+    tag_walk_close(tw);
+    (*out)->str_n = ids_order((*out)->str_ids, (*out)->str_n);
+    (*out)->str_size = (double)(*out)->str_n;
+    return rc;
+}
+
+static int make_rows(tag_set *ts, stream **out)
+{
+    int rc = stream_new(ts, STREAM_ROWS, out);
+
+    if (rc || (rc = cursor_open(ts->tse_stmt, ts->tse_type, &(*out)->str_cursor)))
+        return rc;
+    (*out)->str_open = true;
+    (*out)->str_size = (double)conn_tree_rows(stmt_conn(ts->tse_stmt), ts->tse_type);
+    return EDB_OK;
+}
+
+/* Small ones first. */
+static void part_add(stream *sr, stream *part)
+{
+    stream **at = &sr->str_parts;
+
+    while (*at && (*at)->str_size <= part->str_size)
+        at = &(*at)->str_next;
+    part->str_next = *at;
+    *at = part;
+}
+
+static int make(tag_set *ts, const tag_node *node, stream **out);
+
+/* On failure what was made hangs on `sr`, to be closed with it. */
+static int make_all(tag_set *ts, const tag_node *first, const tag_node *end, stream *sr)
+{
+    stream *part;
+    int rc = EDB_OK;
+
+    for (const tag_node *node = first; node != end && !rc; node = node->tn_next) {
+        bool without = node->tn_kind == TAG_NOT;
+        part = NULL;
+        rc = make(ts, without ? node->tn_first : node, &part);
+        if (part && without) {
+            part->str_next = sr->str_excluded;
+            sr->str_excluded = part;
+        } else if (part) {
+            part_add(sr, part);
+        }
+    }
+    if (!rc && !sr->str_parts) {
+        part = NULL;
+        rc = make_rows(ts, &part);
+        sr->str_parts = part;
+    }
+    sr->str_size = sr->str_parts ? sr->str_parts->str_size : 0;
+    return rc;
+}
+
+static int make_any(tag_set *ts, const tag_node *first, stream *sr)
+{
+    int rc = EDB_OK;
+
+    for (const tag_node *node = first; node && !rc; node = node->tn_next) {
+        stream *part = NULL;
+        rc = make(ts, node, &part);
+        if (!part)
+            continue;
+        sr->str_size += part->str_size;
+        part_add(sr, part);
+    }
+    return rc;
+}
+
+static int make(tag_set *ts, const tag_node *node, stream **out)
+{
+    int rc;
+
+    switch (node->tn_kind) {
+    case TAG_IS:
+        return make_tag(ts, node, out);
+    case TAG_BEGINS:
+        return make_prefix(ts, node, out);
+    case TAG_ANY:
+        rc = stream_new(ts, STREAM_ANY, out);
+        return rc ? rc : make_any(ts, node->tn_first, *out);
+    case TAG_ALL:
+        rc = stream_new(ts, STREAM_ALL, out);
+        return rc ? rc : make_all(ts, node->tn_first, NULL, *out);
+    default:
+        rc = stream_new(ts, STREAM_ALL, out);
+        return rc ? rc : make_all(ts, node, node->tn_next, *out);
+    }
+}
+
+int tag_set_open(edb_stmt *stmt, uint32_t type, const char *expression, size_t size, tag_set **out)
+{
+    tag_set *ts = calloc(1, sizeof *ts);
+    tag_node *node;
+    int rc;
+
+    if (!ts)
+        return no_memory();
+    ts->tse_stmt = stmt;
+    ts->tse_type = type;
+    arena_init(&ts->tse_memory);
+    if (!(rc = tag_expression_parse(expression, size, &ts->tse_memory, &node))
+        && !(rc = tag_trees_find(stmt, &ts->tse_trees)))
+        rc = make(ts, node, &ts->tse_stream);
+    if (rc)
+        tag_set_close(ts);
+    else
+        *out = ts;
+    return rc;
+}
+
+void tag_set_close(tag_set *ts)
+{
+    if (!ts)
+        return;
+    stream_close(ts->tse_stream);
+    arena_free(&ts->tse_memory);
+    free(ts);
+}
+
+int tag_set_seek(tag_set *ts, int64_t entity)
+{
+    return seek(ts->tse_stream, entity);
+}
+
+int tag_set_next(tag_set *ts)
+{
+    stream *sr = ts->tse_stream;
+
+    if (!sr->str_valid || sr->str_at == INT64_MAX) {
+        sr->str_valid = false;
+        return EDB_OK;
+    }
+    return seek(sr, sr->str_at + 1);
+}
+
+bool tag_set_valid(const tag_set *ts)
+{
+    return ts->tse_stream->str_valid;
+}
+
+int64_t tag_set_at(const tag_set *ts)
+{
+    return ts->tse_stream->str_at;
+}
+
+/* ---- estimates ------------------------------------------------------------------------------------------------------ */
+
+static double estimate(const tag_set *ts, const tag_node *node, double rows)
+{
+    double size = 0, part;
+
+    switch (node->tn_kind) {
+    case TAG_IS:
+        return postings_size(ts, tag_hash(node->tn_text, node->tn_size));
+    case TAG_NOT:
+        return rows / 2;
+    case TAG_ALL:
+        size = rows;
+        for (const tag_node *at = node->tn_first; at; at = at->tn_next)
+            size = (part = estimate(ts, at, rows)) < size ? part : size;
+        return size;
+    case TAG_ANY:
+        for (const tag_node *at = node->tn_first; at; at = at->tn_next)
+            size += estimate(ts, at, rows);
+        return size < rows ? size : rows;
+    default:
+        return rows / 4;
+    }
+}
+
+double tag_set_estimate(edb_stmt *stmt, uint32_t type, const char *expression, size_t size)
+{
+    tag_set ts = { .tse_stmt = stmt, .tse_type = type };
+    tag_node *node;
+    double out = -1;
+
+    arena_init(&ts.tse_memory);
+    if (!tag_trees_find(stmt, &ts.tse_trees) && !tag_expression_parse(expression, size, &ts.tse_memory, &node))
+        out = ts.tse_trees.tt_dictionary ? estimate(&ts, node, (double)conn_tree_rows(stmt_conn(stmt), type)) : 0;
+    arena_free(&ts.tse_memory);
+    return out;
+}

@@ -1,0 +1,112 @@
+/* The trees of tags, found and made (tag_trees.h). */
+#include "engine/entity/tag_trees.h"
+
+#include <stdlib.h>
+
+#include "engine/catalog/catalog.h"
+#include "engine/table/ddl.h"
+#include "engine/txn/hooks.h"
+
+typedef struct {                    /* what a connection knows of the catalog */
+    uint64_t ktr_schema;             /* stmt_schema() + 1 that it holds for; 0: nothing is known */
+    tag_trees ktr_trees;
+    uint64_t ktr_stands;             /* txn_stands() that ktr_made holds for */
+    tag_trees ktr_made;              /* made by the transaction under way; all 0: none were */
+} known_trees;
+
+static const txn_hooks trees_hooks = { .hk_name = "trees of tags", .hk_conn_free = free };
+
+__attribute__((constructor)) static void trees_register(void)
+{
+    hooks_register(&trees_hooks);
+}
+
+static const struct {
+    const char *name;
+    uint8_t key_size;
+    size_t place;
+} trees[] = {
+    { TAGS_DICTIONARY, 0, offsetof(tag_trees, tt_dictionary) },
+    { TAGS_NAMES, 8, offsetof(tag_trees, tt_names) },
+    { TAGS_POSTINGS, 0, offsetof(tag_trees, tt_postings) },
+    { TAGS_REVERSE, 0, offsetof(tag_trees, tt_reverse) },
+};
+enum { TREES = sizeof trees / sizeof trees[0] };
+
+static uint32_t *tree_in(tag_trees *out, size_t i)
+{
+    return (uint32_t *)((char *)out + trees[i].place);
+}
+
+static int look_up(edb_stmt *stmt, tag_trees *out)
+{
+    int rc = EDB_OK;
+
+    *out = (tag_trees){ 0 };
+    for (size_t i = 0; i < TREES && !rc; i++) {
+        rc = catalog_tree(stmt, trees[i].name, tree_in(out, i));
+        if (!rc && i && !*tree_in(out, i) != !out->tt_dictionary)
+            rc = edb_fail(EDB_CORRUPT, "the catalog has some of the trees of tags, and not \"%s\"",
+                          *tree_in(out, i) ? TAGS_DICTIONARY : trees[i].name);
+        if (!rc && !i && !out->tt_dictionary)
+            break;
+    }
+    return rc;
+}
+
+/* NULL: no memory. */
+static known_trees *known_of(edb_conn *conn)
+{
+    known_trees *known = conn_data(conn, &trees_hooks);
+
+    if (!known && (known = calloc(1, sizeof *known)))
+        conn_data_set(conn, &trees_hooks, known);
+    return known;
+}
+
+/* The statement that makes the trees does not see them in its schema number. */
+static bool made_now(edb_conn *conn, const known_trees *known)
+{
+    return known && known->ktr_made.tt_dictionary && known->ktr_stands == txn_stands(conn);
+}
+
+int tag_trees_find(edb_stmt *stmt, tag_trees *out)
+{
+    edb_conn *conn = stmt_conn(stmt);
+    known_trees *known = known_of(conn);
+    uint64_t schema = stmt_schema(stmt) + 1;
+    int rc;
+
+    if (made_now(conn, known)) {
+        *out = known->ktr_made;
+        return EDB_OK;
+    }
+    if (known && known->ktr_schema == schema) {
+        *out = known->ktr_trees;
+        return EDB_OK;
+    }
+    if ((rc = look_up(stmt, out)))
+        return rc;
+    if (known) {
+        known->ktr_schema = schema;
+        known->ktr_trees = *out;
+    }
+    return EDB_OK;
+}
+
+int tag_trees_make(edb_stmt *stmt, tag_trees *out)
+{
+    edb_conn *conn = stmt_conn(stmt);
+    known_trees *known = known_of(conn);
+    int rc = txn_begin_write(stmt);
+
+    if (rc || (rc = tag_trees_find(stmt, out)) || out->tt_dictionary)
+        return rc;
+    for (size_t i = 0; i < TREES && !rc; i++)
+        rc = ddl_create_tree(stmt, trees[i].name, trees[i].key_size, tree_in(out, i));
+    if (!rc && known) {
+        known->ktr_made = *out;
+        known->ktr_stands = txn_stands(conn);
+    }
+    return rc ? rc : known ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to make the trees of tags");
+}

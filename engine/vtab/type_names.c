@@ -1,0 +1,78 @@
+/* Types of entities by name (type_names.h). */
+#include "engine/vtab/type_names.h"
+
+void type_names_free(type_names *ty)
+{
+    table_unref(ty->ty_table);
+    *ty = (type_names){ .ty_schema = 0 };
+}
+
+static bool holds(const type_names *ty, edb_stmt *stmt)
+{
+    return ty->ty_table && ty->ty_conn == stmt_conn(stmt) && ty->ty_schema == stmt_schema(stmt) + 1;
+}
+
+static void keep(type_names *ty, edb_stmt *stmt, edb_table *table)
+{
+    table_unref(ty->ty_table);
+    *ty = (type_names){ stmt_schema(stmt) + 1, stmt_conn(stmt), table };
+}
+
+int type_by_name(type_names *ty, edb_stmt *stmt, const char *name, const edb_table **out)
+{
+    edb_table *table;
+    if (!holds(ty, stmt) || !name_same(ty->ty_table->et_name, name)) {
+        int rc = catalog_find(stmt, name, &table);
+        if (rc == EDB_NOSUCH || (!rc && table->et_kind != CATALOG_TABLE)) {
+            if (!rc)
+                table_unref(table);
+            *out = NULL;
+            return EDB_OK;
+        }
+        if (rc)
+            return rc;
+        keep(ty, stmt, table);
+    }
+    *out = ty->ty_table;
+    return EDB_OK;
+}
+
+int type_by_id(type_names *ty, edb_stmt *stmt, uint32_t id, const edb_table **out)
+{
+    edb_table *table;
+    if (!holds(ty, stmt) || ty->ty_table->et_id != id) {
+        int rc = catalog_table(stmt, id, &table);
+        if (rc)
+            return rc;
+        keep(ty, stmt, table);
+    }
+    *out = ty->ty_table;
+    return EDB_OK;
+}
+
+int type_to_write(type_names *ty, edb_stmt *stmt, sqlite3_value *name, const edb_table **out)
+{
+    const char *text = (const char *)sqlite3_value_text(name);
+    int rc = text && sqlite3_value_type(name) == SQLITE_TEXT
+                 ? type_by_name(ty, stmt, text, out)
+                 : edb_fail(EDB_MISUSE, "the type of an entity is the name of its table");
+    return rc || *out ? rc : edb_fail(EDB_NOSUCH, "there is no table %s whose rows could be tagged", text);
+}
+
+bool value_is_entity(sqlite3_value *value, int64_t *out)
+{
+    switch (sqlite3_value_numeric_type(value)) {
+    case SQLITE_INTEGER:
+        *out = sqlite3_value_int64(value);
+        return true;
+    case SQLITE_FLOAT: {
+        double real = sqlite3_value_double(value);
+        if (!(real >= -9.2e18 && real <= 9.2e18))
+            return false;
+        *out = (int64_t)real;
+        return (double)*out == real;
+    }
+    default:
+        return false;
+    }
+}
