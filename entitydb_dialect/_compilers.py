@@ -15,7 +15,7 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-from sqlalchemy import exc, schema
+from sqlalchemy import String, exc, schema
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
 
 from ._exceptions import RowLockWarning
@@ -120,7 +120,12 @@ class EntityDDLCompiler(SQLiteDDLCompiler):
         # SQLite's grammar has AUTOINCREMENT after INTEGER alone. Here no id is ever given twice, said or not.
         if not text.startswith(f"{self.preparer.format_column(column)} INTEGER "):
             text = text.replace(" PRIMARY KEY AUTOINCREMENT", " PRIMARY KEY")
-        return text
+        namespace = column.info.get("tag")
+        if namespace is None:
+            return text
+        if not isinstance(namespace, str):
+            raise exc.CompileError(f"{column}: info['tag'] is {namespace!r}; it is the namespace of the tags, a text")
+        return f"{text} TAG {self.sql_compiler.render_literal_value(namespace, String())}"
 
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
         index = create.element

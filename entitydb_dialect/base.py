@@ -196,6 +196,7 @@ class EntityDialect(SQLiteDialect):
                 "default": column.default_sql,
                 "primary_key": key.index(i) + 1 if i in key else 0,
                 **_computed(column),
+                **({} if column.tag is None else {"info": {"tag": column.tag}}),
             }
             for i, column in enumerate(table.visible)
         ]

@@ -24,9 +24,10 @@ import apsw
 
 from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import Column, Index, Part, Table, View
-from ..sql.tokens import Token, closing, is_name, quote, tokens, unquote
+from ..sql.tokens import STRING, Token, closing, is_name, quote, tokens, unquote
 from . import create as _ddl
 from .scratch import scratch
+from .tag_columns import tagged, taken_from_column
 from .text import Segment, TableText, default_clause
 
 
@@ -154,6 +155,8 @@ def _merge(
     for column in parsed.columns:
         key = column.name.lower()
         was = before.get(renamed.get(key, key))
+        if was is not None and column.tag is None:
+            column = replace(column, tag=was.tag)
         if was is not None and not (moves and _is_moved(was, column)):
             added = was.added_value
             columns.append(replace(column, id=was.id, added=was.added, added_value=added, earlier=was.earlier))
@@ -414,6 +417,14 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
         if _column_of(old, column.name).not_null and old.strict and column in _key_columns(old):
             raise NotSupportedError(f"column {column.name} is in the primary key of a STRICT table: NOT NULL stays")
         return _edited(old, text.without(column.name, _is_null))[0]
+    if action.take("SET", "TAG"):
+        namespace = action.rest()
+        if len(tokens(namespace)) != 1 or tokens(namespace)[0].kind != STRING:
+            raise OperationalError(f"ALTER TABLE {old.name}: SET TAG wants the namespace, a text in quotes")
+        return Change([(old.name, tagged(old, {column.name.lower(): unquote(namespace)}))])
+    if action.take("DROP", "TAG"):
+        action.end()
+        return Change([(old.name, tagged(old, {column.name.lower(): None}))])
     if action.take("DROP", "DEFAULT"):
         action.end()
         return _edited(old, text.without(column.name, _is_default))[0]
@@ -557,8 +568,11 @@ def alter(
         name = action.name()
         if lenient and any(c.name.lower() == name.lower() for c in old.columns):
             return Change()
+        definition, namespace = taken_from_column(definition)
         plain = f"ALTER TABLE main.{quote(old.name)} ADD COLUMN {definition}"
         change = _like_sqlite(plain, old, old.name, {old.name.lower(): old}, [], {})
+        if namespace is not None:
+            change.tables[0] = old.name, tagged(change.tables[0][1], {name.lower(): namespace})
         _add_column(change, place, old)
         return change
     if action.take("DROP", "CONSTRAINT"):

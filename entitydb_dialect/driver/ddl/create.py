@@ -1,8 +1,8 @@
 """CREATE TABLE and CREATE INDEX as catalog entries.
 
 SQLite itself is the parser: the statement runs in a scratch in-memory database and is read back through its pragmas.
-Only what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT and
-DEFERRABLE.
+Only what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT,
+DEFERRABLE, and tag columns.
 
 `Table.extra` (stored as JSON, for the layers above the engine) has these keys, each left out when empty:
 
@@ -28,6 +28,7 @@ from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import COLLATIONS, Column, Index, Part, Table, Value
 from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unquote
 from .scratch import scratch
+from .tag_columns import tagged, taken_from_table
 
 BLOB, TEXT, NUMERIC, INTEGER, REAL = (ord(letter) for letter in "ABCDE")
 
@@ -457,6 +458,7 @@ def parse_table(sql: str, name: str) -> Table:
     """
     if name.lower().startswith("entitydb_"):
         raise OperationalError(f"object name reserved for internal use: {name}")
+    sql, tags = taken_from_table(sql)
     items = tokens(sql)
     opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
     end = closing(items, opening)
@@ -485,7 +487,7 @@ def parse_table(sql: str, name: str) -> Table:
         if columns[position].affinity == INTEGER and alias and _INTEGER_WORD.search(declared):
             rowid_column = position
             indexes = [i for i in indexes if not i.primary_key]
-    return Table(
+    table = Table(
         0,
         name,
         text,
@@ -497,6 +499,7 @@ def parse_table(sql: str, name: str) -> Table:
         tuple(indexes),
         constraints.extra(),
     )
+    return tagged(table, tags) if tags else table
 
 
 def index_text(sql: str, table: str) -> str:
