@@ -6,6 +6,7 @@
  * own, put behind the current one so that the current one's rest is not lost. */
 #include "native/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,46 +39,69 @@ static arena_chunk *chunk_new(arena *a, size_t size)
     return chunk;
 }
 
-static void *arena_alloc_slow(arena *a, size_t size)
+/* The size of the next chunk, and whether it serves one allocation of `size` bytes alone. SIZE_MAX: there is no such chunk. */
+static size_t next_chunk(const arena *a, size_t size, bool *alone)
 {
     size_t chunk_size = a->an_bytes < CHUNK_MIN ? CHUNK_MIN : a->an_bytes < CHUNK_MAX ? a->an_bytes : CHUNK_MAX;
-    arena_chunk *chunk;
 
     /* A power of two: what single chunks added to an_bytes must not end the doubling early or late. */
     while (chunk_size & (chunk_size - 1))
         chunk_size &= chunk_size - 1;
-    if (size > chunk_size / 4) {
-        if (size > SIZE_MAX - sizeof *chunk || !(chunk = chunk_new(a, size + sizeof *chunk)))
-            return NULL;
-        if (a->an_chunks) {
-            chunk->ch_next = a->an_chunks->ch_next;
-            a->an_chunks->ch_next = chunk;
-        } else {
-            chunk->ch_next = NULL;
-            a->an_chunks = chunk;
-        }
+    *alone = size > chunk_size / 4;
+    if (!*alone)
+        return chunk_size;
+    return size < SIZE_MAX - sizeof(arena_chunk) ? size + sizeof(arena_chunk) : SIZE_MAX;
+}
+
+static void *arena_alloc_slow(arena *a, size_t size)
+{
+    bool alone;
+    size_t chunk_size = next_chunk(a, size, &alone);
+    arena_chunk *chunk = chunk_size < SIZE_MAX ? chunk_new(a, chunk_size) : NULL;
+
+    if (!chunk)
+        return NULL;
+    if (alone && a->an_chunks) {
+        chunk->ch_next = a->an_chunks->ch_next;
+        a->an_chunks->ch_next = chunk;
         return chunk + 1;
     }
-    if (!(chunk = chunk_new(a, chunk_size)))
-        return NULL;
     chunk->ch_next = a->an_chunks;
     a->an_chunks = chunk;
-    a->an_next = (char *)(chunk + 1) + size;
-    a->an_end = (char *)chunk + chunk_size;
+    if (!alone) {
+        a->an_next = (char *)(chunk + 1) + size;
+        a->an_end = (char *)chunk + chunk_size;
+    }
     return chunk + 1;
+}
+
+/* Sizes are multiples of 8, and nothing gets an address too: NULL means failure. */
+static inline size_t rounded(size_t size)
+{
+    return (size + (size == 0) + 7) & ~(size_t)7;
 }
 
 void *arena_alloc(arena *a, size_t size)
 {
     if (size > SIZE_MAX - 7)
         return NULL;
-    size = (size + (size == 0) + 7) & ~(size_t)7;       /* nothing gets an address too: NULL means failure */
+    size = rounded(size);
     if (size <= (size_t)(a->an_end - a->an_next)) {
         char *p = a->an_next;
         a->an_next += size;
         return p;
     }
     return arena_alloc_slow(a, size);
+}
+
+size_t arena_takes(const arena *a, size_t size)
+{
+    bool alone;
+
+    if (size > SIZE_MAX - 7)
+        return SIZE_MAX;
+    size = rounded(size);
+    return size <= (size_t)(a->an_end - a->an_next) ? 0 : next_chunk(a, size, &alone);
 }
 
 void *arena_copy(arena *a, const void *bytes, size_t size)

@@ -16,6 +16,8 @@ void arena_init(arena *a);
 void *arena_alloc(arena *a, size_t size);
 /* A copy of `size` bytes; NULL when memory is exhausted. */
 void *arena_copy(arena *a, const void *bytes, size_t size);
+/* Bytes that arena_alloc of `size` would take from the system: 0 if what is there suffices. */
+size_t arena_takes(const arena *a, size_t size);
 /* Everything that was allocated ends. reset keeps memory for what comes next, free gives all of it back; the arena can be
  * used again after both. */
 void arena_reset(arena *a);

@@ -1,4 +1,4 @@
-/* What native_test.h declares; empty outside test builds. */
+/* What native_test.h declares, but for what has a file of its own; empty outside test builds. */
 #ifdef EDB_TEST
 #include "native/native_test.h"
 
@@ -312,8 +312,9 @@ static bool arena_holds(arena *a, const uint32_t *sizes, size_t n, uint8_t **pla
     bool held = true;
 
     for (size_t i = 0; held && i < n; i++) {
+        size_t foretold = a->an_bytes + arena_takes(a, sizes[i]);
         places[i] = arena_alloc(a, sizes[i]);
-        if (!places[i] || (uintptr_t)places[i] % 8)
+        if (!places[i] || a->an_bytes != foretold || (uintptr_t)places[i] % 8)
             held = false;
         else
             memset(places[i], (int)(i & 0xff), sizes[i]);

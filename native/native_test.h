@@ -1,4 +1,6 @@
-/* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build. */
+/* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build.
+ *
+ * What is declared here is in native_test.c and test_alloc.c. */
 #ifndef EDB_NATIVE_TEST_H
 #define EDB_NATIVE_TEST_H
 
@@ -66,7 +68,7 @@ bool test_list_sound(const test_list *list);
 int64_t test_filter(uint64_t n);
 
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping, and so again behind a reset; -> whether
- * that held. */
+ * that held, and arena_takes foretold what each takes. */
 bool test_arena(const uint32_t *sizes, size_t n);
 
 /* The nth allocation of this thread from now on fails, and with `on` all behind it; 0: none. How many there were since;
