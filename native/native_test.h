@@ -1,6 +1,6 @@
 /* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build.
  *
- * What is declared here is in native_test.c and test_alloc.c. */
+ * What is declared here is in native_test.c, test_alloc.c and test_bloom.c. */
 #ifndef EDB_NATIVE_TEST_H
 #define EDB_NATIVE_TEST_H
 
@@ -66,6 +66,21 @@ bool test_list_sound(const test_list *list);
 /* Of a filter of the numbers 0 to n-1, eight bytes each: of how many of the n numbers behind them it says "perhaps"; -1: it
  * says "no" of one that was added. */
 int64_t test_filter(uint64_t n);
+
+/* A shape: for a rate, or, if that is 0, for bits a key. */
+void test_bloom_shape(uint64_t keys, double rate, double bits, uint64_t *blocks, uint32_t *probes);
+double test_bloom_rate(uint64_t blocks, uint32_t probes, uint64_t keys);
+/* On 64 * blocks bytes, aligned to 64. `many`: by the functions for many hashes. */
+void test_bloom_add(void *memory, uint64_t blocks, uint32_t probes, const uint64_t *hashes, size_t n, bool many);
+size_t test_bloom_ask(void *memory, uint64_t blocks, uint32_t probes, const uint64_t *hashes, size_t n, bool *out, bool many);
+bool test_bloom_union(void *memory, uint64_t blocks, uint32_t probes, void *from, uint64_t from_blocks,
+                      uint32_t from_probes);
+void test_bloom_clear(void *memory, uint64_t blocks, uint32_t probes);
+/* Adds `keys` keys, which the seed decides; -> of how many of `asked` others it says "perhaps". -1: it denies what was added,
+ * -2: no memory. `fnv`: hashes are FNV-1a's of eight bytes, else hash_fast's. */
+int64_t test_bloom_needless(uint64_t blocks, uint32_t probes, uint64_t keys, uint64_t asked, uint64_t seed, bool fnv);
+/* Threads add and ask at once; -> whether none was denied its own keys, and the bytes are those that one thread makes. */
+bool test_bloom_threads(unsigned threads, uint64_t keys, uint64_t seed);
 
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping, and so again behind a reset; -> whether
  * that held, and arena_takes foretold what each takes. */
