@@ -1,6 +1,6 @@
 /* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build.
  *
- * What is declared here is in native_test.c, test_alloc.c and test_bloom.c. */
+ * What is declared here is in native_test.c, test_alloc.c, test_bloom.c and test_intern.c. */
 #ifndef EDB_NATIVE_TEST_H
 #define EDB_NATIVE_TEST_H
 
@@ -81,6 +81,20 @@ void test_bloom_clear(void *memory, uint64_t blocks, uint32_t probes);
 int64_t test_bloom_needless(uint64_t blocks, uint32_t probes, uint64_t keys, uint64_t asked, uint64_t seed, bool fnv);
 /* Threads add and ask at once; -> whether none was denied its own keys, and the bytes are those that one thread makes. */
 bool test_bloom_threads(unsigned threads, uint64_t keys, uint64_t seed);
+
+typedef struct intern intern;
+intern *intern_new(size_t bytes);
+void intern_free(intern *table);
+/* Entries, or NULL. */
+const void *test_intern_put(intern *table, const void *text, size_t size, uint64_t id);
+const void *test_intern_find(intern *table, const void *text, size_t size);
+const void *test_intern_find_id(intern *table, uint64_t id);
+const uint8_t *test_intern_text(const void *entry, size_t *size, uint64_t *id);
+/* hits, misses, entries, refused, bytes */
+void test_intern_count(const intern *table, uint64_t out[5]);
+/* Threads put and find the same `texts` texts in orders of their own, in a table of at most `bytes`; -> how many it kept.
+ * -1: an answer was wrong, an entry moved, or a count is not exact; -2: no memory. */
+int64_t test_intern_threads(unsigned writers, unsigned readers, uint64_t texts, size_t bytes, uint64_t seed);
 
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping, and so again behind a reset; -> whether
  * that held, and arena_takes foretold what each takes. */
