@@ -1,6 +1,6 @@
 /* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build.
  *
- * What is declared here is in native_test.c, test_alloc.c, test_bloom.c and test_intern.c. */
+ * What is declared here is in native_test.c, test_alloc.c, test_bloom.c, test_gallop.c and test_intern.c. */
 #ifndef EDB_NATIVE_TEST_H
 #define EDB_NATIVE_TEST_H
 
@@ -95,6 +95,13 @@ void test_intern_count(const intern *table, uint64_t out[5]);
 /* Threads put and find the same `texts` texts in orders of their own, in a table of at most `bytes`; -> how many it kept.
  * -1: an answer was wrong, an entry moved, or a count is not exact; -2: no memory. */
 int64_t test_intern_threads(unsigned writers, unsigned readers, uint64_t texts, size_t bytes, uint64_t seed);
+
+size_t gallop_lower_bound(const int64_t *ids, size_t count, size_t from, int64_t id);
+/* List i goes from starts[i] to starts[i + 1] of ids; at most 256 lists. `in_place`: over the memory of the shortest list, or
+ * of the first for the difference. `out` gets the result all the same. */
+size_t test_gallop_intersect(int64_t *ids, const size_t *starts, size_t k, int64_t *out, bool in_place);
+size_t test_gallop_union(int64_t *ids, const size_t *starts, size_t k, int64_t *out);
+size_t test_gallop_difference(int64_t *ids, const size_t *starts, int64_t *out, bool in_place);     /* of two lists */
 
 /* Allocations of the given sizes, each filled to its end, aligned and not overlapping, and so again behind a reset; -> whether
  * that held, and arena_takes foretold what each takes. */
