@@ -13,6 +13,7 @@ from rich.console import Console
 from . import (  # noqa: F401 - they register benchmarks
     against_sqlite,
     as_of,
+    entities,
     loading,
     opening,
     plans,
