@@ -153,8 +153,11 @@ static void map_add(intern_map *map, uint64_t key, const intern_entry *entry)
 
 static intern_map *map_new(size_t slots)
 {
-    intern_map *map = calloc(1, map_bytes(slots));
+    size_t bytes = map_bytes(slots);
+    intern_map *map;
 
+    assert(bytes > slots);      /* that many slots have been in memory before: their size is no overflow */
+    map = calloc(1, bytes);
     if (map)
         map->im_slots = slots;
     return map;
