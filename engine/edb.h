@@ -169,6 +169,74 @@ void edb_stmt_counts(edb_stmt *stmt, int64_t *changes, int64_t *last_id, bool *h
 uint64_t edb_stmt_moment(edb_stmt *stmt);
 /* -> whether a plan was run that was made for a table of an eighth, or eight times, the rows: prepare anew. */
 bool edb_stmt_end(edb_stmt *stmt);
+
+/* ---- many rows without SQL ----
+ *
+ * Rows pass as bytes of Python's marshal format (native/marshal.h). */
+
+typedef struct {
+    const char *table;
+    const char *const *columns;     /* of the values of a row */
+    uint32_t n_columns;
+    const uint8_t *rows;            /* a list of tuples of n_columns values */
+    size_t rows_size;
+    const uint8_t *tags;            /* NULL: none; a list of texts, or, if tags_apart, a list of such lists, one a row */
+    size_t tags_size;
+    bool tags_apart;
+    int64_t *ids;                   /* -> the row id of each row */
+    size_t ids_room;                /* at least the number of rows */
+    uint64_t inserted, changed;     /* -> how many rows */
+    bool deletes;                   /* rows with these ids are deleted instead, and counted as changed; of the fields above
+                                       table, ids and ids_room count */
+} edb_put;
+
+/* INSERT INTO entitydb_put(op) VALUES ('put'), run on the bound SQLite connection, does it: so it is a statement like
+ * any other, with its transaction and what follows from it. The connection forgets it when that statement is over; NULL takes
+ * it back. */
+void edb_conn_put(edb_conn *conn, edb_put *put);
+
+typedef struct {
+    const uint8_t *payload;         /* the table's entry in the catalog of now, whose columns are shown */
+    size_t payload_size;
+    const uint32_t *columns;        /* which of them, by position */
+    uint32_t n_columns;
+    const int64_t *ids;             /* any order, any number of times */
+    size_t n_ids;
+    bool dicts;                     /* rows are to be dictionaries, else tuples */
+    uint8_t *out;                   /* -> a tuple of the columns' names and a list with, for each id, its row, or None;
+                                       edb_bytes_free() it */
+    size_t out_size;
+} edb_get;
+
+/* At the statement's moment. EDB_NOSUCH: the table did not exist then. */
+int edb_stmt_get(edb_stmt *stmt, edb_get *get);
+void edb_bytes_free(void *bytes);
+
+typedef struct {
+    uint32_t table;                 /* its id */
+    int64_t id;
+    uint64_t most;                  /* versions wanted */
+    int64_t *times;                 /* -> of each version, the newest first: valid_from and valid_to (nanoseconds, not included;
+                                       INT64_MAX: it is current); edb_bytes_free() it */
+    size_t n_versions;
+} edb_history;
+
+/* The committed versions of a row up to the statement's moment. A version ends where the next begins or the row was deleted. */
+int edb_stmt_history(edb_stmt *stmt, edb_history *history);
+
+/* At most `most` row ids of the table behind `after` (NULL: from the first), ascending, at the statement's moment. */
+int edb_stmt_ids(edb_stmt *stmt, uint32_t table, const int64_t *after, size_t most, int64_t *ids, size_t *n);
+
+typedef struct {
+    uint32_t table;                 /* its id */
+    const char *expression;
+    size_t expression_size;
+    int64_t *ids;                   /* -> the entities that are meant, ascending; edb_bytes_free() it */
+    size_t n_ids;
+} edb_tagged;
+
+/* The entities that a tag expression means (entity/tag_expression.h), at the statement's moment. */
+int edb_stmt_tagged(edb_stmt *stmt, edb_tagged *tagged);
 /* cffi: end */
 
 /* The loadable extension's entry (sqlite3.h's types, kept out of here). */

@@ -31,6 +31,7 @@ from ._raised import (
 )
 from .driver import Breach
 from .history import Moment, at, begin_at, commit_moment, label_moment, labels, resolve
+from .store import Database, Version
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (
@@ -48,12 +49,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Breach",
     "DamageError",
+    "Database",
     "EntityDBWarning",
     "HorizonError",
     "Moment",
     "PastWriteError",
     "RowLockWarning",
     "SerializationFailure",
+    "Version",
     "WrappedDamageError",
     "WrappedHorizonError",
     "WrappedPastWriteError",

@@ -1,6 +1,6 @@
 /* The primitives in flat types, for the tests: the header's region becomes part of the binding of a test build.
  *
- * What is declared here is in native_test.c, test_alloc.c, test_bloom.c, test_gallop.c and test_intern.c. */
+ * What is declared here is in native_test.c, test_alloc.c, test_bloom.c, test_gallop.c, test_intern.c and test_marshal.c. */
 #ifndef EDB_NATIVE_TEST_H
 #define EDB_NATIVE_TEST_H
 
@@ -36,6 +36,11 @@ size_t test_row_bound(const test_value *values, size_t n);
 size_t test_row_encode(uint8_t *out, const test_value *values, size_t n);
 /* All columns, at most `room`; -> how many there are, -1 when the row or one of the columns read is damaged. */
 int64_t test_row_decode(const uint8_t *row, size_t size, test_value *out, size_t room);
+
+/* Reads a list of tuples of scalars in marshal's format and writes it again, each text as a kept name besides; *out is
+ * malloc()ed. -> 0, or MARSHAL_... of what could not be read; -4: no memory. */
+int test_marshal(const uint8_t *bytes, size_t size, uint8_t **out, size_t *out_size);
+void test_marshal_free(uint8_t *bytes);
 
 /* Reads the bytes as a row and as keys, placed once right behind and once right before memory that may not be touched,
  * every value included: a read outside ends the process. -> readable columns and key parts. -1: no memory. */

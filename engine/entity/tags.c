@@ -241,20 +241,34 @@ static int promise(edb_stmt *stmt, uint32_t table)
 
 /* ---- giving and taking --------------------------------------------------------------------------------------------- */
 
-int tag_put(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
-            size_t size, bool *added)
+static int judge_text(edb_stmt *stmt, const void *text, size_t size)
 {
-    tagging tg = { .tg_type = table->et_id, .tg_entity = entity };
-    uint64_t seen_from;
-    bool there;
-    int rc;
+    return tag_judge(text, size, tree_key_max(pager_page_size(stmt->st_conn->cn_pager)));
+}
 
-    if ((rc = tag_judge(text, size, tree_key_max(pager_page_size(stmt->st_conn->cn_pager))))
-        || (rc = tag_id_make(stmt, trees, text, size, &tg.tg_id)) || (rc = look(stmt, trees, &tg, &seen_from, &there))
-        || (rc = write_both(stmt, trees, &tg, "", seen_from)))
+int tag_put_id(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, uint32_t id, bool fresh,
+               bool *added)
+{
+    const tagging tg = { .tg_id = id, .tg_type = table->et_id, .tg_entity = entity };
+    uint64_t seen_from = 0;
+    bool there = false;
+    int rc = fresh ? EDB_OK : look(stmt, trees, &tg, &seen_from, &there);
+
+    if (rc || (rc = write_both(stmt, trees, &tg, "", seen_from)))
         return rc;
     *added = !there;
     return promise(stmt, table->et_id);
+}
+
+int tag_put(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
+            size_t size, bool *added)
+{
+    uint32_t id;
+    int rc;
+
+    if ((rc = judge_text(stmt, text, size)) || (rc = tag_id_make(stmt, trees, text, size, &id)))
+        return rc;
+    return tag_put_id(stmt, trees, table, entity, id, false, added);
 }
 
 int tag_take(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
@@ -286,6 +300,13 @@ static int judge_namespace(const edb_table *table, const uint8_t *text, size_t s
     return EDB_OK;
 }
 
+int tag_judge_by_hand(edb_stmt *stmt, const edb_table *table, const void *text, size_t size)
+{
+    int rc = judge_text(stmt, text, size);
+
+    return rc ? rc : judge_namespace(table, text, size);
+}
+
 static int judge_entity(edb_stmt *stmt, const edb_table *table, int64_t entity)
 {
     stmt_view before;
@@ -303,10 +324,8 @@ int tag_add(edb_stmt *stmt, const edb_table *table, int64_t entity, const void *
 {
     uint64_t mark = txn_mark(stmt_conn(stmt));
     tag_trees trees;
-    int rc = tag_judge(text, size, tree_key_max(pager_page_size(stmt->st_conn->cn_pager)));
+    int rc = tag_judge_by_hand(stmt, table, text, size);
 
-    if (!rc)
-        rc = judge_namespace(table, text, size);
     if (!rc)
         rc = txn_begin_write(stmt);
     if (!rc)

@@ -24,6 +24,11 @@ int tag_remove(edb_stmt *stmt, const edb_table *table, int64_t entity, const voi
 
 int tag_put(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
             size_t size, bool *added);
+/* Of a tag in the dictionary. fresh: the row id was never used, so the row cannot have it. */
+int tag_put_id(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, uint32_t id, bool fresh,
+               bool *added);
+/* Whether the text can be a tag of the table's rows that is given by hand: EDB_TAG, EDB_MISUSE. */
+int tag_judge_by_hand(edb_stmt *stmt, const edb_table *table, const void *text, size_t size);
 int tag_take(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
              size_t size, bool *removed);
 /* Takes all tags of a table's rows, or those of a namespace (not ''); and whether there is any of the namespace. */

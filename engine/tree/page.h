@@ -110,6 +110,8 @@ bool page_valid(const uint8_t *page, uint32_t page_size);
 
 #define LEVEL_ANY 256               /* above every level */
 /* A node that a parent of level `above` points to, for reading. tree_read.c. */
+/* The root answering for the moment, and since when it does; page 0 when the tree did not exist yet. tree_read.c */
+int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out, uint64_t *since);
 int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out);
 
 /* Index of the first entry of a directory whose key is >= key (of > key when `after`). stride: words a slot, 1 or 2. */

@@ -6,6 +6,7 @@
  *
  *   page.h        layout of a node and searching in it
  *   tree_read.c   lookups and cursors
+ *   tree_history.c  the versions of one key
  *   tree_changed.c  whether a range changed since a moment
  *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
@@ -61,6 +62,10 @@ typedef struct {                    /* one version; points into the map */
 /* The version of key living at T. *found says whether there is one. */
 int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
              bool *found);
+/* The same, and since when it is so: *begun is the version's `from`, or the commit that the key's absence is known from. What was
+ * before is asked of *begun - 1; 0: nothing was. tree_history.c. */
+int tree_version_at(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size,
+                    tree_version *out, bool *found, uint64_t *begun);
 /* Total size of an overflow value, and its bytes into `out` from `offset` on. */
 uint64_t tree_overflow_size(const tree_version *version);
 int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, void *out, size_t size);

@@ -26,17 +26,19 @@ struct tree_step {
 
 #define ROOT_SIZE 24    /* bytes of an old root in its list */
 
-/* The root answering for the moment; page 0 when the tree did not exist yet. */
-static int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out)
+int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out, uint64_t *since)
 {
     *out = (page_ref){ 0, 0 };
+    *since = 0;
     if (moment >= state->ts_since) {
         *out = state->ts_root;
+        *since = state->ts_since;
         return EDB_OK;
     }
     for (uint32_t i = state->ts_n_recent; i-- > 0;)
         if (moment >= state->ts_recent[i].since) {
             *out = state->ts_recent[i].root;
+            *since = state->ts_recent[i].since;
             return EDB_OK;
         }
     uint64_t older;
@@ -45,9 +47,18 @@ static int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref
         return rc;
     const uint8_t *element;
     rc = array_get(pg, &state->ts_roots, ROOT_SIZE, older - 1, &element);
-    if (rc == EDB_OK)
+    if (rc == EDB_OK) {
         *out = (page_ref){ load64(element + 8), load32(element + 16) };
+        *since = load64(element);
+    }
     return rc;
+}
+
+static inline int root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out)
+{
+    uint64_t since;
+
+    return tree_root_at(pg, state, moment, out, &since);
 }
 
 /* A node below one of level `above`, of a tree with such keys. The level must fall, so that no forged file makes a reader

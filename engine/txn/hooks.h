@@ -30,7 +30,7 @@
 #include "engine/edb.h"
 #include "engine/txn/writeset.h"
 
-enum { HOOKS_MAX = 12 };
+enum { HOOKS_MAX = 16 };
 
 typedef struct {
     const char *hk_name;            /* of the feature, for a debugger */

@@ -21,6 +21,7 @@
  *   type_names.c    tables by name, for those over tags and entities (type_names.h)
  *   vtab_tags.c     the eponymous table entitydb_tags
  *   vtab_tagged.c   the table-valued function entitydb_tagged()
+ *   vtab_put.c      the eponymous table entitydb_put
  *   vtab_count.c    the function entitydb_count()
  *   vtab_visited.c  the function entitydb_visited()
  *   vtab_fork.c     SQLite's own locks across fork()
@@ -272,9 +273,9 @@ void upsert_forget(vtab_entity *vt);                                /* what was 
 
 extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
 
-/* ---- vtab_tags.c, vtab_tagged.c ---- */
+/* ---- vtab_tags.c, vtab_tagged.c, vtab_put.c ---- */
 
-extern const sqlite3_module vtab_tags_module, vtab_tagged_module;
+extern const sqlite3_module vtab_tags_module, vtab_tagged_module, vtab_put_module;
 
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);

@@ -142,6 +142,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = module_add(bd, "entitydb_tagged", &vtab_tagged_module);
     if (!rc)
+        rc = module_add(bd, "entitydb_put", &vtab_put_module);
+    if (!rc)
         rc = function_add(bd, "entitydb_label", -1, SQLITE_DIRECTONLY, function_label);
     binding_unref(bd);
     return rc;

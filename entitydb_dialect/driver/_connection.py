@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -15,6 +16,7 @@ from ._errors import check, int64
 from ._functions import Functions
 from ._session import Session
 from ._use import exclusive
+from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
 from .schemas.lookup import schema_of
@@ -321,6 +323,86 @@ class Connection(Functions):
         """The labels of a commit, in the order they were given; ns: its time."""
         self._session.check_open()
         return labels_of(self._session, number, ns)
+
+    # ---- many rows without SQL ----
+
+    @exclusive
+    def put_rows(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        tags: Sequence[Any] | None = None,
+        *,
+        apart: bool = False,
+    ) -> Put:
+        """Puts rows into a table of main, as one statement.
+
+        A row whose primary key is there changes that row, in the columns given; any other is inserted.
+
+        Args:
+            columns: of the values of a row.
+            rows: a tuple of values for each.
+            tags: texts that every row gets as tags; if `apart`, a list of texts for each row.
+
+        Raises:
+            IntegrityError, DataError, ProgrammingError, OperationalError: which names the row; nothing of them is put.
+        """
+        self._session.check_open()
+        return put_rows(self._session, self.cursor().execute, table, columns, rows, tags, apart=apart)
+
+    @exclusive
+    def get_rows(
+        self,
+        table: str,
+        ids: Any,
+        columns: Sequence[str] | None = None,
+        as_of: int | None = None,
+        *,
+        dicts: bool = False,
+    ) -> tuple[tuple[str, ...], list[Any]]:
+        """Reads rows of a table of main by their row ids, in any order.
+
+        Args:
+            ids: a buffer of int64, as array("q") and NumPy's int64 arrays are.
+            columns: their names; None: all.
+            as_of: nanoseconds; None: now.
+            dicts: rows are dictionaries, else tuples.
+
+        Returns:
+            The names of the columns, and for each id its row, or None where there is no such row.
+        """
+        self._session.check_open()
+        return get_rows(self._session, table, ids, columns, as_of, dicts=dicts)
+
+    @exclusive
+    def tagged_ids(self, table: str, expression: str, as_of: int | None = None) -> array[int]:
+        """The row ids of a table of main that a tag expression means, ascending. as_of: nanoseconds; None: now."""
+        self._session.check_open()
+        return tagged_ids(self._session, table, expression, as_of)
+
+    @exclusive
+    def delete_rows(self, table: str, ids: Any) -> int:
+        """Deletes rows of a table of main by row ids (a buffer of int64), as one statement. -> how many there were."""
+        self._session.check_open()
+        return delete_rows(self._session, self.cursor().execute, table, ids)
+
+    @exclusive
+    def row_ids(self, table: str, after: int | None, most: int, as_of: int | None = None) -> array[int]:
+        """At most so many row ids of a table of main behind one (None: from the first), ascending."""
+        self._session.check_open()
+        return row_ids(self._session, table, after, most, as_of)
+
+    @exclusive
+    def row_times(
+        self, table: str, id: int, as_of: int | None = None, most: int = 1 << 62
+    ) -> list[tuple[int, int | None]]:
+        """(valid_from, valid_to) in nanoseconds of at most so many committed versions of a row, the newest first.
+
+        valid_to is not included; it is None for the current version.
+        """
+        self._session.check_open()
+        return row_times(self._session, table, id, as_of, most)
 
 
 __all__ = ["Connection"]

@@ -47,6 +47,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect.driver.execute",),
     ("entitydb_dialect.driver",),
     ("entitydb_dialect.history",),
+    ("entitydb_dialect.store",),
     ("entitydb_dialect._types",),
     ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin", "entitydb_dialect._raised",
      "entitydb_dialect._urls"),

@@ -1,0 +1,14 @@
+/* Tags given to many rows by one statement: each text is judged and looked up in the dictionary once. */
+#ifndef EDB_TAG_BATCH_H
+#define EDB_TAG_BATCH_H
+
+#include "engine/entity/tags.h"
+
+typedef struct tag_batch tag_batch;
+
+int tag_batch_new(edb_stmt *stmt, const edb_table *table, tag_batch **out);     /* makes the trees if need be */
+void tag_batch_free(tag_batch *tb);                 /* NULL is fine */
+/* As tag_add() of a row that is there. fresh: the row id was never used, so it cannot have the tag. */
+int tag_batch_add(tag_batch *tb, int64_t entity, const void *text, size_t size, bool fresh, bool *added);
+
+#endif
