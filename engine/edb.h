@@ -59,6 +59,7 @@ void edb_close(edb *db);            /* connections still open keep the file open
 typedef struct {
     uint64_t published, durable, pages, free_pages, file_bytes, page_size, syncs, pages_read, pages_written, oldest_pin;
     int64_t last_commit_ns;
+    uint64_t interned, intern_bytes, intern_hits, intern_misses;    /* tags kept by this process: entity/tag_known.h */
 } edb_stats;
 int edb_get_stats(edb *db, edb_stats *out);
 

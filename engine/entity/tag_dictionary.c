@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "native/hash.h"
+#include "native/intern.h"
 #include "engine/entity/tag_text.h"
 
 uint32_t tag_hash(const void *text, size_t size)
@@ -23,20 +24,51 @@ int tag_id_of_entry(const uint8_t *value, uint32_t value_size, bool overflow, ui
     return EDB_OK;
 }
 
+/* G2: what a commit says is so at every moment, and kept; own writes may be rolled back. */
+static void keep(const tag_trees *trees, const void *text, size_t size, uint32_t id, uint64_t from)
+{
+    if (trees->tt_known && from)
+        intern_put(trees->tt_known, text, size, id);
+}
+
+static bool is_known(const tag_trees *trees, const void *text, size_t size, uint32_t *id)
+{
+    const intern_entry *known;
+
+    if (!trees->tt_known || !intern_find(trees->tt_known, text, size, &known))
+        return false;
+    *id = (uint32_t)known->ie_id;
+    return true;
+}
+
+/* What was found in the dictionary. */
+static int take_id(const tag_trees *trees, const edb_entry *entry, const void *text, size_t size, uint32_t *id)
+{
+    int rc = tag_id_of_entry(entry->value, entry->value_size, entry->overflow, id);
+
+    if (!rc)
+        keep(trees, text, size, *id, entry->from);
+    return rc;
+}
+
 int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
 {
     edb_entry entry;
-    int rc = cursor_get(stmt, trees->tt_dictionary, text, size, &entry, found);
 
-    return rc || !*found ? rc : tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+    if ((*found = is_known(trees, text, size, id)))
+        return EDB_OK;
+    int rc = cursor_get(stmt, trees->tt_dictionary, text, size, &entry, found);
+    return rc || !*found ? rc : take_id(trees, &entry, text, size, id);
 }
 
 int tag_id_now(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
 {
     edb_entry entry;
-    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, found);
 
-    return rc || !*found ? rc : tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+    if ((*found = is_known(trees, text, size, id)))
+        return EDB_OK;
+    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, found);
+    return rc || !*found ? rc : take_id(trees, &entry, text, size, id);
 }
 
 /* The first number from the hash on that no text has. */
@@ -63,10 +95,12 @@ int tag_id_make(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t
     uint64_t seen_from;
     edb_entry entry;
     bool found;
-    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, &found);
 
+    if (is_known(trees, text, size, id))
+        return EDB_OK;
+    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, &found);
     if (!rc && found)
-        return tag_id_of_entry(entry.value, entry.value_size, entry.overflow, id);
+        return take_id(trees, &entry, text, size, id);
     if (rc || (rc = free_id(stmt, trees, text, size, id, &seen_from)))
         return rc;
     store32(value, *id);
@@ -77,11 +111,17 @@ int tag_id_make(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t
 
 int tag_text(edb_stmt *stmt, const tag_trees *trees, uint32_t id, uint8_t *room, const uint8_t **text, uint32_t *size)
 {
+    const intern_entry *known;
     uint8_t key[8];
     edb_entry entry;
     bool found;
     int rc;
 
+    if (trees->tt_known && intern_find_id(trees->tt_known, id, &known)) {
+        *text = (const uint8_t *)known->ie_text;
+        *size = (uint32_t)known->ie_size;
+        return EDB_OK;
+    }
     rowid_store(key, id);
     rc = cursor_get(stmt, trees->tt_names, key, sizeof key, &entry, &found);
     if (!rc && (!found || entry_size(&entry) > TAG_MOST))
@@ -90,8 +130,11 @@ int tag_text(edb_stmt *stmt, const tag_trees *trees, uint32_t id, uint8_t *room,
         return rc;
     *text = entry.value;
     *size = (uint32_t)entry_size(&entry);
-    if (!entry.overflow)
-        return EDB_OK;
-    *text = room;
-    return entry_load(stmt, &entry, room);
+    if (entry.overflow) {
+        *text = room;
+        rc = entry_load(stmt, &entry, room);
+    }
+    if (!rc)
+        keep(trees, *text, *size, id, entry.from);
+    return rc;
 }

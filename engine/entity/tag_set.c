@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "native/gallop.h"
 #include "engine/entity/tag_dictionary.h"
 #include "engine/entity/tag_walk.h"
 #include "engine/stats/statistics.h"
@@ -99,27 +100,12 @@ static int seek_cursor(stream *sr, int64_t entity)
     return sr->str_valid && sr->str_at >= entity ? EDB_OK : leap(sr, entity);
 }
 
-/* By doubling steps, then by halving them. */
 static void seek_list(stream *sr, int64_t entity)
 {
-    size_t low = sr->str_i, step = 1, high;
-
-    while (low + step < sr->str_n && sr->str_ids[low + step] < entity) {
-        low += step;
-        step *= 2;
-    }
-    high = low + step < sr->str_n ? low + step : sr->str_n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (sr->str_ids[middle] < entity)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    sr->str_i = low;
-    sr->str_valid = low < sr->str_n;
+    sr->str_i = gallop_lower_bound(sr->str_ids, sr->str_n, sr->str_i, entity);
+    sr->str_valid = sr->str_i < sr->str_n;
     if (sr->str_valid)
-        sr->str_at = sr->str_ids[low];
+        sr->str_at = sr->str_ids[sr->str_i];
 }
 
 static int seek(stream *sr, int64_t entity);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/catalog/catalog.h"
+#include "engine/entity/tag_known.h"
 #include "engine/table/ddl.h"
 #include "engine/txn/hooks.h"
 
@@ -42,7 +43,7 @@ static int look_up(edb_stmt *stmt, tag_trees *out)
 {
     int rc = EDB_OK;
 
-    *out = (tag_trees){ 0 };
+    *out = (tag_trees){ .tt_known = tags_known(stmt_conn(stmt)) };
     for (size_t i = 0; i < TREES && !rc; i++) {
         rc = catalog_tree(stmt, trees[i].name, tree_in(out, i));
         if (!rc && i && !*tree_in(out, i) != !out->tt_dictionary)

@@ -20,6 +20,7 @@
 
 typedef struct {                    /* tree ids; all 0: the file has no tags */
     uint32_t tt_dictionary, tt_names, tt_postings, tt_reverse;
+    struct intern *tt_known;        /* texts and ids that the process has met in commits (tag_known.h); NULL: none are kept */
 } tag_trees;
 
 /* As the statement sees them, its own included. Looked up once a schema and connection. */

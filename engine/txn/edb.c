@@ -103,6 +103,7 @@ int edb_get_stats(edb *db, edb_stats *out)
                             .syncs = figures.ps_syncs, .pages_read = figures.ps_pages_read,
                             .pages_written = figures.ps_pages_written, .oldest_pin = figures.ps_oldest_pin,
                             .last_commit_ns = root.sn_time_ns };
+        hooks_db_count(&db->db_data, out);
     }
     db_unask(db);
     return rc;

@@ -73,6 +73,13 @@ void hooks_db_free(hooks_data *data)
         data_set(&data->hd_of[i], NULL, registered[i]->hk_db_free);
 }
 
+void hooks_db_count(hooks_data *data, edb_stats *out)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        if (data->hd_of[i] && registered[i]->hk_db_count)
+            registered[i]->hk_db_count(data->hd_of[i], out);
+}
+
 void hooks_stmt_free(hooks_data *data)
 {
     for (size_t i = 0; i < n_registered; i++)

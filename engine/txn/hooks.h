@@ -47,6 +47,8 @@ typedef struct {
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
     void *(*hk_db_make)(void);          /* of data kept on a database (H6); NULL: no memory */
     void (*hk_db_free)(void *data);
+    /* Adds what it counts to the figures of the database whose data it is. */
+    void (*hk_db_count)(void *data, edb_stats *out);
 } txn_hooks;
 
 #define PROMISE_OF_TAGS UINT32_MAX
@@ -71,6 +73,7 @@ typedef struct {
 void hooks_stmt_free(hooks_data *data);
 void hooks_conn_free(hooks_data *data);
 void hooks_db_free(hooks_data *data);
+void hooks_db_count(hooks_data *data, edb_stats *out);     /* of the data there is */
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
 int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
