@@ -65,3 +65,31 @@ int row_history(edb_stmt *stmt, edb_history *history)
     }
     return rc;
 }
+
+int row_life_find(edb_stmt *stmt, uint32_t table, int64_t id, row_life *out)
+{
+    const tree_state *known;
+    tree_state state;
+    tree_version version;
+    uint64_t begun;
+    uint8_t key[8];
+    bool found = true;
+    int rc = stmt_tree(stmt, table, &known);
+
+    *out = (row_life){ 0, 0, 0 };
+    if (rc || !known)
+        return rc;
+    state = *known;
+    rowid_store(key, id);
+    for (uint64_t at = stmt->st_moment; at >= state.ts_born && !rc; at = begun - 1) {
+        rc = tree_version_at(stmt->st_conn->cn_pager, &state, at, key, sizeof key, &version, &found, &begun);
+        if (rc || !found)
+            break;
+        out->rl_created = begun;
+        out->rl_updated = out->rl_updated ? out->rl_updated : begun;
+        out->rl_versions++;
+        if (conn_interrupted(stmt->st_conn))
+            rc = edb_fail(EDB_INTERRUPT, "reading the versions of a row was interrupted");
+    }
+    return rc;
+}

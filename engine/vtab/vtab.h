@@ -19,6 +19,7 @@
  *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
  *   type_names.c    tables by name, for those over tags and entities (type_names.h)
+ *   vtab_entities.c the eponymous table entitydb_entities
  *   vtab_tags.c     the eponymous table entitydb_tags
  *   vtab_tagged.c   the table-valued function entitydb_tagged()
  *   vtab_put.c      the eponymous table entitydb_put
@@ -273,9 +274,9 @@ void upsert_forget(vtab_entity *vt);                                /* what was 
 
 extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
 
-/* ---- vtab_tags.c, vtab_tagged.c, vtab_put.c ---- */
+/* ---- vtab_entities.c, vtab_tags.c, vtab_tagged.c, vtab_put.c ---- */
 
-extern const sqlite3_module vtab_tags_module, vtab_tagged_module, vtab_put_module;
+extern const sqlite3_module vtab_entities_module, vtab_tags_module, vtab_tagged_module, vtab_put_module;
 
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);

@@ -138,6 +138,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = module_add(bd, "entitydb_labels", &vtab_labels_module);
     if (!rc)
+        rc = module_add(bd, "entitydb_entities", &vtab_entities_module);
+    if (!rc)
         rc = module_add(bd, "entitydb_tags", &vtab_tags_module);
     if (!rc)
         rc = module_add(bd, "entitydb_tagged", &vtab_tagged_module);

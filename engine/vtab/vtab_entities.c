@@ -1,0 +1,280 @@
+/* The eponymous table entitydb_entities: the rows of all tables, as entities.
+ *
+ *     SELECT type, id, created_at, updated_at, versions, content FROM entitydb_entities      at the statement's moment
+ *
+ * `created_at` and `updated_at` are the times (nanoseconds) of the commits that wrote the first and the newest version since the
+ * row was last inserted, `versions` how many they were; what is not committed has none. `content` is the row as a JSON object, under
+ * the columns its table has at the moment. It has a key and no row id, since ids repeat from table to table. idxNum is the sum of: */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/entity/row_history.h"
+#include "engine/entity/row_json.h"
+#include "engine/vtab/type_names.h"
+
+enum { ENTITIES_TYPE, ENTITIES_ID, ENTITIES_CREATED, ENTITIES_UPDATED, ENTITIES_VERSIONS, ENTITIES_CONTENT };
+enum { PLAN_TYPE = 1, PLAN_ID = 2 };            /* of one table; of one row of each table */
+enum { TABLES_GUESS = 4, ROWS_GUESS = 10000 };  /* of a table, where nothing is known */
+
+typedef struct {
+    vtab_any ve_any;
+    type_names ve_types;
+} entities_vtab;
+
+typedef struct {
+    sqlite3_vtab_cursor ens_base;
+    edb_stmt *ens_stmt;             /* one user is ours; NULL: before xFilter */
+    edb_table **ens_tables;         /* those walked, counted; malloc()ed */
+    size_t ens_n, ens_i;
+    edb_cursor ens_rows;            /* while ens_open: of table ens_i */
+    bool ens_open;
+    bool ens_one;                   /* only the row ens_id is wanted */
+    int64_t ens_id;
+    bool ens_lived;                 /* ens_life is that of the row the scan stands on */
+    row_life ens_life;
+    table_buffer ens_buffer, ens_json;
+} entities_scan;
+
+static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
+{
+    (void)argc, (void)argv, (void)error;
+    entities_vtab *vt = calloc(1, sizeof *vt);
+    int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(type TEXT COLLATE NOCASE, id INTEGER, created_at INTEGER, "
+                                       "updated_at INTEGER, versions INTEGER, content TEXT, "
+                                       "PRIMARY KEY(type, id)) WITHOUT ROWID")
+                : SQLITE_ERROR;
+    if (rc) {
+        free(vt);
+        return rc;
+    }
+    vt->ve_any.ay_binding = aux;
+    vt->ve_any.ay_binding->bd_refs++;
+    *out = &vt->ve_any.ay_base;
+    return SQLITE_OK;
+}
+
+static int disconnect(sqlite3_vtab *base)
+{
+    entities_vtab *vt = (entities_vtab *)base;
+    type_names_free(&vt->ve_types);
+    binding_unref(vt->ve_any.ay_binding);
+    free(vt);
+    return SQLITE_OK;
+}
+
+static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
+{
+    double rows = (double)TABLES_GUESS * ROWS_GUESS;
+    int arguments = 0;
+    (void)base;
+    for (int column = ENTITIES_TYPE; column <= ENTITIES_ID; column++)
+        for (int i = 0; i < info->nConstraint; i++) {
+            if (!info->aConstraint[i].usable || info->aConstraint[i].iColumn != column
+                || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ
+                || (column == ENTITIES_TYPE && sqlite3_stricmp(sqlite3_vtab_collation(info, i), "NOCASE")))
+                continue;
+            info->idxNum |= column == ENTITIES_TYPE ? PLAN_TYPE : PLAN_ID;
+            info->aConstraintUsage[i].argvIndex = ++arguments;
+            info->aConstraintUsage[i].omit = column == ENTITIES_TYPE;
+            rows /= column == ENTITIES_TYPE ? TABLES_GUESS : ROWS_GUESS;
+            break;
+        }
+    info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
+    info->estimatedCost = 20 + 3 * rows;
+    if (info->idxNum == (PLAN_TYPE | PLAN_ID))
+        info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
+    return SQLITE_OK;
+}
+
+/* ---- scans ------------------------------------------------------------------------------------------------------------ */
+
+static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
+{
+    entities_scan *ens = calloc(1, sizeof *ens);
+    if (!ens)
+        return vtab_no_cursor(base);
+    *out = &ens->ens_base;
+    return SQLITE_OK;
+}
+
+static void leave(entities_scan *ens)
+{
+    if (ens->ens_open)
+        cursor_close(&ens->ens_rows);
+    for (size_t i = 0; i < ens->ens_n; i++)
+        table_unref(ens->ens_tables[i]);
+    free(ens->ens_tables);
+    if (ens->ens_stmt)
+        stmt_release(ens->ens_stmt);
+    ens->ens_open = false;
+    ens->ens_tables = NULL;
+    ens->ens_stmt = NULL;
+    ens->ens_n = ens->ens_i = 0;
+}
+
+static int close_cursor(sqlite3_vtab_cursor *base)
+{
+    entities_scan *ens = (entities_scan *)base;
+    leave(ens);
+    buffer_free(&ens->ens_buffer);
+    buffer_free(&ens->ens_json);
+    free(ens);
+    return SQLITE_OK;
+}
+
+/* From where the scan stands to the first row there is, in this table or in a later one. */
+static int find_row(entities_scan *ens)
+{
+    uint8_t key[8];
+    int rc = EDB_OK;
+    ens->ens_lived = false;
+    while (!rc && ens->ens_i < ens->ens_n) {
+        const edb_cursor *cu = &ens->ens_rows;
+        if (!ens->ens_open) {
+            rowid_store(key, ens->ens_id);
+            if (!(rc = cursor_open(ens->ens_stmt, ens->ens_tables[ens->ens_i]->et_id, &ens->ens_rows))) {
+                ens->ens_open = true;
+                rc = cursor_seek(&ens->ens_rows, ens->ens_one ? key : NULL, ens->ens_one ? sizeof key : 0);
+            }
+            if (rc)
+                break;
+        }
+        if (cu->valid && cu->at.key_size != 8)
+            rc = edb_fail(EDB_CORRUPT, "table %s has a key of %u bytes", ens->ens_tables[ens->ens_i]->et_name,
+                          cu->at.key_size);
+        else if (cu->valid && (!ens->ens_one || rowid_load(cu->at.key) == ens->ens_id))
+            return EDB_OK;
+        cursor_close(&ens->ens_rows);
+        ens->ens_open = false;
+        ens->ens_i++;
+    }
+    return rc;
+}
+
+static int find_tables(entities_scan *ens, sqlite3_value *name)
+{
+    entities_vtab *vt = (entities_vtab *)ens->ens_base.pVtab;
+    const char *text = name ? (const char *)sqlite3_value_text(name) : NULL;
+    const edb_table *only = NULL;
+    if (!name)
+        return catalog_tables(ens->ens_stmt, &ens->ens_tables, &ens->ens_n);
+    int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, &only) : EDB_OK;
+    if (rc || !only)
+        return rc;
+    if (!(ens->ens_tables = malloc(sizeof *ens->ens_tables)))
+        return edb_fail(EDB_NOMEM, "no memory to read entities");
+    ens->ens_tables[ens->ens_n++] = table_ref(only);
+    return EDB_OK;
+}
+
+static int start(entities_scan *ens, int plan, sqlite3_value **argv)
+{
+    leave(ens);
+    sqlite3_value *id = plan & PLAN_ID ? argv[(plan & PLAN_TYPE) != 0] : NULL;
+    ens->ens_one = id;
+    if (id && !value_is_entity(id, &ens->ens_id))
+        return EDB_OK;
+    int rc = vtab_acquire(((vtab_any *)ens->ens_base.pVtab)->ay_binding, false, &ens->ens_stmt);
+    if (!rc)
+        rc = find_tables(ens, plan & PLAN_TYPE ? argv[0] : NULL);
+    return rc ? rc : find_row(ens);
+}
+
+static int eof(sqlite3_vtab_cursor *base)
+{
+    return !((const entities_scan *)base)->ens_open;
+}
+
+static void visited(sqlite3_vtab_cursor *base)
+{
+    ((vtab_any *)base->pVtab)->ay_binding->bd_visited += !eof(base);
+}
+
+static int filter(sqlite3_vtab_cursor *base, int plan, const char *string, int argc, sqlite3_value **argv)
+{
+    (void)string, (void)argc;
+    int rc = start((entities_scan *)base, plan, argv);
+    visited(base);
+    return vtab_result(base->pVtab, rc);
+}
+
+static int next(sqlite3_vtab_cursor *base)
+{
+    entities_scan *ens = (entities_scan *)base;
+    int rc = cursor_next(&ens->ens_rows);
+    if (!rc)
+        rc = find_row(ens);
+    visited(base);
+    return vtab_result(base->pVtab, rc);
+}
+
+/* ---- columns ---------------------------------------------------------------------------------------------------------- */
+
+static int life_column(entities_scan *ens, sqlite3_context *context, int column, int64_t id)
+{
+    const edb_entry *at = &ens->ens_rows.at;
+    int64_t ns;
+    int rc = EDB_OK;
+    if (!ens->ens_lived)
+        rc = row_life_find(ens->ens_stmt, ens->ens_tables[ens->ens_i]->et_id, id, &ens->ens_life);
+    if (rc)
+        return rc;
+    ens->ens_lived = true;
+    if (column == ENTITIES_VERSIONS) {
+        sqlite3_result_int64(context, (int64_t)ens->ens_life.rl_versions);
+        return EDB_OK;
+    }
+    uint64_t commit = column == ENTITIES_CREATED ? ens->ens_life.rl_created : at->from;
+    if (commit && !(rc = commit_time(ens->ens_stmt, commit, &ns)))
+        sqlite3_result_int64(context, ns);
+    return rc;
+}
+
+static int content_column(entities_scan *ens, sqlite3_context *context, int64_t id)
+{
+    const edb_table *table = ens->ens_tables[ens->ens_i];
+    row_view row;
+    int rc = row_of_entry(&ens->ens_buffer, ens->ens_stmt, table, &ens->ens_rows.at, id, &row);
+    buffer_clear(&ens->ens_json);
+    if (!rc)
+        rc = row_json(ens->ens_stmt, table, &row, id, &ens->ens_json);
+    if (!rc)
+        sqlite3_result_text64(context, (const char *)ens->ens_json.bf_bytes, ens->ens_json.bf_size, SQLITE_TRANSIENT,
+                              SQLITE_UTF8);
+    return rc;
+}
+
+static int column_value(entities_scan *ens, sqlite3_context *context, int column)
+{
+    int64_t id = rowid_load(ens->ens_rows.at.key);
+    switch (column) {
+    case ENTITIES_TYPE:
+        sqlite3_result_text(context, ens->ens_tables[ens->ens_i]->et_name, -1, SQLITE_TRANSIENT);
+        return EDB_OK;
+    case ENTITIES_ID:
+        sqlite3_result_int64(context, id);
+        return EDB_OK;
+    case ENTITIES_CONTENT:
+        return content_column(ens, context, id);
+    default:
+        return life_column(ens, context, column, id);
+    }
+}
+
+static int column_of(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
+{
+    return vtab_result(base->pVtab, column_value((entities_scan *)base, context, column));
+}
+
+const sqlite3_module vtab_entities_module = {
+    .iVersion = 2,
+    .xConnect = connect,
+    .xBestIndex = best_index,
+    .xDisconnect = disconnect,
+    .xOpen = open_cursor,
+    .xClose = close_cursor,
+    .xFilter = filter,
+    .xNext = next,
+    .xEof = eof,
+    .xColumn = column_of,
+};
