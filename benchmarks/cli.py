@@ -20,6 +20,7 @@ from . import (  # noqa: F401 - they register benchmarks
     report,
     scripts,
     storage,
+    store,
     texts,
     through_orm,
 )
