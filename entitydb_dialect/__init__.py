@@ -32,6 +32,18 @@ from ._raised import (
 from .driver import Breach
 from .history import Moment, at, begin_at, commit_moment, label_moment, labels, resolve
 from .store import Database, Version
+from .tags import (
+    Tag,
+    TagError,
+    Tagged,
+    TagSet,
+    exact_tag,
+    tag_values,
+    tagged,
+    tagged_all,
+    tagged_any,
+    tagged_expression,
+)
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (
@@ -56,6 +68,10 @@ __all__ = [
     "PastWriteError",
     "RowLockWarning",
     "SerializationFailure",
+    "Tag",
+    "TagError",
+    "TagSet",
+    "Tagged",
     "Version",
     "WrappedDamageError",
     "WrappedHorizonError",
@@ -67,8 +83,14 @@ __all__ = [
     "commit_moment",
     "database_exists",
     "drop_database",
+    "exact_tag",
     "label_moment",
     "labels",
     "resolve",
     "stats",
+    "tag_values",
+    "tagged",
+    "tagged_all",
+    "tagged_any",
+    "tagged_expression",
 ]

@@ -83,6 +83,49 @@ def test_models_that_were_created_directly_are_clean(project: Project) -> None:
     assert "No new upgrade operations detected" in project.alembic("check")
 
 
+TAGGED = """
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+    from entitydb_dialect import Tagged
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Article(Tagged, Base):
+        __tablename__ = "article"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Badge(Tagged, Base):
+        __tablename__ = "badge"
+        code: Mapped[str] = mapped_column(primary_key=True)
+
+    metadata = Base.metadata
+"""
+
+
+@pytest.mark.slow
+def test_of_tags_migrations_see_nothing(project: Project) -> None:
+    """Neither the engine's table of tags nor, on a table without an integer key, the row id is to be migrated."""
+    project.models(TAGGED)
+    project.alembic("revision", message="first", autogenerate=True)
+    (script,) = (project.scripts / "versions").glob("*_first.py")
+    assert "entitydb_tags" not in script.read_text()
+    project.alembic("upgrade", "head")
+    assert "No new upgrade operations detected" in project.alembic("check")
+    assert all("rowid" not in str(sql) for (sql,) in project.sql("SELECT sql FROM sqlite_master"))
+    project._python(f"""
+        from models import Article, Badge
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import Session
+        with Session(create_engine({project.url!r})) as session:
+            session.add_all([Article(id=1, tags={{"a"}}), Badge(code="x", tags={{"b"}})])
+            session.commit()
+    """)
+    assert set(project.sql("SELECT type, tag FROM entitydb_tags")) == {("article", "a"), ("badge", "b")}
+    assert "No new upgrade operations detected" in project.alembic("check")
+    project.alembic("downgrade", "base")
+    assert project.sql("SELECT * FROM entitydb_tags") == []
+
+
 CHANGES = [
     ('Column("name", String(40), unique=True)', 'Column("name", String(41), unique=True)', "modify_type"),
     ('Column("price", Numeric(10, 2), server_default="0.00")', 'Column("price", Numeric(12, 2), server_default="0.00")',

@@ -60,6 +60,7 @@ PYTHON_LAYERS = (
         "entitydb_dialect.provision",
         "entitydb_dialect.requirements",
     ),
+    ("entitydb_dialect.tags",),
     ("=entitydb_dialect",),
     ("entitydb_migrations",),
 )
