@@ -23,6 +23,7 @@ typedef enum {
 typedef struct stream stream;
 struct stream {
     stream_kind str_kind;
+    edb_conn *str_conn;             /* ALL: may be interrupted */
     bool str_done;                  /* it has come to its end, and what it is made of may stand anywhere */
     bool str_valid;                 /* it stands on str_at */
     int64_t str_at;
@@ -51,6 +52,11 @@ static int no_memory(void)
     return edb_fail(EDB_NOMEM, "no memory to look for entities by tags");
 }
 
+static int interrupted(edb_conn *conn)
+{
+    return conn_interrupted(conn) ? edb_fail(EDB_INTERRUPT, "looking for entities by tags was interrupted") : EDB_OK;
+}
+
 /* ---- moving -------------------------------------------------------------------------------------------------------- */
 
 /* What the cursor of a stream has come to. */
@@ -58,14 +64,15 @@ static int stand(stream *sr)
 {
     const edb_cursor *cu = &sr->str_cursor;
     bool posting = sr->str_kind == STREAM_POSTINGS;
-    size_t head = posting ? POSTING_HEAD : 0;
+    int rc = EDB_OK;
 
-    sr->str_valid = cu->valid && (!posting || !memcmp(cu->at.key, sr->str_key, POSTING_HEAD));
-    if (sr->str_valid && cu->at.key_size != head + TAG_ENTITY)
-        return edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", cu->at.key_size);
-    if (sr->str_valid)
-        sr->str_at = rowid_load(cu->at.key + head);
-    return EDB_OK;
+    if (posting)
+        rc = taggings_stand(cu, sr->str_key, POSTING_HEAD, &sr->str_valid);
+    else if ((sr->str_valid = cu->valid) && cu->at.key_size != TAG_ENTITY)
+        rc = edb_fail(EDB_CORRUPT, "a row has a key of %u bytes", cu->at.key_size);
+    if (!rc && sr->str_valid)
+        sr->str_at = rowid_load(cu->at.key + (posting ? POSTING_HEAD : 0));
+    return rc;
 }
 
 static int leap(stream *sr, int64_t entity)
@@ -74,13 +81,7 @@ static int leap(stream *sr, int64_t entity)
     size_t head = sr->str_kind == STREAM_POSTINGS ? POSTING_HEAD : 0;
 
     rowid_store(key + head, entity);
-    int rc = cursor_seek(&sr->str_cursor, key, head + TAG_ENTITY);
-    if (!rc && head && cursor_watched(&sr->str_cursor)) {
-        uint8_t behind[POSTING_HEAD];
-        memcpy(behind, key, head);
-        size_t size = key_behind(behind, head);
-        cursor_bounds(&sr->str_cursor, NULL, 0, size ? behind : NULL, size);
-    }
+    int rc = taggings_seek(&sr->str_cursor, key, head + TAG_ENTITY, head);
     return rc ? rc : stand(sr);
 }
 
@@ -123,7 +124,7 @@ static int is_excluded(const stream *sr, int64_t entity, bool *out)
     return rc;
 }
 
-/* The first part leads; a part that has passed what it offers sends it on. */
+/* The first part leads; a part that has passed what it offers sends it on. Until all agree nothing is answered. */
 static int seek_all(stream *sr, int64_t entity)
 {
     int rc;
@@ -132,7 +133,7 @@ static int seek_all(stream *sr, int64_t entity)
     for (;;) {
         stream *lead = sr->str_parts, *part;
         bool excluded;
-        if ((rc = seek(lead, entity)) || !lead->str_valid)
+        if ((rc = seek(lead, entity)) || !lead->str_valid || (rc = interrupted(sr->str_conn)))
             return rc;
         entity = lead->str_at;
         for (part = lead->str_next; part; part = part->str_next) {
@@ -210,6 +211,7 @@ static int stream_new(tag_set *ts, stream_kind kind, stream **out)
         return no_memory();
     memset(*out, 0, sizeof **out);
     (*out)->str_kind = kind;
+    (*out)->str_conn = stmt_conn(ts->tse_stmt);
     return EDB_OK;
 }
 
@@ -286,23 +288,15 @@ static int collect(stream *sr, tag_walk *tw)
             sr->str_ids = more;
         }
         sr->str_ids[sr->str_n++] = tw->tw_at.tg_entity;
-        if (conn_interrupted(stmt_conn(tw->tw_stmt)))
-            rc = edb_fail(EDB_INTERRUPT, "looking for entities by tags was interrupted");
-        else
+        if (!(rc = interrupted(stmt_conn(tw->tw_stmt))))
             rc = tag_walk_next(tw);
     }
     return rc;
 }
 
-/* The text behind all that begin with the prefix; 0: there is none. */
-static size_t behind_prefix(uint8_t *text, size_t size)
-{
-    return key_behind(text, size);
-}
-
 static int make_prefix(tag_set *ts, const tag_node *node, stream **out)
 {
-    uint8_t *high = arena_copy(&ts->tse_memory, node->tn_text, node->tn_size + 1);
+    uint8_t *high = arena_copy(&ts->tse_memory, node->tn_text, node->tn_size);
     tag_question question = { .tq_has_type = true, .tq_type = ts->tse_type, .tq_low = node->tn_text,
                               .tq_low_size = (uint32_t)node->tn_size };
     tag_walk *tw = arena_alloc(&ts->tse_memory, sizeof *tw);
@@ -310,7 +304,8 @@ static int make_prefix(tag_set *ts, const tag_node *node, stream **out)
 
     if (rc)
         return rc;
-    question.tq_high_size = (uint32_t)behind_prefix(high, node->tn_size);
+    /* The text behind all that begin with the prefix; none if there is no such text. */
+    question.tq_high_size = (uint32_t)key_behind(high, node->tn_size);
     question.tq_high = question.tq_high_size ? high : NULL;
     if ((rc = tag_walk_open(ts->tse_stmt, &question, tw)))
         return rc;
@@ -381,7 +376,8 @@ static int make_any(tag_set *ts, const tag_node *first, stream *sr)
         if (!part)
             continue;
         sr->str_size += part->str_size;
-        part_add(sr, part);
+        part->str_next = sr->str_parts;
+        sr->str_parts = part;
     }
     return rc;
 }

@@ -2,11 +2,13 @@
 #include "engine/entity/tag_trees.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/catalog/catalog.h"
 #include "engine/entity/tag_known.h"
 #include "engine/table/ddl.h"
 #include "engine/txn/hooks.h"
+#include "engine/txn/reads.h"
 
 typedef struct {                    /* what a connection knows of the catalog */
     uint64_t ktr_schema;             /* stmt_schema() + 1 that it holds for; 0: nothing is known */
@@ -110,4 +112,28 @@ int tag_trees_make(edb_stmt *stmt, tag_trees *out)
         known->ktr_stands = txn_stands(conn);
     }
     return rc ? rc : known ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to make the trees of tags");
+}
+
+/* ---- taggings, walked ---------------------------------------------------------------------------------------------- */
+
+int taggings_seek(edb_cursor *cu, const uint8_t *key, size_t size, size_t prefix_size)
+{
+    int rc = cursor_seek(cu, size ? key : NULL, size);
+
+    if (!rc && prefix_size && cursor_watched(cu)) {
+        uint8_t behind[TAG_KEY];
+        memcpy(behind, key, prefix_size);
+        size_t behind_size = key_behind(behind, prefix_size);
+        cursor_bounds(cu, NULL, 0, behind_size ? behind : NULL, behind_size);
+    }
+    return rc;
+}
+
+int taggings_stand(const edb_cursor *cu, const uint8_t *prefix, size_t prefix_size, bool *out)
+{
+    *out = false;
+    if (cu->valid && cu->at.key_size != TAG_KEY)
+        return edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", cu->at.key_size);
+    *out = cu->valid && !memcmp(cu->at.key, prefix, prefix_size);
+    return EDB_OK;
 }

@@ -62,4 +62,10 @@ static inline void reverse_load(tagging *tg, const uint8_t key[TAG_KEY])
     *tg = (tagging){ big32_load(key + TAG_TYPE + TAG_ENTITY), big32_load(key), rowid_load(key + TAG_TYPE) };
 }
 
+/* To the first entry at or behind the key. At SERIALIZABLE the walk from there counts as read as far as keys begin with
+ * the first prefix_size bytes of it. */
+int taggings_seek(edb_cursor *cu, const uint8_t *key, size_t size, size_t prefix_size);
+/* Whether the cursor stands on a tagging whose key begins with the prefix. EDB_CORRUPT: on what is no tagging. */
+int taggings_stand(const edb_cursor *cu, const uint8_t *prefix, size_t prefix_size, bool *out);
+
 #endif

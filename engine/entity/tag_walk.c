@@ -10,11 +10,10 @@
 static int load(tag_walk *tw)
 {
     const edb_entry *at = &tw->tw_entries.at;
+    int rc = taggings_stand(&tw->tw_entries, tw->tw_prefix, tw->tw_prefix_size, &tw->tw_valid);
 
-    tw->tw_valid = tw->tw_entries.valid && at->key_size == TAG_KEY && !memcmp(at->key, tw->tw_prefix, tw->tw_prefix_size);
-    if (!tw->tw_valid)
-        return tw->tw_entries.valid && at->key_size != TAG_KEY
-                   ? edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", at->key_size) : EDB_OK;
+    if (rc || !tw->tw_valid)
+        return rc;
     if (tw->tw_way == TAG_WALK_REVERSE)
         reverse_load(&tw->tw_at, at->key);
     else
@@ -25,14 +24,8 @@ static int load(tag_walk *tw)
 
 static int begin(tag_walk *tw)
 {
-    int rc = cursor_seek(&tw->tw_entries, tw->tw_prefix_size ? tw->tw_prefix : NULL, tw->tw_prefix_size);
+    int rc = taggings_seek(&tw->tw_entries, tw->tw_prefix, tw->tw_prefix_size, tw->tw_prefix_size);
 
-    if (!rc && cursor_watched(&tw->tw_entries) && tw->tw_prefix_size) {
-        uint8_t behind[TAG_KEY];
-        memcpy(behind, tw->tw_prefix, tw->tw_prefix_size);
-        size_t size = key_behind(behind, tw->tw_prefix_size);
-        cursor_bounds(&tw->tw_entries, NULL, 0, size ? behind : NULL, size);
-    }
     return rc ? rc : load(tw);
 }
 
@@ -63,7 +56,10 @@ static int pass_empty_texts(tag_walk *tw)
         prefix_of_tag(tw, id);
         if ((rc = begin(tw)) || tw->tw_valid)
             return rc;
-        rc = cursor_next(&tw->tw_texts);
+        if (conn_interrupted(stmt_conn(tw->tw_stmt)))
+            rc = edb_fail(EDB_INTERRUPT, "looking for tags was interrupted");
+        else
+            rc = cursor_next(&tw->tw_texts);
     }
     tw->tw_valid = false;
     return rc;
