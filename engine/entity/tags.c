@@ -2,11 +2,11 @@
 #include "engine/entity/tags.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/entity/tag_dictionary.h"
+#include "engine/entity/tag_promises.h"
 #include "engine/entity/tag_text.h"
 #include "engine/table/watch.h"
 #include "engine/txn/txn_internal.h"
@@ -37,208 +37,6 @@ static int look(edb_stmt *stmt, const tag_trees *trees, const tagging *tg, uint6
     return rc;
 }
 
-/* ---- promises ------------------------------------------------------------------------------------------------------ */
-
-enum { PROMISE_KEY = 8 };
-
-typedef struct {                    /* what a connection promised last; spares saying it for every row */
-    uint64_t prl_stands;             /* txn_stands() then */
-    uint32_t prl_table;
-    bool prl_made;
-} promise_last;
-
-/* Rows of the table were tagged or deleted. */
-static int promise(edb_stmt *stmt, uint32_t table);
-
-/* Whether anybody else has changed the tree since what is promised was looked at. */
-static int changed_by_others(edb_stmt *stmt, uint32_t tree, bool *out)
-{
-    const edb_conn *conn = stmt->st_conn;
-    tree_state state;
-    int rc = tree_state_get(conn->cn_pager, &stmt->st_root, tree, &state);
-
-    *out = !rc && state.ts_changed > conn->cn_txn.tx_promised;
-    return rc == EDB_NOSUCH ? EDB_OK : rc;
-}
-
-static const char *table_named(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
-{
-    if (hooks_name_tree(stmt, tree, out, room))
-        snprintf(out, room, "table %" PRIu32, tree);
-    return out;
-}
-
-enum { NAME_ROOM = 300 };
-
-static int row_is_there(edb_stmt *stmt, uint32_t table, int64_t entity, bool *there)
-{
-    uint8_t key[8];
-
-    rowid_store(key, entity);
-    return cursor_has(stmt, table, key, sizeof key, there);
-}
-
-/* Rows that this transaction tags. */
-static int judge_tagged(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
-{
-    uint8_t prefix[TAG_TYPE];
-    char name[NAME_ROOM];
-    bool there = true, first = true;
-    int64_t last = 0;
-    ws_cursor *wc;
-    int rc = ws_cursor_open(stmt->st_conn->cn_txn.tx_writes, trees->tt_reverse, UINT64_MAX, &wc);
-
-    if (rc)
-        return rc;
-    big32_store(prefix, table);
-    for (bool more = ws_cursor_seek(wc, prefix, sizeof prefix); more && !rc; more = ws_cursor_next(wc)) {
-        const ws_entry *w = ws_cursor_at(wc);
-        tagging tg;
-        if (memcmp(w->key, prefix, sizeof prefix))
-            break;
-        reverse_load(&tg, w->key);
-        if (w->flags & WS_TOMBSTONE || (!first && tg.tg_entity == last))
-            continue;
-        first = false;
-        last = tg.tg_entity;
-        rc = row_is_there(stmt, table, last, &there);
-        if (!rc && !there)
-            rc = edb_fail(EDB_CONFLICT, "another transaction deleted row %" PRId64 " of %s, which this one tags; roll "
-                          "back and retry", last, table_named(stmt, table, name, sizeof name));
-        if (!rc && conn_interrupted(stmt->st_conn))
-            rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
-    }
-    ws_cursor_close(wc);
-    return rc;
-}
-
-/* Rows that it deletes. */
-static int judge_deleted(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
-{
-    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
-    char name[NAME_ROOM];
-    ws_cursor *wc = NULL;
-    edb_cursor cu;
-    int rc = cursor_open(stmt, trees->tt_reverse, &cu);
-
-    if (rc)
-        return rc;
-    big32_store(prefix, table);
-    rc = ws_cursor_open(stmt->st_conn->cn_txn.tx_writes, table, UINT64_MAX, &wc);
-    for (bool more = !rc && ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
-        const ws_entry *w = ws_cursor_at(wc);
-        if (!(w->flags & WS_TOMBSTONE))
-            continue;
-        memcpy(prefix + TAG_TYPE, w->key, TAG_ENTITY);
-        rc = cursor_seek(&cu, prefix, sizeof prefix);
-        if (!rc && cu.valid && !memcmp(cu.at.key, prefix, sizeof prefix))
-            rc = edb_fail(EDB_CONFLICT, "another transaction tagged row %" PRId64 " of %s, which this one deletes; roll "
-                          "back and retry", rowid_load(w->key), table_named(stmt, table, name, sizeof name));
-        if (!rc && conn_interrupted(stmt->st_conn))
-            rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing of it was done");
-    }
-    ws_cursor_close(wc);
-    cursor_close(&cu);
-    return rc;
-}
-
-static int judge_table(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
-{
-    bool rows, tags;
-    int rc = changed_by_others(stmt, table, &rows);
-
-    if (!rc)
-        rc = changed_by_others(stmt, trees->tt_reverse, &tags);
-    if (!rc && rows)
-        rc = judge_tagged(stmt, trees, table);
-    if (!rc && tags)
-        rc = judge_deleted(stmt, trees, table);
-    return rc;
-}
-
-static int judge_promises(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
-{
-    const uint32_t whose = PROMISE_OF_TAGS;
-    tag_trees trees;
-    int rc = EDB_OK;
-
-    if (!at_commit || !ws_cursor_seek(promises, &whose, sizeof whose) || (rc = tag_trees_find(stmt, &trees)))
-        return rc;
-    for (bool more = true; more && !rc; more = ws_cursor_next(promises))
-        if (!(ws_cursor_at(promises)->flags & WS_TOMBSTONE))
-            rc = judge_table(stmt, &trees, big32_load(ws_cursor_at(promises)->key + sizeof whose));
-    return rc;
-}
-
-/* ---- names for errors ---------------------------------------------------------------------------------------------- */
-
-static int name_tagging(edb_stmt *stmt, const tag_trees *trees, const tagging *tg, char *out, size_t room)
-{
-    uint8_t bytes[TAG_MOST];
-    char shown[TAG_SHOWN], table[NAME_ROOM];
-    const uint8_t *text;
-    uint32_t size;
-    int rc = tag_text(stmt, trees, tg->tg_id, bytes, &text, &size);
-
-    if (!rc)
-        snprintf(out, room, "the tag \"%s\" of row %" PRId64 " of %s", tag_shown(text, size, shown), tg->tg_entity,
-                 table_named(stmt, tg->tg_type, table, sizeof table));
-    return rc;
-}
-
-static int name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room)
-{
-    char shown[TAG_SHOWN];
-    tag_trees trees;
-    tagging tg;
-    int rc = tag_trees_find(stmt, &trees);
-
-    if (rc || !trees.tt_dictionary)
-        return EDB_NOSUCH;
-    if (tree == trees.tt_dictionary)
-        snprintf(out, room, "the tag \"%s\" of the dictionary", tag_shown(key, key_size, shown));
-    else if (tree == trees.tt_names)
-        snprintf(out, room, "the tag of number %" PRId64 " of the dictionary", rowid_load(key));
-    else if (tree != trees.tt_postings && tree != trees.tt_reverse)
-        return EDB_NOSUCH;
-    if (tree == trees.tt_dictionary || tree == trees.tt_names)
-        return EDB_OK;
-    if (tree == trees.tt_postings)
-        posting_load(&tg, key);
-    else
-        reverse_load(&tg, key);
-    return name_tagging(stmt, &trees, &tg, out, room);
-}
-
-static const txn_hooks tags_hooks = {
-    .hk_name = "tags", .hk_judge = judge_promises, .hk_name_entry = name_entry, .hk_conn_free = free
-};
-
-__attribute__((constructor)) static void tags_register(void)
-{
-    hooks_register(&tags_hooks);
-}
-
-static int promise(edb_stmt *stmt, uint32_t table)
-{
-    edb_conn *conn = stmt_conn(stmt);
-    promise_last *last = conn_data(conn, &tags_hooks);
-    uint8_t key[PROMISE_KEY];
-    int rc;
-
-    if (last && last->prl_made && last->prl_table == table && last->prl_stands == txn_stands(conn))
-        return EDB_OK;
-    store32(key, PROMISE_OF_TAGS);
-    big32_store(key + 4, table);
-    if ((rc = txn_promise(stmt, key, sizeof key, "", 0, false, false)))
-        return rc;
-    if (!last && (last = calloc(1, sizeof *last)))
-        conn_data_set(conn, &tags_hooks, last);
-    if (last)
-        *last = (promise_last){ txn_stands(conn), table, true };
-    return EDB_OK;
-}
-
 /* ---- giving and taking --------------------------------------------------------------------------------------------- */
 
 static int judge_text(edb_stmt *stmt, const void *text, size_t size)
@@ -257,7 +55,7 @@ int tag_put_id(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, i
     if (rc || (rc = write_both(stmt, trees, &tg, "", seen_from)))
         return rc;
     *added = !there;
-    return promise(stmt, table->et_id);
+    return tag_promise_rows(stmt, table->et_id);
 }
 
 int tag_put(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int64_t entity, const void *text,
@@ -309,11 +107,13 @@ int tag_judge_by_hand(edb_stmt *stmt, const edb_table *table, const void *text, 
 
 static int judge_entity(edb_stmt *stmt, const edb_table *table, int64_t entity)
 {
+    uint8_t key[TAG_ENTITY];
     stmt_view before;
     bool there;
 
     stmt_view_widen(stmt, &before);
-    int rc = row_is_there(stmt, table->et_id, entity, &there);
+    rowid_store(key, entity);
+    int rc = cursor_has(stmt, table->et_id, key, sizeof key, &there);
     stmt_view_restore(stmt, &before);
     if (!rc && !there)
         rc = edb_fail(EDB_FOREIGNKEY, "there is no row %" PRId64 " in table %s to be tagged", entity, table->et_name);
@@ -370,26 +170,50 @@ typedef struct {
     size_t mts_n, mts_room;
 } met_tags;
 
+static int interrupted(edb_stmt *stmt)
+{
+    return conn_interrupted(stmt->st_conn) ? edb_fail(EDB_INTERRUPT, "taking tags away was interrupted") : EDB_OK;
+}
+
+static int meet_one(edb_stmt *stmt, const edb_entry *at, met_tags *out)
+{
+    int rc = array_room((void **)&out->mts_tags, &out->mts_room, out->mts_n, sizeof *out->mts_tags);
+
+    if (rc)
+        return rc;
+    met_tag *met = &out->mts_tags[out->mts_n++];
+    reverse_load(&met->mt_tagging, at->key);
+    met->mt_seen_from = at->seen_from;
+    return interrupted(stmt);
+}
+
 /* The tags that begin with a prefix of reverse's keys, by all own writes. They are all read before the first is written. */
 static int meet(edb_stmt *stmt, const tag_trees *trees, const uint8_t *prefix, size_t size, met_tags *out)
 {
+    bool more = false;
     stmt_view before;
     edb_cursor cu;
 
     stmt_view_widen(stmt, &before);
     int rc = cursor_open(stmt, trees->tt_reverse, &cu);
     if (!rc) {
-        for (rc = cursor_seek(&cu, prefix, size); !rc && cu.valid && !memcmp(cu.at.key, prefix, size);
-             rc = cursor_next(&cu)) {
-            if ((rc = array_room((void **)&out->mts_tags, &out->mts_room, out->mts_n, sizeof *out->mts_tags)))
-                break;
-            met_tag *met = &out->mts_tags[out->mts_n++];
-            reverse_load(&met->mt_tagging, cu.at.key);
-            met->mt_seen_from = cu.at.seen_from;
-        }
+        if (!(rc = taggings_seek(&cu, prefix, size, size)))
+            rc = taggings_stand(&cu, prefix, size, &more);
+        while (!rc && more && !(rc = meet_one(stmt, &cu.at, out)) && !(rc = cursor_next(&cu)))
+            rc = taggings_stand(&cu, prefix, size, &more);
         cursor_close(&cu);
     }
     stmt_view_restore(stmt, &before);
+    return rc;
+}
+
+/* Takes those that were met away, if rc says that this went well. */
+static int take_met(edb_stmt *stmt, const tag_trees *trees, met_tags *met, int rc)
+{
+    for (size_t i = 0; !rc && i < met->mts_n; i++)
+        if (!(rc = write_both(stmt, trees, &met->mts_tags[i].mt_tagging, NULL, met->mts_tags[i].mt_seen_from)))
+            rc = interrupted(stmt);
+    free(met->mts_tags);
     return rc;
 }
 
@@ -398,7 +222,7 @@ static int rows_tags(edb_stmt *stmt, const edb_table *table, int64_t rowid, tag_
     uint8_t prefix[TAG_TYPE + TAG_ENTITY];
     int rc = tag_trees_find(stmt, trees);
 
-    if (rc || !trees->tt_dictionary || (rc = promise(stmt, table->et_id)))
+    if (rc || !trees->tt_dictionary || (rc = tag_promise_rows(stmt, table->et_id)))
         return rc;
     big32_store(prefix, table->et_id);
     rowid_store(prefix + TAG_TYPE, rowid);
@@ -411,10 +235,7 @@ int tags_row_deleted(edb_stmt *stmt, const edb_table *table, int64_t rowid)
     tag_trees trees;
     int rc = rows_tags(stmt, table, rowid, &trees, &met);
 
-    for (size_t i = 0; !rc && i < met.mts_n; i++)
-        rc = write_both(stmt, &trees, &met.mts_tags[i].mt_tagging, NULL, met.mts_tags[i].mt_seen_from);
-    free(met.mts_tags);
-    return rc;
+    return take_met(stmt, &trees, &met, rc);
 }
 
 int tags_row_moved(edb_stmt *stmt, const edb_table *table, int64_t from, int64_t to)
@@ -453,6 +274,7 @@ static int keep_namespace(edb_stmt *stmt, const tag_trees *trees, const char *ns
     stmt_view_widen(stmt, &before);
     for (size_t i = 0; !rc && i < met->mts_n; i++) {
         rc = tag_text(stmt, trees, met->mts_tags[i].mt_tagging.tg_id, room, &text, &size);
+        rc = rc ? rc : interrupted(stmt);
         if (!rc && size > n && text[n] == ':' && !memcmp(text, ns, n))
             met->mts_tags[kept++] = met->mts_tags[i];
     }
@@ -461,12 +283,13 @@ static int keep_namespace(edb_stmt *stmt, const tag_trees *trees, const char *ns
     return rc;
 }
 
+/* What follows from it holds only if nobody else gives or takes tags of the table. */
 static int meet_of_table(edb_stmt *stmt, uint32_t table, const char *ns, tag_trees *trees, met_tags *met)
 {
     uint8_t prefix[TAG_TYPE];
     int rc = tag_trees_find(stmt, trees);
 
-    if (rc || !trees->tt_dictionary)
+    if (rc || !trees->tt_dictionary || (rc = tag_promise_alone(stmt, table)))
         return rc;
     big32_store(prefix, table);
     rc = meet(stmt, trees, prefix, sizeof prefix, met);
@@ -479,10 +302,7 @@ int tags_drop(edb_stmt *stmt, uint32_t table, const char *ns)
     tag_trees trees;
     int rc = meet_of_table(stmt, table, ns, &trees, &met);
 
-    for (size_t i = 0; !rc && i < met.mts_n; i++)
-        rc = write_both(stmt, &trees, &met.mts_tags[i].mt_tagging, NULL, met.mts_tags[i].mt_seen_from);
-    free(met.mts_tags);
-    return rc;
+    return take_met(stmt, &trees, &met, rc);
 }
 
 int tags_in_namespace(edb_stmt *stmt, uint32_t table, const char *ns, bool *any)

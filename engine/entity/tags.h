@@ -4,11 +4,11 @@
  *   G4  The row of a tagging is there. A deleted row takes its tags with it in the same commit, a row that gets another
  *       row id takes them along, a dropped table takes those of all its rows.
  *   G5  Two transactions that give the same tag to the same entity both commit, likewise two that take it away. One that
- *       gives it and one that takes it away conflict, as do one that tags a row and one that deletes it.
+ *       gives it and one that takes it away conflict, as do one that tags a row and one that deletes it, and one that drops
+ *       a table or a tag column, or declares one, and one that tags rows of the table.
  *   G6  The tags of a declared namespace are the values of its column (catalog.h, `tag`), and nobody writes them by hand.
  *
- * G4 between transactions is a promise (txn.h), one for each table: COMMIT looks at the rows that it tags and at those that
- * it deletes, if anybody else has committed since. */
+ * What G4 and G6 ask between transactions is promised (tag_promises.h). */
 #ifndef EDB_TAGS_H
 #define EDB_TAGS_H
 
