@@ -52,36 +52,52 @@ static bool ends_word(uint8_t c)
     return !c || strchr(" \t\r\n&|!()\"*", c);
 }
 
-/* The text between quotes; psn_at stands behind the first. */
-static int quoted(parse *ps, uint8_t *out, size_t *size)
+/* Where the text ends whose first quote has been passed: at its last quote, or at the end if there is none. */
+static const uint8_t *end_of_quoted(const parse *ps)
 {
-    const uint8_t *begin = ps->psn_at;
+    const uint8_t *at = ps->psn_at;
 
-    for (*size = 0; ps->psn_at < ps->psn_end; ps->psn_at++) {
-        if (*ps->psn_at == '"' && (ps->psn_at + 1 == ps->psn_end || ps->psn_at[1] != '"')) {
-            ps->psn_at++;
-            return EDB_OK;
-        }
-        ps->psn_at += *ps->psn_at == '"';
-        out[(*size)++] = *ps->psn_at;
+    while (at < ps->psn_end && (*at != '"' || (ps->psn_end - at > 1 && at[1] == '"')))
+        at += *at == '"' ? 2 : 1;
+    return at;
+}
+
+static const uint8_t *end_of_word(const parse *ps)
+{
+    const uint8_t *at = ps->psn_at;
+
+    while (at < ps->psn_end && !ends_word(*at))
+        at++;
+    return at;
+}
+
+/* A copy of the text up to the end; of two quotes in it the second is left out. */
+static size_t unquote(const uint8_t *at, const uint8_t *end, uint8_t *out)
+{
+    size_t n = 0;
+
+    while (at < end) {
+        out[n++] = *at;
+        at += *at == '"' ? 2 : 1;
     }
-    ps->psn_at = begin - 1;
-    return unreadable(ps, "the quote is not closed");
+    return n;
 }
 
 static int tag(parse *ps, tag_node **out)
 {
     bool in_quotes = take(ps, '"');
-    uint8_t *text = arena_alloc(ps->psn_memory, (size_t)(ps->psn_end - ps->psn_at) + 1);
-    size_t size = 0;
-    int rc = text ? node_new(ps, TAG_IS, out) : edb_fail(EDB_NOMEM, "no memory to read a tag expression");
+    const uint8_t *begin = ps->psn_at, *end = in_quotes ? end_of_quoted(ps) : end_of_word(ps);
 
-    if (!rc && in_quotes)
-        rc = quoted(ps, text, &size);
-    while (!rc && !in_quotes && ps->psn_at < ps->psn_end && !ends_word(*ps->psn_at))
-        text[size++] = *ps->psn_at++;
+    if (in_quotes && end == ps->psn_end) {
+        ps->psn_at--;
+        return unreadable(ps, "the quote is not closed");
+    }
+    uint8_t *text = arena_alloc(ps->psn_memory, (size_t)(end - begin));
+    int rc = text ? node_new(ps, TAG_IS, out) : edb_fail(EDB_NOMEM, "no memory to read a tag expression");
     if (rc)
         return rc;
+    size_t size = unquote(begin, end, text);
+    ps->psn_at = end + in_quotes;
     bool begins = ps->psn_at < ps->psn_end && *ps->psn_at == '*';
     if (!size && !in_quotes && !begins)
         return unreadable(ps, "a tag is expected");
