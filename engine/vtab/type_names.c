@@ -1,6 +1,8 @@
 /* Types of entities by name (type_names.h). */
 #include "engine/vtab/type_names.h"
 
+#include <string.h>
+
 void type_names_free(type_names *ty)
 {
     table_unref(ty->ty_table);
@@ -18,9 +20,13 @@ static void keep(type_names *ty, edb_stmt *stmt, edb_table *table)
     *ty = (type_names){ stmt_schema(stmt) + 1, stmt_conn(stmt), table };
 }
 
-int type_by_name(type_names *ty, edb_stmt *stmt, const char *name, const edb_table **out)
+int type_by_name(type_names *ty, edb_stmt *stmt, const char *name, size_t size, const edb_table **out)
 {
     edb_table *table;
+    if (memchr(name, 0, size)) {    /* names of tables have none */
+        *out = NULL;
+        return EDB_OK;
+    }
     if (!holds(ty, stmt) || !name_same(ty->ty_table->et_name, name)) {
         int rc = catalog_find(stmt, name, &table);
         if (rc == EDB_NOSUCH || (!rc && table->et_kind != CATALOG_TABLE)) {
@@ -54,7 +60,7 @@ int type_to_write(type_names *ty, edb_stmt *stmt, sqlite3_value *name, const edb
 {
     const char *text = (const char *)sqlite3_value_text(name);
     int rc = text && sqlite3_value_type(name) == SQLITE_TEXT
-                 ? type_by_name(ty, stmt, text, out)
+                 ? type_by_name(ty, stmt, text, (size_t)sqlite3_value_bytes(name), out)
                  : edb_fail(EDB_MISUSE, "the type of an entity is the name of its table");
     return rc || *out ? rc : edb_fail(EDB_NOSUCH, "there is no table %s whose rows could be tagged", text);
 }
@@ -67,7 +73,7 @@ bool value_is_entity(sqlite3_value *value, int64_t *out)
         return true;
     case SQLITE_FLOAT: {
         double real = sqlite3_value_double(value);
-        if (!(real >= -9.2e18 && real <= 9.2e18))
+        if (!(real >= -0x1p63 && real < 0x1p63))
             return false;
         *out = (int64_t)real;
         return (double)*out == real;

@@ -14,7 +14,7 @@ typedef struct {
 
 void type_names_free(type_names *ty);
 /* The table of that name as the statement sees it, valid until the next call; NULL in *out: there is none. */
-int type_by_name(type_names *ty, edb_stmt *stmt, const char *name, const edb_table **out);
+int type_by_name(type_names *ty, edb_stmt *stmt, const char *name, size_t size, const edb_table **out);
 int type_by_id(type_names *ty, edb_stmt *stmt, uint32_t id, const edb_table **out);
 /* The same for a write: EDB_NOSUCH. */
 int type_to_write(type_names *ty, edb_stmt *stmt, sqlite3_value *name, const edb_table **out);

@@ -158,7 +158,8 @@ static int find_tables(entities_scan *ens, sqlite3_value *name)
     const edb_table *only = NULL;
     if (!name)
         return catalog_tables(ens->ens_stmt, &ens->ens_tables, &ens->ens_n);
-    int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, &only) : EDB_OK;
+    size_t size = (size_t)sqlite3_value_bytes(name);
+    int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, size, &only) : EDB_OK;
     if (rc || !only)
         return rc;
     if (!(ens->ens_tables = malloc(sizeof *ens->ens_tables)))

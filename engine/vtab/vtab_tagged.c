@@ -53,23 +53,27 @@ static int disconnect(sqlite3_vtab *base)
 
 enum { GUESS = 1000 };              /* entities, where nothing is known */
 
-static const char *known_text(sqlite3_index_info *info, int constraint)
+static const char *known_text(sqlite3_index_info *info, int constraint, size_t *size)
 {
     sqlite3_value *value;
-    return !sqlite3_vtab_rhs_value(info, constraint, &value) && sqlite3_value_type(value) == SQLITE_TEXT
-               ? (const char *)sqlite3_value_text(value) : NULL;
+    if (sqlite3_vtab_rhs_value(info, constraint, &value) || sqlite3_value_type(value) != SQLITE_TEXT)
+        return NULL;
+    const char *text = (const char *)sqlite3_value_text(value);
+    *size = (size_t)sqlite3_value_bytes(value);
+    return text;
 }
 
 static double estimate_rows(tagged_vtab *vt, sqlite3_index_info *info, int type, int expression)
 {
-    const char *name = known_text(info, type), *text = known_text(info, expression);
+    size_t name_size, size;
+    const char *name = known_text(info, type, &name_size), *text = known_text(info, expression, &size);
     const edb_table *table = NULL;
     double rows = -1;
     edb_stmt *stmt;
     if (!name || !text || vtab_acquire_aside(vt->vd_any.ay_binding, false, &stmt))
         return GUESS;
-    if (!type_by_name(&vt->vd_types, stmt, name, &table) && table)
-        rows = tag_set_estimate(stmt, table->et_id, text, strlen(text));
+    if (!type_by_name(&vt->vd_types, stmt, name, name_size, &table) && table)
+        rows = tag_set_estimate(stmt, table->et_id, text, size);
     stmt_release(stmt);
     return rows < 0 ? GUESS : rows;
 }
@@ -151,24 +155,47 @@ static int64_t first_entity(tagged_scan *tds, int plan, sqlite3_value *value, bo
     return is_integer ? entity : INT64_MIN;
 }
 
+typedef struct {
+    const char *au_text;
+    size_t au_size;
+} argument_text;
+
+/* *is_null: then nothing is meant. */
+static int text_argument(sqlite3_value *value, const char *what, argument_text *out, bool *is_null)
+{
+    int type = sqlite3_value_type(value);
+    if (type == SQLITE_NULL) {
+        *is_null = true;
+        return EDB_OK;
+    }
+    if (type == SQLITE_BLOB)
+        return edb_fail(EDB_MISUSE, "entitydb_tagged: %s is a text, and no blob", what);
+    if (!(out->au_text = (const char *)sqlite3_value_text(value)))
+        return edb_fail(EDB_NOMEM, "no memory to look for entities by tags");
+    out->au_size = (size_t)sqlite3_value_bytes(value);
+    return EDB_OK;
+}
+
 static int start(tagged_scan *tds, int plan, int argc, sqlite3_value **argv)
 {
     tagged_vtab *vt = (tagged_vtab *)tds->tds_base.pVtab;
-    const char *name = (const char *)sqlite3_value_text(argv[0]), *text = (const char *)sqlite3_value_text(argv[1]);
+    argument_text name, expression;
     const edb_table *type = NULL;
-    bool none;
+    bool none, is_null = false;
     leave(tds);
     int64_t first = first_entity(tds, plan, argc > 2 ? argv[2] : NULL, &none);
     int rc = vtab_acquire(vt->vd_any.ay_binding, false, &tds->tds_stmt);
-    if (rc || !name || !text)
-        return rc;
-    if (sqlite3_value_type(argv[1]) == SQLITE_BLOB)
-        return edb_fail(EDB_MISUSE, "a tag expression is a text, and no blob");
-    rc = type_by_name(&vt->vd_types, tds->tds_stmt, name, &type);
-    if (!rc && !type)
-        rc = edb_fail(EDB_NOSUCH, "entitydb_tagged: there is no table %s", name);
     if (!rc)
-        rc = tag_set_open(tds->tds_stmt, type->et_id, text, (size_t)sqlite3_value_bytes(argv[1]), &tds->tds_set);
+        rc = text_argument(argv[0], "the type", &name, &is_null);
+    if (!rc)
+        rc = text_argument(argv[1], "the expression", &expression, &is_null);
+    if (rc || is_null)
+        return rc;
+    rc = type_by_name(&vt->vd_types, tds->tds_stmt, name.au_text, name.au_size, &type);
+    if (!rc && !type)
+        rc = edb_fail(EDB_NOSUCH, "entitydb_tagged: there is no table %s", name.au_text);
+    if (!rc)
+        rc = tag_set_open(tds->tds_stmt, type->et_id, expression.au_text, expression.au_size, &tds->tds_set);
     if (rc || none)
         return rc;
     return tag_set_seek(tds->tds_set, first);

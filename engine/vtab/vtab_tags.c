@@ -159,7 +159,7 @@ static estimate estimate_plan(tags_vtab *vt, edb_stmt *stmt, sqlite3_index_info 
         return (estimate){ 1, false };
     if (entity)
         return (estimate){ one ? 1 : 8, one };
-    if (name && type_by_name(&vt->vg_types, stmt, name, &type))
+    if (name && type_by_name(&vt->vg_types, stmt, name, size, &type))
         type = NULL;
     if (one || range)
         return (estimate){ by_text(conn, &trees, info, steps, type, one), false };
@@ -321,7 +321,7 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
     }
     if (step != 't')
         return ask_text(qu, step, text, (size_t)sqlite3_value_bytes(value));
-    if ((rc = type_by_name(&vt->vg_types, stmt, text, &type)))
+    if ((rc = type_by_name(&vt->vg_types, stmt, text, (size_t)sqlite3_value_bytes(value), &type)))
         return rc;
     tq->tq_has_type = true;
     qu->qu_impossible |= !type;
@@ -385,6 +385,8 @@ static int text_column(tags_scan *tgs, sqlite3_context *context, int column)
     const uint8_t *text;
     uint32_t size;
     int rc = tag_walk_text(&tgs->tgs_walk, &text, &size);
+    if (!rc && !utf8_valid(text, size))
+        rc = edb_fail(EDB_CORRUPT, "tag %u has a text that is not UTF-8", tgs->tgs_walk.tw_at.tg_id);
     if (rc)
         return rc;
     size_t from = column == TAGS_VALUE ? tag_value_at(text, size) : 0;
