@@ -321,6 +321,23 @@ static void payload_fkeys(payload_reader *pr, edb_table *table)
     }
 }
 
+/* A namespace of tags is not empty and has neither colon nor control characters (docs/format.md, "Tags"). */
+static bool is_namespace(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        if (*at < 0x20 || *at == ':' || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0))
+            return false;
+    return *text;
+}
+
+static bool has_namespace(const edb_table *table, const char *text)
+{
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (table->et_columns[i].tag && !strcmp(table->et_columns[i].tag, text))
+            return true;
+    return false;
+}
+
 static void payload_tags(payload_reader *pr, edb_table *table)
 {
     uint64_t n = payload_varint(pr, table->et_n_columns, "number of tag columns");
@@ -330,9 +347,12 @@ static void payload_tags(payload_reader *pr, edb_table *table)
         edb_column *column = &table->et_columns[payload_varint(pr, table->et_n_columns - 1, "tag column")];
         if (column->tag || column_virtual(column))
             payload_wrong(pr, "tag column");
-        column->tag = payload_string(pr, "namespace of a tag column");
-        if (column->tag && (!*column->tag || strchr(column->tag, ':')))
+        char *text = payload_string(pr, "namespace of a tag column");
+        if (pr->pr_wrong || pr->pr_nomem)
+            return;
+        if (!is_namespace(text) || has_namespace(table, text))
             payload_wrong(pr, "namespace of a tag column");
+        column->tag = text;
     }
     table->et_has_tags = n > 0;
 }
@@ -369,7 +389,7 @@ static void payload_table(payload_reader *pr, edb_table *table)
     }
     payload_checks(pr, table);
     payload_fkeys(pr, table);
-    if (flags & TABLE_TAGS && !pr->pr_wrong)
+    if (flags & TABLE_TAGS && !pr->pr_wrong && !pr->pr_nomem)
         payload_tags(pr, table);
     table->et_extra = payload_string(pr, "extra");
     if (pr->pr_at != pr->pr_end)

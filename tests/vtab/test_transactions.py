@@ -208,11 +208,12 @@ def test_only_inserts_into_the_control_table(raw: Raw) -> None:
     assert raw.rows("SELECT * FROM entitydb_catalog WHERE id = 1") == []
 
 
-def test_hostile_payloads_are_refused(raw: Raw, rng: random.Random) -> None:
+@pytest.mark.parametrize("tag", ["", " TAG 'ns'"])
+def test_hostile_payloads_are_refused(raw: Raw, rng: random.Random, tag: str) -> None:
     from entitydb_dialect.driver import _catalog
     from entitydb_dialect.driver.ddl import create as _ddl
 
-    sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT DEFAULT 'x' UNIQUE, b REAL NOT NULL)"
+    sql = f"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT DEFAULT 'x' UNIQUE{tag}, b REAL NOT NULL)"
     good = _catalog.encode(_ddl.parse_table(sql, "t"))
     for _ in range(2000):
         bad = bytearray(good)
