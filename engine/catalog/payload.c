@@ -560,3 +560,8 @@ size_t payload_of_tree(uint8_t out[PAYLOAD_OF_TREE], uint32_t tree, const char *
     at = varint_store(at + size, 0);            /* no SQL */
     return (size_t)(at - out);
 }
+
+int payload_kind(const uint8_t front[PAYLOAD_FRONT])
+{
+    return front[0] == PAYLOAD_FORMAT && front[1] >= CATALOG_TABLE && front[1] <= CATALOG_TREE ? front[1] : 0;
+}

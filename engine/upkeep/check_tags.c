@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/catalog/catalog.h"
+#include "engine/catalog/payload.h"
 #include "engine/entity/tag_columns.h"
 #include "engine/entity/tag_dictionary.h"
 #include "engine/entity/tag_text.h"
@@ -93,6 +93,43 @@ typedef struct {
     tree_state tgg_rows;
 } taggings;
 
+/* Whether the catalog has a table of the id. */
+static int is_table(check *ck, uint32_t id, bool *out)
+{
+    uint8_t key[8], front[PAYLOAD_FRONT];
+    tree_state catalog;
+    tree_version v;
+    bool found;
+    int rc = tree_state_get(ck->ck_pager, &ck->ck_root, TREE_CATALOG, &catalog);
+
+    *out = false;
+    rowid_store(key, id);
+    if (rc || (rc = look_up(ck, &catalog, key, sizeof key, &v, &found)) || !found)
+        return rc;
+    if (v.overflow && tree_overflow_size(&v) >= sizeof front)
+        rc = tree_overflow_read(ck->ck_pager, &v, 0, front, sizeof front);
+    else if (!v.overflow && v.value_size >= sizeof front)
+        memcpy(front, v.value, sizeof front);
+    else
+        return EDB_OK;
+    *out = !rc && payload_kind(front) == CATALOG_TABLE;
+    return rc;
+}
+
+/* What rows there are of the tagging's type; entries of reverse come ordered by it. */
+static int enter_type(check *ck, taggings *gs, uint32_t type)
+{
+    int rc = is_table(ck, type, &gs->tgg_is_table);
+
+    if (!rc && gs->tgg_is_table)
+        rc = tree_state_get(ck->ck_pager, &ck->ck_root, type, &gs->tgg_rows);
+    gs->tgg_is_table &= !rc && gs->tgg_rows.ts_key_size == 8;   /* else I32 has said it */
+    rc = rc == EDB_NOSUCH ? EDB_OK : rc;
+    gs->tgg_type = type;
+    gs->tgg_known = !rc;
+    return rc;
+}
+
 static int judge_row(check *ck, taggings *gs, const tagging *tg)
 {
     uint8_t key[8];
@@ -100,13 +137,8 @@ static int judge_row(check *ck, taggings *gs, const tagging *tg)
     bool found = false;
     int rc = EDB_OK;
 
-    if (!gs->tgg_known || gs->tgg_type != tg->tg_type) {
-        rc = tree_state_get(ck->ck_pager, &ck->ck_root, tg->tg_type, &gs->tgg_rows);
-        gs->tgg_is_table = !rc && gs->tgg_rows.ts_key_size == 8 && tg->tg_type != TREE_CATALOG;
-        rc = rc == EDB_NOSUCH ? EDB_OK : rc;
-        gs->tgg_type = tg->tg_type;
-        gs->tgg_known = !rc;
-    }
+    if (!gs->tgg_known || gs->tgg_type != tg->tg_type)
+        rc = enter_type(ck, gs, tg->tg_type);
     rowid_store(key, tg->tg_entity);
     if (!rc && gs->tgg_is_table)
         rc = look_up(ck, &gs->tgg_rows, key, sizeof key, &row, &found);

@@ -25,6 +25,7 @@ MARK_MAGIC = 0x4B52414D
 MARK, SETTLED, RING, RECORD, SLOTS = 4096, 6144, 8192, 4096, 256
 LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE = 1, 2, 3, 4, 5, 6
 FOREVER = 2**48 - 1
+TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # their key sizes
 
 
 class Damaged(Exception):
@@ -492,6 +493,65 @@ class File:
                 }
         return {}
 
+    def tag_trees(self, moment: int = FOREVER) -> dict[str, Tree]:
+        """The four trees of tags by name; none before the first tag."""
+        trees = self.trees()
+        if not trees or trees[0].id != 0:
+            return {}
+        entries = [decode_payload(payload) for _, _, payload in self.scan(trees[0], moment)]
+        found = {e.name: self.tree(e.id) for e in entries if e.kind == 4 and e.name in TAG_TREES}
+        if found and set(found) != set(TAG_TREES):
+            raise Damaged("some of the trees of tags are missing")
+        for name, tree in found.items():
+            if tree.key_size != TAG_TREES[name]:
+                raise Damaged("a tree of tags has keys of the wrong kind", tree.root.page)
+        return found
+
+    def dictionary(self, moment: int = FOREVER) -> dict[int, str]:
+        """Every tag by its id."""
+        trees = self.tag_trees(moment)
+        if not trees:
+            return {}
+        ids = {key.decode(): (u32(value, 0), begun) for key, begun, value in self.scan(trees["tags"], moment)
+               if len(value) == 4}
+        names = {rowid(key): (value.decode(), begun) for key, begun, value in self.scan(trees["tag names"], moment)}
+        if {text: (id_, begun) for id_, (text, begun) in names.items()} != ids or len(names) != len(ids):
+            raise Damaged("texts and ids of tags do not lead to each other")
+        taken = {id_: begun for id_, (_, begun) in names.items()}
+        for text, (id_, begun) in ids.items():
+            judge_tag(text)
+            at = tag_hash(text.encode())
+            while at != id_:
+                if taken.get(at, FOREVER) > begun:
+                    raise Damaged(f"the id of the tag {text!r} is not the next free one behind its hash")
+                at = (at + 1) % 2**32
+        return {id_: text for id_, (text, _) in names.items()}
+
+    def tags(self, moment: int = FOREVER) -> dict[tuple[int, int, str], int]:
+        """By type, entity and text of the tag: the commit that gave it."""
+        trees, texts = self.tag_trees(moment), self.dictionary(moment)
+        if not trees:
+            return {}
+
+        def walk(name: str) -> Iterator[tuple[bytes, int]]:
+            for key, begun, value in self.scan(trees[name], moment):
+                if len(key) != 16 or value:
+                    raise Damaged("an entry of the taggings has a key or a value of an impossible size")
+                yield key, begun
+
+        postings = {(key[4:8], key[8:], key[:4]): begun for key, begun in walk("tag postings")}
+        reverse = {(key[:4], key[4:12], key[12:]): begun for key, begun in walk("tags of entities")}
+        if postings != reverse:
+            raise Damaged("postings and tags of entities are not the same")
+        rows = {table.id: {id_ for id_, _ in self.rows(table, moment)} for table in self.catalog(moment).values()}
+        found = {}
+        for (type_, entity, id_), begun in reverse.items():
+            key = int.from_bytes(type_, "big"), rowid(entity)
+            if key[1] not in rows.get(key[0], ()):
+                raise Damaged("a tag of a row that does not exist")
+            found[(*key, texts[int.from_bytes(id_, "big")])] = begun
+        return found
+
     def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
         """(row id, its columns in declared order), by row id."""
         found = []
@@ -517,6 +577,19 @@ def under_affinity(value: object, affinity: int) -> object:
         db.execute(f"CREATE TABLE t (c {types[affinity]})")
         db.execute("INSERT INTO t VALUES (?)", (value,))
         return db.execute("SELECT c FROM t").fetchone()[0]
+
+
+def tag_hash(text: bytes) -> int:
+    """The 64-bit FNV-1a, its halves combined."""
+    value = 0xCBF29CE484222325
+    for byte in text:
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value >> 32 ^ value % 2**32
+
+
+def judge_tag(text: str) -> None:
+    if not 1 <= len(text.encode()) <= 1024 or text[0] == ":" or any(c < " " or "\x7f" <= c <= "\x9f" for c in text):
+        raise Damaged(f"{text!r} is no tag")
 
 
 def decode_tree(id_: int, state: bytes) -> Tree:
@@ -693,6 +766,7 @@ class ColumnInfo:
     stored: bool                                # a generated column that rows have
     hidden: bool                                # the expression of an index
     earlier: tuple[int, ...]                    # ids it had under types of another affinity, newest first
+    tag: str | None = None                      # the namespace that its values are tags of
 
 
 @dataclass
@@ -786,7 +860,26 @@ def decode_payload(data: bytes) -> TableInfo:
             p.varint()
             if kflags & 2:
                 p.str()
+    if flags & 8:
+        _tag_columns(p, columns)
     table = TableInfo(id_, name, sql, flags, rowid_column - 1, columns, indexes, p.str())
     if p.at != len(data):
         raise Damaged("a payload goes on behind its end")
     return table
+
+
+def _tag_columns(p: _Payload, columns: list[ColumnInfo]) -> None:
+    count = p.varint()
+    if not count:
+        raise Damaged("a table without tag columns says that it has some")
+    for _ in range(count):
+        place, namespace = p.varint(), p.str()
+        if place >= len(columns):
+            raise Damaged("a tag column beyond the last")
+        column = columns[place]
+        if column.tag is not None or (column.expression is not None and not column.stored):
+            raise Damaged("an impossible tag column")
+        if not namespace or ":" in namespace or namespace in [other.tag for other in columns]:
+            raise Damaged("an impossible namespace of a tag column")
+        judge_tag(namespace)
+        column.tag = namespace
