@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from engine.bare_pager import failpoint
 from entitydb_dialect import driver
 
-from .bank import audit, check_clean, make_bank, open_bank, transfer
+from .bank import audit, check_clean, enter, make_bank, open_bank, transfer
 from .children import FAILPOINTS, Say
 from .places import as_nobody, run
 
@@ -247,7 +247,7 @@ def test_fork_with_open_connections(tmp_path: Path, rng: random.Random, native: 
     transfer(db, rng, 0, 0)
     db.execute("UPDATE debit SET balance = balance - 7 WHERE id = 1")
     db.execute("UPDATE credit SET balance = balance + 7 WHERE id = 1")
-    db.execute("INSERT INTO transfer(who, nth, amount) VALUES (0, 1, 7)")
+    enter(db, 1, 1, (0, 1, 7, ""))
     reader = open_bank(path)
     database = db.database
     half = reader.execute("SELECT id FROM debit ORDER BY id")

@@ -22,6 +22,8 @@ QUERIES = {
     "stock": "SELECT id, item, place, pieces FROM stock ORDER BY id",
     "later": "SELECT a, b FROM later ORDER BY rowid",
 }
+TAGS = "SELECT type, entity, tag FROM entitydb_tags"
+TAG = "INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)"
 State = dict[str, list[tuple[Any, ...]]]
 
 
@@ -31,6 +33,16 @@ def read(db: driver.Connection, as_of: int | None = None) -> State:
         cursor = db.cursor()
         cursor.as_of = as_of
         state[name] = cursor.execute(QUERIES[name]).fetchall()
+    cursor = db.cursor()
+    cursor.as_of = as_of
+    state["tags"] = sorted(cursor.execute(TAGS).fetchall())
+    # Each row has the tags that its columns say, and no row that is gone has any.
+    rows: dict[tuple[str, int], str | None] = {("item", row[0]): None for row in state["item"]}
+    rows |= {("stock", id_): place for id_, _, place, _ in state["stock"]}
+    assert {(t, e): tag for t, e, tag in state["tags"] if tag.startswith("place:")} == {
+        row: f"place:{place}" for row, place in rows.items() if place is not None
+    }
+    assert {(t, e) for t, e, _ in state["tags"]} <= set(rows)
     db.rollback()
     return state
 
@@ -43,6 +55,16 @@ def change(db: driver.Connection, rng: random.Random, step: int) -> None:
         db.executemany("INSERT INTO later VALUES (?, ?)", [(i, f"b{i}") for i in range(30)])
     elif step == 25:
         db.execute("CREATE INDEX stock_pieces ON stock(pieces, place)")
+    elif kind < 0.15:
+        given = [("item", rng.randrange(20), f"n:{rng.randrange(30)}") for _ in range(rng.choice((1, 3, 60)))]
+        db.executemany(TAG, given)
+    elif kind < 0.2:
+        db.execute("DELETE FROM entitydb_tags WHERE type = 'item' AND entity = ?", (rng.randrange(20),))
+    elif kind < 0.25:
+        tagged = db.execute("SELECT id FROM stock WHERE item = ?", (rng.randrange(20),)).fetchall()
+        db.executemany(TAG, [("stock", id_, "seen") for (id_,) in tagged])
+        seen = "SELECT entity FROM entitydb_tagged('stock', 'seen')"
+        db.execute(f"UPDATE stock SET place = place || 'x' WHERE id IN ({seen})")
     elif kind < 0.5:
         db.execute("UPDATE item SET price = price + 1 WHERE id = ?", (rng.randrange(20),))
         db.execute("INSERT INTO stock(item, place, pieces) VALUES (?, ?, ?)", (rng.randrange(20), f"p{step}", step))
@@ -75,7 +97,8 @@ def run(path: Path, log: Path, rng: random.Random, synchronous: str, transaction
         db = open_it()
         note("start 1")
         db.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, price INTEGER, about)")
-        db.execute("CREATE TABLE stock(id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER, place TEXT, pieces INTEGER)")
+        db.execute("CREATE TABLE stock(id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER, place TEXT TAG 'place', "
+                   "pieces INTEGER)")
         db.execute("CREATE INDEX stock_item ON stock(item, place)")
         db.executemany("INSERT INTO item VALUES (?, ?, ?, NULL)", [(i, f"item {i}", i) for i in range(20)])
         db.commit()
