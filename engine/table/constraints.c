@@ -275,7 +275,8 @@ static int change_begin(row_change *rg, constraints *cs, row_scratch *sw, edb_st
         return rc;
     rg->rg_links = links_begin(cs, stmt, rg->rg_table);
     sw->sw_arg = cs;
-    sw->sw_remove = rg->rg_links ? remove_row : NULL;
+    /* Tags are compared with the old row behind what REPLACE removes, which must not lie where that was loaded. */
+    sw->sw_remove = rg->rg_links || table->et_has_tags ? remove_row : NULL;
     if (rg->rg_links)
         touched_begin(&rg->rg_touched, rg->rg_table);
     cs->cs_judging += rg->rg_links;     /* the book must stay as it is */

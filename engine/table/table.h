@@ -24,7 +24,7 @@ typedef struct {                    /* a row being changed; reused from row to r
     edb_value *sw_before;           /* an old row's values, in declared order */
     uint32_t sw_columns;            /* room in these four */
     uint32_t sw_key_max;            /* the most bytes a key may have */
-    /* Deletes a row that REPLACE found in the way; NULL: table_delete() does. */
+    /* Deletes a row that REPLACE found in the way, with another scratch; NULL: table_delete() does, with this one. */
     int (*sw_remove)(void *arg, edb_stmt *stmt, const edb_table *table, int64_t rowid);
     void *sw_arg;
     capture *sw_capture;            /* keeps the row of the next change, which takes it; NULL: none does */

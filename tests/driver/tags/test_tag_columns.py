@@ -199,9 +199,30 @@ def test_a_temporary_table_is_sqlites_own_and_has_no_tags(connect: Connect) -> N
     assert tags(db) == []
 
 
+@pytest.mark.parametrize("long", ["", "x" * 3000])
+@pytest.mark.parametrize("change", [
+    "UPDATE OR REPLACE r SET s = 'c', u = 2 WHERE id = 1", "UPDATE OR REPLACE r SET s = 'c', id = 2 WHERE id = 1",
+    "INSERT INTO r VALUES (9, 'x', 1, '') ON CONFLICT(u) DO UPDATE SET s = 'c', id = 1",
+])  # fmt: skip
+def test_the_old_value_is_that_of_the_row_and_not_of_one_that_is_replaced(
+    connect: Connect, change: str, long: str
+) -> None:
+    """Both are loaded: from the transaction's own writes, or from chains."""
+    db = connect()
+    db.execute("CREATE TABLE r(id INTEGER PRIMARY KEY, s TEXT TAG 's', u UNIQUE, v)")
+    db.execute("INSERT INTO r VALUES (1, 'a', 1, ?), (2, 'b', 2, ?)", (long, long * 3))
+    for _ in range(2):
+        db.execute("SAVEPOINT s")
+        db.execute(change)
+        rows = db.execute("SELECT id, 's:' || s FROM r").fetchall()
+        assert ("s:c" in {tag for _, tag in rows}) and tags(db) == rows
+        db.execute("ROLLBACK TO s")
+        db.commit()
+
+
 def test_random_changes_leave_the_tags_that_the_columns_say(connect: Connect, rng: random.Random) -> None:
     db = connect(spill_bytes=rng.choice([1 << 26, 4096]))
-    db.execute("CREATE TABLE a(id INTEGER PRIMARY KEY, s TEXT TAG 's', n INTEGER TAG 'n')")
+    db.execute("CREATE TABLE a(id INTEGER PRIMARY KEY, s TEXT TAG 's', n INTEGER TAG 'n', u UNIQUE)")
     db.commit()
     past = []
     for _ in range(60):
@@ -209,6 +230,7 @@ def test_random_changes_leave_the_tags_that_the_columns_say(connect: Connect, rn
             values = rng.choice([None, "a", "b", "ä:b"]), rng.choice([None, 1, 2]), rng.randrange(12)
             sql = rng.choice([
                 "INSERT OR REPLACE INTO a(s, n, id) VALUES (?, ?, ?)", "UPDATE a SET s = ?, n = ? WHERE id >= ?",
+                "UPDATE OR REPLACE a SET s = ?, n = ?, u = id % 3 WHERE id >= ?",
                 "UPDATE OR REPLACE a SET s = ?, n = ?, id = id + 20 WHERE id = ?",
                 "DELETE FROM a WHERE s = ? OR n = ? OR id = ?",
             ])  # fmt: skip
