@@ -435,6 +435,62 @@ static int judge_row(const row_write *wo, bool fresh, bool replace, uint64_t *se
     return rc;
 }
 
+/* Steps 3 and 4. seen_from: of the row under its new id. */
+static int write_judged(const row_write *wo, uint64_t seen_from, const index_change *changes, uint32_t n)
+{
+    row_scratch *sw = wo->wo_scratch;
+    const edb_table *table = wo->wo_table;
+    const table_row *old = wo->wo_old;
+    const row_watch *watch = row_watch_get();
+    bool moved = old && old->rd_rowid != wo->wo_rowid;
+    uint8_t key[8];
+    int rc = EDB_OK;
+
+    if (moved) {
+        rowid_store(key, old->rd_rowid);
+        rc = txn_put(wo->wo_stmt, table->et_id, key, sizeof key, NULL, 0, old->rd_seen_from);
+    }
+    if (!rc) {
+        rowid_store(key, wo->wo_rowid);
+        rc = txn_put(wo->wo_stmt, table->et_id, key, sizeof key, sw->sw_row.bf_bytes, sw->sw_row.bf_size, seen_from);
+    }
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = write_index(sw, wo->wo_stmt, &changes[i]);
+    if (!rc && moved && watch)
+        rc = watch->rwa_moved(wo->wo_stmt, table, old->rd_rowid, wo->wo_rowid);
+    if (!rc && table->et_has_tags && watch)
+        rc = watch->rwa_written(wo->wo_stmt, table, old, wo->wo_rowid, wo->wo_values, wo->wo_changed);
+    return rc;
+}
+
+static bool same_row(const row_view *a, const row_view *b)
+{
+    return a->rw_columns == b->rw_columns && a->rw_width == b->rw_width && a->rw_data_size == b->rw_data_size
+           && !memcmp(a->rw_types, b->rw_types, a->rw_columns)
+           && !memcmp(a->rw_ends, b->rw_ends, (size_t)a->rw_columns * a->rw_width)
+           && !memcmp(a->rw_data, b->rw_data, a->rw_data_size);
+}
+
+/* With what REPLACE has removed, a foreign key's action may have removed the row that is changed, too: then it stays away,
+ * as in SQLite. Or changed it: it would be written over with what it was before, and with index entries made for that. */
+static int judge_self(edb_stmt *stmt, const edb_table *table, const table_row *old, bool *gone)
+{
+    uint8_t key[8];
+    edb_entry entry;
+    row_view now;
+    bool found;
+    rowid_store(key, old->rd_rowid);
+    int rc = now_get(stmt, table->et_id, key, sizeof key, &entry, &found);
+    if (rc)
+        return rc;
+    *gone = !found;
+    if (!found || entry.from)       /* not an own write: it is as it was */
+        return EDB_OK;
+    if (row_open(&now, entry.value, entry.value_size))
+        return row_damaged(table, old->rd_rowid);
+    return same_row(&now, &old->rd_view) ? EDB_OK : edb_fail(EDB_FOREIGNKEY, "FOREIGN KEY constraint failed");
+}
+
 static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                      bool fresh, edb_value *values, const bool *changed, bool replace)
 {
@@ -443,13 +499,10 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
     index_change changes[CATALOG_INDEXES];
     uint32_t n = 0;
     size_t keys = sw->sw_keys.bf_size;
-    bool moved = old && old->rd_rowid != rowid;
-    uint64_t old_seen = old ? old->rd_seen_from : 0, seen_from = moved ? 0 : old_seen;
+    uint64_t seen_from = old && old->rd_rowid == rowid ? old->rd_seen_from : 0;
     uint64_t mark = txn_mark(stmt_conn(stmt));
     capture *cp = take_capture(sw);
     size_t kept = cp ? capture_count(cp) : 0;
-    const row_watch *watch = row_watch_get();
-    uint8_t key[8];
     int rc = encode_row(sw, table, values);
 
     if (!rc && cp)
@@ -458,30 +511,20 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
         rc = table_values(sw, stmt, table, &old->rd_view, old->rd_rowid, false, sw->sw_before);
     if (!rc)
         rc = judge_row(&wo, fresh, replace, &seen_from, changes, &n);
-    if (!rc && moved) {
-        rowid_store(key, old->rd_rowid);
-        rc = txn_put(stmt, table->et_id, key, sizeof key, NULL, 0, old_seen);
-    }
-    if (!rc) {
-        rowid_store(key, rowid);
-        rc = txn_put(stmt, table->et_id, key, sizeof key, sw->sw_row.bf_bytes, sw->sw_row.bf_size, seen_from);
-    }
-    for (uint32_t i = 0; !rc && i < n; i++)
-        rc = write_index(sw, stmt, &changes[i]);
-    if (!rc && moved && watch)
-        rc = watch->rwa_moved(stmt, table, old->rd_rowid, rowid);
-    if (!rc && table->et_has_tags && watch)
-        rc = watch->rwa_written(stmt, table, old, rowid, values, changed);
+    sw->sw_gone = false;
+    if (!rc && old && sw->sw_remove && txn_mark(stmt_conn(stmt)) != mark)
+        rc = judge_self(stmt, table, old, &sw->sw_gone);
+    if (!rc && !sw->sw_gone)
+        rc = write_judged(&wo, seen_from, changes, n);
     if (rc)
         txn_rollback_to(stmt_conn(stmt), mark);
-    if (rc && cp)
+    if ((rc || sw->sw_gone) && cp)
         capture_drop(cp, kept);
     sw->sw_keys.bf_size = keys;
     if (!keys)
         buffer_clear(&sw->sw_keys);
     return rc;
 }
-
 /* REPLACE puts a default in a NULL's place, after it has looked at the columns without one. */
 static int judge_not_null(const edb_table *table, const edb_value *values, bool replace)
 {

@@ -27,6 +27,7 @@ typedef struct {                    /* a row being changed; reused from row to r
     /* Deletes a row that REPLACE found in the way, with another scratch; NULL: table_delete() does, with this one. */
     int (*sw_remove)(void *arg, edb_stmt *stmt, const edb_table *table, int64_t rowid);
     void *sw_arg;
+    bool sw_gone;                   /* the row changed last went with what REPLACE removed, and was not written */
     capture *sw_capture;            /* keeps the row of the next change, which takes it; NULL: none does */
     arena sw_computed;              /* texts and blobs of generated columns and defaults; until scratch_drop() */
 } row_scratch;

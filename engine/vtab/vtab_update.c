@@ -241,7 +241,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
         return rc;
     if (rowid != old_rowid)
         txn_id_used(up->up_stmt, table->et_id, rowid);
-    stmt_count(up->up_stmt, 1);
+    stmt_count(up->up_stmt, !sw->sw_gone);
     return EDB_OK;
 }
 

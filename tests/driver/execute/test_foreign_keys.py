@@ -469,3 +469,50 @@ def test_foreign_key_check_compares_as_the_key_does(both: Both, parent: str, chi
     for i, value in enumerate(("1", "'1'", "1.0", "'A'", "'a '", "'2'", "2", "'b'", "x'62'", "9")):
         both.run(f"INSERT INTO c VALUES ({i}, {value})")
     assert both.db.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+SELF = "CREATE TABLE t(id INTEGER PRIMARY KEY, p REFERENCES t(id) ON DELETE {}, u UNIQUE)"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE OR REPLACE t SET u = 2 WHERE id = 1", "UPDATE OR REPLACE t SET id = 2 WHERE id = 1",
+        "UPDATE OR REPLACE t SET u = 2, p = 99 WHERE id = 1", "UPDATE OR REPLACE t SET u = 2, p = NULL WHERE id = 1",
+        "UPDATE OR REPLACE t SET u = 2, p = 4 WHERE id IN (1, 3)", "UPDATE OR REPLACE t SET u = 4, id = 2 WHERE id = 1",
+        "UPDATE OR REPLACE t SET u = 2 WHERE id = 1 RETURNING id, u",
+    ],
+)  # fmt: skip
+def test_a_row_that_goes_with_the_one_it_replaces_does_not_come_back(both: Both, sql: str) -> None:
+    """Row 1 is a child of row 2, which is in its way."""
+    both.tables = ["t"]
+    both.run(SELF.format("CASCADE"))
+    both.run("CREATE INDEX tp ON t(p)")
+    both.run("INSERT INTO t VALUES (2, NULL, 2), (1, 2, 1), (3, NULL, 3), (4, NULL, 4)")
+    cursor = both.db.cursor()
+    found = cursor.execute(sql).fetchall()
+    wanted = both.sqlite.execute(sql).fetchall()
+    assert (found, cursor.rowcount) == (wanted, both.sqlite.changes())
+    both.same()
+
+
+@pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT"])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_row_that_is_changed_by_what_it_replaces_is_refused(
+    db: driver.Connection, action: str, indexed: bool
+) -> None:
+    """It would refer to a row that is not there. SQLite lets it, and then the index lacks the row."""
+    db.execute(SELF.format(action).replace("p REF", "p DEFAULT 3 REF"))
+    if indexed:
+        db.execute("CREATE INDEX tp ON t(p)")
+    db.execute("INSERT INTO t VALUES (2, NULL, 2), (1, 2, 1), (3, NULL, 3)")
+    db.commit()
+    before = db.execute("SELECT * FROM t ORDER BY id").fetchall()
+    for change in ("u = 2", "id = 2", "u = 2, p = 3"):
+        with pytest.raises(driver.IntegrityError, match="FOREIGN KEY constraint failed"):
+            db.execute(f"UPDATE OR REPLACE t SET {change} WHERE id = 1")
+        assert db.execute("SELECT * FROM t ORDER BY id").fetchall() == before
+    db.execute("UPDATE OR REPLACE t SET u = 2 WHERE id = 3")   # no child of it: row 1 is changed, and row 3 is not
+    parent = None if action == "SET NULL" else 3
+    assert db.execute("SELECT * FROM t ORDER BY id").fetchall() == [(1, parent, 1), (3, None, 2)]
+    db.commit()

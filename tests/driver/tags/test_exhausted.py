@@ -48,7 +48,7 @@ CHANGES = (
     INSERT + "('a', 1, 's:mine')",                                  # of a tag column
     INSERT + "('nobody', 1, 'p')",
     "INSERT INTO entitydb_tags(type, entity, tag) SELECT 'b', id, 'n:' || n FROM b",
-    "INSERT INTO entitydb_tags(type, entity, tag) SELECT 'a', entity, 'copy:' || tag FROM entitydb_tags WHERE type = 'a'",
+    "INSERT INTO entitydb_tags(type, entity, tag) SELECT 'a', entity, 'n:' || tag FROM entitydb_tags WHERE type = 'a'",
     "DELETE FROM entitydb_tags WHERE tag = 'p'",
     "DELETE FROM entitydb_tags WHERE type = 'b'",
     "DELETE FROM a WHERE id = 2",
