@@ -3,8 +3,9 @@
     python examples/git_history.py REPOSITORY [--database FILE] [--checks N] [--seed S]
 
 Every commit, in first-parent order, becomes one transaction with the commit's own time. The models know nothing of
-history: `File` has one row for each path that exists now. Afterwards a second process, which has only the database
-file, asks for the files as of random commits and compares them with what git says.
+history: `File` has one row for each path that exists now. Commits are tagged with their author, and merges as such.
+Afterwards a second process, which has only the database file, asks for the files and for commits by tag as of random
+commits, and compares them with what git says.
 
 A commit changes what differs from its first parent, so a merge brings everything it merged. Renames are a delete and
 an insert. Times are made strictly increasing, a microsecond apart at least (rebased commits and slow clocks go
@@ -34,7 +35,7 @@ from rich.table import Table
 from sqlalchemy import BigInteger, Engine, LargeBinary, create_engine, delete, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, foreign, mapped_column, relationship
 
-from entitydb_dialect import at, begin_at
+from entitydb_dialect import Tag, Tagged, at, begin_at, exact_tag, tagged
 
 GITLINK = "160000"          # a submodule: its commit is in another repository
 GONE = "000000"
@@ -71,7 +72,9 @@ class GitPath(sa.TypeDecorator[str]):
         return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
-class Commit(Base):
+class Commit(Tagged, Base):
+    """Tagged with its author, and with "merge" where it is one."""
+
     __tablename__ = "commit"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -225,6 +228,19 @@ def read_commit(data: bytes) -> dict[str, Any]:
     return {"author": text(author), "message": text(message), "git_time": seconds}
 
 
+def author_tag(author: str) -> str:
+    """Whatever somebody has called himself, as a tag: without control characters, and not too long."""
+    plain = "".join(character for character in author if character.isprintable())
+    return "author:" + plain.encode("utf-8", "replace")[:900].decode("utf-8", "ignore")
+
+
+def tags_of(data: bytes) -> list[str]:
+    """The tags of a commit object."""
+    head, _, _ = data.partition(b"\n\n")
+    merges = sum(line.startswith(b"parent ") for line in head.split(b"\n")) > 1
+    return [author_tag(read_commit(data)["author"]), *(["merge"] if merges else [])]
+
+
 def moments(seconds: Iterable[int], now: int) -> list[int]:
     """Commit times in nanoseconds: strictly increasing, at least APART, and none later than now."""
     times = list(seconds)
@@ -253,7 +269,7 @@ class Loaded(NamedTuple):
 
 def load(engine: Engine, repository: Repository, console: Console) -> Loaded:
     history = repository.commits()
-    commits = [{"number": number, "sha": sha, **read_commit(data)}
+    commits = [{"number": number, "sha": sha, "tags": tags_of(data), **read_commit(data)}
                for number, (sha, data) in enumerate(repository.objects(sha for sha, _ in history), 1)]
     for commit, moment in zip(commits, moments([c["git_time"] for c in commits], time.time_ns()), strict=True):
         commit["moment"] = moment
@@ -280,7 +296,8 @@ def load(engine: Engine, repository: Repository, console: Console) -> Loaded:
 def store(session: Session, repository: Repository, commit: dict[str, Any], changed: list[Change],
           sizes: dict[str, int]) -> tuple[int, int]:
     """One commit in the session's transaction. -> rows inserted or updated, rows deleted."""
-    session.execute(insert(Commit), [commit])
+    session.execute(insert(Commit), [{name: value for name, value in commit.items() if name != "tags"}])
+    session.execute(insert(Tag), [{"type": "commit", "entity": commit["number"], "tag": tag} for tag in commit["tags"]])
     # A dictionary keeps the order and drops what comes twice.
     new = list(dict.fromkeys(c.blob for c in changed if c.mode not in (GONE, GITLINK) and c.blob not in sizes))
     for batch in batches(repository.objects(new), BATCH_BYTES):
@@ -327,7 +344,36 @@ def differences(is_: dict[str, Listed], should: dict[str, Listed]) -> list[str]:
             for path in sorted(is_.keys() | should.keys()) if is_.get(path) != should.get(path)]
 
 
-def check_commit(engine: Engine, repository: Repository, commit: Commit, until: int, rng: random.Random) -> list[str]:
+class Told(NamedTuple):
+    """What git says of all commits."""
+
+    merges: set[str]
+    authors: list[str]      # in the order of the commits
+
+
+def told_by(repository: Repository) -> Told:
+    merges = repository.output("rev-list", "--first-parent", "--merges", "HEAD").decode().split()
+    objects = repository.objects(sha for sha, _ in repository.commits())
+    return Told(set(merges), [read_commit(data)["author"] for _, data in objects])
+
+
+def check_tags(past: Session, number: int, told: Told) -> list[str]:
+    """What is wrong with the commits by tag, when there were so many."""
+    by_tag = select(Commit.sha).order_by(Commit.number)
+    wrong = []
+    found = set(past.scalars(by_tag.where(tagged(Commit, "merge"))))
+    known = set(past.scalars(select(Commit.sha)))
+    if found != told.merges & known:
+        wrong.append(f"{len(found)} merges, {len(told.merges & known)} in git")
+    author = told.authors[number - 1]
+    count = len(past.scalars(by_tag.where(tagged(Commit, exact_tag(author_tag(author))))).all())
+    if count != sum(author_tag(other) == author_tag(author) for other in told.authors[:number]):
+        wrong.append(f"{count} commits of {author!r}, another number in git")
+    return wrong
+
+
+def check_commit(engine: Engine, repository: Repository, commit: Commit, until: int, rng: random.Random,
+                 told: Told) -> list[str]:
     """Everything that is wrong as of the commit; until: the last moment before the next one."""
     wrong = []
     should = repository.listing(commit.sha)
@@ -336,6 +382,7 @@ def check_commit(engine: Engine, repository: Repository, commit: Commit, until: 
         last = past.scalars(select(Commit).order_by(Commit.number.desc()).limit(1)).one()
         if (last.number, last.sha) != (commit.number, commit.sha):
             wrong.append(f"the last commit is {last.number} {last.sha}")
+        wrong += check_tags(past, commit.number, told)
         readable = [path for path, entry in should.items() if entry.mode != GITLINK]
         for path in rng.sample(readable, min(5, len(readable))):
             file = past.get(File, path)
@@ -356,12 +403,13 @@ def check(engine: Engine, repository: Repository, checks: int, seed: int) -> dic
     if [commit.sha for commit in commits] != [sha for sha, _ in history]:
         return {"errors": [f"{len(commits)} commits in the database, {len(history)} others in git"], "checked": 0,
                 "listings": []}
+    told = told_by(repository)
     # The ends are always among them.
     chosen = sorted({0, len(commits) - 1, *rng.sample(range(len(commits)), min(checks, len(commits)))})
     errors = []
     for index in chosen:
         until = commits[index + 1].moment - 1 if index + 1 < len(commits) else time.time_ns()
-        errors += check_commit(engine, repository, commits[index], until, rng)
+        errors += check_commit(engine, repository, commits[index], until, rng, told)
     places = {"early": len(commits) // 10, "middle": len(commits) // 2, "late": len(commits) * 9 // 10}
     return {
         "errors": errors,

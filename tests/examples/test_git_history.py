@@ -101,8 +101,15 @@ def test_the_check_notices_a_wrong_row(git_history: ModuleType, run: Run, tmp_pa
         session.expunge(last)
     with git_history.Repository(repository) as opened:
         rng = random.Random(seed)
-        good = git_history.check_commit(engine, opened, last, last.moment, rng)
-        bad = git_history.check_commit(engine, opened, last, now, rng)
+        told = git_history.told_by(opened)
+        good = git_history.check_commit(engine, opened, last, last.moment, rng, told)
+        bad = git_history.check_commit(engine, opened, last, now, rng, told)
+        with Session(engine) as session:
+            assert git_history.check_tags(session, last.number, told) == []
+            session.get_one(git_history.Commit, last.number).tags.clear()
+            session.get_one(git_history.Commit, 1).tags.add("merge")
+            tags = git_history.check_tags(session, last.number, told)
+            assert [line.split()[1] for line in tags] == ["merges,", "commits"]
     engine.dispose()
     assert good == []
     assert len(bad) == 1
@@ -146,6 +153,10 @@ def test_odd_commit_objects_are_read(git_history: ModuleType) -> None:
     assert read(latin.replace(b"ISO-8859-1", b"no-such"))["git_time"] == 7
     assert read(b"tree 1\nauthor A <a> 1 +0\ncommitter A <a> not-a-time +0\n\n")["git_time"] == 0
     assert read(b"tree 1\ncommitter nobody\n\nx") == {"author": ">", "message": "x", "git_time": 0}
+    odd = b"tree 1\nparent 1\nparent 2\nauthor A\x01\xff" + b"x" * 2000 + b"\xc3\xa4 <a> 1 +0\n\n"
+    (author, merge), whole = git_history.tags_of(odd), git_history.author_tag("J. \u0085Ö <j@x>")
+    assert (author[:9], len(author.encode()), merge) == ("author:A\ufffd", 907, "merge")
+    assert whole == "author:J. Ö <j@x>"
 
 
 @pytest.mark.slow
