@@ -432,8 +432,8 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
         bare = TableText(text.without(column.name, _is_default))
         return _edited(old, bare.with_clause(column.name, default_clause(action.rest())))[0]
     raise NotSupportedError(
-        f"ALTER TABLE {old.name} ALTER COLUMN {column.name}: EntityDB knows TYPE, SET NOT NULL, DROP NOT NULL,"
-        " SET DEFAULT and DROP DEFAULT"
+        f"ALTER TABLE {old.name} ALTER COLUMN {column.name}: EntityDB knows TYPE, SET and DROP NOT NULL,"
+        " SET and DROP DEFAULT, and SET and DROP TAG"
     )
 
 

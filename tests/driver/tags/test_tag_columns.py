@@ -245,3 +245,13 @@ def test_random_changes_leave_the_tags_that_the_columns_say(connect: Connect, rn
     for moment, expected in past:
         cursor.as_of = moment
         assert sorted(cursor.execute("SELECT entity, tag FROM entitydb_tags").fetchall()) == expected
+
+
+@pytest.mark.parametrize(
+    "sql", ["ALTER TABLE a ALTER COLUMN status SET TAG 'status'", "ALTER TABLE a ALTER tag DROP TAG"]
+)
+def test_declaring_what_is_declared_changes_nothing(db: driver.Connection, sql: str) -> None:
+    before = db.last_commit, db.database.check()[1]["versions"]
+    db.execute(sql)
+    db.commit()
+    assert (db.last_commit, db.database.check()[1]["versions"]) == before
