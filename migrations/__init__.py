@@ -11,8 +11,21 @@ nor apsw is touched, and a failure is a warning.
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
+
+
+class _Iterable(ModuleType):
+    """This module as a list of itself too, for which Alembic 1.18.0 to 1.20.0 take what an entry point names."""
+
+    def __iter__(self) -> Iterator[ModuleType]:
+        yield self
+
+
+sys.modules[__name__].__class__ = _Iterable
 
 
 def setup(plugin: Any) -> None:

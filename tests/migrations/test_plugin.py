@@ -43,6 +43,21 @@ def test_every_import_order(python: Callable[..., str], imports: str) -> None:
     python(f"import warnings; warnings.simplefilter('error', RuntimeWarning)\n{imports}\n{KNOWN}")
 
 
+def test_the_entry_point_serves_as_a_module_and_as_a_list_of_modules(python: Callable[..., str]) -> None:
+    """Alembic 1.18.0 to 1.20.0 walk over what it names, and `import alembic` would raise; later ones take a module."""
+    python(
+        """
+        import types
+        from importlib import metadata
+        (entry_point,) = metadata.entry_points(group="alembic.plugins", name="alembic.autogenerate.entitydb")
+        loaded = entry_point.load()
+        assert isinstance(loaded, types.ModuleType)
+        assert list(loaded) == [loaded]
+        assert callable(loaded.setup)
+        """
+    )
+
+
 @pytest.mark.slow
 @asks_entry_points
 def test_neither_the_library_nor_apsw_is_loaded(python: Callable[..., str]) -> None:
