@@ -28,6 +28,7 @@ from .._catalog import Column, Table
 from ..sql.tokens import Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
 from . import create as _ddl
+from .tag_columns import taken_from_table
 
 if TYPE_CHECKING:
     from ..schemas.schema import Schema
@@ -341,6 +342,7 @@ def replace_table(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
             raise ex.OperationalError(taken)
     text, query = _parts(sql)
     parsed = _ddl.parse_table(text, ddl.name)
+    text, _ = taken_from_table(text)  # the copy is SQLite's
     session.drain()
     enforced = bool(session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
     session.control.execute(f"SAVEPOINT {_SAVEPOINT}")

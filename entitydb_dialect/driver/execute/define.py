@@ -11,6 +11,7 @@ from .._catalog import COLLATIONS
 from .._errors import Parameters
 from ..ddl.analyze import analyze, meant
 from ..ddl.statements import run_ddl
+from ..ddl.tag_columns import taken_from_table
 from ..rewrite.schema_names import rewritten
 from ..schemas.attached import attach, detach
 from ..schemas.routing import route
@@ -78,6 +79,8 @@ def _run_by_sqlite(session: Session, statement: Statement, sql: str, parameters:
     text = rewritten(sql) if ddl.as_select or ddl.is_temporary else None
     if text is not None:
         session.register_answers()
+    elif ddl.verb == "CREATE" and ddl.what == "TABLE":
+        text, _ = taken_from_table(sql)  # SQLite would take the clause for a part of the type
     session.run(text or sql, parameters, writes=True)
     session.can_restart = False
     session.temporary_names_stale = True

@@ -193,9 +193,12 @@ def test_columns_named_tag_and_texts_in_defaults_are_no_clause(connect: Connect)
 
 
 def test_a_temporary_table_is_sqlites_own_and_has_no_tags(connect: Connect) -> None:
+    """Nor does the clause become a part of the type: with 'point', which has INT in it, '07' would be 7."""
     db = connect()
-    db.execute("CREATE TEMP TABLE u(x TEXT TAG 'a')")
-    db.execute("INSERT INTO u VALUES ('b')")
+    db.execute("CREATE TEMP TABLE u(x TEXT TAG 'point', y VARCHAR(20) TAG 'b' NOT NULL)")
+    db.execute("INSERT INTO u VALUES ('07', 'b')")
+    assert db.execute("SELECT x FROM u").fetchall() == [("07",)]
+    assert [row[2] for row in db.execute("PRAGMA temp.table_info(u)").fetchall()] == ["TEXT", "VARCHAR(20)"]
     assert tags(db) == []
 
 
@@ -219,6 +222,18 @@ def test_the_old_value_is_that_of_the_row_and_not_of_one_that_is_replaced(
         assert tags(db) == rows
         db.execute("ROLLBACK TO s")
         db.commit()
+
+
+def test_a_table_made_anew_says_its_tag_columns_with_any_type(db: driver.Connection) -> None:
+    db.execute("INSERT INTO entitydb_tags(type, entity, tag) VALUES ('a', 1, 'by hand')")
+    db.execute("UPDATE a SET tag = '07' WHERE id = 1")
+    db.execute(
+        "CREATE OR REPLACE TABLE a(id INTEGER PRIMARY KEY, status VARCHAR(20) TAG 'state', tag TEXT TAG 'point')"
+        " AS SELECT id, status, tag FROM a"
+    )
+    expected = [(1, "by hand"), (1, "point:07"), (1, "state:live"), (2, "point:y"), (3, "point:z"), (3, "state:draft")]
+    assert tags(db) == expected
+    assert [c.type for c in db.catalog()["a"].columns] == ["INTEGER", "VARCHAR(20)", "TEXT"]
 
 
 def test_random_changes_leave_the_tags_that_the_columns_say(connect: Connect, rng: random.Random) -> None:
