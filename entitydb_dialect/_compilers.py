@@ -108,6 +108,14 @@ def _columns_of_constraint(table: Any, name: str) -> list[str]:
     )
 
 
+def tag_namespace(column: Any) -> str | None:
+    """The namespace of the tags that a column's values are; None: they are none."""
+    namespace = column.info.get("tag")
+    if namespace is not None and not isinstance(namespace, str):
+        raise exc.CompileError(f"{column}: info['tag'] is {namespace!r}; it is the namespace of the tags, a text")
+    return namespace
+
+
 class EntityDDLCompiler(SQLiteDDLCompiler):
     def define_constraint_deferrability(self, constraint: Any) -> str:
         # PostgreSQL takes INITIALLY alone, and DEFERRED means DEFERRABLE; SQLite wants the word.
@@ -120,11 +128,9 @@ class EntityDDLCompiler(SQLiteDDLCompiler):
         # SQLite's grammar has AUTOINCREMENT after INTEGER alone. Here no id is ever given twice, said or not.
         if not text.startswith(f"{self.preparer.format_column(column)} INTEGER "):
             text = text.replace(" PRIMARY KEY AUTOINCREMENT", " PRIMARY KEY")
-        namespace = column.info.get("tag")
+        namespace = tag_namespace(column)
         if namespace is None:
             return text
-        if not isinstance(namespace, str):
-            raise exc.CompileError(f"{column}: info['tag'] is {namespace!r}; it is the namespace of the tags, a text")
         return f"{text} TAG {self.sql_compiler.render_literal_value(namespace, String())}"
 
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:

@@ -30,15 +30,24 @@ sys.modules[__name__].__class__ = _Iterable
 
 def setup(plugin: Any) -> None:
     """Called by Alembic with its Plugin object."""
-    register()
+    if register():
+        from ._autogenerate import make_known_by
+
+        make_known_by(plugin)
 
 
-def register() -> None:
-    """Makes the DDL of dialect "entitydb" known to Alembic. Calling twice is harmless."""
+def register() -> bool:
+    """Makes the DDL and the operations of dialect "entitydb" known to Alembic. Calling twice is harmless.
+
+    Returns:
+        Whether that was possible.
+    """
     try:
         from . import _impl  # noqa: F401 - making the class registers it
     except Exception as error:
         warnings.warn(f"EntityDB's support for Alembic cannot be loaded: {error!r}", RuntimeWarning, stacklevel=2)
+        return False
+    return True
 
 
 register()

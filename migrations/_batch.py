@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from alembic.ddl.impl import DefaultImpl
 from sqlalchemy import JSON, Insert, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 
 from ._recreate import needs_recreate
+from ._tags import AlterTag, TagImpl, tags_dropped
 
 
 class ReplaceTable(ExecutableDDLElement):
@@ -58,7 +58,7 @@ def _rows(batch: Any) -> Any:
     return select(*columns)
 
 
-class BatchImpl(DefaultImpl):
+class BatchImpl(TagImpl):
     """The steps of a batch, from prep_table_for_batch(), its first call, to rename_table(), its last."""
 
     _batch: Any = None
@@ -92,6 +92,9 @@ class BatchImpl(DefaultImpl):
         with _named_as(table, batch.table):
             listen = {"checkfirst": False, "_ddl_runner": self}
             table.dispatch.before_create(table, self.connection, **listen)
+            for name in tags_dropped(batch):
+                if name in batch.table.c:
+                    super()._exec(AlterTag(batch.table.name, name, None, batch.table.schema))
             result = super()._exec(ReplaceTable(table, _rows(batch)))
             table.dispatch.after_create(table, self.connection, **listen)
             for index in table.indexes:

@@ -15,7 +15,7 @@ from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
 
-from . import _labels
+from . import _autogenerate, _labels
 from ._batch import BatchImpl
 from ._recreate import WORDS, is_literal
 
@@ -142,7 +142,10 @@ _by_name = DefaultImpl.get_by_dialect
 
 
 def _get_by_dialect(cls: type[DefaultImpl], dialect: Any) -> type[DefaultImpl]:
-    return EntityImpl if _is_ours(dialect) else _by_name(dialect)
+    if not _is_ours(dialect):
+        return _by_name(dialect)
+    _autogenerate.make_known()
+    return EntityImpl
 
 
 _base.get_by_dialect = classmethod(_get_by_dialect)

@@ -6,8 +6,8 @@ constraint by the name that a convention gives it, when the database knows it wi
 Alembic's copy: a type of another kind, to which the copy casts; ALTER TABLE keeps what does not convert.
 
 What batch_alter_table() is told of the table (table_args, table_kwargs, copy_from, reflect_args, reflect_kwargs) only a
-new table has. There Alembic's rule for SQLite holds: the table is made anew unless all that is done is to add columns
-and to make or drop indexes.
+new table has. There Alembic's rule for SQLite holds: the table is made anew unless all that is done is to add columns,
+to make or drop indexes and to declare tag columns.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _named(table_name: str, schema: str | None, copy_from: Any, connection: Any)
     return columns, [check["sqltext"] for check in inspector.get_check_constraints(table_name, schema)]
 
 
-_IN_PLACE = {"add_column", "create_index", "drop_index"}
+_IN_PLACE = {"add_column", "create_index", "drop_index", "alter_tag"}
 
 
 def _describes_table(batch_op: Any) -> bool:

@@ -1,0 +1,145 @@
+"""What autogenerate says of tag columns: the info["tag"] of a model's columns beside what the database has.
+
+Alembic renders a Column without its info. So behind a new column or table stand operations that declare its tag
+columns, and in front of one that goes, operations whose reverse declares them again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from alembic.autogenerate import render
+from alembic.operations.ops import CreateTableOp, ModifyTableOps
+
+from ._tags import DropTagOp, SetTagOp, TagImpl
+
+_log = logging.getLogger("alembic.autogenerate.entitydb")  # below Alembic's, whose configuration decides
+
+_known = False  # to Alembic, by a plug-in's name or among all
+
+
+def _has_tag_columns(autogen_context: Any) -> bool:
+    return isinstance(autogen_context.migration_context.impl, TagImpl)
+
+
+# ---- comparing ----
+
+
+def _namespaces(table: Any) -> dict[str, str]:
+    """By column name. Raises CompileError for one that is no text."""
+    from entitydb_dialect._compilers import tag_namespace
+
+    found = {c.name: tag_namespace(c) for c in table.columns if not c.system} if table is not None else {}
+    return {name: namespace for name, namespace in found.items() if namespace is not None}
+
+
+def _is_compared(autogen_context: Any, schema: str | None, name: str, conn_table: Any, metadata_table: Any) -> bool:
+    """Does Alembic compare a column at all, by the filters of the user's configuration?"""
+    if conn_table is None or metadata_table is None:
+        return True  # it does with all columns of tables that come and go
+    there, wanted = conn_table.c.get(name), metadata_table.c.get(name)
+    parents = {"table_name": conn_table.name, "schema_name": schema}
+    if there is not None and not autogen_context.run_name_filters(name, "column", parents):
+        return False
+    column, other = (there, None) if wanted is None else (wanted, there)
+    return bool(autogen_context.run_object_filters(column, name, "column", wanted is None, other))
+
+
+def compare_tags(
+    autogen_context: Any, modify_table_ops: Any, schema: str | None, tname: str, conn_table: Any, metadata_table: Any
+) -> None:
+    """A comparator for "table". No namespace belongs to two columns of a table, so those that go, or are to be another
+    column's, go before everything else."""
+    if not _has_tag_columns(autogen_context):
+        return
+    there, wanted = _namespaces(conn_table), _namespaces(metadata_table)
+    changed = [
+        name
+        for name in [*there, *(name for name in wanted if name not in there)]
+        if there.get(name) != wanted.get(name)
+        and _is_compared(autogen_context, schema, name, conn_table, metadata_table)
+    ]
+    drops = []
+    for name in changed:
+        if name not in there:
+            continue
+        # What makes a dropped column or table again must not declare it too early, either.
+        conn_table.c[name].info.pop("tag")
+        if name not in wanted or there[name] in wanted.values():
+            namespace = there.pop(name)
+            drops.append(DropTagOp(tname, name, existing_namespace=namespace, schema=schema))
+            _log.info("Detected that column '%s.%s' gives no tags of %r any more", tname, name, namespace)
+    modify_table_ops.ops[:0] = drops
+    for name in changed:
+        if name in wanted:
+            operation = SetTagOp(tname, name, wanted[name], existing_namespace=there.get(name), schema=schema)
+            modify_table_ops.ops.append(operation)
+            _log.info("Detected that column '%s.%s' gives tags of %r", tname, name, wanted[name])
+
+
+def leave_out_own_tables(autogen_context: Any, upgrade_ops: Any, schemas: Any) -> None:
+    """A comparator for "schema", behind those for tables: a model may name entitydb_tags, which is always there."""
+    if not _has_tag_columns(autogen_context):
+        return
+    from entitydb_dialect.driver._catalog import OWN_TABLES
+
+    upgrade_ops.ops[:] = [
+        operation
+        for operation in upgrade_ops.ops
+        if not (isinstance(operation, (CreateTableOp, ModifyTableOps)) and operation.table_name.lower() in OWN_TABLES)
+    ]
+
+
+def make_known_by(plugin: Any) -> None:
+    """To Alembic from 1.18 on, which lets env.py choose among plug-ins."""
+    from alembic.util import DispatchPriority
+
+    global _known
+    _known = True
+    plugin.add_autogenerate_comparator(compare_tags, "table", "tags")
+    plugin.add_autogenerate_comparator(leave_out_own_tables, "schema", "own tables", priority=DispatchPriority.LAST)
+
+
+def make_known() -> None:
+    """To Alembic when it has not loaded the plug-in itself. It must be whole by then; calling twice is harmless."""
+    global _known
+    if _known:
+        return
+    _known = True
+    from alembic import util
+    from alembic.autogenerate import comparators
+
+    priority = getattr(util, "DispatchPriority", None)  # before 1.18 the order of registration counts
+    comparators.dispatch_for("table")(compare_tags)
+    last: dict[str, Any] = {} if priority is None else {"priority": priority.LAST}
+    comparators.dispatch_for("schema", **last)(leave_out_own_tables)
+
+
+# ---- rendering ----
+
+
+def _rendered(autogen_context: Any, name: str, operation: Any, arguments: list[str]) -> str:
+    in_batch = autogen_context._has_batch
+    prefix = "batch_op." if in_batch else autogen_context.opts["alembic_module_prefix"] or ""
+    table = [] if in_batch else [repr(str(operation.table_name))]
+    options = []
+    if operation.existing_namespace is not None:
+        options.append(f"existing_namespace={operation.existing_namespace!r}")
+    if operation.schema and not in_batch:
+        options.append(f"schema={str(operation.schema)!r}")
+    return f"{prefix}{name}({', '.join([*table, *arguments, *options])})"
+
+
+@render.renderers.dispatch_for(SetTagOp)
+def _render_set(autogen_context: Any, operation: SetTagOp) -> str:
+    arguments = [repr(str(operation.column_name)), repr(str(operation.namespace))]
+    return _rendered(autogen_context, "set_tag", operation, arguments)
+
+
+@render.renderers.dispatch_for(DropTagOp)
+def _render_drop(autogen_context: Any, operation: DropTagOp) -> str:
+    return _rendered(autogen_context, "drop_tag", operation, [repr(str(operation.column_name))])
+
+
+__all__ = ["compare_tags", "leave_out_own_tables", "make_known", "make_known_by"]
