@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .. import _exceptions as ex
 from ._catalog import Table, View
+from ._dump_tags import Ask, ByHand, by_hand, declarations, literal
 from .sql.tokens import quote
 
 if TYPE_CHECKING:
     from ._session import Session
-
-
-# Runs a statement. -> its rows, plain whatever the connection makes of them for its user.
-Ask: TypeAlias = Callable[[str], Any]
 
 
 def _begin(session: Session, ask: Ask) -> bool:
@@ -35,21 +32,16 @@ def _matches(session: Session, name: str, pattern: str | None) -> bool:
     return pattern is None or bool(session.raw.execute("SELECT ? LIKE ?", (name, pattern)).fetchall()[0][0])
 
 
-def _stored(ask: Ask, table: Table) -> list[str]:
-    """Names of the columns that are written to, quoted."""
+def _stored(ask: Ask, table: Table, tags: ByHand | None) -> list[str]:
+    """Names of the columns that are written to, quoted, and of the row id where tags need it."""
     info = ask(f"PRAGMA table_xinfo({quote(table.name)})")
-    return [quote(row[1]) for row in info if row[6] == 0]
+    columns = [quote(row[1]) for row in info if row[6] == 0]
+    return columns if tags is None or not tags.carried else [tags.carried, *columns]
 
 
 def _rows(table: Table, listed: str) -> str:
     order = "" if table.without_rowid else " ORDER BY rowid"
     return f"SELECT {listed} FROM main.{quote(table.name)}{order}"
-
-
-def _literal(name: str) -> str:
-    """An expression for the literal of a column's value; quote() alone ends a text at its first NUL."""
-    text = f"'CAST(' || quote(CAST({name} AS BLOB)) || ' AS TEXT)'"
-    return f"CASE WHEN typeof({name}) = 'text' AND instr({name}, char(0)) THEN {text} ELSE quote({name}) END"
 
 
 def iterdump(session: Session, ask: Ask, pattern: str | None = None) -> Iterator[str]:
@@ -67,11 +59,16 @@ def _statements(session: Session, ask: Ask, pattern: str | None) -> Iterator[str
     chosen = [t for t in sorted(tables.values(), key=lambda t: t.id) if _matches(session, t.name, pattern)]
     for table in chosen:
         yield table.sql + ";"
-        columns = _stored(ask, table)
-        literals = " || ',' || ".join(_literal(name) for name in columns)
-        named = "" if len(columns) == len(table.visible) else "(" + ",".join(columns) + ")"
+        yield from (declaration + ";" for declaration in declarations(table))
+        tags = by_hand(ask, table)
+        columns = _stored(ask, table, tags)
+        literals = " || ',' || ".join(literal(name) for name in columns)
+        every = len(columns) == len(table.visible) and (tags is None or not tags.carried)
+        named = "" if every else "(" + ",".join(columns) + ")"
         for (values,) in ask(_rows(table, literals)):
             yield f"INSERT INTO {quote(table.name)}{named} VALUES({values});"
+        if tags is not None:
+            yield from (statement + ";" for statement in tags.statements(ask))
     for table in chosen:
         yield from (index.sql + ";" for index in table.indexes if not index.automatic)
     for view in _in_order(views):
@@ -108,12 +105,18 @@ def _copy(session: Session, ask: Ask, target: Any, progress: Callable[[int, int,
     ask("SELECT 1")
     tables, views = session.catalog()
     chosen = sorted(tables.values(), key=lambda table: table.id)
+    knows_tags = hasattr(target, "set_commit_time")  # else it is SQLite's
     for done, table in enumerate(chosen, 1):
         target.execute(table.sql)
-        columns = _stored(ask, table)
+        tags = by_hand(ask, table) if knows_tags else None
+        for declaration in declarations(table) if knows_tags else ():
+            target.execute(declaration)
+        columns = _stored(ask, table, tags)
         listed = ", ".join(columns)
         insert = f"INSERT INTO {quote(table.name)}({listed}) VALUES ({', '.join('?' * len(columns))})"
         target.executemany(insert, ask(_rows(table, listed)))
+        if tags is not None:
+            tags.copy(ask, target)
         if progress is not None:
             progress(0, len(chosen) - done, len(chosen))
     for table in chosen:
