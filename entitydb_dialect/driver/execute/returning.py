@@ -8,6 +8,7 @@ from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import check, translate
 from ..rewrite.prepare import Prepared, Variant
+from .own_tables import refuse_returning
 from .read import describe
 from .write import begin_prepared, tell_columns, tell_conflicts, undo
 
@@ -30,6 +31,7 @@ def write_returning(
     assert apart is not None
     assert apart.returning is not None
     returning = apart.returning
+    refuse_returning(statement)
     aggregates = returning.calls.intersection(session.aggregates)
     if aggregates:
         raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")

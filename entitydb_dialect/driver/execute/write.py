@@ -13,6 +13,7 @@ from .._errors import CODES, check, engine_error, translate
 from ..rewrite.prepare import UNKNOWN, Prepared
 from ..rewrite.upsert_returning import columns_of, constraint_of
 from ..schemas.lookup import written
+from .own_tables import judge_conflicts
 
 if TYPE_CHECKING:
     from .._catalog import Table
@@ -195,7 +196,9 @@ def tell_conflicts(session: Session, schema: Schema, prepared: Prepared, told: A
     if conflicts is None:
         declared = schema.declared.get(prepared.statement.table.lower())
         if declared is None:
-            return  # and the INSERT says so
+            assert prepared.apart is not None
+            judge_conflicts(prepared.statement, prepared.apart.conflicts)
+            return  # the INSERT says that there is no such table
         conflicts = prepared.conflicts = _conflicts(declared.table, prepared)
     for fixed, uses in conflicts:
         values = [told[i] for i in uses]

@@ -1,0 +1,97 @@
+"""Each kind of statement over entitydb_tags and entitydb_tagged: it does what it does to tables, or says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import _exceptions as ex
+from entitydb_dialect import driver
+
+Connect = Callable[..., driver.Connection]
+INSERT = "INSERT INTO entitydb_tags(type, entity, tag) VALUES "
+
+
+def tags(db: driver.Connection) -> list[Any]:
+    return sorted(db.execute("SELECT type, entity, tag FROM entitydb_tags").fetchall())
+
+
+@pytest.fixture
+def db(connect: Connect) -> driver.Connection:
+    db = connect(page_size=8192)
+    db.execute("CREATE TABLE a(id INTEGER PRIMARY KEY, s TEXT TAG 's', x TEXT)")
+    db.execute("CREATE TABLE b(id INTEGER PRIMARY KEY, n INTEGER)")
+    db.execute("INSERT INTO a VALUES (1, 'live', 'p'), (2, 'draft', 'q'), (3, NULL, 'r')")
+    db.execute("INSERT INTO b VALUES (1, 10), (2, 20)")
+    db.execute(INSERT + "('a', 1, 'h:1'), ('b', 2, 'h:2'), ('b', 1, 'plain')")
+    db.commit()
+    return db
+
+
+EXPECTED = [("a", 1, "h:1"), ("a", 1, "s:live"), ("a", 2, "s:draft"), ("b", 1, "plain"), ("b", 2, "h:2")]
+
+
+# ---- RETURNING, ON CONFLICT, OR ... ----
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        INSERT + "('a', 2, 'n') RETURNING *",
+        INSERT + "('a', 2, 'n'), ('a', 3, 'n') ON CONFLICT DO NOTHING RETURNING tag",
+        "DELETE FROM entitydb_tags WHERE type = 'b' RETURNING tag",
+        "WITH w AS (SELECT 1) DELETE FROM main.ENTITYDB_TAGS RETURNING 1",
+        "INSERT INTO entitydb_labels(label) VALUES ('x') RETURNING label",
+    ],
+)
+def test_returning_is_refused_by_name_and_nothing_is_written(db: driver.Connection, sql: str) -> None:
+    with pytest.raises(ex.NotSupportedError, match=r"(?i)RETURNING on entitydb_(tags|labels)"):
+        db.execute(sql)
+    assert not db.in_transaction
+    assert tags(db) == EXPECTED
+
+
+@pytest.mark.parametrize("terms", ["", "(type, entity, tag)", "(TAG,type,entity)"])
+def test_a_tag_that_is_there_is_passed_over_with_and_without_a_clause(db: driver.Connection, terms: str) -> None:
+    clause = f"ON CONFLICT {terms} DO NOTHING"
+    for sql in (INSERT + "('a', 1, 'h:1'), ('a', 1, 'new')", INSERT + f"('a', 1, 'h:1'), ('a', 1, 'more') {clause}"):
+        assert db.execute(sql).rowcount == 1
+    assert tags(db) == sorted([*EXPECTED, ("a", 1, "new"), ("a", 1, "more")])
+
+
+@pytest.mark.parametrize(
+    ("clause", "error", "said"),
+    [
+        ("ON CONFLICT DO UPDATE SET tag = 'x'", ex.NotSupportedError, "DO UPDATE on entitydb_tags"),
+        ("ON CONFLICT (type, entity, tag) DO UPDATE SET tag = excluded.tag", ex.NotSupportedError, "DO UPDATE"),
+        ("ON CONFLICT (key) DO NOTHING", ex.OperationalError, "does not match any"),
+        ("ON CONFLICT (type, entity) DO NOTHING", ex.OperationalError, "does not match any"),
+        ("ON CONFLICT (type, entity, lower(tag)) DO NOTHING", ex.OperationalError, "does not match any"),
+        ("ON CONFLICT (type, entity, tag COLLATE NOCASE) DO NOTHING", ex.OperationalError, "does not match any"),
+        ("ON CONFLICT (type, entity, tag) WHERE 1 DO NOTHING", ex.OperationalError, "does not match any"),
+        ("ON CONFLICT DO NOTHING ON CONFLICT (tag) DO NOTHING", ex.OperationalError, "near"),
+    ],
+)  # fmt: skip
+def test_a_clause_that_would_mean_something_else_is_refused(
+    db: driver.Connection, clause: str, error: type[Exception], said: str
+) -> None:
+    for row in ("('a', 1, 'h:1')", "('a', 2, 'n')"):
+        with pytest.raises(error, match=said):
+            db.execute(INSERT + f"{row} {clause}")
+    assert tags(db) == EXPECTED
+
+
+@pytest.mark.parametrize("word", ["IGNORE", "REPLACE", "FAIL", "ABORT", "ROLLBACK"])
+def test_insert_or_something_means_present_tags_and_not_missing_rows(db: driver.Connection, word: str) -> None:
+    """Like a foreign key in SQLite, which OR ... does not reach: the statement is undone, and nothing else."""
+    into = INSERT.replace("INSERT", f"INSERT OR {word}")
+    assert db.execute(into + "('a', 1, 'h:1'), ('a', 1, 'h:9')").rowcount == 1
+    expected = sorted([*EXPECTED, ("a", 1, "h:9")])
+    for row, error in (("99, 'x'", ex.IntegrityError), ("1, ''", ex.DataError), ("1, 's:x'", ex.ProgrammingError)):
+        with pytest.raises(error):
+            db.execute(into + f"('a', 3, 'first'), ('a', {row})")
+        assert db.in_transaction
+        assert tags(db) == expected
+    assert db.execute("REPLACE INTO entitydb_tags(type, entity, tag) VALUES ('a', 1, 'h:9')").rowcount == 0
