@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from .._exceptions import DamageError
+from .._exceptions import DamageError, OperationalError
 
 Value: TypeAlias = int | float | str | bytes | None
 
@@ -22,6 +22,12 @@ ROWID_NAMES = ("rowid", "_rowid_", "oid")  # of the row id, where no column has 
 # Tables of the engine's own, which are in no catalog and always there. No other name may begin as they do.
 OWN_PREFIX = "entitydb_"
 OWN_TABLES = frozenset(OWN_PREFIX + name for name in ("catalog", "ddl", "entities", "labels", "put", "tagged", "tags"))
+
+
+def refuse_reserved(name: str) -> None:
+    """Raises OperationalError for a name that nothing may be given."""
+    if name.lower().startswith(OWN_PREFIX):
+        raise OperationalError(f"object name reserved for internal use: {name}")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any
 import apsw
 
 from ..._exceptions import NotSupportedError, OperationalError
-from .._catalog import Column, Index, Part, Table, View
+from .._catalog import Column, Index, Part, Table, View, refuse_reserved
 from ..sql.tokens import STRING, Token, closing, is_name, quote, tokens, unquote
 from . import create as _ddl
 from .scratch import scratch
@@ -547,8 +547,7 @@ def alter(
         name = action.name()
         plain = f"ALTER TABLE main.{quote(old.name)} RENAME TO {action.written()}"
         action.end()
-        if name.lower().startswith("entitydb_"):
-            raise OperationalError(f"object name reserved for internal use: {name}")
+        refuse_reserved(name)
         return _like_sqlite(plain, old, name, tables, views, {})
     if action.take("RENAME"):
         action.take("COLUMN")

@@ -25,7 +25,7 @@ from typing import Any
 import apsw
 
 from ..._exceptions import NotSupportedError, OperationalError
-from .._catalog import COLLATIONS, Column, Index, Part, Table, Value
+from .._catalog import COLLATIONS, Column, Index, Part, Table, Value, refuse_reserved
 from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unquote
 from .scratch import scratch
 from .tag_columns import tagged, taken_from_table
@@ -456,8 +456,7 @@ def parse_table(sql: str, name: str) -> Table:
 
     Raises apsw.Error for what SQLite refuses, NotSupportedError for what EntityDB does not do yet.
     """
-    if name.lower().startswith("entitydb_"):
-        raise OperationalError(f"object name reserved for internal use: {name}")
+    refuse_reserved(name)
     sql, tags = taken_from_table(sql)
     items = tokens(sql)
     opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
@@ -533,8 +532,7 @@ def parse_index(sql: str, table: Table) -> Index:
             raise
         made = db.execute(f"PRAGMA main.index_list({quote(table.name)})").fetchall()[0]
         index = _index(db, made, _kept(db, "index").replace("INDEX main.", "INDEX ", 1), table)
-    if index.name.lower().startswith("entitydb_"):
-        raise OperationalError(f"object name reserved for internal use: {index.name}")
+    refuse_reserved(index.name)
     if len(table.indexes) >= MAX_INDEXES:
         raise OperationalError(f"too many indexes on {table.name}: at most {MAX_INDEXES}")
     if len(table.columns) + len(index.made) > MAX_COLUMNS:

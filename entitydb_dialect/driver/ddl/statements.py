@@ -9,7 +9,7 @@ import apsw
 
 from ... import _exceptions as ex
 from ..._native import lib
-from .._catalog import Entry, Setting, Table, View
+from .._catalog import OWN_TABLES, Entry, Setting, Table, View, refuse_reserved
 from .._errors import CODES, check, translate
 from ..rewrite.schema_names import rewritten
 from ..sql.tokens import find, quote, tokens
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def run_ddl(schema: Schema, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
     """Carries out a statement as edits of the schema's catalog."""
+    _refuse_own(ddl)
     if ddl.schema is not None and ddl.verb != "DROP":
         sql = _ddl.without_schema(sql)
     try:
@@ -46,6 +47,15 @@ def run_ddl(schema: Schema, ddl: Ddl, sql: str, parameters: Any = ()) -> None:
             (drop_table if ddl.what == "TABLE" else drop_index)(schema, ddl)
     except apsw.Error as error:
         raise _own_function(schema.session.raw, error) or translate(error) from error
+
+
+def _refuse_own(ddl: Ddl) -> None:
+    """Raises OperationalError for what is to change a table of the engine's own, in the words of SQLite for its own."""
+    indexes = ddl.verb == "CREATE" and ddl.what == "INDEX"
+    name = ddl.table if indexes else ddl.name
+    if name.lower() in OWN_TABLES and (indexes or ddl.verb != "CREATE"):
+        done = "indexed" if indexes else "altered" if ddl.verb == "ALTER" else "dropped"
+        raise ex.OperationalError(f"table {name} may not be {done}")
 
 
 _MISSING = re.compile(r"no such function: (.+)$")
@@ -231,8 +241,7 @@ def _view_text(sql: str, name: str) -> str:
 def create_view(schema: Schema, ddl: Ddl, sql: str) -> None:
     if _is_there(schema, ddl):
         return
-    if ddl.name.lower().startswith("entitydb_"):
-        raise ex.OperationalError(f"object name reserved for internal use: {ddl.name}")
+    refuse_reserved(ddl.name)
     if schema.name != "main":
         sql = _ddl.within(sql, schema.name)
     schema.edit_entry("create", ddl.name, View(0, ddl.name, _view_text(sql, ddl.name)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _exceptions as ex
+from .._catalog import OWN_TABLES, refuse_reserved
 from ..rewrite.schema_names import rewritten
-from ..sql.tokens import quote, tokens, unquote
+from ..sql.tokens import find, quote, tokens, unquote
 from .lookup import guard_files, schema_of, schema_with
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def _refuse_writing_trigger(session: Session, name: str, sql: str) -> None:
             target = i + 2 if words[i] == "DELETE" else i + 3 if words[i + 1] == "OR" else i + 1
             written = unquote(items[target].text) if target < len(items) else ""
             ours = any(written.lower() in schema.declared for schema in session.schemas())
+            ours |= written.lower() in OWN_TABLES
             if ours and written.lower() not in session.temporary_tables():
                 raise ex.NotSupportedError(
                     f"CREATE TEMP TRIGGER {name}: it would change table {written}; EntityDB has no triggers, and those"
@@ -70,6 +72,16 @@ def _meant(session: Session, ddl: Ddl) -> Schema | None:
     return schema_with(session, ddl.name)
 
 
+def _refuse_hiding(ddl: Ddl, sql: str) -> None:
+    """A TEMP table, or one of a file of SQLite's, stands before what the engine has under its name."""
+    if ddl.verb == "CREATE":
+        refuse_reserved(ddl.name)
+    items = tokens(sql)
+    at = find(items, "RENAME")
+    if ddl.verb == "ALTER" and at >= 0 and at + 2 < len(items) and items[at + 1].upper == "TO":
+        refuse_reserved(unquote(items[at + 2].text))
+
+
 def route(session: Session, ddl: Ddl, sql: str) -> Schema | None:
     """The schema whose catalog is to be edited; None: SQLite does it. Raises NotSupportedError."""
     verb, what = ddl.verb, ddl.what
@@ -80,6 +92,8 @@ def route(session: Session, ddl: Ddl, sql: str) -> Schema | None:
             "VACUUM: an EntityDB file keeps its history; free pages are used again by themselves"
         )
     schema = _meant(session, ddl)
+    if schema is None:
+        _refuse_hiding(ddl, sql)
     if verb == "CREATE" and what == "TRIGGER":
         if ddl.is_temporary:
             _refuse_writing_trigger(session, ddl.name, sql)

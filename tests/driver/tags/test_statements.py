@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +96,87 @@ def test_insert_or_something_means_present_tags_and_not_missing_rows(db: driver.
         assert db.in_transaction
         assert tags(db) == expected
     assert db.execute("REPLACE INTO entitydb_tags(type, entity, tag) VALUES ('a', 1, 'h:9')").rowcount == 0
+
+
+# ---- the names ----
+
+
+@pytest.mark.parametrize("name", ["entitydb_tags", "Entitydb_Tagged", '"entitydb_mine"'])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE {}(x)", "CREATE TABLE IF NOT EXISTS {}(x)", "CREATE TABLE {} AS SELECT 1",
+        "CREATE VIEW {} AS SELECT 1", "CREATE OR REPLACE TABLE {}(x)", "CREATE INDEX {} ON a(x)",
+        "ALTER TABLE a RENAME TO {}", "CREATE TEMP TABLE {}(x)", "CREATE TABLE temp.{}(x)",
+        "CREATE TEMP VIEW {} AS SELECT 1", "CREATE TEMP TABLE {} AS SELECT 1",
+        "CREATE VIRTUAL TABLE temp.{} USING fts5(x)", "ALTER TABLE temp.u RENAME TO {}",
+        "CREATE TRIGGER temp.{} AFTER INSERT ON u BEGIN SELECT 1; END",
+    ],
+)  # fmt: skip
+def test_names_that_begin_like_ours_are_given_to_nothing(db: driver.Connection, sql: str, name: str) -> None:
+    """A TEMP table, or one of a file of SQLite's, would stand before the engine's."""
+    db.execute("CREATE TEMP TABLE u(x)")
+    db.commit()
+    with pytest.raises(ex.OperationalError, match="reserved"):
+        db.execute(sql.format(name))
+    assert tags(db) == EXPECTED
+
+
+def test_a_file_of_sqlites_gets_no_table_of_the_name(db: driver.Connection, tmp_path: Path) -> None:
+    db.execute("ATTACH ? AS sq", (str(tmp_path / "s.sqlite"),))
+    with pytest.raises(ex.OperationalError, match="reserved"):
+        db.execute("CREATE TABLE sq.entitydb_tags(x)")
+    assert tags(db) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("sql", "done"),
+    [
+        ("ALTER TABLE {} RENAME TO z", "altered"), ("ALTER TABLE main.{} ADD COLUMN z", "altered"),
+        ("DROP TABLE {}", "dropped"), ("DROP TABLE IF EXISTS {}", "dropped"), ("DROP VIEW {}", "dropped"),
+        ("CREATE INDEX i ON {}(tag)", "indexed"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["entitydb_tags", "ENTITYDB_tagged"])
+def test_the_engines_tables_are_neither_altered_nor_dropped(
+    db: driver.Connection, sql: str, done: str, name: str
+) -> None:
+    with pytest.raises(ex.OperationalError, match=f"table {name} may not be {done}"):
+        db.execute(sql.format(name))
+    assert tags(db) == EXPECTED
+
+
+def test_tables_that_list_tables_do_not_list_ours(db: driver.Connection) -> None:
+    tags(db)
+    db.execute("SELECT * FROM entitydb_tagged('a', 's:live')").fetchall()
+    for sql in (
+        "SELECT name FROM sqlite_master", "SELECT name FROM main.sqlite_schema", "SELECT name FROM pragma_table_list",
+        "SELECT tbl_name FROM sqlite_master",
+    ):  # fmt: skip
+        assert [name for (name,) in db.execute(sql).fetchall() if name.startswith("entitydb")] == []
+    for sql in ("PRAGMA table_list", "PRAGMA main.table_list", "PRAGMA table_list('entitydb_tags')"):
+        assert [row for row in db.execute(sql).fetchall() if row[1].startswith("entitydb")] == []
+    columns = ["type", "entity", "tag", "namespace", "value", "since"]
+    for sql in ("PRAGMA table_info(entitydb_tags)", "SELECT * FROM pragma_table_info('entitydb_tags')"):
+        assert [row[1] for row in db.execute(sql).fetchall()] == columns
+
+
+# ---- triggers ----
+
+
+def test_triggers_neither_stand_on_tags_nor_write_them(db: driver.Connection) -> None:
+    db.execute("CREATE TEMP TABLE u(x)")
+    with pytest.raises(ex.NotSupportedError, match="no triggers"):
+        db.execute("CREATE TRIGGER t AFTER INSERT ON entitydb_tags BEGIN SELECT 1; END")
+    with pytest.raises(ex.OperationalError, match="cannot create triggers on virtual tables"):
+        db.execute("CREATE TEMP TRIGGER t AFTER INSERT ON entitydb_tags BEGIN SELECT 1; END")
+    changes = INSERT + "('a', 2, new.x)", "DELETE FROM entitydb_tags", "REPLACE INTO entitydb_labels VALUES (1)"
+    for change in changes:
+        with pytest.raises(ex.NotSupportedError, match="it would change table entitydb_"):
+            db.execute(f"CREATE TEMP TRIGGER t AFTER INSERT ON u BEGIN {change}; END")
+    db.execute("CREATE TEMP TABLE counted(n)")
+    counting = "INSERT INTO counted SELECT count(*) FROM entitydb_tags"
+    db.execute(f"CREATE TEMP TRIGGER t AFTER INSERT ON u BEGIN {counting}; END")
+    db.execute("INSERT INTO u VALUES (1)")
+    assert db.execute("SELECT n FROM counted").fetchall() == [(5,)]
+    assert tags(db) == EXPECTED
