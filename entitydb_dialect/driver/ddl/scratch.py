@@ -1,4 +1,7 @@
-"""A scratch database: SQLite as the parser of DDL, and as who evaluates what a DEFAULT or a type makes of a value."""
+"""A scratch database: SQLite as the parser of DDL, and as who evaluates what a DEFAULT or a type makes of a value.
+
+Views may read the engine's own tables, so it has some of the same names and columns, without rows.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,40 @@ import apsw
 
 _local = threading.local()
 
+# As the engine declares them (engine/vtab), and which of the columns are arguments.
+OWN_COLUMNS = {
+    "entitydb_catalog": "id, name, payload",
+    "entitydb_entities": "type, id, created_at, updated_at, versions, content",
+    "entitydb_labels": "label, number, moment, place",
+    "entitydb_tagged": "entity, type HIDDEN, expression HIDDEN",
+    "entitydb_tags": "type, entity, tag, namespace, value, since, key HIDDEN",
+}
+
+
+class _Own:
+    """A module whose one table has the columns of one of the engine's own."""
+
+    def __init__(self, columns: str) -> None:
+        self.columns = columns
+
+    def Connect(self, *_: Any) -> tuple[str, _Own]:
+        return f"CREATE TABLE x({self.columns})", self
+
+    def BestIndexObject(self, _: Any) -> bool:
+        return True
+
+    def Disconnect(self) -> None:
+        """Nothing is held."""
+
 
 def _scratch() -> apsw.Connection:
     """This thread's scratch database, always empty between calls."""
     db = getattr(_local, "db", None)
     if db is None:
         db = _local.db = apsw.Connection(":memory:")
+        for name, columns in OWN_COLUMNS.items():
+            own: Any = _Own(columns)
+            db.create_module(name, own, use_bestindex_object=True, eponymous_only=True, read_only=True)
     return db
 
 
@@ -31,4 +62,4 @@ class scratch:  # used like a function
             self.db.execute("ROLLBACK")
 
 
-__all__ = ["scratch"]
+__all__ = ["OWN_COLUMNS", "scratch"]

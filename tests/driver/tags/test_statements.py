@@ -10,6 +10,8 @@ import pytest
 
 from entitydb_dialect import _exceptions as ex
 from entitydb_dialect import driver
+from entitydb_dialect.driver._catalog import OWN_TABLES
+from entitydb_dialect.driver.ddl.scratch import OWN_COLUMNS
 
 Connect = Callable[..., driver.Connection]
 INSERT = "INSERT INTO entitydb_tags(type, entity, tag) VALUES "
@@ -161,7 +163,61 @@ def test_tables_that_list_tables_do_not_list_ours(db: driver.Connection) -> None
         assert [row[1] for row in db.execute(sql).fetchall()] == columns
 
 
-# ---- triggers ----
+def test_all_of_the_engines_tables_are_known_by_name(db: driver.Connection) -> None:
+    names = {name for (name,) in db.execute("PRAGMA module_list").fetchall() if name.startswith("entitydb_")}
+    assert names == OWN_TABLES
+
+
+def test_the_scratch_database_has_the_columns_that_the_engine_declares(db: driver.Connection) -> None:
+    assert set(OWN_COLUMNS) == OWN_TABLES - {"entitydb_ddl", "entitydb_put"}, "these are only written to"
+    for name, declared in OWN_COLUMNS.items():
+        rows = db.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        assert ", ".join(row[1] + " HIDDEN" * row[6] for row in rows) == declared
+
+
+# ---- views and triggers ----
+
+
+@pytest.mark.parametrize(
+    ("query", "renamed", "rows"),
+    [
+        ("SELECT a.x, t.tag FROM a JOIN entitydb_tags AS t ON t.type = 'b' AND t.entity = a.id AND a.id = 2",
+         'SELECT "c".y, t.tag FROM "c" JOIN entitydb_tags AS t ON t.type = \'b\' AND t.entity = "c".id AND "c".id = 2',
+         [("q", "h:2")]),
+        ("SELECT x FROM a WHERE id IN (SELECT entity FROM entitydb_tagged('b', 'plain'))",
+         'SELECT y FROM "c" WHERE id IN (SELECT entity FROM entitydb_tagged(\'b\', \'plain\'))', [("p",)]),
+        ("SELECT entitydb_tags.tag, x FROM a, entitydb_tags WHERE entity = id AND type = 'b' AND key IS NOT NULL",
+         'SELECT entitydb_tags.tag, y FROM "c", entitydb_tags WHERE entity = id AND type = \'b\' AND key IS NOT NULL',
+         [("h:2", "q"), ("plain", "p")]),
+        ("SELECT label, x FROM entitydb_labels, a WHERE place = id", 'SELECT label, y FROM entitydb_labels, "c"'
+         " WHERE place = id", []),
+    ],
+)  # fmt: skip
+def test_views_over_tags_follow_what_alter_table_renames(
+    db: driver.Connection, query: str, renamed: str, rows: list[Any]
+) -> None:
+    db.execute(f"CREATE VIEW v AS {query}")
+    assert sorted(db.execute("SELECT * FROM v").fetchall()) == rows
+    db.execute("ALTER TABLE a RENAME TO c")
+    db.execute("ALTER TABLE c RENAME COLUMN x TO y")
+    assert db.execute("SELECT sql FROM sqlite_master WHERE name = 'v'").fetchone()[0] == f"CREATE VIEW v AS {renamed}"
+    assert sorted(db.execute("SELECT * FROM v").fetchall()) == rows
+    with pytest.raises(ex.OperationalError, match="error in view v after drop column"):
+        db.execute("ALTER TABLE c DROP COLUMN y")
+    with pytest.raises(ex.OperationalError, match="cannot modify v because it is a view"):
+        db.execute("DELETE FROM v")
+
+
+def test_a_view_is_as_of_the_moment_of_its_query(db: driver.Connection) -> None:
+    db.execute("CREATE VIEW v AS SELECT type, entity, tag FROM entitydb_tags")
+    db.commit()
+    before = db.last_commit[1]
+    db.execute("DELETE FROM entitydb_tags WHERE type = 'b'")
+    db.commit()
+    assert sorted(db.execute("SELECT * FROM v").fetchall()) == EXPECTED[:3]
+    cursor = db.cursor()
+    cursor.as_of = before
+    assert sorted(cursor.execute("SELECT * FROM v").fetchall()) == EXPECTED
 
 
 def test_triggers_neither_stand_on_tags_nor_write_them(db: driver.Connection) -> None:
