@@ -4,7 +4,8 @@
  *
  * `created_at` and `updated_at` are the times (nanoseconds) of the commits that wrote the first and the newest version since the
  * row was last inserted, `versions` how many they were; what is not committed has none. `content` is the row as a JSON object, under
- * the columns its table has at the moment. It has a key and no row id, since ids repeat from table to table. idxNum is the sum of: */
+ * the columns its table has at the moment. It has a key and no row id, since ids repeat from table to table. idxStr is "entities", by
+ * which the driver knows the plan in EXPLAIN QUERY PLAN; idxNum is the sum of: */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             rows /= column == ENTITIES_TYPE ? TABLES_GUESS : ROWS_GUESS;
             break;
         }
+    info->idxStr = "entities";
     info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
     info->estimatedCost = 20 + 3 * rows;
     if (info->idxNum == (PLAN_TYPE | PLAN_ID))

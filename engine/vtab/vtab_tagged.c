@@ -2,7 +2,8 @@
  *
  *     SELECT * FROM article WHERE id IN (SELECT entity FROM entitydb_tagged('article', 'status:live & !draft'))
  *
- * Entities come in ascending order, each once. entity/tag_expression.h has the grammar. idxNum is the sum of: */
+ * Entities come in ascending order, each once. entity/tag_expression.h has the grammar. idxStr is "tagged", by which the
+ * driver knows the plan in EXPLAIN QUERY PLAN; idxNum is the sum of: */
 #include <stdlib.h>
 
 #include "engine/entity/tag_set.h"
@@ -111,6 +112,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
         info->idxNum = PLAN_FROM;
         rows /= 2;
     }
+    info->idxStr = "tagged";
     info->estimatedRows = rows < 1 ? 1 : rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)rows;
     info->estimatedCost = 20 + rows;
     info->orderByConsumed = info->nOrderBy == 1 && !info->aOrderBy[0].desc && info->aOrderBy[0].iColumn <= TAGGED_ENTITY;

@@ -7,10 +7,12 @@
  * `since` is the time (nanoseconds) of the commit that gave the tag, NULL of one that is not committed. The hidden `key` names
  * a row for DELETE.
  *
- * The plan, idxStr, has one character for each argument of xFilter:
+ * The plan, idxStr, is "tags:" and one character for each argument of xFilter:
  *
  *     't' type =      'e' entity =      '=' tag =      'g' '>' tag >=, >      'l' '<' tag <=, <      'G' tag GLOB
- *     'n' namespace =      'v' value =, with 'n' */
+ *     'n' namespace =      'v' value =, with 'n'
+ *
+ * EXPLAIN QUERY PLAN shows it, and the driver makes words of it: it tells from the string alone whose it is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +67,8 @@ static int disconnect(sqlite3_vtab *base)
 
 /* ---- plans ------------------------------------------------------------------------------------------------------------ */
 
-enum { ARGUMENTS = 8 };
+#define PLAN_NAME "tags:"
+enum { ARGUMENTS = 8, PLAN_NAME_SIZE = sizeof PLAN_NAME - 1 };
 
 /* What a constraint is to a plan; 0: nothing. */
 static char step_of(int column, int op)
@@ -177,7 +180,7 @@ static void use(sqlite3_index_info *info, const found_steps *steps, char step, c
         return;
     plan[n] = step;
     plan[n + 1] = 0;
-    info->aConstraintUsage[i].argvIndex = (int)n + 1;
+    info->aConstraintUsage[i].argvIndex = (int)n - PLAN_NAME_SIZE + 1;
     /* A tag is looked up by its text alone; whether a text lies in a range, SQLite asks again. */
     info->aConstraintUsage[i].omit = step == 't' || step == '=';
 }
@@ -185,7 +188,7 @@ static void use(sqlite3_index_info *info, const found_steps *steps, char step, c
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     tags_vtab *vt = (tags_vtab *)base;
-    char plan[ARGUMENTS + 1] = "";
+    char plan[PLAN_NAME_SIZE + ARGUMENTS + 1] = PLAN_NAME;
     found_steps steps;
     edb_stmt *stmt;
     int rc = vtab_acquire_aside(vt->vg_any.ay_binding, false, &stmt);
@@ -361,7 +364,7 @@ static void visited(tags_scan *tgs)
 static int filter(sqlite3_vtab_cursor *base, int number, const char *plan, int argc, sqlite3_value **argv)
 {
     (void)number;
-    int rc = start((tags_scan *)base, plan, argc, argv);
+    int rc = start((tags_scan *)base, plan + PLAN_NAME_SIZE, argc, argv);
     visited((tags_scan *)base);
     return vtab_result(base->pVtab, rc);
 }

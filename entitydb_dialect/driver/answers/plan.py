@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .entity_plan import explained_entities
+
 if TYPE_CHECKING:
     from .._catalog import Index, Table
     from .._session import Session
@@ -103,7 +105,11 @@ def _described(walk: _Walk, name: str, repeated: bool) -> str:
 def _explained(row: Any, indexes: list[tuple[str, Table, Index | None]], repeated: bool) -> Any:
     """A row of EXPLAIN QUERY PLAN as SQLite would put it for an ordinary table. Trees are numbered by database: when
     several have the number, the table's name decides."""
-    if len(row) != 4 or not isinstance(row[3], str) or not (match := _PLAN.match(row[3])):
+    if len(row) != 4 or not isinstance(row[3], str):
+        return row
+    if (own := explained_entities(row[3])) is not None:
+        return (*row[:3], own)
+    if not (match := _PLAN.match(row[3])):
         return row
     _, name, tree, _, order, steps, tail, rest = match.groups()
     number = int(tree)

@@ -236,3 +236,56 @@ def test_triggers_neither_stand_on_tags_nor_write_them(db: driver.Connection) ->
     db.execute("INSERT INTO u VALUES (1)")
     assert db.execute("SELECT n FROM counted").fetchall() == [(5,)]
     assert tags(db) == EXPECTED
+
+
+# ---- EXPLAIN QUERY PLAN ----
+
+
+@pytest.mark.parametrize(
+    ("query", "plan"),
+    [
+        ("entitydb_tags", ["SCAN entitydb_tags"]),
+        ("entitydb_tags AS t WHERE entity = 1", ["SCAN t"]),
+        ("entitydb_tags AS t WHERE since > 5", ["SCAN t"]),
+        ("main.entitydb_tags WHERE type = 'a'", ["SEARCH main.entitydb_tags USING TAGS BY ROW (type=?)"]),
+        ("entitydb_tags AS t WHERE type = 'a' AND entity = 1", ["SEARCH t USING TAGS BY ROW (type=? AND entity=?)"]),
+        ("entitydb_tags AS t WHERE type = 'a' AND entity = 1 AND tag > 'b'",
+         ["SEARCH t USING TAGS BY ROW (type=? AND entity=?)"]),
+        ("entitydb_tags AS t WHERE type = 'a' AND entity = 1 AND namespace = 'h'",
+         ["SEARCH t USING TAGS BY ROW (type=? AND entity=?)"]),
+        ("entitydb_tags AS t WHERE type = 'a' AND entity = 1 AND tag = 'h:1'",
+         ["SEARCH t USING TAGS BY ROW (type=? AND entity=? AND tag=?)"]),
+        ("entitydb_tags AS t WHERE type = 'a' AND entity = 1 AND namespace = 'h' AND value = '1'",
+         ["SEARCH t USING TAGS BY ROW (type=? AND entity=? AND namespace=? AND value=?)"]),
+        ("entitydb_tags AS t WHERE tag = 'h:1'", ["SEARCH t USING TAGS BY TEXT (tag=?)"]),
+        ("entitydb_tags AS t WHERE tag = 'h:1' AND entity = 1", ["SEARCH t USING TAGS BY TEXT (tag=?)"]),
+        ("entitydb_tags AS t WHERE tag = 'h:1' AND type = 'a'", ["SEARCH t USING TAGS BY TEXT (tag=? AND type=?)"]),
+        ("entitydb_tags AS t WHERE namespace = 'h'", ["SEARCH t USING TAGS BY TEXT (namespace=?)"]),
+        ("entitydb_tags AS t WHERE value = '1'", ["SCAN t"]),
+        ("entitydb_tags AS t WHERE tag >= 'h' AND tag < 'i'", ["SEARCH t USING TAGS BY TEXT (tag>=? AND tag<?)"]),
+        ("entitydb_tags AS t WHERE tag > 'h' AND tag <= 'i' AND type = 'a'",
+         ["SEARCH t USING TAGS BY TEXT (tag>? AND tag<=? AND type=?)"]),
+        ("entitydb_tags AS t WHERE tag GLOB 'h*'", ["SEARCH t USING TAGS BY TEXT (tag GLOB ? AND tag>=? AND tag<?)"]),
+        ("entitydb_tags AS t WHERE tag IN ('h:1', 'h:2')", ["SEARCH t USING TAGS BY TEXT (tag=?)"]),
+        ("a LEFT JOIN entitydb_tags AS t ON t.type = 'a' AND t.entity = a.id AND t.tag = 'h:1'",
+         ["SCAN a", "SEARCH t USING TAGS BY ROW (type=? AND entity=? AND tag=?) LEFT-JOIN"]),
+        ("entitydb_tagged('a', 'h:1')", ["SEARCH entitydb_tagged USING TAG EXPRESSION (type=? AND expression=?)"]),
+        ("entitydb_tagged('a', 'h:1') AS g WHERE entity = 5",
+         ["SEARCH g USING TAG EXPRESSION (type=? AND expression=? AND entity=?)"]),
+        ("entitydb_tagged('a', 'h:1') AS g WHERE entity >= 5",
+         ["SEARCH g USING TAG EXPRESSION (type=? AND expression=? AND entity>?)"]),
+        ("a WHERE id IN (SELECT entity FROM entitydb_tagged('a', ?1))",
+         ["SEARCH a USING INTEGER PRIMARY KEY (rowid=?)", "LIST SUBQUERY 1",
+          "SEARCH entitydb_tagged USING TAG EXPRESSION (type=? AND expression=?)", "REUSE LIST SUBQUERY 1"]),
+        ("entitydb_entities", ["SCAN entitydb_entities"]),
+        ("entitydb_entities AS e WHERE type = 'a'", ["SEARCH e USING ENTITIES (type=?)"]),
+        ("entitydb_entities AS e WHERE id = 5", ["SEARCH e USING ENTITIES (id=?)"]),
+        ("entitydb_entities AS e WHERE type = 'a' AND id = 5", ["SEARCH e USING ENTITIES (type=? AND id=?)"]),
+        ("entitydb_labels", ["SCAN entitydb_labels VIRTUAL TABLE INDEX 0:"]),
+    ],
+)  # fmt: skip
+def test_plans_say_which_conditions_lead_to_tags_and_entities(
+    db: driver.Connection, query: str, plan: list[str]
+) -> None:
+    sql = f"EXPLAIN QUERY PLAN SELECT * FROM {query}"
+    assert [row[3] for row in db.execute(sql, ("x",) if "?1" in sql else ()).fetchall()] == plan

@@ -1,0 +1,46 @@
+"""EXPLAIN QUERY PLAN over tags and entities: words for the plans of engine/vtab/vtab_tags.c, vtab_tagged.c and
+vtab_entities.c."""
+
+from __future__ import annotations
+
+import re
+
+_TAGS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:tags:([a-zA-Z<=>]*)(.*)$", re.DOTALL)
+_NUMBERED = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(tagged|entities)(.*)$", re.DOTALL)
+_TERMS = {
+    "t": "type=?", "e": "entity=?", "=": "tag=?", "n": "namespace=?", "v": "value=?", "G": "tag GLOB ?",
+    ">": "tag>?", "g": "tag>=?", "<": "tag<?", "l": "tag<=?",
+}  # fmt: skip
+_WAYS = {
+    "tagged": ("TAG EXPRESSION", [f"type=? AND expression=?{more}" for more in ("", " AND entity=?", " AND entity>?")]),
+    "entities": ("ENTITIES", ["", "type=?", "id=?", "type=? AND id=?"]),
+}
+
+
+def _used(steps: str) -> tuple[str, str]:
+    """By what a walk finds its way, as entity/tag_walk.c has it, and the conditions that lead it; other conditions that
+    it was told of are judged on the way."""
+    if "t" in steps and "e" in steps:
+        return "ROW", "te" + ("=" if "=" in steps else "nv" if "v" in steps else "")
+    texts = steps.replace("t", "").replace("e", "")
+    typed = "t" if "t" in steps else ""
+    return ("TEXT", texts + typed) if texts else ("ROW", typed)
+
+
+def explained_entities(detail: str) -> str | None:
+    """One line of a plan in words; None: it is about something else."""
+    if match := _TAGS.match(detail):
+        name, steps, rest = match.groups()
+        way, used = _used(steps)
+        if not used:
+            return f"SCAN {name}{rest}"
+        return f"SEARCH {name} USING TAGS BY {way} ({' AND '.join(_TERMS[step] for step in used)}){rest}"
+    if match := _NUMBERED.match(detail):
+        name, number, whose, rest = match.groups()
+        way, terms = _WAYS[whose]
+        used = terms[int(number)]
+        return f"SEARCH {name} USING {way} ({used}){rest}" if used else f"SCAN {name}{rest}"
+    return None
+
+
+__all__ = ["explained_entities"]
