@@ -271,9 +271,11 @@ static int column_of(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
 
 const sqlite3_module vtab_entities_module = {
     .iVersion = 2,
+    .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
     .xDisconnect = disconnect,
+    .xDestroy = disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

@@ -4,7 +4,8 @@
  * the engine connection; here it is only counted.
  *
  * An attached database has a binding of its own, and modules whose names end in its suffix: after
- * `SELECT entitydb_bind(id, '_7')` its tables are USING entitydb_7, its catalog is entitydb_catalog_7.
+ * `SELECT entitydb_bind(id, '_7')` its tables are USING entitydb_7, its catalog is entitydb_catalog_7. Its tags are entitydb_tags_7, which
+ * the driver declares in its schema under the name without the suffix; so the modules over entities have xCreate too.
  * `SELECT entitydb_unbind('_7')` takes the names away. */
 #include <stdlib.h>
 
@@ -40,6 +41,8 @@ static int module_add(vtab_binding *bd, const char *name, const sqlite3_module *
 
 static const struct { const char *name; const sqlite3_module *module; } modules[] = {
     {"entitydb", &vtab_entity_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
+    {"entitydb_entities", &vtab_entities_module}, {"entitydb_tags", &vtab_tags_module},
+    {"entitydb_tagged", &vtab_tagged_module},
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
@@ -137,12 +140,6 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         rc = function_add(bd, "entitydb_on_conflict", -1, SQLITE_DIRECTONLY, function_on_conflict);
     if (!rc)
         rc = module_add(bd, "entitydb_labels", &vtab_labels_module);
-    if (!rc)
-        rc = module_add(bd, "entitydb_entities", &vtab_entities_module);
-    if (!rc)
-        rc = module_add(bd, "entitydb_tags", &vtab_tags_module);
-    if (!rc)
-        rc = module_add(bd, "entitydb_tagged", &vtab_tagged_module);
     if (!rc)
         rc = module_add(bd, "entitydb_put", &vtab_put_module);
     if (!rc)

@@ -250,9 +250,11 @@ static int rowid_of(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
 
 const sqlite3_module vtab_tagged_module = {
     .iVersion = 2,
+    .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
     .xDisconnect = disconnect,
+    .xDestroy = disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

@@ -506,9 +506,11 @@ static int update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_in
 
 const sqlite3_module vtab_tags_module = {
     .iVersion = 2,
+    .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
     .xDisconnect = disconnect,
+    .xDestroy = disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

@@ -192,6 +192,8 @@ def _bind(session: Session, made: Attachment) -> None:
     name = ffi.new("char[]", made.name.encode(errors="replace"))
     check(lib.edb_conn_attach(session.engine, made.engine, name))
     session.attached[made.name.lower()] = made
+    session.main.declare_own()
+    made.declare_own()
     session.redeclare()
 
 

@@ -29,6 +29,7 @@ _SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'
 
 
+OVER_ENTITIES = ("entitydb_entities", "entitydb_tagged", "entitydb_tags")  # tables that each database has
 _AT_ONCE = 20  # as many new tables are declared through sqlite_master, without connecting each
 
 
@@ -45,6 +46,7 @@ class Schema:
         self.write_options: list[Any] = []  # options of contexts that write to it, by in_transaction
         self.content = Content()  # what is declared
         self.before_ddl: Content | None = None  # what ROLLBACK returns to; None: no own DDL
+        self.declares_own = False  # the tables over its entities, too
 
     @property
     def session(self) -> Session:
@@ -153,9 +155,19 @@ class Schema:
             session.raw.execute("PRAGMA writable_schema = ON")
             session.raw.execute(f"DELETE FROM {self.sql_name}.sqlite_master")
             session.raw.execute("PRAGMA writable_schema = RESET")
+            if self.declares_own:
+                self.declare_own()
             self._replace_declarations([], list(wanted.tables.values()), wanted.views.values())
         self.content = wanted
         session.schema_changed()
+
+    def declare_own(self) -> None:
+        """Declares the tables over its entities by their names. Without, a name means those of main, whatever schema is
+        written before it; and one that only another schema has means that schema's, so main's are declared with it."""
+        for name in OVER_ENTITIES:
+            table = f"{self.sql_name}.{name}"
+            self.session.raw.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING {name}{self.module_suffix}")
+        self.declares_own = True
 
     def _replace_declarations(
         self, old: Iterable[Declaration], tables: Sequence[Declared], views: Iterable[_catalog.View]
