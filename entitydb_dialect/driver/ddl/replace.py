@@ -7,8 +7,9 @@ as before keeps its version. It is what Alembic's batch mode becomes.
 How: the query is run into a TEMP table of the new definition, so that SQLite itself judges every constraint on every
 new row and stores values as the new types have them. Then the catalog entry is edited to the new columns, without
 constraints; rows that differ from the TEMP table are written; and the entry gets its constraints and indexes. A row's
-counterpart is known by the row id where the query takes all its rows from t, else by primary key. Foreign keys do not
-act meanwhile, and are asked about at the end.
+counterpart is known by the row id where the query takes all its rows from t, else by primary key. Only where it is the
+row that the query made it of are columns that were taken as they are not compared. Foreign keys do not act meanwhile,
+and are asked about at the end.
 
 The integer primary key is what rows are stored by. It may be dropped, and a new column may become it, which then shows
 the ids rows have. But where its column stays and is not the key any more, or another column of the query becomes it,
@@ -25,7 +26,8 @@ import apsw
 
 from ... import _exceptions as ex
 from .._catalog import Column, Table
-from ..sql.tokens import Token, closing, find, is_name, quote, tokens, unquote
+from ..schemas.lookup import schema_of, schema_with
+from ..sql.tokens import STRING, Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
 from . import create as _ddl
 from .tag_columns import taken_from_table
@@ -82,9 +84,14 @@ def _row_id(*tables: Table) -> str:
 _NOT_ONE_BY_ONE = {"GROUP", "HAVING", "WINDOW", "UNION", "EXCEPT", "INTERSECT", "LIMIT", "JOIN", ","}
 
 
+_VALUES = {"NULL", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"}  # whatever columns there are
+
+
 def _column_named(items: list[Token]) -> str | None:
     """The column that [schema.][table.]column means."""
     if len(items) % 2 == 0 or len(items) > 5:
+        return None
+    if len(items) == 1 and (items[0].kind == STRING or items[0].upper in _VALUES):
         return None
     if not all(is_name(t) if i % 2 == 0 else t.upper == "." for i, t in enumerate(items)):
         return None
@@ -103,7 +110,14 @@ def _source(items: list[Token]) -> tuple[str | None, bool]:
     return column, column is not None
 
 
-def _read_query(query: str, old: Table) -> _Query:
+def _is_replaced(schema: Schema, written: str | None, table: str) -> bool:
+    """Does a name in the query, with what is written before its dot, mean the table that is replaced?"""
+    session = schema.session
+    found = schema_with(session, table) if written is None else schema_of(session, written)
+    return found is schema
+
+
+def _read_query(query: str, old: Table, schema: Schema) -> _Query:
     items = tokens(query)
     come_from = find(items, "FROM")
     if not items or items[0].upper != "SELECT" or come_from < 0 or items[1].upper == "DISTINCT":
@@ -113,10 +127,12 @@ def _read_query(query: str, old: Table) -> _Query:
         sources: _Sources = [(c.name.lower(), True) for c in old.visible] if len(listed) == 1 else []
     else:
         sources = [_source(part) for part in listed]
-    at = come_from + 1
+    at, written = come_from + 1, None
     if items[at + 1 : at + 2] and items[at + 1].upper == ".":
-        at += 2
+        at, written = at + 2, unquote(items[at].text)
     if at >= len(items) or not is_name(items[at]) or unquote(items[at].text).lower() != old.name.lower():
+        return _Query(sources)
+    if not _is_replaced(schema, written, old.name):
         return _Query(sources)
     called, at = items[at], at + 1
     if at < len(items) and items[at].upper == "AS":
@@ -172,6 +188,29 @@ def _continued(query: _Query, names: list[str], old: Table, parsed: Table) -> di
     return found
 
 
+def _match(
+    old: Table, new: Table, row_id: str, shows_ids: bool, one_by_one: bool, exact: set[str]
+) -> tuple[str, bool]:
+    """What joins the row o of the table and the row n of the copy, and whether n was made of this very o.
+
+    Args:
+        row_id: the copy's column that takes the old row id; "": there is none.
+        shows_ids: the primary key does.
+        one_by_one: the copy's rows are those of the table.
+        exact: lower-case names of the columns that are taken as they are.
+    """
+    if row_id:
+        return f"o.{row_id} = n.{row_id}", True
+    key = [new.columns[i] for i in new.primary_key]
+    match = " AND ".join(f"o.{quote(c.name)} = n.{quote(c.name)}" for c in key)
+    if shows_ids:
+        return match, True
+    was = {old.columns[i].id for i in old.primary_key}
+    if not was or not was <= {c.id for c in key}:
+        return "", False  # no two rows of the copy have the key, but several of the table may
+    return match, one_by_one and all(c.name.lower() in exact for c in key)
+
+
 def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan | None:
     """None: it is another table after all."""
     if len(query.sources) != len(names):
@@ -191,11 +230,22 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
         return None
     every = {c.name.lower(): continued.get(c.name.lower(), "") for c in parsed.columns}
     new = _alter._merge(old, parsed, (), every, rekeyed=True)
+    ids = ""
+    if shows_ids and key is not None:
+        ids = key
+    elif key is None and query.with_ids is not None and not new.without_rowid:
+        ids = _row_id(old, new)
+    exact = {
+        name.lower()
+        for name, (source, itself) in zip(names, query.sources, strict=False)
+        if itself and continued.get(name.lower()) == source
+    }
+    match, is_itself = _match(old, new, ids if not shows_ids else "", shows_ids, query.with_ids is not None, exact)
     before = {c.id for c in old.columns}
-    exact = {name.lower() for name, (_, itself) in zip(names, query.sources, strict=False) if itself}
     moving = []
     for column in new.columns:
-        stays = column.id in before and column.name.lower() in exact  # under another affinity it has another id
+        # Under another affinity it has another id.
+        stays = is_itself and column.id in before and column.name.lower() in exact
         if not stays or (new.strict and not old.strict) or column.expression is not None:
             moving.append(column)
     unsure = {c.id for c in moving}
@@ -209,16 +259,6 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
         indexes=kept,
         extra={k: v for k, v in new.extra.items() if k == "next_column"},
     )
-    ids = ""
-    if shows_ids and key is not None:
-        ids = key
-    elif key is None and query.with_ids is not None and not new.without_rowid:
-        ids = _row_id(old, new)
-    if ids and not shows_ids:
-        match = f"o.{ids} = n.{ids}"
-    else:
-        primary = [quote(new.columns[i].name) for i in new.primary_key]
-        match = " AND ".join(f"o.{c} {'=' if key is not None else 'IS'} n.{c}" for c in primary)
     return _Plan(old, bare, new, moving, match, ids)
 
 
@@ -305,7 +345,7 @@ def _replace(
     session = schema.session
     names = [] if query is None else _columns_of(schema, query, parameters)
     _known(names, parsed)
-    read = _Query([]) if query is None or old is None else _read_query(query, old)
+    read = _Query([]) if query is None or old is None else _read_query(query, old, schema)
     plan = None if old is None else _plan(old, parsed, read, names or [c.name for c in _plain(old)])
     if query is None:
         # No rows; the columns of the same names go on.

@@ -339,3 +339,83 @@ def test_like_the_four_statements_in_sqlite(connect: Callable[..., driver.Connec
         assert then == lite.execute(f"SELECT {names} FROM past ORDER BY id").fetchall(), (create, body, query)
         lite.execute("DROP TABLE past")
     lite.close()
+
+
+KEYS = [
+    "id INTEGER PRIMARY KEY, a TEXT, b TEXT", "id TEXT PRIMARY KEY, a TEXT, b TEXT", "id, a TEXT, b TEXT",
+    "id INTEGER, a TEXT, b TEXT, PRIMARY KEY (a, id)", "id TEXT, a TEXT, b TEXT, PRIMARY KEY (id)) WITHOUT ROWID",
+]  # fmt: skip
+QUERIES = [
+    "SELECT id, a, b FROM o", "SELECT * FROM o", "SELECT o.id, o.a, o.b FROM t JOIN o ON t.id = o.id",
+    "SELECT t.id, o.a, t.b FROM t JOIN o ON t.id = o.id", "SELECT id, a, b FROM (SELECT id, b AS a, a AS b FROM t)",
+    "SELECT id, a, b FROM t UNION SELECT id + 10, a, b FROM o", "SELECT id + 1 AS id, a, b FROM t",
+    "SELECT id + 1 AS id, a, b FROM t WHERE id < 3", "SELECT max(id) AS id, a, min(b) AS b FROM t GROUP BY a",
+    "SELECT id, b AS a, a AS b FROM t", "SELECT id, b AS a, b FROM t", "SELECT id, NULL AS a, b FROM t WHERE id = 1",
+    "SELECT id, 'a' || id AS a, 'b' AS b FROM t", "SELECT id, CURRENT_DATE AS b, a FROM t",
+    "SELECT id, t.'b' AS a, b FROM t", "SELECT id, a, b FROM x.t", "SELECT id, a, b FROM main.t",
+    "SELECT id, a, b FROM t AS o ORDER BY b DESC", "SELECT id, a, b FROM o LIMIT 2", "SELECT DISTINCT id, a, b FROM t",
+    "WITH t AS (SELECT * FROM o) SELECT * FROM t",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("definition", KEYS)
+@pytest.mark.parametrize("temporary", [False, True])
+def test_the_rows_are_those_of_the_query_whatever_it_reads(
+    db: driver.Connection, definition: str, temporary: bool
+) -> None:
+    """Where the query reads t row by row, columns that it takes as they are need not be compared: nowhere else, and
+    not where another table has the name."""
+    db.execute("ATTACH ':memory:' AS x")
+    end = "" if "WITHOUT" in definition else ")"
+    filled = {"main.t": ("m", "n"), "main.o": ("o", "p"), "x.t": ("x", "y")}
+    if temporary:
+        filled["temp.t"] = ("u", "v")
+    for table, (a, b) in filled.items():
+        db.execute(f"CREATE TABLE {table}({definition}{end}")
+        db.execute(f"INSERT INTO {table}(id, a, b) VALUES (1, '{a}1', '{b}1'), (2, '{a}2', '{b}2'), (3, '{a}3', NULL)")
+    db.execute("INSERT INTO o(id, a, b) VALUES (5, 'o5', 'p5')")
+    db.commit()
+    for target in ("main.t", "x.t"):
+        for query in QUERIES:
+            db.execute(f"CREATE TEMP TABLE expected({definition}{end}")
+            db.execute(f"INSERT INTO temp.expected({', '.join(_columns(db, query))}) {query}")
+            expected = sorted(db.execute("SELECT id, a, b FROM temp.expected").fetchall(), key=repr)
+            db.execute(f"CREATE OR REPLACE TABLE {target}({definition}{end} AS {query}")
+            found = sorted(db.execute(f"SELECT id, a, b FROM {target}").fetchall(), key=repr)
+            assert found == expected, (target, query)
+            db.rollback()
+
+
+def _columns(db: driver.Connection, query: str) -> list[str]:
+    return [str(column[0]) for column in db.execute(query).description]
+
+
+def test_one_column_may_become_two(db: driver.Connection, history: list[int]) -> None:
+    db.execute("CREATE OR REPLACE TABLE t(id INTEGER PRIMARY KEY, c TEXT, b TEXT) AS SELECT id, a AS c, a AS b FROM t")
+    assert db.execute("SELECT * FROM t").fetchall() == [(1, "uno", "uno"), (3, "three", "three")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "query"),
+    [
+        ("k TEXT, v INT", "k TEXT PRIMARY KEY, v INT) WITHOUT ROWID", "SELECT k, v FROM d WHERE v IN (7, 10)"),
+        ("k TEXT, v INT", "k TEXT PRIMARY KEY, v INT)", "SELECT k, max(v) AS v FROM d GROUP BY k"),
+        ("k TEXT, v INT, PRIMARY KEY (k, v)", "k TEXT PRIMARY KEY, v INT)", "SELECT k, max(v) AS v FROM d GROUP BY k"),
+        ("k TEXT, v INT UNIQUE, PRIMARY KEY (v)", "k TEXT PRIMARY KEY, v INT)", "SELECT k, v FROM d WHERE v > 1"),
+    ],
+)
+def test_several_rows_may_have_had_what_becomes_the_key(
+    db: driver.Connection, before: str, after: str, query: str
+) -> None:
+    db.execute(f"CREATE TABLE d({before})")
+    db.execute("INSERT INTO d VALUES ('x', 1), ('x', 10), ('y', 7)")
+    expected = sorted(db.execute(query).fetchall())
+    db.execute(f"CREATE OR REPLACE TABLE d({after} AS {query}")
+    assert sorted(db.execute("SELECT * FROM d").fetchall()) == expected
+
+
+def test_rows_without_a_key_are_not_taken_for_each_other(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE d(k TEXT PRIMARY KEY, v INT)")
+    db.execute("INSERT INTO d VALUES ('x', 1), (NULL, 2), (NULL, 3)")
+    db.execute("CREATE OR REPLACE TABLE d(k TEXT PRIMARY KEY, v INT) AS SELECT k, v FROM d UNION SELECT NULL, 4")
+    assert sorted(db.execute("SELECT * FROM d").fetchall(), key=repr) == [("x", 1), (None, 2), (None, 3), (None, 4)]
