@@ -1,6 +1,6 @@
 /* Declared tag columns: each value of the column is a tag `namespace:value` of its row, kept by the engine (G6).
  *
- * A value becomes text as SQLite's CAST to TEXT makes it; NULL is no tag. A blob, and a text that cannot be a tag, is an
+ * A value becomes text as a column of TEXT affinity stores it (reals in 15 digits); NULL is no tag. A blob, and a text that cannot be a tag, is an
  * error of the row. Where a table with rows gets such a column, the rows are tagged by the commit that declares it; where it
  * loses one, their tags go. */
 #ifndef EDB_TAG_COLUMNS_H

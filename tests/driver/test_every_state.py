@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,7 @@ CONNECTION: Calls = {
     "create_window_function": [lambda c: c.create_window_function("win", 1, Sum)],
     "cursor": [lambda c: c.cursor(), lambda c: c.cursor(driver.Cursor)],
     "database": [lambda c: c.database],
+    "delete_rows": [lambda c: c.delete_rows("t", array("q", [1]))],
     "enable_load_extension": [lambda c: c.enable_load_extension(False)],
     "execute": _sql(
         "SELECT count(*) FROM t", "SELECT a FROM t", "INSERT INTO t VALUES (1)", "DELETE FROM t WHERE a = 3",
@@ -68,6 +70,7 @@ CONNECTION: Calls = {
     "executemany": [lambda c: c.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])],
     "executescript": [lambda c: c.executescript("INSERT INTO t VALUES (1); SELECT 1; CREATE TABLE w(a)")],
     "find_label": [lambda c: c.find_label("x", 2**62)],
+    "get_rows": [lambda c: c.get_rows("t", array("q", [1])), lambda c: c.get_rows("t", array("q", [1]), None, 2**62)],
     "getlimit": [lambda c: c.getlimit(0)],
     "has_schema": [lambda c: c.has_schema("main")],
     "in_transaction": [lambda c: c.in_transaction],
@@ -78,13 +81,17 @@ CONNECTION: Calls = {
     "last_commit": [lambda c: c.last_commit],
     "load_extension": [lambda c: c.load_extension("nothing")],
     "ping": [lambda c: c.ping()],
+    "put_rows": [lambda c: c.put_rows("t", ["a"], [(1,)], ["x"])],
     "rollback": [lambda c: c.rollback()],
     "row_factory": [lambda c: c.row_factory, lambda c: setattr(c, "row_factory", driver.Row)],
+    "row_ids": [lambda c: c.row_ids("t", None, 5)],
+    "row_times": [lambda c: c.row_times("t", 1)],
     "schema": [lambda c: c.schema()],
     "set_commit_time": [lambda c: c.set_commit_time(0), lambda c: c.set_commit_time(2**70)],
     "set_progress_handler": [lambda c: c.set_progress_handler(None, 1), lambda c: c.set_progress_handler(int, 9**6)],
     "setlimit": [lambda c: c.setlimit(0, 10**6)],
     "setting": [lambda c: c.setting("user_version")],
+    "tagged_ids": [lambda c: c.tagged_ids("t", "x")],
     "temporary_tables": [lambda c: c.temporary_tables()],
     "text_factory": [lambda c: c.text_factory, lambda c: setattr(c, "text_factory", bytes)],
     "total_changes": [lambda c: c.total_changes],

@@ -19,23 +19,13 @@ from ... import _exceptions as ex
 from ..sql.statement import WRITE, Statement
 from ..sql.terms import is_value
 from ..sql.text import Edit, edited
-from . import (
-    expression_indexes,
-    generated_columns,
-    order_terms,
-    partial_indexes,
-    schema_names,
-    shortcuts,
-    tag_tables,
-    update_from,
-)
+from . import expression_indexes, generated_columns, order_terms, partial_indexes, schema_names, shortcuts, update_from
 from .schemas import Schemas
 from .upsert_returning import Apart, take_apart
 
 Rewrite: TypeAlias = Callable[[Statement, Schemas], Sequence[Edit]]
 
 IN_TURN: tuple[Rewrite, ...] = (
-    tag_tables.rewrite,
     schema_names.rewrite,
     shortcuts.rewrite,
     generated_columns.rewrite,
