@@ -171,6 +171,30 @@ uint64_t edb_stmt_moment(edb_stmt *stmt);
 /* -> whether a plan was run that was made for a table of an eighth, or eight times, the rows: prepare anew. */
 bool edb_stmt_end(edb_stmt *stmt);
 
+/* ---- the same in fewer calls, for a text that is executed again and again ---- */
+
+typedef struct {                    /* what is said of each of its statements */
+    edb_conn *conn;
+    edb_stmt_options options;
+    int compares;                   /* edb_stmt_compares(); 0: it is not called */
+    const uint8_t *supplied;        /* edb_stmt_supplied(), with columns; NULL: it is not called */
+    size_t columns;
+    uint32_t captured;              /* edb_stmt_capture(); 0: it is not called */
+} edb_start;
+/* edb_stmt_begin(), what `start` says of the statement, and edb_stmt_enter(). NULL: nothing was begun (edb_last_code()). */
+edb_stmt *edb_stmt_start(const edb_start *start);
+
+typedef struct {
+    int64_t changes;                /* edb_stmt_counts() */
+    int64_t has_last_id, last_id;
+    int64_t outgrown;               /* of edb_stmt_end() */
+} edb_outcome;
+/* Where edb_stmt_finish() of the connection's statements puts its results; the same until edb_conn_close(). */
+const edb_outcome *edb_conn_outcome(edb_conn *conn);
+/* Of a statement that writes, entered while none was: edb_stmt_restore(NULL), edb_stmt_judge(), edb_stmt_counts() and
+ * edb_stmt_end(). A code is what edb_stmt_judge() says; then the statement is not ended. */
+int edb_stmt_finish(edb_stmt *stmt);
+
 /* ---- many rows without SQL ----
  *
  * Rows pass as bytes of Python's marshal format (native/marshal.h). */

@@ -15,6 +15,7 @@
  *   validate.c    whether a transaction may become the next commit
  *   commit.c      net application, publishing
  *   attached.c    several databases behind one SQLite connection
+ *   calls.c       calls of the driver that come together, as one
  *
  * Each uses only what stands above it in this list.
  *
@@ -122,6 +123,7 @@ struct edb_conn {
     edb_stmt *cn_current;           /* the one entered */
     edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */
     edb_stmt *cn_spare;             /* a freed one, to be used again */
+    edb_outcome cn_outcome;         /* of the last edb_stmt_finish() */
     bool cn_is_declared;
     uint64_t cn_declared;           /* schema the declarations in SQLite were made from */
     int64_t cn_commit_ns;           /* time asked for the next commit; 0: the clock's */

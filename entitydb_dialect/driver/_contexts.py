@@ -29,6 +29,17 @@ RETRIES = 10  # how often something is tried again that lost a race with another
 SCHEMA = CODES["SCHEMA"]  # the engine's result for a statement begun under declarations that are not the newest
 
 
+_process = os.getpid()  # this one; asking the kernel costs more than the rest of a short call
+
+
+def _forked() -> None:
+    global _process
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 def _nothing() -> None:
     """A function that statements cannot want; see Contexts.plan_anew."""
 
@@ -40,7 +51,7 @@ class Contexts:
         self.lock = threading.RLock()  # who uses the connection; see _use.py
         self.end_lock = threading.RLock()  # the handles are being freed, or interrupted by another thread
         self.closed = True  # until everything is there
-        self.process = os.getpid()  # which opened it: another one has it through fork() and may not use it
+        self.process = _process  # which opened it: another one has it through fork() and may not use it
         self.database: Database | None = database  # None once closed
         self.owns_database = owns_database  # closes it, too
         self.engine: Any = None  # the engine's handle, an edb_conn
@@ -75,6 +86,8 @@ class Contexts:
         self.changes_out = ffi.new("int64_t *")
         self.last_id_out = ffi.new("int64_t *")
         self.has_last_id_out = ffi.new("_Bool *")
+        # An edb_outcome, item by item.
+        self.outcome = memoryview(ffi.buffer(lib.edb_conn_outcome(self.engine))).cast("q")
 
         self.running: Any = None  # the context being stepped now
         self.current: Any = None  # the context the engine has as current
@@ -97,7 +110,7 @@ class Contexts:
 
     def inherited(self) -> bool:
         """Did this connection come here through fork()?"""
-        return self.process != os.getpid()
+        return self.process != _process
 
     def open_statement(
         self, writes: bool, moment: int | None, in_transaction: bool, schema: Schema | None = None

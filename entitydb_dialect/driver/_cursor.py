@@ -24,7 +24,8 @@ from .answers.pragma import answer
 from .execute.change import change, change_many
 from .execute.define import define
 from .execute.label import give_label
-from .execute.read import read
+from .execute.read import read, read_known
+from .execute.write import write_known
 from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
 from .sql import statement as kinds
 from .sql.statement import Statement, parse
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _MOST_AHEAD = 32  # rows
 _SMALL = 4096  # bytes or characters of a row
 _NOTHING: Iterator[Any] = iter(())
+_end = lib.edb_stmt_end
 
 
 class Cursor:
@@ -107,6 +109,16 @@ class Cursor:
             self._rows = None
             if type(sql) is not str:
                 sql = as_text(sql)
+            known = session.known.get(sql)
+            if (
+                known is not None
+                and self.as_of is None
+                and session.running is None
+                and not session.temporary_names_stale
+                and session.raw.in_transaction
+                and (write_known if known.writes else read_known)(self, session, known, parameters)
+            ):
+                return self
             statement = parse(sql)
             if session.lost is not None and statement.verb != "ROLLBACK":
                 session.check_lost(ends=statement.verb == "COMMIT")
@@ -271,10 +283,24 @@ class Cursor:
             self._finish()
         return rows
 
-    @of_one_cursor
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        return self._fetchall()
+        # As of_one_cursor() would have it, without a call between.
+        session = self._session
+        lock = session.lock
+        if not lock.acquire(False):
+            raise in_use(session)
+        if self._executing:
+            lock.release()
+            raise recursive()
+        self._executing = True
+        try:
+            return self._fetchall()
+        except apsw.Error as error:
+            raise translate(error) from error
+        finally:
+            self._executing = False
+            lock.release()
 
     def _fetchall(self) -> list[Any]:
         stmt = self._stmt
@@ -303,7 +329,7 @@ class Cursor:
         session.active.pop(id(self), None)
         session.running = before
         session.current = None  # the engine forgets a context that ends
-        if lib.edb_stmt_end(stmt) or session.outgrown:
+        if _end(stmt) or session.outgrown:
             session.plan_anew()
         if before is not None:
             session.leave(before)

@@ -86,6 +86,7 @@ class Session(Transactions):
         self._generates: bool | None = None  # None: not asked for yet
         self._indexes: list[Indexes] | None = None  # None: not asked for yet
         self.prepared: dict[str, Prepared] = {}  # by the text as it was given
+        self.known: dict[str, Any] = {}  # those that execute/known.py executes, by their text too
         # The columns that an INSERT names, as the engine wants them, by id() of the table and their names.
         self.insert_masks: dict[tuple[int, tuple[str, ...] | None], Any] = {}
         self.closed = False
@@ -210,6 +211,7 @@ class Session(Transactions):
 
     def forget_prepared(self) -> None:
         self.prepared.clear()
+        self.known.clear()
 
     @property
     def temporary(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ from .._errors import Parameters
 from ..rewrite.generated_columns import as_written
 from ..rewrite.upsert_returning import shares_parameters
 from ..sql.statement import parse
+from .known import remember
 from .returning import write_returning
 from .write import OfMany, SchemaMoved, target, write
 
@@ -125,6 +126,7 @@ def _change(
         changes = session.schema_changes
         schema = target(session, statement)
         prepared = session.prepared.get(sql)
+        again = prepared is not None
         if prepared is None or prepared.is_ours is (schema is None) or session.temporary_names_stale:
             prepared = session.prepare(sql, statement, schema is not None)
         if prepared.shows_schema:
@@ -132,7 +134,10 @@ def _change(
         try:
             if schema is not None and prepared.apart is not None and prepared.apart.returning is not None:
                 return write_returning(cursor, session, schema, prepared, parameters, changes)
-            return write(cursor, session, schema, prepared, parameters, changes, many)
+            changed = write(cursor, session, schema, prepared, parameters, changes, many)
+            if again and not many and schema is session.main and sql not in session.known:
+                remember(session, sql, prepared)
+            return changed
         except SchemaMoved:
             continue
         except ex.OperationalError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
@@ -10,11 +10,15 @@ from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import Parameters, int64, translate
 from ..sql import statement as kinds
+from .known import Known, remember
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..rewrite.prepare import Variant
+
+
+_start = lib.edb_stmt_start
 
 
 def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:
@@ -42,6 +46,7 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         session.running = session.current = stmt
         lib.edb_stmt_enter(stmt)
         prepared = session.prepared.get(sql)
+        again = prepared is not None
         if prepared is None or session.temporary_names_stale:
             prepared = session.prepare(sql, statement)
         if prepared.shows_schema:
@@ -53,13 +58,8 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         else:
             cursor._raw.execute(variant.sql, parameters)
     except BaseException as error:
-        translated = _row_locks_refused(translate(error, parameters), sql)
         session.leave(before)
-        cursor._finish(close=True)
-        session.failed(translated, began=not is_open)
-        if translated is error:
-            raise
-        raise translated from error
+        _fail(cursor, session, sql, error, parameters, began=not is_open)
     # The context stays current behind the step: fetching finds it so.
     session.running = before
     if before is not None:
@@ -67,12 +67,49 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
     if moment is None and not session.read_committed:
         session.can_restart = False
     cursor.description = description or None
+    if again and sql not in session.known:
+        remember(session, sql, prepared)
+    _leave_rows(cursor, session)
+
+
+def read_known(cursor: Cursor, session: Session, known: Known, parameters: Parameters) -> bool:
+    """The same, as known.py says. -> False: nothing was done."""
+    stmt = _start(known.start)
+    if not stmt:
+        return False
+    cursor._stmt = session.running = session.current = stmt
+    try:
+        cursor._raw.execute(known.sql, parameters)
+    except BaseException as error:
+        session.leave(None)
+        _fail(cursor, session, known.sql, error, parameters, began=False)
+    session.running = None
+    if not session.read_committed:
+        session.can_restart = False
+    cursor.description = known.description
+    cursor.rowcount = -1
+    _leave_rows(cursor, session)
+    return True
+
+
+def _leave_rows(cursor: Cursor, session: Session) -> None:
     try:
         cursor._raw.has_vdbe  # noqa: B018 - apsw's only way to ask whether rows are left
     except apsw.ExecutionCompleteError:
         cursor._finish()
     else:
         session.active[id(cursor)] = cursor._ref
+
+
+def _fail(
+    cursor: Cursor, session: Session, sql: str, error: BaseException, parameters: Parameters, *, began: bool
+) -> NoReturn:
+    translated = _row_locks_refused(translate(error, parameters), sql)
+    cursor._finish(close=True)
+    session.failed(translated, began=began)
+    if translated is error:
+        raise error
+    raise translated from error
 
 
 def describe(cursor: Cursor, variant: Variant, parameters: Parameters) -> Any:
@@ -107,4 +144,4 @@ def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
     )
 
 
-__all__ = ["describe", "read"]
+__all__ = ["describe", "read", "read_known"]

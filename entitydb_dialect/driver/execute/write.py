@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import length_hint
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from .._session import Session
     from ..schemas.schema import Schema
     from ..sql.statement import Statement
+    from .known import Known
 
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 _FOREIGN_KEY = CODES["FOREIGNKEY"]
+_start, _finish = lib.edb_stmt_start, lib.edb_stmt_finish
 
 
 class SchemaMoved(Exception):
@@ -134,6 +136,47 @@ def write(
     if not raw.in_transaction:
         session.committed()
     return int(changed)
+
+
+def write_known(cursor: Cursor, session: Session, known: Known, parameters: Any) -> bool:
+    """The same, as known.py says. -> False: nothing was done."""
+    stmt = _start(known.start)
+    if not stmt:
+        return False
+    session.running = session.current = stmt
+    try:
+        cursor._raw.execute(known.sql, parameters)
+    except BaseException as error:
+        session.leave(None)
+        _fail_known(cursor, session, known, stmt, error, parameters)
+    session.running = session.current = None
+    code = _finish(stmt)  # where it says 0 there is no context any more, whatever is raised behind it
+    if code:
+        _fail_known(cursor, session, known, stmt, engine_error(code), parameters)
+    changes, has_last_id, last_id, outgrown = session.outcome
+    if outgrown or session.outgrown:
+        session.plan_anew()
+    session.can_restart = False
+    if has_last_id and known.gives_id:
+        cursor.lastrowid = last_id
+    cursor.description = None
+    cursor.rowcount = changes
+    session.total_changes += changes
+    return True
+
+
+def _fail_known(
+    cursor: Cursor, session: Session, known: Known, stmt: Any, error: BaseException, parameters: Any
+) -> NoReturn:
+    translated = translate(error, parameters)
+    cursor._raw.close(True)
+    cursor._raw = session.raw.cursor()
+    translated = undo(stmt, known.prepared.statement, error, translated)
+    session.end_statement(stmt)
+    session.failed(translated)
+    if translated is error:
+        raise error
+    raise translated from error
 
 
 def target(session: Session, statement: Statement) -> Schema | None:
@@ -253,4 +296,5 @@ __all__ = [
     "tell_conflicts",
     "undo",
     "write",
+    "write_known",
 ]

@@ -1,0 +1,205 @@
+"""Texts that have been executed before: the short way does what the long way does, and is left when something changes.
+
+Each statement is executed often enough in one transaction to be known, then what it depends on changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entitydb_dialect import driver
+
+Connect = Callable[..., driver.Connection]
+
+INSERT = "INSERT INTO t(a) VALUES (?)"
+UPDATE = "UPDATE t SET a = ? WHERE id = ?"
+DELETE = "DELETE FROM t WHERE id = ?"
+SELECT = "SELECT id, a FROM t WHERE id = ?"
+SCRIPT = """
+CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER DEFAULT 7);
+CREATE TABLE child(id INTEGER PRIMARY KEY, t_id INTEGER REFERENCES t(id));
+INSERT INTO t(id, a) VALUES (1, 'one'), (2, 'two'), (3, 'three');
+INSERT INTO child VALUES (1, 3);
+"""
+
+
+@pytest.fixture
+def db(connect: Connect) -> driver.Connection:
+    db = connect(isolation_level=None)
+    db.executescript(SCRIPT)
+    db.execute("BEGIN")
+    for _ in range(3):
+        assert db.execute(SELECT, (1,)).fetchall() == [(1, "one")]
+        db.execute("SAVEPOINT s")
+        db.execute(INSERT, ("x",))
+        db.execute(UPDATE, ("y", 2))
+        db.execute(DELETE, (1,))
+        db.execute("ROLLBACK TO s")
+    return db
+
+
+def is_known(db: driver.Connection, sql: str) -> bool:
+    return sql in db._session.known
+
+
+def rows(db: driver.Connection, sql: str, parameters: Any = ()) -> list[Any]:
+    return db.execute(sql, parameters).fetchall()
+
+
+def test_known_statements_answer_as_unknown_ones(db: driver.Connection) -> None:
+    cursor = db.cursor()
+    assert all(is_known(db, sql) for sql in (INSERT, UPDATE, DELETE, SELECT))
+    total = db.total_changes
+    cursor.execute(INSERT, ("four",))
+    first = cursor.lastrowid
+    assert (cursor.rowcount, cursor.description) == (1, None)
+    cursor.execute(UPDATE, ("zwei", 2))
+    assert (cursor.rowcount, cursor.lastrowid) == (1, first)
+    cursor.execute(DELETE, (77,))
+    assert (cursor.rowcount, cursor.fetchall()) == (0, [])
+    cursor.execute(SELECT, (2,))
+    assert [column[0] for column in cursor.description] == ["id", "a"]
+    assert (cursor.rowcount, cursor.fetchone(), cursor.fetchone()) == (-1, (2, "zwei"), None)
+    assert cursor.execute(SELECT, (77,)).fetchall() == []
+    assert db.total_changes == total + 2
+    assert rows(db, "SELECT b FROM t WHERE id = ?", (first,)) == [(7,)]
+
+
+def test_a_known_change_that_fails_is_undone(db: driver.Connection) -> None:
+    db.execute(INSERT, ("four",))
+    before = rows(db, "SELECT * FROM t")
+    with pytest.raises(driver.IntegrityError, match=r"UNIQUE constraint failed: t\.a"):
+        db.execute(INSERT, ("one",))
+    with pytest.raises(driver.IntegrityError, match="FOREIGN KEY constraint failed"):
+        db.execute(DELETE, (3,))
+    with pytest.raises(driver.ProgrammingError, match="Incorrect number of bindings"):
+        db.execute(UPDATE, ("one",))
+    with pytest.raises(driver.ProgrammingError, match="not supported"):
+        db.execute(SELECT, (object(),))
+    assert rows(db, "SELECT * FROM t") == before
+    assert db.execute(DELETE, (2,)).rowcount == 1
+    db.execute("COMMIT")
+    assert ("four",) in rows(db, "SELECT a FROM t")
+
+
+def test_a_function_may_execute_known_texts_inside_one(db: driver.Connection) -> None:
+    outer = "UPDATE t SET b = f(id) WHERE id < ?"
+    found = []
+
+    def f(number: int) -> int:
+        found.extend(rows(db, SELECT, (number,)))
+        return len(found)
+
+    db.create_function("f", 1, f)
+    for _ in range(3):
+        found.clear()
+        rows(db, SELECT, (1,))
+        assert db.execute(outer, (3,)).rowcount == 2
+        assert found == [(1, "one"), (2, "two")]
+    assert is_known(db, outer)
+    assert rows(db, "SELECT b FROM t ORDER BY id") == [(1,), (2,), (7,)]
+
+
+def test_half_fetched_known_queries_stay_apart(db: driver.Connection) -> None:
+    every = "SELECT id FROM t ORDER BY id"
+    for _ in range(3):
+        one, two = db.execute(every), db.execute(every)
+        assert one.fetchone() == (1,)
+        db.execute(UPDATE, ("other", 1))
+        assert two.fetchall() == [(1,), (2,), (3,)]
+        assert one.fetchall() == [(2,), (3,)]
+    assert is_known(db, every)
+
+
+def test_a_temporary_table_takes_the_name(db: driver.Connection) -> None:
+    db.execute("CREATE TEMP TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+    assert db.execute(INSERT, ("temporary",)).rowcount == 1
+    assert rows(db, SELECT, (1,)) == [(1, "temporary")]
+    db.execute("DROP TABLE temp.t")
+    assert rows(db, SELECT, (1,)) == [(1, "one")]
+    db.execute("CREATE TEMP TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+    db.execute("ROLLBACK")
+    db.execute("BEGIN")
+    assert rows(db, SELECT, (1,)) == [(1, "one")]
+
+
+def test_own_schema_changes_are_followed(db: driver.Connection) -> None:
+    star = "SELECT * FROM child"
+    for _ in range(3):
+        rows(db, star)
+    assert is_known(db, star)
+    db.execute("ALTER TABLE child ADD COLUMN note TEXT DEFAULT 'none'")
+    cursor = db.execute(star)
+    assert (len(cursor.description), cursor.fetchall()) == (3, [(1, 3, "none")])
+    db.execute("ALTER TABLE t ADD COLUMN c INTEGER DEFAULT 9")
+    db.execute(INSERT, ("four",))
+    assert rows(db, "SELECT b, c FROM t WHERE a = 'four'") == [(7, 9)]
+    db.execute("ROLLBACK")
+    db.execute("BEGIN")
+    cursor = db.execute(star)
+    assert (len(cursor.description), cursor.fetchall()) == (2, [(1, 3)])
+
+
+def test_schema_changes_of_others_are_followed(db: driver.Connection, connect: Connect) -> None:
+    db.execute("COMMIT")
+    other = connect(isolation_level=None)
+    other.execute("ALTER TABLE t ADD COLUMN c INTEGER DEFAULT 9")
+    db.execute("BEGIN")
+    db.execute(INSERT, ("four",))
+    assert rows(db, "SELECT b, c FROM t WHERE a = 'four'") == [(7, 9)]
+    other.execute("ALTER TABLE child ADD COLUMN note TEXT")
+    db.execute(UPDATE, ("zwei", 2))
+    with pytest.raises(driver.SerializationFailure):
+        db.execute("COMMIT")
+    db.execute("BEGIN")
+    assert rows(db, SELECT, (2,)) == [(2, "two")]
+
+
+def test_the_past_is_read_and_not_changed(db: driver.Connection) -> None:
+    db.execute("COMMIT")
+    _, moment = db.last_commit
+    db.execute("BEGIN")
+    db.execute(UPDATE, ("zwei", 2))
+    db.execute("COMMIT")
+    db.execute("BEGIN")
+    cursor = db.cursor()
+    cursor.as_of = moment
+    assert cursor.execute(SELECT, (2,)).fetchall() == [(2, "two")]
+    with pytest.raises(driver.PastWriteError):
+        cursor.execute(UPDATE, ("x", 2))
+    cursor.as_of = None
+    assert cursor.execute(SELECT, (2,)).fetchall() == [(2, "zwei")]
+
+
+def test_attached_databases_are_found(db: driver.Connection, other: Path) -> None:
+    db.execute("COMMIT")
+    db.execute("DROP TABLE child")
+    db.execute("ATTACH ? AS x", (str(other),))
+    db.execute("CREATE TABLE x.child(id INTEGER PRIMARY KEY, t_id INTEGER)")
+    text = "INSERT INTO child(t_id) VALUES (?)"
+    db.execute("BEGIN")
+    for _ in range(3):
+        db.execute(text, (1,))
+        rows(db, SELECT, (1,))
+    with pytest.raises(driver.NotSupportedError, match="one database file"):
+        db.execute(INSERT, ("four",))
+    db.execute("COMMIT")
+    assert rows(db, "SELECT count(*) FROM x.child") == [(3,)]
+    db.execute("DETACH x")
+
+
+def test_closed_things_say_so(db: driver.Connection) -> None:
+    cursor = db.execute(SELECT, (1,))
+    cursor.close()
+    for run in (lambda: cursor.execute(SELECT, (1,)), cursor.fetchall):
+        with pytest.raises(driver.ProgrammingError, match="closed"):
+            run()
+    left = db.execute(SELECT, (1,))
+    db.close()
+    for run in (lambda: left.execute(SELECT, (1,)), left.fetchall):
+        with pytest.raises(driver.ProgrammingError, match="closed"):
+            run()
