@@ -194,6 +194,11 @@ const edb_outcome *edb_conn_outcome(edb_conn *conn);
 /* Of a statement that writes, entered while none was: edb_stmt_restore(NULL), edb_stmt_judge(), edb_stmt_counts() and
  * edb_stmt_end(). A code is what edb_stmt_judge() says; then the statement is not ended. */
 int edb_stmt_finish(edb_stmt *stmt);
+/* The same of one that captures, up to its end. -> the statement begun behind it, which reads what it captured
+ * (edb_stmt_returned()) and has been entered. NULL: none was begun (edb_last_code()). */
+edb_stmt *edb_stmt_list(edb_stmt *stmt);
+/* edb_stmt_restore(NULL), and edb_stmt_end() of the statement that edb_stmt_list() has begun and of the one it lists. */
+void edb_stmt_finish_list(edb_stmt *list);
 
 /* ---- many rows without SQL ----
  *

@@ -30,7 +30,8 @@ const edb_outcome *edb_conn_outcome(edb_conn *conn)
     return &conn->cn_outcome;
 }
 
-int edb_stmt_finish(edb_stmt *st)
+/* The step of a statement that writes is over: what it has done. */
+static int note_outcome(edb_stmt *st)
 {
     edb_outcome *outcome = &st->st_conn->cn_outcome;
     bool has_last_id;
@@ -41,6 +42,39 @@ int edb_stmt_finish(edb_stmt *st)
         return rc;
     edb_stmt_counts(st, &outcome->changes, &outcome->last_id, &has_last_id);
     outcome->has_last_id = has_last_id;
-    outcome->outgrown = edb_stmt_end(st);
     return EDB_OK;
+}
+
+int edb_stmt_finish(edb_stmt *st)
+{
+    edb_outcome *outcome = &st->st_conn->cn_outcome;
+    int rc = note_outcome(st);
+
+    if (!rc)
+        outcome->outgrown = edb_stmt_end(st);
+    return rc;
+}
+
+edb_stmt *edb_stmt_list(edb_stmt *st)
+{
+    const edb_stmt_options options = { .in_transaction = true };
+    edb_stmt *list;
+
+    if (note_outcome(st) || edb_stmt_begin(st->st_conn, &options, &list))
+        return NULL;
+    edb_stmt_returned(list, st);
+    edb_stmt_compares(list, st->st_compares);
+    list->st_lists = st;
+    edb_stmt_enter(list);
+    return list;
+}
+
+void edb_stmt_finish_list(edb_stmt *list)
+{
+    edb_outcome *outcome = &list->st_conn->cn_outcome;
+    edb_stmt *st = list->st_lists;
+
+    edb_stmt_restore(list->st_conn, NULL);
+    outcome->outgrown = edb_stmt_end(list);
+    outcome->outgrown |= edb_stmt_end(st);
 }

@@ -164,6 +164,7 @@ struct edb_stmt {
     uint64_t st_runs, st_first_seq; /* then: how many runs have begun; what the first one saw */
     bool st_fixes;                  /* its transaction began with it */
     edb_stmt *st_target;            /* the one that writes: itself, or one of st_attached */
+    edb_stmt *st_lists;             /* edb_stmt_list(): what it lists; NULL: it is no such statement */
     edb_stmt *st_attached, *st_next_attached;   /* those of attached databases, begun with it; the next of its host's */
     int st_failed;                  /* the code it answers when it is used; 0: it has begun */
     char *st_failed_message;

@@ -3,12 +3,14 @@
  * SQLite refuses the clauses on virtual tables. The driver takes them off the INSERT and says them, in the context of
  * the INSERT and in order, with
  *
- *     SELECT entitydb_on_conflict(table id, constraints, columns, list, tail, parameter...)
+ *     SELECT 1 WHERE entitydb_on_conflict(table id, constraints, columns, list, tail, parameter...)
  *
  *     constraints   trees of the unique indexes it is for, 0 for the row id: "0", "5,7"; NULL: every constraint
  *     columns       which columns DO UPDATE sets, by position: "1,3"; NULL: DO NOTHING
  *     list, tail    what they are set to, and WHERE or NULL, as rowexpr.h wants them with `excluded`
  *     parameter     ?1, ?2, ... of both. With a NULL table id: more of them, for the clause said last
+ *
+ * It is NULL, so that the query has no row and is over after one step.
  *
  * Order of judging, which decides when a row hurts several constraints: the clauses' in their order; for one without
  * constraints the row id, then the indexes from the youngest to the oldest, as SQLite keeps them. Constraints of no
@@ -145,10 +147,17 @@ static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
 static bool has_subquery(const char *text)
 {
     size_t selects = 0, rows = 0;
-    for (const char *at = text; at && *at; at++) {
-        selects += !sqlite3_strnicmp(at, "select", 6) || !sqlite3_strnicmp(at, "values", 6);
-        rows += !strncmp(at, ROWEXPR_ROW, strlen(ROWEXPR_ROW));
-    }
+    for (const char *at = text; at && *at; at++)
+        switch (*at) {              /* a call for each character would be most of what telling a clause costs */
+        case 's': case 'S': case 'v': case 'V':
+            selects += !sqlite3_strnicmp(at, "select", 6) || !sqlite3_strnicmp(at, "values", 6);
+            break;
+        case '"':
+            rows += !strncmp(at, ROWEXPR_ROW, strlen(ROWEXPR_ROW));
+            break;
+        default:
+            break;
+        }
     return selects > rows;
 }
 

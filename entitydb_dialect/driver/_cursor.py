@@ -24,8 +24,7 @@ from .answers.pragma import answer
 from .execute.change import change, change_many
 from .execute.define import define
 from .execute.label import give_label
-from .execute.read import read, read_known
-from .execute.write import write_known
+from .execute.read import read
 from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
 from .sql import statement as kinds
 from .sql.statement import Statement, parse
@@ -116,7 +115,7 @@ class Cursor:
                 and session.running is None
                 and not session.temporary_names_stale
                 and session.raw.in_transaction
-                and (write_known if known.writes else read_known)(self, session, known, parameters)
+                and known.run(self, session, known, parameters)
             ):
                 return self
             statement = parse(sql)

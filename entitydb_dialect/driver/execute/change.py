@@ -15,9 +15,9 @@ from .._errors import Parameters
 from ..rewrite.generated_columns import as_written
 from ..rewrite.upsert_returning import shares_parameters
 from ..sql.statement import parse
-from .known import remember
-from .returning import write_returning
-from .write import OfMany, SchemaMoved, target, write
+from .known import Run, remember
+from .returning import returning_known, write_returning
+from .write import OfMany, SchemaMoved, target, write, write_known
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -132,11 +132,13 @@ def _change(
         if prepared.shows_schema:
             session.register_answers()
         try:
+            run: Run = write_known
             if schema is not None and prepared.apart is not None and prepared.apart.returning is not None:
-                return write_returning(cursor, session, schema, prepared, parameters, changes)
-            changed = write(cursor, session, schema, prepared, parameters, changes, many)
+                changed, run = write_returning(cursor, session, schema, prepared, parameters, changes), returning_known
+            else:
+                changed = write(cursor, session, schema, prepared, parameters, changes, many)
             if again and not many and schema is session.main and sql not in session.known:
-                remember(session, sql, prepared)
+                remember(session, sql, prepared, run)
             return changed
         except SchemaMoved:
             continue

@@ -68,7 +68,7 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         session.can_restart = False
     cursor.description = description or None
     if again and sql not in session.known:
-        remember(session, sql, prepared)
+        remember(session, sql, prepared, read_known)
     _leave_rows(cursor, session)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ... import _exceptions as ex
 from ..._native import lib
-from .._errors import check, translate
+from .._errors import check, engine_error, translate
 from ..rewrite.prepare import Prepared, Variant
 from .own_tables import refuse_returning
 from .read import describe
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..schemas.schema import Schema
+    from .known import Known
+
+_start, _list, _finish_list = lib.edb_stmt_start, lib.edb_stmt_list, lib.edb_stmt_finish_list
 
 
 def write_returning(
@@ -86,21 +89,7 @@ def write_returning(
         finally:
             session.leave(before)
     except BaseException as error:
-        translated = translate(error, parameters)
-        cursor._raw.close(True)
-        cursor._raw = raw.cursor()
-        if reader is not None:
-            session.end_statement(reader)
-            lib.edb_stmt_undo(stmt)
-        else:
-            translated = undo(stmt, statement, error, translated)
-        session.end_statement(stmt)
-        if alone and raw.in_transaction:
-            session.commit_or_roll_back()
-        session.failed(translated, began=begin)
-        if translated is error:
-            raise
-        raise translated from error
+        _fail(cursor, session, prepared, stmt, reader, error, parameters, begin)
     session.can_restart = False
     session.end_statement(reader)
     session.end_statement(stmt)
@@ -112,4 +101,79 @@ def write_returning(
     return changed
 
 
-__all__ = ["write_returning"]
+def returning_known(cursor: Cursor, session: Session, known: Known, parameters: Any) -> bool:
+    """The same, as known.py says."""
+    prepared = known.prepared
+    apart, query = prepared.apart, prepared.query
+    assert apart is not None
+    assert apart.returning is not None
+    if query is None or query.description is None:
+        return False
+    told: Any = ()
+    change_parameters, query_parameters = parameters, []
+    if known.shared is not None:
+        told = known.told(parameters)
+        change_parameters = [told[i] for i in known.shared]
+        query_parameters = [told[i] for i in apart.returning.listed.uses]
+    stmt = _start(known.start)
+    if not stmt:
+        return False
+    reader: Any = None
+    session.running = session.current = stmt
+    try:
+        if apart.conflicts:
+            tell_conflicts(session, session.main, prepared, told)
+        cursor._raw.execute(known.sql, change_parameters)
+        reader = _list(stmt) or None
+        if reader is None:
+            raise engine_error(lib.edb_last_code())
+        session.running = session.current = reader
+        cursor._raw.execute(query.sql, query_parameters)
+        rows = cursor._raw.fetchall()
+    except BaseException as error:
+        session.leave(None)
+        _fail(cursor, session, prepared, stmt, reader, error, parameters, False)
+    session.running = session.current = None
+    _finish_list(reader)
+    changes, has_last_id, last_id, outgrown = session.outcome
+    if outgrown or session.outgrown:
+        session.plan_anew()
+    session.can_restart = False
+    if has_last_id:
+        cursor.lastrowid = last_id
+    cursor.description = known.description
+    cursor._rows = iter(rows)
+    cursor.rowcount = changes
+    session.total_changes += changes
+    return True
+
+
+def _fail(
+    cursor: Cursor,
+    session: Session,
+    prepared: Prepared,
+    stmt: Any,
+    reader: Any,
+    error: BaseException,
+    parameters: Any,
+    began: bool,
+) -> NoReturn:
+    """Undoes what was done. began: the transaction began with the statement."""
+    translated = translate(error, parameters)
+    cursor._raw.close(True)
+    cursor._raw = session.raw.cursor()
+    if reader is not None:
+        session.end_statement(reader)
+        lib.edb_stmt_undo(stmt)
+    else:
+        translated = undo(stmt, prepared.statement, error, translated)
+    session.end_statement(stmt)
+    if began and session.autocommit and session.raw.in_transaction:
+        session.commit_or_roll_back()
+    session.failed(translated, began=began)
+    if translated is error:
+        raise error
+    raise translated from error
+
+
+__all__ = ["returning_known", "write_returning"]

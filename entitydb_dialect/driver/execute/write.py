@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import apsw
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .known import Known
 
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
+# How a clause is told: a text, what is bound to it always, which parameters behind that; and for more parameters the
+# same again, without what is bound always.
+_Tell: TypeAlias = tuple[str, tuple[Any, ...], Sequence[int], list[tuple[str, Sequence[int]]]]
 _FOREIGN_KEY = CODES["FOREIGNKEY"]
 _start, _finish = lib.edb_stmt_start, lib.edb_stmt_finish
 
@@ -139,12 +142,19 @@ def write(
 
 
 def write_known(cursor: Cursor, session: Session, known: Known, parameters: Any) -> bool:
-    """The same, as known.py says. -> False: nothing was done."""
+    """The same, as known.py says."""
+    prepared = known.prepared
+    told: Any = ()
+    if known.shared is not None:
+        told = known.told(parameters)
+        parameters = [told[i] for i in known.shared]
     stmt = _start(known.start)
     if not stmt:
         return False
     session.running = session.current = stmt
     try:
+        if prepared.apart is not None:
+            tell_conflicts(session, session.main, prepared, told)
         cursor._raw.execute(known.sql, parameters)
     except BaseException as error:
         session.leave(None)
@@ -243,18 +253,14 @@ def tell_conflicts(session: Session, schema: Schema, prepared: Prepared, told: A
             judge_conflicts(prepared.statement, prepared.apart.conflicts)
             return  # the INSERT says that there is no such table
         conflicts = prepared.conflicts = _conflicts(declared.table, prepared)
-    for fixed, uses in conflicts:
-        values = [told[i] for i in uses]
-        first, rest = values[:_ARGUMENTS], values[_ARGUMENTS:]
-        tell = f"SELECT entitydb_on_conflict(?, ?, ?, ?, ?{', ?' * len(first)})"
-        session.control.execute(tell, (*fixed, *first)).fetchall()
-        while rest:
-            first, rest = rest[:_ARGUMENTS], rest[_ARGUMENTS:]
-            session.control.execute(f"SELECT entitydb_on_conflict(NULL{', ?' * len(first)})", first).fetchall()
+    for tell, told_always, uses, more in conflicts:
+        session.control.execute(tell, (*told_always, *[told[i] for i in uses]))
+        for tell_more, uses_more in more:
+            session.control.execute(tell_more, [told[i] for i in uses_more])
 
 
-def _conflicts(table: Table, prepared: Prepared) -> list[tuple[tuple[Any, ...], Sequence[int]]]:
-    """What entitydb_on_conflict() is told of each clause, and the parameters that follow.
+def _conflicts(table: Table, prepared: Prepared) -> list[_Tell]:
+    """What is said of each clause.
 
     Raises OperationalError for a clause that means no constraint of the table.
     """
@@ -262,8 +268,15 @@ def _conflicts(table: Table, prepared: Prepared) -> list[tuple[tuple[Any, ...], 
     found = []
     for conflict in prepared.apart.conflicts:
         constraint, columns = constraint_of(conflict, table), columns_of(conflict, table)
-        found.append(((table.id, constraint, columns, conflict.values, conflict.condition), conflict.uses))
+        always = (table.id, constraint, columns, conflict.values, conflict.condition)
+        uses, *more = [conflict.uses[i : i + _ARGUMENTS] for i in range(0, len(conflict.uses), _ARGUMENTS)] or [()]
+        found.append((_tell("?, ?, ?, ?, ?", uses), always, uses, [(_tell("NULL", uses), uses) for uses in more]))
     return found
+
+
+def _tell(first: str, uses: Sequence[int]) -> str:
+    """A query without rows, which is over when it is executed."""
+    return f"SELECT 1 WHERE entitydb_on_conflict({first}{', ?' * len(uses)})"
 
 
 def undo(stmt: Any, statement: Statement, error: BaseException, translated: BaseException) -> BaseException:

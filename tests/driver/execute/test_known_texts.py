@@ -19,6 +19,9 @@ INSERT = "INSERT INTO t(a) VALUES (?)"
 UPDATE = "UPDATE t SET a = ? WHERE id = ?"
 DELETE = "DELETE FROM t WHERE id = ?"
 SELECT = "SELECT id, a FROM t WHERE id = ?"
+RETURNING = "INSERT INTO t(a) VALUES (?) RETURNING id, a || ?"
+UPSERT = "INSERT INTO t(a, b) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET b = t.b + excluded.b + ?"
+BOTH = "INSERT INTO t(a) VALUES (:a) ON CONFLICT (a) DO UPDATE SET b = :b RETURNING b, :b"
 SCRIPT = """
 CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER DEFAULT 7);
 CREATE TABLE child(id INTEGER PRIMARY KEY, t_id INTEGER REFERENCES t(id));
@@ -38,6 +41,9 @@ def db(connect: Connect) -> driver.Connection:
         db.execute(INSERT, ("x",))
         db.execute(UPDATE, ("y", 2))
         db.execute(DELETE, (1,))
+        db.execute(RETURNING, ("r", "!"))
+        db.execute(UPSERT, ("three", 1, 2))
+        db.execute(BOTH, {"a": "three", "b": 4})
         db.execute("ROLLBACK TO s")
     return db
 
@@ -67,6 +73,45 @@ def test_known_statements_answer_as_unknown_ones(db: driver.Connection) -> None:
     assert cursor.execute(SELECT, (77,)).fetchall() == []
     assert db.total_changes == total + 2
     assert rows(db, "SELECT b FROM t WHERE id = ?", (first,)) == [(7,)]
+
+
+def test_known_clauses_that_virtual_tables_lack(db: driver.Connection) -> None:
+    cursor = db.cursor()
+    assert all(is_known(db, sql) for sql in (RETURNING, UPSERT, BOTH))
+    cursor.execute(RETURNING, ("four", "!"))
+    assert ([column[0] for column in cursor.description], cursor.rowcount) == (["id", "a || ?"], 1)
+    assert cursor.fetchall() == [(cursor.lastrowid, "four!")]
+    cursor.execute(UPSERT, ("four", 1, 2))
+    assert (cursor.rowcount, cursor.fetchall()) == (1, [])
+    assert rows(db, "SELECT b FROM t WHERE a = 'four'") == [(10,)]
+    assert rows(db, BOTH, {"a": "four", "b": 5}) == [(5, 5)]
+    assert rows(db, BOTH, {"a": "five", "b": 6}) == [(7, 6)]
+    assert db.execute(UPSERT, ["six", 1, 2]).rowcount == 1
+    assert rows(db, "SELECT a, b FROM t WHERE id > 3 ORDER BY id") == [("four", 5), ("five", 7), ("six", 1)]
+
+
+def test_known_clauses_that_fail_undo_the_change(db: driver.Connection) -> None:
+    one_by_one = "INSERT INTO t(a, b) VALUES (?, 1) RETURNING abs(?)"
+    for number in range(3):
+        assert rows(db, one_by_one, (f"row {number}", -number)) == [(number,)]
+    assert is_known(db, one_by_one)
+    before = rows(db, "SELECT * FROM t")
+    with pytest.raises(driver.Error, match="integer overflow"):
+        db.execute(one_by_one, ("more", -(2**63)))
+    with pytest.raises(driver.IntegrityError, match=r"UNIQUE constraint failed: t\.a"):
+        db.execute(RETURNING, ("one", "!"))
+    for sql, parameters in ((RETURNING, ("one",)), (UPSERT, ()), (BOTH, {"a": "x"}), (BOTH, ("x", 1, 2))):
+        with pytest.raises(driver.ProgrammingError):
+            db.execute(sql, parameters)
+    child = "INSERT INTO child VALUES (1, 3) ON CONFLICT DO UPDATE SET t_id = ? RETURNING id"
+    for _ in range(3):
+        assert rows(db, child, (3,)) == [(1,)]
+    assert is_known(db, child)
+    with pytest.raises(driver.IntegrityError, match="FOREIGN KEY constraint failed"):
+        db.execute(child, (99,))
+    assert rows(db, "SELECT * FROM t") == before
+    assert rows(db, "SELECT * FROM child") == [(1, 3)]
+    assert rows(db, RETURNING, ("after", "!"))[0][1] == "after!"
 
 
 def test_a_known_change_that_fails_is_undone(db: driver.Connection) -> None:
