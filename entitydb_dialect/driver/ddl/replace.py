@@ -30,7 +30,7 @@ from ..schemas.lookup import schema_of, schema_with
 from ..sql.tokens import STRING, Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
 from . import create as _ddl
-from .tag_columns import taken_from_table
+from .tag_columns import tagged, taken_from_table
 
 if TYPE_CHECKING:
     from ..schemas.schema import Schema
@@ -229,7 +229,7 @@ def _plan(old: Table, parsed: Table, query: _Query, names: list[str]) -> _Plan |
     elif goes_on or (shows_ids and query.with_ids is None):
         return None
     every = {c.name.lower(): continued.get(c.name.lower(), "") for c in parsed.columns}
-    new = _alter._merge(old, parsed, (), every, rekeyed=True)
+    new = tagged(_alter._merge(old, parsed, (), every, rekeyed=True), {})  # those kept beside those declared
     ids = ""
     if shows_ids and key is not None:
         ids = key
