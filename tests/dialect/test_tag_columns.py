@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Column, Computed, Integer, MetaData, String, Table, Text, create_engine, exc, insert, text
+from sqlalchemy import (
+    Column,
+    Computed,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    exc,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy import update as update_table
 
 
@@ -33,3 +48,28 @@ def test_a_namespace_that_is_no_text_is_named() -> None:
     table = Table("a", MetaData(), Column("s", String, info={"tag": 5}))
     with pytest.raises(exc.CompileError, match=r"a\.s: info\['tag'\] is 5"):
         table.create(create_engine("entitydb://"))
+
+
+@pytest.mark.parametrize("url", ["entitydb://", "sqlite+entitydb://"])
+def test_the_table_of_tags_is_there_and_is_no_table_of_the_users(url: str) -> None:
+    engine = create_engine(url)
+    metadata = MetaData()
+    Table("a", metadata, Column("id", Integer, primary_key=True), Column("s", String, info={"tag": "s"}))
+    columns = {"type": Text, "entity": Integer, "tag": Text}
+    tags = Table("entitydb_tags", metadata, *(Column(n, t, primary_key=True) for n, t in columns.items()))
+    metadata.create_all(engine)  # checks first, and finds it
+    inspector = inspect(engine)
+    assert inspector.get_table_names() == ["a"]
+    assert inspector.get_view_names() == inspector.get_temp_table_names() == []
+    assert inspector.has_table("entitydb_tags")
+    reflected = MetaData()
+    reflected.reflect(engine, views=True)
+    assert list(reflected.tables) == ["a"]
+    asked = Table("entitydb_tags", MetaData(), autoload_with=engine)
+    assert [c.name for c in asked.columns] == ["type", "entity", "tag", "namespace", "value", "since"]
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO a VALUES (1, 'x')"))
+        assert connection.execute(insert(tags), [{"type": "a", "entity": 1, "tag": "by:hand"}]).rowcount == 1
+        assert sorted(connection.scalars(select(tags.c.tag))) == ["by:hand", "s:x"]
+        assert connection.execute(delete(tags).where(tags.c.tag == "by:hand")).rowcount == 1
+        assert list(connection.scalars(select(tags.c.tag))) == ["s:x"]

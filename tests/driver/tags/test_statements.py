@@ -289,3 +289,195 @@ def test_plans_say_which_conditions_lead_to_tags_and_entities(
 ) -> None:
     sql = f"EXPLAIN QUERY PLAN SELECT * FROM {query}"
     assert [row[3] for row in db.execute(sql, ("x",) if "?1" in sql else ()).fetchall()] == plan
+
+
+# ---- tables as wholes ----
+
+
+def test_a_table_made_of_a_query_has_its_rows_and_none_of_its_tags(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE copied AS SELECT * FROM a")
+    assert db.catalog()["copied"].columns[1].tag is None
+    db.execute("CREATE TABLE taggings AS SELECT * FROM entitydb_tags")
+    assert sorted(db.execute("SELECT type, entity, tag FROM taggings").fetchall()) == EXPECTED
+    assert [column.name for column in db.catalog()["taggings"].columns] == [
+        "type", "entity", "tag", "namespace", "value", "since",
+    ]  # fmt: skip
+    db.execute("CREATE TABLE live AS SELECT a.* FROM a, entitydb_tagged('a', 's:live') AS t WHERE t.entity = a.id")
+    assert db.execute("SELECT id FROM live").fetchall() == [(1,)]
+    assert tags(db) == EXPECTED
+
+
+KEPT = [row for row in EXPECTED if row[0] == "b"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "query", "expected"),
+    [
+        ("id INTEGER PRIMARY KEY, s TEXT, x TEXT", "SELECT * FROM a", EXPECTED[:3]),
+        ("id INTEGER PRIMARY KEY, s VARCHAR(9) TAG 's', x TEXT TAG 'x'", "SELECT * FROM a WHERE id <> 2",
+         [("a", 1, "h:1"), ("a", 1, "s:live"), ("a", 1, "x:p"), ("a", 3, "x:r")]),
+        ("id INTEGER PRIMARY KEY, x TEXT", "SELECT id, x FROM a", [("a", 1, "h:1")]),
+        ("id INTEGER PRIMARY KEY, state TEXT", "SELECT id, s AS state FROM a", EXPECTED[:3]),
+        ("id INTEGER PRIMARY KEY, s TEXT, x TEXT TAG 's'", "SELECT id, NULL AS s, x FROM a", None),
+        ("id INTEGER PRIMARY KEY, s TEXT TAG 'z', x TEXT TAG 's'", "SELECT * FROM a",
+         [("a", 1, "h:1"), ("a", 1, "s:p"), ("a", 1, "z:live"), ("a", 2, "s:q"), ("a", 2, "z:draft"), ("a", 3, "s:r")]),
+        ("id INTEGER PRIMARY KEY, s TEXT, x TEXT", "SELECT a.* FROM a JOIN entitydb_tags AS t ON t.type = 'a'"
+         " AND t.entity = a.id AND t.tag = 'h:1'", EXPECTED[:2]),
+        ("id INTEGER PRIMARY KEY, s TEXT, x TEXT", "SELECT id + 1 AS id, s, x FROM a WHERE id < 3",
+         [("a", 2, "s:live"), ("a", 3, "s:draft")]),
+        ("id TEXT PRIMARY KEY, s TEXT, x TEXT", "SELECT 'k' || id AS id, s, x FROM a", []),
+    ],
+)  # fmt: skip
+def test_a_table_made_anew_keeps_the_tags_of_rows_that_stay(
+    db: driver.Connection, definition: str, query: str, expected: list[Any] | None
+) -> None:
+    """Where another column becomes the key it is another table, and its rows are others."""
+    sql = f"CREATE OR REPLACE TABLE a({definition}) AS {query}"
+    if expected is None:
+        with pytest.raises(ex.OperationalError, match="has the namespace 's'"):
+            db.execute(sql)
+        expected = EXPECTED[:3]
+    else:
+        db.execute(sql)
+    assert tags(db) == [*expected, *KEPT]
+    db.rollback()
+    assert tags(db) == EXPECTED
+
+
+def test_vacuum_is_refused_and_loses_nothing(db: driver.Connection, tmp_path: Path) -> None:
+    for sql in ("VACUUM", f"VACUUM INTO '{tmp_path / 'v.sqlite'}'"):
+        with pytest.raises(ex.NotSupportedError, match="VACUUM"):
+            db.execute(sql)
+    assert tags(db) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("ALTER TABLE a RENAME TO b2", [("b2", *row[1:]) if row[0] == "a" else row for row in EXPECTED]),
+        ("ALTER TABLE a DROP COLUMN s", [row for row in EXPECTED if not row[2].startswith("s:")]),
+        ("ALTER TABLE a DROP COLUMN x", EXPECTED),
+        ("ALTER TABLE a RENAME COLUMN s TO state", EXPECTED),
+        ("DROP TABLE a", EXPECTED[3:]),
+    ],
+)
+def test_altered_tables_keep_their_tags_and_dropped_ones_take_them(
+    db: driver.Connection, sql: str, expected: list[Any]
+) -> None:
+    db.execute(sql)
+    assert tags(db) == sorted(expected)
+    db.rollback()
+    assert tags(db) == EXPECTED
+    db.execute(sql)
+    db.commit()
+    assert tags(db) == sorted(expected)
+
+
+# ---- queries, scripts, counts ----
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("WITH live AS (SELECT entity FROM entitydb_tagged('a', 's:live')) SELECT x FROM a JOIN live ON entity = id",
+         [("p",)]),
+        ("WITH entitydb_tags AS (SELECT 7 AS tag) SELECT tag FROM entitydb_tags", [(7,)]),
+        ("SELECT a.id, t.tag FROM a LEFT JOIN entitydb_tags AS t ON t.type = 'a' AND t.entity = a.id ORDER BY 1, 2",
+         [(1, "h:1"), (1, "s:live"), (2, "s:draft"), (3, None)]),
+        ("SELECT x.tag FROM entitydb_tags AS x JOIN entitydb_tags AS y USING (type, entity) WHERE y.tag = 'h:1'"
+         " ORDER BY 1", [("h:1",), ("s:live",)]),
+        ("SELECT t.type, t.entity, g.entity FROM entitydb_tags AS t, entitydb_tagged(t.type, t.tag) AS g"
+         " WHERE t.type = 'b' ORDER BY 2", [("b", 1, 1), ("b", 2, 2)]),
+        ("SELECT id FROM a WHERE EXISTS (SELECT 1 FROM entitydb_tags AS t WHERE t.type = 'a' AND t.entity = a.id"
+         " AND t.tag = 'h:1')", [(1,)]),
+        ("SELECT id FROM a WHERE (id, 'h:1') IN (SELECT entity, tag FROM entitydb_tags WHERE type = 'a')", [(1,)]),
+        ("SELECT namespace, count(*), min(value) FROM entitydb_tags GROUP BY 1 ORDER BY 1",
+         [("", 1, "plain"), ("h", 2, "1"), ("s", 2, "draft")]),
+        ("SELECT count(*) FROM entitydb_tags", [(5,)]),
+        ("SELECT min(tag), max(tag) FROM entitydb_tags", [("h:1", "s:live")]),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i, tag FROM n"
+         " JOIN entitydb_tags ON type = 'b' AND entity = i ORDER BY 1", [(1, "plain"), (2, "h:2")]),
+        ("SELECT tag FROM entitydb_tags WHERE type = 'b' EXCEPT SELECT 'h:' || value FROM entitydb_tags", [("plain",)]),
+    ],
+)  # fmt: skip
+def test_queries_read_tags_like_tables(db: driver.Connection, sql: str, rows: list[Any]) -> None:
+    assert db.execute(sql).fetchall() == rows
+
+
+@pytest.mark.parametrize(
+    ("sql", "count", "expected"),
+    [
+        ("WITH w(t, e, g) AS (VALUES ('a', 2, 'w')) INSERT INTO entitydb_tags(type, entity, tag) SELECT * FROM w", 1,
+         [*EXPECTED, ("a", 2, "w")]),
+        ("WITH w(e) AS (VALUES (1)) DELETE FROM entitydb_tags WHERE type = 'b' AND entity IN (SELECT e FROM w)", 1,
+         [row for row in EXPECTED if row != ("b", 1, "plain")]),
+        ("INSERT INTO entitydb_tags(type, entity, tag) SELECT 'b', entity, tag FROM entitydb_tags WHERE type = 'a'", 3,
+         [*EXPECTED, ("b", 1, "h:1"), ("b", 1, "s:live"), ("b", 2, "s:draft")]),
+        ("DELETE FROM entitydb_tags WHERE namespace <> 's'", 3, [row for row in EXPECTED if row[2].startswith("s:")]),
+        ("UPDATE a SET x = t.tag FROM entitydb_tags AS t WHERE t.type = 'a' AND t.entity = a.id AND namespace = 'h'", 1,
+         EXPECTED),
+        ("DELETE FROM a WHERE id IN (SELECT entity FROM entitydb_tagged('a', 'h:*'))", 1, EXPECTED[2:]),
+        ("UPDATE a SET s = 'same'", 3,
+         [("a", 1, "h:1"), ("a", 1, "s:same"), ("a", 2, "s:same"), ("a", 3, "s:same"), *KEPT]),
+    ],
+)  # fmt: skip
+def test_changes_count_the_rows_of_what_is_written_to(
+    db: driver.Connection, sql: str, count: int, expected: list[Any]
+) -> None:
+    """Of entitydb_tags those that came or went; the tags that a column gives and takes are counted nowhere."""
+    before = db.total_changes
+    cursor = db.cursor()
+    cursor.execute("INSERT INTO b VALUES (9, 9)")
+    assert cursor.lastrowid == 9
+    cursor.execute(sql)
+    assert cursor.rowcount == count
+    assert cursor.lastrowid == 9, "a tagging has no row id"
+    assert db.total_changes == before + 1 + count
+    assert tags(db) == sorted(expected)
+
+
+def test_batches_and_scripts_of_tags_count_and_fail_like_those_of_rows(db: driver.Connection) -> None:
+    before = db.total_changes
+    rows = [(1, "t"), (1, "t"), (1, "u"), (2, "u")]
+    assert db.executemany(INSERT + "('a', ?, ?)", rows).rowcount == 3
+    assert db.executemany("DELETE FROM entitydb_tags WHERE tag = ?", [("t",), ("never",), ("u",)]).rowcount == 3
+    assert db.total_changes == before + 6
+    with pytest.raises(ex.IntegrityError, match="no row 99"):
+        db.executemany(INSERT + "('a', ?, ?)", [(1, "kept"), (99, "x"), (2, "not reached")])
+    assert tags(db) == sorted([*EXPECTED, ("a", 1, "kept")])
+    db.rollback()
+    script = [INSERT + f"('a', 1, 'k{i % 7}');" for i in range(20)]
+    db.executescript("\n".join(["BEGIN;", *script, "COMMIT;"]))
+    assert db.total_changes == before + 6 + 7, "inserts that begin alike run together"
+    assert len(tags(db)) == len(EXPECTED) + 7
+    db.rollback()
+    with pytest.raises(ex.IntegrityError, match="no row 99"):
+        db.executescript("\n".join(["BEGIN;", INSERT + "('b', 1, 'one');", INSERT + "('b', 99, 'x');", "COMMIT;"]))
+    assert ("b", 1, "one") in tags(db), "each statement is done or not by itself"
+    db.rollback()
+    db.executescript("CREATE TABLE c(id INTEGER PRIMARY KEY, v TEXT TAG 'v'); INSERT INTO c VALUES (1, 'x');"
+                     "ALTER TABLE c ALTER COLUMN v SET TAG 'w'; DELETE FROM entitydb_tags WHERE tag = 'plain'")
+    assert [row for row in tags(db) if row[0] == "c" or row[2] == "plain"] == [("c", 1, "w:x")]
+
+
+def test_reading_tags_writes_nothing(db: driver.Connection, connect: Connect) -> None:
+    """It works where nothing can be written, conflicts with nobody, and makes no commit."""
+    reads = ("SELECT tag FROM entitydb_tags", "SELECT entity FROM entitydb_tagged('a', 'h:1 | s:draft')")
+    guest = connect(read_only=True)
+    for sql in reads:
+        assert guest.execute(sql).fetchall()
+    guest.commit()
+    for sql in (INSERT + "('a', 1, 'x')", "DELETE FROM entitydb_tags WHERE type = 'b'"):
+        with pytest.raises(ex.OperationalError, match="attempt to write a readonly database"):
+            guest.execute(sql)
+    reader = connect(isolation_level="SERIALIZABLE")
+    number = reader.last_commit
+    for sql in reads:
+        reader.execute(sql).fetchall()
+    db.execute("DELETE FROM entitydb_tags WHERE type = 'b'")
+    db.execute("UPDATE a SET s = 'other'")
+    db.commit()
+    assert reader.execute(reads[1]).fetchall() == [(1,), (2,)], "a snapshot"
+    reader.commit()
+    assert reader.last_commit == number
+    assert reader.execute(reads[1]).fetchall() == [(1,)]
