@@ -101,7 +101,7 @@ static int find_row(getting *gm, const uint8_t key[8], bool *found)
         if ((rc = cursor_next(cu)))
             return rc;
     }
-    if (order < 0 && (rc = cursor_seek(cu, key, 8)))
+    if (order < 0 && (rc = cursor_seek_on(cu, key, 8)))
         return rc;
     *found = cu->valid && cu->at.key_size == 8 && !memcmp(cu->at.key, key, 8);
     return EDB_OK;

@@ -30,6 +30,7 @@ struct stream {
     double str_size;                 /* about how many */
     edb_cursor str_cursor;           /* POSTINGS, ROWS: while str_open */
     bool str_open;
+    bool str_leaps;                 /* another stream says where it goes on, mostly far ahead */
     uint8_t str_key[TAG_KEY];        /* POSTINGS: the prefix of its keys, and room for the entity */
     int64_t *str_ids;                /* LIST: ascending, malloc()ed */
     size_t str_n, str_i;
@@ -45,7 +46,7 @@ struct tag_set {
     stream *tse_stream;
 };
 
-enum { POSTING_HEAD = TAG_ID + TAG_TYPE, STEPS = 8 };   /* entries stepped over before a leap is made */
+enum { POSTING_HEAD = TAG_ID + TAG_TYPE };
 
 static int no_memory(void)
 {
@@ -85,20 +86,18 @@ static int leap(stream *sr, int64_t entity)
     return rc ? rc : stand(sr);
 }
 
-/* Near entries are reached by steps, far ones by a way down the tree. */
+/* A walk goes step by step. */
 static int seek_cursor(stream *sr, int64_t entity)
 {
     int rc = EDB_OK;
 
     if (!sr->str_open)
         return EDB_OK;
-    for (int i = 0; sr->str_valid && i < STEPS; i++) {
-        if (sr->str_at >= entity)
-            return EDB_OK;
-        if ((rc = cursor_next(&sr->str_cursor)) || (rc = stand(sr)) || !sr->str_valid)
+    if (sr->str_valid && !sr->str_leaps) {
+        if ((rc = cursor_next(&sr->str_cursor)) || (rc = stand(sr)) || !sr->str_valid || sr->str_at >= entity)
             return rc;
     }
-    return sr->str_valid && sr->str_at >= entity ? EDB_OK : leap(sr, entity);
+    return leap(sr, entity);
 }
 
 static void seek_list(stream *sr, int64_t entity)
@@ -362,6 +361,10 @@ static int make_all(tag_set *ts, const tag_node *first, const tag_node *end, str
         rc = make_rows(ts, &part);
         sr->str_parts = part;
     }
+    for (part = sr->str_parts ? sr->str_parts->str_next : NULL; part; part = part->str_next)
+        part->str_leaps = true;
+    for (part = sr->str_excluded; part; part = part->str_next)
+        part->str_leaps = true;
     sr->str_size = sr->str_parts ? sr->str_parts->str_size : 0;
     return rc;
 }

@@ -95,6 +95,8 @@ int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64
 void tree_cursor_close(tree_cursor *tc);
 /* To the first entry >= key / the last entry <= key; key_size 0 with key NULL: the first / the last of all. */
 int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size);
+/* The same as tree_cursor_seek() to a key not before the entry under the cursor: mostly it is found in the leaf there. */
+int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size);
 int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size);
 int tree_cursor_next_slow(tree_cursor *tc);
 int tree_cursor_prev_slow(tree_cursor *tc);

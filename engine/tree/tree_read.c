@@ -386,6 +386,17 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
     return leaf_after(tc, true);
 }
 
+int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size)
+{
+    int at = tc->tc_valid ? leaf_bound(tc, tc->tc_i, tc->tc_high, key, key_size, false) : 0;
+
+    if (!tc->tc_valid || at == tc->tc_high)
+        return tree_cursor_seek(tc, key, key_size);
+    tc->tc_i = at;
+    tree_cursor_load(tc);
+    return EDB_OK;
+}
+
 int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
 {
     bool leaf;

@@ -91,6 +91,8 @@ int cursor_count(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 void cursor_close(edb_cursor *cu);
 int cursor_seek(edb_cursor *cu, const void *key, size_t key_size);          /* first >= key; NULL: first */
 int cursor_seek_last(edb_cursor *cu, const void *key, size_t key_size);     /* last <= key; NULL: last */
+/* As cursor_seek(), to a key not before where the cursor stands, and cheaper where it is near. */
+static inline int cursor_seek_on(edb_cursor *cu, const void *key, size_t key_size);
 int cursor_next_merged(edb_cursor *cu);
 int cursor_prev_merged(edb_cursor *cu);
 /* Of the walk that the last seek began only low .. high (excluded) counts as read; NULL: no bound. */
@@ -129,6 +131,15 @@ static inline void cursor_from_tree(edb_cursor *cu)
     cu->at.value_size = v->value_size;
     cu->at.from = cu->at.seen_from = v->from;
     cu->at.overflow = v->overflow;
+}
+
+static inline int cursor_seek_on(edb_cursor *cu, const void *key, size_t key_size)
+{
+    if (cu->cu_own || !cu->valid)
+        return cursor_seek(cu, key, key_size);
+    int rc = tree_cursor_seek_on(&cu->cu_tree, key, key_size);
+    cursor_from_tree(cu);
+    return rc;
 }
 
 static inline int cursor_next(edb_cursor *cu)

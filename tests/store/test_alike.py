@@ -54,6 +54,7 @@ def by_orm(session: Session, what: str, id_: int, tag: str, status: str | None) 
         return
     elif what == "delete":
         session.delete(article)
+        session.flush()  # get() gives an object that is only marked
     elif what == "status":
         article.status = status
     elif what == "add":
