@@ -48,8 +48,12 @@ int type_by_id(type_names *ty, edb_stmt *stmt, uint32_t id, const edb_table **ou
     edb_table *table;
     if (!holds(ty, stmt) || ty->ty_table->et_id != id) {
         int rc = catalog_table(stmt, id, &table);
+        if (!rc && table->et_kind != CATALOG_TABLE) {
+            table_unref(table);
+            rc = EDB_NOSUCH;
+        }
         if (rc)
-            return rc;
+            return rc == EDB_NOSUCH ? edb_fail(EDB_CORRUPT, "rows of table %u have tags, and there is no such table", id) : rc;
         keep(ty, stmt, table);
     }
     *out = ty->ty_table;

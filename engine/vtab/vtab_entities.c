@@ -156,10 +156,12 @@ static int find_row(entities_scan *ens)
 static int find_tables(entities_scan *ens, sqlite3_value *name)
 {
     entities_vtab *vt = (entities_vtab *)ens->ens_base.pVtab;
-    const char *text = name ? (const char *)sqlite3_value_text(name) : NULL;
     const edb_table *only = NULL;
     if (!name)
         return catalog_tables(ens->ens_stmt, &ens->ens_tables, &ens->ens_n);
+    if (sqlite3_value_type(name) == SQLITE_BLOB)
+        return EDB_OK;              /* is no text */
+    const char *text = (const char *)sqlite3_value_text(name);
     size_t size = (size_t)sqlite3_value_bytes(name);
     int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, size, &only) : EDB_OK;
     if (rc || !only)

@@ -21,6 +21,7 @@ typedef struct {
     sqlite3_vtab_cursor tds_base;
     edb_stmt *tds_stmt;             /* one user is ours; NULL: before xFilter */
     tag_set *tds_set;               /* NULL: nothing is meant */
+    sqlite3_value *tds_type, *tds_expression;   /* the arguments, to be shown; copies, NULL: before xFilter */
     bool tds_only;                  /* one entity was asked for */
     int64_t tds_entity;
 } tagged_scan;
@@ -134,6 +135,9 @@ static void leave(tagged_scan *tds)
 {
     tag_set_close(tds->tds_set);
     tds->tds_set = NULL;
+    sqlite3_value_free(tds->tds_type);
+    sqlite3_value_free(tds->tds_expression);
+    tds->tds_type = tds->tds_expression = NULL;
     if (tds->tds_stmt)
         stmt_release(tds->tds_stmt);
     tds->tds_stmt = NULL;
@@ -155,6 +159,13 @@ static int64_t first_entity(tagged_scan *tds, int plan, sqlite3_value *value, bo
     tds->tds_entity = entity;
     *none = tds->tds_only && !is_integer;
     return is_integer ? entity : INT64_MIN;
+}
+
+static int keep_arguments(tagged_scan *tds, sqlite3_value **argv)
+{
+    tds->tds_type = sqlite3_value_dup(argv[0]);
+    tds->tds_expression = sqlite3_value_dup(argv[1]);
+    return tds->tds_type && tds->tds_expression ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to look for entities by tags");
 }
 
 typedef struct {
@@ -187,6 +198,8 @@ static int start(tagged_scan *tds, int plan, int argc, sqlite3_value **argv)
     leave(tds);
     int64_t first = first_entity(tds, plan, argc > 2 ? argv[2] : NULL, &none);
     int rc = vtab_acquire(vt->vd_any.ay_binding, false, &tds->tds_stmt);
+    if (!rc)
+        rc = keep_arguments(tds, argv);
     if (!rc)
         rc = text_argument(argv[0], "the type", &name, &is_null);
     if (!rc)
@@ -237,8 +250,11 @@ static int next(sqlite3_vtab_cursor *base)
 
 static int column_of(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
+    const tagged_scan *tds = (tagged_scan *)base;
     if (column == TAGGED_ENTITY)
-        sqlite3_result_int64(context, tag_set_at(((tagged_scan *)base)->tds_set));
+        sqlite3_result_int64(context, tag_set_at(tds->tds_set));
+    else
+        sqlite3_result_value(context, column == TAGGED_TYPE ? tds->tds_type : tds->tds_expression);
     return SQLITE_OK;
 }
 

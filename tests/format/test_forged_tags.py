@@ -413,6 +413,19 @@ def test_a_name_that_stands_in_a_chain_is_read_from_there(tagged: bytes, ask: An
     assert answers[1]["check"] == []
 
 
+@pytest.mark.parametrize("forge", [
+    a_tag_of_a_row_of_a_table_that_is_gone, a_tag_of_what_is_no_row, a_tag_of_a_type_that_never_was,
+])  # fmt: skip
+def test_a_tag_of_no_table_is_damage_to_who_asks_for_its_type(
+    tagged: bytes, ask: Any, tmp_path: Path, forge: Forge
+) -> None:
+    f = Forger(tagged)
+    forge(f)
+    (tmp_path / "t.edb").write_bytes(f.sealed())
+    answer = ask(tmp_path / "t.edb", moments=[], queries=["SELECT type FROM entitydb_tags"])
+    assert answer["rows"][0][0]["error"][0] == "DamageError"
+
+
 EXTREMES = [b"", b"\0", b"\xff", bytes(7), bytes(15), b"\xff" * 16, b"\xff" * 17, bytes(16), bytes(100), b"\xff" * 88]
 
 

@@ -79,6 +79,33 @@ def test_arguments_of_an_expression_are_texts(db: driver.Connection) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT entity, type, expression FROM entitydb_tagged('T', 'a|b')", [(1, "T", "a|b"), (2, "T", "a|b")]),
+        ("SELECT t.v, g.expression FROM t JOIN entitydb_tagged g ON g.type = 't' AND g.expression = t.v", [
+            ("a", "a"), ("b", "b"),
+        ]),
+        ("SELECT expression, count(*) FROM entitydb_tagged WHERE type = 't' AND expression IN ('a', 'b') GROUP BY 1", [
+            ("a", 1), ("b", 1),
+        ]),
+        ("SELECT entity FROM entitydb_tagged WHERE type = 'T' AND expression = 'a' AND type = 'T'", [(1,)]),
+        ("SELECT entity FROM entitydb_tagged WHERE type = 'T' AND expression = 'a' AND type = 't'", []),
+    ],
+)  # fmt: skip
+def test_arguments_of_an_expression_are_columns(db: driver.Connection, sql: str, rows: list[Any]) -> None:
+    db.execute("UPDATE t SET v = CASE id WHEN 1 THEN 'a' WHEN 2 THEN 'b' END")
+    db.execute(INSERT, ("t", 2, "b"))
+    assert sorted(db.execute(sql).fetchall()) == rows
+
+
+def test_a_blob_is_the_type_of_no_entity(db: driver.Connection) -> None:
+    assert ask(db, "SELECT id FROM entitydb_entities WHERE type = ?", "t") == [1, 2, 3]
+    for type_ in (b"t", None, "t\0"):
+        assert ask(db, "SELECT id FROM entitydb_entities WHERE type = ?", type_) == []
+        assert ask(db, "SELECT id FROM entitydb_entities WHERE type = ? AND id = 1", type_) == []
+
+
+@pytest.mark.parametrize(
     ("expression", "tag"),
     [('"a"', "a"), ('"say ""hi"""', 'say "hi"'), ('""""', '"'), ('"""a"""', '"a"'), ('"a"*', "ab"), ('"a b"', "a b"),
      ('a:"', None), ('"a', None), ('"a""', None), ('"', None), ('"""', None), ("*", "x"), ('""*', "x"), ('""', None),
