@@ -63,8 +63,15 @@ static int disconnect(sqlite3_vtab *base)
     return SQLITE_OK;
 }
 
+static bool is_known_text(sqlite3_index_info *info, int constraint)
+{
+    sqlite3_value *value;
+    return !sqlite3_vtab_rhs_value(info, constraint, &value) && sqlite3_value_type(value) == SQLITE_TEXT;
+}
+
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
+    bool known = false;
     double rows = (double)TABLES_GUESS * ROWS_GUESS;
     int arguments = 0;
     (void)base;
@@ -76,14 +83,15 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
                 continue;
             info->idxNum |= column == ENTITIES_TYPE ? PLAN_TYPE : PLAN_ID;
             info->aConstraintUsage[i].argvIndex = ++arguments;
-            info->aConstraintUsage[i].omit = column == ENTITIES_TYPE;
+            /* What is compared with a number SQLite judges, as for tags (vtab_tags.c). */
+            info->aConstraintUsage[i].omit = column == ENTITIES_TYPE && (known = is_known_text(info, i));
             rows /= column == ENTITIES_TYPE ? TABLES_GUESS : ROWS_GUESS;
             break;
         }
     info->idxStr = "entities";
     info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
     info->estimatedCost = 20 + 3 * rows;
-    if (info->idxNum == (PLAN_TYPE | PLAN_ID))
+    if (info->idxNum == (PLAN_TYPE | PLAN_ID) && known)
         info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     return SQLITE_OK;
 }
@@ -157,10 +165,11 @@ static int find_tables(entities_scan *ens, sqlite3_value *name)
 {
     entities_vtab *vt = (entities_vtab *)ens->ens_base.pVtab;
     const edb_table *only = NULL;
-    if (!name)
+    int kind = name ? sqlite3_value_type(name) : SQLITE_INTEGER;
+    if (kind == SQLITE_INTEGER || kind == SQLITE_FLOAT)
         return catalog_tables(ens->ens_stmt, &ens->ens_tables, &ens->ens_n);
-    if (sqlite3_value_type(name) == SQLITE_BLOB)
-        return EDB_OK;              /* is no text */
+    if (kind != SQLITE_TEXT)
+        return EDB_OK;
     const char *text = (const char *)sqlite3_value_text(name);
     size_t size = (size_t)sqlite3_value_bytes(name);
     int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, size, &only) : EDB_OK;

@@ -12,7 +12,12 @@
  *     't' type =      'e' entity =      '=' tag =      'g' '>' tag >=, >      'l' '<' tag <=, <      'G' tag GLOB
  *     'n' namespace =      'v' value =, with 'n'
  *
- * EXPLAIN QUERY PLAN shows it, and the driver makes words of it: it tells from the string alone whose it is. */
+ * EXPLAIN QUERY PLAN shows it, and the driver makes words of it: it tells from the string alone whose it is.
+ *
+ * Texts are looked up as they are. A number is compared as SQLite compares it: with the text of it where it stands by itself,
+ * and with the number that a tag may be where it comes from a column ('05' = 5). Which it is nobody says, so where a value
+ * is a number nothing is looked up by it, and SQLite judges. Bounds that are columns could be numbers too, and are not used.
+ * (The values of IN (SELECT ...) SQLite itself compares one by one, as if they stood by themselves.) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,14 +180,33 @@ static estimate estimate_plan(tags_vtab *vt, edb_stmt *stmt, sqlite3_index_info 
 static void use(sqlite3_index_info *info, const found_steps *steps, char step, char *plan)
 {
     int i = steps->fst_of[(int)step];
-    size_t n = strlen(plan);
+    size_t n = strlen(plan), size;
     if (i < 0)
         return;
     plan[n] = step;
     plan[n + 1] = 0;
     info->aConstraintUsage[i].argvIndex = (int)n - PLAN_NAME_SIZE + 1;
-    /* A tag is looked up by its text alone; whether a text lies in a range, SQLite asks again. */
-    info->aConstraintUsage[i].omit = step == 't' || step == '=';
+    /* Of a text that is known the rows are those that it is looked up by; whether a text lies in a range, SQLite asks again. */
+    info->aConstraintUsage[i].omit = (step == 't' || step == '=') && known_text(info, i, &size);
+}
+
+/* Whether the bounds can be texts alone. */
+static void drop_doubtful_bounds(sqlite3_index_info *info, edb_stmt *stmt, found_steps *steps)
+{
+    size_t size;
+    for (const char *step = "g>l<"; *step; step++)
+        if (!stmt_plain_bounds(stmt) && !known_text(info, steps->fst_of[(int)*step], &size))
+            steps->fst_of[(int)*step] = -1;
+}
+
+static bool texts_known(sqlite3_index_info *info, const found_steps *steps)
+{
+    const char *used = steps->fst_of['='] >= 0 ? "t=" : "tnv";
+    bool known = true;
+    size_t size;
+    for (const char *step = used; *step; step++)
+        known &= known_text(info, steps->fst_of[(int)*step], &size) != NULL;
+    return known;
 }
 
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
@@ -197,6 +221,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     find_steps(info, &steps);
     if (steps.fst_of['n'] < 0)
         steps.fst_of['v'] = -1;
+    drop_doubtful_bounds(info, stmt, &steps);
     estimate es = estimate_plan(vt, stmt, info, &steps);
     stmt_release(stmt);
     for (const char *step = "te="; *step; step++)
@@ -206,7 +231,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             use(info, &steps, *step, plan);
     info->estimatedRows = es.es_rows < 1 ? 1 : es.es_rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)es.es_rows;
     info->estimatedCost = 10 + 2 * es.es_rows;
-    if (es.es_one)
+    if (es.es_one && texts_known(info, &steps))
         info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     info->idxStr = sqlite3_mprintf("%s", plan);
     info->needToFreeIdxStr = 1;
@@ -245,6 +270,7 @@ static int close_cursor(sqlite3_vtab_cursor *base)
 typedef struct {
     tag_question qu_question;
     table_buffer qu_low, qu_high;
+    bool qu_namespace;              /* the texts are those of one */
     bool qu_impossible;
 } asked;
 
@@ -292,12 +318,15 @@ static int ask_text(asked *qu, char step, const char *text, size_t size)
         rc = put_text(&qu->qu_low, text, strcspn(text, "*?["));
         return rc ? rc : end_of_prefix(qu);
     case 'n':
+        qu->qu_namespace = true;
         if (!size)                  /* tags without a colon are everywhere */
             return EDB_OK;
         if (!(rc = put_text(&qu->qu_low, text, size)) && !(rc = put_text(&qu->qu_low, ":", 1)))
             rc = end_of_prefix(qu);
         return rc;
     default:                        /* 'v': behind 'n' */
+        if (!qu->qu_namespace)
+            return EDB_OK;
         tq->tq_one = true;
         return put_text(&qu->qu_low, text, size);
     }
@@ -313,15 +342,15 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
         qu->qu_impossible |= !value_is_entity(value, &tq->tq_entity);
         return EDB_OK;
     }
-    bool comparable = sqlite3_value_type(value) != SQLITE_NULL && sqlite3_value_type(value) != SQLITE_BLOB;
-    const char *text = comparable ? (const char *)sqlite3_value_text(value) : NULL;
-    if (!text) {
-        if (comparable)
-            return edb_fail(EDB_NOMEM, "no memory to look for tags");
+    int kind = sqlite3_value_type(value);
+    if (kind != SQLITE_TEXT) {
         /* Every text is less than a blob, and SQLite judges bounds again. */
-        qu->qu_impossible |= sqlite3_value_type(value) == SQLITE_NULL || step == 't' || step == '=';
+        qu->qu_impossible |= kind == SQLITE_NULL || (kind == SQLITE_BLOB && (step == 't' || step == '='));
         return EDB_OK;
     }
+    const char *text = (const char *)sqlite3_value_text(value);
+    if (!text)
+        return edb_fail(EDB_NOMEM, "no memory to look for tags");
     if (step != 't')
         return ask_text(qu, step, text, (size_t)sqlite3_value_bytes(value));
     if ((rc = type_by_name(&vt->vg_types, stmt, text, (size_t)sqlite3_value_bytes(value), &type)))

@@ -105,6 +105,46 @@ def test_a_blob_is_the_type_of_no_entity(db: driver.Connection) -> None:
         assert ask(db, "SELECT id FROM entitydb_entities WHERE type = ? AND id = 1", type_) == []
 
 
+@pytest.mark.parametrize("column", ["n", "x", "z", "r"])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "g.tag = t.{0}",
+        "g.tag > t.{0}",
+        "g.tag <= t.{0}",
+        "g.tag BETWEEN t.{0} AND 'b'",
+        "g.tag = CAST(t.{0} AS INTEGER)",
+        "g.tag = t.{0} || ''",
+        "g.namespace = 'n' AND g.value = t.{0}",
+        "g.namespace = t.{0} AND g.value = t.{0}",
+        "g.namespace = t.{0}",
+        "g.type = t.{0}",
+        "g.type = t.{0} AND g.entity = t.{0}",
+        "g.entity = t.{0}",
+        "g.tag GLOB t.{0} || '*'",
+        "g.tag IN (t.{0}, 'abc')",
+    ],
+)
+def test_texts_are_compared_with_columns_as_sqlite_compares_them(
+    db: driver.Connection, condition: str, column: str
+) -> None:
+    """Of numeric affinity: '05' = 5. The other side is computed without a look into the trees."""
+    db.execute("ALTER TABLE t RENAME TO one")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, x TEXT, z, r REAL)")
+    db.execute("INSERT INTO t VALUES (1, 5, '5', 5, 5.0), (2, 9, '05', '05', 9.5), (3, 'abc', 'abc', x'35', NULL)")
+    db.execute("CREATE TABLE \"05\"(id INTEGER PRIMARY KEY)")
+    db.execute("INSERT INTO \"05\" VALUES (5)")
+    db.executemany(INSERT, [("one", 1, tag) for tag in ("5", "05", "5.0", "9.5", "abc", "n:5", "n:05", "5:05", "5:5")])
+    db.execute(INSERT, ("05", 5, "q"))
+    sql = "SELECT t.id, g.type, g.tag FROM t CROSS JOIN {} g ON " + condition.format(column)
+    found = db.execute(sql.format("entitydb_tags")).fetchall()
+    assert sorted(found) == sorted(db.execute(sql.format("(SELECT * FROM entitydb_tags LIMIT -1 OFFSET 0)")).fetchall())
+    sql = f"SELECT t.id, e.type, e.id FROM t CROSS JOIN {{}} e ON e.type = t.{column}"
+    found = db.execute(sql.format("entitydb_entities")).fetchall()
+    beside = db.execute(sql.format("(SELECT * FROM entitydb_entities LIMIT -1 OFFSET 0)")).fetchall()
+    assert sorted(found) == sorted(beside)
+
+
 @pytest.mark.parametrize(
     ("expression", "tag"),
     [('"a"', "a"), ('"say ""hi"""', 'say "hi"'), ('""""', '"'), ('"""a"""', '"a"'), ('"a"*', "ab"), ('"a b"', "a b"),
