@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "native/realtext.h"
+
 static int no_memory(void)
 {
     return edb_fail(EDB_NOMEM, "no memory to convert a value");
@@ -20,7 +22,7 @@ static int number_of_text(const edb_value *in, arena *memory, edb_value *out)
     for (const char *at = text; *at; at++)
         if (!strchr("0123456789+-.eE \t\n\v\f\r", *at))
             return EDB_OK;          /* strtod would read more than SQLite does */
-    double real = strtod(text, &end);
+    double real = text_real(text, &end);
     while (end > text && *end && strchr(" \t\n\v\f\r", *end))
         end++;
     if (end == text || *end)
@@ -41,7 +43,7 @@ static int text_of_number(const edb_value *in, arena *memory, edb_value *out)
     if (!text)
         return no_memory();
     int size = in->type == VALUE_INTEGER ? snprintf(text, 48, "%lld", (long long)in->integer)
-                                         : snprintf(text, 48, "%.15g", in->real);
+                                         : real_text(in->real, 15, text);
     if (in->type == VALUE_REAL && !strpbrk(text, ".eEni")) {
         memcpy(text + size, ".0", 3);
         size += 2;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "native/arena.h"
+#include "native/realtext.h"
 #include "engine/eval/evaluator.h"
 
 enum { NUMBER_ROOM = 40 };
@@ -69,8 +70,8 @@ static int put_real(table_buffer *out, double real)
     if (isinf(real))
         return put(out, real < 0 ? "-9e999" : "9e999", real < 0 ? 6 : 5);
     for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, real);
-        if (strtod(text, NULL) == real)
+        real_text(real, digits, text);
+        if (text_real(text, NULL) == real)
             break;
     }
     if (!strpbrk(text, ".e"))

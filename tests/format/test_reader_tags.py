@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,15 @@ from .test_reader import every_page_once
 INSERT = "INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)"
 # By the size of pages: tags as long as a key may be, and short ones that begin alike.
 LONGEST = {512: 72, 8192: 1024}
+REALS = [0.1 + 0.2, 1e15, -0.0, 1e400, 5e-324]
 Tags = dict[tuple[str, int, str], int]
 
 
-def as_text(value: object) -> str | None:
-    with closing(sqlite3.connect(":memory:")) as db:
-        text: str | None = db.execute("SELECT CAST(? AS TEXT)", (value,)).fetchone()[0]
-        return text
+def as_text(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.15g}"
+    return text if set(text) - set("-0123456789") else text + ".0"
 
 
 class History:
@@ -53,7 +54,8 @@ class History:
         ids = [id_ for (id_,) in self.db.execute(f"SELECT rowid FROM {table}").fetchall()]
         kind = rng.random()
         if kind < 0.35 or not ids:
-            values = rng.choice(["live", "dead", None, 7, 2.5, ""]), rng.choice([None, 1, 1.0, 2**53 + 1, -0.5, "x"])
+            numbers = [None, 1, 1.0, 2**53 + 1, -0.5, "x", *(REALS if table == "one" else [])]
+            values = rng.choice(["live", "dead", None, 7, 2.5, ""]), rng.choice(numbers)
             verb = rng.choice(["INSERT OR REPLACE INTO", "INSERT INTO"])
             low, high = (0, 30) if "REPLACE" in verb else (30, 10**6)
             if (id_ := rng.randrange(low, high)) not in ids or "REPLACE" in verb:
@@ -76,6 +78,7 @@ class History:
 DEFINITIONS = {
     5: "CREATE TABLE two(id INTEGER PRIMARY KEY, s TEXT TAG 'state', n NUMERIC TAG 'number')",
     10: "ALTER TABLE one ALTER COLUMN s SET TAG 'state'",
+    15: "ALTER TABLE one ALTER COLUMN n SET TAG 'real'",
     20: "ALTER TABLE two RENAME TO three",
     26: "ALTER TABLE one ADD COLUMN added TEXT DEFAULT 'new' TAG 'added'",
     30: "ALTER TABLE three ALTER COLUMN n DROP TAG",
