@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import apsw
 
+from ... import _exceptions as ex
 from ..._native import ffi, lib
+from .._catalog import OWN_TABLES
 from .._errors import CODES, check, engine_error, translate
 from ..rewrite.prepare import UNKNOWN, Prepared
 from ..rewrite.upsert_returning import columns_of, constraint_of
@@ -190,15 +192,22 @@ def _fail_known(
 
 
 def target(session: Session, statement: Statement) -> Schema | None:
-    """The schema that is written to; None: one of SQLite's own."""
+    """The schema that is written to; None: one of SQLite's own.
+
+    Raises OperationalError for a table of the engine's own under the name of such a one: SQLite would find main's.
+    """
     if session.attach_order:
-        return written(session, statement)
-    if statement.schema is not None:
-        return session.main if statement.schema.lower() == "main" else None
-    temporary = session.temporary_names
-    if session.temporary_names_stale:
-        temporary = session.temporary_tables()
-    return None if temporary and statement.table.lower() in temporary else session.main
+        found = written(session, statement)
+    elif statement.schema is not None:
+        found = session.main if statement.schema.lower() == "main" else None
+    else:
+        temporary = session.temporary_names
+        if session.temporary_names_stale:
+            temporary = session.temporary_tables()
+        return None if temporary and statement.table.lower() in temporary else session.main
+    if found is None and statement.table.lower() in OWN_TABLES:
+        raise ex.OperationalError(f"no such table: {statement.schema}.{statement.table}")
+    return found
 
 
 def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, schema: Schema | None) -> Any:

@@ -121,6 +121,27 @@ def test_a_schema_that_is_declared_anew_keeps_its_tags(db: driver.Connection, co
             db.execute(f"SELECT * FROM {place}gone")
 
 
+@pytest.mark.parametrize("place", ["nobody", "temp", "sq", "gone"])
+@pytest.mark.parametrize("change", ["INSERT INTO {}.entitydb_tags(type, entity, tag) VALUES ('t', 1, 'n')",
+                                    "DELETE FROM {}.entitydb_tags", "DELETE FROM {}.entitydb_labels"])  # fmt: skip
+def test_no_tags_of_main_are_written_under_a_name_that_is_not_its_own(
+    db: driver.Connection, tmp_path: Path, change: str, place: str
+) -> None:
+    db.commit()
+    db.execute("ATTACH ? AS sq", (str(tmp_path / "s.sqlite"),))
+    db.execute("ATTACH ':memory:' AS gone")
+    db.execute("DETACH gone")
+    with pytest.raises(ex.OperationalError, match=rf"no such table: {place}\.entitydb_"):
+        db.execute(change.format(place))
+    assert (tags(db), tags(db, "x.")) == (MAIN, X)
+    db.commit()
+    for schema in ("sq", "x"):
+        db.execute(f"DETACH {schema}")
+    with pytest.raises(ex.OperationalError, match=rf"no such table: {place}\.entitydb_"):
+        db.executemany(change.format(place), [()])
+    assert tags(db) == MAIN
+
+
 def test_memory_and_temporary_neighbours_change_nothing(connect: Connect, tmp_path: Path) -> None:
     db = connect()
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
