@@ -82,7 +82,9 @@ static int leap(stream *sr, int64_t entity)
     size_t head = sr->str_kind == STREAM_POSTINGS ? POSTING_HEAD : 0;
 
     rowid_store(key + head, entity);
-    int rc = taggings_seek(&sr->str_cursor, key, head + TAG_ENTITY, head);
+    /* At SERIALIZABLE each leap begins a walk of its own: what lies between does not count as read. */
+    int rc = cursor_watched(&sr->str_cursor) ? taggings_seek(&sr->str_cursor, key, head + TAG_ENTITY, head)
+                                             : cursor_seek_on(&sr->str_cursor, key, head + TAG_ENTITY);
     return rc ? rc : stand(sr);
 }
 

@@ -14,7 +14,7 @@ from crash.children import Child, Say
 from engine.bare_pager import failpoint
 from entitydb_dialect import driver
 
-from .model import State, random_node, text_of
+from .model import State, holds, random_node, text_of
 
 Connect = Callable[..., driver.Connection]
 INSERT = "INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)"
@@ -230,3 +230,46 @@ def test_processes_that_tag_at_once_end_as_their_commits_say(tmp_path: Path, rng
         assert set(cursor.execute("SELECT type, entity, tag FROM entitydb_tags").fetchall()) == state.tags
     db.close()
     database.close()
+
+
+# ---- expressions over many pages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_expressions_over_many_pages_mean_the_same_at_every_moment(
+    connect: Connect, rng: random.Random, level: str
+) -> None:
+    """Rare and common tags, whose postings are walked and leapt over within leaves and from the root."""
+    db = connect()
+    db.isolation_level = level
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    rows = sorted(rng.sample(range(-3000, 3000), 2000))
+    db.executemany("INSERT INTO t VALUES (?)", [(i,) for i in rows])
+    state, past = State({"t": dict.fromkeys(rows, "v")}), []
+    shares = {"all": 1.0, "half": 0.5, "some": 0.1, "few": 0.01, "p:1": 0.3, "p:2": 0.02}
+    for _ in range(3):
+        for tag, share in shares.items():
+            given = [("t", i, tag) for i in rows if rng.random() < share]
+            db.executemany(INSERT, given)
+            state.tags |= set(given)
+            low = rng.choice(rows)
+            db.execute("DELETE FROM entitydb_tags WHERE tag = ? AND entity BETWEEN ? AND ?", (tag, low, low + 300))
+            state.tags = {t for t in state.tags if not (t[2] == tag and low <= t[1] <= low + 300)}
+        db.commit()
+        past.append((db.last_commit[1], state.copy()))
+    cursor = db.cursor()
+    for moment, then in [*past, (None, state)]:
+        cursor.as_of = moment
+        of: dict[int, set[str]] = {i: set() for i in rows}
+        for _, i, tag in then.tags:
+            of[i].add(tag)
+        for _ in range(12):
+            node = random_node(rng, [*shares, "none"])
+            text = text_of(node, rng)
+            wanted = [i for i in rows if holds(node, of[i])]
+            found = cursor.execute("SELECT entity FROM entitydb_tagged('t', ?)", (text,)).fetchall()
+            assert [i for (i,) in found] == wanted, text
+            low = rng.choice(rows)
+            beyond = "SELECT entity FROM entitydb_tagged('t', ?) WHERE entity > ?"
+            found = cursor.execute(beyond, (text, low)).fetchmany(5)
+            assert [i for (i,) in found] == [i for i in wanted if i > low][:5], text
