@@ -6,6 +6,7 @@
 
 #include "engine/testing/edb_test.h"
 #include "engine/tree/page.h"
+#include "engine/tree/tree_events.h"
 
 struct test_tree {
     pager *pg;
@@ -182,6 +183,54 @@ int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t 
     uint64_t before = tree_touched;
     int rc = tree_changed(t->pg, &t->state, moment, low, low_size, high, high_size, keys_alone, changed);
 
+    *touched = tree_touched - before;
+    return rc;
+}
+
+/* A version as u8 there, u64 from, u32 size, and up to 32 bytes of its value. */
+static int test_put_version(test_tree *t, const tree_version *v, uint8_t *out, size_t room, size_t *used)
+{
+    uint64_t size = v ? tree_overflow_size(v) : 0;
+    uint32_t shown = size < 32 ? (uint32_t)size : 32;
+
+    if (*used + 13 + shown > room)
+        return EDB_NOMEM;
+    out[*used] = v != NULL;
+    store64(out + *used + 1, v ? v->from : 0);
+    store32(out + *used + 9, (uint32_t)size);
+    *used += 13 + shown;
+    return v ? tree_overflow_read(t->pg, v, 0, out + *used - shown, shown) : EDB_OK;
+}
+
+/* The changes of [low, high) in commits after < n <= upto (high NULL: no upper end), each as u32 key size, key, u64 commit, and the
+ * versions before and from then on. -> bytes used. */
+int test_tree_events(test_tree *t, uint64_t after, uint64_t upto, const uint8_t *low, size_t low_size, const uint8_t *high,
+                     size_t high_size, uint8_t *out, size_t room, size_t *used, uint64_t *touched)
+{
+    tree_events ev;
+    const tree_event *e;
+    uint64_t before = tree_touched;
+    int rc = tree_events_open(&ev, t->pg, &t->state, after, upto, low, low_size, high, high_size);
+
+    *used = 0;
+    if (rc != EDB_OK)
+        return rc;
+    while ((rc = tree_events_next(&ev, &e)) == EDB_OK && e) {
+        if (*used + 12 + e->key_size > room) {
+            rc = EDB_NOMEM;
+            break;
+        }
+        store32(out + *used, e->key_size);
+        memcpy(out + *used + 4, e->key, e->key_size);
+        store64(out + *used + 4 + e->key_size, e->at);
+        *used += 12 + e->key_size;
+        rc = test_put_version(t, e->had ? &e->was : NULL, out, room, used);
+        if (rc == EDB_OK)
+            rc = test_put_version(t, e->has ? &e->is : NULL, out, room, used);
+        if (rc != EDB_OK)
+            break;
+    }
+    tree_events_close(&ev);
     *touched = tree_touched - before;
     return rc;
 }

@@ -142,7 +142,7 @@ bool walk_next(page_walk *w);
 bool walk_prev(page_walk *w);
 
 /* An entry while a node is being rebuilt. Sorted by key, then from descending. */
-typedef struct {
+typedef struct page_entry {
     const uint8_t *key;
     const uint8_t *value;       /* leaf */
     page_ref child;             /* interior; page 0: empty */

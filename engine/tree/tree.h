@@ -8,6 +8,7 @@
  *   tree_read.c   lookups and cursors
  *   tree_history.c  the versions of one key
  *   tree_changed.c  whether a range changed since a moment
+ *   tree_events.c  what commits did to a range of keys (tree_events.h)
  *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
  *   tree_check.c  the invariants, walked

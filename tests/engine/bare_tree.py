@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 from entitydb_dialect._native import ffi, lib
 
@@ -21,12 +22,21 @@ def done(code: int) -> None:
         raise TreeError(code, ffi.string(lib.edb_message()).decode())
 
 
+class Event(NamedTuple):
+    """What a commit did to a key: the version before and from then on, as (from, first 32 bytes of the value)."""
+
+    key: bytes
+    commit: int
+    was: tuple[int, bytes] | None
+    now: tuple[int, bytes] | None
+
+
 class BareTree:
     def __init__(self, path: Path | None, page_size: int, key_size: int) -> None:
         out = ffi.new("test_tree **")
         done(lib.test_tree_open(str(path).encode() if path else ffi.NULL, page_size, key_size, out))
         self.tree = out[0]
-        self.room = ffi.new("uint8_t[]", 1 << 22)
+        self.room = ffi.new("uint8_t[]", 1 << 24)
 
     def close(self) -> None:
         lib.test_tree_close(self.tree)
@@ -77,6 +87,30 @@ class BareTree:
             )
         )
         return bool(changed[0]), int(touched[0])
+
+    def events(self, after: int, upto: int, low: bytes = b"", high: bytes | None = None) -> tuple[list[Event], int]:
+        """What the commits after < n <= upto did to keys of [low, high), in the order of the walk; and pages touched."""
+        used, touched = ffi.new("size_t *"), ffi.new("uint64_t *")
+        no = ffi.NULL
+        done(
+            lib.test_tree_events(
+                self.tree, after, upto, low, len(low), no if high is None else high, len(high or b""),
+                self.room, len(self.room), used, touched,
+            )
+        )
+        data, at, found = bytes(ffi.buffer(self.room, used[0])), 0, []
+        while at < len(data):
+            (key_size,) = struct.unpack_from("<I", data, at)
+            key = data[at + 4 : at + 4 + key_size]
+            (commit,) = struct.unpack_from("<Q", data, at + 4 + key_size)
+            at += 12 + key_size
+            versions: list[tuple[int, bytes] | None] = []
+            for _ in range(2):
+                there, begun, size = struct.unpack_from("<BQI", data, at)
+                at += 13 + min(size, 32)
+                versions.append((begun, data[at - min(size, 32) : at]) if there else None)
+            found.append(Event(key, commit, versions[0], versions[1]))
+        return found, int(touched[0])
 
     def check(self) -> list[str]:
         text, pages = ffi.new("char[]", 1 << 16), ffi.new("uint64_t *")
