@@ -153,15 +153,20 @@ static void declare_orders(const order_columns *orders, sqlite3_str *sql)
     }
 }
 
-int declare_table(sqlite3 *db, const edb_table *table, const order_columns *orders)
+void declare_columns(const edb_table *table, sqlite3_str *sql)
 {
-    sqlite3_str *sql = sqlite3_str_new(db);
-    sqlite3_str_appendall(sql, "CREATE TABLE x(");
     for (uint32_t i = 0; i < table->et_n_columns; i++) {
         const edb_column *column = &table->et_columns[i];
         sqlite3_str_appendf(sql, "%s\"%w\" %s%s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
                             column->hidden ? " HIDDEN" : "", collation_name(column->collation));
     }
+}
+
+int declare_table(sqlite3 *db, const edb_table *table, const order_columns *orders)
+{
+    sqlite3_str *sql = sqlite3_str_new(db);
+    sqlite3_str_appendall(sql, "CREATE TABLE x(");
+    declare_columns(table, sql);
     sqlite3_str_appendall(sql, ", \"" COLUMN_RETURNED "\" HIDDEN");
     if (table->et_has_partial)
         sqlite3_str_appendall(sql, ", \"" COLUMN_PARTIAL "\" HIDDEN");

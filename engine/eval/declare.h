@@ -43,6 +43,7 @@ static inline const order_column *declared_order(const order_columns *orders, in
     bool is = position >= orders->or_first && position - orders->or_first < (int)orders->or_n;
     return is ? &orders->or_columns[position - orders->or_first] : NULL;
 }
+void declare_columns(const edb_table *table, sqlite3_str *sql);  /* the table's own, between commas */
 int declare_table(sqlite3 *db, const edb_table *table, const order_columns *orders);  /* a result of SQLite's */
 const char *collation_name(int collation);          /* COLLATE_... as SQL writes it */
 

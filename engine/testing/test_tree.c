@@ -210,12 +210,13 @@ int test_tree_events(test_tree *t, uint64_t after, uint64_t upto, const uint8_t 
     tree_events ev;
     const tree_event *e;
     uint64_t before = tree_touched;
-    int rc = tree_events_open(&ev, t->pg, &t->state, after, upto, low, low_size, high, high_size);
+    int rc = tree_events_open(&ev, t->pg, &t->state, after, upto);
 
     *used = 0;
     if (rc != EDB_OK)
         return rc;
-    while ((rc = tree_events_next(&ev, &e)) == EDB_OK && e) {
+    rc = tree_events_start(&ev, low, low_size, high, high_size);
+    while (rc == EDB_OK && (rc = tree_events_next(&ev, &e)) == EDB_OK && e) {
         if (*used + 12 + e->key_size > room) {
             rc = EDB_NOMEM;
             break;

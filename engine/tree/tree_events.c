@@ -315,7 +315,7 @@ static int root_next(tree_events *tes, bool *over)
     tree_root root, after = { 0 };
     int rc;
 
-    *over = tes->tes_root == roots;
+    *over = tes->tes_root >= roots;
     if (*over || (rc = root_number(tes, tes->tes_root, &root)))
         return *over ? EDB_OK : rc;
     tes->tes_root++;
@@ -328,24 +328,39 @@ static int root_next(tree_events *tes, bool *over)
 
 /* ---- for callers -------------------------------------------------------------------------------------------------- */
 
-int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint64_t after, uint64_t upto, const void *low,
-                     size_t low_size, const void *high, size_t high_size)
+int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint64_t after, uint64_t upto)
 {
     int rc;
 
     *tes = (tree_events){ .tes_pager = pg, .tes_view = pager_get_view(pg), .tes_state = *state, .tes_after = after,
-                         .tes_upto = upto, .tes_low = low ? low : (const uint8_t *)"", .tes_low_size = low ? low_size : 0,
-                         .tes_high = high, .tes_high_size = high_size, .tes_room = pager_page_size(pg) / SLOT_LIVE + 1 };
+                          .tes_upto = upto, .tes_room = pager_page_size(pg) / SLOT_LIVE + 1, .tes_root = UINT64_MAX };
     if ((rc = tree_cursor_open(&tes->tes_then, pg, state, 0)))
         return rc;
     tes->tes_path = calloc(TREE_DEPTH, sizeof *tes->tes_path);
     tes->tes_entries = malloc(tes->tes_room * sizeof *tes->tes_entries);
     tes->tes_made = malloc((tes->tes_room + 1) * sizeof *tes->tes_made);
-    rc = tes->tes_path && tes->tes_entries && tes->tes_made ? EDB_OK : no_memory();
-    if (!rc && state->ts_roots.ar_count && !(rc = array_bisect(pg, &state->ts_roots, ROOT_SIZE, (int64_t)after, &tes->tes_root)))
-        tes->tes_root -= tes->tes_root > 0;
-    if (rc)
-        tree_events_close(tes);
+    if (tes->tes_path && tes->tes_entries && tes->tes_made)
+        return EDB_OK;
+    tree_events_close(tes);
+    return no_memory();
+}
+
+int tree_events_start(tree_events *tes, const void *low, size_t low_size, const void *high, size_t high_size)
+{
+    const tree_state *state = &tes->tes_state;
+    int rc = EDB_OK;
+
+    tes->tes_low = low ? low : (const uint8_t *)"";
+    tes->tes_low_size = low ? low_size : 0;
+    tes->tes_high = high;
+    tes->tes_high_size = high_size;
+    tes->tes_depth = 0;
+    tes->tes_inside = false;
+    tes->tes_n_made = tes->tes_made_at = 0;
+    tes->tes_root = 0;
+    if (state->ts_roots.ar_count)
+        rc = array_bisect(tes->tes_pager, &state->ts_roots, ROOT_SIZE, (int64_t)tes->tes_after, &tes->tes_root);
+    tes->tes_root -= tes->tes_root > 0;
     return rc;
 }
 

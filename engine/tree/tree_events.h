@@ -35,10 +35,10 @@ typedef struct {
     size_t tes_n_made, tes_made_at;
 } tree_events;
 
-/* Over commits after < n <= upto and keys low <= k < high; low NULL: from the first, high NULL: to the last. Under a pin. The
- * state is copied, the bounds are not. */
-int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint64_t after, uint64_t upto, const void *low,
-                     size_t low_size, const void *high, size_t high_size);
+/* Over commits after < n <= upto. Under a pin; the state is copied. */
+int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint64_t after, uint64_t upto);
+/* A walk over keys low <= k < high; low NULL: from the first, high NULL: to the last. The bounds are not copied. */
+int tree_events_start(tree_events *tes, const void *low, size_t low_size, const void *high, size_t high_size);
 void tree_events_close(tree_events *tes);
 /* The next change; NULL: that was the last. Changes of one key that one leaf holds come together, oldest first; beyond that
  * they are in no order. Valid until the next call, what it points to as long as the pin. */

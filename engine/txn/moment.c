@@ -65,6 +65,15 @@ static int count_upto(pager *pg, const snapshot *root, int64_t ns, uint64_t *out
     return EDB_OK;
 }
 
+int moment_upto(pager *pg, const snapshot *root, int64_t ns, uint64_t *number)
+{
+    int rc = count_upto(pg, root, ns, number);
+
+    if (!rc && *number)
+        --*number;                  /* commit 0 counts */
+    return rc;
+}
+
 /* The error for a moment before anything that can be read. */
 static int too_early(pager *pg, const snapshot *root, int64_t ns)
 {

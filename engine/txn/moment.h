@@ -19,6 +19,8 @@ typedef struct {
 /* Pins the newest root (also when it fails afterwards: the caller unpins) and resolves. EDB_HORIZON: before the first
  * commit or the kept history. */
 int moment_resolve(pager *pg, reader_slot *slot, int64_t ns, snapshot *root, moment *out);
+/* The newest commit that the root knows at or before a time; 0: none. */
+int moment_upto(pager *pg, const snapshot *root, int64_t ns, uint64_t *number);
 /* Commit time of a number the root knows. */
 int moment_of(pager *pg, const snapshot *root, uint64_t number, int64_t *ns);
 

@@ -105,12 +105,13 @@ static int begin_past(edb_stmt *st, const edb_stmt_options *o)
     if (o->writes)
         return edb_fail(EDB_PAST_WRITE, "a statement that reads as of a moment cannot write; the past does not change");
     st->st_past = true;
+    st->st_asked_ns = o->moment_ns;
     st->st_schema = UINT64_MAX;
     if ((rc = moment_resolve(conn->cn_pager, conn->cn_slot, o->moment_ns, &st->st_root, &mo)))
         return rc;
     st->st_moment = mo.mo_number;
     st->st_moment_ns = mo.mo_resolved_ns;
-    return conn->cn_txn.tx_state == TXN_NONE ? check_declared(st, false) : EDB_OK;
+    return conn->cn_txn.tx_state == TXN_NONE && !st->st_implicit ? check_declared(st, false) : EDB_OK;
 }
 
 /* READ COMMITTED: the statement's T is the newest commit, as if it were outside, but no earlier than that of the statement
@@ -275,6 +276,21 @@ void stmt_release(edb_stmt *st)
         stmt_free(st);
 }
 
+void stmt_use(edb_stmt *st)
+{
+    st->st_users++;
+}
+
+int stmt_at(edb_stmt *st, int64_t moment_ns, edb_stmt **out)
+{
+    const edb_stmt_options options = { .in_transaction = true, .has_moment = true, .moment_ns = moment_ns };
+    int rc = stmt_begin(st->st_conn, &options, true, out);
+
+    if (!rc)
+        (*out)->st_users++;
+    return rc;
+}
+
 /* ---- what it sees ----------------------------------------------------------------------------------------------- */
 
 uint64_t stmt_sees(const edb_stmt *st)
@@ -334,6 +350,20 @@ uint64_t edb_stmt_moment(edb_stmt *st)
 int commit_time(edb_stmt *st, uint64_t number, int64_t *ns)
 {
     return moment_of(st->st_conn->cn_pager, &st->st_root, number, ns);
+}
+
+int64_t stmt_asked_ns(const edb_stmt *st)
+{
+    return st->st_asked_ns;
+}
+
+int stmt_commit_upto(edb_stmt *st, int64_t ns, uint64_t *number)
+{
+    int rc = moment_upto(st->st_conn->cn_pager, &st->st_root, ns, number);
+
+    if (!rc && *number > st->st_moment)
+        *number = st->st_moment;
+    return rc;
 }
 
 int64_t stmt_moment_ns(const edb_stmt *st)

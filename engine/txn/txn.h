@@ -57,6 +57,12 @@ edb_stmt *stmt_target(edb_stmt *stmt);              /* the statement of the data
 int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **out);
 /* The last user ends an implicit statement; one the driver has ended keeps pin and memory up to its last user. */
 void stmt_release(edb_stmt *stmt);
+void stmt_use(edb_stmt *stmt);                      /* one user more */
+/* A statement of its own that reads as of a moment, with one user; the connection goes on with the one it has. */
+int stmt_at(edb_stmt *stmt, int64_t moment_ns, edb_stmt **out);
+int64_t stmt_asked_ns(const edb_stmt *stmt);        /* the moment asked for, as it was given */
+/* The newest commit that the statement sees at or before a time; 0: none. */
+int stmt_commit_upto(edb_stmt *stmt, int64_t ns, uint64_t *number);
 edb_conn *stmt_conn(edb_stmt *stmt);
 bool stmt_is_past(const edb_stmt *stmt);            /* as of: reads only */
 int64_t stmt_moment_ns(const edb_stmt *stmt);       /* the moment asked for (as of), else commit time of T */

@@ -152,7 +152,8 @@ struct edb_stmt {
     uint64_t st_moment;             /* T */
     uint64_t st_now;                /* what reading now reads: the root, at SERIALIZABLE T */
     readset *st_reads;              /* its transaction's, where what it reads is noted; NULL: not noted */
-    int64_t st_moment_ns;           /* moment asked for, when st_past */
+    int64_t st_moment_ns;           /* moment asked for, when st_past; one ahead of the clock as it was settled */
+    int64_t st_asked_ns;            /* as it was given */
     uint64_t st_schema;             /* schema at T without own changes; UINT64_MAX: not found out yet */
     uint64_t st_serial;             /* the transaction it belongs to; 0: none */
     writeset *st_writes;            /* counted; NULL: none when it began */

@@ -42,7 +42,7 @@ static bool constraint_fits(const planner *pl, const candidate *ca, uint32_t par
 {
     const sqlite3_index_info *info = pl->pl_info;
     int column = info->aConstraint[i].iColumn;
-    if (!info->aConstraint[i].usable || constraint_used(ca, i))
+    if (!info->aConstraint[i].usable || constraint_used(ca, i) || is_argument(pl, column))
         return false;
     if (part_is_rowid(ca, part))
         return is_rowid(pl, column);

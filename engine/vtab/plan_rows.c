@@ -173,7 +173,7 @@ static double share_asked(const planner *pl, int i)
 {
     int column = pl->pl_info->aConstraint[i].iColumn, kind = pl->pl_info->aConstraint[i].op;
     char equality = equality_op(pl, i), op = equality ? equality : bound_op(pl, i);
-    if (column >= (int)pl->pl_table->et_n_columns || kind == SQLITE_INDEX_CONSTRAINT_LIMIT
+    if (column >= (int)pl->pl_table->et_n_columns || is_argument(pl, column) || kind == SQLITE_INDEX_CONSTRAINT_LIMIT
         || kind == SQLITE_INDEX_CONSTRAINT_OFFSET)
         return 1;
     if (op)

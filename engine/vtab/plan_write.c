@@ -75,8 +75,8 @@ static void write_filter(plan_writer *pw)
     for (int i = 0; i < pl->pl_info->nConstraint; i++) {
         const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
         sqlite3_value *value;
-        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && (equality_op(pl, i) || bound_op(pl, i))
-            && right_side(pl, i, &value)) {
+        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
+            && (equality_op(pl, i) || bound_op(pl, i)) && right_side(pl, i, &value)) {
             write_step(pw, i, 'p', 'k', '-', false);
             return;
         }
@@ -124,7 +124,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     write_steps(&pw, 0, ca->ca_n_equal);
     write_automatic(&pw);
     write_steps(&pw, ca->ca_n_equal, ca->ca_n_steps);
-    if (pl->pl_table->et_has_partial)
+    if (pl->pl_table->et_has_partial && !pl->pl_vt->vt_history)
         write_aside(&pw);
     write_filter(&pw);
     write_tail(&pw);

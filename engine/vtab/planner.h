@@ -74,6 +74,13 @@ static inline bool is_rowid(const planner *pl, int column)
     return column < 0 || column == pl->pl_table->et_rowid_column;
 }
 
+/* A hidden column of a history table takes arguments (history.h), so nothing is compared with it. */
+static inline bool is_argument(const planner *pl, int column)
+{
+    return pl->pl_vt->vt_history && column >= 0 && column < (int)pl->pl_table->et_n_columns
+           && pl->pl_table->et_columns[column].hidden;
+}
+
 static inline bool part_is_rowid(const candidate *ca, uint32_t part)
 {
     return !ca->ca_index || part == ca->ca_index->n_parts;

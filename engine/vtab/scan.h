@@ -46,6 +46,8 @@ typedef struct scan {
     uint32_t cu_parts_known, cu_parts_room, cu_columns_room;
     row_view cu_entry;              /* if cu_entry_ready: the entry's value */
     edb_stmt *cu_stmt;              /* one user is ours; NULL before the first filter */
+    bool cu_dated;                  /* it reads as of cu_date_ns, whatever the statement reads: history.h */
+    int64_t cu_date_ns;
     key_range cu_range;
     const capture *cu_capture;      /* the statement's; its rows are walked on WAY_RETURNED */
     /* the walk */

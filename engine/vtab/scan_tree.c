@@ -26,10 +26,28 @@ void scan_leave(scan *cu)
     cu->cu_measured = false;
 }
 
+/* From the statement to one at the scan's own moment. Kept from filter to filter: a moment that lies ahead of the clock means the
+ * same all the while. */
+static int dated_stmt(const scan *cu, edb_stmt **stmt)
+{
+    edb_stmt *now = *stmt;
+    if (cu->cu_stmt && stmt_asked_ns(cu->cu_stmt) == cu->cu_date_ns) {
+        *stmt = cu->cu_stmt;
+        stmt_use(cu->cu_stmt);
+        stmt_release(now);
+        return EDB_OK;
+    }
+    int rc = stmt_at(now, cu->cu_date_ns, stmt);
+    stmt_release(now);
+    return rc;
+}
+
 int scan_enter(scan *cu, vtab_entity *vt)
 {
     edb_stmt *stmt;
     int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
+    if (!rc && unlikely(cu->cu_dated))
+        rc = dated_stmt(cu, &stmt);
     if (rc)
         return rc;
     if (stmt == cu->cu_stmt) {

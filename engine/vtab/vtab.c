@@ -77,7 +77,7 @@ int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born)
 int vtab_current(vtab_entity *vt, edb_stmt *stmt)
 {
     if (likely(!stmt_is_past(stmt)))
-        return likely(stmt_schema(stmt) == vt->vt_schema) ? EDB_OK : refresh(vt, stmt);
+        return likely(stmt_schema(stmt) == vt->vt_schema) || vt->vt_fixed ? EDB_OK : refresh(vt, stmt);
     /* The past is read under today's columns; the table itself must have been there. */
     uint64_t born = vt->vt_born;
     int rc = born ? EDB_OK : stmt_tree_born(stmt, vt->vt_table->et_id, &born);

@@ -12,6 +12,9 @@
  *   vtab_list.c     sorted lists of index entries, for an order that keys do not have
  *   index_entries.c the entries of an index, computed from the table's rows
  *   kept_entries.c  such entries that a statement keeps: automatic indexes, and indexes made after its moment
+ *   vtab_history.c  the module `entitydb_history`: a table at a moment of its own, and its versions (history.h)
+ *   history_plan.c  its best-index
+ *   history_scan.c  its scans
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -75,6 +78,9 @@ typedef struct {
     const edb_table *vt_then_of;
     uint64_t vt_then_moment;
     uint32_t vt_writing;            /* calls that hold on to vt_table */
+    bool vt_history;                /* it is one of entitydb_history: see history.h */
+    bool vt_fixed;                  /* likewise, of a table as it was at a moment: whatever became of it */
+    size_t vt_scan_size;            /* bytes of its cursors, which begin like a scan */
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
     struct upsert_prepared *vt_upserts;     /* owned; see vtab_upsert.c */
@@ -115,6 +121,14 @@ int vtab_rollback_to(sqlite3_vtab *base, int n);
 /* ---- vtab_module.c ---- */
 
 extern const sqlite3_module vtab_entity_module;
+void entity_init(vtab_entity *vt, vtab_binding *bd);    /* vt is zeroed */
+void entity_free(vtab_entity *vt);          /* all but vt itself */
+/* The table of an id, as the statement sees it. */
+int entity_find(vtab_entity *vt, edb_stmt *stmt, uint32_t id);
+
+/* ---- vtab_history.c ---- */
+
+extern const sqlite3_module vtab_history_module;
 
 /* ---- vtab_fork.c ---- */
 
@@ -164,6 +178,8 @@ enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a s
 /* Paths that tests switch off, and one that is taken at once: entitydb_planner(). */
 enum { PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32 };
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+/* The same without the paths of `off`; lasting: by no index that is younger than the table. */
+int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool lasting);
 void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv);
 static inline uint32_t plan_number(const char *at, int digits)
 {

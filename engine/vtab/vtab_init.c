@@ -40,7 +40,7 @@ static int module_add(vtab_binding *bd, const char *name, const sqlite3_module *
 }
 
 static const struct { const char *name; const sqlite3_module *module; } modules[] = {
-    {"entitydb", &vtab_entity_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
+    {"entitydb", &vtab_entity_module}, {"entitydb_history", &vtab_history_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
     {"entitydb_entities", &vtab_entities_module}, {"entitydb_tags", &vtab_tags_module},
     {"entitydb_tagged", &vtab_tagged_module},
 };

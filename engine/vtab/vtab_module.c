@@ -6,9 +6,17 @@
 #include <stdlib.h>
 
 #include "engine/eval/declare.h"
-#include "engine/vtab/vtab.h"
+#include "engine/vtab/scan.h"
 
-static void entity_free(vtab_entity *vt)
+void entity_init(vtab_entity *vt, vtab_binding *bd)
+{
+    vt->vt_any.ay_binding = bd;
+    vt->vt_scan_size = sizeof(scan);
+    bd->bd_refs++;
+    bd->bd_tables++;
+}
+
+void entity_free(vtab_entity *vt)
 {
     upsert_forget(vt);
     scan_forget(vt);
@@ -20,13 +28,24 @@ static void entity_free(vtab_entity *vt)
     vt->vt_any.ay_binding->bd_tables--;
     binding_forget(vt->vt_any.ay_binding);
     binding_unref(vt->vt_any.ay_binding);
-    free(vt);
 }
 
 static int disconnect(sqlite3_vtab *base)
 {
     entity_free((vtab_entity *)base);
+    free(base);
     return SQLITE_OK;
+}
+
+int entity_find(vtab_entity *vt, edb_stmt *stmt, uint32_t id)
+{
+    int rc = catalog_table(stmt, id, &vt->vt_table);
+    if (!rc && vt->vt_table->et_kind != CATALOG_TABLE)
+        rc = edb_fail(EDB_NOSUCH, "the catalog's entry %u is no table", id);
+    if (rc)
+        return rc;
+    vt->vt_schema = stmt_schema(stmt);
+    return vtab_find_whole(vt, stmt);
 }
 
 static int connect_table(vtab_entity *vt, const char *argument)
@@ -39,13 +58,7 @@ static int connect_table(vtab_entity *vt, const char *argument)
     int rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &stmt);
     if (rc)
         return rc;
-    rc = catalog_table(stmt, (uint32_t)id, &vt->vt_table);
-    if (!rc && vt->vt_table->et_kind != CATALOG_TABLE)
-        rc = edb_fail(EDB_NOSUCH, "the catalog's entry %llu is no table", id);
-    if (!rc) {
-        vt->vt_schema = stmt_schema(stmt);
-        rc = vtab_find_whole(vt, stmt);
-    }
+    rc = entity_find(vt, stmt, (uint32_t)id);
     stmt_release(stmt);
     return rc;
 }
@@ -58,9 +71,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
         *error = sqlite3_mprintf("no memory for a table");
         return SQLITE_ERROR;
     }
-    vt->vt_any.ay_binding = aux;
-    vt->vt_any.ay_binding->bd_refs++;
-    vt->vt_any.ay_binding->bd_tables++;
+    entity_init(vt, aux);
     rc = argc == 4 ? connect_table(vt, argv[3])
                    : edb_fail(EDB_MISUSE, "USING entitydb(table id): one argument is needed");
     if (!rc)
@@ -77,10 +88,12 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
         rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
     if (!rc)
         rc = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-    if (rc)
+    if (rc) {
         entity_free(vt);
-    else
+        free(vt);
+    } else {
         *out = &vt->vt_any.ay_base;
+    }
     return rc;
 }
 

@@ -129,16 +129,15 @@ static void estimate_there(planner *pl, candidate *ca)
     candidate_cost(pl, ca);
 }
 
-int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
+int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool lasting)
 {
-    vtab_entity *vt = (vtab_entity *)base;
-    vtab_binding *bd = vt->vt_any.ay_binding;
-    edb_conn *conn = bd->bd_conn;
+    sqlite3_vtab *base = &vt->vt_any.ay_base;
+    edb_conn *conn = vt->vt_any.ay_binding->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1,
-                  .pl_off = bd->bd_paths_off, .pl_shares = (double[SHARES_KEPT]){0}};
+                  .pl_off = off, .pl_shares = (double[SHARES_KEPT]){0}};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
-    int returned = plan_returned(vt->vt_table, info);
+    int returned = vt->vt_history ? -1 : plan_returned(vt->vt_table, info);
     if (returned >= 0)
         return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
@@ -149,7 +148,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     pl.pl_rows = pl.pl_guess ? fmax(rows, ROWS_LEAST) : rows;
     pl.pl_limit = limit_of(info);
     shares_forget(&pl);
-    if (unlikely(vt->vt_table->et_has_partial)) {
+    if (unlikely(vt->vt_table->et_has_partial && !vt->vt_history)) {
         int asked = plan_asked(&pl, base);
         if (asked >= 0)
             return asked;
@@ -158,7 +157,10 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++) {
         const edb_index *index = &pl.pl_table->et_indexes[i];
         uint64_t evidence = 0;
-        if (index->where && (!conn || !partial_allowed(pl.pl_table, index, info, constraint_loops(&pl), &evidence)))
+        if (index->where && (!conn || vt->vt_history
+                             || !partial_allowed(pl.pl_table, index, info, constraint_loops(&pl), &evidence)))
+            continue;
+        if (lasting && !vt->vt_whole[i])
             continue;
         if (candidate_make(&pl, index, vt->vt_whole[i], evidence, &other)
             && cost_with_sorting(&pl, &other) < cost_with_sorting(&pl, &best))
@@ -167,4 +169,10 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     if (pl.pl_guess && conn && !(pl.pl_off & PATH_STATISTICS))
         estimate_there(&pl, &best);
     return candidate_write(&pl, &best, base);
+}
+
+int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
+{
+    vtab_entity *vt = (vtab_entity *)base;
+    return plan_scan(vt, info, vt->vt_any.ay_binding->bd_paths_off, false);
 }

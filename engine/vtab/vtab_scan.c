@@ -12,7 +12,7 @@
 int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
     vtab_entity *vt = (vtab_entity *)base;
-    scan *cu = vt->vt_spare ? vt->vt_spare : calloc(1, sizeof *cu);
+    scan *cu = vt->vt_spare ? vt->vt_spare : calloc(1, vt->vt_scan_size);
     if (!cu)
         return vtab_no_cursor(base);
     vt->vt_spare = NULL;

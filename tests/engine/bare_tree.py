@@ -89,7 +89,7 @@ class BareTree:
         return bool(changed[0]), int(touched[0])
 
     def events(self, after: int, upto: int, low: bytes = b"", high: bytes | None = None) -> tuple[list[Event], int]:
-        """What the commits after < n <= upto did to keys of [low, high), in the order of the walk; and pages touched."""
+        """What the commits after < n <= upto did to keys of [low, high), in the walk's order; and pages touched."""
         used, touched = ffi.new("size_t *"), ffi.new("uint64_t *")
         no = ffi.NULL
         done(

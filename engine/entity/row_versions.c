@@ -1,0 +1,253 @@
+/* The versions of rows (row_versions.h).
+ *
+ * A version that has ended is told by the change that ended it, which has it as what was before. So the changes from the first
+ * wanted end on give all of these, and the rows at the statement's moment the current ones. */
+#include "engine/entity/row_versions.h"
+
+#include <stdlib.h>
+
+#include "native/keycode.h"
+#include "engine/txn/txn_internal.h"
+
+static void entry_of(const tree_version *v, edb_entry *out)
+{
+    *out = (edb_entry){ .key = v->key, .value = v->value, .key_size = v->key_size, .value_size = v->value_size,
+                        .from = v->from, .seen_from = v->from, .overflow = v->overflow };
+}
+
+int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted)
+{
+    const tree_state *state;
+    uint64_t moment = stmt->st_moment;
+    int rc = stmt_tree(stmt, tree, &state);
+
+    *rvs = (row_versions){ .rvs_stmt = stmt, .rvs_wanted = *wanted, .rvs_there = !rc && state };
+    if (rc || !state)
+        return rc;
+    if (wanted->vw_ended_upto < moment)
+        moment = wanted->vw_ended_upto;
+    if ((rc = tree_events_open(&rvs->rvs_events, stmt->st_conn->cn_pager, state, wanted->vw_ended_after, moment)))
+        return rc;
+    if ((rc = tree_cursor_open(&rvs->rvs_rows, stmt->st_conn->cn_pager, state, stmt->st_moment)))
+        tree_events_close(&rvs->rvs_events);
+    return rc;
+}
+
+void versions_close(row_versions *rvs)
+{
+    if (!rvs->rvs_there)
+        return;
+    tree_events_close(&rvs->rvs_events);
+    tree_cursor_close(&rvs->rvs_rows);
+    rvs->rvs_there = false;
+}
+
+/* At SERIALIZABLE the rows of the range count as read: a walk over them says so. */
+static int note_rows(edb_stmt *stmt, uint32_t tree, const void *low, size_t low_size, const void *high, size_t high_size)
+{
+    edb_cursor rows;
+    int rc = cursor_open(stmt, tree, &rows);
+
+    if (rc)
+        return rc;
+    cursor_bounds(&rows, low, low_size, high, high_size);
+    for (rc = cursor_seek(&rows, low, low_size); !rc && rows.valid; rc = cursor_next(&rows))
+        if (high && key_compare(rows.at.key, rows.at.key_size, high, high_size) >= 0)
+            break;
+    cursor_close(&rows);
+    return rc;
+}
+
+int versions_start(row_versions *rvs, const void *low, size_t low_size, const void *high, size_t high_size)
+{
+    int rc;
+
+    rvs->rvs_changes = rvs->rvs_current = rvs->rvs_has_later = false;
+    if (!rvs->rvs_there)
+        return EDB_OK;
+    if (stmt_notes_reads(rvs->rvs_stmt)
+        && (rc = note_rows(rvs->rvs_stmt, rvs->rvs_rows.tc_state.ts_id, low, low_size, high, high_size)))
+        return rc;
+    rvs->rvs_high = high;
+    rvs->rvs_high_size = high_size;
+    rvs->rvs_changes = true;
+    if ((rc = tree_events_start(&rvs->rvs_events, low, low_size, high, high_size)))
+        return rc;
+    if (rvs->rvs_wanted.vw_ended_upto != FOREVER)
+        return EDB_OK;
+    rvs->rvs_current = true;
+    return tree_cursor_seek(&rvs->rvs_rows, low, low_size);
+}
+
+static bool begun_wanted(const row_versions *rvs, uint64_t begun)
+{
+    return begun > rvs->rvs_wanted.vw_begun_after && begun <= rvs->rvs_wanted.vw_begun_upto;
+}
+
+/* What a change says: that a version ended, and perhaps that the row was deleted. -> whether either is wanted. */
+static bool take_change(row_versions *rvs, const tree_event *change, row_version *out)
+{
+    row_version deletion;
+    bool is_wanted = change->had && begun_wanted(rvs, change->was.from);
+    bool deletes = change->had && !change->has && rvs->rvs_wanted.vw_deletions && begun_wanted(rvs, change->at);
+
+    if (!change->had)
+        return false;
+    *out = (row_version){ .vn_begun = change->was.from, .vn_ended = change->at };
+    entry_of(&change->was, &out->vn_entry);
+    if (!deletes)
+        return is_wanted;
+    deletion = *out;
+    deletion.vn_begun = change->at;
+    deletion.vn_deletion = true;
+    if (is_wanted) {
+        rvs->rvs_later = deletion;
+        rvs->rvs_has_later = true;
+    } else {
+        *out = deletion;
+    }
+    return true;
+}
+
+/* The next row that is there and wanted. */
+static int take_row(row_versions *rvs, row_version *out, bool *found)
+{
+    tree_cursor *rows = &rvs->rvs_rows;
+    int rc = EDB_OK;
+
+    while (!rc && rows->tc_valid && !*found) {
+        const tree_version *at = &rows->tc_at;
+        if (rvs->rvs_high && key_compare(at->key, at->key_size, rvs->rvs_high, rvs->rvs_high_size) >= 0)
+            break;
+        if ((*found = begun_wanted(rvs, at->from))) {
+            *out = (row_version){ .vn_begun = at->from };
+            entry_of(at, &out->vn_entry);
+        }
+        rc = tree_cursor_next(rows);
+    }
+    return rc;
+}
+
+int versions_next(row_versions *rvs, row_version *out, bool *found)
+{
+    const tree_event *change;
+    int rc = EDB_OK;
+
+    *found = rvs->rvs_has_later;
+    if (rvs->rvs_has_later) {
+        *out = rvs->rvs_later;
+        rvs->rvs_has_later = false;
+    }
+    while (!rc && !*found && rvs->rvs_changes) {
+        if (!(rc = tree_events_next(&rvs->rvs_events, &change))) {
+            rvs->rvs_changes = change != NULL;
+            *found = change && take_change(rvs, change, out);
+        }
+        if (!rc && conn_interrupted(rvs->rvs_stmt->st_conn))
+            rc = edb_fail(EDB_INTERRUPT, "reading the versions of rows was interrupted");
+    }
+    return !rc && !*found && rvs->rvs_current ? take_row(rvs, out, found) : rc;
+}
+
+/* ---- one version --------------------------------------------------------------------------------------------------- */
+
+int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, uint64_t now,
+                uint64_t *ended)
+{
+    const tree_state *known;
+    tree_version version;
+    bool found;
+    int rc = stmt_tree(stmt, tree, &known);
+
+    *ended = 0;
+    if (rc || !known)
+        return rc;
+    const tree_state state = *known;
+    for (uint64_t since = 0; now >= begun && !rc; now = since - 1) {
+        rc = tree_version_at(stmt->st_conn->cn_pager, &state, now, key, key_size, &version, &found, &since);
+        if (rc || since <= begun)
+            break;
+        *ended = since;
+    }
+    return rc;
+}
+
+int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, bool *had)
+{
+    const tree_state *state;
+    tree_version version;
+    int rc = stmt_tree(stmt, tree, &state);
+
+    *had = false;
+    if (rc || !state || begun <= state->ts_born)
+        return rc;
+    return tree_get(stmt->st_conn->cn_pager, state, begun - 1, key, key_size, &version, had);
+}
+
+/* ---- row ids by what an index had ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int64_t *ri_ids;
+    size_t ri_n, ri_room;
+} row_id_set;
+
+static int add_id(row_id_set *ri, const tree_event *change)
+{
+    if (!change->has)
+        return EDB_OK;
+    if (change->key_size < 8)
+        return edb_fail(EDB_CORRUPT, "an index has a key of %u bytes", change->key_size);
+    if (ri->ri_n == ri->ri_room) {
+        int64_t *more = realloc(ri->ri_ids, (ri->ri_room = 2 * ri->ri_room + 16) * sizeof *more);
+        if (!more)
+            return edb_fail(EDB_NOMEM, "no memory for the row ids of an index");
+        ri->ri_ids = more;
+    }
+    ri->ri_ids[ri->ri_n++] = rowid_load(change->key + change->key_size - 8);
+    return EDB_OK;
+}
+
+static int order_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+size_t ids_unique(int64_t *ids, size_t n)
+{
+    size_t kept = 0;
+
+    if (n)
+        qsort(ids, n, sizeof *ids, order_ids);
+    for (size_t i = 0; i < n; i++)
+        if (!i || ids[i] != ids[kept - 1])
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+int versions_of_index(edb_stmt *stmt, uint32_t tree, const void *low, size_t low_size, const void *high, size_t high_size,
+                      int64_t **ids, size_t *n)
+{
+    row_id_set ri = { .ri_ids = NULL };
+    const tree_state *state;
+    const tree_event *change;
+    tree_events changes;
+    int rc = stmt_tree(stmt, tree, &state);
+
+    if (!rc && state && !(rc = tree_events_open(&changes, stmt->st_conn->cn_pager, state, 0, stmt->st_moment))) {
+        rc = tree_events_start(&changes, low, low_size, high, high_size);
+        while (!rc && !(rc = tree_events_next(&changes, &change)) && change)
+            rc = add_id(&ri, change);
+        tree_events_close(&changes);
+    }
+    if (!rc && state && stmt_notes_reads(stmt))
+        rc = note_rows(stmt, tree, low, low_size, high, high_size);
+    if (rc) {
+        free(ri.ri_ids);
+        return rc;
+    }
+    *ids = ri.ri_ids;
+    *n = ids_unique(ri.ri_ids, ri.ri_n);
+    return EDB_OK;
+}

@@ -1,0 +1,56 @@
+/* The versions of rows as periods: from the commit that wrote one to the commit that ended it. */
+#ifndef EDB_ROW_VERSIONS_H
+#define EDB_ROW_VERSIONS_H
+
+#include "engine/tree/tree_events.h"
+#include "engine/txn/txn.h"
+
+typedef struct {
+    uint64_t vn_begun;              /* the commit that wrote it */
+    uint64_t vn_ended;              /* the one that ended it; 0: it is current */
+    bool vn_deletion;               /* no version, but that the row was deleted: by commit vn_begun, which is vn_ended too */
+    edb_entry vn_entry;             /* the version; of a deletion the one that it ended */
+} row_version;
+
+/* Which versions are wanted; of a deletion its commit counts as the end. */
+typedef struct {
+    uint64_t vw_begun_after, vw_begun_upto;     /* after < begun <= upto */
+    uint64_t vw_ended_after, vw_ended_upto;     /* after < ended <= upto; FOREVER: current ones too */
+    bool vw_deletions;              /* these too */
+} versions_wanted;
+
+/* A walk over committed versions of a table's rows, as the statement knows them: those that later commits wrote are not there,
+ * and one that a later commit ended is current. */
+typedef struct {
+    edb_stmt *rvs_stmt;
+    versions_wanted rvs_wanted;
+    bool rvs_there;                 /* the tree is; else nothing was ever in it */
+    bool rvs_changes, rvs_current;  /* what is walked: the changes, then what is current */
+    tree_events rvs_events;
+    tree_cursor rvs_rows;
+    const uint8_t *rvs_high;
+    size_t rvs_high_size;
+    row_version rvs_later;          /* a deletion that comes behind the version it ended */
+    bool rvs_has_later;
+} row_versions;
+
+int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted);
+void versions_close(row_versions *rvs);
+/* A walk over keys low <= k < high; NULL: no bound. Bounds are not copied. */
+int versions_start(row_versions *rvs, const void *low, size_t low_size, const void *high, size_t high_size);
+/* The next version, in no order; *found false: that was the last. What it points to lasts as long as the statement. */
+int versions_next(row_versions *rvs, row_version *out, bool *found);
+
+/* The commit that ended the version of a key that commit `begun` wrote; 0: none up to `now`. */
+int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, uint64_t now,
+                uint64_t *ended);
+/* Whether the key was there before commit `begun`. */
+int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, bool *had);
+/* The row ids in all entries that an index ever had from low to high, up to the statement's moment, each once and ascending;
+ * *ids is malloc()ed. */
+int versions_of_index(edb_stmt *stmt, uint32_t tree, const void *low, size_t low_size, const void *high, size_t high_size,
+                      int64_t **ids, size_t *n);
+/* Sorts ids and leaves each once; -> how many are left. */
+size_t ids_unique(int64_t *ids, size_t n);
+
+#endif
