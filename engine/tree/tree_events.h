@@ -39,6 +39,8 @@ typedef struct {
 int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint64_t after, uint64_t upto);
 /* A walk over keys low <= k < high; low NULL: from the first, high NULL: to the last. The bounds are not copied. */
 int tree_events_start(tree_events *tes, const void *low, size_t low_size, const void *high, size_t high_size);
+/* From now on commits after `upto` are not wanted any more; not later than before. */
+static inline void tree_events_until(tree_events *tes, uint64_t upto) { tes->tes_upto = upto; }
 void tree_events_close(tree_events *tes);
 /* The next change; NULL: that was the last. Changes of one key that one leaf holds come together, oldest first; beyond that
  * they are in no order. Valid until the next call, what it points to as long as the pin. */

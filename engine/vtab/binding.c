@@ -56,6 +56,27 @@ int vtab_no_cursor(sqlite3_vtab *base)
     return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to read a table"));
 }
 
+int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out)
+{
+    vtab_any *vt = calloc(1, sizeof *vt);
+    int rc = vt ? sqlite3_declare_vtab(db, declaration) : SQLITE_ERROR;
+    if (rc) {
+        free(vt);
+        return rc;
+    }
+    vt->ay_binding = bd;
+    bd->bd_refs++;
+    *out = &vt->ay_base;
+    return SQLITE_OK;
+}
+
+int vtab_any_disconnect(sqlite3_vtab *base)
+{
+    binding_unref(((vtab_any *)base)->ay_binding);
+    free(base);
+    return SQLITE_OK;
+}
+
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out)
 {
     int rc = writes || !bd->bd_conn ? EDB_OK : stmt_run_begins(bd->bd_conn);

@@ -25,6 +25,9 @@
  *   vtab_entities.c the eponymous table entitydb_entities
  *   vtab_tags.c     the eponymous table entitydb_tags
  *   vtab_tagged.c   the table-valued function entitydb_tagged()
+ *   rows_ever.c     what tables over the past of all rows share (rows_ever.h)
+ *   vtab_versions.c the eponymous table entitydb_versions
+ *   vtab_changes.c  the eponymous table entitydb_changes
  *   vtab_put.c      the eponymous table entitydb_put
  *   vtab_count.c    the function entitydb_count()
  *   vtab_visited.c  the function entitydb_visited()
@@ -95,6 +98,9 @@ int vtab_sqlite_code(int rc);
 /* SQLITE_OK for EDB_OK; else the message goes to the table and what SQLite is told comes back. */
 int vtab_result(sqlite3_vtab *base, int rc);
 int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
+/* xConnect and xDisconnect of a table that is nothing but its binding. */
+int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out);
+int vtab_any_disconnect(sqlite3_vtab *base);
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* The same for what is no step of the statement, like reading the catalog. */
@@ -292,6 +298,7 @@ extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_mo
 
 /* ---- vtab_entities.c, vtab_tags.c, vtab_tagged.c, vtab_put.c ---- */
 
+extern const sqlite3_module vtab_versions_module, vtab_changes_module;
 extern const sqlite3_module vtab_entities_module, vtab_tags_module, vtab_tagged_module, vtab_put_module;
 
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */

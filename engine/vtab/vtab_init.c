@@ -42,7 +42,8 @@ static int module_add(vtab_binding *bd, const char *name, const sqlite3_module *
 static const struct { const char *name; const sqlite3_module *module; } modules[] = {
     {"entitydb", &vtab_entity_module}, {"entitydb_history", &vtab_history_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
     {"entitydb_entities", &vtab_entities_module}, {"entitydb_tags", &vtab_tags_module},
-    {"entitydb_tagged", &vtab_tagged_module},
+    {"entitydb_tagged", &vtab_tagged_module}, {"entitydb_versions", &vtab_versions_module},
+    {"entitydb_changes", &vtab_changes_module},
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 

@@ -1,5 +1,5 @@
-"""EXPLAIN QUERY PLAN over tags and entities: words for the plans of engine/vtab/vtab_tags.c, vtab_tagged.c and
-vtab_entities.c."""
+"""EXPLAIN QUERY PLAN over tags, entities and the past of all rows: words for the plans of vtab_tags.c, vtab_tagged.c,
+vtab_entities.c, vtab_versions.c and vtab_changes.c in engine/vtab."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 
 _TAGS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:tags:([a-zA-Z<=>]*)(.*)$", re.DOTALL)
 _NUMBERED = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(tagged|entities)(.*)$", re.DOTALL)
+_PAST = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(versions|changes)(.*)$", re.DOTALL)
 _TERMS = {
     "t": "type=?", "e": "entity=?", "=": "tag=?", "n": "namespace=?", "v": "value=?", "G": "tag GLOB ?",
     ">": "tag>?", "g": "tag>=?", "<": "tag<?", "l": "tag<=?",
@@ -27,6 +28,13 @@ def _used(steps: str) -> tuple[str, str]:
     return ("TEXT", texts + typed) if texts else ("ROW", typed)
 
 
+def _found_by(plan: int) -> list[str]:
+    """The conditions of a plan of engine/vtab/rows_ever.h."""
+    low, high = ">" if plan & 32 else ">=", "<" if plan & 64 else "<="
+    terms = ("type=?", "entity=?", "transaction_id=?", f"transaction_id{low}?", f"transaction_id{high}?")
+    return [term for bit, term in enumerate(terms) if plan >> bit & 1]
+
+
 def explained_entities(detail: str) -> str | None:
     """One line of a plan in words; None: it is about something else."""
     if match := _TAGS.match(detail):
@@ -35,6 +43,10 @@ def explained_entities(detail: str) -> str | None:
         if not used:
             return f"SCAN {name}{rest}"
         return f"SEARCH {name} USING TAGS BY {way} ({' AND '.join(_TERMS[step] for step in used)}){rest}"
+    if match := _PAST.match(detail):
+        name, number, whose, rest = match.groups()
+        used = " AND ".join(_found_by(int(number)))
+        return f"SEARCH {name} USING {whose.upper()} ({used}){rest}" if used else f"SCAN {name}{rest}"
     if match := _NUMBERED.match(detail):
         name, number, whose, rest = match.groups()
         way, terms = _WAYS[whose]

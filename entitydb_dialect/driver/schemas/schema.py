@@ -29,7 +29,8 @@ _SAVEPOINT_STEPS = '"entitydb steps"'
 _SAVEPOINT = '"entitydb ddl"'
 
 
-OVER_ENTITIES = ("entitydb_entities", "entitydb_tagged", "entitydb_tags")  # tables that each database has
+# Tables that each database has.
+OVER_ENTITIES = ("entitydb_changes", "entitydb_entities", "entitydb_tagged", "entitydb_tags", "entitydb_versions")
 _AT_ONCE = 20  # as many new tables are declared through sqlite_master, without connecting each
 
 
