@@ -125,6 +125,19 @@ int ever_json(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, in
     return rc;
 }
 
+int ever_marshal(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
+                 marshal_writer *out, sqlite3_context *context)
+{
+    row_view view;
+    int rc = row_of_entry(row, stmt, table, entry, id, &view);
+    out->mw_size = 0;
+    if (!rc)
+        rc = row_marshal(stmt, table, &view, id, out);
+    if (!rc)
+        sqlite3_result_blob64(context, out->mw_bytes, out->mw_size, SQLITE_TRANSIENT);
+    return rc;
+}
+
 const char *ever_operation(bool had, bool has)
 {
     return !has ? "delete" : had ? "update" : "insert";

@@ -3,6 +3,7 @@
 #ifndef EDB_ROWS_EVER_H
 #define EDB_ROWS_EVER_H
 
+#include "engine/entity/row_marshal.h"
 #include "engine/entity/tables_ever.h"
 #include "engine/vtab/vtab.h"
 
@@ -28,6 +29,9 @@ int ever_read(edb_stmt *stmt, int plan, sqlite3_value **argv, ever_arguments *ou
 /* The row of an entry as JSON; NULL without one. */
 int ever_json(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
               table_buffer *json, sqlite3_context *context);
+/* The same for Python: row_marshal.h. */
+int ever_marshal(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
+                 marshal_writer *out, sqlite3_context *context);
 const char *ever_operation(bool had, bool has);     /* "insert", "update", "delete" */
 int ever_time(edb_stmt *stmt, uint64_t commit, sqlite3_context *context);   /* NULL of commit 0 */
 

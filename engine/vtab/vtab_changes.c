@@ -4,7 +4,7 @@
  *     WHERE transaction_id > ?                                                       what came after a transaction
  *
  * `operation` is 'insert', 'update' or 'delete' of a row, with the row before and after as JSON objects, or 'tag' or 'untag', with the tag's
- * text. Within a commit changes come by table, rows before tags, and by row. Found by bounds of transaction_id, by type, by entity;
+ * text. The hidden columns old_row and new_row have the rows for Python (entity/row_marshal.h). Within a commit changes come by table, rows before tags, and by row. Found by bounds of transaction_id, by type, by entity;
  * ORDER BY transaction_id is the order they have. idxStr is "changes". */
 #include <stdlib.h>
 
@@ -13,11 +13,11 @@
 #include "engine/entity/tag_text.h"
 #include "engine/vtab/rows_ever.h"
 
-enum { CHANGES_TRANSACTION, CHANGES_TIME, CHANGES_TYPE, CHANGES_ENTITY, CHANGES_OPERATION, CHANGES_TAG, CHANGES_OLD, CHANGES_NEW };
+enum { CHANGES_TRANSACTION, CHANGES_TIME, CHANGES_TYPE, CHANGES_ENTITY, CHANGES_OPERATION, CHANGES_TAG, CHANGES_OLD, CHANGES_NEW, CHANGES_OLD_ROW, CHANGES_NEW_ROW };
 
 #define DECLARATION                                                                                                    \
     "CREATE TABLE x(transaction_id INTEGER, committed_at INTEGER, type TEXT COLLATE NOCASE, entity INTEGER, "          \
-    "operation TEXT, tag TEXT, old TEXT, new TEXT, "                                                                   \
+    "operation TEXT, tag TEXT, old TEXT, new TEXT, old_row BLOB HIDDEN, new_row BLOB HIDDEN, "                         \
     "PRIMARY KEY(transaction_id, type, entity, operation, tag)) WITHOUT ROWID"
 #define CHANGES_GUESS 160000.0
 
@@ -29,6 +29,7 @@ typedef struct {
     commit_changes chs_walk;
     const commit_change *chs_at;    /* NULL: at the end */
     table_buffer chs_row, chs_json;
+    marshal_writer chs_out;
     uint8_t chs_tag[TAG_MOST];
 } changes_scan;
 
@@ -75,6 +76,7 @@ static int close_cursor(sqlite3_vtab_cursor *base)
     leave(chs);
     buffer_free(&chs->chs_row);
     buffer_free(&chs->chs_json);
+    marshal_free(&chs->chs_out);
     free(chs);
     return SQLITE_OK;
 }
@@ -131,13 +133,15 @@ static int tag_column(changes_scan *chs, sqlite3_context *context)
     return rc;
 }
 
-static int image_column(changes_scan *chs, sqlite3_context *context, bool there, const tree_version *v)
+static int image_column(changes_scan *chs, sqlite3_context *context, bool as_json, bool there, const tree_version *v)
 {
     if (!there || chs->chs_at->cc_tagging)
         return EDB_OK;
     const edb_entry entry = {.key = v->key, .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
                              .from = v->from, .overflow = v->overflow};
-    return ever_json(chs->chs_stmt, chs->chs_at->cc_table, &entry, chs->chs_at->cc_id, &chs->chs_row, &chs->chs_json, context);
+    if (as_json)
+        return ever_json(chs->chs_stmt, chs->chs_at->cc_table, &entry, chs->chs_at->cc_id, &chs->chs_row, &chs->chs_json, context);
+    return ever_marshal(chs->chs_stmt, chs->chs_at->cc_table, &entry, chs->chs_at->cc_id, &chs->chs_row, &chs->chs_out, context);
 }
 
 static int column_value(changes_scan *chs, sqlite3_context *context, int column)
@@ -164,9 +168,10 @@ static int column_value(changes_scan *chs, sqlite3_context *context, int column)
     case CHANGES_TAG:
         return at->cc_tagging ? tag_column(chs, context) : EDB_OK;
     case CHANGES_OLD:
-        return image_column(chs, context, change->had, &change->was);
+    case CHANGES_OLD_ROW:
+        return image_column(chs, context, column == CHANGES_OLD, change->had, &change->was);
     default:
-        return image_column(chs, context, change->has, &change->is);
+        return image_column(chs, context, column == CHANGES_NEW, change->has, &change->is);
     }
 }
 
