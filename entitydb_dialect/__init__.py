@@ -30,7 +30,7 @@ from ._raised import (
     WrappedSerializationFailure,
 )
 from .driver import Breach
-from .history import Moment, at, begin_at, commit_moment, label_moment, labels, resolve
+from .history import Change, Moment, at, begin_at, changes, commit_moment, follow_changes, label_moment, labels, resolve
 from .store import Database, Version
 from .tags import (
     Tag,
@@ -60,6 +60,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Breach",
+    "Change",
     "DamageError",
     "Database",
     "EntityDBWarning",
@@ -79,11 +80,13 @@ __all__ = [
     "WrappedSerializationFailure",
     "at",
     "begin_at",
+    "changes",
     "check",
     "commit_moment",
     "database_exists",
     "drop_database",
     "exact_tag",
+    "follow_changes",
     "label_moment",
     "labels",
     "resolve",

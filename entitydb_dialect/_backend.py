@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,10 @@ from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
 from .history import Backend, Commits
+
+_CHANGES = """SELECT transaction_id, committed_at, type, entity, operation, tag, old_row, new_row
+FROM entitydb_changes"""
+_IN_ORDER = "ORDER BY transaction_id"
 
 
 def unwrapped(dbapi_connection: Any) -> Any:
@@ -81,6 +85,24 @@ class EntityBackend(Backend):
         driver = driver_connection(connection)
         number, commit_ns, _, _ = driver.database.resolve(moment_ns)
         return driver.labels_of(number, commit_ns)
+
+    def commit_at(self, connection: Connection, moment_ns: int) -> int:
+        return driver_connection(connection).database.resolve(moment_ns)[0]
+
+    def newest_commit(self, connection: Connection) -> Callable[[], int]:
+        return driver_connection(connection).database.newest_commit
+
+    def changes(
+        self, connection: Connection, after: int, upto: int | None, table: str | None, entity: int | None
+    ) -> Iterator[Any]:
+        conditions = ["transaction_id > ?"]
+        parameters: list[Any] = [after]
+        for condition, value in (("transaction_id <= ?", upto), ("type = ?", table), ("entity = ?", entity)):
+            if value is not None:
+                conditions.append(condition)
+                parameters.append(value)
+        sql = f"{_CHANGES} WHERE {' AND '.join(conditions)} {_IN_ORDER}"
+        return iter(connection.exec_driver_sql(sql, tuple(parameters)))
 
 
 __all__ = ["EntityBackend", "driver_connection", "unwrapped"]

@@ -109,6 +109,11 @@ int edb_get_stats(edb *db, edb_stats *out)
     return rc;
 }
 
+uint64_t edb_newest(edb *db)
+{
+    return pager_published(db->db_pager);
+}
+
 int edb_resolve(edb *db, int64_t moment_ns, uint64_t *number, int64_t *commit_ns, int64_t *resolved_ns, bool *settled)
 {
     snapshot root;

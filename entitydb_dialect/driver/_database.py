@@ -110,6 +110,10 @@ class Database:
         check(lib.edb_resolve(self.handle, int64(moment_ns), number, commit_ns, resolved, settled))
         return number[0], commit_ns[0], resolved[0], bool(settled[0])
 
+    def newest_commit(self) -> int:
+        """The number of the newest commit, whoever made it."""
+        return int(lib.edb_newest(self.handle))
+
     def stats(self) -> dict[str, int]:
         """The engine's counters."""
         out = ffi.new("edb_stats *")

@@ -11,6 +11,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     past.py         the Session of a moment; at.py: at(); aio.py: the same for asyncio
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()
+    changes.py      changes(), follow_changes(): what transactions did
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from .as_of import apply_as_of
 from .at import at
 from .backend import Backend
+from .changes import Change, changes, follow_changes
 from .commits import Commits
 from .database import begin_at, commit_moment, resolve
 from .labels import label_moment, labels
@@ -27,13 +29,16 @@ from .sources import AsyncSource, Source
 __all__ = [
     "AsyncSource",
     "Backend",
+    "Change",
     "Commits",
     "Moment",
     "Source",
     "apply_as_of",
     "at",
     "begin_at",
+    "changes",
     "commit_moment",
+    "follow_changes",
     "from_ns",
     "label_moment",
     "labels",

@@ -25,6 +25,7 @@ What holds for every backend:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -107,6 +108,36 @@ class Backend(Protocol):
 
         Raises:
             HorizonError: there is no such commit.
+        """
+        ...
+
+    def commit_at(self, connection: Connection, moment_ns: int) -> int:
+        """The number of the newest transaction that was committed at or before a moment. Numbers rise by one, from 1.
+
+        Raises:
+            HorizonError: the moment lies before the kept history.
+        """
+        ...
+
+    def newest_commit(self, connection: Connection) -> Callable[[], int]:
+        """A function that tells the number of the newest transaction committed by anybody. It is cheap, and stays good
+        when the connection is closed."""
+        ...
+
+    def changes(
+        self, connection: Connection, after: int, upto: int | None, table: str | None, entity: int | None
+    ) -> Iterator[tuple[int, int, str, int, str, str | None, bytes | None, bytes | None]]:
+        """What transactions did to rows and tags, in the order of the transactions.
+
+        Args:
+            after: what this transaction and those before it did is not wanted.
+            upto: nor what those after this one did; None: all that the connection sees.
+            table: of this table alone, by its name now or, if it was dropped, its last one.
+            entity: of the row with this id alone.
+
+        Returns:
+            Of each change: the transaction, its moment, the table, the row id, "insert", "update", "delete", "tag" or
+            "untag", the tag, and the row before and after, as `marshal.dumps((names, values))`.
         """
         ...
 

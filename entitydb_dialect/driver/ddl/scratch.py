@@ -15,7 +15,9 @@ _local = threading.local()
 # As the engine declares them (engine/vtab), and which of the columns are arguments.
 OWN_COLUMNS = {
     "entitydb_catalog": "id, name, payload",
-    "entitydb_changes": "transaction_id, committed_at, type, entity, operation, tag, old, new, old_row HIDDEN, new_row HIDDEN",
+    "entitydb_changes": (
+        "transaction_id, committed_at, type, entity, operation, tag, old, new, old_row HIDDEN, new_row HIDDEN"
+    ),
     "entitydb_entities": "type, id, created_at, updated_at, versions, content",
     "entitydb_labels": "label, number, moment, place",
     "entitydb_tagged": "entity, type HIDDEN, expression HIDDEN",

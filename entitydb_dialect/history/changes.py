@@ -1,0 +1,213 @@
+"""changes(): what commits did to rows and tags, in their order; a feed that goes on where one left off."""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from sqlalchemy import Table, exc, inspect
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Mapper
+
+from .backend import Backend
+from .moments import Moment, to_ns
+from .sources import Source, connected, is_async
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+TableLike: TypeAlias = "type[Any] | Mapper[Any] | Table | str"
+
+_TOKEN = re.compile(r"(\d+):(\d+)", re.ASCII)
+_BATCH = 1000  # changes that follow_changes() reads at once
+_LEAST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks for a new commit, which read memory and no file
+
+
+class Change(NamedTuple):
+    """What one transaction did to one row, or to one tag of a row. A transaction's changes are net: a row inserted and
+    deleted by one is not among them."""
+
+    transaction_id: int
+    committed_at: int  # nanoseconds since 1970 UTC
+    table: str  # as it is called now, or was called last
+    entity: int  # the row id
+    operation: str  # "insert", "update", "delete"; of a tag "tag", "untag"
+    tag: str | None
+    old_row: bytes | None  # see `old`
+    new_row: bytes | None
+    position: int  # among the changes of its transaction, from 1
+
+    @property
+    def old(self) -> dict[str, Any] | None:
+        """The row before, by names of columns, with values as SQLite has them; None of an insert and of a tag."""
+        return _row(self.old_row)
+
+    @property
+    def new(self) -> dict[str, Any] | None:
+        """The row from then on; None of a delete and of a tag."""
+        return _row(self.new_row)
+
+    @property
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """The columns whose values differ: (before, after). Of an insert and a delete all, with None on one side."""
+        return differing(self.old, self.new)
+
+    @property
+    def token(self) -> str:
+        """Given to `changes(since=)`, it goes on behind this change. It stays good as long as the history is kept."""
+        return f"{self.transaction_id}:{self.position}"
+
+
+def _row(marshalled: bytes | None) -> dict[str, Any] | None:
+    if marshalled is None:
+        return None
+    names, values = marshal.loads(marshalled)
+    return dict(zip(names, values, strict=True))
+
+
+def differing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
+    """What differs between two rows: name -> (before, after)."""
+    old, new = old or {}, new or {}
+    names = [*new, *(name for name in old if name not in new)]
+    pairs = {name: (old.get(name), new.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if name not in old or name not in new or _differ(*pair)}
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return type(a) is not type(b) or a != b
+
+
+def table_name(table: TableLike) -> str:
+    """The name of the one table that is meant.
+
+    Raises:
+        ArgumentError: it is no table, or a class that is mapped to several.
+    """
+    if isinstance(table, str):
+        return table
+    if isinstance(table, Table):
+        return table.name
+    mapper = inspect(table, raiseerr=False)
+    if not isinstance(mapper, Mapper):
+        raise exc.ArgumentError(f"{table!r} is not a table, a mapped class or the name of a table")
+    if len(mapper.tables) != 1 or not isinstance(mapper.tables[0], Table):
+        name = mapper.class_.__name__
+        raise exc.ArgumentError(f"{name} is mapped to several tables: ask for the changes of one Table")
+    return mapper.tables[0].name
+
+
+def position_of(since: Moment | None, backend: Backend, connection: Connection) -> tuple[int, int]:
+    """The commit that a feed goes on behind, and how many changes of the next one it has had."""
+    if since is None:
+        return 0, 0
+    if isinstance(since, str) and (match := _TOKEN.fullmatch(since)):
+        number, position = map(int, match.groups())
+        return max(number - 1, 0), position
+    return backend.commit_at(connection, to_ns(since)), 0
+
+
+def changes_between(
+    connection: Connection, backend: Backend, after: int, upto: int | None, table: str | None, entity: int | None
+) -> Iterator[Change]:
+    """The changes of the commits after < n <= upto, one table's, or one row's."""
+    transaction, position = 0, 0
+    for row in backend.changes(connection, after, upto, table, entity):
+        position = position + 1 if row[0] == transaction else 1
+        transaction = row[0]
+        yield Change(*row, position)
+
+
+def changes(
+    source: Source, since: Moment | None = None, *, limit: int | None = None, table: TableLike | None = None
+) -> Iterator[Change]:
+    """What transactions did, in the order in which they were committed.
+
+    Args:
+        source: an Engine, a Connection or a Session. What it has written and not committed is not there.
+        since: the `token` of a change, or a moment: what came after it. None: from the beginning.
+        limit: at most so many changes.
+        table: of this table alone: a mapped class of one table, a Table or a name. A token belongs to the feed of the
+            table it was got from.
+
+    Returns:
+        An iterator, which reads as it goes. It ends with the newest commit there was when it began.
+
+    Raises:
+        ArgumentError: `since` is neither a token nor a moment; `limit` is negative; `table` is no single table.
+        HorizonError (as OperationalError): the moment lies before the kept history.
+
+    Example:
+        for change in changes(session, since=last_token):
+            print(change.table, change.operation, change.changed)
+    """
+    name = None if table is None else table_name(table)
+    if limit is not None and limit < 0:
+        raise exc.ArgumentError(f"limit {limit} is negative")
+    return _feed(source, since, limit, name)
+
+
+def _feed(source: Source, since: Moment | None, limit: int | None, table: str | None) -> Iterator[Change]:
+    left = -1 if limit is None else limit
+    if not left:
+        return
+    with connected(source) as (connection, backend):
+        after, had = position_of(since, backend, connection)
+        for change in changes_between(connection, backend, after, None, table, None):
+            if change.transaction_id == after + 1 and change.position <= had:
+                continue
+            yield change
+            left -= 1
+            if not left:
+                return
+
+
+async def follow_changes(
+    source: AsyncEngine, since: Moment | None = None, *, table: TableLike | None = None
+) -> AsyncIterator[Change]:
+    """The same for asyncio, without an end: behind the newest change it waits for the next commit, of whatever process.
+
+    Waiting looks at a number in shared memory, every millisecond at first and every 50 at last; no file is read.
+
+    Args:
+        source: an AsyncEngine. (An AsyncSession or AsyncConnection would stay in one transaction, which sees no news.)
+        since, table: see `changes`.
+
+    Example:
+        async for change in follow_changes(engine, since=token):
+            await publish(change)
+    """
+    if not is_async(source) or not hasattr(source, "sync_engine") or hasattr(source, "sync_connection"):
+        raise exc.ArgumentError(f"{source!r} is not an AsyncEngine: in its transaction no other commit is ever seen")
+    name = None if table is None else table_name(table)
+    wait = _LEAST_WAIT
+    token = since
+    while True:
+        async with source.connect() as connection:
+            batch, token, newest, look = await connection.run_sync(partial(_read_batch, since=token, table=name))
+        for change in batch:
+            yield change
+        if len(batch) == _BATCH:
+            continue
+        wait = _LEAST_WAIT
+        while look() == newest:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _read_batch(
+    connection: Connection, since: Moment | None, table: str | None
+) -> tuple[list[Change], str, int, Callable[[], int]]:
+    """Changes; where to go on; the newest commit from before they were read, and how to look whether it still is."""
+    with connected(connection) as (_, backend):
+        look = backend.newest_commit(connection)
+        newest = look()
+        after, had = position_of(since, backend, connection)
+        batch = list(_feed(connection, f"{after + 1}:{had}", _BATCH, table))
+        return batch, batch[-1].token if batch else f"{after + 1}:{had}", newest, look
+
+
+__all__ = ["Change", "TableLike", "changes", "changes_between", "differing", "follow_changes", "table_name"]
