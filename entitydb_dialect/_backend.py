@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
@@ -32,6 +33,26 @@ def driver_connection(connection: Connection) -> DriverConnection:
 def _last_commit(checkout: Any) -> int | None:
     number, ns = unwrapped(checkout).last_commit
     return ns if number else None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _shape(connection: Connection, table: str) -> tuple[list[str], list[str], str]:
+    """The columns of a table that are written, all of them, and a name for its row id."""
+    found = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})").all()
+    columns = [(row[1], row[6]) for row in found if row[6] != 1]
+    taken = {name.lower() for name, _ in columns}
+    keys = [row for row in found if row[5]]
+    row_id = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+    if row_id is None and len(keys) == 1 and keys[0][2].upper() == "INTEGER":
+        row_id = _quoted(keys[0][1])
+    if not found or row_id is None:
+        raise exc.InvalidRequestError(
+            f"there is no table {table!r} any more" if not found else f"no name is left for the row ids of {table!r}"
+        )
+    return [name for name, hidden in columns if not hidden], [name for name, _ in columns], row_id
 
 
 class EntityBackend(Backend):
@@ -103,6 +124,42 @@ class EntityBackend(Backend):
                 parameters.append(value)
         sql = f"{_CHANGES} WHERE {' AND '.join(conditions)} {_IN_ORDER}"
         return iter(connection.exec_driver_sql(sql, tuple(parameters)))
+
+    def read_row(self, connection: Connection, table: str, entity: int) -> dict[str, Any] | None:
+        _, columns, row_id = _shape(connection, table)
+        names = ", ".join(map(_quoted, columns))
+        sql = f"SELECT {names} FROM {_quoted(table)} WHERE {row_id} = ?"
+        row = connection.exec_driver_sql(sql, (entity,)).first()
+        return None if row is None else dict(zip(columns, row, strict=True))
+
+    def write_row(self, connection: Connection, table: str, entity: int, row: dict[str, Any] | None) -> None:
+        stored, _, row_id = _shape(connection, table)
+        name = _quoted(table)
+        if row is None:
+            connection.exec_driver_sql(f"DELETE FROM {name} WHERE {row_id} = ?", (entity,))
+            return
+        columns = [column for column in stored if column in row]
+        values = tuple(row[column] for column in columns)
+        sets = ", ".join(f"{_quoted(column)} = ?" for column in columns)
+        sql = f"UPDATE {name} SET {sets} WHERE {row_id} = ?"
+        if not connection.exec_driver_sql(sql, (*values, entity)).rowcount:
+            names = ", ".join([row_id, *map(_quoted, columns)])
+            places = ", ".join("?" * (len(columns) + 1))
+            connection.exec_driver_sql(f"INSERT INTO {name} ({names}) VALUES ({places})", (entity, *values))
+
+    def write_tag(self, connection: Connection, table: str, entity: int, tag: str, present: bool) -> None:
+        where = "type = ? AND entity = ? AND tag = ?"
+        found = connection.exec_driver_sql(f"SELECT 1 FROM entitydb_tags WHERE {where}", (table, entity, tag)).first()
+        if (found is not None) == present:
+            return
+        if present:
+            sql = "INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)"
+        else:
+            sql = f"DELETE FROM entitydb_tags WHERE {where}"
+        connection.exec_driver_sql(sql, (table, entity, tag))
+
+    def defer_foreign_keys(self, connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
 
 
 __all__ = ["EntityBackend", "driver_connection", "unwrapped"]

@@ -12,6 +12,9 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()
     changes.py      changes(), follow_changes(): what transactions did
+    diff.py         diff(): what differs between two moments
+    restore.py      restore(): an object as it was
+    undo.py         undo(): the inverse of a transaction
 """
 
 from __future__ import annotations
@@ -22,9 +25,12 @@ from .backend import Backend
 from .changes import Change, changes, follow_changes
 from .commits import Commits
 from .database import begin_at, commit_moment, resolve
+from .diff import RowDiff, diff
 from .labels import label_moment, labels
 from .moments import Moment, from_ns, to_ns
+from .restore import RestoreStep, restore
 from .sources import AsyncSource, Source
+from .undo import UndoConflict, undo
 
 __all__ = [
     "AsyncSource",
@@ -32,16 +38,22 @@ __all__ = [
     "Change",
     "Commits",
     "Moment",
+    "RestoreStep",
+    "RowDiff",
     "Source",
+    "UndoConflict",
     "apply_as_of",
     "at",
     "begin_at",
     "changes",
     "commit_moment",
+    "diff",
     "follow_changes",
     "from_ns",
     "label_moment",
     "labels",
     "resolve",
+    "restore",
     "to_ns",
+    "undo",
 ]

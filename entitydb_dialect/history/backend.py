@@ -141,5 +141,21 @@ class Backend(Protocol):
         """
         ...
 
+    def read_row(self, connection: Connection, table: str, entity: int) -> dict[str, Any] | None:
+        """The row with an id as the transaction sees it, by columns; None: there is none."""
+        ...
+
+    def write_row(self, connection: Connection, table: str, entity: int, row: dict[str, Any] | None) -> None:
+        """Makes a row what is given; None: deletes it."""
+        ...
+
+    def write_tag(self, connection: Connection, table: str, entity: int, tag: str, present: bool) -> None:
+        """Gives a row a tag or takes it away, where that is not so already."""
+        ...
+
+    def defer_foreign_keys(self, connection: Connection) -> None:
+        """From now on foreign keys are judged at the end of the transaction."""
+        ...
+
 
 __all__ = ["Backend"]

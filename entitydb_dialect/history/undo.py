@@ -1,0 +1,116 @@
+"""undo(): the inverse of one transaction, as changes of the running one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session, scoped_session
+
+from .backend import Backend
+from .changes import Change, changes_between
+from .sources import bound, unscoped
+
+
+# In which operations are taken back: rows go before others come that may have their unique values.
+_ORDER = ("insert", "update", "delete")
+
+
+class UndoConflict(exc.InvalidRequestError):
+    """A transaction cannot be undone, because later ones have changed what it did."""
+
+    def __init__(self, transaction: int, writers: list[Change]) -> None:
+        self.transaction = transaction
+        self.writers = writers  # the later changes of its rows; empty: the running transaction made them
+        later = ", ".join(
+            f"transaction {change.transaction_id} ({change.operation} of {change.table} {change.entity})"
+            for change in writers[:5]
+        )
+        more = f" and {len(writers) - 5} more" if len(writers) > 5 else ""
+        super().__init__(
+            f"transaction {transaction} cannot be undone: what it did was changed by "
+            f"{later + more if writers else 'the running transaction, which has not been committed'}; "
+            "undo these first, the latest before the others, or write the values yourself"
+        )
+
+
+def undo(session: Session | scoped_session[Any], transaction: int) -> list[Change]:
+    """Makes the changes that take back what one transaction did, in the Session's running transaction.
+
+    A row that it inserted is deleted, one that it deleted comes back under its row id, and of one that it updated the
+    columns that it changed get their old values; tags likewise. Objects in the Session are expired. All or nothing, in
+    a savepoint.
+
+    Args:
+        session: a Session. It is flushed first.
+        transaction: its number, as in `Change.transaction_id`.
+
+    Returns:
+        The changes that were taken back, in their order.
+
+    Raises:
+        ArgumentError: there is no such transaction, or it changed no rows and no tags.
+        UndoConflict: later transactions have changed what it did; `writers` are their changes. Other columns of a row
+            do not count.
+        IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since. Two
+            rows that exchanged unique values cannot exchange them back one after the other either.
+    """
+    found = unscoped(session)
+    if not isinstance(found, Session):
+        raise exc.ArgumentError(f"undo() writes through a Session, not through {session!r}")
+    _, backend = bound(found)
+    with found.begin_nested():
+        found.flush()
+        connection = found.connection()
+        done = _changes_of(connection, backend, transaction)
+        _refuse_conflicts(connection, backend, transaction, done)
+        backend.defer_foreign_keys(connection)
+        rows = [change for change in done if change.tag is None]
+        for change in sorted(rows, key=lambda change: _ORDER.index(change.operation)):
+            backend.write_row(connection, change.table, change.entity, _image(connection, backend, change))
+        for change in done:
+            if change.tag is not None:
+                backend.write_tag(connection, change.table, change.entity, change.tag, change.operation == "untag")
+    found.expire_all()
+    return done
+
+
+def _changes_of(connection: Connection, backend: Backend, transaction: int) -> list[Change]:
+    newest = backend.newest_commit(connection)()
+    if isinstance(transaction, bool) or not isinstance(transaction, int) or not 1 <= transaction <= newest:
+        raise exc.ArgumentError(f"there is no transaction {transaction!r}: the newest is {newest}")
+    done = list(changes_between(connection, backend, transaction - 1, transaction, None, None))
+    if not done:
+        raise exc.ArgumentError(f"transaction {transaction} changed no rows and no tags, so there is nothing to undo")
+    return done
+
+
+def _refuse_conflicts(connection: Connection, backend: Backend, transaction: int, done: list[Change]) -> None:
+    hurt = [change for change in done if change.tag is None and not _stands(connection, backend, change)]
+    if hurt:
+        writers = [
+            later for change in hurt
+            for later in changes_between(connection, backend, transaction, None, change.table, change.entity)
+            if later.tag is None
+        ]  # fmt: skip
+        raise UndoConflict(transaction, writers)
+
+
+def _stands(connection: Connection, backend: Backend, change: Change) -> bool:
+    """Is what a change did still there?"""
+    row = backend.read_row(connection, change.table, change.entity)
+    if change.operation == "update":
+        return row is not None and all(row.get(name) == new for name, (_, new) in change.changed.items())
+    return row == change.new
+
+
+def _image(connection: Connection, backend: Backend, change: Change) -> dict[str, Any] | None:
+    """The row that takes a change back; None: no row."""
+    if change.operation != "update":
+        return change.old
+    row = backend.read_row(connection, change.table, change.entity)
+    return {**(row or {}), **{name: old for name, (old, _) in change.changed.items()}}
+
+
+__all__ = ["UndoConflict", "undo"]
