@@ -64,6 +64,9 @@ int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t 
                       size_t high_size, bool keys_alone, bool *changed, uint64_t *touched);
 int test_tree_events(test_tree *t, uint64_t after, uint64_t upto, const uint8_t *low, size_t low_size, const uint8_t *high,
                      size_t high_size, uint8_t *out, size_t room, size_t *used, uint64_t *touched);
+/* Each key as u32 size, key. */
+int test_tree_since(test_tree *t, uint64_t since, uint64_t most_pages, uint8_t *out, size_t room, size_t *used,
+                    uint64_t *pages, bool *whole);
 uint64_t test_tree_pages(test_tree *t, uint64_t moment);
 uint64_t test_tree_live(const test_tree *t);
 int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages);

@@ -236,6 +236,32 @@ int test_tree_events(test_tree *t, uint64_t after, uint64_t upto, const uint8_t 
     return rc;
 }
 
+typedef struct {
+    uint8_t *out;
+    size_t room, used;              /* used may exceed room: then something is left out */
+} key_list;
+
+static void list_key(void *arg, const uint8_t *key, uint32_t size)
+{
+    key_list *list = arg;
+
+    if (list->used + 4 + size <= list->room) {
+        store32(list->out + list->used, size);
+        memcpy(list->out + list->used + 4, key, size);
+    }
+    list->used += 4 + size;
+}
+
+int test_tree_since(test_tree *t, uint64_t since, uint64_t most_pages, uint8_t *out, size_t room, size_t *used,
+                    uint64_t *pages, bool *whole)
+{
+    key_list list = { .out = out, .room = room };
+    int rc = tree_keys_since(t->pg, &t->state, since, most_pages, list_key, &list, pages, whole);
+
+    *used = list.used;
+    return rc ? rc : list.used <= room ? EDB_OK : EDB_NOMEM;
+}
+
 uint64_t test_tree_pages(test_tree *t, uint64_t moment)
 {
     tree_cursor tc;

@@ -9,6 +9,7 @@
  *   tree_history.c  the versions of one key
  *   tree_changed.c  whether a range changed since a moment
  *   tree_events.c  what commits did to a range of keys (tree_events.h)
+ *   tree_since.c  the keys written since a moment
  *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
  *   tree_check.c  the invariants, walked
@@ -130,6 +131,13 @@ int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *ou
  * tree_changed.c. */
 int tree_changed(pager *pg, const tree_state *state, uint64_t moment, const void *low, size_t low_size,
                  const void *high, size_t high_size, bool keys_alone, bool *changed);
+
+typedef void (*tree_key_fn)(void *arg, const uint8_t *key, uint32_t key_size);
+/* Calls fn with the key of every version that commits after `since` have written, whether it lives still or not; a key may
+ * come several times. Pages that were not written since are not entered. It ends after looking at most_pages pages. *pages:
+ * how many it has looked at; *whole: fn has had every key. tree_since.c. */
+int tree_keys_since(pager *pg, const tree_state *state, uint64_t since, uint64_t most_pages, tree_key_fn fn, void *arg,
+                    uint64_t *pages, bool *whole);
 
 /* ---- estimates of the newest state, for plans: tree_estimate.c ------------------------------------------------- */
 

@@ -112,6 +112,17 @@ class BareTree:
             found.append(Event(key, commit, versions[0], versions[1]))
         return found, int(touched[0])
 
+    def keys_since(self, since: int, most_pages: int = 2**63) -> tuple[list[bytes], int, bool]:
+        """The keys written after the moment, some several times; pages looked at; whether all keys are there."""
+        used, pages, whole = ffi.new("size_t *"), ffi.new("uint64_t *"), ffi.new("bool *")
+        done(lib.test_tree_since(self.tree, since, most_pages, self.room, len(self.room), used, pages, whole))
+        data, at, found = bytes(ffi.buffer(self.room, used[0])), 0, []
+        while at < len(data):
+            size = int.from_bytes(data[at : at + 4], "little")
+            found.append(data[at + 4 : at + 4 + size])
+            at += 4 + size
+        return found, int(pages[0]), bool(whole[0])
+
     def check(self) -> list[str]:
         text, pages = ffi.new("char[]", 1 << 16), ffi.new("uint64_t *")
         done(lib.test_tree_check(self.tree, text, len(text), pages))
