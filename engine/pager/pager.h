@@ -88,6 +88,10 @@ enum { SYNC_NORMAL = 1, SYNC_FULL = 2 };
 int pager_open(const char *path, const pager_options *options, pager **out);
 void pager_close(pager *pg);        /* the last reference closes the file; at a clean close everything is durable */
 
+/* What the layers above keep with the open database, for all who share it in this process: made when it is first asked for,
+ * given to `guest_free` by the last pager_close(). NULL: no memory. Those who ask name the same two functions. */
+void *pager_guest(pager *pg, void *(*make)(void), void (*guest_free)(void *guest));
+
 uint32_t pager_page_size(const pager *pg);
 const char *pager_name(const pager *pg);
 bool pager_is_memory(const pager *pg);

@@ -75,6 +75,8 @@ struct pager {
 
     uint64_t pg_device, pg_inode;   /* registry: guarded by its mutex */
     int pg_references;
+    void *pg_guest;                 /* of the layers above; NULL: none was asked for */
+    void (*pg_guest_free)(void *guest);
     pager *pg_next;
 };
 

@@ -398,6 +398,17 @@ int pager_open(const char *path, const pager_options *options, pager **out)
     return rc;
 }
 
+void *pager_guest(pager *pg, void *(*make)(void), void (*guest_free)(void *guest))
+{
+    pthread_mutex_lock(&registry_mutex);
+    if (!pg->pg_guest) {
+        pg->pg_guest = make();
+        pg->pg_guest_free = guest_free;
+    }
+    pthread_mutex_unlock(&registry_mutex);
+    return pg->pg_guest;
+}
+
 /* ---- closing -------------------------------------------------------------------------------------------------- */
 
 /* Voids what a committer that died has left. Only then: a record behind the newest one that nobody has left is one that
@@ -455,6 +466,8 @@ void pager_close(pager *pg)
         *at = pg->pg_next;
         sync_stop(pg);
         close_clean(pg);
+        if (pg->pg_guest)
+            pg->pg_guest_free(pg->pg_guest);
         pager_delete(pg);
     }
     pthread_mutex_unlock(&registry_mutex);

@@ -1,8 +1,8 @@
 /* Statistics for plans: how many entries a value or a range has. README.md beside this file says how they are taken.
  *
  * All of it is about the newest state, whatever moment a statement reads, and all of it is an estimate: no answer may
- * depend on it. What was learnt is kept on the connection. Where nothing can be learnt (no memory, a damaged page, an
- * empty tree) a guess comes back, never an error. */
+ * depend on it. What was learnt is kept by the process, for all who have the database open in it. Where nothing can be
+ * learnt (no memory, a damaged page, an empty tree) a guess comes back, never an error. */
 #ifndef EDB_STATISTICS_H
 #define EDB_STATISTICS_H
 

@@ -108,6 +108,8 @@ int test_hooks_stmt_set(edb_stmt *stmt, int feature, uint64_t number);      /* 0
 uint64_t test_hooks_stmt(const edb_stmt *stmt, int feature);                /* 0: none */
 int test_hooks_conn_set(edb_conn *conn, int feature, uint64_t number);
 uint64_t test_hooks_conn(const edb_conn *conn, int feature);
+/* The number that feature 0 keeps with the connection's database, another for each that is made; and how many were freed. */
+uint64_t test_hooks_db(const edb_conn *conn, uint64_t *freed_of_all);
 /* How often the number was freed, from a statement or from a connection, by that feature. */
 size_t test_hooks_freed(int feature, bool conn, uint64_t number);
 

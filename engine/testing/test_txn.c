@@ -198,8 +198,27 @@ static void second_conn_free(void *data)
     number_free(1, true, data);
 }
 
+/* Data of databases: 1, 2, 3, ... as they are made. */
+static _Atomic uint64_t n_made, n_unmade;
+
+static void *made(void)
+{
+    uint64_t *number = malloc(sizeof *number);
+
+    if (number)
+        *number = ++n_made;
+    return number;
+}
+
+static void unmade(void *data)
+{
+    n_unmade++;
+    free(data);
+}
+
 static const txn_hooks features[FEATURES] = {
-    { .hk_name = "first test", .hk_stmt_free = first_stmt_free, .hk_conn_free = first_conn_free },
+    { .hk_name = "first test", .hk_stmt_free = first_stmt_free, .hk_conn_free = first_conn_free, .hk_db_make = made,
+      .hk_db_free = unmade },
     { .hk_name = "second test", .hk_stmt_free = second_stmt_free, .hk_conn_free = second_conn_free },
 };
 
@@ -252,6 +271,14 @@ uint64_t test_hooks_conn(const edb_conn *conn, int feature)
 {
     const uint64_t *data = conn_data(conn, &features[feature]);
 
+    return data ? *data : 0;
+}
+
+uint64_t test_hooks_db(const edb_conn *conn, uint64_t *freed_of_all)
+{
+    const uint64_t *data = db_data(conn, &features[0]);
+
+    *freed_of_all = n_unmade;
     return data ? *data : 0;
 }
 

@@ -32,6 +32,11 @@ int edb_open(const char *path, const edb_options *options, edb **out)
         free(db);
         return rc;
     }
+    if (!(db->db_home = hooks_home_of(db->db_pager))) {
+        pager_close(db->db_pager);
+        free(db);
+        return edb_fail(EDB_NOMEM, "memory is exhausted: the database cannot be opened");
+    }
     atomic_init(&db->db_refs, 1);
     pthread_mutex_init(&db->db_mutex, NULL);
     db->db_spill_bytes = options->spill_bytes ? options->spill_bytes : SPILL_BYTES_DEFAULT;
@@ -49,7 +54,6 @@ void db_unref(edb *db)
 {
     if (atomic_fetch_sub_explicit(&db->db_refs, 1, memory_order_acq_rel) != 1)
         return;
-    hooks_db_free(&db->db_data);
     if (db->db_slot)
         pager_slot_give(db->db_pager, db->db_slot);
     pager_close(db->db_pager);
@@ -103,7 +107,7 @@ int edb_get_stats(edb *db, edb_stats *out)
                             .syncs = figures.ps_syncs, .pages_read = figures.ps_pages_read,
                             .pages_written = figures.ps_pages_written, .oldest_pin = figures.ps_oldest_pin,
                             .last_commit_ns = root.sn_time_ns };
-        hooks_db_count(&db->db_data, out);
+        hooks_db_count(db->db_home, out);
     }
     db_unask(db);
     return rc;

@@ -2,6 +2,7 @@
 #include "engine/txn/hooks.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "engine/txn/txn_internal.h"
 
@@ -55,31 +56,6 @@ void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data)
     data_set(&conn->cn_data.hd_of[place_of(key)], data, key->hk_conn_free);
 }
 
-void *db_data(const edb_conn *conn, const txn_hooks *key)
-{
-    edb *db = conn->cn_db;
-    void **place = &db->db_data.hd_of[place_of(key)];
-
-    db_lock(db);
-    if (!*place)
-        *place = key->hk_db_make();
-    db_unlock(db);
-    return *place;
-}
-
-void hooks_db_free(hooks_data *data)
-{
-    for (size_t i = 0; i < n_registered; i++)
-        data_set(&data->hd_of[i], NULL, registered[i]->hk_db_free);
-}
-
-void hooks_db_count(hooks_data *data, edb_stats *out)
-{
-    for (size_t i = 0; i < n_registered; i++)
-        if (data->hd_of[i] && registered[i]->hk_db_count)
-            registered[i]->hk_db_count(data->hd_of[i], out);
-}
-
 void hooks_stmt_free(hooks_data *data)
 {
     for (size_t i = 0; i < n_registered; i++)
@@ -90,6 +66,65 @@ void hooks_conn_free(hooks_data *data)
 {
     for (size_t i = 0; i < n_registered; i++)
         data_set(&data->hd_of[i], NULL, registered[i]->hk_conn_free);
+}
+
+/* ---- data of databases ------------------------------------------------------------------------------------------ */
+
+struct hooks_home {
+    pthread_mutex_t ho_mutex;       /* held while data is made */
+    _Atomic(void *) ho_of[HOOKS_MAX];   /* by the order of registration */
+};
+
+static void *home_make(void)
+{
+    hooks_home *home = calloc(1, sizeof *home);
+
+    if (home)
+        pthread_mutex_init(&home->ho_mutex, NULL);
+    return home;
+}
+
+static void *data_of(hooks_home *home, size_t i)
+{
+    return atomic_load_explicit(&home->ho_of[i], memory_order_acquire);
+}
+
+static void home_free(void *guest)
+{
+    hooks_home *home = guest;
+
+    for (size_t i = 0; i < n_registered; i++)
+        if (data_of(home, i) && registered[i]->hk_db_free)
+            registered[i]->hk_db_free(data_of(home, i));
+    pthread_mutex_destroy(&home->ho_mutex);
+    free(home);
+}
+
+hooks_home *hooks_home_of(pager *pg)
+{
+    return pager_guest(pg, home_make, home_free);
+}
+
+void *db_data(const edb_conn *conn, const txn_hooks *key)
+{
+    hooks_home *home = conn->cn_db->db_home;
+    size_t at = place_of(key);
+    void *data = data_of(home, at);
+
+    if (data)
+        return data;
+    pthread_mutex_lock(&home->ho_mutex);
+    if (!(data = data_of(home, at)) && (data = key->hk_db_make()))
+        atomic_store_explicit(&home->ho_of[at], data, memory_order_release);
+    pthread_mutex_unlock(&home->ho_mutex);
+    return data;
+}
+
+void hooks_db_count(hooks_home *home, edb_stats *out)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        if (data_of(home, i) && registered[i]->hk_db_count)
+            registered[i]->hk_db_count(data_of(home, i), out);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */

@@ -18,8 +18,8 @@
  *       the next statement that gets the same memory begins. The free function may not use the statement.
  *   H5  A connection ends with its last reference (conn_unref), in the thread that drops it; its statements have ended
  *       by then. The free function may not use the connection.
- *   H6  Data of a database is made when it is first asked for, once, and freed with the database, after its connections.
- *       Several threads get the same: it guards itself.
+ *   H6  Data of a database is made when it is first asked for, once in a process, whoever has the file open there, and freed
+ *       when the last of them has closed it. Several threads get the same: it guards itself.
  *   H7  In a forked child nothing is freed and no callback runs: the memory goes with the child. */
 #ifndef EDB_HOOKS_H
 #define EDB_HOOKS_H
@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "engine/edb.h"
+#include "engine/pager/pager.h"
 #include "engine/txn/writeset.h"
 
 enum { HOOKS_MAX = 16 };
@@ -61,7 +62,7 @@ void stmt_data_set(edb_stmt *stmt, const txn_hooks *key, void *data);
 void *conn_data(const edb_conn *conn, const txn_hooks *key);
 void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data);
 
-/* The feature's data on a connection's database; NULL: no memory. */
+/* The feature's data on a connection's database, one for all of this process that have it open; NULL: no memory. */
 void *db_data(const edb_conn *conn, const txn_hooks *key);
 
 /* ---- for the transaction layer ---- */
@@ -72,8 +73,10 @@ typedef struct {
 
 void hooks_stmt_free(hooks_data *data);
 void hooks_conn_free(hooks_data *data);
-void hooks_db_free(hooks_data *data);
-void hooks_db_count(hooks_data *data, edb_stats *out);     /* of the data there is */
+/* Where the data of a database is kept: the pager's guest. */
+typedef struct hooks_home hooks_home;
+hooks_home *hooks_home_of(pager *pg);               /* NULL: no memory */
+void hooks_db_count(hooks_home *home, edb_stats *out);     /* of the data there is */
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
 int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);

@@ -52,11 +52,11 @@ struct edb {
     atomic_size_t db_refs;          /* the handle, and every connection */
     pager *db_pager;
     uint64_t db_spill_bytes;
+    hooks_home *db_home;            /* the pager's: data of the layers above */
     pthread_mutex_t db_mutex;       /* guards what follows */
     reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
     past_schema *db_past;
     size_t db_n_past;
-    hooks_data db_data;             /* of the layers above */
 };
 
 typedef struct {

@@ -82,3 +82,36 @@ def test_data_of_a_connection_outlives_its_statements_and_its_handle(numbers):
     assert freed(FIRST, first, conn=True) == freed(SECOND, second, conn=True) == 1
     assert freed(FIRST, first) == 0
     database.close()
+
+
+def of_database(conn):
+    """The number kept with the connection's database, and how many of such have been freed."""
+    freed_of_all = ffi.new("uint64_t *")
+    return lib.test_hooks_db(conn.conn, freed_of_all), freed_of_all[0]
+
+
+def test_data_of_a_file_is_one_for_all_who_have_it_open_here(tmp_path):
+    """Each connection of the driver opens the file for itself."""
+    databases = [Database(tmp_path / name) for name in ("a.edb", "b.edb", "a.edb")]
+    conns = [database.connect() for database in databases]
+    numbers, before = [of_database(conn)[0] for conn in conns], of_database(conns[0])[1]
+    assert numbers[0] == numbers[2] != numbers[1]
+    for at in (0, 2):
+        assert of_database(conns[1])[1] == before
+        conns[at].close()
+        databases[at].close()
+    assert of_database(conns[1])[1] == before + 1
+    again = Database(tmp_path / "a.edb")
+    conn = again.connect()
+    assert of_database(conn)[0] not in numbers
+    for one in (conn, again, conns[1], databases[1]):
+        one.close()
+
+
+def test_memory_databases_have_data_of_their_own():
+    databases = [Database(), Database()]
+    conns = [database.connect() for database in databases for _ in range(2)]
+    numbers = [of_database(conn)[0] for conn in conns]
+    assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
+    for one in (*conns, *databases):
+        one.close()
