@@ -110,6 +110,14 @@ int test_hooks_conn_set(edb_conn *conn, int feature, uint64_t number);
 uint64_t test_hooks_conn(const edb_conn *conn, int feature);
 /* The number that feature 0 keeps with the connection's database, another for each that is made; and how many were freed. */
 uint64_t test_hooks_db(const edb_conn *conn, uint64_t *freed_of_all);
+/* What commits have told feature 0 of databases with such a number, since the last call; at most 1,024 are kept. */
+typedef struct {
+    uint64_t database, changed, number, portion;
+    uint32_t tree, key_size;
+    uint8_t key[8];
+    bool tombstone, published;
+} test_told;
+size_t test_hooks_told(test_told *out, size_t room);
 /* How often the number was freed, from a statement or from a connection, by that feature. */
 size_t test_hooks_freed(int feature, bool conn, uint64_t number);
 
@@ -126,6 +134,11 @@ int test_cursor_next(test_cursor *tc);
 int test_cursor_prev(test_cursor *tc);
 bool test_cursor_at(const test_cursor *tc, test_entry *out);
 int test_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool now, test_entry *out, bool *found);
+/* Of a key that the tree does not have. */
+int test_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool now, test_entry *out,
+                    bool *found);
+void stmt_row_absent(edb_stmt *stmt, uint32_t tree, const uint8_t key[8]);
+int test_newest(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, test_entry *out, bool *found);
 int test_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, test_entry *out, bool *found);
 /* As the virtual table writes: seen_from from a look at now. value NULL: delete. */
 int test_put(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size);

@@ -126,6 +126,26 @@ int test_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bo
     return rc;
 }
 
+int test_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool now, test_entry *out,
+                    bool *found)
+{
+    edb_entry entry = { 0 };
+    int rc = now ? now_peek_absent(stmt, tree, key, key_size, &entry, found)
+                 : cursor_get_absent(stmt, tree, key, key_size, &entry, found);
+
+    entry_from(&entry, out);
+    return rc;
+}
+
+int test_newest(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, test_entry *out, bool *found)
+{
+    edb_entry entry = { 0 };
+    int rc = newest_get(stmt, tree, key, key_size, &entry, found);
+
+    entry_from(&entry, out);
+    return rc;
+}
+
 int test_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, test_entry *out, bool *found)
 {
     edb_entry entry = { 0 };
@@ -216,9 +236,47 @@ static void unmade(void *data)
     free(data);
 }
 
+/* What commits have told of databases whose data was made. */
+enum { TOLD_MAX = 1024 };
+static test_told told[TOLD_MAX];
+static size_t n_told;
+
+static void tell(void *data, const test_told *what)
+{
+    if (n_told < TOLD_MAX) {
+        told[n_told] = *what;
+        told[n_told].database = *(uint64_t *)data;
+    }
+    n_told++;
+}
+
+static void applied(void *data, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        test_told one = { .tree = tree, .changed = changed, .number = number, .tombstone = changes[i].tombstone,
+                          .key_size = changes[i].key_size, .portion = n };
+        memcpy(one.key, changes[i].key, one.key_size < sizeof one.key ? one.key_size : sizeof one.key);
+        tell(data, &one);
+    }
+}
+
+static void published(void *data, uint64_t number)
+{
+    tell(data, &(test_told){ .number = number, .published = true });
+}
+
+size_t test_hooks_told(test_told *out, size_t room)
+{
+    size_t n = n_told < room ? n_told : room;
+
+    memcpy(out, told, (n < TOLD_MAX ? n : TOLD_MAX) * sizeof *out);
+    n_told = 0;
+    return n;
+}
+
 static const txn_hooks features[FEATURES] = {
     { .hk_name = "first test", .hk_stmt_free = first_stmt_free, .hk_conn_free = first_conn_free, .hk_db_make = made,
-      .hk_db_free = unmade },
+      .hk_db_free = unmade, .hk_applied = applied, .hk_published = published },
     { .hk_name = "second test", .hk_stmt_free = second_stmt_free, .hk_conn_free = second_conn_free },
 };
 

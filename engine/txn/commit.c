@@ -146,7 +146,7 @@ static int apply_tree(commit *cm, uint32_t id)
     edb_conn *conn = cm->cm_conn;
     size_t room = CHANGES_FEW, n;
     written_tree *tree = NULL;
-    uint64_t now = pager_commit_number(cm->cm_commit);
+    uint64_t now = pager_commit_number(cm->cm_commit), before;
     ws_cursor *wc;
     int rc;
 
@@ -162,6 +162,7 @@ static int apply_tree(commit *cm, uint32_t id)
         rc = edb_fail(EDB_MISUSE, "something was written to tree %" PRIu32 ", which does not exist", id);
     if (rc)
         goto done;
+    before = tree->wn_state.ts_changed;
     do {
         if ((rc = changes_room(conn, room)))
             goto done;
@@ -169,6 +170,7 @@ static int apply_tree(commit *cm, uint32_t id)
             break;
         if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, conn->cn_changes, n)))
             goto done;
+        hooks_applied(conn->cn_db->db_home, id, before, now, conn->cn_changes, n);
         if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
             goto done;
         room = CHANGES_MANY;
@@ -388,6 +390,7 @@ bool txn_publish_alone(edb_conn *conn)
             if (rc == EDB_COMMIT_TIME)
                 conn->cn_commit_ns = 0;
         } else {
+            hooks_published(conn->cn_db->db_home, tx->tx_number);
             conn->cn_last_number = tx->tx_number;
             conn->cn_last_ns = ns;
             conn->cn_commit_ns = 0;

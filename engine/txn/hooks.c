@@ -127,6 +127,22 @@ void hooks_db_count(hooks_home *home, edb_stats *out)
             registered[i]->hk_db_count(data_of(home, i), out);
 }
 
+/* ---- commits ---------------------------------------------------------------------------------------------------- */
+
+void hooks_applied(hooks_home *home, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes, size_t n)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        if (registered[i]->hk_applied && data_of(home, i))
+            registered[i]->hk_applied(data_of(home, i), tree, changed, number, changes, n);
+}
+
+void hooks_published(hooks_home *home, uint64_t number)
+{
+    for (size_t i = 0; i < n_registered; i++)
+        if (registered[i]->hk_published && data_of(home, i))
+            registered[i]->hk_published(data_of(home, i), number);
+}
+
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)

@@ -108,6 +108,9 @@ static inline bool cursor_watched(const edb_cursor *cu) { return __builtin_expec
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* Whether the key is there. At SERIALIZABLE what it holds may change. */
 int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
+/* As cursor_get(), of a key that the tree is known not to have at any moment the statement reads: own writes alone are looked
+ * at. At SERIALIZABLE the key counts as read. */
+int cursor_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
 int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 /* A look at the newest state of a tree that the connection can see, for plans. conn_look() -> false: there is no such
@@ -118,6 +121,7 @@ typedef struct {
 } tree_look;
 bool conn_look(edb_conn *conn, uint32_t tree, tree_look *out);
 void conn_looked(edb_conn *conn);
+bool stmt_look(edb_stmt *stmt, uint32_t tree, tree_look *out);      /* in the statement's root, which is pinned anyway */
 bool conn_usable(const edb_conn *conn);             /* neither closed nor of a process that this one was forked from */
 int stmt_tree_rows(edb_stmt *stmt, uint32_t tree, uint64_t *out);   /* the same in the statement's root */
 void conn_outgrown(edb_conn *conn);                 /* a plan was made for a table of another size: edb_stmt_end() tells */
@@ -174,8 +178,13 @@ static inline int cursor_prev(edb_cursor *cu)
 /* out->seen_from is set also when nothing is found. */
 int now_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* The tree is known not to have the row at any moment the statement reads, its root included: looks at it, as long as they
+ * follow at once, are spared the way down. */
+void stmt_row_absent(edb_stmt *stmt, uint32_t tree, const uint8_t key[8]);
 /* now_get() of what no answer depends on: it is not noted as read. */
 int now_peek(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* now_peek() of a key that the tree is known not to have, likewise. */
+int now_peek_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* The first living entry whose key begins with the prefix. whole: the prefix is all of a unique key but for the row id,
  * and has no NULL in it. */
 int now_prefix(edb_stmt *stmt, uint32_t tree, const void *prefix, size_t size, bool whole, edb_entry *out, bool *found);

@@ -272,8 +272,8 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
     if (rc || !state || state->ts_born > moment)
         return rc;
     /* A row that is changed is looked at by the scan that finds it and by the change. */
-    if (key_size == sizeof st->st_got_key && st->st_got && st->st_got_tree == tree && st->st_got_moment == moment
-        && load64(key) == st->st_got_key) {
+    if (key_size == sizeof st->st_got_key && st->st_got && st->st_got_tree == tree
+        && (st->st_got_moment == moment || st->st_got_moment == FOREVER) && load64(key) == st->st_got_key) {
         *out = st->st_got_version;
         *found = st->st_got_found;
         return EDB_OK;
@@ -289,6 +289,28 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
             st->st_got_version = *out;
     }
     return rc;
+}
+
+void stmt_row_absent(edb_stmt *st, uint32_t tree, const uint8_t key[8])
+{
+    st->st_got = true;
+    st->st_got_found = false;
+    st->st_got_tree = tree;
+    st->st_got_moment = FOREVER;
+    st->st_got_key = load64(key);
+}
+
+/* What an own write says of its key; -> false: there is none. */
+static bool own_get(writeset *own, uint32_t tree, const void *key, size_t key_size, uint64_t seq, edb_entry *out,
+                    bool *found)
+{
+    ws_entry write;
+
+    if (!own || !ws_get(own, tree, key, key_size, seq, &write))
+        return false;
+    entry_from_write(&write, out);
+    *found = !(write.flags & WS_TOMBSTONE);
+    return true;
 }
 
 int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bool *found)
@@ -310,17 +332,12 @@ int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bo
 
 int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
 {
-    writeset *own = own_writes(st, tree);
     tree_version version;
-    ws_entry write;
     bool there;
     int rc;
 
-    if (own && ws_get(own, tree, key, key_size, st->st_seq, &write)) {
-        entry_from_write(&write, out);
-        *found = !(write.flags & WS_TOMBSTONE);
+    if (own_get(own_writes(st, tree), tree, key, key_size, st->st_seq, out, found))
         return EDB_OK;
-    }
     if ((rc = base_get(st, tree, st->st_moment, key, key_size, &version, &there)))
         return rc;
     if (there)
@@ -329,6 +346,22 @@ int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, ed
         out->seen_from = 0;
     *found = there;
     return EDB_OK;
+}
+
+int cursor_get_absent(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    const tree_state *state;
+    int rc;
+
+    if (own_get(own_writes(st, tree), tree, key, key_size, st->st_seq, out, found))
+        return EDB_OK;
+    *found = false;
+    out->seen_from = 0;
+    if (__builtin_expect(!st->st_reads, 1))
+        return EDB_OK;
+    if (!(rc = stmt_tree(st, tree, &state)) && noted(st, tree, state))
+        reads_point(st->st_reads, tree, state->ts_key_size == 8, key, key_size);
+    return rc;
 }
 
 /* What txn_put wants to know of an entry found living now: the version of it visible at T. */
@@ -351,17 +384,12 @@ static int seen_at_moment(edb_stmt *st, uint32_t tree, edb_entry *entry, const v
 static int get_at(edb_stmt *st, uint64_t moment, uint32_t tree, const void *key, size_t key_size, edb_entry *out,
                   bool *found)
 {
-    writeset *own = all_writes(st, tree);
     tree_version version;
-    ws_entry write;
     bool there;
     int rc;
 
-    if (own && ws_get(own, tree, key, key_size, UINT64_MAX, &write)) {
-        entry_from_write(&write, out);
-        *found = !(write.flags & WS_TOMBSTONE);
+    if (own_get(all_writes(st, tree), tree, key, key_size, UINT64_MAX, out, found))
         return EDB_OK;
-    }
     if ((rc = base_get(st, tree, moment, key, key_size, &version, &there)))
         return rc;
     if (there)
@@ -388,6 +416,15 @@ int now_peek(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_
     rc = now_get(st, tree, key, key_size, out, found);
     st->st_reads = reads;
     return rc;
+}
+
+int now_peek_absent(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    if (own_get(all_writes(st, tree), tree, key, key_size, UINT64_MAX, out, found))
+        return EDB_OK;
+    out->from = out->seen_from = 0;
+    *found = false;
+    return EDB_OK;
 }
 
 int newest_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
@@ -555,6 +592,16 @@ bool conn_look(edb_conn *conn, uint32_t tree, tree_look *out)
         return true;
     conn_looked(conn);
     return false;
+}
+
+bool stmt_look(edb_stmt *st, uint32_t tree, tree_look *out)
+{
+    const tree_state *state;
+
+    if (stmt_tree(st, tree, &state) || !state)
+        return false;
+    *out = (tree_look){ .lo_pager = st->st_conn->cn_pager, .lo_tree = *state };
+    return true;
 }
 
 void conn_looked(edb_conn *conn)

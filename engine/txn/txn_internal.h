@@ -182,7 +182,7 @@ struct edb_stmt {
     bool st_got;                    /* what follows is known: the last look at a row of the root */
     bool st_got_found;
     uint32_t st_got_tree;
-    uint64_t st_got_moment, st_got_key;
+    uint64_t st_got_moment, st_got_key;     /* the moment may be FOREVER: at all that it reads */
     tree_version st_got_version;
     uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
     bool st_tree_exists[STMT_TREES];

@@ -202,6 +202,21 @@ class Statement:
         done(lib.test_get(self.stmt, tree, key, len(key), now, self.entry, self.found))
         return self.decode()[1] if self.found[0] else None
 
+    def get_absent(self, tree, key, now=False):
+        """What own writes say of a key that the tree does not have."""
+        key = raw(key)
+        done(lib.test_get_absent(self.stmt, tree, key, len(key), now, self.entry, self.found))
+        assert self.entry.seen_from == 0 or self.found[0]
+        return self.decode()[1] if self.found[0] else None
+
+    def row_absent(self, tree, key):
+        lib.stmt_row_absent(self.stmt, tree, raw(key))
+
+    def newest(self, tree, key):
+        key = raw(key)
+        done(lib.test_newest(self.stmt, tree, key, len(key), self.entry, self.found))
+        return self.decode()[1] if self.found[0] else None
+
     def prefix(self, tree, prefix):
         done(lib.test_prefix(self.stmt, tree, prefix, len(prefix), self.entry, self.found))
         return self.decode()[0] if self.found[0] else None

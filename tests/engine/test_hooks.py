@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from .bare_txn import Database, done, ffi, lib
+from .bare_txn import Database, EngineError, done, ffi, lib, raw
 
 FIRST, SECOND = 0, 1
 unused = itertools.count(1)
@@ -114,4 +114,92 @@ def test_memory_databases_have_data_of_their_own():
     numbers = [of_database(conn)[0] for conn in conns]
     assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
     for one in (*conns, *databases):
+        one.close()
+
+
+def told(database):
+    """What commits have told of a database since the last call: published numbers, and (tree, changed, number, key,
+    whether it is a tombstone)."""
+    out = ffi.new("test_told[]", 1024)
+    n = lib.test_hooks_told(out, 1024)
+    assert n < 1024
+    return [one.number if one.published
+            else (one.tree, one.changed, one.number, bytes(one.key)[: one.key_size], one.tombstone)
+            for one in out[0:n] if one.database == database]
+
+
+def test_a_commit_tells_what_it_puts_into_each_tree_and_that_it_is_published(conn):
+    number = of_database(conn)[0]
+    trees = [conn.make_tree(), conn.make_tree(0)]
+    made = conn.last_commit()[0]
+    told(number)
+    with conn.statement(writes=True) as statement:
+        statement.put(trees[1], b"b", b"1")
+        statement.put(trees[0], 7, b"2")
+        statement.put(trees[0], 5, b"3")
+        statement.put(trees[0], 7, b"4")
+    conn.prepare()
+    assert told(number) == [
+        (trees[0], made - 1, made + 1, raw(5), False),
+        (trees[0], made - 1, made + 1, raw(7), False),
+        (trees[1], made, made + 1, b"b", False),
+    ]
+    conn.publish()
+    conn.settle()
+    assert told(number) == [made + 1]
+    conn.delete(trees[0], 5)
+    conn.commit()
+    assert told(number) == [(trees[0], made + 1, made + 2, raw(5), True), made + 2]
+
+
+def test_what_is_rolled_back_is_not_told_and_what_fails_is_not_published(conn, connect):
+    number, other = of_database(conn)[0], connect()
+    tree = conn.make_tree()
+    told(number)
+    with conn.statement(writes=True) as statement:
+        statement.put(tree, 1, b"a")
+        mark = lib.txn_mark(conn.conn)
+        statement.put(tree, 2, b"b")
+        lib.txn_rollback_to(conn.conn, mark)
+    conn.commit()
+    first = conn.last_commit()[0]
+    assert told(number) == [(tree, first - 1, first, raw(1), False), first]
+    conn.put(tree, 1, b"c")
+    other.put(tree, 1, b"d")
+    other.commit()
+    with pytest.raises(EngineError, match="CONFLICT"):
+        conn.commit()
+    assert told(number) == [(tree, first, first + 1, raw(1), False), first + 1]
+    conn.put(tree, 3, b"e")
+    conn.prepare()
+    conn.rollback()
+    assert told(number) == [(tree, first + 1, first + 2, raw(3), False)]
+    conn.put(tree, 4, b"f")
+    conn.commit()
+    assert told(number) == [(tree, first + 1, first + 2, raw(4), False), first + 2]
+
+
+def test_a_large_commit_is_told_in_portions_and_each_says_what_was_before(conn):
+    number, tree = of_database(conn)[0], conn.make_tree()
+    made = conn.last_commit()[0]
+    told(number)
+    with conn.statement(writes=True) as statement:
+        for key in range(300):
+            statement.put(tree, key, b"x")
+    conn.commit()
+    assert told(number) == [*((tree, made, made + 1, raw(key), False) for key in range(300)), made + 1]
+
+
+def test_a_database_is_told_of_commits_of_every_connection_here(tmp_path):
+    databases = [Database(tmp_path / "a.edb"), Database(tmp_path / "a.edb"), Database(tmp_path / "b.edb")]
+    first, second, third = (database.connect() for database in databases)
+    number = of_database(first)[0]
+    of_database(third)
+    tree = second.make_tree()
+    third.make_tree()
+    assert [one for one in told(number) if isinstance(one, int)] == [second.last_commit()[0]]
+    second.put(tree, 1, b"x")
+    second.commit()
+    assert len(told(number)) == 2
+    for one in (first, second, third, *databases):
         one.close()
