@@ -112,10 +112,10 @@ uint64_t test_hooks_conn(const edb_conn *conn, int feature);
 uint64_t test_hooks_db(const edb_conn *conn, uint64_t *freed_of_all);
 /* What commits have told feature 0 of databases with such a number, since the last call; at most 1,024 are kept. */
 typedef struct {
-    uint64_t database, changed, number, portion;
+    uint64_t database, changed, number;
     uint32_t tree, key_size;
     uint8_t key[8];
-    bool tombstone, published;
+    bool tombstone, begins, published;
 } test_told;
 size_t test_hooks_told(test_told *out, size_t room);
 /* How often the number was freed, from a statement or from a connection, by that feature. */

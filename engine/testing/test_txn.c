@@ -250,11 +250,12 @@ static void tell(void *data, const test_told *what)
     n_told++;
 }
 
-static void applied(void *data, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes, size_t n)
+static void applied(void *data, uint32_t tree, uint64_t changed, uint64_t number, bool begins,
+                    const tree_change *changes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         test_told one = { .tree = tree, .changed = changed, .number = number, .tombstone = changes[i].tombstone,
-                          .key_size = changes[i].key_size, .portion = n };
+                          .key_size = changes[i].key_size, .begins = begins };
         memcpy(one.key, changes[i].key, one.key_size < sizeof one.key ? one.key_size : sizeof one.key);
         tell(data, &one);
     }

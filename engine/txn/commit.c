@@ -170,7 +170,7 @@ static int apply_tree(commit *cm, uint32_t id)
             break;
         if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, conn->cn_changes, n)))
             goto done;
-        hooks_applied(conn->cn_db->db_home, id, before, now, conn->cn_changes, n);
+        hooks_applied(conn->cn_db->db_home, id, before, now, room == CHANGES_FEW, conn->cn_changes, n);
         if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
             goto done;
         room = CHANGES_MANY;

@@ -105,6 +105,11 @@ hooks_home *hooks_home_of(pager *pg)
     return pager_guest(pg, home_make, home_free);
 }
 
+void *hooks_home_data(hooks_home *home, const txn_hooks *key)
+{
+    return data_of(home, place_of(key));
+}
+
 void *db_data(const edb_conn *conn, const txn_hooks *key)
 {
     hooks_home *home = conn->cn_db->db_home;
@@ -129,11 +134,12 @@ void hooks_db_count(hooks_home *home, edb_stats *out)
 
 /* ---- commits ---------------------------------------------------------------------------------------------------- */
 
-void hooks_applied(hooks_home *home, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes, size_t n)
+void hooks_applied(hooks_home *home, uint32_t tree, uint64_t changed, uint64_t number, bool begins,
+                   const tree_change *changes, size_t n)
 {
     for (size_t i = 0; i < n_registered; i++)
         if (registered[i]->hk_applied && data_of(home, i))
-            registered[i]->hk_applied(data_of(home, i), tree, changed, number, changes, n);
+            registered[i]->hk_applied(data_of(home, i), tree, changed, number, begins, changes, n);
 }
 
 void hooks_published(hooks_home *home, uint64_t number)

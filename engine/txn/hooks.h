@@ -47,9 +47,10 @@ typedef struct {
     void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
     /* Inside COMMIT, under the committer lock: a commit that will be `number` puts these into a tree, which commit `changed`
-     * was the last to change; in portions, and it may still fail. With the data of the database, if there is any. */
-    void (*hk_applied)(void *data, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes,
-                       size_t n);
+     * was the last to change; in portions, the first of which `begins`. It may still fail. With the data of the database,
+     * if there is any. */
+    void (*hk_applied)(void *data, uint32_t tree, uint64_t changed, uint64_t number, bool begins,
+                       const tree_change *changes, size_t n);
     void (*hk_published)(void *data, uint64_t number);  /* it is; others may have committed since */
     void *(*hk_db_make)(void);          /* of data kept on a database (H6); NULL: no memory */
     void (*hk_db_free)(void *data);
@@ -81,8 +82,10 @@ void hooks_conn_free(hooks_data *data);
 /* Where the data of a database is kept: the pager's guest. */
 typedef struct hooks_home hooks_home;
 hooks_home *hooks_home_of(pager *pg);               /* NULL: no memory */
+void *hooks_home_data(hooks_home *home, const txn_hooks *key);      /* the feature's; NULL: none was made */
 void hooks_db_count(hooks_home *home, edb_stats *out);     /* of the data there is */
-void hooks_applied(hooks_home *home, uint32_t tree, uint64_t changed, uint64_t number, const tree_change *changes, size_t n);
+void hooks_applied(hooks_home *home, uint32_t tree, uint64_t changed, uint64_t number, bool begins,
+                   const tree_change *changes, size_t n);
 void hooks_published(hooks_home *home, uint64_t number);
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
 int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);

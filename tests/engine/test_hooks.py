@@ -187,7 +187,15 @@ def test_a_large_commit_is_told_in_portions_and_each_says_what_was_before(conn):
         for key in range(300):
             statement.put(tree, key, b"x")
     conn.commit()
-    assert told(number) == [*((tree, made, made + 1, raw(key), False) for key in range(300)), made + 1]
+    out = ffi.new("test_told[]", 1024)
+    n = lib.test_hooks_told(out, 1024)
+    found = [one for one in out[0:n] if one.database == number]
+    assert [one.published for one in found] == [False] * 300 + [True]
+    assert [bytes(one.key) for one in found[:-1]] == [raw(key) for key in range(300)]
+    assert {(one.tree, one.changed, one.number) for one in found[:-1]} == {(tree, made, made + 1)}
+    begins = [one.begins for one in found[:-1]]
+    assert begins == sorted(begins, reverse=True)
+    assert 0 < sum(begins) < 300
 
 
 def test_a_database_is_told_of_commits_of_every_connection_here(tmp_path):
