@@ -269,6 +269,18 @@ typedef struct {
 
 /* The entities that a tag expression means (entity/tag_expression.h), at the statement's moment. */
 int edb_stmt_tagged(edb_stmt *stmt, edb_tagged *tagged);
+
+typedef struct {
+    uint32_t table;                 /* its id */
+    const uint8_t *expressions;     /* a list of texts */
+    size_t expressions_size;
+    uint8_t *out;                   /* -> a list with, for each expression, the list of what it means, ascending;
+                                       edb_bytes_free() it */
+    size_t out_size;
+} edb_tagged_many;
+
+/* The same for many expressions. */
+int edb_stmt_tagged_many(edb_stmt *stmt, edb_tagged_many *tagged);
 /* cffi: end */
 
 /* The loadable extension's entry (sqlite3.h's types, kept out of here). */

@@ -1,6 +1,7 @@
 /* The calls of edb.h for many rows without SQL that a statement answers by itself. */
 #include <stdlib.h>
 
+#include "engine/entity/by_tags.h"
 #include "engine/entity/get_many.h"
 #include "engine/entity/row_history.h"
 #include "engine/entity/tag_set.h"
@@ -36,6 +37,11 @@ int edb_stmt_ids(edb_stmt *stmt, uint32_t table, const int64_t *after, size_t mo
         ids[(*n)++] = rowid_load(cu.at.key);
     cursor_close(&cu);
     return rc;
+}
+
+int edb_stmt_tagged_many(edb_stmt *stmt, edb_tagged_many *tagged)
+{
+    return by_tags(stmt, tagged);
 }
 
 static int collect(edb_tagged *tagged, tag_set *ts)

@@ -23,9 +23,14 @@ static int unreadable(const parse *ps, const char *wanted)
                     (size_t)(ps->psn_at - ps->psn_text), wanted);
 }
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void pass_blanks(parse *ps)
 {
-    while (ps->psn_at < ps->psn_end && strchr(" \t\r\n", *ps->psn_at) && *ps->psn_at)
+    while (ps->psn_at < ps->psn_end && is_blank(*ps->psn_at))
         ps->psn_at++;
 }
 
@@ -49,7 +54,12 @@ static int node_new(parse *ps, tag_kind kind, tag_node **out)
 
 static bool ends_word(uint8_t c)
 {
-    return !c || strchr(" \t\r\n&|!()\"*", c);
+    switch (c) {
+    case 0: case '&': case '|': case '!': case '(': case ')': case '"': case '*':
+        return true;
+    default:
+        return is_blank(c);
+    }
 }
 
 /* Where the text ends whose first quote has been passed: at its last quote, or at the end if there is none. */
@@ -162,6 +172,16 @@ static int all(parse *ps, tag_node **out)
 static int any(parse *ps, tag_node **out)
 {
     return chain(ps, TAG_ANY, '|', all, out);
+}
+
+bool tag_expression_is_word(const uint8_t *text, size_t size)
+{
+    if (!size || size > TAG_MOST || *text == ':')
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= ' ' || text[i] >= 0x7f || ends_word(text[i]))
+            return false;
+    return true;
 }
 
 int tag_expression_parse(const char *text, size_t size, arena *memory, tag_node **out)

@@ -28,5 +28,7 @@ struct tag_node {
 
 /* Into memory; the text may go. EDB_MISUSE: it cannot be read, with the place; EDB_TAG: a part of it can be no tag. */
 int tag_expression_parse(const char *text, size_t size, arena *memory, tag_node **out);
+/* Whether it is one tag and nothing else, written as a word of ASCII: the most usual, and what need not be read. */
+bool tag_expression_is_word(const uint8_t *text, size_t size);
 
 #endif

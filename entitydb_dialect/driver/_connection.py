@@ -16,7 +16,7 @@ from ._errors import check, int64
 from ._functions import Functions
 from ._session import Session
 from ._use import exclusive
-from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids
+from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids, tagged_ids_many
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
 from .schemas.lookup import schema_of
@@ -380,6 +380,12 @@ class Connection(Functions):
         """The row ids of a table of main that a tag expression means, ascending. as_of: nanoseconds; None: now."""
         self._session.check_open()
         return tagged_ids(self._session, table, expression, as_of)
+
+    @exclusive
+    def tagged_ids_many(self, table: str, expressions: Sequence[str], as_of: int | None = None) -> list[list[int]]:
+        """The same of many expressions: for each of them a list."""
+        self._session.check_open()
+        return tagged_ids_many(self._session, table, expressions, as_of)
 
     @exclusive
     def delete_rows(self, table: str, ids: Any) -> int:

@@ -227,6 +227,16 @@ class Database:
         }
         return {name: ids for name, ids in found.items() if ids}
 
+    def by_tags(
+        self, expressions: Iterable[str], *, type: str, as_of: Moment | None = None
+    ) -> list[list[int]]:
+        """The rows of many tag expressions in one call, which costs less than by_tag() for each.
+
+        Returns:
+            For each expression the ids of the rows that it means, ascending.
+        """
+        return self._connection.tagged_ids_many(type, list(expressions), _ns(as_of))
+
     def tag_values(
         self, namespace: str, *, type: str | None = None, as_of: Moment | None = None
     ) -> dict[str, int]:

@@ -92,6 +92,7 @@ CONNECTION: Calls = {
     "setlimit": [lambda c: c.setlimit(0, 10**6)],
     "setting": [lambda c: c.setting("user_version")],
     "tagged_ids": [lambda c: c.tagged_ids("t", "x")],
+    "tagged_ids_many": [lambda c: c.tagged_ids_many("t", ["x"])],
     "temporary_tables": [lambda c: c.temporary_tables()],
     "text_factory": [lambda c: c.text_factory, lambda c: setattr(c, "text_factory", bytes)],
     "total_changes": [lambda c: c.total_changes],

@@ -179,6 +179,29 @@ def tagged_ids(session: Session, table: str, expression: str, as_of: int | None)
         session.end_statement(stmt)
 
 
+def tagged_ids_many(session: Session, table: str, expressions: Sequence[str], as_of: int | None) -> list[list[int]]:
+    """For each expression the row ids that it means, ascending."""
+    data = _dumped(list(expressions), "the tag expressions")
+    stmt = session.open_statement(False, as_of, bool(session.raw.in_transaction))
+    try:
+        kept = ffi.from_buffer(data)
+        request = ffi.new("edb_tagged_many *")
+        request.table = _declared(session, table).table.id
+        request.expressions, request.expressions_size = ffi.cast("uint8_t *", kept), len(data)
+        before = session.enter(stmt)
+        try:
+            check(lib.edb_stmt_tagged_many(stmt, request))
+        finally:
+            session.leave(before)
+        try:
+            found: list[list[int]] = marshal.loads(ffi.buffer(request.out, request.out_size))
+        finally:
+            lib.edb_bytes_free(request.out)
+        return found
+    finally:
+        session.end_statement(stmt)
+
+
 def row_times(
     session: Session, table: str, id_: int, as_of: int | None, most: int
 ) -> list[tuple[int, int | None]]:
@@ -197,4 +220,4 @@ def row_times(
         session.end_statement(stmt)
 
 
-__all__ = ["Put", "delete_rows", "get_rows", "put_rows", "row_ids", "row_times", "tagged_ids"]
+__all__ = ["Put", "delete_rows", "get_rows", "put_rows", "row_ids", "row_times", "tagged_ids", "tagged_ids_many"]
