@@ -60,6 +60,10 @@ typedef struct {
     uint64_t published, durable, pages, free_pages, file_bytes, page_size, syncs, pages_read, pages_written, oldest_pin;
     int64_t last_commit_ns;
     uint64_t interned, intern_bytes, intern_hits, intern_misses;    /* tags kept by this process: entity/tag_known.h */
+    /* Filters of keys of this process (filters/filters.h): how many there are, and their bytes; keys asked for, of these denied,
+     * and of these neither denied nor there; how often one was made, learned what others had written, was given up. */
+    uint64_t filters, filter_bytes, filter_asked, filter_denied, filter_wrong, filters_made, filters_caught_up,
+             filters_given_up;
 } edb_stats;
 int edb_get_stats(edb *db, edb_stats *out);
 

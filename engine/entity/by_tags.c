@@ -6,6 +6,7 @@
 #include "engine/entity/tag_dictionary.h"
 #include "engine/entity/tag_expression.h"
 #include "engine/entity/tag_set.h"
+#include "engine/filters/filters.h"
 
 enum { INTERRUPT_EVERY = 256 };     /* expressions */
 
@@ -79,6 +80,8 @@ int by_tags(edb_stmt *stmt, edb_tagged_many *tagged)
         rc = edb_fail(EDB_MISUSE, "the tag expressions are no list of texts");
     if (!rc && !marshal_write_list(&out, n))
         rc = no_memory();
+    if (!rc && trees.tt_dictionary)
+        (void)filters_of(stmt, trees.tt_dictionary, n, false);  /* so many texts at least */
     for (size_t i = 0; i < n && !rc; i++) {
         if (i % INTERRUPT_EVERY == 0 && conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "looking for entities by tags was interrupted");

@@ -1,6 +1,7 @@
 /* Many rows by their ids (get_many.h).
  *
- * They are looked up in ascending order: then a cursor mostly finds the next one in the page it stands on. */
+ * They are looked up in ascending order: then a cursor mostly finds the next one in the page it stands on. What a filter of
+ * the table's row ids denies is neither sorted nor looked up. */
 #include "engine/entity/get_many.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "native/arena.h"
 #include "native/marshal.h"
 #include "engine/eval/evaluator.h"
+#include "engine/filters/filters.h"
 
 enum { INTERRUPT_EVERY = 1024, STEPS = 4 };     /* rows; entries stepped over before a way down the tree is taken */
 
@@ -22,8 +24,12 @@ typedef struct {
     edb_get *gm_get;
     edb_table *gm_table, *gm_then;  /* counted; what rows are read by: gm_then, if that is set */
     edb_cursor gm_cursor;
-    bool gm_open, gm_sorted;
-    wanted *gm_wanted;              /* by id; NULL: ids ascend as they are */
+    bool gm_open;
+    filter_view *gm_filter;
+    bool *gm_denied;                /* of each place: there is no such row; NULL: no filter was asked */
+    size_t gm_missing;              /* rows looked up in vain */
+    wanted *gm_wanted;              /* what is looked up, by id; NULL: all that is not denied, as it ascends */
+    size_t gm_n_wanted;
     marshal_writer gm_out;
     size_t gm_head;                 /* bytes of gm_out before the first row */
     size_t *gm_at;                  /* where the row of each place begins in gm_out, and ends; NULL: in order */
@@ -68,20 +74,82 @@ static int compare_wanted(const void *a, const void *b)
                                 : (x->wd_place > y->wd_place) - (x->wd_place < y->wd_place);
 }
 
+/* Own writes may have the row all the same. */
+static int keep_own(getting *gm, size_t *denied)
+{
+    const edb_get *get = gm->gm_get;
+    edb_entry entry;
+    uint8_t key[8];
+    bool found;
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < get->n_ids && !rc; i++)
+        if (gm->gm_denied[i]) {
+            rowid_store(key, get->ids[i]);
+            rc = cursor_get_absent(gm->gm_stmt, gm->gm_table->et_id, key, sizeof key, &entry, &found);
+            if (!rc && found) {
+                gm->gm_denied[i] = false;
+                --*denied;
+            }
+        }
+    return rc;
+}
+
+/* *left: how many are to be looked up. */
+static int deny_ids(getting *gm, size_t *left)
+{
+    const edb_get *get = gm->gm_get;
+    size_t denied;
+    int rc;
+
+    *left = get->n_ids;
+    gm->gm_filter = filters_of(gm->gm_stmt, gm->gm_table->et_id, get->n_ids, false);
+    if (!filter_asks(gm->gm_filter) || !get->n_ids)
+        return EDB_OK;
+    if (!(gm->gm_denied = malloc(get->n_ids * sizeof *gm->gm_denied)))
+        return no_memory(gm);
+    denied = filter_denies_rows(gm->gm_filter, get->ids, get->n_ids, gm->gm_denied);
+    rc = denied ? keep_own(gm, &denied) : EDB_OK;
+    *left -= denied;
+    return rc;
+}
+
+static bool is_denied(const getting *gm, size_t place)
+{
+    return gm->gm_denied && gm->gm_denied[place];
+}
+
+static bool ascend(const getting *gm)
+{
+    const edb_get *get = gm->gm_get;
+    size_t before = SIZE_MAX;
+
+    for (size_t i = 0; i < get->n_ids; i++) {
+        if (is_denied(gm, i))
+            continue;
+        if (before != SIZE_MAX && get->ids[before] > get->ids[i])
+            return false;
+        before = i;
+    }
+    return true;
+}
+
 static int order_ids(getting *gm)
 {
     const edb_get *get = gm->gm_get;
+    size_t left;
+    int rc = deny_ids(gm, &left);
 
-    for (size_t i = 1; i < get->n_ids && !gm->gm_wanted; i++)
-        if (get->ids[i - 1] > get->ids[i] && !(gm->gm_wanted = malloc(get->n_ids * sizeof *gm->gm_wanted)))
-            return no_memory(gm);
-    if (!gm->gm_wanted)
-        return EDB_OK;
-    if (!(gm->gm_at = malloc(2 * get->n_ids * sizeof *gm->gm_at)))
+    if (rc || ascend(gm))
+        return rc;
+    gm->gm_wanted = malloc(left * sizeof *gm->gm_wanted);
+    gm->gm_at = malloc(2 * get->n_ids * sizeof *gm->gm_at);
+    if (!gm->gm_wanted || !gm->gm_at)
         return no_memory(gm);
     for (size_t i = 0; i < get->n_ids; i++)
-        gm->gm_wanted[i] = (wanted){ i, get->ids[i] };
-    qsort(gm->gm_wanted, get->n_ids, sizeof *gm->gm_wanted, compare_wanted);
+        if (!is_denied(gm, i))
+            gm->gm_wanted[gm->gm_n_wanted++] = (wanted){ i, get->ids[i] };
+    qsort(gm->gm_wanted, gm->gm_n_wanted, sizeof *gm->gm_wanted, compare_wanted);
     return EDB_OK;
 }
 
@@ -133,9 +201,10 @@ static int write_row(getting *gm, int64_t id)
     return rc;
 }
 
+static const edb_value no_row = { .type = VALUE_NULL };
+
 static int get_one(getting *gm, int64_t id)
 {
-    static const edb_value none = { .type = VALUE_NULL };
     uint8_t key[8];
     bool found;
 
@@ -145,24 +214,58 @@ static int get_one(getting *gm, int64_t id)
         return rc;
     if (found)
         return write_row(gm, id);
-    return marshal_write(&gm->gm_out, &none) ? EDB_OK : no_memory(gm);
+    gm->gm_missing++;
+    return marshal_write(&gm->gm_out, &no_row) ? EDB_OK : no_memory(gm);
 }
 
-static int get_all(getting *gm)
+static int interrupted(const getting *gm, size_t i)
+{
+    if (i % INTERRUPT_EVERY || !conn_interrupted(stmt_conn(gm->gm_stmt)))
+        return EDB_OK;
+    return edb_fail(EDB_INTERRUPT, "reading rows of table %s was interrupted", gm->gm_table->et_name);
+}
+
+static int get_as_they_come(getting *gm)
 {
     const edb_get *get = gm->gm_get;
     int rc = EDB_OK;
 
     for (size_t i = 0; i < get->n_ids && !rc; i++) {
-        size_t begun = gm->gm_out.mw_size, place = gm->gm_wanted ? gm->gm_wanted[i].wd_place : i;
-        if (i % INTERRUPT_EVERY == 0 && conn_interrupted(stmt_conn(gm->gm_stmt)))
-            return edb_fail(EDB_INTERRUPT, "reading rows of table %s was interrupted", gm->gm_table->et_name);
-        rc = get_one(gm, gm->gm_wanted ? gm->gm_wanted[i].wd_id : get->ids[i]);
-        if (!rc && gm->gm_at) {
-            gm->gm_at[2 * place] = begun;
-            gm->gm_at[2 * place + 1] = gm->gm_out.mw_size;
-        }
+        if ((rc = interrupted(gm, i)))
+            return rc;
+        if (!is_denied(gm, i))
+            rc = get_one(gm, get->ids[i]);
+        else if (!marshal_write(&gm->gm_out, &no_row))
+            rc = no_memory(gm);
     }
+    return rc;
+}
+
+static int get_sorted(getting *gm)
+{
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < gm->gm_n_wanted && !rc; i++) {
+        size_t *at = gm->gm_at + 2 * gm->gm_wanted[i].wd_place;
+        if ((rc = interrupted(gm, i)))
+            return rc;
+        at[0] = gm->gm_out.mw_size;
+        rc = get_one(gm, gm->gm_wanted[i].wd_id);
+        at[1] = gm->gm_out.mw_size;
+    }
+    return rc;
+}
+
+static int get_all(getting *gm)
+{
+    uint64_t touched = tree_touched;
+    int rc = gm->gm_wanted ? get_sorted(gm) : get_as_they_come(gm);
+    size_t looks = gm->gm_get->n_ids;
+
+    for (size_t i = 0; gm->gm_denied && i < gm->gm_get->n_ids; i++)
+        looks -= gm->gm_denied[i];
+    if (!rc)
+        filter_looked(gm->gm_filter, looks, gm->gm_missing, tree_touched - touched, gm->gm_wanted != NULL);
     return rc;
 }
 
@@ -170,12 +273,17 @@ static int get_all(getting *gm)
 static int reorder(getting *gm)
 {
     const marshal_writer *from = &gm->gm_out;
-    marshal_writer to = { .mw_bytes = malloc(from->mw_size), .mw_size = gm->gm_head, .mw_room = from->mw_size };
+    size_t room = from->mw_size + (gm->gm_get->n_ids - gm->gm_n_wanted);    /* a byte for each row that is denied */
+    marshal_writer to = { .mw_bytes = malloc(room), .mw_size = gm->gm_head, .mw_room = room };
 
     if (!to.mw_bytes)
         return no_memory(gm);
     memcpy(to.mw_bytes, from->mw_bytes, gm->gm_head);
     for (size_t i = 0; i < gm->gm_get->n_ids; i++) {
+        if (is_denied(gm, i)) {
+            (void)marshal_write(&to, &no_row);
+            continue;
+        }
         size_t size = gm->gm_at[2 * i + 1] - gm->gm_at[2 * i];
         memcpy(to.mw_bytes + to.mw_size, from->mw_bytes + gm->gm_at[2 * i], size);
         to.mw_size += size;
@@ -232,6 +340,7 @@ int get_many(edb_stmt *stmt, edb_get *get)
     if (gm.gm_open)
         cursor_close(&gm.gm_cursor);
     marshal_free(&gm.gm_out);
+    free(gm.gm_denied);
     free(gm.gm_wanted);
     free(gm.gm_at);
     buffer_free(&gm.gm_buffer);

@@ -9,6 +9,7 @@
 #include "engine/catalog/affinity.h"
 #include "engine/entity/tag_batch.h"
 #include "engine/eval/evaluator.h"
+#include "engine/filters/filters.h"
 
 enum { INTERRUPT_EVERY = 256 };     /* rows */
 
@@ -21,6 +22,7 @@ typedef struct {
     uint32_t *pm_columns;           /* of place i of a row: the column */
     bool *pm_given;                 /* by column */
     const edb_index *pm_key;        /* the primary key's index; NULL: the row id is the key, or there is none */
+    filter_view *pm_filter;         /* of the table's row ids; NULL: they are not given, or there is none */
     tag_batch *pm_tags;             /* NULL: none are given */
     marshal_reader pm_rows, pm_row_tags;
     arena pm_memory;                /* of the row at hand */
@@ -120,6 +122,24 @@ static int fill_defaults(putting *pm)
     return rc;
 }
 
+/* The row of a given id. */
+static int load_row(putting *pm, int64_t rowid, table_row *old, bool *found)
+{
+    const edb_table *table = pm->pm_table;
+    uint64_t touched = tree_touched;
+    uint8_t key[8];
+
+    rowid_store(key, rowid);
+    if (filter_denies(pm->pm_filter, key, sizeof key)) {
+        stmt_row_absent(pm->pm_stmt, table->et_id, key);
+        return table_row_load(pm->pm_row, pm->pm_stmt, table, rowid, old, found);
+    }
+    int rc = table_row_load(pm->pm_row, pm->pm_stmt, table, rowid, old, found);
+    if (!rc)
+        filter_looked(pm->pm_filter, 1, !*found, tree_touched - touched, false);
+    return rc;
+}
+
 /* The row that has the key of the one at hand; *fresh: none can have. */
 static int find_row(putting *pm, int64_t *rowid, bool *fresh, table_row *old, bool *found)
 {
@@ -133,7 +153,7 @@ static int find_row(putting *pm, int64_t *rowid, bool *fresh, table_row *old, bo
         if (id->type != VALUE_INTEGER)
             return edb_fail(EDB_MISMATCH, "datatype mismatch");
         *rowid = id->integer;
-        return table_row_load(sw, pm->pm_stmt, table, *rowid, old, found);
+        return load_row(pm, *rowid, old, found);
     }
     if (pm->pm_key && !(rc = table_conflict(sw, pm->pm_stmt, table, pm->pm_key, 0, sw->sw_values, found, rowid)) && *found)
         rc = table_row_load(sw, pm->pm_stmt, table, *rowid, old, found);
@@ -250,6 +270,8 @@ static int put_rows(putting *pm)
     if (put->tags_apart && (marshal_read_list(&pm->pm_row_tags, &n_tags) || n_tags != n))
         return edb_fail(EDB_MISUSE, "the tags for %zu rows of table %s are no list of as many lists", n,
                         pm->pm_table->et_name);
+    if (pm->pm_table->et_rowid_column >= 0 && pm->pm_given[pm->pm_table->et_rowid_column])
+        pm->pm_filter = filters_of(pm->pm_stmt, pm->pm_table->et_id, n, true);
     for (size_t i = 0; i < n && !rc; i++) {
         if (i % INTERRUPT_EVERY == 0 && conn_interrupted(stmt_conn(pm->pm_stmt)))
             return edb_fail(EDB_INTERRUPT, "putting rows into table %s was interrupted", pm->pm_table->et_name);

@@ -7,6 +7,7 @@
 #include "native/hash.h"
 #include "native/intern.h"
 #include "engine/entity/tag_text.h"
+#include "engine/filters/filters.h"
 
 uint32_t tag_hash(const void *text, size_t size)
 {
@@ -51,13 +52,31 @@ static int take_id(const tag_trees *trees, const edb_entry *entry, const void *t
     return rc;
 }
 
+/* The entry of a text: as cursor_get(), or, now, as now_peek(). */
+static int look_up(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, bool now, edb_entry *entry,
+                   bool *found)
+{
+    filter_view *filter = filters_of(stmt, trees->tt_dictionary, 1, now);
+    uint64_t touched = tree_touched;
+    int rc;
+
+    if (filter_denies(filter, text, size))
+        return now ? now_peek_absent(stmt, trees->tt_dictionary, text, size, entry, found)
+                   : cursor_get_absent(stmt, trees->tt_dictionary, text, size, entry, found);
+    rc = now ? now_peek(stmt, trees->tt_dictionary, text, size, entry, found)
+             : cursor_get(stmt, trees->tt_dictionary, text, size, entry, found);
+    if (!rc)
+        filter_looked(filter, 1, !*found, tree_touched - touched, false);
+    return rc;
+}
+
 int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
 {
     edb_entry entry;
 
     if ((*found = is_known(trees, text, size, id)))
         return EDB_OK;
-    int rc = cursor_get(stmt, trees->tt_dictionary, text, size, &entry, found);
+    int rc = look_up(stmt, trees, text, size, false, &entry, found);
     return rc || !*found ? rc : take_id(trees, &entry, text, size, id);
 }
 
@@ -67,7 +86,7 @@ int tag_id_now(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t 
 
     if ((*found = is_known(trees, text, size, id)))
         return EDB_OK;
-    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, found);
+    int rc = look_up(stmt, trees, text, size, true, &entry, found);
     return rc || !*found ? rc : take_id(trees, &entry, text, size, id);
 }
 
@@ -98,7 +117,7 @@ int tag_id_make(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t
 
     if (is_known(trees, text, size, id))
         return EDB_OK;
-    int rc = now_peek(stmt, trees->tt_dictionary, text, size, &entry, &found);
+    int rc = look_up(stmt, trees, text, size, true, &entry, &found);
     if (!rc && found)
         return take_id(trees, &entry, text, size, id);
     if (rc || (rc = free_id(stmt, trees, text, size, id, &seen_from)))

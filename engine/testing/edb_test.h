@@ -180,4 +180,11 @@ int test_table_update(edb_stmt *stmt, uint32_t table, int64_t rowid, int64_t new
 int test_table_delete(edb_stmt *stmt, uint32_t table, int64_t rowid, bool *found);
 /* cffi: end */
 
+/* ---- filters of keys (test_filters.c) ---- */
+
+/* cffi: begin */
+/* Breaks I42: the filters that this process keeps of the connection's database forget all keys. -> how many there are. */
+size_t test_filters_forget(edb_conn *conn);
+/* cffi: end */
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "engine/upkeep/check_internal.h"
 #include "engine/eval/generate.h"
+#include "engine/filters/filters.h"
 
 enum { PAGE_UNKNOWN, PAGE_IS_FREE, PAGE_IS_OTHER, PAGE_IS_LIVE, PAGE_IS_HISTORY };
 
@@ -150,6 +151,18 @@ static void check_state(check *ck, const tree_state *state)
         check_breach(ck, "I30", state->ts_root.page, "the state of tree %" PRIu32 " is wrong: %s", state->ts_id, wrong);
 }
 
+/* I42: the filters that this process keeps do not deny what is there. */
+static int check_filter(check *ck, const tree_state *state)
+{
+    uint64_t denied = 0;
+    int rc = filters_check(ck->ck_home, ck->ck_pager, state, ck->ck_root.sn_number, &denied);
+
+    if (!rc && denied)
+        check_breach(ck, "I42", 0, "the filter of tree %" PRIu32 " denies %" PRIu64 " keys that it should have", state->ts_id,
+                     denied);
+    return rc;
+}
+
 static int check_trees(check *ck)
 {
     const tree_checker checker = { tree_page, tree_breach, ck };
@@ -167,6 +180,7 @@ static int check_trees(check *ck)
         else if (!rc) {
             check_state(ck, &state);
             rc = tree_check(ck->ck_pager, &state, &checker);
+            rc = rc ? rc : check_filter(ck, &state);
         }
         rc = check_damage(ck, rc);
     }
@@ -199,7 +213,7 @@ static int check_free(check *ck, reader_slot *slot)
 
 int edb_check(edb *db, edb_report_fn report, void *arg, edb_check_result *out)
 {
-    check ck = { .ck_pager = db->db_pager, .ck_report = report, .ck_arg = arg };
+    check ck = { .ck_pager = db->db_pager, .ck_home = db->db_home, .ck_report = report, .ck_arg = arg };
     reader_slot *slot = NULL;
     int rc;
 

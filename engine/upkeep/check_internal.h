@@ -8,6 +8,7 @@
 
 typedef struct {
     pager *ck_pager;
+    hooks_home *ck_home;            /* what the layers keep of the database in this process */
     snapshot ck_root;               /* what is checked; pinned */
     edb_report_fn ck_report;        /* may be NULL */
     void *ck_arg;

@@ -187,6 +187,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 /* The same without the paths of `off`; lasting: by no index that is younger than the table. */
 int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool lasting);
 void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv);
+void function_bloom(sqlite3_context *context, int argc, sqlite3_value **argv);
 static inline uint32_t plan_number(const char *at, int digits)
 {
     uint32_t number = 0;

@@ -136,6 +136,10 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = function_add(bd, "entitydb_planner", 1, SQLITE_DIRECTONLY, function_planner);
     if (!rc)
+        rc = function_add(bd, "entitydb_bloom", 1, SQLITE_DIRECTONLY, function_bloom);
+    if (!rc)
+        rc = function_add(bd, "entitydb_bloom", 2, SQLITE_DIRECTONLY, function_bloom);
+    if (!rc)
         rc = function_add(bd, "entitydb_visited", 0, SQLITE_DIRECTONLY, function_visited);
     if (!rc)
         rc = function_add(bd, "entitydb_on_conflict", -1, SQLITE_DIRECTONLY, function_on_conflict);

@@ -18,6 +18,7 @@ C_LAYERS = (
     "engine/eval",
     "engine/table",
     "engine/stats",
+    "engine/filters",
     "engine/entity",
     "engine/upkeep",
     "engine/vtab",
