@@ -66,6 +66,7 @@ def store(setting: Setting) -> Iterator[Row]:
     show(f"entities: {n:,} put and read without SQL")
     yield from putting(setting, n)
     yield from getting(setting, n)
+    yield from absent(setting, n)
     n = setting.size(1_000_000, 20_000)
     show(f"entities: {n:,} with 10 tags each out of 5,000, in four databases")
     yield from many_tags(setting, n)
@@ -150,6 +151,64 @@ def getting(setting: Setting, n: int) -> Iterator[Row]:
         yield rate("SQL, one row by key as of a moment", len(keys), seconds, 200_000, "the aim, ")
         yield rate("the same, the ancestor", len(keys), seconds, 3_333, "its figure, ")
     remove(path)
+
+
+# ---- what is not there ----
+
+
+def absent(setting: Setting, n: int) -> Iterator[Row]:
+    """Filters of keys: two databases alike, one with filters where they pay, as always, and one without."""
+    rng, distinct = setting.random("absent"), setting.size(200_000, 5_000)
+    paths = [setting.folder / name for name in ("filters.auto", "filters.off", "filters.on")]
+    for path in paths:
+        remove(path)
+        with Database(path, synchronous="normal") as db:
+            db.execute(TABLE)
+            for first in range(0, n, BATCH):
+                db.put_many("entity", [(2 * i, *row) for i, row in enumerate(entities_of(first, first + BATCH), first)])
+            for first in range(0, distinct, BATCH):
+                ids = range(2 * first, 2 * min(first + BATCH, distinct), 2)
+                db.put_many("entity", [(i,) for i in ids], columns=["id"], tags=[[f"account:{i}"] for i in ids])
+    there = [array("q", (2 * rng.randrange(n) for _ in range(BATCH))) for _ in range(5)]
+    gone = [array("q", (i + 1 for i in part)) for part in there]
+    tags = [f"account:{2 * rng.randrange(distinct) + 1}" for _ in range(BATCH)]
+    few = [2 * rng.randrange(n) for _ in range(500)]
+    with Database(paths[0]) as auto, Database(paths[1]) as off, Database(paths[2]) as on:
+        for db, mode in ((auto, "auto"), (off, "off"), (on, "on")):
+            db.execute("SELECT entitydb_bloom(?)", (mode,))
+
+        def get(db: Database, parts: list[array[int]]) -> None:
+            for part in parts:
+                db.get_many("entity", part, tuples=True)
+
+        def beside(name: str, work: Callable[[Database], Any], at_most: float | None, with_: Database = auto) -> Row:
+            return raced(GROUP, name, lambda: work(with_), lambda: work(off), "without filters", again=False,
+                         at_most=at_most)
+
+        yield beside(f"get_many() of {BATCH:,} ids of {n:,}, all there", lambda db: get(db, there), 1.05)
+        yield beside("get() of a row that is there", lambda db: [db.get("entity", i) for i in few], 1.05)
+        yield beside("the same ids, with a filter all the same", lambda db: get(db, there), None, on)
+        for _ in range(20):
+            get(auto, gone)
+            auto.by_tags(tags, type="entity")
+        yield beside(f"get_many() of {BATCH:,} ids, none there", lambda db: get(db, gone), 0.25)
+        yield beside(f"by_tags() of {BATCH:,} tags, none of the {distinct:,} there",
+                     lambda db: db.by_tags(tags, type="entity"), 0.25)
+        stats = auto.connection.database.stats()
+        yield Row(GROUP, "share of absent keys that a filter lets pass", stats["filter_wrong"] / stats["filter_asked"],
+                  0.01, "", "as configured", at_most=1.1)
+        yield Row(GROUP, "bytes of these filters", stats["filter_bytes"], (n + distinct) * 1.25, "bytes",
+                  "10 bits a key", at_most=1.1)
+        begun = [(2 * i + 1, *row) for i, row in enumerate(entities_of(0, BATCH))]
+
+        def put(db: Database) -> None:
+            db.execute("BEGIN")
+            db.put_many("entity", begun, columns=["id", "name", "n"])
+            db.execute("ROLLBACK")
+
+        yield beside(f"put_many() of {BATCH:,} new rows with ids", put, 1.05)
+    for path in paths:
+        remove(path)
 
 
 # ---- many tags ----
