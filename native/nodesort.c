@@ -12,7 +12,7 @@
 #include "native/bytes.h"
 #include "native/keycode.h"
 
-enum { HEAD = 8, FEW = 24 };
+enum { HEAD = 8, FEW = 24, AHEAD = 8 };     /* AHEAD: nodes that are fetched before they are needed */
 
 typedef size_t counts[HEAD][256];
 
@@ -67,18 +67,35 @@ static void sort_by_merging(sorted_node *nodes, sorted_node *spare, size_t n, si
         nodes[out++] = k == n || (i < middle && !is_behind(&spare[i], &spare[k], depth)) ? spare[i++] : spare[k++];
 }
 
-/* -> the bits in which heads differ; *ascending: each is larger than the one before. */
-static uint64_t read_heads(sorted_node *nodes, size_t n, size_t depth, bool *ascending)
-{
-    uint64_t differ = 0;
+typedef struct {
+    uint64_t differ;        /* the bits in which heads differ */
+    bool ascending, descending;     /* each is larger, or smaller, than the one before */
+} heads_seen;
 
-    *ascending = true;
+static heads_seen read_heads(sorted_node *nodes, size_t n, size_t depth)
+{
+    heads_seen seen = { 0, true, true };
+
     for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            __builtin_prefetch(nodes[i + AHEAD].ns_node);
         nodes[i].ns_head = head_at(nodes[i].ns_node, depth);
-        differ |= nodes[i].ns_head ^ nodes[0].ns_head;
-        *ascending &= !i || nodes[i].ns_head > nodes[i - 1].ns_head;
+        if (!i)
+            continue;
+        seen.differ |= nodes[i].ns_head ^ nodes[0].ns_head;
+        seen.ascending &= nodes[i].ns_head > nodes[i - 1].ns_head;
+        seen.descending &= nodes[i].ns_head < nodes[i - 1].ns_head;
     }
-    return differ;
+    return seen;
+}
+
+static void turn_round(sorted_node *nodes, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        const sorted_node moved = nodes[i];
+        nodes[i] = nodes[n - 1 - i];
+        nodes[n - 1 - i] = moved;
+    }
 }
 
 static void sort_heads(sorted_node *nodes, sorted_node *spare, size_t n, uint64_t differ, counts count)
@@ -118,27 +135,28 @@ static bool all_go_on(const sorted_node *nodes, size_t n, size_t depth)
 
 static void sort_step(sorted_node *nodes, sorted_node *spare, size_t n, size_t depth, counts count)
 {
-    bool ascending;
-    uint64_t differ;
+    heads_seen seen;
 
-    while (!(differ = read_heads(nodes, n, depth, &ascending))) {
+    while (!(seen = read_heads(nodes, n, depth)).differ) {
         if (!all_go_on(nodes, n, depth + HEAD)) {
             sort_by_merging(nodes, spare, n, depth);
             return;
         }
         depth += HEAD;
     }
-    if (differ >> 56 == 0) {
-        depth += (unsigned)__builtin_clzll(differ) / 8;
-        differ = read_heads(nodes, n, depth, &ascending);
+    if (seen.differ >> 56 == 0) {
+        depth += (unsigned)__builtin_clzll(seen.differ) / 8;
+        seen = read_heads(nodes, n, depth);
     }
-    if (ascending)
+    if (seen.descending)            /* written in the order of their keys, so they come from the last to the first */
+        turn_round(nodes, n);
+    if (seen.ascending || seen.descending)
         return;
     if (n <= FEW) {
         sort_few(nodes, n, depth);
         return;
     }
-    sort_heads(nodes, spare, n, differ, count);
+    sort_heads(nodes, spare, n, seen.differ, count);
     for (size_t first = 0, end; first < n; first = end) {
         for (end = first + 1; end < n && nodes[end].ns_head == nodes[first].ns_head;)
             end++;

@@ -5,6 +5,7 @@ The spill limit is tiny in most tests, so that a few hundred writes make several
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -307,6 +308,7 @@ def test_many_runs_merge_in_random_order(make, rng):
 def alike(rng, n):
     """Keys that differ early, late, by their length, by zeros, or not at all."""
     stem = bytes(rng.randrange(2) for _ in range(rng.randrange(40)))
+    numbers = itertools.count()
     kinds = [
         lambda: rng.randbytes(rng.randrange(12)),
         lambda: stem + rng.randbytes(2),
@@ -314,6 +316,8 @@ def alike(rng, n):
         lambda: stem + b"%08d" % rng.randrange(n),
         lambda: stem[:rng.randrange(len(stem) + 1)],
         lambda: rng.randrange(n).to_bytes(8, "big") + stem,
+        lambda: stem + bytes([rng.randrange(3)]) + next(numbers).to_bytes(8, "big"),        # as an index's by row id
+        lambda: stem + bytes([rng.randrange(3)]) + (n - next(numbers)).to_bytes(8, "big"),
     ]
     chosen = rng.sample(kinds, rng.randrange(1, len(kinds) + 1))
     return [rng.choice(chosen)() for _ in range(n)]
