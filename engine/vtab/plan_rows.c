@@ -219,6 +219,16 @@ static int other_end(const planner *pl, int i)
 
 #define RANGE_LEAST 0.005
 
+/* The share that both ends of a range leave. Where one of them is not known nothing says how they overlap: a quarter of what
+ * the other leaves. */
+static double share_between(const planner *pl, int one, int other)
+{
+    sqlite3_value *value;
+    if (!right_side(pl, one, &value) || !right_side(pl, other, &value))
+        return share_left(pl, one) * share_left(pl, other);
+    return fmax(share_left(pl, one) + share_left(pl, other) - 1, RANGE_LEAST);
+}
+
 static double shares_left(const planner *pl, const candidate *ca)
 {
     double left = 1;
@@ -228,7 +238,7 @@ static double shares_left(const planner *pl, const candidate *ca)
         int end = other_end(pl, i);
         if (end >= 0 && !constraint_used(ca, end)) {
             if (end > i)
-                left *= fmax(share_left(pl, i) + share_left(pl, end) - 1, RANGE_LEAST);
+                left *= share_between(pl, i, end);
         } else {
             left *= share_left(pl, i);
         }
@@ -276,8 +286,8 @@ static double rows_met(const planner *pl, const candidate *ca)
         int i = ca->ca_steps[k].sp_constraint;
         if (pl->pl_guess)
             left *= ca->ca_steps[k].sp_op == 'N' ? 0.9 : UNKNOWN_BOUND;
-        else if (k + 1 < ca->ca_n_steps && ca->ca_steps[k].sp_known && ca->ca_steps[k + 1].sp_known)
-            left *= fmax(share_left(pl, i) + share_left(pl, ca->ca_steps[++k].sp_constraint) - 1, RANGE_LEAST);
+        else if (k + 1 < ca->ca_n_steps)
+            left *= share_between(pl, i, ca->ca_steps[++k].sp_constraint);
         else
             left *= share_left(pl, i);
     }
