@@ -41,14 +41,15 @@ static double cost_of_skipping(const planner *pl, candidate *ca)
     return values * search;
 }
 
-/* An automatic index answers from the second or third call on: a search, and the rows it finds. What making it costs
- * is shared by so many calls. */
-#define CALLS_SUPPOSED 25
+/* An automatic index answers from the second or third call on: a search, and the rows it finds. What making it costs is
+ * shared by the calls. Nothing says how many there will be, from one to as many as the table has rows; supposed is their
+ * geometric mean, so that the guess is wrong by the same factor at either end. */
+#define CALLS_LEAST 25
 
 static double cost_of_automatic(const candidate *ca)
 {
-    double build = ca->ca_entries * COST_ROW * 2;
-    return build / CALLS_SUPPOSED + log2(ca->ca_entries + 2) + ca->ca_left * (COST_ROW + COST_LOOKUP);
+    double build = ca->ca_entries * COST_ROW * 2, calls = fmax(sqrt(ca->ca_entries), CALLS_LEAST);
+    return build / calls + log2(ca->ca_entries + 2) + ca->ca_left * (COST_ROW + COST_LOOKUP);
 }
 
 static bool equality_varies(const candidate *ca)

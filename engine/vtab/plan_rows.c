@@ -12,6 +12,7 @@
 #include "engine/vtab/vtab_range.h"
 
 #define ROWS_IN 5                   /* a guess at the length of a list */
+#define LIST_MOST 0.5               /* and that it leaves out half the rows at least: it is there to leave some out */
 #define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
 #define UNKNOWN_TEST 0.5
 
@@ -83,7 +84,8 @@ static double share_equal(const planner *pl, uint32_t column, char op)
         cs = stats_column(pl->pl_conn, pl->pl_table, column);
     if (op == 'n')
         return cs.sv_null;
-    return fmin(1, between_means(cs.sv_mean, cs.sv_met) * (op == 'i' ? ROWS_IN : 1));
+    double share = between_means(cs.sv_mean, cs.sv_met);
+    return op == 'i' ? fmin(ROWS_IN * share, LIST_MOST) : fmin(share, 1);
 }
 
 static double share_of_value(const planner *pl, int i, share_op op, const edb_value *v)
