@@ -122,6 +122,11 @@ static bool may_be_loop(const planner *pl, int i, char op)
     return op == '=' && (pl->pl_row_in || i >= LISTS_TOLD) && !right_side_known(pl, i);
 }
 
+bool constraint_may_loop(const planner *pl, int i)
+{
+    return may_be_loop(pl, i, equality_op(pl, i));
+}
+
 uint64_t constraint_loops(const planner *pl)
 {
     uint64_t found = 0;

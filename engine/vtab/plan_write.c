@@ -62,6 +62,7 @@ static void write_aside(plan_writer *pw)
     }
 }
 
+#define COUNTED_FROM 2              /* times as many rows are met as are left, or more */
 #define FILTERED 3                  /* a third of the rows is left, or fewer */
 
 /* Of a walk of all rows that literals filter, one of these conditions is used, though it is SQLite that judges it. In a star
@@ -80,6 +81,38 @@ static void write_filter(plan_writer *pw)
             write_step(pw, i, 'p', 'k', '-', false);
             return;
         }
+    }
+}
+
+/* Whether what is used says of at most one table that it must come first. */
+static bool uses_one_unknown(const planner *pl, const candidate *ca)
+{
+    uint32_t unknown = 0;
+    sqlite3_value *value;
+    for (uint32_t k = 0; k < ca->ca_n_steps; k++)
+        unknown += !ca->ca_steps[k].sp_known;
+    for (uint32_t k = 0; k < ca->ca_n_automatic; k++)
+        unknown += !right_side(pl, ca->ca_automatic[k], &value);
+    return unknown <= 1;
+}
+
+/* The estimate counts comparisons with columns of other tables. SQLite takes it for right as soon as those tables have
+ * been met whose columns are used, so these are used as well, though it is SQLite that judges them. It then asks for
+ * each of the tables alone, too, but not for two of three: so not where two of them lead to the rows. */
+static void write_counted(plan_writer *pw)
+{
+    const planner *pl = pw->pn_planner;
+    const candidate *ca = pw->pn_candidate;
+    sqlite3_value *value;
+    if (ca->ca_one_row || ca->ca_rows < COUNTED_FROM * ca->ca_left || !uses_one_unknown(pl, ca))
+        return;
+    for (int i = 0; i < pl->pl_info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
+        char op = equality_op(pl, i);
+        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
+            && (op == '=' || op == 's') && !pl->pl_info->aConstraintUsage[i].argvIndex && !right_side(pl, i, &value)
+            && !constraint_may_loop(pl, i))
+            write_step(pw, i, 'p', '-', '-', false);
     }
 }
 
@@ -127,6 +160,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     if (pl->pl_table->et_has_partial && !pl->pl_vt->vt_history)
         write_aside(&pw);
     write_filter(&pw);
+    write_counted(&pw);
     write_tail(&pw);
     sqlite3_str_appendf(pw.pn_out, "|%c", plan_rows_letter((uint64_t)pl->pl_there));
     info->idxStr = sqlite3_str_finish(pw.pn_out);

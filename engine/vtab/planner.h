@@ -97,7 +97,8 @@ bool right_side(const planner *pl, int constraint, sqlite3_value **out);    /* a
 bool constraint_used(const candidate *ca, int constraint);
 /* Numbers, row ids, and the expressions of indexes: keys decide comparisons as SQLite does. */
 bool part_is_exact(const planner *pl, const candidate *ca, uint32_t part);
-uint64_t constraint_loops(const planner *pl);           /* those SQLite may loop over itself, a call for each value */
+bool constraint_may_loop(const planner *pl, int constraint);    /* SQLite may loop over it, a call for each value */
+uint64_t constraint_loops(const planner *pl);           /* those of which it may */
 /* A collation by its name, -1: none of SQLite's own. */
 int collation_number(const char *name);
 

@@ -66,3 +66,41 @@ def test_an_automatic_index_of_a_large_table_begins_with_the_filtered_one(
     sql = "SELECT count(*), sum(line) FROM ware, entry WHERE ware.id = entry.ware AND ware.name LIKE 'green%'"
     assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
     assert visited(both.mine, sql) < 2 * 20_000
+
+
+TRADE = "SELECT n.name, sum(l.price) FROM customer c, bill b, line l, supplier s, nation n, region r WHERE "
+LINKS = ("c.id = b.customer AND l.bill = b.id AND l.supplier = s.id AND c.nation = s.nation AND s.nation = n.id "
+         "AND n.region = r.id AND r.name = 'region 2'")
+FOLLOWS = " AND c.nation = n.id"
+
+
+def trade(db: driver.Connection, rng: random.Random) -> Beside:
+    both = Beside(
+        db, "CREATE TABLE region(id INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE TABLE nation(id INTEGER PRIMARY KEY, name TEXT, region INTEGER)",
+        "CREATE TABLE supplier(id INTEGER PRIMARY KEY, nation INTEGER)",
+        "CREATE TABLE customer(id INTEGER PRIMARY KEY, nation INTEGER)",
+        "CREATE TABLE bill(id INTEGER PRIMARY KEY, customer INTEGER, day INTEGER)",
+        "CREATE TABLE line(bill INTEGER, number INTEGER, supplier INTEGER, price INTEGER, PRIMARY KEY (bill, number))",
+    )
+    rows = {
+        "region": [(i, f"region {i}") for i in range(5)], "nation": [(i, f"nation {i}", i % 5) for i in range(25)],
+        "supplier": [(i, rng.randrange(25)) for i in range(200)],
+        "customer": [(i, rng.randrange(25)) for i in range(1000)],
+        "bill": [(i, rng.randrange(1000), i % 1000) for i in range(5000)],
+        "line": [(i // 4, i % 4, rng.randrange(200), i % 99) for i in range(20_000)],
+    }
+    for one in (both.mine, both.theirs):
+        for table, values in rows.items():
+            one.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
+    both.mine.commit()
+    return both
+
+
+@pytest.mark.parametrize("follows", [FOLLOWS], ids=["said"])
+def test_what_filters_comes_before_what_multiplies(db: driver.Connection, rng: random.Random, follows: str) -> None:
+    """A table is met with as few rows as it is told only when the tables it is compared with have been met before."""
+    both = trade(db, rng)
+    sql = f"{TRADE}{LINKS}{follows} AND b.day < 200 GROUP BY n.name ORDER BY 1"
+    assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
+    assert visited(both.mine, sql) < 12_000
