@@ -19,7 +19,16 @@ from ... import _exceptions as ex
 from ..sql.statement import WRITE, Statement
 from ..sql.terms import is_value
 from ..sql.text import Edit, edited
-from . import expression_indexes, generated_columns, order_terms, partial_indexes, schema_names, shortcuts, update_from
+from . import (
+    expression_indexes,
+    generated_columns,
+    implied_equalities,
+    order_terms,
+    partial_indexes,
+    schema_names,
+    shortcuts,
+    update_from,
+)
 from .schemas import Schemas
 from .upsert_returning import Apart, take_apart
 
@@ -31,6 +40,7 @@ IN_TURN: tuple[Rewrite, ...] = (
     generated_columns.rewrite,
     update_from.rewrite,
     order_terms.rewrite,
+    implied_equalities.rewrite,
 )
 AT_ONCE: tuple[Rewrite, ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 

@@ -97,7 +97,7 @@ def trade(db: driver.Connection, rng: random.Random) -> Beside:
     return both
 
 
-@pytest.mark.parametrize("follows", [FOLLOWS], ids=["said"])
+@pytest.mark.parametrize("follows", [FOLLOWS, ""], ids=["said", "implied"])
 def test_what_filters_comes_before_what_multiplies(db: driver.Connection, rng: random.Random, follows: str) -> None:
     """A table is met with as few rows as it is told only when the tables it is compared with have been met before."""
     both = trade(db, rng)
