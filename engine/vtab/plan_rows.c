@@ -314,6 +314,7 @@ void candidate_rows(const planner *pl, candidate *ca)
     ca->ca_rows = ca->ca_one_row ? list_values(ca) : rows_met(pl, ca);
     ca->ca_rows = fmax(fmin(ca->ca_rows, ca->ca_entries), 1);
     ca->ca_left = ca->ca_rows;
-    if (!(pl->pl_off & PATH_STATISTICS))
+    /* SQLite takes no estimate below one row, so nothing is asked about a single one. */
+    if (ca->ca_rows > 1 && !(pl->pl_off & PATH_STATISTICS))
         ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca), 0.01);
 }

@@ -129,6 +129,12 @@ static void estimate_there(planner *pl, candidate *ca)
     candidate_cost(pl, ca);
 }
 
+/* One row, found by its key at every moment: nothing is quicker, and so no statistics are wanted of the other indexes. */
+static bool unbeaten(const candidate *ca)
+{
+    return ca->ca_one_row && ca->ca_whole && ca->ca_rows <= 1;
+}
+
 int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool lasting)
 {
     sqlite3_vtab *base = &vt->vt_any.ay_base;
@@ -154,7 +160,7 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
             return asked;
     }
     candidate_make(&pl, NULL, true, 0, &best);
-    for (uint32_t i = 0; i < pl.pl_table->et_n_indexes; i++) {
+    for (uint32_t i = 0; i < pl.pl_table->et_n_indexes && !unbeaten(&best); i++) {
         const edb_index *index = &pl.pl_table->et_indexes[i];
         uint64_t evidence = 0;
         if (index->where && (!conn || vt->vt_history
