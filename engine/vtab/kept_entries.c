@@ -28,7 +28,7 @@ struct kept_entries {
     /* an automatic index */
     char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
     uint32_t kp_base;
-    uint64_t kp_rows;               /* of the table */
+    uint64_t kp_enough;             /* entries visited that are worth an index */
     uint64_t kp_walked;             /* entries visited since the first walk without it, of whatever table */
     uint64_t kp_before;             /* the connection's count when the last walk began */
     bool kp_walking;
@@ -134,6 +134,10 @@ int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, wr
 
 /* ---- automatic indexes ---------------------------------------------------------------------------------------- */
 
+/* As many entries as the table has rows, nearly: the rows are counted as of now, and at a moment when there were a few
+ * less one walk of the whole table is enough, too. */
+#define WORTH 0.85
+
 /* The parts of the base that equalities bind, the columns of the tail, and the other parts, for the order. */
 static void fill_parts(kept_entries *kp, const edb_index *base, const char *plan, int arguments)
 {
@@ -183,7 +187,7 @@ int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base
         }
         kp->kp_plan = copy;
         kp->kp_base = tree;
-        kp->kp_rows = conn_tree_rows(stmt_conn(stmt), table->et_id);
+        kp->kp_enough = (uint64_t)(WORTH * (double)conn_tree_rows(stmt_conn(stmt), table->et_id));
         fill_parts(kp, base, plan, arguments);
     }
     *out = kp;
@@ -197,7 +201,7 @@ int kept_wanted(kept_entries *kp, edb_stmt *stmt, uint64_t visited, writeset **e
         kp->kp_walked += visited - kp->kp_before;
     kp->kp_walking = true;
     kp->kp_before = visited;
-    if (!kp->kp_entries && (visited == VISITED_ENOUGH || kp->kp_walked > kp->kp_rows))
+    if (!kp->kp_entries && (visited == VISITED_ENOUGH || kp->kp_walked > kp->kp_enough))
         rc = entries_from_table(stmt, kp->kp_table, &kp->kp_index, &kp->kp_entries);
     *entries = kp->kp_entries;
     *index = &kp->kp_index;

@@ -8,7 +8,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import plan
+from ..asking import moment, plan, rows
 from ..beside import Beside
 from .test_automatic_indexes import visited
 
@@ -47,12 +47,12 @@ def stock(db: driver.Connection, rng: random.Random) -> Beside:
         db, "CREATE TABLE ware(id INTEGER PRIMARY KEY, name TEXT)",
         "CREATE TABLE entry(bill INTEGER, line INTEGER, ware INTEGER, PRIMARY KEY (bill, line))",
     )
-    rows = {
+    filling = {
         "ware": [(i, f"{'green' if i % 4 == 0 else 'red'} {i}") for i in range(1500)],
         "entry": [(i // 4, i % 4, rng.randrange(1500)) for i in range(20_000)],
     }
     for one in (both.mine, both.theirs):
-        for table, values in rows.items():
+        for table, values in filling.items():
             one.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
     both.mine.commit()
     return both
@@ -83,7 +83,7 @@ def trade(db: driver.Connection, rng: random.Random) -> Beside:
         "CREATE TABLE bill(id INTEGER PRIMARY KEY, customer INTEGER, day INTEGER)",
         "CREATE TABLE line(bill INTEGER, number INTEGER, supplier INTEGER, price INTEGER, PRIMARY KEY (bill, number))",
     )
-    rows = {
+    filling = {
         "region": [(i, f"region {i}") for i in range(5)], "nation": [(i, f"nation {i}", i % 5) for i in range(25)],
         "supplier": [(i, rng.randrange(25)) for i in range(200)],
         "customer": [(i, rng.randrange(25)) for i in range(1000)],
@@ -91,7 +91,7 @@ def trade(db: driver.Connection, rng: random.Random) -> Beside:
         "line": [(i // 4, i % 4, rng.randrange(200), i % 99) for i in range(20_000)],
     }
     for one in (both.mine, both.theirs):
-        for table, values in rows.items():
+        for table, values in filling.items():
             one.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
     both.mine.commit()
     return both
@@ -104,3 +104,17 @@ def test_what_filters_comes_before_what_multiplies(db: driver.Connection, rng: r
     sql = f"{TRADE}{LINKS}{follows} AND b.day < 200 GROUP BY n.name ORDER BY 1"
     assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
     assert visited(both.mine, sql) < 12_000
+
+
+def test_an_automatic_index_is_made_as_soon_at_a_moment_with_fewer_rows(
+    db: driver.Connection, rng: random.Random
+) -> None:
+    """One walk of the whole table is enough, though there are more rows now than it has met."""
+    both = stock(db, rng)
+    sql = "SELECT count(*), sum(line) FROM ware, entry WHERE ware.id = entry.ware AND ware.name LIKE 'green%'"
+    now, then, answer = visited(db, sql), moment(db), db.execute(sql).fetchall()
+    both.run("INSERT INTO entry SELECT bill + 100000, line, ware FROM entry WHERE bill < 200")
+    db.commit()
+    before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    assert rows(db, sql, as_of=then) == answer
+    assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 1.1 * now
