@@ -12,7 +12,6 @@ from .backend import Backend
 from .changes import Change, changes_between
 from .sources import bound, unscoped
 
-
 # In which operations are taken back: rows go before others come that may have their unique values.
 _ORDER = ("insert", "update", "delete")
 

@@ -127,6 +127,7 @@ DATABASE: Calls = {
     "check": [lambda d: d.check()],
     "close": [lambda d: d.close()],
     "handle": [lambda d: d.handle],
+    "newest_commit": [lambda d: d.newest_commit()],
     "resolve": [lambda d: d.resolve(2**62), lambda d: d.resolve(0), lambda d: d.resolve(2**70)],
     "stats": [lambda d: d.stats()],
 }

@@ -217,7 +217,7 @@ def test_versions_of_every_kind_of_interval(history: History) -> None:
     for condition, holds in CONDITIONS:
         for kind in ("all", "changes", "from to", "between", "contained in"):
             low, high = sorted(rng.choices(moments, k=2))
-            low, high = low + rng.choice([0, 0, -1, 1]), high + rng.choice([0, 1, 2])
+            low, high = low + rng.choice([0, 0, -1, 1]), high + rng.choice([1, 2])
             found = history.ask(
                 "SELECT id, name, n, body, valid_from, valid_to, operation FROM"
                 f' "t history"(?1, ?2, ?3) WHERE {condition}', low, high, kind,
