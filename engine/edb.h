@@ -94,6 +94,14 @@ int64_t edb_conn_id(edb_conn *conn);                /* for entitydb_bind(); 0 is
 /* The next commit of this connection gets this time (nanoseconds) instead of the clock's: later than the last commit
  * and not later than the clock, checked at COMMIT (EDB_COMMIT_TIME names the last time). 0 takes it back. */
 int edb_conn_commit_time(edb_conn *conn, int64_t ns);
+typedef struct {                    /* texts in UTF-8; NULL: none */
+    const char *actor, *reason, *metadata;      /* metadata: a JSON object */
+    size_t actor_size, reason_size, metadata_size;
+} edb_info;
+
+/* What is said of the connection's commits from now on, and of those of what is attached to it; NULL: nothing. A commit has
+ * it when the transaction has changed something. EDB_MISUSE, EDB_TOOBIG: what was said before stays. */
+int edb_conn_info(edb_conn *conn, const edb_info *info);
 /* Number and time of the last commit made by this connection or an attached one; number 0: none yet. */
 void edb_conn_last_commit(edb_conn *conn, uint64_t *number, int64_t *ns);
 /* To be called after every statement, with SQLite's autocommit flag: when no SQLite transaction is open and no write

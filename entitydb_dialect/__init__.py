@@ -46,6 +46,7 @@ from .history import (
     labels,
     resolve,
     restore,
+    transaction_info,
     undo,
 )
 from .store import Database, Version
@@ -118,5 +119,6 @@ __all__ = [
     "tagged_all",
     "tagged_any",
     "tagged_expression",
+    "transaction_info",
     "undo",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
-from .history import Backend, Commits
+from .history import Backend, Commits, committer
 
 _CHANGES = """SELECT transaction_id, committed_at, type, entity, operation, tag, old_row, new_row
 FROM entitydb_changes"""
@@ -55,6 +56,19 @@ def _shape(connection: Connection, table: str) -> tuple[list[str], list[str], st
     return [name for name, hidden in columns if not hidden], [name for name, _ in columns], row_id
 
 
+class _OfSession:
+    """What the Session that began a checkout's transaction says of it in its `info`; None: nothing, or no Session."""
+
+    def __init__(self, checkout: Any) -> None:
+        self._checkout = ref(checkout)
+
+    def __call__(self) -> Any:
+        checkout = self._checkout()
+        given_back = checkout is None or not checkout.is_valid
+        session = None if given_back else committer(checkout)
+        return None if session is None else session.info.get("transaction_info")
+
+
 class EntityBackend(Backend):
     """The backend of one dialect object."""
 
@@ -66,6 +80,7 @@ class EntityBackend(Backend):
     def begins(self, checkout: Any) -> None:
         """Before a transaction."""
         self._commits.begins(checkout, _last_commit(checkout))
+        unwrapped(checkout).transaction_info = _OfSession(checkout)
 
     def ended(self, checkout: Any) -> None:
         """Behind what may have been a commit."""

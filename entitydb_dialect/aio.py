@@ -18,6 +18,7 @@ A connection is used by one task at a time, as everywhere in SQLAlchemy. The dri
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import queue
 import threading
@@ -42,10 +43,11 @@ _AGAIN_S = 0.01  # an interrupt that came between two statements of the driver i
 
 
 class _Job:
-    """A call for the worker, and the future in which a task waits for it."""
+    """A call for the worker, with the caller's context variables, and the future in which a task waits for it."""
 
     def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop | None) -> None:
         self._call = call
+        self._context = contextvars.copy_context()
         self._loop = loop
         self.finished = threading.Event()
         self.done: asyncio.Future[Any] | None = None if loop is None else loop.create_future()
@@ -53,7 +55,7 @@ class _Job:
     def run(self) -> None:
         result, error = None, None
         try:
-            result = self._call()
+            result = self._context.run(self._call)
         except BaseException as caught:
             # A future cannot carry it.
             error = RuntimeError(repr(caught)) if isinstance(caught, StopIteration) else caught

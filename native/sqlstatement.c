@@ -250,8 +250,8 @@ static void by_verb(reader *r, sql_shape *shape)
     switch (r->codes[r->at++]) {
     case SQL_W_SELECT:
         shape->kind = SQL_SELECT;
-        if (code(r, r->at) == SQL_W_ENTITYDB_LABEL)
-            shape->flags |= SQL_LABEL;
+        if (code(r, r->at) == SQL_W_ENTITYDB_LABEL || code(r, r->at) == SQL_W_ENTITYDB_TRANSACTION_INFO)
+            shape->flags |= SQL_OF_COMMIT;
         break;
     case SQL_W_VALUES:
         shape->kind = SQL_VALUES;

@@ -20,7 +20,7 @@ enum {
     SQL_ASKS_SCHEMA = 4,        /* a name begins with sqlite_ or pragma_ */
     SQL_DEFAULT_VALUES = 8,     /* INSERT ... DEFAULT VALUES */
     SQL_PLAIN_VALUES = 16,      /* INSERT whose rows come from VALUES without a subquery, or from DEFAULT VALUES */
-    SQL_LABEL = 32,             /* the first column of a SELECT is called ENTITYDB_LABEL */
+    SQL_OF_COMMIT = 32,         /* the first column of a SELECT is called ENTITYDB_LABEL or ENTITYDB_TRANSACTION_INFO */
     SQL_BOUND_BY_COLUMN = 128,  /* <, <=, >, >= or BETWEEN may compare a column with something that has an affinity */
     SQL_PLAIN_LIST = 64,        /* the column list is words with commas between, and maybe comments */
 };

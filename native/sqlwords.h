@@ -11,7 +11,7 @@ enum {
     SQL_W_SCHEMA = 0x80,    /* a name, quoted or not, that begins with sqlite_ or pragma_ */
     SQL_W_AT_MOST, SQL_W_AT_LEAST,          /* <= and >= */
     SQL_W_AS, SQL_W_BEGIN, SQL_W_CAST, SQL_W_CONFLICT, SQL_W_CREATE, SQL_W_DEFAULT, SQL_W_DELETE, SQL_W_DO, SQL_W_END,
-    SQL_W_ENTITYDB_LABEL, SQL_W_EXPLAIN, SQL_W_INSERT,
+    SQL_W_ENTITYDB_LABEL, SQL_W_ENTITYDB_TRANSACTION_INFO, SQL_W_EXPLAIN, SQL_W_INSERT,
     SQL_W_INTO, SQL_W_MATERIALIZED, SQL_W_NULL, SQL_W_RECURSIVE, SQL_W_REPLACE, SQL_W_SET, SQL_W_TRIGGER, SQL_W_UPDATE,
     SQL_W_VALUES, SQL_W_WITH,
     /* An expression can follow these; behind any other word a parenthesis holds a function's arguments. */

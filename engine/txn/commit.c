@@ -8,8 +8,10 @@
  *   3  at SERIALIZABLE: every range read is in the base what it was at T;
  *   4  no unique entry collides, if the base is newer than what it was judged on;
  *   5  promises hold (foreign keys), if one was unmet or the base is newer than what they were judged on;
- *   6  the net writes are applied tree by tree, and the states of the changed trees go into the list of trees;
- *   7  the pager makes the record.
+ *   6  the net writes are applied tree by tree;
+ *   7  if they change anything, the layers above add what belongs to the commit (hk_commit), and the states of the changed
+ *      trees go into the list of trees;
+ *   8  the pager makes the record.
  *
  * *Net* means: of each key the newest write that was not rolled back, and of these only what differs from the base
  * (tree_apply drops the rest). A transaction whose net effect is nothing makes no commit. txn_publish_alone then only draws
@@ -30,7 +32,7 @@ typedef struct {
     bool wn_dirty;                  /* its state must be stored */
 } written_tree;
 
-typedef struct {
+typedef struct commit {
     edb_conn *cm_conn;
     txn *cm_txn;
     pager *cm_pager;
@@ -285,6 +287,43 @@ static int apply(commit *cm, const uint32_t *trees, size_t n)
     return rc;
 }
 
+/* ---- what the layers above add ------------------------------------------------------------------------------------- */
+
+int commit_add(commit *cm, uint32_t id, const void *key, size_t key_size, const void *value, size_t value_size)
+{
+    const tree_change change = { .key = key, .value = value, .key_size = (uint32_t)key_size,
+                                 .value_size = (uint32_t)value_size, .always = true };
+    written_tree *tree;
+    int rc;
+
+    if (key_size > tree_key_max(pager_page_size(cm->cm_pager)))
+        return edb_fail(EDB_TOOBIG, "a key of %zu bytes is too large", key_size);
+    if ((rc = tree_of(cm, id, &tree)))
+        return rc;
+    if (!tree)
+        return edb_fail(EDB_CORRUPT, "the catalog has a tree %" PRIu32 ", which does not exist", id);
+    if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, &change, 1)))
+        return rc;
+    tree->wn_dirty = true;
+    return EDB_OK;
+}
+
+int commit_add_tree(commit *cm, uint8_t key_size, uint32_t *id)
+{
+    uint64_t next = cm->cm_base->sn_trees.ar_count;
+    written_tree *made;
+
+    if (cm->cm_n_trees && cm->cm_trees[cm->cm_n_trees - 1].wn_state.ts_id >= next)
+        next = cm->cm_trees[cm->cm_n_trees - 1].wn_state.ts_id + 1;
+    *id = (uint32_t)next;
+    return tree_make(cm, *id, key_size, &made);
+}
+
+int commit_statement(commit *cm, edb_stmt **out)
+{
+    return base_statement(cm->cm_conn, cm->cm_base, out);
+}
+
 /* ---- the steps ---------------------------------------------------------------------------------------------------- */
 
 /* Under the committer lock. *publish: there is something to publish, and the record is ready. */
@@ -303,7 +342,8 @@ static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *pub
         cm->cm_conn->cn_commit_ns = 0;
         return rc;
     }
-    if ((rc = store_states(cm, &list)) || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog))
+    if ((rc = hooks_commit(cm->cm_conn, cm)) || (rc = store_states(cm, &list))
+        || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog))
         || (rc = FAILPOINT("txn:prepared")))
         return rc;
     *publish = true;

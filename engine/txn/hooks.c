@@ -180,3 +180,13 @@ int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
             rc = registered[i]->hk_judge(stmt, promises, at_commit);
     return rc;
 }
+
+int hooks_commit(edb_conn *conn, struct commit *cm)
+{
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < n_registered && !rc; i++)
+        if (registered[i]->hk_commit)
+            rc = registered[i]->hk_commit(conn, cm);
+    return rc;
+}

@@ -33,6 +33,8 @@
 
 enum { HOOKS_MAX = 16 };
 
+struct commit;                      /* commit.c */
+
 typedef struct {
     const char *hk_name;            /* of the feature, for a debugger */
     /* How an error names the tree: "table t". Called while COMMIT makes a sentence; stmt reads the newest commit with
@@ -44,6 +46,9 @@ typedef struct {
      * COMMIT, and inside COMMIT under the committer lock (at_commit). A promise's key begins with four bytes: a table's id,
      * big-endian, for a foreign key, else PROMISE_OF_TAGS. Each feature judges its own. */
     int (*hk_judge)(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+    /* Called inside COMMIT, under the committer lock, of a transaction that has changed something and will be published:
+     * what belongs to its commit is added by commit_add(). */
+    int (*hk_commit)(edb_conn *conn, struct commit *cm);
     void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
     /* Inside COMMIT, under the committer lock: a commit that will be `number` puts these into a tree, which commit `changed`
@@ -59,6 +64,13 @@ typedef struct {
 } txn_hooks;
 
 #define PROMISE_OF_TAGS UINT32_MAX
+
+/* For hk_commit. A statement that reads the newest commit with all own writes; base_statement_free() it. */
+int commit_statement(struct commit *cm, edb_stmt **out);
+/* A version of a key, made even where the living one has the same value. The transaction's own writes do not
+ * go to that tree, or only to smaller keys. */
+int commit_add(struct commit *cm, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size);
+int commit_add_tree(struct commit *cm, uint8_t key_size, uint32_t *tree);  /* a tree; whoever adds it enters it in the catalog */
 
 void hooks_register(const txn_hooks *hooks);
 
@@ -90,5 +102,6 @@ void hooks_published(hooks_home *home, uint64_t number);
 int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     /* EDB_NOSUCH: nobody knows it */
 int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
+int hooks_commit(edb_conn *conn, struct commit *cm);
 
 #endif

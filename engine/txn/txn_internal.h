@@ -267,6 +267,9 @@ int txn_judge(edb_conn *conn);                      /* all, at the transaction's
 
 /* ---- validate.c: steps 1 to 5 of a commit */
 int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, size_t n);
+/* A statement that reads the base with all own writes: it pins nothing, the committer lock keeps the base where it is. */
+int base_statement(edb_conn *conn, const snapshot *base, edb_stmt **out);
+void base_statement_free(edb_stmt *st);
 
 /* ---- commit.c */
 int txn_prepare_alone(edb_conn *conn);

@@ -27,17 +27,16 @@ static int changed_since(validation *va, uint32_t id, uint64_t moment, bool *out
     return rc == EDB_NOSUCH ? EDB_OK : rc;
 }
 
-/* A statement that reads the base with all own writes: it pins nothing, the committer lock keeps the base where it is. */
-static int base_statement(validation *va, edb_stmt **out)
+int base_statement(edb_conn *conn, const snapshot *base, edb_stmt **out)
 {
-    txn *tx = va->va_txn;
+    txn *tx = &conn->cn_txn;
     edb_stmt *st = calloc(1, sizeof *st);
 
     if (!st)
         return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
-    st->st_conn = va->va_conn;
-    st->st_root = *va->ay_base;
-    st->st_moment = st->st_now = va->ay_base->sn_number;
+    st->st_conn = conn;
+    st->st_root = *base;
+    st->st_moment = st->st_now = base->sn_number;
     st->st_schema = tx->tx_schema;
     st->st_serial = tx->tx_serial;
     st->st_writes = tx->tx_writes;
@@ -46,7 +45,7 @@ static int base_statement(validation *va, edb_stmt **out)
     return EDB_OK;
 }
 
-static void base_statement_free(edb_stmt *st)
+void base_statement_free(edb_stmt *st)
 {
     if (st->st_now_open)
         tree_cursor_close(&st->st_now_cursor);
@@ -61,7 +60,7 @@ enum { TREE_NAME = 300 };           /* room for a tree's name in a sentence */
 static const char *tree_named(validation *va, uint32_t tree, char out[TREE_NAME])
 {
     edb_stmt *st;
-    int rc = base_statement(va, &st);
+    int rc = base_statement(va->va_conn, va->ay_base, &st);
 
     if (!rc) {
         rc = hooks_name_tree(st, tree, out, TREE_NAME);
@@ -110,7 +109,7 @@ static int conflict_in_entry(validation *va, const ws_entry *w)
 {
     char name[TREE_NAME];
     edb_stmt *st;
-    int rc = base_statement(va, &st);
+    int rc = base_statement(va->va_conn, va->ay_base, &st);
 
     if (!rc) {
         rc = hooks_name_entry(st, w->tree, w->key, w->key_size, name, sizeof name);
@@ -271,7 +270,7 @@ static int validate_promises(validation *va)
     ws_cursor *wc;
     int rc;
 
-    if ((rc = base_statement(va, &st)))
+    if ((rc = base_statement(va->va_conn, va->ay_base, &st)))
         return rc;
     if (!(rc = ws_cursor_open(tx->tx_writes, TREE_PROMISES, UINT64_MAX, &wc))) {
         rc = hooks_judge(st, wc, true);

@@ -22,6 +22,7 @@
 #include "engine/upkeep/check_internal.h"
 #include "engine/eval/generate.h"
 #include "engine/entity/labels.h"
+#include "engine/entity/transactions.h"
 #include "engine/stats/statistics.h"
 
 typedef struct {
@@ -265,6 +266,13 @@ static int check_own_tree(check *ck, const edb_table *tree)
 
     if (tree_of_tags(tree->et_name, &(tag_trees){ 0 }))
         return EDB_OK;              /* check_tags.c */
+    bool info = !strcmp(tree->et_name, INFO_NAME), actors = !strcmp(tree->et_name, ACTORS_NAME);
+    if (info || actors) {           /* check_transactions.c */
+        tree_state *place = info ? &ck->ck_info.cki_info : &ck->ck_info.cki_actors;
+        rc = check_tree_of(ck, tree, "it", tree->et_id, 0, place, &here);
+        *(info ? &ck->ck_info.cki_info_there : &ck->ck_info.cki_actors_there) = !rc && here;
+        return rc;
+    }
     if (!labels && !statistics) {
         check_breach(ck, "I32", 0, "the catalog has a tree %s that nobody knows", tree->et_name);
         return EDB_OK;
@@ -354,5 +362,7 @@ int check_catalog(check *ck)
         rc = each_entry(ck, &state, check_entry, NULL);
     if (!rc)
         rc = check_damage(ck, check_tags(ck));
+    if (!rc)
+        rc = check_transactions(ck);
     return rc;
 }

@@ -6,6 +6,12 @@
 #include "engine/entity/tag_trees.h"
 #include "engine/txn/txn_internal.h"
 
+typedef struct {                    /* what is said of transactions */
+    tree_state cki_info, cki_actors;
+    bool cki_info_there, cki_actors_there;
+    uint64_t cki_due, cki_met;        /* how often an actor is named, and how often one has a commit */
+} check_info;
+
 typedef struct {
     pager *ck_pager;
     hooks_home *ck_home;            /* what the layers keep of the database in this process */
@@ -15,6 +21,7 @@ typedef struct {
     edb_check_result ck_result;
     uint8_t *ck_pages;              /* what each page of the file was found to be */
     struct tag_states *ck_tags;     /* the trees of tags; NULL: there are none, or not all */
+    check_info ck_info;
     struct generator *ck_generator; /* computes generated columns; NULL: not needed yet */
 } check;
 
@@ -27,6 +34,9 @@ int check_damage(check *ck, int rc);
 
 /* ---- check_catalog.c: the catalog, and rows against index entries (I32 to I35) */
 int check_catalog(check *ck);
+
+/* ---- check_transactions.c: what is said of transactions (I43, I44) */
+int check_transactions(check *ck);                  /* behind check_catalog(), which finds the trees */
 
 /* ---- check_tags.c: tags (I39 to I41) */
 int check_tags_find(check *ck, const tag_trees *trees);

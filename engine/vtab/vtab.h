@@ -28,6 +28,7 @@
  *   rows_ever.c     what tables over the past of all rows share (rows_ever.h)
  *   vtab_versions.c the eponymous table entitydb_versions
  *   vtab_changes.c  the eponymous table entitydb_changes
+ *   vtab_transactions.c  the eponymous table entitydb_transactions
  *   vtab_put.c      the eponymous table entitydb_put
  *   vtab_count.c    the function entitydb_count()
  *   vtab_visited.c  the function entitydb_visited()
@@ -297,12 +298,15 @@ void upsert_forget(vtab_entity *vt);                                /* what was 
 
 extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
 
-/* ---- vtab_entities.c, vtab_tags.c, vtab_tagged.c, vtab_put.c ---- */
+/* ---- vtab_entities.c, vtab_tags.c, vtab_tagged.c, vtab_transactions.c, vtab_put.c ---- */
 
 extern const sqlite3_module vtab_versions_module, vtab_changes_module;
-extern const sqlite3_module vtab_entities_module, vtab_tags_module, vtab_tagged_module, vtab_put_module;
+extern const sqlite3_module vtab_entities_module, vtab_tags_module, vtab_tagged_module, vtab_transactions_module,
+    vtab_put_module;
 
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);
+/* entitydb_transaction_info(): likewise. */
+void function_transaction_info(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 #endif

@@ -43,7 +43,7 @@ static const struct { const char *name; const sqlite3_module *module; } modules[
     {"entitydb", &vtab_entity_module}, {"entitydb_history", &vtab_history_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
     {"entitydb_entities", &vtab_entities_module}, {"entitydb_tags", &vtab_tags_module},
     {"entitydb_tagged", &vtab_tagged_module}, {"entitydb_versions", &vtab_versions_module},
-    {"entitydb_changes", &vtab_changes_module},
+    {"entitydb_changes", &vtab_changes_module}, {"entitydb_transactions", &vtab_transactions_module},
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
@@ -149,6 +149,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         rc = module_add(bd, "entitydb_put", &vtab_put_module);
     if (!rc)
         rc = function_add(bd, "entitydb_label", -1, SQLITE_DIRECTONLY, function_label);
+    if (!rc)
+        rc = function_add(bd, "entitydb_transaction_info", -1, SQLITE_DIRECTONLY, function_transaction_info);
     binding_unref(bd);
     return rc;
 }

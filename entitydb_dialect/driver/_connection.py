@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -259,6 +259,16 @@ class Connection(Functions):
         session = self._session
         lib.edb_conn_last_commit(session.engine, session.number_out, session.last_id_out)
         return int(session.number_out[0]), int(session.last_id_out[0])
+
+    @property
+    def transaction_info(self) -> Callable[[], Mapping[str, Any] | None] | None:
+        """Asked before each commit what is said of it: `actor`, `reason` and other keys, or None. Blocks of
+        `entitydb_dialect.transaction_info()` and SQL count more, key by key."""
+        return self._session.info.source
+
+    @transaction_info.setter
+    def transaction_info(self, source: Callable[[], Mapping[str, Any] | None] | None) -> None:
+        self._session.info.source = source
 
     @exclusive
     def set_commit_time(self, ns: int) -> None:

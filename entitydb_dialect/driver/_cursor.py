@@ -23,6 +23,7 @@ from .answers.plan import explained
 from .answers.pragma import answer
 from .execute.change import change, change_many
 from .execute.define import define
+from .execute.info import say_info
 from .execute.label import give_label
 from .execute.read import read
 from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
@@ -150,13 +151,15 @@ class Cursor:
             lock.release()
 
     def _execute_other(self, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
-        """A PRAGMA, a label or DDL."""
+        """A PRAGMA, a label, what is said of a transaction, or DDL."""
         is_open = session.raw.in_transaction
         try:
             if statement.kind is kinds.PRAGMA:
                 self._pragma(session, statement, sql, parameters)
             elif statement.kind is kinds.LABEL:
                 give_label(self, session, statement, parameters)
+            elif statement.kind is kinds.INFO:
+                say_info(self, session, statement, parameters)
             elif statement.kind is kinds.DDL:
                 define(self, session, statement, sql, parameters)
         except BaseException as error:

@@ -13,6 +13,7 @@ from .. import _exceptions as ex
 from .._native import lib
 from ._contexts import RETRIES, Contexts
 from ._errors import CODES, check, engine_error, translate
+from ._info import TransactionInfo
 from ._savepoints import Savepoints
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Transactions(Contexts):
         self.can_restart = False
         self.restart_sql: list[str] = []  # to begin it again: the statement that opened it, and savepoints since
         self.savepoints = Savepoints()
+        self.info = TransactionInfo(self.engine)
         self.in_hand = False  # a transaction is open, by what the driver has done and seen
         # Why SQLite rolled one back that is not over for whoever uses it. Everything but its end is refused.
         self.lost: str | None = None
@@ -136,6 +138,7 @@ class Transactions(Contexts):
         `commits`: it is a RELEASE that does."""
         was_open = self.raw.in_transaction
         if was_open and (commits or sql[:6].upper() in ("COMMIT", "END", "END TR")):
+            self.info.tell()
             check(lib.edb_conn_judge(self.engine))  # a deferred foreign key: the transaction stays open to be mended
         if was_open and self.serializable and sql[:8].upper().startswith(("COMMIT", "END", "RELEASE")):
             self.drain()  # what a cursor has yet to read belongs to what COMMIT validates
@@ -163,6 +166,7 @@ class Transactions(Contexts):
             self.begin()
         self.execute_control(sql, verb == "RELEASE" and self.savepoints.commits(statement.name))
         self.savepoints.follow(verb, statement.name, was_open or begun)
+        self.info.follow(verb, statement.name)
         self.in_hand = is_open = bool(self.raw.in_transaction)
         if is_open and not was_open and not self.can_restart:
             self.can_restart = True
@@ -182,6 +186,7 @@ class Transactions(Contexts):
     def committed(self) -> None:
         """After a commit: waits for its durability. Raises OperationalError when that cannot be had."""
         self.in_hand = self.can_restart = False
+        self.info.ended()
         changed = [schema for schema in self.schemas() if schema.before_ddl is not None]
         for schema in changed:
             schema.before_ddl = None
@@ -200,6 +205,7 @@ class Transactions(Contexts):
     def rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""
         self.in_hand = self.can_restart = False
+        self.info.ended()
         for schema in self.schemas():
             schema.undo_ddl()
         self.temporary_tables_changed()

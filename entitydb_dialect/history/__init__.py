@@ -1,4 +1,4 @@
-"""The time API: read-only Sessions of a past moment, what counts as a moment, commit moments, labels.
+"""The time API: read-only Sessions of a past moment, what counts as a moment, commit moments, labels, transactions.
 
 It knows SQLAlchemy and no database. What it needs of one is the protocol in backend.py, which a dialect object carries
 in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
@@ -15,6 +15,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     diff.py         diff(): what differs between two moments
     restore.py      restore(): an object as it was
     undo.py         undo(): the inverse of a transaction
+    transaction_info.py  transaction_info(): who and why
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from .as_of import apply_as_of
 from .at import at
 from .backend import Backend
 from .changes import Change, changes, follow_changes
-from .commits import Commits
+from .commits import Commits, committer
 from .database import begin_at, commit_moment, resolve
 from .diff import RowDiff, diff
 from .labels import label_moment, labels
 from .moments import Moment, from_ns, to_ns
 from .restore import RestoreStep, restore
 from .sources import AsyncSource, Source
+from .transaction_info import transaction_info
 from .undo import UndoConflict, undo
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "begin_at",
     "changes",
     "commit_moment",
+    "committer",
     "diff",
     "follow_changes",
     "from_ns",
@@ -55,5 +58,6 @@ __all__ = [
     "resolve",
     "restore",
     "to_ns",
+    "transaction_info",
     "undo",
 ]

@@ -28,6 +28,12 @@ def _begun(session: Session, transaction: SessionTransaction, connection: Connec
         _committers.setdefault(connection.connection, ref(session))
 
 
+def committer(checkout: Any) -> Session | None:
+    """The Session that began the running transaction of a checkout."""
+    found = _committers.get(checkout)
+    return None if found is None else found()
+
+
 class Commits:
     """The commits of one backend, as far as somebody may ask whose they are. Moments are int nanoseconds.
 
@@ -58,8 +64,7 @@ class Commits:
         if last_ns is None or last_ns == self._seen.setdefault(checkout, last_ns):
             return  # also where no transaction has begun: the commit is of an earlier checkout
         self._seen[checkout] = self._of_checkout[checkout] = last_ns
-        committer = _committers.get(checkout)
-        session = None if committer is None else committer()
+        session = committer(checkout)
         if session is not None:
             self._of_session[session] = last_ns
         with self._lock:
@@ -76,4 +81,4 @@ class Commits:
         return self._newest
 
 
-__all__ = ["Commits"]
+__all__ = ["Commits", "committer"]

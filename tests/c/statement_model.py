@@ -64,8 +64,8 @@ class Shape:
         self.found["verb"] = min(at, self.n)
         verb = self.upper(at)
         self.found["kind"] = "NOTHING" if not rest else verb if verb in VERBS else "OTHER"
-        if verb == "SELECT" and self.upper(at + 1) == "ENTITYDB_LABEL":
-            self.flags.add("label")
+        if verb == "SELECT" and self.upper(at + 1) in ("ENTITYDB_LABEL", "ENTITYDB_TRANSACTION_INFO"):
+            self.flags.add("of_commit")
         if verb in ("INSERT", "REPLACE"):
             self._insert(at + 1)
         elif verb == "UPDATE":

@@ -8,11 +8,13 @@ import pytest
 import statement_model
 from test_sqltokens import KINDS, Read
 
-FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "label", "plain_list", "bound_by_column")
+FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "of_commit", "plain_list")
+FLAGS += ("bound_by_column",)
 VERBS = ("NOTHING", "SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "OTHER")
 PIECES = (
     *("SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "RECURSIVE", "AS", "NOT"),
     *("MATERIALIZED", "OR", "IGNORE", "INTO", "FROM", "SET", "DEFAULT", "ON", "CONFLICT", "DO", "NOTHING", "RETURNING"),
+    "entitydb_transaction_info",
     *("IN", "TRIGGER", "entitydb_label", "t", '"t"', "'t'", "[t]", "main", ".", ",", ";", "(", ")", "=", "?", "1"),
     *("(a, b)", "(a)", "(?, ?)", "f(a, b)", "WHERE", "sqlite_master", '"PRAGMA_x"', "sqlitex", "?,?,?,?,?,?,?,?", "||"),
     *("<", "<=", ">", ">=", "BETWEEN", "AND", "CAST", "CAST(a AS INT)", "-", "x'00'"),
@@ -72,7 +74,7 @@ def test_known_tokens_have_the_shape_of_their_text(native, rng: random.Random) -
 def test_every_word_has_a_code_of_its_own(native, upper: bool) -> None:
     words = [
         *statement_model.BEFORE_EXPRESSION, *statement_model.VERBS, "AS", "CONFLICT", "DEFAULT", "DO", "ENTITYDB_LABEL",
-        "INTO", "MATERIALIZED", "RECURSIVE", "SET", "TRIGGER", "WITH",
+        "ENTITYDB_TRANSACTION_INFO", "INTO", "MATERIALIZED", "RECURSIVE", "SET", "TRIGGER", "WITH",
     ]  # fmt: skip
     words = sorted(set(words))
     read = Read(native, " ".join(word if upper else word.lower() for word in words).encode())

@@ -3,6 +3,8 @@
     debit, credit   accounts; the sum of all balances is constant; credit has an index on its balances
     transfer        what was moved, by whom, as which of his transfers: the sum of its amounts is what debit lacks
 
+Each transaction with a transfer says who made it, and as which: what is said is there if and only if the transfer is.
+
 Tags say of each transfer which accounts it is of, and by whom it was: an account lacks what its transfers moved. Of the
 transfers of an account one, the last, has the tag that says so, which it takes from the one before.
 """
@@ -35,6 +37,7 @@ def make_bank(path: Path, **options: object) -> None:
     for table in ("debit", "credit"):
         db.executemany(f"INSERT INTO {table} VALUES (?, ?)", [(i, BALANCE) for i in range(ACCOUNTS)])
         db.executemany(TAG, [(table, i, "account") for i in range(ACCOUNTS)])
+    db.execute("SELECT entitydb_transaction_info(json_object('actor', 'founder'))")
     db.commit()
     db.close()
 
@@ -42,6 +45,7 @@ def make_bank(path: Path, **options: object) -> None:
 def enter(db: driver.Connection, debit: int, credit: int, row: tuple[int, int, int, str]) -> None:
     """A transfer's row and its tags. What is last of an account conflicts as the account's balance does."""
     id_ = db.execute("INSERT INTO transfer(who, nth, amount, note) VALUES (?, ?, ?, ?)", row).lastrowid
+    db.execute("SELECT entitydb_transaction_info(json_object('actor', 'teller ' || ?, 'nth', ?))", row[:2])
     last = f"last:{debit}"
     db.execute("DELETE FROM entitydb_tags WHERE type = 'transfer' AND tag = ?", (last,))
     db.executemany(TAG, [("transfer", id_, tag) for tag in (f"debit:{debit}", f"credit:{credit}", last)])
@@ -81,6 +85,11 @@ def audit(db: driver.Connection, as_of: int | None = None) -> int:
     assert by_index == sorted(ask("SELECT balance, id FROM credit"))
     assert len(by_index) == ACCOUNTS
     audit_tags(ask)
+    said = ask("SELECT CAST(substr(actor, 8) AS INTEGER), metadata ->> 'nth' FROM entitydb_transactions "
+               "WHERE actor GLOB 'teller *'")
+    assert sorted(said) == sorted(ask("SELECT who, nth FROM transfer WHERE who >= 0"))
+    one = ask("SELECT metadata ->> 'nth' FROM entitydb_transactions WHERE actor = 'teller 0'")
+    assert sorted(one) == sorted(ask("SELECT nth FROM transfer WHERE who = 0"))
     return count
 
 

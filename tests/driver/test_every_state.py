@@ -65,6 +65,7 @@ CONNECTION: Calls = {
         "CREATE TEMP TABLE u(a)", "CREATE VIEW v AS SELECT 1", "ATTACH ':memory:' AS z", "DETACH z", "BEGIN", "COMMIT",
         "ROLLBACK", "SAVEPOINT x", "RELEASE x", "ROLLBACK TO x", "PRAGMA table_info(t)", "PRAGMA foreign_keys = OFF",
         "PRAGMA user_version = 5", "SELECT entitydb_label('x')", "EXPLAIN QUERY PLAN SELECT a FROM t",
+        """SELECT entitydb_transaction_info('{"actor": "x"}')""", "SELECT * FROM entitydb_transactions",
         "SELECT * FROM sqlite_master", "VACUUM", "SELECT nothing", "nonsense",
     ),
     "executemany": [lambda c: c.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])],
@@ -96,6 +97,7 @@ CONNECTION: Calls = {
     "temporary_tables": [lambda c: c.temporary_tables()],
     "text_factory": [lambda c: c.text_factory, lambda c: setattr(c, "text_factory", bytes)],
     "total_changes": [lambda c: c.total_changes],
+    "transaction_info": [lambda c: c.transaction_info, lambda c: setattr(c, "transaction_info", dict)],
     "views": [lambda c: c.views()],
 }  # fmt: skip
 

@@ -481,6 +481,33 @@ class File:
                 return {key.decode(): begun for key, begun, _ in self.scan(self.tree(entry.id), moment)}
         return {}
 
+    def tree_named(self, name: str, moment: int = FOREVER) -> Tree | None:
+        """A tree that belongs to no table."""
+        for _, _, payload in self.scan(self.tree(0), moment):
+            entry = decode_payload(payload)
+            if entry.kind == 4 and entry.name == name:
+                return self.tree(entry.id)
+        return None
+
+    def info(self, number: int) -> list[object] | None:
+        """What is said of a commit: actor, reason and metadata; None: nothing."""
+        tree = self.tree_named("transaction info", number)
+        if tree is None:
+            return None
+        found = {key: (begun, value) for key, begun, value in self.scan(tree, number)}
+        if set(found) != {b"info"}:
+            raise Damaged("something is said under another key")
+        begun, value = found[b"info"]
+        said = decode_row(value)
+        if len(said) != 3 or not all(text is None or isinstance(text, str) for text in said):
+            raise Damaged("what is said of a transaction is not three texts")
+        return said if begun == number else None
+
+    def actor_at(self, number: int) -> list[str]:
+        """The actors whose commit it is: one at most."""
+        tree = self.tree_named("transactions of actors", number)
+        return [] if tree is None else [k.decode() for k, begun, _ in self.scan(tree, number) if begun == number]
+
     def statistics(self, moment: int = FOREVER) -> dict[tuple[int, int], tuple[int, list[float]]]:
         """By tree and column (of an index: 2**32 - 1): the count that was, and the numbers."""
         for _, _, payload in self.scan(self.tree(0), moment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from contextlib import closing
@@ -105,14 +106,23 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
     }
     states: dict[int, tuple[int, dict[str, list[tuple[object, ...]]]]] = {}
     labels: dict[int, dict[str, int]] = {}
+    said: dict[int, tuple[object, ...]] = {}
 
     def connect() -> driver.Connection:
         return driver.connect(path, page_size=page_size, synchronous="normal")
+
+    def say(db: driver.Connection, step: int) -> None:
+        info = {"actor": rng.choice(["ann", "böb"]), "reason": rng.choice([None, "r" * rng.randrange(1, page_size)])}
+        info |= {"step": step} if rng.random() < 0.5 else {}
+        db.execute("SELECT entitydb_transaction_info(?)", [json.dumps(info)])
 
     def remember(db: driver.Connection) -> None:
         number, ns = db.last_commit
         tables = db.catalog()
         states[number] = ns, {name: db.execute(queries[name]).fetchall() for name in tables}
+        (said[number],) = db.execute(
+            "SELECT actor, reason, metadata FROM entitydb_transactions WHERE id = ?", [number]
+        ).fetchall()
         labels[number] = dict(db.execute("SELECT label, number FROM entitydb_labels").fetchall())
         db.rollback()
 
@@ -168,6 +178,8 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
             change(db, names)
         if step > 20 and rng.random() < 0.3:
             db.execute("SELECT entitydb_label(?)", [rng.choice(["one", "two", "äh"])])
+        if step > 15 and rng.random() < 0.6:
+            say(db, step)
         db.commit()
         if db.last_commit[0] != before:
             remember(db)
@@ -190,6 +202,8 @@ def test_databases_made_through_sql_read_the_same_at_every_commit(
         assert file.number_at(ns) == number
         assert file.number_at(ns - 1) == number - 1
         assert file.labels(number) == labels[number]
+        assert tuple(file.info(number) or (None, None, None)) == said[number]
+        assert file.actor_at(number) == ([] if said[number][0] is None else [said[number][0]])
         catalog = file.catalog(number)
         assert sorted(catalog) == sorted(tables)
         for name, rows in tables.items():

@@ -34,8 +34,10 @@ SHARED_PREFIXES = ("vt_",)
 # Python modules and packages. A module belongs to the longest name that it is or lies in; "=name" is that one alone.
 PYTHON_LAYERS = (
     ("entitydb_dialect._exceptions",),
+    ("entitydb_dialect._transaction_info",),
     ("entitydb_dialect._native",),
     ("entitydb_dialect.driver._catalog", "entitydb_dialect.driver._errors", "entitydb_dialect.driver._savepoints"),
+    ("entitydb_dialect.driver._info",),
     ("entitydb_dialect.driver.sql",),
     ("entitydb_dialect.driver.rewrite",),
     ("entitydb_dialect.driver._database", "entitydb_dialect.driver._files", "entitydb_dialect.driver._place"),
@@ -75,6 +77,7 @@ STRANGERS = (
 # The packages of others that a module may import, by the same longest name; the standard library is free to all.
 PACKAGES = {
     "entitydb_dialect._exceptions": set(),
+    "entitydb_dialect._transaction_info": set(),
     "entitydb_dialect.driver.sql": set(),
     "entitydb_dialect.driver": {"apsw"},
     "entitydb_dialect": {"sqlalchemy"},

@@ -1,5 +1,5 @@
-"""EXPLAIN QUERY PLAN over tags, entities and the past of all rows: words for the plans of vtab_tags.c, vtab_tagged.c,
-vtab_entities.c, vtab_versions.c and vtab_changes.c in engine/vtab."""
+"""EXPLAIN QUERY PLAN over tags, entities, transactions and the past of all rows: words for the plans of vtab_tags.c,
+vtab_tagged.c, vtab_entities.c, vtab_transactions.c, vtab_versions.c and vtab_changes.c in engine/vtab."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import re
 _TAGS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:tags:([a-zA-Z<=>]*)(.*)$", re.DOTALL)
 _NUMBERED = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(tagged|entities)(.*)$", re.DOTALL)
 _PAST = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(versions|changes)(.*)$", re.DOTALL)
+_TRANSACTIONS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:transactions:([a-zA-Z<>]*)(.*)$", re.DOTALL)
 _TERMS = {
     "t": "type=?", "e": "entity=?", "=": "tag=?", "n": "namespace=?", "v": "value=?", "G": "tag GLOB ?",
     ">": "tag>?", "g": "tag>=?", "<": "tag<?", "l": "tag<=?",
+}  # fmt: skip
+_TRANSACTION_TERMS = {
+    "a": "actor=?", "i": "id=?", ">": "id>?", "g": "id>=?", "<": "id<?", "l": "id<=?", "t": "committed_at=?",
+    "B": "committed_at>?", "b": "committed_at>=?", "E": "committed_at<?", "e": "committed_at<=?",
 }  # fmt: skip
 _WAYS = {
     "tagged": ("TAG EXPRESSION", [f"type=? AND expression=?{more}" for more in ("", " AND entity=?", " AND entity>?")]),
@@ -52,6 +57,10 @@ def explained_entities(detail: str) -> str | None:
         way, terms = _WAYS[whose]
         used = terms[int(number)]
         return f"SEARCH {name} USING {way} ({used}){rest}" if used else f"SCAN {name}{rest}"
+    if match := _TRANSACTIONS.match(detail):
+        name, steps, rest = match.groups()
+        terms = [term for step, term in _TRANSACTION_TERMS.items() if step in steps]
+        return f"SEARCH {name} USING TRANSACTIONS ({' AND '.join(terms)}){rest}" if terms else f"SCAN {name}{rest}"
     return None
 
 

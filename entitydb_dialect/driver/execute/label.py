@@ -35,7 +35,7 @@ def give_label(cursor: Cursor, session: Session, statement: Statement, parameter
     def run() -> None:
         if session.can_restart:  # as a write: the newest commit is what the transaction sees
             session.end_statement(session.open_statement(True, None, True))
-        read(cursor, session, parse(statement.label_sql), statement.label_sql, parameters)
+        read(cursor, session, parse(statement.values_sql), statement.values_sql, parameters)
         rows = cursor._fetchall()
         labels = [row[0] for row in rows]
         for label in labels:

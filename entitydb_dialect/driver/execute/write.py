@@ -212,6 +212,8 @@ def target(session: Session, statement: Statement) -> Schema | None:
 
 def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, schema: Schema | None) -> Any:
     """A context for a statement that was prepared. Raises SchemaMoved when that was for another schema."""
+    if not in_transaction:
+        session.info.tell()  # it is a transaction by itself
     options = session.now_options[in_transaction + 2] if schema is None else schema.write_options[in_transaction]
     if not lib.edb_stmt_begin(session.engine, options, session.stmt_out):
         stmt = session.stmt_out[0]

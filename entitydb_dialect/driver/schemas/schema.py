@@ -30,7 +30,10 @@ _SAVEPOINT = '"entitydb ddl"'
 
 
 # Tables that each database has.
-OVER_ENTITIES = ("entitydb_changes", "entitydb_entities", "entitydb_tagged", "entitydb_tags", "entitydb_versions")
+OVER_ENTITIES = (
+    "entitydb_changes", "entitydb_entities", "entitydb_tagged", "entitydb_tags", "entitydb_transactions",
+    "entitydb_versions",
+)  # fmt: skip
 _AT_ONCE = 20  # as many new tables are declared through sqlite_master, without connecting each
 
 

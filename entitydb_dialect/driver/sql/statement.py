@@ -20,6 +20,7 @@ DDL = "ddl"  # CREATE, DROP, ALTER, ATTACH, VACUUM, ...
 CONTROL = "control"  # BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE
 PRAGMA = "pragma"
 LABEL = "label"  # SELECT entitydb_label(...)
+INFO = "info"  # SELECT entitydb_transaction_info(...)
 EMPTY = "empty"  # white space and comments
 OTHER = "other"  # everything else: SQLite's to refuse
 
@@ -55,7 +56,7 @@ TOLD = ROW_IN | BOUND_BY_COLUMN
 EDB_ROW_IN: int = lib.EDB_ROW_IN
 EDB_BOUND_BY_COLUMN: int = lib.EDB_BOUND_BY_COLUMN
 SEVERAL: int = lib.SQL_SEVERAL
-IS_LABEL: int = lib.SQL_LABEL
+IS_OF_COMMIT: int = lib.SQL_OF_COMMIT
 ASKS_SCHEMA: int = lib.SQL_ASKS_SCHEMA
 PLAIN_VALUES: int = lib.SQL_PLAIN_VALUES
 DEFAULT_VALUES: int = lib.SQL_DEFAULT_VALUES
@@ -100,7 +101,7 @@ class Statement(Text):
     name = ""  # of a PRAGMA, lower case, or of a savepoint
     argument: str | None = None  # of a PRAGMA, unquoted
     assignment = False  # PRAGMA name = value
-    label_sql = ""  # of a LABEL: the query for the labels
+    values_sql = ""  # of a LABEL and an INFO: the query for what is given
 
     def __init__(self, sql: str) -> None:
         super().__init__(sql)
@@ -178,16 +179,16 @@ class Statement(Text):
                 _BY_VERB[verb](self, self.verb_at + 1)
         else:
             self.kind, self.verb = kind, verb
-            if flags & IS_LABEL and not self.several:
-                self.label_sql = _label(self, Reader(self, self.verb_at + 1))
-                if self.label_sql:
-                    self.kind = LABEL
+            if flags & IS_OF_COMMIT and not self.several:
+                self.values_sql = _given(self, Reader(self, self.verb_at + 1))
+                if self.values_sql:
+                    self.kind = LABEL if self.uppers[self.verb_at + 1] == "ENTITYDB_LABEL" else INFO
         if flags & ASKS_SCHEMA and self.kind in _MAY_ASK:
             self.asks_schema = True
 
 
-def _label(statement: Statement, reader: Reader) -> str:
-    """Behind SELECT: the statement without the function's name, if entitydb_label(...) is its one column; else ''."""
+def _given(statement: Statement, reader: Reader) -> str:
+    """Behind SELECT: the statement without the function's name, if a call of it is its one column; else ''."""
     at = reader.at
     reader.at += 1
     if reader.peek() != "(":
@@ -333,6 +334,7 @@ __all__ = [
     "CONTROL",
     "DDL",
     "EMPTY",
+    "INFO",
     "LABEL",
     "LONG",
     "OTHER",

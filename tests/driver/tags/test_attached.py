@@ -92,7 +92,7 @@ def test_tags_count_as_writing_their_file(db: driver.Connection) -> None:
     assert db.execute(f"INSERT INTO x.{INTO} ('t', 1, 'of:x') ON CONFLICT DO NOTHING").rowcount == 0
 
 
-@pytest.mark.parametrize("name", ["entitydb_tags", "entitydb_tagged", "entitydb_entities"])
+@pytest.mark.parametrize("name", ["entitydb_tags", "entitydb_tagged", "entitydb_entities", "entitydb_transactions"])
 def test_what_is_declared_for_it_is_shown_nowhere_and_cannot_be_changed(db: driver.Connection, name: str) -> None:
     for sql in ("SELECT name FROM sqlite_master", "SELECT name FROM x.sqlite_master",
                 "SELECT name FROM pragma_table_list"):  # fmt: skip

@@ -238,6 +238,78 @@ def test_labels_without_their_tree_or_with_row_ids_are_i32(database, conn):
     assert root_of(database.check()[0])[0] == "I32"
 
 
+ANN = b"\x0c\5\0\0\3\3\3ann"                       # a row: the actor ann, no reason, no metadata
+
+TYPO = b"\x0c\5\5\0\3\7\7anntypo"                  # the same, for a reason
+
+
+def forge_info(conn, infos, actors):
+    """Transactions that say `infos`, one each, by key and value, and that enter `actors`."""
+    trees = {}
+    with conn.statement(writes=True) as statement:
+        for name, entries in ((b"transaction info", infos), (b"transactions of actors", actors)):
+            if entries is not None:
+                trees[name] = statement.make_tree(0)
+                statement.put(0, trees[name], labels_payload(trees[name], name))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    for i in range(max(len(infos or ()), len(actors or ()))):
+        with conn.statement(writes=True) as statement:
+            for name, entries in ((b"transaction info", infos), (b"transactions of actors", actors)):
+                if entries is not None and i < len(entries) and entries[i] is not None:
+                    statement.put(trees[name], *entries[i])
+        conn.commit()
+
+
+def test_what_is_said_of_transactions_is_checked_in_every_version(database, conn):
+    other = ANN.replace(b"ann", b"bob")
+    forge_info(conn, [(b"info", ANN), (b"info", other), (b"info", ANN)], [(b"ann", b""), (b"bob", b""), (b"ann", b"1")])
+    assert database.check()[0] == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [(b"info", b""), (b"info", b"\x08\0\0"), (b"info", ANN[:-1]), (b"info", b"\x0c\2\0\0\0\0\0"),
+     (b"info", ANN.replace(b"\5", b"\6", 1)), (b"info", ANN.replace(b"ann", b"a\xffn")), (b"inf", ANN)],
+    ids=["empty", "two columns", "cut off", "a number", "a blob", "no text", "another key"],
+)  # fmt: skip
+@pytest.mark.parametrize("last", [True, False])
+def test_what_cannot_be_said_of_a_transaction_is_i43(database, conn, broken, last):
+    infos = [(b"info", ANN), broken] if last else [broken, (b"info", ANN)]
+    actors = [(b"ann", b""), None] if last else [None, (b"ann", b"")]
+    forge_info(conn, infos, actors)
+    assert [breach[0] for breach in database.check()[0]] == ["I43"]
+
+
+@pytest.mark.parametrize(
+    ("infos", "actors"),
+    [([(b"info", ANN)], None), ([(b"info", ANN)], [(b"bob", b"")]), ([(b"info", ANN)], []),
+     ([(b"info", ANN), (b"info", TYPO)], [(b"ann", b""), None]),
+     ([None, (b"info", ANN)], [(b"ann", b""), (b"ann", b"1")]),
+     (None, [(b"ann", b"")])],
+    ids=["no tree", "another actor", "nobody", "one missing", "one too many", "nothing said"],
+)  # fmt: skip
+def test_actors_without_their_transactions_are_i44(database, conn, infos, actors):
+    forge_info(conn, infos, actors)
+    assert {breach[0] for breach in database.check()[0]} == {"I44"}
+
+
+@pytest.mark.parametrize("name", [b"transaction info", b"transactions of actors"])
+def test_trees_of_transactions_without_their_tree_or_with_row_ids_are_i32(database, conn, name):
+    with conn.statement(writes=True) as statement:
+        statement.put(0, 77, labels_payload(77, name))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+    with conn.statement(writes=True) as statement:
+        statement.put(0, 77, None)
+        tree = statement.make_tree(8)
+        statement.put(0, tree, labels_payload(tree, name))
+        done(lib.txn_schema_changed(statement.stmt))
+    conn.commit()
+    assert root_of(database.check()[0])[0] == "I32"
+
+
 def test_a_tree_that_nobody_knows_is_i32(database, conn):
     with conn.statement(writes=True) as statement:
         tree = statement.make_tree(0)
