@@ -16,6 +16,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     restore.py      restore(): an object as it was
     undo.py         undo(): the inverse of a transaction
     transaction_info.py  transaction_info(): who and why
+    transactions.py Transaction, mapped to the table of all commits
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .moments import Moment, from_ns, to_ns
 from .restore import RestoreStep, restore
 from .sources import AsyncSource, Source
 from .transaction_info import transaction_info
+from .transactions import Transaction
 from .undo import UndoConflict, undo
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "RestoreStep",
     "RowDiff",
     "Source",
+    "Transaction",
     "UndoConflict",
     "apply_as_of",
     "at",
