@@ -47,6 +47,7 @@ from .history import (
     labels,
     resolve,
     restore,
+    run_transaction,
     transaction_info,
     undo,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "labels",
     "resolve",
     "restore",
+    "run_transaction",
     "stats",
     "tag_values",
     "tagged",

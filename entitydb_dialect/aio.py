@@ -35,7 +35,7 @@ from . import driver
 from ._urls import target
 from .apsw import EntityDialect_apsw
 from .base import EntityExecutionContext
-from .history.aio import AsyncSource, at
+from .history.aio import AsyncSource, at, run_transaction
 
 _BATCH = 100  # rows of a streamed result that come with executing
 _PATIENCE_S = 5.0  # at the end of the interpreter threads stand still
@@ -419,4 +419,5 @@ __all__ = [
     "EntityExecutionContext_aio",
     "at",
     "dialect",
+    "run_transaction",
 ]

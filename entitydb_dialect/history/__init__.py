@@ -17,6 +17,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     undo.py         undo(): the inverse of a transaction
     transaction_info.py  transaction_info(): who and why
     transactions.py Transaction, mapped to the table of all commits
+    retry.py        run_transaction()
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .diff import RowDiff, diff
 from .labels import label_moment, labels
 from .moments import Moment, from_ns, to_ns
 from .restore import RestoreStep, restore
+from .retry import run_transaction
 from .sources import AsyncSource, Source
 from .transaction_info import transaction_info
 from .transactions import Transaction
@@ -60,6 +62,7 @@ __all__ = [
     "labels",
     "resolve",
     "restore",
+    "run_transaction",
     "to_ns",
     "transaction_info",
     "undo",

@@ -1,9 +1,13 @@
-"""at() for asyncio. Not imported by the package itself: it needs greenlet, as SQLAlchemy's asyncio extension does."""
+"""at() and run_transaction() for asyncio. Not imported by the package itself: it needs greenlet, as SQLAlchemy's
+asyncio extension does."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import random as _random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +15,10 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from .moments import Moment
 from .past import past_session
+from .retry import judge_attempts, lost_a_race, pause_s
 from .sources import AsyncSource, is_async, synchronous
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -39,4 +46,35 @@ async def at(source: AsyncSource, moment: Moment) -> AsyncIterator[AsyncSession]
         await greenlet_spawn(block.__exit__, None, None, None)
 
 
-__all__ = ["AsyncSource", "at"]
+async def run_transaction(
+    session_factory: Callable[[], AbstractAsyncContextManager[AsyncSession]],
+    fn: Callable[[AsyncSession], Awaitable[T]],
+    attempts: int = 10,
+    *,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    random: Callable[[], float] = _random.random,
+) -> T:
+    """Awaits fn(session) in a transaction and commits it; again, with a new AsyncSession, where that loses a race.
+
+    Args:
+        session_factory: makes an AsyncSession, as an async_sessionmaker does.
+        fn: an async function.
+        attempts, sleep, random: see `entitydb_dialect.run_transaction`; sleep is awaited.
+
+    Raises:
+        SerializationFailure, ArgumentError: as `entitydb_dialect.run_transaction`.
+    """
+    judge_attempts(attempts)
+    for attempt in range(1, attempts + 1):
+        try:
+            async with session_factory() as session, session.begin():
+                result = await fn(session)
+            return result
+        except Exception as error:
+            if attempt == attempts or not lost_a_race(error):
+                raise
+        await sleep(pause_s(attempt, random))
+    raise AssertionError("unreachable")
+
+
+__all__ = ["AsyncSource", "at", "run_transaction"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from .conftest import EXAMPLES
 
@@ -18,26 +18,37 @@ def block_with(words: str) -> str:
     return str(block)
 
 
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int]
+
+
 def test_a_conflict_is_run_again(tmp_path: Path) -> None:
     engine = create_engine(f"entitydb:///{tmp_path}/app.edb")
-    names: dict[str, Any] = {"Session": Session, "engine": engine}
-    exec(block_with("SerializationFailure"), names)
-    with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)"))
-        connection.execute(text("INSERT INTO t VALUES (1, 0)"))
-    add = text("UPDATE t SET n = n + 1 WHERE id = 1")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Account(id=1, balance=100))
+        session.commit()
+    take = text("UPDATE account SET balance = balance - 1 WHERE id = 1")
     attempts = 0
 
-    def work(session: Session) -> int:
-        nonlocal attempts
-        attempts += 1
-        session.execute(add)
-        if attempts < 3:  # somebody else is first
-            with engine.begin() as connection:
-                connection.execute(add)
-        return attempts
+    class Slow(Session):
+        def flush(self, objects: Any = None) -> None:
+            nonlocal attempts
+            if self.dirty:
+                attempts += 1
+                if attempts < 3:  # somebody else is first
+                    with engine.begin() as connection:
+                        connection.execute(take)
+            super().flush(objects)
 
-    assert names["in_transaction"](work) == 3
+    exec(block_with("run_transaction"), {"Session": Slow, "engine": engine, "Account": Account})
+    assert attempts == 3
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT n FROM t")) == 3
+        assert connection.scalar(text("SELECT balance FROM account")) == 88
     assert (tmp_path / "app.edb-lock").exists()

@@ -17,7 +17,7 @@ def test_the_page_on_time_prints_what_it_says(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     page = (EXAMPLES.parent / "docs" / "time.md").read_text(encoding="utf-8")
     blocks = BLOCK.findall(page[page.index("## Who and why") :])
-    assert len(blocks) >= 2
+    assert len(blocks) >= 3
     names: dict[str, Any] = {"__name__": "time"}
     for code, printed in blocks:
         with contextlib.redirect_stdout(io.StringIO()) as output:
