@@ -9,7 +9,8 @@
 typedef struct {                    /* what is said of transactions */
     tree_state cki_info, cki_actors;
     bool cki_info_there, cki_actors_there;
-    uint64_t cki_due, cki_met;        /* how often an actor is named, and how often one has a commit */
+    uint64_t cki_due, cki_met;      /* how often an actor is named, and how often one has a commit */
+    uint64_t cki_unread;            /* what cannot be read may have named one */
 } check_info;
 
 typedef struct {

@@ -333,3 +333,32 @@ def test_opening_asking_and_checking(both: tuple[driver.Connection, apsw.Connect
         # Collecting takes long in a large process.
         assert int(lib.test_alloc_live()) == nothing or in_use() == nothing
     assert found == ([], wanted)
+
+
+@pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("first", [True, False], ids=["first of the file", "later"])
+def test_commits_that_say_who_makes_them(connect: Callable[..., driver.Connection], on: bool, first: bool) -> None:
+    """What is said is there if and only if the transaction is; the first makes the trees for it."""
+    db = connect()
+    db.execute("CREATE TABLE t(a)")
+    if not first:
+        db.execute("""SELECT entitydb_transaction_info('{"actor": "ann"}')""")
+    db.commit()
+    for n in itertools.count(1):
+        db.execute("INSERT INTO t VALUES (?)", (n,))
+        lib.test_alloc_fail(n, on)
+        try:
+            db.execute("SELECT entitydb_transaction_info(?)", (f'{{"actor": "bob", "reason": "{n}", "x": [1]}}',))
+            db.commit()
+        except (driver.Error, MemoryError):
+            db.rollback()
+        finally:
+            passed = lib.test_alloc_passed()
+            lib.test_alloc_fail(0, False)
+        rows = run(db, "SELECT a FROM t ORDER BY a")
+        told = run(db, "SELECT CAST(reason AS INTEGER) FROM entitydb_transactions WHERE actor = 'bob' ORDER BY id")
+        db.rollback()
+        assert told == rows
+        if passed < n:
+            assert (n,) in rows, "the last one met no fault"
+            break

@@ -5,7 +5,7 @@ An empty line ends it. Answers are lines of JSON too:
 
     opened   null, or [class, message] of the error that opening raised
     rows     for each moment (and, last, now), for each query: rows, or [class, message] under "error"
-    writes   for each of "writes", each a transaction: [] or {"error": [class, message]}
+    writes   for each of "writes", each a transaction that says who makes it: [] or {"error": [class, message]}
     check    [[invariant, page, sentence], ...] or {"error": [class, message]}
 """
 
@@ -15,7 +15,7 @@ import json
 import sys
 from typing import Any
 
-from entitydb_dialect import driver
+from entitydb_dialect import driver, transaction_info
 
 
 def failure(error: BaseException) -> list[Any]:
@@ -37,7 +37,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         if "moments" in question:
             for moment in [*question["moments"], None]:
                 result["rows"].append([one(database, sql, moment) for sql in question["queries"]])
-        result["writes"] = [one(database, sql, None) for sql in question.get("writes", ())]
+        with transaction_info(actor="asker", n=1):
+            result["writes"] = [one(database, sql, None) for sql in question.get("writes", ())]
     finally:
         database.close()
     return result

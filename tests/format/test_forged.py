@@ -6,7 +6,8 @@ nothing but `check` can know; and what reads the file meanwhile gets rows or an 
 No forged file can break these, because they say what processes do and not what a file holds: I2 and I6 (the order of a
 commit, settled moments), I3 (that free space follows from the record; what it says of pages is I36), I4 and I10 (pins
 and locks in memory). I11 and I8 are kept at opening and at committing, and tested as such below.
-I37 and I38 are broken through transactions (tests/engine/upkeep/test_check.py), I39 to I41 in test_forged_tags.py.
+I37 and I38 are broken through transactions (tests/engine/upkeep/test_check.py), I39 to I41 in test_forged_tags.py, I43
+and I44 in test_forged_info.py.
 """
 
 from __future__ import annotations
