@@ -409,7 +409,7 @@ def test_a_transaction_that_is_changed_is_refused_at_flush(filled: Engine) -> No
             with pytest.raises(PastWriteError, match="read-only"):
                 session.commit()
     with Session(filled) as session:
-        eve = {"actor": "eve"}
+        eve = {"id": 99, "actor": "eve"}
         for statement in (update(Transaction).values(eve), delete(Transaction), insert(Transaction).values(eve)):
             with pytest.raises(exc.OperationalError, match="may not be modified"):
                 session.execute(statement)
