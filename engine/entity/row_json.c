@@ -120,3 +120,8 @@ int row_json(edb_stmt *stmt, const edb_table *table, const row_view *row, int64_
     arena_free(&memory);
     return rc ? rc : put(out, "}", 1);
 }
+
+int json_text(table_buffer *out, const char *text)
+{
+    return put_text(out, (const uint8_t *)text, strlen(text));
+}

@@ -6,5 +6,7 @@
 
 /* Appended to `out`. Generated columns are computed. */
 int row_json(edb_stmt *stmt, const edb_table *table, const row_view *row, int64_t id, table_buffer *out);
+/* A text as a JSON string, appended. */
+int json_text(table_buffer *out, const char *text);
 
 #endif

@@ -31,7 +31,7 @@
 #include "engine/tree/tree.h"
 #include "engine/txn/writeset.h"
 
-enum { HOOKS_MAX = 16 };
+enum { HOOKS_MAX = 24 };
 
 struct commit;                      /* commit.c */
 

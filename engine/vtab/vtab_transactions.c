@@ -1,9 +1,10 @@
 /* The eponymous table entitydb_transactions: one row for each commit.
  *
- *     SELECT id, committed_at, actor, reason, metadata, label FROM entitydb_transactions      at the statement's moment
+ *     SELECT id, committed_at, actor, reason, metadata, label, rows_changed, tables_changed FROM entitydb_transactions
  *
  * `committed_at` is in nanoseconds. `actor`, `reason` and `metadata` (a JSON object) are what was said of the commit
- * (entity/transactions.h), `label` is the one it was given last. Commit 0, which made the file, is no transaction. Commits
+ * (entity/transactions.h), `label` is the one it was given last. `rows_changed` and `tables_changed` (a JSON array of names) are looked
+ * up when they are asked for (entity/commit_counts.h). As of a moment there are the commits up to it. Commit 0, which made the file, is no transaction. Commits
  * never change, so a SERIALIZABLE transaction that reads them has read nothing that others could change.
  *
  * Ids and times ascend together, so bounds of either are a range of ids. The plan, idxStr, is "transactions:" and one
@@ -19,11 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/entity/commit_counts.h"
 #include "engine/entity/label_list.h"
 #include "engine/entity/transactions.h"
 #include "engine/vtab/vtab.h"
 
-enum { TRANSACTION_ID, TRANSACTION_TIME, TRANSACTION_ACTOR, TRANSACTION_REASON, TRANSACTION_METADATA, TRANSACTION_LABEL };
+enum { TRANSACTION_ID, TRANSACTION_TIME, TRANSACTION_ACTOR, TRANSACTION_REASON, TRANSACTION_METADATA, TRANSACTION_LABEL,
+       TRANSACTION_ROWS, TRANSACTION_TABLES };
 enum { PLAN_NEWEST_FIRST = 1 };
 
 #define PLAN_NAME "transactions:"
@@ -42,6 +45,11 @@ typedef struct {
     table_buffer trs_buffer;
     bool trs_has_labels;            /* trs_labels has those of the range */
     label_list trs_labels;
+    bool trs_has_tables;            /* trs_tables is filled */
+    tables_ever trs_tables;
+    bool trs_has_counts;            /* what follows is of trs_at */
+    uint64_t trs_rows;
+    table_buffer trs_names;
 } transactions_scan;
 
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
@@ -49,7 +57,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     (void)argc, (void)argv, (void)error;
     vtab_any *vt = calloc(1, sizeof *vt);
     int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(id INTEGER NOT NULL PRIMARY KEY, committed_at INTEGER, actor TEXT, "
-                                       "reason TEXT, metadata TEXT, label TEXT)")
+                                       "reason TEXT, metadata TEXT, label TEXT, rows_changed INTEGER, tables_changed TEXT)")
                 : SQLITE_ERROR;
     if (rc) {
         free(vt);
@@ -156,6 +164,8 @@ static void leave(transactions_scan *trs)
     free(trs->trs_only);
     trs->trs_only = NULL;
     label_list_free(&trs->trs_labels);
+    tables_ever_free(&trs->trs_tables);
+    trs->trs_has_tables = trs->trs_has_counts = false;
     trs->trs_has_labels = trs->trs_has_info = false;
     if (trs->trs_stmt)
         stmt_release(trs->trs_stmt);
@@ -168,6 +178,7 @@ static int close_cursor(sqlite3_vtab_cursor *base)
     transactions_scan *trs = (transactions_scan *)base;
     leave(trs);
     buffer_free(&trs->trs_buffer);
+    buffer_free(&trs->trs_names);
     free(trs);
     return SQLITE_OK;
 }
@@ -300,7 +311,7 @@ static int start(transactions_scan *trs, int number, const char *steps, sqlite3_
 static void step(transactions_scan *trs)
 {
     size_t *i = &trs->trs_only_i;
-    trs->trs_has_info = false;
+    trs->trs_has_info = trs->trs_has_counts = false;
     if (trs->trs_only) {
         trs->trs_eof = trs->trs_descends ? ++*i == trs->trs_only_n : (*i)-- == 0;
         if (!trs->trs_eof)
@@ -366,6 +377,28 @@ static int label_column(transactions_scan *trs, sqlite3_context *context)
     return EDB_OK;
 }
 
+static int counts_column(transactions_scan *trs, sqlite3_context *context, int column)
+{
+    int rc = EDB_OK;
+    if (!trs->trs_has_tables) {
+        rc = tables_ever_find(trs->trs_stmt, NULL, &trs->trs_tables);
+        trs->trs_has_tables = !rc;
+    }
+    if (!rc && !trs->trs_has_counts) {
+        buffer_clear(&trs->trs_names);
+        rc = commit_counts(trs->trs_stmt, &trs->trs_tables, trs->trs_at, &trs->trs_rows, &trs->trs_names);
+        trs->trs_has_counts = !rc;
+    }
+    if (rc)
+        return rc;
+    if (column == TRANSACTION_ROWS)
+        sqlite3_result_int64(context, (int64_t)trs->trs_rows);
+    else
+        sqlite3_result_text64(context, (const char *)trs->trs_names.bf_bytes, trs->trs_names.bf_size, SQLITE_TRANSIENT,
+                              SQLITE_UTF8);
+    return EDB_OK;
+}
+
 static int column_value(transactions_scan *trs, sqlite3_context *context, int column)
 {
     int64_t ns;
@@ -380,6 +413,9 @@ static int column_value(transactions_scan *trs, sqlite3_context *context, int co
         return rc;
     case TRANSACTION_LABEL:
         return label_column(trs, context);
+    case TRANSACTION_ROWS:
+    case TRANSACTION_TABLES:
+        return counts_column(trs, context, column);
     default:
         return info_column(trs, context, column);
     }

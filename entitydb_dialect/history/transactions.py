@@ -10,7 +10,7 @@ import datetime as dt
 from typing import Any, NoReturn
 
 from sqlalchemy import JSON, BigInteger, Column, MetaData, Table, Text, TypeDecorator, event
-from sqlalchemy.orm import Mapped, registry
+from sqlalchemy.orm import Mapped, deferred, registry
 
 from .._exceptions import PastWriteError
 from .moments import from_ns
@@ -38,6 +38,8 @@ TRANSACTIONS = Table(
     Column("reason", Text),
     Column("metadata", _Metadata),
     Column("label", Text),
+    Column("rows_changed", BigInteger),
+    Column("tables_changed", JSON),
 )
 
 _REGISTRY = registry(metadata=TRANSACTIONS.metadata)
@@ -52,6 +54,8 @@ class Transaction:
         actor, reason: what `transaction_info()` said; None: nothing.
         metadata: the rest of it, a dict.
         label: the label that the commit was given last; None: it has none.
+        rows_changed: how many rows it inserted, updated and deleted. Loaded when it is asked for, as `tables_changed`.
+        tables_changed: the names of their tables.
 
     Example:
         session.scalars(select(Transaction).where(Transaction.actor == "ann").order_by(Transaction.id.desc()))
@@ -63,6 +67,8 @@ class Transaction:
     reason: Mapped[str | None]
     metadata: Mapped[dict[str, Any]]
     label: Mapped[str | None]
+    rows_changed: Mapped[int]
+    tables_changed: Mapped[list[str]]
 
     @property
     def committed(self) -> dt.datetime:
@@ -77,7 +83,11 @@ def _refuse(_mapper: Any, _connection: Any, _target: Any) -> NoReturn:
     raise PastWriteError("Transaction objects are read-only: what is committed does not change")
 
 
-_REGISTRY.map_imperatively(Transaction, TRANSACTIONS)
+_REGISTRY.map_imperatively(
+    Transaction,
+    TRANSACTIONS,
+    properties={name: deferred(TRANSACTIONS.columns[name]) for name in ("rows_changed", "tables_changed")},
+)
 for _name in ("before_insert", "before_update", "before_delete"):
     event.listen(Transaction, _name, _refuse)
 _REGISTRY.configure()

@@ -22,7 +22,7 @@ OWN_COLUMNS = {
     "entitydb_labels": "label, number, moment, place",
     "entitydb_tagged": "entity, type HIDDEN, expression HIDDEN",
     "entitydb_tags": "type, entity, tag, namespace, value, since, key HIDDEN",
-    "entitydb_transactions": "id, committed_at, actor, reason, metadata, label",
+    "entitydb_transactions": "id, committed_at, actor, reason, metadata, label, rows_changed, tables_changed",
     "entitydb_versions": "type, entity, valid_from, valid_to, operation, transaction_id, content",
 }
 

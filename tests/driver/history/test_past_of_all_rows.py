@@ -191,3 +191,14 @@ def test_many_changes_come_in_windows_of_whole_commits(db: driver.Connection) ->
 )
 def test_plans_in_words(db: driver.Connection, query: str, plan: str) -> None:
     assert [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {query}")] == [plan]
+
+
+def test_how_much_each_commit_changed(past: Past) -> None:
+    rows: dict[int, list[str]] = {}
+    for number, _, table, _, _, tag, *_ in past.changes:
+        if tag is None:
+            rows.setdefault(number, []).append(table)
+    found = past.db.execute("SELECT id, rows_changed, tables_changed FROM entitydb_transactions").fetchall()
+    assert {number: (count, set(json.loads(names))) for number, count, names in found} == {
+        number: (len(rows.get(number, [])), set(rows.get(number, []))) for number, *_ in found
+    }
