@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
-from .history import Backend, Commits, committer
+from .history import Commits, committer
+from .history.backend import ChangesBackend
 
 _CHANGES = """SELECT transaction_id, committed_at, type, entity, operation, tag, old_row, new_row
 FROM entitydb_changes"""
@@ -69,7 +70,7 @@ class _OfSession:
         return None if session is None else session.info.get("transaction_info")
 
 
-class EntityBackend(Backend):
+class EntityBackend(ChangesBackend):
     """The backend of one dialect object."""
 
     def __init__(self) -> None:

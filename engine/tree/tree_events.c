@@ -7,7 +7,8 @@
  *
  * Of the commit that began a leaf the leaf tells only what lived on: a key that it deleted is not there, and has no
  * tombstone, because a split by time keeps the living. So the keys of the moment before are walked beside it. The same is done
- * for a range in which nothing lived on, which has no page at all.
+ * for a range in which nothing lived on, which has no page at all; and where a part begins because a node above it does, since
+ * a node that is split by time leaves separators of empty ranges behind, and what stands before them answers for these too.
  *
  * Passed over is what lies outside the moments: parts that ended before them or began after them, and pages that no commit has
  * written since, for nothing below a page is younger than the page. */
@@ -22,7 +23,6 @@ typedef struct {                    /* what a page answers for */
     const uint8_t *pt_low, *pt_high;    /* keys; high NULL: no upper end */
     uint32_t pt_low_size, pt_high_size;
     uint64_t pt_since, pt_until;    /* commits, until excluded */
-    bool pt_begins;                 /* the page began at pt_since, and was not clipped to it */
 } part;
 
 struct events_node {                /* an interior node on the way down */
@@ -90,7 +90,7 @@ static int part_enter(tree_events *tes, const part *pt, size_t n)
     for (tes->tes_group = 0; tes->tes_group < n; tes->tes_group = group_end(tes->tes_entries, n, tes->tes_group))
         if (key_compare(tes->tes_entries[tes->tes_group].key, tes->tes_entries[tes->tes_group].key_size, low, low_size) >= 0)
             break;
-    tes->tes_compares = pt->pt_begins && pt->pt_since > tes->tes_state.ts_born && wanted_moment(tes, pt->pt_since);
+    tes->tes_compares = pt->pt_since > tes->tes_state.ts_born && wanted_moment(tes, pt->pt_since);
     if (tes->tes_compares) {
         tes->tes_then.tc_moment = pt->pt_since - 1;
         rc = tree_cursor_seek(&tes->tes_then, low, low_size);
@@ -221,8 +221,7 @@ static void child_part(const tree_events *tes, size_t i, part *out)
         out->pt_low = e->key;
         out->pt_low_size = e->key_size;
     }
-    out->pt_begins = e->from >= out->pt_since;
-    if (out->pt_begins)
+    if (e->from > out->pt_since)
         out->pt_since = e->from;
     if (i > no->no_group && e[-1].from < out->pt_until)
         out->pt_until = e[-1].from;
@@ -235,7 +234,7 @@ static int node_head(tree_events *tes, const part *pt)
     const struct events_node *no = &tes->tes_path[tes->tes_depth - 1];
     part head = *pt;
 
-    if (!pt->pt_begins || no->no_entries[group_end(no->no_entries, no->no_n, 0) - 1].from <= pt->pt_since)
+    if (no->no_entries[group_end(no->no_entries, no->no_n, 0) - 1].from <= pt->pt_since)
         return EDB_OK;
     clip_high(tes, &head);
     return wanted_part(tes, &head) ? part_enter(tes, &head, 0) : EDB_OK;
@@ -322,7 +321,7 @@ static int root_next(tree_events *tes, bool *over)
     if (tes->tes_root < roots && (rc = root_number(tes, tes->tes_root, &after)))
         return rc;
     const part pt = { .pt_low = (const uint8_t *)"", .pt_since = root.since,
-                      .pt_until = tes->tes_root < roots ? after.since : FOREVER, .pt_begins = true };
+                      .pt_until = tes->tes_root < roots ? after.since : FOREVER };
     return part_open(tes, root.root, LEVEL_ANY, &pt);
 }
 

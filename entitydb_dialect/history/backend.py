@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
@@ -111,6 +111,11 @@ class Backend(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class ChangesBackend(Backend, Protocol):
+    """One that also tells what each transaction did, for changes(), diff() and undo(). Its rows have numbers as ids."""
+
     def commit_at(self, connection: Connection, moment_ns: int) -> int:
         """The number of the newest transaction that was committed at or before a moment. Numbers rise by one, from 1.
 
@@ -158,4 +163,4 @@ class Backend(Protocol):
         ...
 
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "ChangesBackend"]

@@ -13,9 +13,9 @@ from sqlalchemy import Table, exc, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapper
 
-from .backend import Backend
+from .backend import ChangesBackend
 from .moments import Moment, to_ns
-from .sources import Source, connected, is_async
+from .sources import Source, is_async, with_changes
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -100,7 +100,7 @@ def table_name(table: TableLike) -> str:
     return mapper.tables[0].name
 
 
-def position_of(since: Moment | None, backend: Backend, connection: Connection) -> tuple[int, int]:
+def position_of(since: Moment | None, backend: ChangesBackend, connection: Connection) -> tuple[int, int]:
     """The commit that a feed goes on behind, and how many changes of the next one it has had."""
     if since is None:
         return 0, 0
@@ -111,7 +111,7 @@ def position_of(since: Moment | None, backend: Backend, connection: Connection) 
 
 
 def changes_between(
-    connection: Connection, backend: Backend, after: int, upto: int | None, table: str | None, entity: int | None
+    connection: Connection, backend: ChangesBackend, after: int, upto: int | None, table: str | None, entity: int | None
 ) -> Iterator[Change]:
     """The changes of the commits after < n <= upto, one table's, or one row's."""
     transaction, position = 0, 0
@@ -154,7 +154,7 @@ def _feed(source: Source, since: Moment | None, limit: int | None, table: str | 
     left = -1 if limit is None else limit
     if not left:
         return
-    with connected(source) as (connection, backend):
+    with with_changes(source) as (connection, backend):
         after, had = position_of(since, backend, connection)
         for change in changes_between(connection, backend, after, None, table, None):
             if change.transaction_id == after + 1 and change.position <= had:
@@ -202,7 +202,7 @@ def _read_batch(
     connection: Connection, since: Moment | None, table: str | None
 ) -> tuple[list[Change], str, int, Callable[[], int]]:
     """Changes; where to go on; the newest commit from before they were read, and how to look whether it still is."""
-    with connected(connection) as (_, backend):
+    with with_changes(connection) as (_, backend):
         look = backend.newest_commit(connection)
         newest = look()
         after, had = position_of(since, backend, connection)

@@ -12,11 +12,11 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import FromClause
 
-from .backend import Backend
+from .backend import ChangesBackend
 from .changes import Change, changes_between, differing
 from .moments import Moment, to_ns
 from .past import past_session
-from .sources import Source, connected
+from .sources import Source, with_changes
 
 Row: TypeAlias = dict[str, Any]
 
@@ -66,7 +66,7 @@ def diff(source: Source, target: Any, a: Moment, b: Moment) -> list[RowDiff]:
     first, second = to_ns(a), to_ns(b)
     if first > second:
         return [made(d.table, d.key, d.new, d.old) for d in diff(source, target, second, first)]
-    with connected(source) as (connection, backend):
+    with with_changes(source) as (connection, backend):
         between = (backend.commit_at(connection, first), backend.commit_at(connection, second))
         if target is None or isinstance(target, (str, Table)):
             name = target.name if isinstance(target, Table) else target
@@ -149,7 +149,7 @@ def _is_plain(mapper: Mapper[Any]) -> bool:
 
 
 def _of_table(
-    connection: Connection, backend: Backend, mapper: Mapper[Any], between: tuple[int, int]
+    connection: Connection, backend: ChangesBackend, mapper: Mapper[Any], between: tuple[int, int]
 ) -> Iterator[RowDiff]:
     """Of a plain mapper. Rows with a key in common are one object, whatever their row ids are."""
     table = mapper.local_table
@@ -168,7 +168,7 @@ def _of_table(
 
 
 def _changed_keys(
-    connection: Connection, backend: Backend, mapper: Mapper[Any], between: tuple[int, int]
+    connection: Connection, backend: ChangesBackend, mapper: Mapper[Any], between: tuple[int, int]
 ) -> list[tuple[Any, ...]]:
     """The primary keys in all rows of the class's tables that changed."""
     keys: dict[tuple[Any, ...], None] = {}
@@ -188,7 +188,7 @@ def _changed_keys(
 
 
 def _of_select(
-    source: Source, connection: Connection, backend: Backend, statement: Select[Any], first: int, second: int,
+    source: Source, connection: Connection, backend: ChangesBackend, statement: Select[Any], first: int, second: int,
     between: tuple[int, int],
 ) -> list[RowDiff]:  # fmt: skip
     described = statement.column_descriptions

@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from .backend import Backend
+from .backend import Backend, ChangesBackend
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
@@ -87,4 +87,36 @@ def connected(source: Source) -> Iterator[tuple[Connection, Backend]]:
             yield connection, backend
 
 
-__all__ = ["AsyncSource", "Source", "bound", "connected", "is_async", "synchronous", "unscoped"]
+@contextmanager
+def with_changes(source: Source) -> Iterator[tuple[Connection, ChangesBackend]]:
+    """The same, of a database that tells what each transaction did.
+
+    Raises:
+        As `bound`; ArgumentError: the database does not.
+    """
+    with connected(source) as (connection, backend):
+        yield connection, telling(backend, source)
+
+
+def telling(backend: Backend, source: object) -> ChangesBackend:
+    """A backend that tells what each transaction did.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    if not isinstance(backend, ChangesBackend):
+        raise exc.ArgumentError(f"the database of {source!r} does not tell what each transaction did")
+    return backend
+
+
+__all__ = [
+    "AsyncSource",
+    "Source",
+    "bound",
+    "connected",
+    "is_async",
+    "synchronous",
+    "telling",
+    "unscoped",
+    "with_changes",
+]

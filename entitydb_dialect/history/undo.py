@@ -8,9 +8,9 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, scoped_session
 
-from .backend import Backend
+from .backend import ChangesBackend
 from .changes import Change, changes_between
-from .sources import bound, unscoped
+from .sources import bound, telling, unscoped
 
 # In which operations are taken back: rows go before others come that may have their unique values.
 _ORDER = ("insert", "update", "delete")
@@ -58,7 +58,7 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
     found = unscoped(session)
     if not isinstance(found, Session):
         raise exc.ArgumentError(f"undo() writes through a Session, not through {session!r}")
-    _, backend = bound(found)
+    backend = telling(bound(found)[1], found)
     with found.begin_nested():
         found.flush()
         connection = found.connection()
@@ -75,7 +75,7 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
     return done
 
 
-def _changes_of(connection: Connection, backend: Backend, transaction: int) -> list[Change]:
+def _changes_of(connection: Connection, backend: ChangesBackend, transaction: int) -> list[Change]:
     newest = backend.newest_commit(connection)()
     if isinstance(transaction, bool) or not isinstance(transaction, int) or not 1 <= transaction <= newest:
         raise exc.ArgumentError(f"there is no transaction {transaction!r}: the newest is {newest}")
@@ -85,7 +85,7 @@ def _changes_of(connection: Connection, backend: Backend, transaction: int) -> l
     return done
 
 
-def _refuse_conflicts(connection: Connection, backend: Backend, transaction: int, done: list[Change]) -> None:
+def _refuse_conflicts(connection: Connection, backend: ChangesBackend, transaction: int, done: list[Change]) -> None:
     hurt = [change for change in done if change.tag is None and not _stands(connection, backend, change)]
     if hurt:
         writers = [
@@ -96,7 +96,7 @@ def _refuse_conflicts(connection: Connection, backend: Backend, transaction: int
         raise UndoConflict(transaction, writers)
 
 
-def _stands(connection: Connection, backend: Backend, change: Change) -> bool:
+def _stands(connection: Connection, backend: ChangesBackend, change: Change) -> bool:
     """Is what a change did still there?"""
     row = backend.read_row(connection, change.table, change.entity)
     if change.operation == "update":
@@ -104,7 +104,7 @@ def _stands(connection: Connection, backend: Backend, change: Change) -> bool:
     return row == change.new
 
 
-def _image(connection: Connection, backend: Backend, change: Change) -> dict[str, Any] | None:
+def _image(connection: Connection, backend: ChangesBackend, change: Change) -> dict[str, Any] | None:
     """The row that takes a change back; None: no row."""
     if change.operation != "update":
         return change.old

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
 
 import entitydb_dialect
 from entitydb_dialect._backend import EntityBackend
-from entitydb_dialect.history import Backend
+from entitydb_dialect.history import Backend, changes, diff, undo
+from entitydb_dialect.history.backend import ChangesBackend
 
 from .fake import FakeBackend
 
@@ -86,7 +90,11 @@ def test_asyncio_is_not_imported_with_it() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-METHODS = [name for name, value in vars(Backend).items() if inspect.isfunction(value) and not name.startswith("_")]
+def methods_of(protocol: type) -> list[str]:
+    return [name for name, value in vars(protocol).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
+METHODS = methods_of(Backend)
 
 
 @pytest.mark.parametrize("backend", [EntityBackend, FakeBackend])
@@ -95,3 +103,21 @@ def test_backends_implement_the_protocol(backend: type) -> None:
     for name in METHODS:
         method = vars(backend)[name]
         assert list(inspect.signature(method).parameters) == list(inspect.signature(vars(Backend)[name]).parameters)
+
+
+def test_what_tells_changes_implements_that_protocol() -> None:
+    names = methods_of(ChangesBackend)
+    rows = {"read_row", "write_row", "write_tag", "defer_foreign_keys"}
+    assert {"changes", "commit_at", "newest_commit"} | rows == set(names)
+    for name in names:
+        method = vars(EntityBackend)[name]
+        expected = inspect.signature(vars(ChangesBackend)[name]).parameters
+        assert list(inspect.signature(method).parameters) == list(expected)
+
+
+def test_a_database_that_tells_no_changes_is_refused_by_name() -> None:
+    engine = create_engine("fakehistory://")
+    with Session(engine) as session:
+        for ask in (lambda: list(changes(session)), lambda: diff(session, None, 1, 2), lambda: undo(session, 1)):
+            with pytest.raises(ArgumentError, match="does not tell what each transaction did"):
+                ask()
