@@ -140,10 +140,56 @@ static bool is_bound_by_column(const reader *r, int32_t at)
     return code(r, behind) != SQL_W_AND || behind_plain(r, behind + 1) < 0;
 }
 
+/* Where the walk over a statement is: a bit for each level of parentheses, the innermost lowest, set in FROM. */
+typedef uint64_t from_levels;
+
+/* Can what is read from stand behind the token? */
+static bool is_before_source(const reader *r, int32_t at)
+{
+    uint8_t here = code(r, at);
+    return here == SQL_W_FROM || here == SQL_W_JOIN || here == ',' || here == '(';
+}
+
+static bool is_source_call(const reader *r, int32_t opening, from_levels levels)
+{
+    int32_t name = opening - 1;
+    if (!(levels & 1) || name < 1 || !is_name(r, name) || r->codes[name] >= SQL_W_AT_MOST)
+        return false;
+    return is_before_source(r, code(r, name - 1) == '.' ? name - 3 : name - 1);
+}
+
+static from_levels next_levels(const reader *r, int32_t at, from_levels levels)
+{
+    switch (r->codes[at]) {
+    case '(':
+        return levels << 1 | ((levels & 1) && is_before_source(r, at - 1));
+    case ')':
+        return levels >> 1;
+    case SQL_W_FROM:
+        return code(r, at - 1) == SQL_W_DISTINCT ? levels : levels | 1;
+    case SQL_W_SELECT:
+    case SQL_W_WHERE:
+    case SQL_W_BY:
+    case SQL_W_HAVING:
+    case SQL_W_LIMIT:
+    case SQL_W_RETURNING:
+    case SQL_W_SET:
+    case SQL_W_VALUES:
+        return levels & ~(from_levels)1;
+    default:
+        return levels;
+    }
+}
+
 static int32_t flags_of_words(const reader *r)
 {
     int32_t flags = 0;
+    from_levels levels = 0;
     for (int32_t i = r->at; i < r->n; i++) {
+        if (r->codes[i] == SQL_W_SYSTEM_TIME || r->codes[i] == SQL_W_HISTORY
+            || (r->codes[i] == '(' && is_source_call(r, i, levels)))
+            flags |= SQL_NAMES_MOMENT;
+        levels = next_levels(r, i, levels);
         if (r->codes[i] == SQL_W_SCHEMA)
             flags |= SQL_ASKS_SCHEMA;
         else if (r->codes[i] == SQL_W_IN && is_row_in(r, i))

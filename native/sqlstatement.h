@@ -23,6 +23,7 @@ enum {
     SQL_OF_COMMIT = 32,         /* the first column of a SELECT is called ENTITYDB_LABEL or ENTITYDB_TRANSACTION_INFO */
     SQL_BOUND_BY_COLUMN = 128,  /* <, <=, >, >= or BETWEEN may compare a column with something that has an affinity */
     SQL_PLAIN_LIST = 64,        /* the column list is words with commas between, and maybe comments */
+    SQL_NAMES_MOMENT = 256,     /* SYSTEM_TIME, a name that ends in " history", or arguments of what is read in FROM */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

@@ -274,6 +274,18 @@ static bool is_schema_name(at_byte p, at_byte behind, uint8_t kind)
     return false;
 }
 
+static bool is_history_name(at_byte p, at_byte behind)
+{
+    static const char ends[] = " history";
+    const size_t n = sizeof ends - 1;
+    size_t same = 0;
+    if ((size_t)(behind - p) < n + 3)
+        return false;
+    while (same < n && (behind[-1 - (int)n + (int)same] | 0x20) == ends[same])
+        same++;
+    return same == n;
+}
+
 static uint8_t sign_code(at_byte p, size_t size)
 {
     if (size == 1)
@@ -293,6 +305,8 @@ uint8_t sql_token_code(at_byte p, at_byte behind, uint8_t kind)
     if (found == SQL_W_NONE && (kind == SQL_WORD || kind == SQL_QUOTED || kind == SQL_STRING)
         && is_schema_name(p, behind, kind))
         found = SQL_W_SCHEMA;
+    if (kind == SQL_QUOTED && is_history_name(p, behind))
+        found = SQL_W_HISTORY;
     return found;
 }
 

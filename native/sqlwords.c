@@ -9,13 +9,13 @@ static const struct {
     const char *text;
     uint8_t size, code;
 } words[] = {
-    WORD(ALL), WORD(AND), WORD(AS), WORD(BEGIN), WORD(BETWEEN), WORD(BY), WORD(CASE), WORD(CAST), WORD(CONFLICT), WORD(CREATE),
-    WORD(DEFAULT), WORD(DELETE), WORD(DISTINCT), WORD(DO), WORD(ELSE), WORD(END), WORD(ENTITYDB_LABEL),
-    WORD(ENTITYDB_TRANSACTION_INFO), WORD(ESCAPE),
-    WORD(EXPLAIN), WORD(FROM), WORD(GLOB), WORD(HAVING), WORD(IN), WORD(INSERT), WORD(INTO), WORD(IS), WORD(LIKE),
-    WORD(LIMIT), WORD(MATCH), WORD(MATERIALIZED), WORD(NOT), WORD(NULL), WORD(OFFSET), WORD(ON), WORD(OR),
-    WORD(RECURSIVE), WORD(REGEXP), WORD(REPLACE), WORD(RETURNING), WORD(SELECT), WORD(SET), WORD(THEN), WORD(TRIGGER),
-    WORD(UPDATE), WORD(VALUES), WORD(WHEN), WORD(WHERE), WORD(WITH),
+    WORD(ALL), WORD(AND), WORD(AS), WORD(BEGIN), WORD(BETWEEN), WORD(BY), WORD(CASE), WORD(CAST), WORD(CONFLICT),
+    WORD(CREATE), WORD(DEFAULT), WORD(DELETE), WORD(DISTINCT), WORD(DO), WORD(ELSE), WORD(END), WORD(ENTITYDB_LABEL),
+    WORD(ENTITYDB_TRANSACTION_INFO), WORD(ESCAPE), WORD(EXPLAIN), WORD(FROM), WORD(GLOB), WORD(HAVING), WORD(IN),
+    WORD(INSERT), WORD(INTO), WORD(IS), WORD(JOIN), WORD(LIKE), WORD(LIMIT), WORD(MATCH), WORD(MATERIALIZED), WORD(NOT),
+    WORD(NULL), WORD(OFFSET), WORD(ON), WORD(OR), WORD(RECURSIVE), WORD(REGEXP), WORD(REPLACE), WORD(RETURNING),
+    WORD(SELECT), WORD(SET), WORD(SYSTEM_TIME), WORD(THEN), WORD(TRIGGER), WORD(UPDATE), WORD(VALUES), WORD(WHEN),
+    WORD(WHERE), WORD(WITH),
 };
 
 /* upper: letters in upper case and underscores; taking bit 5 off makes the one of a letter and leaves the other. */
@@ -32,7 +32,7 @@ uint8_t sql_word(const char *text, size_t n)
 {
     /* Where the words of each letter begin; filled by hand, and checked by a test. */
     static const uint8_t first[27] = {
-        0, 3, 6, 10, 14, 20, 21, 22, 23, 27, 27, 27, 29, 31, 33, 36, 36, 36, 40, 42, 44, 45, 46, 49, 49, 49, 49,
+        0, 3, 6, 10, 14, 20, 21, 22, 23, 27, 28, 28, 30, 32, 34, 37, 37, 37, 41, 44, 46, 47, 48, 51, 51, 51, 51,
     };
     unsigned letter = (unsigned)(text[0] & 0xdf) - 'A';
     if (n < 2 || letter > 25)

@@ -7,12 +7,27 @@ void binding_unref(vtab_binding *bd)
 {
     if (--bd->bd_refs)
         return;
+    if (bd->bd_main) {
+        vtab_binding **at = &bd->bd_main->bd_next;
+        while (*at != bd)
+            at = &(*at)->bd_next;
+        *at = bd->bd_next;
+        binding_unref(bd->bd_main);
+    }
     scratch_free(&bd->bd_row);
     values_free(&bd->bd_values);
     constraints_free(&bd->bd_constraints);
     sqlite_evaluator_end(&bd->bd_evaluator);
     conn_unref(bd->bd_conn);
     free(bd);
+}
+
+vtab_binding *binding_of(vtab_binding *main, int64_t conn)
+{
+    vtab_binding *bd = main;
+    while (bd && (!bd->bd_conn || edb_conn_id(bd->bd_conn) != conn))
+        bd = bd->bd_next;
+    return bd;
 }
 
 void binding_lend(vtab_binding *bd)

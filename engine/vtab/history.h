@@ -1,4 +1,4 @@
-/* History tables: CREATE VIRTUAL TABLE "t history" USING entitydb_history(table id[, ns]).
+/* History tables: "t history" for a table t, under a name that entitydb_history() gives it (vtab_history.c).
  *
  * A reference to one reads its table at a moment of its own, or reads versions, whatever the statement reads:
  *
@@ -11,9 +11,11 @@
  *     "t history"(0, 0, 'changes')              all versions, and a row for each deletion
  *
  * Moments are nanoseconds. Without a moment or a kind a scan fails: the present is the table itself. A moment that is NULL finds
- * nothing. With a second argument of the module the table is declared as it was at that moment, whatever became of it.
+ * nothing. One made for a moment has the table as it was then, whatever became of it; a scan as of a moment at which it was not there
+ * fails.
  *
- * Behind the table's columns stand, under these names or, where the table has such a column itself, with "entitydb_" before them:
+ * Behind the table's columns stand the arguments, hidden, and then, under these names or, where the table has such a column itself,
+ * with "entitydb_" before them:
  *
  *     as_of           the moment asked for; of versions valid_from
  *     valid_from      when the version began (nanoseconds)
@@ -22,7 +24,7 @@
  *                     and ends when it happened
  *     transaction_id  the commit that began it
  *
- * then the arguments, hidden, and the row's id. A table with indexes on expressions has hidden columns among its own, to which
+ * then the row's id, hidden. A table with indexes on expressions has hidden columns among its own, to which
  * SQLite gives arguments first: as many zeros stand before the moment then. Every hidden column reads as what was given, since SQLite
  * compares it once more where it walks several indexes for an OR. (So an argument is not NULL, but for a moment that finds nothing.)
  *
@@ -35,8 +37,8 @@
 
 /* Columns, counted from the table's last. */
 enum {
-    HISTORY_AS_OF, HISTORY_FROM, HISTORY_TO, HISTORY_OPERATION, HISTORY_TRANSACTION,
     HISTORY_MOMENT, HISTORY_UNTIL, HISTORY_KIND,        /* arguments */
+    HISTORY_AS_OF, HISTORY_FROM, HISTORY_TO, HISTORY_OPERATION, HISTORY_TRANSACTION,
     HISTORY_ROW,
     HISTORY_COLUMNS,
 };

@@ -24,7 +24,7 @@ static given_arguments find_arguments(const edb_table *table, const sqlite3_inde
         if (given->iColumn < (int)table->et_n_columns || given->op != SQLITE_INDEX_CONSTRAINT_EQ)
             continue;
         uint32_t column = history_column(table, given->iColumn);
-        if (column == HISTORY_AS_OF || (column >= HISTORY_MOMENT && column <= HISTORY_KIND)) {
+        if (column == HISTORY_AS_OF || column <= HISTORY_KIND) {
             if (given->usable)
                 gv.gv_at[column] = i;
             else if (column != HISTORY_AS_OF)

@@ -404,7 +404,7 @@ static int version_column(history_scan *hs, sqlite3_context *context, uint32_t c
         sqlite3_result_text(context, hs->hs_kind, -1, SQLITE_STATIC);
     if (column == HISTORY_MOMENT || column == HISTORY_UNTIL || (column == HISTORY_AS_OF && !hs->hs_versions))
         sqlite3_result_int64(context, column == HISTORY_UNTIL ? hs->hs_until : hs->hs_moment);
-    if ((column >= HISTORY_MOMENT && column <= HISTORY_KIND) || (column == HISTORY_AS_OF && !hs->hs_versions))
+    if (column <= HISTORY_KIND || (column == HISTORY_AS_OF && !hs->hs_versions))
         return EDB_OK;
     if (!hs->hs_versions) {
         rc = dated_version(hs, column == HISTORY_TO, &dated);

@@ -12,7 +12,7 @@
  *   vtab_list.c     sorted lists of index entries, for an order that keys do not have
  *   index_entries.c the entries of an index, computed from the table's rows
  *   kept_entries.c  such entries that a statement keeps: automatic indexes, and indexes made after its moment
- *   vtab_history.c  the module `entitydb_history`: a table at a moment of its own, and its versions (history.h)
+ *   vtab_history.c  the function entitydb_history(): a table at a moment of its own, and its versions (history.h)
  *   history_plan.c  its best-index
  *   history_scan.c  its scans
  *   vtab_update.c   INSERT, UPDATE, DELETE
@@ -49,8 +49,10 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-typedef struct {
+typedef struct vtab_binding {
     int bd_refs;                    /* modules, functions and virtual tables that use it */
+    struct vtab_binding *bd_main;   /* counted; of the database that this one is attached to; NULL: it is that */
+    struct vtab_binding *bd_next;   /* the attached ones, from main's on */
     sqlite3 *bd_db;
     edb_conn *bd_conn;              /* counted; NULL until entitydb_bind() */
     row_scratch bd_row;
@@ -65,6 +67,8 @@ typedef struct {
 } vtab_binding;
 
 void binding_unref(vtab_binding *bd);
+/* Main's binding, or that of an attached database, by edb_conn_id(); NULL: none. */
+vtab_binding *binding_of(vtab_binding *main, int64_t conn);
 void binding_lend(vtab_binding *bd);        /* once bd_conn is there: evaluates for the layers below */
 /* What is prepared on the connection ends when no table is connected: SQLite would not close it. */
 void binding_forget(vtab_binding *bd);
@@ -135,7 +139,7 @@ int entity_find(vtab_entity *vt, edb_stmt *stmt, uint32_t id);
 
 /* ---- vtab_history.c ---- */
 
-extern const sqlite3_module vtab_history_module;
+void function_history(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_fork.c ---- */
 

@@ -40,7 +40,7 @@ static int module_add(vtab_binding *bd, const char *name, const sqlite3_module *
 }
 
 static const struct { const char *name; const sqlite3_module *module; } modules[] = {
-    {"entitydb", &vtab_entity_module}, {"entitydb_history", &vtab_history_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
+    {"entitydb", &vtab_entity_module}, {"entitydb_ddl", &vtab_ddl_module}, {"entitydb_catalog", &vtab_catalog_module},
     {"entitydb_entities", &vtab_entities_module}, {"entitydb_tags", &vtab_tags_module},
     {"entitydb_tagged", &vtab_tagged_module}, {"entitydb_versions", &vtab_versions_module},
     {"entitydb_changes", &vtab_changes_module}, {"entitydb_transactions", &vtab_transactions_module},
@@ -80,6 +80,10 @@ static void function_bind_more(sqlite3_context *context, int argc, sqlite3_value
     }
     bd->bd_refs = 1;
     bd->bd_db = db;
+    bd->bd_main = sqlite3_user_data(context);
+    bd->bd_main->bd_refs++;
+    bd->bd_next = bd->bd_main->bd_next;
+    bd->bd_main->bd_next = bd;
     bd->bd_conn = conn_by_id(sqlite3_value_int64(argv[0]));
     if (!bd->bd_conn) {
         sqlite3_result_error(context, "entitydb_bind: there is no open engine connection of this id", -1);
@@ -129,6 +133,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
         rc = function_add(bd, "entitydb_bind", 2, SQLITE_DIRECTONLY, function_bind_more);
     if (!rc)
         rc = function_add(bd, "entitydb_unbind", 1, SQLITE_DIRECTONLY, function_unbind);
+    if (!rc)
+        rc = function_add(bd, "entitydb_history", -1, SQLITE_DIRECTONLY, function_history);
     if (!rc)
         rc = function_add(bd, "entitydb_count", 2, 0, function_count);
     if (!rc)

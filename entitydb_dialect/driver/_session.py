@@ -32,6 +32,7 @@ from .rewrite.prepare import Prepared, prepare
 from .rewrite.schemas import Located
 from .schemas.attached import Attachment
 from .schemas.content import Content
+from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
 from .schemas.schema import MainSchema, Schema
 from .sql.statement import LONG, Statement
@@ -70,6 +71,7 @@ class Session(Transactions):
         self.active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch, by id()
         self.main = MainSchema(self)
         self.attached: dict[str, Attachment] = {}  # by lower-case name
+        self.histories = Histories(self)
         # What is attached, in order, SQLite's own (None) too; empty: nothing.
         self.attach_order: tuple[tuple[str, Attachment | None], ...] = ()
         self.answers_registered = False  # sqlite_master and pragma_...() can be asked
@@ -183,6 +185,7 @@ class Session(Transactions):
         self.schema_changes += 1
         self._generates = None
         self.insert_masks.clear()
+        self.histories.follow()
         self.functions_changed()
 
     def functions_changed(self) -> None:
@@ -237,16 +240,32 @@ class Session(Transactions):
 
     def locate(self, schema: str | None, name: str) -> Located | None:
         """The table that a name in a statement means; None: none of ours."""
-        lowered = name.lower()
-        found: Schema | None = self.main
-        if self.attach_order:
-            found = schema_with(self, name) if schema is None else schema_of(self, schema)
-        elif (schema is not None and schema.lower() != "main") or lowered in self.temporary_tables():
-            return None
-        declared = None if found is None else found.declared.get(lowered)
+        found = self.schema_meant(schema, name)
+        declared = None if found is None else found.declared.get(name.lower())
         if found is None or declared is None:
             return None
         return Located(declared.table, found.sql_name, found.count_argument)
+
+    def schema_meant(self, schema: str | None, name: str) -> Schema | None:
+        """The schema of ours that a table's or view's name in a statement means; None: one of SQLite's."""
+        if self.attach_order:
+            return schema_with(self, name) if schema is None else schema_of(self, schema)
+        if (schema is not None and schema.lower() != "main") or name.lower() in self.temporary_tables():
+            return None
+        return self.main
+
+    def means(self, schema: str | None, name: str) -> bool:
+        """Is there a table or view that a name means, of ours or of SQLite's?"""
+        found = self.schema_meant(schema, name)
+        if found is not None:
+            return name.lower() in found.declared or name.lower() in found.views
+        return bool(self.raw.table_exists(schema, name))
+
+    def history(self, schema: str | None, name: str) -> HistoryTable | None:
+        """The history table of a table of ours; None: the name means none."""
+        found = self.schema_meant(schema, name)
+        declared = None if found is None else found.declared.get(name.lower())
+        return None if found is None or declared is None else self.histories.of(found, declared)
 
     # ---- cursors ----
 

@@ -27,6 +27,7 @@ from . import (
     partial_indexes,
     schema_names,
     shortcuts,
+    system_time,
     update_from,
 )
 from .schemas import Schemas
@@ -35,6 +36,7 @@ from .upsert_returning import Apart, take_apart
 Rewrite: TypeAlias = Callable[[Statement, Schemas], Sequence[Edit]]
 
 IN_TURN: tuple[Rewrite, ...] = (
+    system_time.rewrite,
     schema_names.rewrite,
     shortcuts.rewrite,
     generated_columns.rewrite,

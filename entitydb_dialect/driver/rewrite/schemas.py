@@ -19,6 +19,18 @@ class Located(NamedTuple):
     counted: str  # what follows the arguments of entitydb_count(), so that it counts in this database
 
 
+class HistoryName(Protocol):
+    """A history table, as a statement names it."""
+
+    @property
+    def name(self) -> str:
+        """With its schema, as it is written."""
+
+    @property
+    def arguments(self) -> int:
+        """How many zeros stand before its arguments."""
+
+
 class Schemas(Protocol):
     """The databases of a connection as they are declared now."""
 
@@ -37,5 +49,11 @@ class Schemas(Protocol):
     def locate(self, schema: str | None, name: str) -> Located | None:
         """The table that a name means, `schema` being what is written before the dot; None: none of ours."""
 
+    def means(self, schema: str | None, name: str) -> bool:
+        """Is there a table or view that a name means, of ours or of SQLite's?"""
 
-__all__ = ["Located", "Schemas"]
+    def history(self, schema: str | None, name: str) -> HistoryName | None:
+        """The history table of a table of ours; None: the name means none."""
+
+
+__all__ = ["HistoryName", "Located", "Schemas"]

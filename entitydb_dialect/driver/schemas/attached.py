@@ -201,6 +201,7 @@ def _forget(session: Session, gone: Attachment) -> None:
     """Takes away what _bind made."""
     session.raw.execute("DETACH ?", (gone.name,))
     session.attached.pop(gone.name.lower(), None)
+    session.histories.follow()
     session.control.execute("SELECT entitydb_unbind(?)", (gone.module_suffix,)).fetchall()
     session.schema_changed()
 

@@ -57,6 +57,7 @@ EDB_ROW_IN: int = lib.EDB_ROW_IN
 EDB_BOUND_BY_COLUMN: int = lib.EDB_BOUND_BY_COLUMN
 SEVERAL: int = lib.SQL_SEVERAL
 IS_OF_COMMIT: int = lib.SQL_OF_COMMIT
+NAMES_MOMENT: int = lib.SQL_NAMES_MOMENT
 ASKS_SCHEMA: int = lib.SQL_ASKS_SCHEMA
 PLAIN_VALUES: int = lib.SQL_PLAIN_VALUES
 DEFAULT_VALUES: int = lib.SQL_DEFAULT_VALUES
@@ -81,6 +82,7 @@ class Statement(Text):
     verb_at = 0  # its token
     several = False  # more than one statement
     compares = 0  # what the engine has to be told of: (a, b) IN ..., and bounds that are columns
+    names_moment = False  # it may name a history table or FOR SYSTEM_TIME, or give arguments to what it reads from
     asks_schema = False  # it may ask for sqlite_master or pragma_...()
 
     # of an INSERT, UPDATE or DELETE
@@ -183,6 +185,8 @@ class Statement(Text):
                 self.values_sql = _given(self, Reader(self, self.verb_at + 1))
                 if self.values_sql:
                     self.kind = LABEL if self.uppers[self.verb_at + 1] == "ENTITYDB_LABEL" else INFO
+        if flags & NAMES_MOMENT:
+            self.names_moment = True
         if flags & ASKS_SCHEMA and self.kind in _MAY_ASK:
             self.asks_schema = True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from entitydb_dialect._native import lib
 
 from entitydb_dialect import driver
 
@@ -24,7 +25,8 @@ class Version(NamedTuple):
 
 def declare_history(db: driver.Connection, table: str) -> None:
     (table_id,) = db.execute("SELECT id FROM entitydb_catalog WHERE name = ?", (table,)).fetchone()
-    db._session.raw.execute(f'CREATE VIRTUAL TABLE "{table} history" USING entitydb_history({table_id})')
+    own = lib.edb_conn_id(db._session.engine)
+    db._session.raw.execute("SELECT entitydb_history(?, ?, ?, 0, NULL)", (f"{table} history", own, table_id))
 
 
 class History:
