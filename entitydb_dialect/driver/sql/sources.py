@@ -150,8 +150,8 @@ def _behind_condition(text: Text, at: int) -> int:
         upper = text.uppers[at]
         if upper == "(":
             at = text.closing(at)
-        elif upper == "," or upper in _ENDS or (upper in _JOINS and text.upper(at + 1) != "("):
-            return at
+        elif upper in (",", "JOIN") or upper in _ENDS or (upper in _JOINS and text.upper(at + 1) != "("):
+            return at  # LEFT( and RIGHT( are functions, JOIN ( is a join in parentheses
         at += 1
     return at
 
