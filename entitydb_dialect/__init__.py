@@ -7,6 +7,8 @@ gives ordinary models a database that keeps every state. Any query can be asked 
     session.execute(select(User.name), execution_options={"as_of": yesterday})
     with at(session, yesterday) as past:
         past.get(User, 1)
+    then = temporal(User, as_of=yesterday)
+    session.execute(select(User.name, then.name).join(then, then.id == User.id))
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ from .tags import (
     tagged_any,
     tagged_expression,
 )
+from .temporal import Temporal, Versions, past_class, temporal, versions
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (
@@ -95,9 +98,11 @@ __all__ = [
     "TagError",
     "TagSet",
     "Tagged",
+    "Temporal",
     "Transaction",
     "UndoConflict",
     "Version",
+    "Versions",
     "WrappedDamageError",
     "WrappedHorizonError",
     "WrappedPastWriteError",
@@ -114,6 +119,7 @@ __all__ = [
     "follow_changes",
     "label_moment",
     "labels",
+    "past_class",
     "resolve",
     "restore",
     "run_transaction",
@@ -123,6 +129,8 @@ __all__ = [
     "tagged_all",
     "tagged_any",
     "tagged_expression",
+    "temporal",
     "transaction_info",
     "undo",
+    "versions",
 ]

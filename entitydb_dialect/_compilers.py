@@ -20,6 +20,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, S
 
 from ._exceptions import RowLockWarning
 from ._types import INSTANT, is_instant
+from .temporal import TemporalCompiler
 
 _LIBRARIES = re.compile(r"(sqlalchemy|entitydb_dialect)(\.|$)")
 
@@ -30,7 +31,7 @@ _POSTGRESQL_OPERATORS = {
 }  # fmt: skip
 
 
-class EntityCompiler(SQLiteCompiler):
+class EntityCompiler(TemporalCompiler, SQLiteCompiler):  # type: ignore[misc]
     def for_update_clause(self, select: Any, **kw: Any) -> str:
         if self.dialect.name == "sqlite":
             return ""  # as pysqlite compiles it

@@ -50,6 +50,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect.driver.execute",),
     ("entitydb_dialect.driver",),
     ("entitydb_dialect.history",),
+    ("entitydb_dialect.temporal",),
     ("entitydb_dialect.store",),
     ("entitydb_dialect._types",),
     ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin", "entitydb_dialect._raised",
@@ -72,6 +73,8 @@ PYTHON_LAYERS = (
 STRANGERS = (
     ("entitydb_dialect.history", "entitydb_dialect._native"),
     ("entitydb_dialect.history", "entitydb_dialect.driver"),
+    ("entitydb_dialect.temporal", "entitydb_dialect._native"),
+    ("entitydb_dialect.temporal", "entitydb_dialect.driver"),
 )
 
 # The packages of others that a module may import, by the same longest name; the standard library is free to all.

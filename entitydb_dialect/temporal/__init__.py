@@ -1,0 +1,25 @@
+"""Models through time: temporal() and versions() in any select().
+
+It knows SQLAlchemy and no database. A dialect takes part with `TemporalCompiler` among the bases of its compiler.
+
+    tables.py        the history table of a Table, and references to it
+    models.py        which past class a model has
+    expressions.py   expressions over tables, as expressions over history tables
+    guards.py        what keeps past and present objects apart
+    comparing.py     criteria over the relationships of past classes
+    relations.py     their relationships
+    twins.py         past_class(): a model's class of past objects, mapped
+    lineage.py       the versions of models with several tables
+    entities.py      temporal(), versions()
+    criteria.py      with_loader_criteria() for past classes
+    joins.py         joins that would mix past and present
+    compiling.py     from these constructs to SQL
+"""
+
+from __future__ import annotations
+
+from .compiling import TemporalCompiler
+from .entities import Temporal, Versions, temporal, versions
+from .twins import past_class
+
+__all__ = ["Temporal", "TemporalCompiler", "Versions", "past_class", "temporal", "versions"]

@@ -1,0 +1,50 @@
+"""with_loader_criteria() of a model holds for its past classes too: a tenant's filter leaks nobody's past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import LoaderCriteriaOption, Mapper
+
+from .expressions import of_the_past
+from .models import known_past_class
+
+
+class _PastCriteria(LoaderCriteriaOption):
+    """The criteria of an option for the past classes of the models it is for.
+
+    They hold for `temporal()` entities whatever `include_aliases` says: they are no second reading of something that
+    the criteria hold for already.
+    """
+
+    __slots__ = ("original",)
+
+    def __init__(self, original: LoaderCriteriaOption) -> None:
+        for name in LoaderCriteriaOption.__slots__:
+            if hasattr(original, name):
+                setattr(self, name, getattr(original, name))
+        self.original = original
+        self.include_aliases = True
+
+    def _all_mappers(self) -> Iterator[Mapper[Any]]:
+        for mapper in self.original._all_mappers():
+            past = known_past_class(mapper.class_)
+            if past is not None:
+                yield inspect(past)
+
+    def _resolve_where_criteria(self, ext_info: Any) -> Any:
+        # A lambda may name the model instead of its argument.
+        return of_the_past(super()._resolve_where_criteria(ext_info), ext_info.mapper)
+
+
+def with_past_criteria(statement: Any) -> Any:
+    """A statement with the criteria of its options for past classes too."""
+    options = [o for o in getattr(statement, "_with_options", ()) if isinstance(o, LoaderCriteriaOption)]
+    if not options:
+        return statement
+    return statement.options(*(_PastCriteria(option) for option in options))
+
+
+__all__ = ["with_past_criteria"]

@@ -1,0 +1,212 @@
+"""The past does not change, and does not get among the present."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Column, Integer, String, Table, exc, func, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry
+
+from entitydb_dialect import PastWriteError, commit_moment
+from entitydb_dialect.temporal import past_class, temporal
+
+from .conftest import Shop, is_first, made
+from .models import Base, Label, Product, Review
+
+
+@pytest.fixture
+def session(shop: Shop) -> Iterator[Session]:
+    with Session(shop.engine) as session:
+        yield session
+        session.rollback()
+
+
+@pytest.fixture
+def lamp(shop: Shop, session: Session) -> Product:
+    then = temporal(Product, as_of=shop.first)
+    return session.scalars(select(then).where(then.id == 1)).one()
+
+
+def test_a_changed_past_object_is_refused_at_flush(session: Session, lamp: Product) -> None:
+    lamp.price = 0
+    with pytest.raises(PastWriteError, match="past moment"):
+        session.flush()
+    session.rollback()
+    assert lamp.price == 10
+    session.delete(lamp)
+    with pytest.raises(PastWriteError):
+        session.flush()
+
+
+def test_changes_beside_it_are_not_written_either(session: Session, lamp: Product) -> None:
+    now = session.get(Product, 2)
+    assert now is not None
+    now.price = lamp.price = 0
+    with pytest.raises(PastWriteError):
+        session.commit()
+    session.rollback()
+    assert now.price == 3
+
+
+def test_past_objects_are_not_made(session: Session) -> None:
+    with pytest.raises(TypeError, match="loaded, not made"):
+        past_class(Product)(title="x")
+
+
+def test_a_past_object_in_a_present_collection_raises_at_append(session: Session, lamp: Product) -> None:
+    label, product = session.get(Label, 1), session.get(Product, 2)
+    assert label is not None
+    assert product is not None
+    for change in (
+        lambda: label.products.append(lamp),
+        lambda: setattr(product, "part_of", lamp),
+        lambda: setattr(product, "labels", [lamp.labels[0]]),
+        lambda: Review(stars=1, product=lamp),
+        lambda: Product(title="x", price=1, parts=[lamp]),
+    ):
+        with pytest.raises(exc.InvalidRequestError, match="is of a past moment"):
+            change()
+    assert lamp not in label.products
+
+
+def test_changed_collections_of_past_objects_are_not_written(session: Session, lamp: Product) -> None:
+    lamp.labels.clear()
+    session.commit()
+    is_first(lamp)
+    assert session.scalar(select(func.count()).select_from(Label)) == 2
+
+
+def test_past_objects_are_pickled_and_copied(session: Session, lamp: Product) -> None:
+    assert [review.stars for review in lamp.reviews] == [5, 2]
+    session.expunge_all()
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(lamp, protocol))
+        assert type(again) is past_class(Product)
+        assert (again.title, again.method()) == ("lamp", "lamp for 10")
+        assert [review.stars for review in again.reviews] == [5, 2]
+    session.add(again)
+    session.expire(again)
+    is_first(again)
+    assert pickle.loads(pickle.dumps(past_class(Product))) is past_class(Product)
+    assert copy.deepcopy(past_class(Product)) is past_class(Product)
+
+
+def test_bulk_updates_leave_past_objects_alone(session: Session, lamp: Product) -> None:
+    for synchronize in ("evaluate", "fetch", "auto"):
+        session.execute(update(Product).values(price=0), execution_options={"synchronize_session": synchronize})
+        assert lamp.price == 10
+    with pytest.raises(exc.DBAPIError, match="history"):
+        session.execute(update(past_class(Product)).values(price=0))
+
+
+def test_merge_of_a_past_object_stays_past(session: Session, lamp: Product) -> None:
+    session.expunge_all()
+    again = session.merge(lamp)
+    assert type(again) is past_class(Product)
+    session.flush()
+    is_first(again)
+
+
+# ---- models of other kinds ----
+
+
+def test_dataclass_models() -> None:
+    class Base(MappedAsDataclass, DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(default="")
+
+    changed_and_read(Thing, Base.metadata)
+
+
+def test_imperative_models() -> None:
+    models = registry()
+
+    class Thing:
+        id: int
+        name: str
+
+        def __init__(self, **kw: object) -> None:
+            for key, value in kw.items():
+                setattr(self, key, value)
+
+    table = Table("thing", models.metadata, Column("id", Integer, primary_key=True), Column("name", String))
+    models.map_imperatively(Thing, table)
+    changed_and_read(Thing, models.metadata)
+
+
+def changed_and_read(model: type, metadata: object) -> None:
+    for engine in made(metadata):  # type: ignore[arg-type]
+        with Session(engine) as session:
+            thing = model(id=1, name="a") if not hasattr(model, "__dataclass_fields__") else model(1, "a")
+            session.add(thing)
+            session.commit()
+            moment = commit_moment(session)
+            thing.name = "b"
+            session.commit()
+            then = temporal(model, as_of=moment)
+            assert session.scalars(select(then)).one().name == "a"  # type: ignore[attr-defined]
+            assert thing.name == "b"
+
+
+def test_columns_named_as_those_of_versions() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        as_of: Mapped[int] = mapped_column(default=7)
+        valid_from: Mapped[str] = mapped_column("Valid_From", default="x")
+        operation: Mapped[str] = mapped_column(default="y")
+
+    changed_and_read(Thing, Base.metadata)
+
+
+def test_models_and_their_past_classes_are_forgotten_together() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    found = weakref.ref(past_class(Thing))
+    assert found() is not None
+    Base.registry.dispose()
+    del Base, Thing
+    gc.collect()
+    assert found() is None
+
+
+def test_a_model_of_a_query_has_no_history() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __table__ = select(Product.id.label("id")).subquery()
+        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012
+
+    with pytest.raises(exc.ArgumentError, match="not mapped to a table"):
+        temporal(Thing)
+    with pytest.raises(exc.ArgumentError, match="not mapped to a table"):
+        temporal(Thing)
+
+
+def test_making_a_past_class_leaves_the_model_as_it_was() -> None:
+    before = {table.name for table in Base.metadata.tables.values()}
+    past_class(Product)
+    assert {table.name for table in Base.metadata.tables.values()} == before
+    assert past_class(Product) not in {mapper.class_ for mapper in Base.registry.mappers}
+    assert not hasattr(Product, "_entitydb_as_of")
+
+
