@@ -59,6 +59,9 @@ TEXTS = (
          tuple(range(1, 101))),
     Text("IN list of 1,000 parameters", f"SELECT id, code FROM item WHERE price > {{n}} AND id IN ({listed(1000)})",
          tuple(range(1, 1001)), batch=4),
+    Text("SELECT by key", "SELECT id, owner_id, code, kind, price FROM item WHERE id = ? AND price > -{n}", (7,)),
+    Text("join of two tables", "SELECT item.id, item.code, owner.name FROM item JOIN owner ON owner.id = item.owner_id"
+         " WHERE item.id = ? AND item.price > -{n}", (7,)),
     Text("join of three tables", JOIN, (7, "nowhere")),
     Text("INSERT", "INSERT INTO item(owner_id, kind, price) VALUES (?, ?, {n})", (7, "old")),
     Text("INSERT of 100 rows", "INSERT INTO item(owner_id, kind, price) VALUES (?, ?, {n})" + ", (?, ?, ?)" * 99,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from .. import _exceptions as ex
-from .. import _native
+from .. import _native, _short
 from .._native import ffi, lib
 from ._errors import CODES, check, engine_error, int64, translate
 
@@ -44,11 +44,14 @@ def _nothing() -> None:
     """A function that statements cannot want; see Contexts.plan_anew."""
 
 
-class Contexts:
+def _as_context(address: int) -> Any:
+    return ffi.cast("edb_stmt *", address)
+
+
+class Contexts(_short.Session):
     """The handles of a connection, and the contexts of its statements. A part of Session."""
 
     def __init__(self, database: Database, *, owns_database: bool) -> None:
-        self.lock = threading.RLock()  # who uses the connection; see _use.py
         self.end_lock = threading.RLock()  # the handles are being freed, or interrupted by another thread
         self.closed = True  # until everything is there
         self.process = _process  # which opened it: another one has it through fork() and may not use it
@@ -70,6 +73,7 @@ class Contexts:
             self.plan_anew()
             self.control = self.raw.cursor()
             self.control.execute("SELECT entitydb_bind(?)", (lib.edb_conn_id(self.engine),)).fetchall()
+            self.attach(int(ffi.cast("intptr_t", self.engine)), self.raw.sqlite3_pointer(), _as_context)
         except apsw.Error as error:
             self.free()
             raise translate(error) from error
@@ -86,8 +90,6 @@ class Contexts:
         self.changes_out = ffi.new("int64_t *")
         self.last_id_out = ffi.new("int64_t *")
         self.has_last_id_out = ffi.new("_Bool *")
-        # An edb_outcome, item by item.
-        self.outcome = memoryview(ffi.buffer(lib.edb_conn_outcome(self.engine))).cast("q")
 
         self.running: Any = None  # the context being stepped now
         self.current: Any = None  # the context the engine has as current
@@ -212,6 +214,7 @@ class Contexts:
     def free(self) -> None:
         """Lets go of all handles. SQLite's side first: its virtual tables still know the engine's."""
         with self.end_lock:
+            self.finalize()
             raw, self.raw = self.raw, None
             self.control = None
             if raw is not None:

@@ -1,14 +1,14 @@
 """A cursor: one statement at a time, its context in the engine, and its rows.
 
 Rows come straight from apsw. Who asks for them one by one gets the first as it comes; then several are fetched at once,
-ever more, and wait in `_ahead`: what a statement reads is fixed when it begins, so they are the same now as later. Rows
+ever more, and wait in `_ahead`: what a statement reads is fixed when it begins, so they are the same now as later. (A
+known text's are fetched one by one as they are asked for; that is cheap.) Rows
 of statements without a context (a PRAGMA answered from the catalog, a cursor read into memory because the schema had to
 change) are in `_rows`.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import apsw
 
 from .. import _exceptions as ex
-from .._native import lib
-from ._errors import Parameters, translate
+from .. import _short
+from ._errors import Found, Parameters, as_error, translate
 from ._use import in_use, of_one_cursor, recursive
 from .answers.plan import explained
 from .answers.pragma import answer
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
 _MOST_AHEAD = 32  # rows
 _SMALL = 4096  # bytes or characters of a row
 _NOTHING: Iterator[Any] = iter(())
-_end = lib.edb_stmt_end
 
 
-class Cursor:
+class Cursor(_short.Cursor):
     """A PEP 249 cursor.
 
     Attributes:
@@ -62,6 +61,7 @@ class Cursor:
         self.as_of: int | None = None
         self._session: Session = connection._session
         self._raw: Any = self._session.raw.cursor()
+        self._source: Any = self._raw  # what rows come from: that, or a known text
         self._stmt: Any = None  # the context of the rows being fetched
         self._rows: Iterator[Any] | None = None  # rows of a statement that has no context
         self._ahead: Iterator[Any] = _NOTHING  # rows that were fetched and not asked for yet
@@ -70,7 +70,6 @@ class Cursor:
         self._closed = False
         self._executing = False  # a method of it runs; see _use.py
         self._row_factory: Any = None
-        self._ref = weakref.ref(self)  # as the session keeps it while there are rows to fetch
 
     @property
     def row_factory(self) -> Any:
@@ -85,7 +84,7 @@ class Cursor:
 
     # ---- executing ----
 
-    def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
+    def _execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
         """Runs one statement. Parameters: a sequence for `?`, a mapping for `:name`.
 
         Raises:
@@ -96,11 +95,10 @@ class Cursor:
             IntegrityError, OperationalError, DataError: as the sqlite3 module.
         """
         session = self._session
-        lock = session.lock
-        if not lock.acquire(False):
+        if not session.acquire():
             raise in_use(session)
         if self._executing:
-            lock.release()
+            session.release()
             raise recursive()
         self._executing = True
         try:
@@ -109,16 +107,6 @@ class Cursor:
             self._rows = None
             if type(sql) is not str:
                 sql = as_text(sql)
-            known = session.known.get(sql)
-            if (
-                known is not None
-                and self.as_of is None
-                and session.running is None
-                and not session.temporary_names_stale
-                and session.raw.in_transaction
-                and known.run(self, session, known, parameters)
-            ):
-                return self
             statement = parse(sql)
             if session.lost is not None and statement.verb != "ROLLBACK":
                 session.check_lost(ends=statement.verb == "COMMIT")
@@ -148,7 +136,7 @@ class Cursor:
             raise translate(error) from error  # of a statement of the driver's own
         finally:
             self._executing = False
-            lock.release()
+            session.release()
 
     def _execute_other(self, session: Session, statement: Statement, sql: str, parameters: Parameters) -> None:
         """A PRAGMA, a label, what is said of a transaction, or DDL."""
@@ -219,8 +207,8 @@ class Cursor:
 
     # ---- fetching ----
 
-    def fetchone(self) -> Any:
-        """The next row, or None."""
+    def _fetch_one(self) -> Any:
+        """fetchone() for whatever the short way leaves to the long one."""
         row = next(self._ahead, None)
         return self._fetch_ahead() if row is None else row
 
@@ -242,7 +230,7 @@ class Cursor:
         if session.current is not stmt:
             session.enter(stmt)
         try:
-            row = self._raw.fetchone() if self._next_rows == 1 else self._fetch_several()
+            row = self._source.fetchone() if self._next_rows == 1 else self._fetch_several()
         except BaseException as error:
             session.leave(before)
             self._fail(error)
@@ -260,7 +248,7 @@ class Cursor:
         """The next row, or None; those behind it are `_ahead`. An error of SQL's behind it waits for its turn."""
         rows: list[Any] = []
         try:
-            rows.extend(islice(self._raw, self._next_rows))
+            rows.extend(islice(self._source, self._next_rows))
         except apsw.SQLError as error:  # others may have ended the transaction: they are told at once
             if not rows:
                 raise
@@ -280,29 +268,15 @@ class Cursor:
         if self._error is not None:
             ahead = list(islice(self._ahead, size))
             return ahead or self._fail(self._error)
-        rows: list[Any] = self._step(lambda: list(islice(chain(self._ahead, self._raw), size)))
+        rows: list[Any] = self._step(lambda: list(islice(chain(self._ahead, self._source), size)))
         if len(rows) < size:
             self._finish()
         return rows
 
-    def fetchall(self) -> list[Any]:
-        """All rows that are left."""
-        # As of_one_cursor() would have it, without a call between.
-        session = self._session
-        lock = session.lock
-        if not lock.acquire(False):
-            raise in_use(session)
-        if self._executing:
-            lock.release()
-            raise recursive()
-        self._executing = True
-        try:
-            return self._fetchall()
-        except apsw.Error as error:
-            raise translate(error) from error
-        finally:
-            self._executing = False
-            lock.release()
+    @of_one_cursor
+    def _fetch_rest(self) -> list[Any]:
+        """fetchall() for whatever the short way leaves to the long one."""
+        return self._fetchall()
 
     def _fetchall(self) -> list[Any]:
         stmt = self._stmt
@@ -312,42 +286,17 @@ class Cursor:
             return [] if kept is None else list(kept)
         if self._error is not None:
             self._fail(self._error)
-        # _step() and _finish() in one: most results are fetched here.
-        session = self._session
-        before = session.running
-        session.running = stmt
-        if session.current is not stmt:
-            lib.edb_stmt_enter(stmt)
-            session.current = stmt
-        try:
-            rows: list[Any] = self._raw.fetchall()
-        except BaseException as error:
-            session.leave(before)
-            self._fail(error)
-        if self._next_rows > 1:
-            rows = [*self._ahead, *rows]
-            self._ahead, self._next_rows = _NOTHING, 1
-        self._stmt = None
-        session.active.pop(id(self), None)
-        session.running = before
-        session.current = None  # the engine forgets a context that ends
-        if _end(stmt) or session.outgrown:
-            session.plan_anew()
-        if before is not None:
-            session.leave(before)
-        if not session.raw.in_transaction:
-            lib.edb_conn_settle(session.engine, True)
+        rows: list[Any] = self._step(lambda: [*self._ahead, *self._source.fetchall()])
+        self._finish()
         return rows
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        row = next(self._ahead, None)
+        row = next(self._ahead, None) or Cursor.fetchone(self)
         if row is None:
-            row = self._fetch_ahead()
-            if row is None:
-                raise StopIteration
+            raise StopIteration
         return row
 
     def _step(self, fetch: Any) -> Any:
@@ -372,6 +321,10 @@ class Cursor:
             raise error
         raise translated from error
 
+    def _fail_step(self, found: Found) -> NoReturn:
+        """The same for the short way."""
+        self._fail(as_error(found))
+
     def _check_open(self) -> None:
         if self._closed:
             raise ex.ProgrammingError("Cannot operate on a closed cursor.")
@@ -383,12 +336,15 @@ class Cursor:
         if stmt is None:
             return
         self._ahead, self._next_rows, self._error = _NOTHING, 1, None
+        self._fetching = False
         session = self._session
-        session.active.pop(id(self), None)
-        if close:
+        if self._source is not self._raw:
+            self._source.close()
+        elif close:
             # SQLite's cursors first: they belong to the context.
             self._raw.close(True)
             self._raw = session.raw.cursor()
+        self._source = self._raw
         session.end_statement(stmt)
 
     def _drain(self) -> None:
@@ -401,7 +357,7 @@ class Cursor:
 
     def _give_up(self) -> tuple[Any, Any]:
         """Forgets the result without ending it, in the child of a fork. -> the handles, which are to be kept."""
-        handles, self._stmt = (self._raw, self._stmt), None
+        handles, self._stmt = (self._source, self._stmt), None
         self._ahead = _NOTHING
         return handles
 
@@ -424,8 +380,8 @@ class Cursor:
         stmt = getattr(self, "_stmt", None)
         if stmt is not None:
             # Maybe in another thread, while the connection works: it ends the context itself.
-            self._session.active.pop(id(self), None)
-            self._session.orphans.append((self._raw, stmt))
+            self._fetching = False
+            self._session.orphans.append((self._source, stmt))
 
     def __enter__(self) -> Cursor:
         return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import apsw
 
@@ -111,6 +111,22 @@ def binding_error(parameters: Parameters) -> ex.ProgrammingError | None:
             where = f":{where}" if named else where
             return ex.ProgrammingError(f"Error binding parameter {where}: type '{kind}' is not supported")
     return None
+
+
+# What the short way (engine/python) finds: an exception; the engine's code; SQLite's code and sentence.
+Found: TypeAlias = "BaseException | int | tuple[int, str]"
+
+
+def as_error(found: Found) -> BaseException:
+    """What apsw or check() would have raised."""
+    if isinstance(found, BaseException):
+        return found
+    if isinstance(found, int):
+        return engine_error(found)
+    code, sentence = found
+    error = apsw.exception_for(code)
+    error.args = (sentence,)
+    return error
 
 
 def translate(error: BaseException, parameters: Parameters = ()) -> BaseException:

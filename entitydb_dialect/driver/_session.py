@@ -13,8 +13,8 @@ transaction, under a savepoint of the driver, so both roll back together.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, ref
+from typing import Any
+from weakref import WeakSet
 
 import apsw
 
@@ -37,9 +37,6 @@ from .schemas.lookup import schema_of, schema_with
 from .schemas.schema import MainSchema, Schema
 from .sql.statement import LONG, Statement
 
-if TYPE_CHECKING:
-    from ._cursor import Cursor
-
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
 
@@ -55,7 +52,7 @@ def _forked() -> None:
     for session in list(_open):
         for cursor in session.fetching():
             _kept.append(cursor._give_up())
-        session.active.clear()
+            cursor._fetching = False
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -68,7 +65,6 @@ class Session(Transactions):
         self, database: Database, *, isolation_level: str | None = "DEFERRED", owns_database: bool = False
     ) -> None:
         super().__init__(database, owns_database=owns_database)
-        self.active: dict[int, ref[Cursor]] = {}  # cursors with rows to fetch, by id()
         self.main = MainSchema(self)
         self.attached: dict[str, Attachment] = {}  # by lower-case name
         self.histories = Histories(self)
@@ -268,11 +264,6 @@ class Session(Transactions):
         return None if found is None or declared is None else self.histories.of(found, declared)
 
     # ---- cursors ----
-
-    def fetching(self) -> list[Cursor]:
-        """The cursors that have rows to fetch."""
-        found = [reference() for reference in list(self.active.values())]
-        return [cursor for cursor in found if cursor is not None]
 
     def drain(self) -> None:
         """Reads half-fetched cursors into memory, because SQLite cannot change a schema under them."""

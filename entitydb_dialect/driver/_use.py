@@ -1,4 +1,4 @@
-"""One thread at a time: every public method of a connection and of its cursors takes the connection's lock.
+"""One thread at a time: every public method of a connection and of its cursors holds the connection's session.
 
 Nobody waits for it. A second thread is told that it has no business here, instead of finding handles half changed. The
 thread that holds it may come again, because a function called by SQL may use the connection; but not the cursor whose
@@ -45,14 +45,14 @@ def exclusive(method: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate
     @wraps(method)
     def call(self: _S, /, *args: _P.args, **kw: _P.kwargs) -> _R:
         session: Session = self._session  # type: ignore[attr-defined]
-        if not session.lock.acquire(False):
+        if not session.acquire():
             raise in_use(session)
         try:
             return method(self, *args, **kw)
         except apsw.Error as error:
             raise translate(error) from error
         finally:
-            session.lock.release()
+            session.release()
 
     return call
 
@@ -63,7 +63,7 @@ def of_one_cursor(method: Callable[Concatenate[_S, _P], _R]) -> Callable[Concate
     @wraps(method)
     def call(self: Any, /, *args: _P.args, **kw: _P.kwargs) -> _R:
         session: Session = self._session
-        if not session.lock.acquire(False):
+        if not session.acquire():
             raise in_use(session)
         try:
             if self._executing:
@@ -76,7 +76,7 @@ def of_one_cursor(method: Callable[Concatenate[_S, _P], _R]) -> Callable[Concate
         except apsw.Error as error:
             raise translate(error) from error
         finally:
-            session.lock.release()
+            session.release()
 
     return call
 

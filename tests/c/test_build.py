@@ -63,5 +63,5 @@ def test_only_the_entry_points_are_exported(native) -> None:
     ).stdout
     names = {line.split()[-1] for line in listed.splitlines()}
     assert {name for name in names if not name.startswith(("_init", "_fini"))} == {
-        "PyInit__native", "sqlite3_entitydb_init",
+        "PyInit__native", "PyInit__short", "sqlite3_entitydb_init",
     }  # fmt: skip

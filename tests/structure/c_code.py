@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+import sysconfig
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ def climbing_includes(root: Path) -> list[str]:
 
 def compile_all(root: Path, folder: Path) -> dict[str, str]:
     """The objects of all C files, made in `folder`: their paths, and the files they are made of."""
-    command = [*shlex.split(os.environ.get("CC") or "cc"), *FLAGS, f"-I{root}"]
+    command = [*shlex.split(os.environ.get("CC") or "cc"), *FLAGS, f"-I{root}", f"-I{sysconfig.get_path('include')}"]
     sources = c_files(root, "*.c")
     objects = {str(folder / source.replace("/", "-")) + ".o": source for source in sources}
 

@@ -22,6 +22,7 @@ C_LAYERS = (
     "engine/entity",
     "engine/upkeep",
     "engine/vtab",
+    "engine/python",
     "engine/testing",
 )
 
@@ -36,6 +37,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect._exceptions",),
     ("entitydb_dialect._transaction_info",),
     ("entitydb_dialect._native",),
+    ("entitydb_dialect._short",),
     ("entitydb_dialect.driver._catalog", "entitydb_dialect.driver._errors", "entitydb_dialect.driver._savepoints"),
     ("entitydb_dialect.driver._info",),
     ("entitydb_dialect.driver.sql",),
@@ -72,6 +74,7 @@ PYTHON_LAYERS = (
 # What does not import what, though it stands above it: another database can stand behind the time API.
 STRANGERS = (
     ("entitydb_dialect.history", "entitydb_dialect._native"),
+    ("entitydb_dialect.history", "entitydb_dialect._short"),
     ("entitydb_dialect.history", "entitydb_dialect.driver"),
     ("entitydb_dialect.temporal", "entitydb_dialect._native"),
     ("entitydb_dialect.temporal", "entitydb_dialect.driver"),

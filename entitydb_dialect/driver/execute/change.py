@@ -15,9 +15,9 @@ from .._errors import Parameters
 from ..rewrite.generated_columns import as_written
 from ..rewrite.upsert_returning import shares_parameters
 from ..sql.statement import parse
-from .known import Run, remember
-from .returning import returning_known, write_returning
-from .write import OfMany, SchemaMoved, target, write, write_known
+from .known import Fail, remember
+from .returning import fail_returning_known, write_returning
+from .write import OfMany, SchemaMoved, fail_known, target, write
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -132,13 +132,14 @@ def _change(
         if prepared.shows_schema:
             session.register_answers()
         try:
-            run: Run = write_known
+            fail: Fail = fail_known
             if schema is not None and prepared.apart is not None and prepared.apart.returning is not None:
-                changed, run = write_returning(cursor, session, schema, prepared, parameters, changes), returning_known
+                changed = write_returning(cursor, session, schema, prepared, parameters, changes)
+                fail = fail_returning_known
             else:
                 changed = write(cursor, session, schema, prepared, parameters, changes, many)
             if again and not many and schema is session.main and sql not in session.known:
-                remember(session, sql, prepared, run)
+                remember(session, sql, prepared, fail)
             return changed
         except SchemaMoved:
             continue

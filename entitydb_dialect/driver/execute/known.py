@@ -1,17 +1,19 @@
 """Texts that a connection has executed before: what an execution needs and its parameters do not decide.
 
-It is found out once and kept in a `Known`; then one call tells the engine all of it (edb_stmt_start). `Session.known`
-has them by text, and is emptied whenever what they were made from may have changed. They are executed by the short ways
-in read.py, write.py and returning.py: in a transaction that is open, while no statement is being stepped. Whatever else
-there may be is left to the long ways, which also say what is wrong.
+It is found out once and kept in a `Known`. `execute()` and `fetchall()` of a cursor look into `Session.known`, and run
+what is there without Python code (`engine/python`). It is emptied whenever what the texts were made from may have
+changed. The short way is for plain parameters, while nothing else runs on the connection; changes need an open
+transaction. Whatever else there may be is left to the long ways, which also say what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from ... import _short
 from ..._native import ffi
+from .._errors import Found, as_error
 from ..rewrite.many_parameters import SHORTEST
 from ..rewrite.prepare import Prepared
 from ..sql.statement import READ, WRITE
@@ -20,54 +22,80 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
 
-Run: TypeAlias = "Callable[[Cursor, Session, Known, Any], bool]"
+# Ends a statement that failed: the cursor, the session, the text, the contexts of the statement and of the list of
+# RETURNING, the error, the parameters.
+Fail: TypeAlias = "Callable[[Cursor, Session, Known, Any, Any, BaseException, Any], NoReturn]"
+_Part: TypeAlias = tuple[str, tuple[Any, ...], "tuple[int, ...] | None"]
+
+_MOST_KNOWN = 128  # texts of a connection: each keeps statements of SQLite's. As many as the sqlite3 module keeps
 
 
-class Known:
+class Known(_short.Known):
     """A text, as it is executed without being looked at.
 
     Attributes:
-        run: what executes it: read_known(), write_known(), write_returning_known(). -> False: nothing was done.
         prepared: what it is.
         sql: what SQLite gets.
-        gives_id: it may set `lastrowid`.
-        start: what the engine is told, an edb_start.
-        description: of its result's columns.
-        shared: None, or which of the parameters SQLite gets with `sql`, where clauses taken off use some, too.
     """
 
-    __slots__ = ("description", "gives_id", "prepared", "run", "shared", "sql", "start")
+    __slots__ = ("_fail", "_start", "prepared", "sql")
 
-    def __init__(self, session: Session, prepared: Prepared, run: Run) -> None:
+    def __init__(self, session: Session, prepared: Prepared, fail: Fail) -> None:
         statement, variant, apart = prepared.statement, prepared.variant(None), prepared.apart
         writes, captured = statement.kind is WRITE, 0
-        self.run = run
         self.prepared = prepared
         self.sql = variant.sql
-        self.gives_id = statement.verb in ("INSERT", "REPLACE")
-        self.description = variant.description or None
-        self.shared: Sequence[int] | None = None if apart is None or not apart.shares else tuple(apart.change.uses)
-        if apart is not None and apart.returning is not None:
+        self._fail = fail
+        description, uses, total = variant.description, None, -1
+        if apart is not None and apart.shares:
+            uses, total = tuple(apart.change.uses), apart.total
+        parts: list[_Part] = [(self.sql, (), uses)]
+        for tell, always, used, more in prepared.conflicts or ():
+            parts.append((tell, always, tuple(used)))
+            parts.extend((tell_more, (), tuple(used_more)) for tell_more, used_more in more)
+        returns = apart is not None and apart.returning is not None
+        if returns:
+            assert apart is not None
+            assert apart.returning is not None
+            assert prepared.query is not None
             captured = session.main.declared[statement.table.lower()].table.id
-            self.description = (prepared.query and prepared.query.description) or None
+            description = prepared.query.description
+            parts.append((prepared.query.sql, (), tuple(apart.returning.listed.uses) if apart.shares else ()))
         bits, columns = (writes and prepared.supplied) or (ffi.NULL, 0)  # prepared keeps the bits
         options = (True, writes, False, 0, 0)
         compares = statement.compares | session.hidden_compares
-        self.start = ffi.new("edb_start *", (session.engine, options, compares, bits, columns, captured))
+        self._start = ffi.new("edb_start *", (session.engine, options, compares, bits, columns, captured))
+        super().__init__(
+            session,
+            int(ffi.cast("intptr_t", self._start)),
+            writes,
+            statement.verb in ("INSERT", "REPLACE"),
+            returns,
+            description or None,
+            total,
+            tuple(parts),
+        )
 
-    def told(self, parameters: Any) -> Sequence[Any]:
+    # ---- what the short way calls ----
+
+    def in_order(self, parameters: Any) -> tuple[Any, ...]:
         """The parameters by number. Raises ProgrammingError when they do not fit."""
         apart = self.prepared.apart
         assert apart is not None
-        if type(parameters) in (tuple, list) and len(parameters) == apart.total:
-            return parameters  # type: ignore[no-any-return]
-        return apart.values(parameters)
+        return tuple(apart.values(parameters))
+
+    def fail(self, cursor: Cursor, stmt: Any, reader: Any, found: Found, parameters: Any) -> NoReturn:
+        """Ends a statement that failed, and raises what is to be said of it."""
+        self._fail(cursor, cursor._session, self, stmt, reader, as_error(found), parameters)
+
+    def raise_error(self, found: Found) -> NoReturn:
+        raise as_error(found)
 
 
-def remember(session: Session, sql: str, prepared: Prepared, run: Run) -> None:
+def remember(session: Session, sql: str, prepared: Prepared, fail: Fail) -> None:
     """After an execution that went well, of a query or of a change of one of main's tables, that was not the first: its
     text is known from now on, if the short way will do."""
-    statement = prepared.statement
+    statement, apart = prepared.statement, prepared.apart
     if (
         statement.kind in (READ, WRITE)
         and statement.verb != "EXPLAIN"
@@ -76,8 +104,11 @@ def remember(session: Session, sql: str, prepared: Prepared, run: Run) -> None:
         and not prepared.lists_columns
         and not session.attach_order
         and len(sql) <= SHORTEST
+        and (apart is None or not apart.conflicts or prepared.conflicts is not None)
     ):
-        session.known[sql] = Known(session, prepared, run)
+        if len(session.known) >= _MOST_KNOWN:
+            del session.known[next(iter(session.known))]
+        session.known[sql] = Known(session, prepared, fail)
 
 
-__all__ = ["Known", "remember"]
+__all__ = ["Fail", "Known", "remember"]

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from ..rewrite.prepare import Variant
 
 
-_start = lib.edb_stmt_start
-
-
 def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:
     """Executes a statement up to its first row. Its context lives until the rows are over."""
     raw = session.raw
@@ -68,28 +65,14 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         session.can_restart = False
     cursor.description = description or None
     if again and sql not in session.known:
-        remember(session, sql, prepared, read_known)
+        remember(session, sql, prepared, _fail_known)
     _leave_rows(cursor, session)
 
 
-def read_known(cursor: Cursor, session: Session, known: Known, parameters: Parameters) -> bool:
-    """The same, as known.py says. -> False: nothing was done."""
-    stmt = _start(known.start)
-    if not stmt:
-        return False
-    cursor._stmt = session.running = session.current = stmt
-    try:
-        cursor._raw.execute(known.sql, parameters)
-    except BaseException as error:
-        session.leave(None)
-        _fail(cursor, session, known.sql, error, parameters, began=False)
-    session.running = None
-    if not session.read_committed:
-        session.can_restart = False
-    cursor.description = known.description
-    cursor.rowcount = -1
-    _leave_rows(cursor, session)
-    return True
+def _fail_known(
+    cursor: Cursor, session: Session, known: Known, _stmt: Any, _list: Any, error: BaseException, parameters: Parameters
+) -> NoReturn:
+    _fail(cursor, session, known.sql, error, parameters, began=False)
 
 
 def _leave_rows(cursor: Cursor, session: Session) -> None:
@@ -98,7 +81,7 @@ def _leave_rows(cursor: Cursor, session: Session) -> None:
     except apsw.ExecutionCompleteError:
         cursor._finish()
     else:
-        session.active[id(cursor)] = cursor._ref
+        cursor._fetching = True
 
 
 def _fail(
@@ -144,4 +127,4 @@ def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
     )
 
 
-__all__ = ["describe", "read", "read_known"]
+__all__ = ["describe", "read"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ... import _exceptions as ex
 from ..._native import lib
-from .._errors import check, engine_error, translate
+from .._errors import check, translate
 from ..rewrite.prepare import Prepared, Variant
 from .own_tables import refuse_returning
 from .read import describe
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from .._session import Session
     from ..schemas.schema import Schema
     from .known import Known
-
-_start, _list, _finish_list = lib.edb_stmt_start, lib.edb_stmt_list, lib.edb_stmt_finish_list
 
 
 def write_returning(
@@ -101,51 +99,11 @@ def write_returning(
     return changed
 
 
-def returning_known(cursor: Cursor, session: Session, known: Known, parameters: Any) -> bool:
-    """The same, as known.py says."""
-    prepared = known.prepared
-    apart, query = prepared.apart, prepared.query
-    assert apart is not None
-    assert apart.returning is not None
-    if query is None or query.description is None:
-        return False
-    told: Any = ()
-    change_parameters, query_parameters = parameters, []
-    if known.shared is not None:
-        told = known.told(parameters)
-        change_parameters = [told[i] for i in known.shared]
-        query_parameters = [told[i] for i in apart.returning.listed.uses]
-    stmt = _start(known.start)
-    if not stmt:
-        return False
-    reader: Any = None
-    session.running = session.current = stmt
-    try:
-        if apart.conflicts:
-            tell_conflicts(session, session.main, prepared, told)
-        cursor._raw.execute(known.sql, change_parameters)
-        reader = _list(stmt) or None
-        if reader is None:
-            raise engine_error(lib.edb_last_code())
-        session.running = session.current = reader
-        cursor._raw.execute(query.sql, query_parameters)
-        rows = cursor._raw.fetchall()
-    except BaseException as error:
-        session.leave(None)
-        _fail(cursor, session, prepared, stmt, reader, error, parameters, False)
-    session.running = session.current = None
-    _finish_list(reader)
-    changes, has_last_id, last_id, outgrown = session.outcome
-    if outgrown or session.outgrown:
-        session.plan_anew()
-    session.can_restart = False
-    if has_last_id:
-        cursor.lastrowid = last_id
-    cursor.description = known.description
-    cursor._rows = iter(rows)
-    cursor.rowcount = changes
-    session.total_changes += changes
-    return True
+def fail_returning_known(
+    cursor: Cursor, session: Session, known: Known, stmt: Any, reader: Any, error: BaseException, parameters: Any
+) -> NoReturn:
+    """What a change that was executed the short way raises."""
+    _fail(cursor, session, known.prepared, stmt, reader, error, parameters, False)
 
 
 def _fail(
@@ -176,4 +134,4 @@ def _fail(
     raise translated from error
 
 
-__all__ = ["returning_known", "write_returning"]
+__all__ = ["fail_returning_known", "write_returning"]

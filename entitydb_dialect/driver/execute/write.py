@@ -30,7 +30,6 @@ _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 # same again, without what is bound always.
 _Tell: TypeAlias = tuple[str, tuple[Any, ...], Sequence[int], list[tuple[str, Sequence[int]]]]
 _FOREIGN_KEY = CODES["FOREIGNKEY"]
-_start, _finish = lib.edb_stmt_start, lib.edb_stmt_finish
 
 
 class SchemaMoved(Exception):
@@ -143,46 +142,11 @@ def write(
     return int(changed)
 
 
-def write_known(cursor: Cursor, session: Session, known: Known, parameters: Any) -> bool:
-    """The same, as known.py says."""
-    prepared = known.prepared
-    told: Any = ()
-    if known.shared is not None:
-        told = known.told(parameters)
-        parameters = [told[i] for i in known.shared]
-    stmt = _start(known.start)
-    if not stmt:
-        return False
-    session.running = session.current = stmt
-    try:
-        if prepared.apart is not None:
-            tell_conflicts(session, session.main, prepared, told)
-        cursor._raw.execute(known.sql, parameters)
-    except BaseException as error:
-        session.leave(None)
-        _fail_known(cursor, session, known, stmt, error, parameters)
-    session.running = session.current = None
-    code = _finish(stmt)  # where it says 0 there is no context any more, whatever is raised behind it
-    if code:
-        _fail_known(cursor, session, known, stmt, engine_error(code), parameters)
-    changes, has_last_id, last_id, outgrown = session.outcome
-    if outgrown or session.outgrown:
-        session.plan_anew()
-    session.can_restart = False
-    if has_last_id and known.gives_id:
-        cursor.lastrowid = last_id
-    cursor.description = None
-    cursor.rowcount = changes
-    session.total_changes += changes
-    return True
-
-
-def _fail_known(
-    cursor: Cursor, session: Session, known: Known, stmt: Any, error: BaseException, parameters: Any
+def fail_known(
+    _cursor: Cursor, session: Session, known: Known, stmt: Any, _list: Any, error: BaseException, parameters: Any
 ) -> NoReturn:
+    """What a change that was executed the short way raises."""
     translated = translate(error, parameters)
-    cursor._raw.close(True)
-    cursor._raw = session.raw.cursor()
     translated = undo(stmt, known.prepared.statement, error, translated)
     session.end_statement(stmt)
     session.failed(translated)
@@ -315,10 +279,10 @@ __all__ = [
     "OfMany",
     "SchemaMoved",
     "begin_prepared",
+    "fail_known",
     "target",
     "tell_columns",
     "tell_conflicts",
     "undo",
     "write",
-    "write_known",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -160,6 +161,31 @@ def test_half_fetched_known_queries_stay_apart(db: driver.Connection) -> None:
     assert is_known(db, every)
 
 
+def test_one_cursor_leaves_rows_and_executes_again(db: driver.Connection) -> None:
+    every = "SELECT id FROM t WHERE id >= ? ORDER BY id"
+    cursor = db.cursor()
+    for _ in range(4):
+        assert cursor.execute(every, (1,)).fetchone() == (1,)
+        assert cursor.execute(every, (1,)).fetchmany(2) == [(1,), (2,)]
+        assert cursor.execute(every, (2,)).fetchone() == (2,)
+        assert (cursor.fetchmany(1), cursor.fetchone(), cursor.fetchone()) == ([(3,)], None, None)
+        assert list(cursor.execute(every, (2,))) == [(2,), (3,)]
+        assert next(cursor, None) is None
+        db.execute("CREATE TABLE IF NOT EXISTS u(a)")
+        cursor.execute(every, (1,))
+        db.execute("DROP TABLE u")
+        assert (cursor.fetchone(), cursor.fetchall()) == ((1,), [(2,), (3,)])
+
+
+def test_a_function_in_returning_may_query(db: driver.Connection) -> None:
+    known = "UPDATE t SET b = asked(id) WHERE id = ? RETURNING asked(id), a, asked(id)"
+    db.create_function("asked", 1, lambda number: rows(db, "SELECT count(*) + ? FROM t WHERE b = 77", (number,))[0][0])
+    db.execute("UPDATE t SET b = 77 WHERE id < 3")
+    for _ in range(4):
+        assert rows(db, known, (1,)) == [(2, "one", 2)]
+    assert is_known(db, known)
+
+
 def test_a_temporary_table_takes_the_name(db: driver.Connection) -> None:
     db.execute("CREATE TEMP TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
     assert db.execute(INSERT, ("temporary",)).rowcount == 1
@@ -248,3 +274,102 @@ def test_closed_things_say_so(db: driver.Connection) -> None:
     for run in (lambda: left.execute(SELECT, (1,)), left.fetchall):
         with pytest.raises(driver.ProgrammingError, match="closed"):
             run()
+
+
+def test_parameters_of_other_kinds_go_the_long_way(db: driver.Connection) -> None:
+    class Text(str):
+        pass
+
+    for value, stored in (
+        (Text("sub"), "sub"), (True, 1), (2.5, 2.5), (None, None), (b"b", b"b"), (bytearray(b"c"), b"c"),
+        (memoryview(b"d"), b"d"), ("ünïcode \0 behind", "ünïcode \0 behind"), (-(2**63), -(2**63)),
+    ):  # fmt: skip
+        assert rows(db, "SELECT ?", (value,)) == rows(db, "SELECT ?", [value]) == [(stored,)]
+    assert is_known(db, "SELECT ?")
+    for wrong in ((2**63,), (object(),), ("\ud800",), (), (1, 2), {"a": 1}, 5):
+        with pytest.raises(driver.Error):
+            db.execute("SELECT ?", wrong)
+    named = "SELECT :a, :b, :a"
+    for number in range(4):
+        assert rows(db, named, {"b": number, "a": "x"}) == [("x", number, "x")]
+    with pytest.raises(driver.ProgrammingError, match=":b"):
+        db.execute(named, {"a": 1})
+    assert rows(db, "SELECT ?", (1,)) == [(1,)]
+
+
+def test_a_known_query_that_fails_between_rows(db: driver.Connection) -> None:
+    def three(number: int) -> int:
+        if number == 3:
+            raise ArithmeticError("three")
+        return number
+
+    db.create_function("three", 1, three)
+    query = "SELECT three(id) FROM t WHERE id > ? ORDER BY id"
+    for _ in range(4):
+        assert db.execute(query, (0,)).fetchone() == (1,)
+        with pytest.raises(ArithmeticError, match="three"):
+            db.execute(query, (0,)).fetchall()
+        cursor = db.execute(query, (1,))
+        assert cursor.fetchone() == (2,)
+        with pytest.raises(ArithmeticError, match="three"):
+            cursor.fetchone()
+        with pytest.raises(ArithmeticError, match="three"):
+            db.execute(query, (2,))
+        assert cursor.fetchall() == []
+    assert is_known(db, query)
+    overflow = "SELECT abs(?)"
+    for number in range(3):
+        assert rows(db, overflow, (number,)) == [(number,)]
+    with pytest.raises(driver.OperationalError, match="integer overflow"):
+        db.execute(overflow, (-(2**63),))
+    assert rows(db, SELECT, (1,)) == [(1, "one")]
+
+
+def test_another_thread_is_refused_while_a_known_text_runs(db: driver.Connection) -> None:
+    found: list[Any] = []
+
+    def ask() -> int:
+        def other() -> None:
+            try:
+                db.execute(SELECT, (1,))
+            except driver.ProgrammingError as error:
+                found.append(str(error))
+
+        thread = Thread(target=other)
+        thread.start()
+        thread.join()
+        return 1
+
+    db.create_function("ask", 0, ask)
+    for number in range(4):
+        assert rows(db, "SELECT ask()") == [(1,)]
+        assert len(found) == number + 1
+    assert all("another thread is using this connection" in text for text in found)
+    assert is_known(db, "SELECT ask()")
+
+
+def test_only_so_many_texts_are_known(db: driver.Connection) -> None:
+    texts = [f"SELECT id, {number} FROM t WHERE id = ?" for number in range(300)]
+    cursors = []
+    for _ in range(3):
+        cursors = [db.execute(text, (1,)) for text in texts]
+    assert not is_known(db, texts[0])
+    assert is_known(db, texts[-1])
+    assert [cursor.fetchall() for cursor in cursors] == [[(1, number)] for number in range(300)]
+
+
+def test_known_reads_outside_of_transactions_and_as_of_moments(db: driver.Connection) -> None:
+    db.execute("COMMIT")
+    _, moment = db.last_commit
+    db.execute(UPDATE, ("zwei", 2))
+    for _ in range(4):
+        assert rows(db, SELECT, (2,)) == [(2, "zwei")]
+        cursor = db.cursor()
+        cursor.as_of = moment
+        assert cursor.execute(SELECT, (2,)).fetchall() == [(2, "two")]
+        with pytest.raises(driver.PastWriteError):
+            cursor.execute(UPDATE, ("x", 2))
+        cursor.as_of = 2**70
+        with pytest.raises(driver.DataError, match="no moment"):
+            cursor.execute(SELECT, (2,))
+    assert not db.in_transaction

@@ -1,0 +1,117 @@
+/* The short way of the driver: what a statement whose text is known needs of a session, of a cursor and of the text.
+ *
+ * Python's classes Session, Cursor and Known are derived from the three here. A known text is executed and its rows
+ * fetched without Python code, by the calls of the engine and of SQLite that the long way makes; whatever the short way
+ * does not do, it leaves to the methods of the derived classes before it has done anything.
+ *
+ * Who owns what: a session has a list of its known texts, so that their statements can be finalized before SQLite's
+ * connection is closed; and one of its cursors that have rows to fetch. Neither list counts.
+ *
+ * Threads: a session is used by one thread at a time, which holds it (ses_holds). It holds Python's global lock too, but
+ * for while SQLite or the engine works. A function of the program's that is called meanwhile finds the session held, and
+ * so goes the long way. */
+#ifndef EDB_SHORT_H
+#define EDB_SHORT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+
+#include "engine/edb.h"
+#include "engine/vtab/vtab.h"
+
+typedef struct known known;
+typedef struct cursor cursor;
+
+/* A context of a statement, for both worlds: Python has it as an object of cffi's, made when it is asked for. */
+typedef struct {
+    edb_stmt *px_stmt;              /* NULL: none that was begun here */
+    PyObject *px_object;            /* NULL: none, or not asked for yet */
+} context;
+
+typedef struct session {
+    PyObject_HEAD
+    edb_conn *ses_engine;            /* NULL before attach() and behind finalize() */
+    sqlite3 *ses_sqlite;
+    PyObject *ses_as_context;        /* a function: the address of an edb_stmt -> what Python has of it */
+    unsigned long ses_holder;        /* thread, when ses_holds */
+    int ses_holds;
+    context ses_running;
+    PyObject *ses_current;           /* the context that the engine has as current, or None; Python's side only */
+    PyObject *ses_known, *ses_orphans;
+    known *ses_texts;
+    cursor *ses_fetching;
+    long long ses_total_changes;
+    char ses_closed, ses_names_stale, ses_outgrown, ses_can_restart, ses_read_committed, ses_autocommit;
+} session;
+
+typedef struct {                    /* a text of SQLite's */
+    PyObject *pp_sql;
+    PyObject *pp_always;            /* values bound when it is prepared, before the others; a tuple */
+    PyObject *pp_uses;              /* which parameters are bound, by number; None: all, in their order */
+    sqlite3_stmt *pp_stmt;          /* NULL: not prepared yet */
+} part;
+
+enum known_at { AT_END, AT_ROW, AT_GIVEN_ROW };    /* no row; one to fetch; one that was fetched: the next has to be found */
+
+struct known {
+    PyObject_HEAD
+    session *kt_session;            /* NULL: its statements are finalized and it cannot be run any more */
+    known *kt_next, **kt_back;      /* among the session's */
+    const edb_start *kt_start;      /* the derived class keeps it */
+    PyObject *kt_description;
+    PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
+    Py_ssize_t kt_total;            /* parameters of the whole text; -1: as many as kt_parts[0] has */
+    bool kt_busy;                   /* a cursor has rows of it to fetch */
+    enum known_at kt_at;
+    bool kt_writes, kt_gives_id;
+    bool kt_returns;                /* its last part lists what RETURNING shows */
+    int kt_n_parts;                 /* the statement; what tells ON CONFLICT; the list of RETURNING */
+    part *kt_parts;
+};
+
+struct cursor {
+    PyObject_HEAD
+    session *cur_session;            /* counted */
+    PyObject *cur_raw, *cur_source;   /* apsw's cursor; what rows come from, that or a known text */
+    context cur_context;             /* of the rows being fetched */
+    PyObject *cur_rows, *cur_error, *cur_description, *cur_last_id, *cur_as_of;
+    long long cur_row_count;
+    long cur_next_rows;
+    char cur_closed, cur_executing;
+    cursor *cur_next, **cur_back;     /* among the session's that have rows to fetch; cur_back NULL: it is not */
+};
+
+extern PyTypeObject *session_type, *known_type, *cursor_type;
+extern PyType_Spec session_spec, known_spec, cursor_spec;
+
+/* ---- short_session.c */
+PyObject *context_get(context *px, session *ps);            /* new reference; None: none. NULL: failed */
+int context_set(context *px, PyObject *value);              /* NULL: none */
+bool session_hold(session *ps);                             /* false: another thread has it */
+void session_let_go(session *ps);
+/* Behind the end of a statement. outgrown: what edb_stmt_end() said. -> 0, or -1: an exception */
+int session_ended(session *ps, bool outgrown);
+/* Sets a member, which may be NULL, to a counted value. */
+static inline void member_set(PyObject **member, PyObject *value)
+{
+    PyObject *before = *member;
+    *member = value;
+    Py_XDECREF(before);
+}
+static inline PyObject *counted(PyObject *o) { Py_INCREF(o); return o; }
+
+/* ---- short_known.c */
+/* Binds the parameters. -> 1: done; 0: they are not as simple as the short way wants them; -1: an exception */
+int known_bind(known *pk, PyObject *parameters);
+/* Finds the row to fetch, if that is not done. -> SQLite's result: SQLITE_ROW, SQLITE_DONE, or an error (stepped()) */
+int known_advance(known *pk);
+PyObject *known_row(sqlite3_stmt *stmt);                    /* NULL: an exception */
+/* Is SQLite's result that of a step that went well? */
+static inline bool stepped(int code) { return (code == SQLITE_ROW || code == SQLITE_DONE) && !PyErr_Occurred(); }
+/* What SQLite's result means, for Python: the exception that a function of the program's left, or (code, message). */
+PyObject *known_error(session *ps, int code);
+void known_reset(known *pk);                                /* its statements are not running, and nobody has its rows */
+void known_finalize(known *pk);
+
+#endif

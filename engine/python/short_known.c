@@ -1,0 +1,354 @@
+/* A known text: its statements, their parameters, their rows.
+ *
+ * Its statements are prepared when it is first run. Parameters are bound where Python has them, because a tuple with
+ * texts, bytes and numbers stays as it is while the statement runs; others are left to the long way. */
+#include "engine/python/short.h"
+
+#include <limits.h>
+
+#include "engine/txn/txn.h"
+
+/* ---- parameters ------------------------------------------------------------------------------------------------ */
+
+/* -> SQLite's result; -1: the value is not for the short way. */
+static int bind_value(sqlite3_stmt *stmt, int at, PyObject *value)
+{
+    if (value == Py_None)
+        return sqlite3_bind_null(stmt, at);
+    if (PyUnicode_Check(value)) {
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+        return !text || size > INT_MAX ? -1 : sqlite3_bind_text(stmt, at, text, (int)size, SQLITE_STATIC);
+    }
+    if (PyLong_Check(value)) {
+        long long number = PyLong_AsLongLong(value);
+        return number == -1 && PyErr_Occurred() ? -1 : sqlite3_bind_int64(stmt, at, number);
+    }
+    if (PyFloat_Check(value))
+        return sqlite3_bind_double(stmt, at, PyFloat_AsDouble(value));
+    if (PyBytes_CheckExact(value)) {
+        Py_ssize_t size = PyBytes_Size(value);
+        return size > INT_MAX ? -1 : sqlite3_bind_blob(stmt, at, PyBytes_AsString(value), (int)size, SQLITE_STATIC);
+    }
+    return -1;
+}
+
+static bool bind_part(part *pp, PyObject *parameters)
+{
+    int at = (int)PyTuple_Size(pp->pp_always);
+    Py_ssize_t n = PyTuple_Size(pp->pp_uses == Py_None ? parameters : pp->pp_uses);
+
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_ssize_t which = pp->pp_uses == Py_None ? i : PyLong_AsSsize_t(PyTuple_GetItem(pp->pp_uses, i));
+        if (bind_value(pp->pp_stmt, ++at, PyTuple_GetItem(parameters, which))) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- statements ------------------------------------------------------------------------------------------------ */
+
+static bool prepare_part(part *pp, sqlite3 *db)
+{
+    Py_ssize_t size, n = PyTuple_Size(pp->pp_always);
+    const char *sql = PyUnicode_AsUTF8AndSize(pp->pp_sql, &size);
+
+    if (!sql || size >= INT_MAX || sqlite3_prepare_v3(db, sql, (int)size + 1, SQLITE_PREPARE_PERSISTENT, &pp->pp_stmt, NULL)) {
+        PyErr_Clear();
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < n; i++)  /* the tuple keeps what is bound */
+        if (bind_value(pp->pp_stmt, (int)i + 1, PyTuple_GetItem(pp->pp_always, i))) {
+            PyErr_Clear();
+            sqlite3_finalize(pp->pp_stmt);
+            pp->pp_stmt = NULL;
+            return false;
+        }
+    return true;
+}
+
+/* The values of a dict in the order of the statement's names; None: something is missing. */
+static PyObject *by_name(sqlite3_stmt *stmt, PyObject *parameters)
+{
+    int n = sqlite3_bind_parameter_count(stmt);
+    PyObject *values = PyDict_CheckExact(parameters) ? PyTuple_New(n) : counted(Py_None);
+
+    for (int i = 0; values && values != Py_None && i < n; i++) {
+        const char *name = sqlite3_bind_parameter_name(stmt, i + 1);
+        PyObject *value = name && *name != '?' ? PyDict_GetItemString(parameters, name + 1) : NULL;
+        if (value)
+            PyTuple_SetItem(values, i, counted(value));
+        else
+            member_set(&values, counted(Py_None));
+    }
+    return values;
+}
+
+int known_bind(known *pk, PyObject *parameters)
+{
+    for (int i = 0; i < pk->kt_n_parts; i++)
+        if (!pk->kt_parts[i].pp_stmt && !prepare_part(&pk->kt_parts[i], pk->kt_session->ses_sqlite))
+            return 0;
+    Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
+    PyObject *bound = PyTuple_CheckExact(parameters) ? counted(parameters)
+                      : PyList_CheckExact(parameters) ? PyList_AsTuple(parameters)
+                      : pk->kt_total >= 0 ? PyObject_CallMethod((PyObject *)pk, "in_order", "(O)", parameters)
+                      : by_name(pk->kt_parts[0].pp_stmt, parameters);
+    bool done = true;
+
+    if (!bound)
+        return -1;
+    if (bound == Py_None || PyTuple_Size(bound) != total)
+        done = false;
+    for (int i = 0; done && i < pk->kt_n_parts; i++)
+        done = bind_part(&pk->kt_parts[i], bound);
+    if (done)
+        member_set(&pk->kt_bound, bound);
+    else
+        Py_DECREF(bound);
+    return done;
+}
+
+void known_reset(known *pk)
+{
+    for (int i = 0; i < pk->kt_n_parts; i++)
+        if (pk->kt_parts[i].pp_stmt)
+            sqlite3_reset(pk->kt_parts[i].pp_stmt);
+    pk->kt_busy = false;
+    pk->kt_at = AT_END;
+    Py_CLEAR(pk->kt_bound);
+}
+
+void known_finalize(known *pk)
+{
+    session *ps = pk->kt_session;
+
+    if (!ps)
+        return;
+    if ((*pk->kt_back = pk->kt_next))
+        pk->kt_next->kt_back = pk->kt_back;
+    pk->kt_session = NULL;
+    pk->kt_busy = false;
+    pk->kt_at = AT_END;
+    /* Handles that came through a fork are never freed. */
+    for (int i = 0; ps->ses_engine && conn_usable(ps->ses_engine) && i < pk->kt_n_parts; i++)
+        sqlite3_finalize(pk->kt_parts[i].pp_stmt);
+    for (int i = 0; i < pk->kt_n_parts; i++)
+        pk->kt_parts[i].pp_stmt = NULL;
+}
+
+/* ---- rows and errors ------------------------------------------------------------------------------------------- */
+
+static PyObject *column(sqlite3_stmt *stmt, int i)
+{
+    sqlite3_value *value = sqlite3_column_value(stmt, i);   /* one thread uses the connection: the value is safe */
+
+    switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+        return PyLong_FromLongLong(sqlite3_value_int64(value));
+    case SQLITE_FLOAT:
+        return PyFloat_FromDouble(sqlite3_value_double(value));
+    case SQLITE_TEXT: {
+        const char *text = (const char *)sqlite3_value_text(value);
+        return text ? PyUnicode_FromStringAndSize(text, sqlite3_value_bytes(value)) : PyErr_NoMemory();
+    }
+    case SQLITE_BLOB: {
+        const char *bytes = sqlite3_value_blob(value);
+        return PyBytes_FromStringAndSize(bytes, sqlite3_value_bytes(value));
+    }
+    default:
+        return counted(Py_None);
+    }
+}
+
+int known_advance(known *pk)
+{
+    if (pk->kt_at == AT_GIVEN_ROW) {
+        int code;
+        Py_BEGIN_ALLOW_THREADS
+        code = sqlite3_step(pk->kt_parts[0].pp_stmt);
+        Py_END_ALLOW_THREADS
+        pk->kt_at = code == SQLITE_ROW ? AT_ROW : AT_END;
+        return code;
+    }
+    return pk->kt_at == AT_ROW ? SQLITE_ROW : SQLITE_DONE;
+}
+
+PyObject *known_row(sqlite3_stmt *stmt)
+{
+    int n = sqlite3_data_count(stmt);
+    PyObject *row = PyTuple_New(n);
+
+    for (int i = 0; row && i < n; i++) {
+        PyObject *value = column(stmt, i);
+        if (value)
+            PyTuple_SetItem(row, i, value);
+        else
+            Py_CLEAR(row);
+    }
+    return row;
+}
+
+PyObject *known_error(session *ps, int code)
+{
+    if (PyErr_Occurred()) {
+        PyObject *type, *error, *trace;
+        PyErr_Fetch(&type, &error, &trace);
+        PyErr_NormalizeException(&type, &error, &trace);
+        if (trace)
+            PyException_SetTraceback(error, trace);
+        Py_XDECREF(type);
+        Py_XDECREF(trace);
+        return error;
+    }
+    if ((sqlite3_errcode(ps->ses_sqlite) & 0xff) != (code & 0xff))  /* the connection was not told, as of a misuse */
+        return Py_BuildValue("is", code, sqlite3_errstr(code));
+    return Py_BuildValue("is", sqlite3_extended_errcode(ps->ses_sqlite), sqlite3_errmsg(ps->ses_sqlite));
+}
+
+/* ---- as a source of rows, for the driver's own fetching: what apsw's cursors have ------------------------------- */
+
+/* The next row; NULL without an exception: they are over. */
+static PyObject *known_next(PyObject *self)
+{
+    known *pk = (known *)self;
+    int code = known_advance(pk);
+
+    if (!stepped(code)) {
+        PyObject *error = known_error(pk->kt_session, code);
+        PyObject *done = error ? PyObject_CallMethod(self, "raise_error", "(N)", error) : NULL;
+        Py_XDECREF(done);
+        return NULL;
+    }
+    if (code == SQLITE_DONE)
+        return NULL;
+    pk->kt_at = AT_GIVEN_ROW;
+    return known_row(pk->kt_parts[0].pp_stmt);
+}
+
+static PyObject *known_iter(PyObject *self)
+{
+    return counted(self);
+}
+
+static PyObject *known_fetchone(PyObject *self, PyObject *unused)
+{
+    PyObject *row = known_next(self);
+
+    (void)unused;
+    return row || PyErr_Occurred() ? row : counted(Py_None);
+}
+
+static PyObject *known_fetchall(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PySequence_List(self);
+}
+
+static PyObject *known_close(PyObject *self, PyObject *args)
+{
+    (void)args;
+    if (((known *)self)->kt_session)
+        known_reset((known *)self);
+    return counted(Py_None);
+}
+
+/* ---- the type -------------------------------------------------------------------------------------------------- */
+
+static int read_parts(known *pk, PyObject *parts)
+{
+    Py_ssize_t n = PyTuple_Size(parts);
+
+    if (!(pk->kt_parts = PyMem_Calloc((size_t)n, sizeof *pk->kt_parts))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (; pk->kt_n_parts < n; pk->kt_n_parts++) {
+        part *pp = &pk->kt_parts[pk->kt_n_parts];
+        if (!PyArg_ParseTuple(PyTuple_GetItem(parts, pk->kt_n_parts), "UO!O", &pp->pp_sql, &PyTuple_Type, &pp->pp_always,
+                              &pp->pp_uses))
+            return -1;
+        Py_INCREF(pp->pp_sql);
+        Py_INCREF(pp->pp_always);
+        Py_INCREF(pp->pp_uses);
+    }
+    return 0;
+}
+
+static int known_init(PyObject *self, PyObject *args, PyObject *names)
+{
+    known *pk = (known *)self;
+    session *ps;
+    PyObject *parts, *description;
+    Py_ssize_t start;
+    int writes, gives_id, returns;
+
+    (void)names;
+    if (pk->kt_parts || !PyArg_ParseTuple(args, "O!npppOnO!", session_type, &ps, &start, &writes, &gives_id, &returns, &description,
+                                          &pk->kt_total, &PyTuple_Type, &parts) || read_parts(pk, parts))
+        return -1;
+    pk->kt_start = (const edb_start *)start;
+    pk->kt_writes = writes;
+    pk->kt_gives_id = gives_id;
+    pk->kt_returns = returns;
+    pk->kt_description = counted(description);
+    pk->kt_session = ps;
+    if ((pk->kt_next = ps->ses_texts))
+        pk->kt_next->kt_back = &pk->kt_next;
+    pk->kt_back = &ps->ses_texts;
+    ps->ses_texts = pk;
+    return 0;
+}
+
+static void known_dealloc(PyObject *self)
+{
+    known *pk = (known *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    known_finalize(pk);
+    for (int i = 0; i < pk->kt_n_parts; i++) {
+        Py_DECREF(pk->kt_parts[i].pp_sql);
+        Py_DECREF(pk->kt_parts[i].pp_always);
+        Py_DECREF(pk->kt_parts[i].pp_uses);
+    }
+    PyMem_Free(pk->kt_parts);
+    Py_CLEAR(pk->kt_description);
+    Py_CLEAR(pk->kt_bound);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* What it holds is texts, numbers and values: nothing that leads back to it, but in the derived class. */
+static int known_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static PyMethodDef known_methods[] = {
+    { "fetchone", known_fetchone, METH_NOARGS, "The next row, or None." },
+    { "fetchall", known_fetchall, METH_NOARGS, "The rows that are left." },
+    { "close", known_close, METH_VARARGS, "Gives up the rows." },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot known_slots[] = {
+    { Py_tp_doc, "What a known text is for the short way." },
+    { Py_tp_init, (void *)known_init },
+    { Py_tp_dealloc, (void *)known_dealloc },
+    { Py_tp_traverse, (void *)known_traverse },
+    { Py_tp_methods, known_methods },
+    { Py_tp_iter, (void *)known_iter },
+    { Py_tp_iternext, (void *)known_next },
+    { 0, NULL },
+};
+
+PyType_Spec known_spec = {
+    .name = "entitydb_dialect._short.Known",
+    .basicsize = sizeof(known),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = known_slots,
+};

@@ -1,0 +1,60 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from typing_extensions import Self
+
+class Session:
+    running: Any
+    current: Any
+    known: dict[str, Any]
+    orphans: Any
+    total_changes: int
+    closed: bool
+    temporary_names_stale: bool
+    outgrown: bool
+    can_restart: bool
+    read_committed: bool
+    autocommit: bool
+    def acquire(self) -> bool: ...
+    def release(self) -> None: ...
+    def attach(self, engine: int, sqlite: int, as_context: Callable[[int], Any], /) -> None: ...
+    def finalize(self) -> None: ...
+    def fetching(self) -> list[Any]: ...
+
+class Known:
+    def __init__(
+        self,
+        session: Session,
+        start: int,
+        writes: bool,
+        gives_id: bool,
+        returns: bool,
+        description: Any,
+        total: int,
+        parts: tuple[tuple[str, tuple[Any, ...], tuple[int, ...] | None], ...],
+        /,
+    ) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def close(self, force: bool = ..., /) -> None: ...
+
+class Cursor:
+    _session: Any
+    _raw: Any
+    _source: Any
+    _stmt: Any
+    _fetching: bool
+    _rows: Any
+    _error: Any
+    _next_rows: int
+    _closed: bool
+    _executing: bool
+    description: Any
+    rowcount: int
+    lastrowid: int | None
+    as_of: int | None
+    def execute(self, sql: str, parameters: Any = ..., /) -> Self: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
