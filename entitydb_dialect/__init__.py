@@ -66,7 +66,20 @@ from .tags import (
     tagged_any,
     tagged_expression,
 )
-from .temporal import Temporal, Versions, past_class, temporal, versions
+from .temporal import (
+    Blame,
+    HistoryEntry,
+    Temporal,
+    Versions,
+    blame,
+    history,
+    next_version,
+    past_class,
+    previous,
+    temporal,
+    versions,
+)
+from .temporal import next_version as next  # noqa: F401 - by its short name where it is asked for
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (
@@ -82,11 +95,13 @@ del _name, _module, _class
 __version__ = "0.1.0"
 
 __all__ = [
+    "Blame",
     "Breach",
     "Change",
     "DamageError",
     "Database",
     "EntityDBWarning",
+    "HistoryEntry",
     "HorizonError",
     "Moment",
     "PastWriteError",
@@ -109,6 +124,7 @@ __all__ = [
     "WrappedSerializationFailure",
     "at",
     "begin_at",
+    "blame",
     "changes",
     "check",
     "commit_moment",
@@ -117,9 +133,12 @@ __all__ = [
     "drop_database",
     "exact_tag",
     "follow_changes",
+    "history",
     "label_moment",
     "labels",
+    "next_version",
     "past_class",
+    "previous",
     "resolve",
     "restore",
     "run_transaction",

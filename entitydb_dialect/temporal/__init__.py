@@ -14,12 +14,27 @@ It knows SQLAlchemy and no database. A dialect takes part with `TemporalCompiler
     criteria.py      with_loader_criteria() for past classes
     joins.py         joins that would mix past and present
     compiling.py     from these constructs to SQL
+    reading.py       history(), blame(), previous(), next_version(): versions of single objects
 """
 
 from __future__ import annotations
 
 from .compiling import TemporalCompiler
 from .entities import Temporal, Versions, temporal, versions
+from .reading import Blame, HistoryEntry, blame, history, next_version, previous
 from .twins import past_class
 
-__all__ = ["Temporal", "TemporalCompiler", "Versions", "past_class", "temporal", "versions"]
+__all__ = [
+    "Blame",
+    "HistoryEntry",
+    "Temporal",
+    "TemporalCompiler",
+    "Versions",
+    "blame",
+    "history",
+    "next_version",
+    "past_class",
+    "previous",
+    "temporal",
+    "versions",
+]

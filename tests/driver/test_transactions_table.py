@@ -93,7 +93,7 @@ def test_random_conditions_leave_what_they_say(filled: tuple[driver.Connection, 
         terms = [term() for _ in range(rng.randrange(1, 4))]
         where = rng.choice((" AND ", " AND ", " OR ")).join(sql for sql, _ in terms)
         order = rng.choice(("id", "id DESC", "committed_at", "committed_at DESC, label", "actor, id", "rowid DESC"))
-        sql = f"SELECT * FROM {{}} WHERE {where} ORDER BY {order}"
+        sql = f"SELECT id, committed_at, actor, reason, metadata, label FROM {{}} WHERE {where} ORDER BY {order}"
         parameters = [value for _, value in terms]
         expected = db.execute(sql.format("copy"), parameters).fetchall()
         assert db.execute(sql.format("entitydb_transactions"), parameters).fetchall() == expected, (sql, parameters)
