@@ -23,6 +23,7 @@ from . import (  # noqa: F401 - they register benchmarks
     store,
     texts,
     through_orm,
+    through_time,
 )
 from .measure import BENCHMARKS, Row, Setting, machine
 

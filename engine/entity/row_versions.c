@@ -5,6 +5,7 @@
 #include "engine/entity/row_versions.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "native/keycode.h"
 #include "engine/txn/txn_internal.h"
@@ -84,6 +85,15 @@ static bool begun_wanted(const row_versions *rvs, uint64_t begun)
     return begun > rvs->rvs_wanted.vw_begun_after && begun <= rvs->rvs_wanted.vw_begun_upto;
 }
 
+/* Whether the row was there before a version, if the change that was told last began it. */
+static signed char had_before(const row_versions *rvs, const tree_version *v)
+{
+    if (v->from != rvs->rvs_last_at || v->key_size != rvs->rvs_last_key_size
+        || memcmp(v->key, rvs->rvs_last_key, v->key_size) != 0)
+        return -1;
+    return rvs->rvs_last_had;
+}
+
 /* What a change says: that a version ended, and perhaps that the row was deleted. -> whether either is wanted. */
 static bool take_change(row_versions *rvs, const tree_event *change, row_version *out)
 {
@@ -91,9 +101,15 @@ static bool take_change(row_versions *rvs, const tree_event *change, row_version
     bool is_wanted = change->had && begun_wanted(rvs, change->was.from);
     bool deletes = change->had && !change->has && rvs->rvs_wanted.vw_deletions && begun_wanted(rvs, change->at);
 
+    if (change->had)
+        *out = (row_version){ .vn_begun = change->was.from, .vn_ended = change->at,
+                              .vn_had = had_before(rvs, &change->was) };
+    rvs->rvs_last_at = change->at;
+    rvs->rvs_last_key = change->key;
+    rvs->rvs_last_key_size = change->key_size;
+    rvs->rvs_last_had = change->had;
     if (!change->had)
         return false;
-    *out = (row_version){ .vn_begun = change->was.from, .vn_ended = change->at };
     entry_of(&change->was, &out->vn_entry);
     if (!deletes)
         return is_wanted;
@@ -120,7 +136,7 @@ static int take_row(row_versions *rvs, row_version *out, bool *found)
         if (rvs->rvs_high && key_compare(at->key, at->key_size, rvs->rvs_high, rvs->rvs_high_size) >= 0)
             break;
         if ((*found = begun_wanted(rvs, at->from))) {
-            *out = (row_version){ .vn_begun = at->from };
+            *out = (row_version){ .vn_begun = at->from, .vn_had = had_before(rvs, at) };
             entry_of(at, &out->vn_entry);
         }
         rc = tree_cursor_next(rows);

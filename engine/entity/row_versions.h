@@ -8,6 +8,7 @@
 typedef struct {
     uint64_t vn_begun;              /* the commit that wrote it */
     uint64_t vn_ended;              /* the one that ended it; 0: it is current */
+    signed char vn_had;             /* 1: the row was there before it, 0: it was not; -1: ask version_had() */
     bool vn_deletion;               /* no version, but that the row was deleted: by commit vn_begun, which is vn_ended too */
     edb_entry vn_entry;             /* the version; of a deletion the one that it ended */
 } row_version;
@@ -30,6 +31,10 @@ typedef struct {
     tree_cursor rvs_rows;
     const uint8_t *rvs_high;
     size_t rvs_high_size;
+    uint64_t rvs_last_at;           /* the last change: its commit, its key, and whether the row was there before */
+    const uint8_t *rvs_last_key;
+    uint32_t rvs_last_key_size;
+    bool rvs_last_had;
     row_version rvs_later;          /* a deletion that comes behind the version it ended */
     bool rvs_has_later;
 } row_versions;

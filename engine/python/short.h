@@ -58,6 +58,7 @@ struct known {
     PyObject_HEAD
     session *kt_session;            /* NULL: its statements are finalized and it cannot be run any more */
     known *kt_next, **kt_back;      /* among the session's */
+    void (*kt_finalize)(known *pk); /* for the session, whose file stands below */
     const edb_start *kt_start;      /* the derived class keeps it */
     PyObject *kt_description;
     PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
@@ -112,6 +113,5 @@ static inline bool stepped(int code) { return (code == SQLITE_ROW || code == SQL
 /* What SQLite's result means, for Python: the exception that a function of the program's left, or (code, message). */
 PyObject *known_error(session *ps, int code);
 void known_reset(known *pk);                                /* its statements are not running, and nobody has its rows */
-void known_finalize(known *pk);
 
 #endif

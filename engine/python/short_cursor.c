@@ -533,6 +533,8 @@ static PyType_Slot cursor_slots[] = {
     { 0, NULL },
 };
 
+PyTypeObject *cursor_type;
+
 PyType_Spec cursor_spec = {
     .name = "entitydb_dialect._short.Cursor",
     .basicsize = sizeof(cursor),

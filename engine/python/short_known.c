@@ -121,7 +121,7 @@ void known_reset(known *pk)
     Py_CLEAR(pk->kt_bound);
 }
 
-void known_finalize(known *pk)
+static void known_finalize(known *pk)
 {
     session *ps = pk->kt_session;
 
@@ -295,6 +295,7 @@ static int known_init(PyObject *self, PyObject *args, PyObject *names)
     pk->kt_returns = returns;
     pk->kt_description = counted(description);
     pk->kt_session = ps;
+    pk->kt_finalize = known_finalize;
     if ((pk->kt_next = ps->ses_texts))
         pk->kt_next->kt_back = &pk->kt_next;
     pk->kt_back = &ps->ses_texts;
@@ -345,6 +346,8 @@ static PyType_Slot known_slots[] = {
     { Py_tp_iternext, (void *)known_next },
     { 0, NULL },
 };
+
+PyTypeObject *known_type;
 
 PyType_Spec known_spec = {
     .name = "entitydb_dialect._short.Known",

@@ -1,7 +1,6 @@
 /* The Python module `entitydb_dialect._short`: the second one in the library, beside the one that cffi makes. */
 #include "engine/python/short.h"
 
-PyTypeObject *session_type, *known_type, *cursor_type;
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, .m_name = "_short", .m_doc = "The short way of known texts.", .m_size = -1,

@@ -80,7 +80,7 @@ static PyObject *session_finalize(PyObject *self, PyObject *unused)
 
     (void)unused;
     while (ps->ses_texts)
-        known_finalize(ps->ses_texts);
+        ps->ses_texts->kt_finalize(ps->ses_texts);
     ps->ses_engine = NULL;
     ps->ses_sqlite = NULL;
     return counted(Py_None);
@@ -155,7 +155,7 @@ static void session_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     session_clear(self);
     while (ps->ses_texts)            /* somebody keeps them, and nobody can run them */
-        known_finalize(ps->ses_texts);
+        ps->ses_texts->kt_finalize(ps->ses_texts);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -200,6 +200,8 @@ static PyType_Slot session_slots[] = {
     { Py_tp_members, session_members },
     { 0, NULL },
 };
+
+PyTypeObject *session_type;
 
 PyType_Spec session_spec = {
     .name = "entitydb_dialect._short.Session",

@@ -246,18 +246,20 @@ static void entry_load(const uint8_t *page, uint64_t word, page_entry *out)
     }
 }
 
-unsigned page_entries(const uint8_t *page, page_entry *out)
+/* Those of the first directory from `live` to live_end, and of the second from `dead` to dead_end, in order. */
+static unsigned entries_between(const uint8_t *page, unsigned live, unsigned live_end, unsigned dead, unsigned dead_end,
+                                page_entry *out)
 {
-    unsigned live = page_live(page), dead = page_dead(page), n = 0, j = 0;
+    unsigned n = 0, j = dead;
     const uint64_t *slots = page_live_slots(page), *old = page_dead_slots(page);
 
-    for (unsigned i = 0; i <= live; i++) {
+    for (unsigned i = live; i <= live_end; i++) {
         page_entry newest;
-        if (i < live)
+        if (i < live_end)
             entry_load(page, slots[i], &newest);
         /* Dead entries of rank i: first those of smaller keys, then the older versions of this key. */
-        bool placed = i == live;
-        for (; j < dead && dead_rank(old + 2 * j) == i; j++) {
+        bool placed = i == live_end;
+        for (; j < dead_end && dead_rank(old + 2 * j) == i; j++) {
             page_entry e;
             entry_load(page, old[2 * j], &e);
             e.tombstone = dead_is_tombstone(old + 2 * j);
@@ -272,6 +274,23 @@ unsigned page_entries(const uint8_t *page, page_entry *out)
     }
     entries_mark(out, n);
     return n;
+}
+
+unsigned page_entries(const uint8_t *page, page_entry *out)
+{
+    return entries_between(page, 0, page_live(page), 0, page_dead(page), out);
+}
+
+unsigned page_entries_within(const uint8_t *page, const void *low, size_t low_size, const void *high, size_t high_size,
+                             page_entry *out)
+{
+    const uint64_t *slots = page_live_slots(page), *old = page_dead_slots(page);
+    unsigned live = page_live(page), dead = page_dead(page);
+    unsigned live_end = high ? page_search(page, slots, live, 1, high, high_size, false) : live;
+    unsigned dead_end = high ? page_search(page, old, dead, 2, high, high_size, false) : dead;
+
+    return entries_between(page, page_search(page, slots, live, 1, low, low_size, false), live_end,
+                           page_search(page, old, dead, 2, low, low_size, false), dead_end, out);
 }
 
 bool entry_same_key(const page_entry *a, const page_entry *b)

@@ -155,6 +155,9 @@ typedef struct page_entry {
 
 /* All entries of a node into `out` (room for page_live + page_dead); -> how many. They point into the page. */
 unsigned page_entries(const uint8_t *page, page_entry *out);
+/* The same, of the keys low <= key < high (NULL: no end) alone. */
+unsigned page_entries_within(const uint8_t *page, const void *low, size_t low_size, const void *high, size_t high_size,
+                             page_entry *out);
 bool entry_same_key(const page_entry *a, const page_entry *b);
 /* Sets `newest` in a sorted array. */
 void entries_mark(page_entry *e, size_t n);

@@ -255,7 +255,8 @@ static int part_open(tree_events *tes, page_ref ref, unsigned above, const part 
     if (pt->pt_since <= tes->tes_after && load64(page + PH_WRITER) <= tes->tes_after)
         return EDB_OK;
     if (page_is_leaf(page))
-        return part_enter(tes, pt, page_entries(page, tes->tes_entries));
+        return part_enter(tes, pt, page_entries_within(page, tes->tes_low, tes->tes_low_size, tes->tes_high,
+                                                       tes->tes_high_size, tes->tes_entries));
     if (tes->tes_depth == TREE_DEPTH)
         return edb_fail(EDB_CORRUPT, "%s: the tree above page %llu is too deep", pager_name(tes->tes_pager),
                         (unsigned long long)ref.page);

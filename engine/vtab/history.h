@@ -47,6 +47,13 @@ enum {
  * and kind. */
 enum { PLAN_DATED = '@', PLAN_VERSIONS = '#', PLAN_NO_MOMENT = '!' };
 
+#define HISTORY_TIMES 8
+
+typedef struct {
+    uint64_t htm_commit;             /* 0: none */
+    int64_t htm_ns;
+} history_time;
+
 typedef struct {
     scan hs_scan;                   /* first */
     int64_t hs_moment, hs_until;    /* the arguments */
@@ -60,6 +67,7 @@ typedef struct {
     size_t hs_n_ids, hs_id;
     uint8_t hs_low[8], hs_high[8];
     row_version hs_at;              /* unless hs_over */
+    history_time hs_times[HISTORY_TIMES];       /* of the database, so good for ever */
     bool hs_row_ready;
     row_view hs_row;                /* if hs_row_ready */
     table_buffer hs_buffer;

@@ -346,20 +346,27 @@ static int own_column(history_scan *hs, sqlite3_context *context, uint32_t i)
 
 /* ---- columns of the version --------------------------------------------------------------------------------------------- */
 
-static int result_time(edb_stmt *stmt, sqlite3_context *context, uint64_t commit)
+/* A version mostly begins when the one before it ended, so the last times asked for are kept. */
+static int result_time(history_scan *hs, sqlite3_context *context, uint64_t commit)
 {
-    int64_t ns;
-    int rc = commit ? commit_time(stmt, commit, &ns) : EDB_OK;
-    if (!rc && commit)
-        sqlite3_result_int64(context, ns);
+    history_time *kept = &hs->hs_times[commit % HISTORY_TIMES];
+    int rc = EDB_OK;
+    if (!commit)
+        return EDB_OK;
+    if (kept->htm_commit != commit)
+        rc = commit_time(hs->hs_scan.cu_stmt, commit, &kept->htm_ns);
+    kept->htm_commit = rc ? 0 : commit;
+    if (!rc)
+        sqlite3_result_int64(context, kept->htm_ns);
     return rc;
 }
 
 static int result_operation(edb_stmt *stmt, sqlite3_context *context, uint32_t tree, const row_version *vn)
 {
-    bool had = false;
-    int rc = vn->vn_deletion ? EDB_OK
-                             : version_had(stmt, tree, vn->vn_entry.key, vn->vn_entry.key_size, vn->vn_begun, &had);
+    bool had = vn->vn_had == 1;
+    int rc = vn->vn_deletion || vn->vn_had >= 0
+                 ? EDB_OK
+                 : version_had(stmt, tree, vn->vn_entry.key, vn->vn_entry.key_size, vn->vn_begun, &had);
     if (!rc)
         sqlite3_result_text(context, vn->vn_deletion ? "delete" : had ? "update" : "insert", -1, SQLITE_STATIC);
     return rc;
@@ -385,6 +392,7 @@ static int dated_version(history_scan *hs, bool needs_end, row_version *out)
         return rc;
     out->vn_begun = out->vn_entry.from;
     out->vn_ended = 0;
+    out->vn_had = -1;
     out->vn_deletion = false;
     if (!needs_end || (rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &now)))
         return rc;
@@ -415,9 +423,9 @@ static int version_column(history_scan *hs, sqlite3_context *context, uint32_t c
     switch (column) {
     case HISTORY_AS_OF:
     case HISTORY_FROM:
-        return result_time(cu->cu_stmt, context, vn->vn_begun);
+        return result_time(hs, context, vn->vn_begun);
     case HISTORY_TO:
-        return result_time(cu->cu_stmt, context, vn->vn_ended);
+        return result_time(hs, context, vn->vn_ended);
     case HISTORY_OPERATION:
         return result_operation(cu->cu_stmt, context, tree, vn);
     case HISTORY_TRANSACTION:

@@ -149,7 +149,8 @@ static int column_value(versions_scan *evs, sqlite3_context *context, int column
     case VERSIONS_TO:
         return ever_time(evs->evs_stmt, at->vn_ended, context);
     case VERSIONS_OPERATION:
-        if (!at->vn_deletion)
+        had = at->vn_had == 1;
+        if (!at->vn_deletion && at->vn_had < 0)
             rc = version_had(evs->evs_stmt, table->et_id, at->vn_entry.key, 8, at->vn_begun, &had);
         if (!rc)
             sqlite3_result_text(context, ever_operation(had, !at->vn_deletion), -1, SQLITE_STATIC);

@@ -132,15 +132,22 @@ def processors(table: Table, dialect: Dialect) -> dict[str, Callable[[Any], Any]
     return {name: processor for name, processor in found.items() if processor is not None}
 
 
-def attributes_of(mapper: Mapper[Any], table: Table, row: Row, of: dict[str, Callable[[Any], Any]]) -> Row:
-    """A row of a table by the attributes of a class; columns that the class does not have are left out."""
-    found = {}
-    for name, value in row.items():
-        column = table.columns.get(name)
-        if column is not None and column in mapper.columns.values():
-            attribute = mapper.get_property_by_column(column).key
-            found[attribute] = of[name](value) if name in of else value
-    return found
+def reader(mapper: Mapper[Any], table: Table, dialect: Dialect) -> Callable[[Row], Row]:
+    """What makes of a row of a table the attributes of a class; columns that the class does not have are left out."""
+    of = processors(table, dialect)
+    mapped = {prop.columns[0] for prop in mapper.column_attrs}
+    columns = [
+        (column.name, mapper.get_property_by_column(column).key, of.get(column.name))
+        for column in table.columns if column in mapped
+    ]  # fmt: skip
+
+    def read(row: Row) -> Row:
+        return {
+            attribute: row[name] if processor is None else processor(row[name])
+            for name, attribute, processor in columns if name in row
+        }  # fmt: skip
+
+    return read
 
 
 def _is_plain(mapper: Mapper[Any]) -> bool:
@@ -154,13 +161,13 @@ def _of_table(
     """Of a plain mapper. Rows with a key in common are one object, whatever their row ids are."""
     table = mapper.local_table
     assert isinstance(table, Table)
-    of = processors(table, connection.dialect)
+    attributes = reader(mapper, table, connection.dialect)
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
     objects: dict[tuple[Any, ...], list[Row | None]] = {}
     for change in _net(changes_between(connection, backend, *between, table.name, None)):
         for side, row in enumerate((change.old, change.new)):
             if row is not None:
-                values = attributes_of(mapper, table, row, of)
+                values = attributes(row)
                 objects.setdefault(tuple(values[key] for key in keys), [None, None])[side] = values
     for key, (old, new) in objects.items():
         if differing(old, new):
@@ -254,4 +261,4 @@ def _parts(
             yield statement.where(tuple_(*mapper.primary_key).in_(some))
 
 
-__all__ = ["RowDiff", "attributes_of", "diff", "made", "mapped_target", "processors"]
+__all__ = ["RowDiff", "diff", "made", "mapped_target", "processors"]

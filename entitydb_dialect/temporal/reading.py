@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, exc, inspect, or_, select, tuple_
-from sqlalchemy.orm import Mapper, Session, object_session, scoped_session, undefer
+from sqlalchemy.orm import Mapper, Session, make_transient_to_detached, object_session, scoped_session, undefer
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import AliasedClass
 
-from ..history import Moment, to_ns
+from ..history import Moment, from_ns, to_ns
 from ..history.changes import differing
 from ..history.diff import mapped_target
 from ..history.sources import unscoped
@@ -25,9 +26,8 @@ T = TypeVar("T")
 _AT_ONCE = 200  # versions that are in memory at the same time
 
 
-@dataclass(frozen=True)
 class HistoryEntry(Generic[T]):
-    """One version of an object, or its deletion.
+    """One version of an object, or its deletion. `changed` and `transaction` are made when they are asked for.
 
     Attributes:
         object: the object as it was; of a deletion as it was deleted. It is read-only, and what is loaded for it is of
@@ -36,18 +36,58 @@ class HistoryEntry(Generic[T]):
         valid_from: when the version began, int nanoseconds since 1970 UTC, included.
         valid_to: when it ended, excluded; None: it is current. Of a deletion `valid_from`.
         operation: "insert", "update" or "delete".
-        changed: the attributes that are columns and differ from the version before: name -> (old, new). Of an insert
-            all, with None before; of a delete all, with None behind.
-        transaction: the transaction that began it: when, by whom, why.
+        transaction_id: the number of the transaction that began it.
     """
 
-    object: T
-    key: tuple[Any, ...]
-    valid_from: int
-    valid_to: int | None
-    operation: str
-    changed: dict[str, tuple[Any, Any]]
-    transaction: Transaction
+    __slots__ = ("_before", "_names", "_said", "key", "object", "operation", "transaction_id", "valid_from", "valid_to")
+
+    def __init__(
+        self, found: T, key: tuple[Any, ...], version: tuple[int, int | None, str, int], said: tuple[Any, ...],
+        before: Any, names: list[str],
+    ) -> None:  # fmt: skip
+        self.object = found
+        self.key = key
+        self.valid_from, self.valid_to, self.operation, self.transaction_id = version
+        self._said, self._before, self._names = said, before, names
+
+    @property
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """The attributes that are columns and differ from the version before: name -> (old, new). Of an insert all,
+        with None before; of a delete all, with None behind."""
+        old = None if self.operation == "insert" else _values(self._before, self._names)
+        return differing(old, None if self.operation == "delete" else _values(self.object, self._names))
+
+    @property
+    def transaction(self) -> Transaction:
+        """The transaction that began it: when, by whom, why. An object of the Session that the history was read by."""
+        made: Transaction = inspect(Transaction).class_manager.new_instance()
+        for name, value in zip(_SAID, (self.transaction_id, self.valid_from, *self._said), strict=True):
+            set_committed_value(made, name, value)
+        make_transient_to_detached(made)
+        session = object_session(self.object)
+        return made if session is None else session.merge(made, load=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HistoryEntry) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[Any, ...]:
+        return type(self.object), self.key, self.valid_from, self.operation
+
+    def __repr__(self) -> str:
+        name, when = type(self.object).__name__, from_ns(self.valid_from).isoformat()
+        return f"<{self.operation} of {name} {self.key} at {when}>"
+
+
+def _values(found: Any, names: list[str]) -> dict[str, Any] | None:
+    return None if found is None else {name: getattr(found, name) for name in names if hasattr(found, name)}
+
+
+# What an entry knows of its transaction.
+_SAID = ("id", "committed_at", "actor", "reason", "metadata", "label")
 
 
 def history(
@@ -121,9 +161,10 @@ def _entries(
 ) -> Iterator[HistoryEntry[Any]]:
     v = versions(mapper.class_)
     keys = _key_columns(mapper, v.entity)
-    names = _names(mapper)
+    key_names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    said = [getattr(Transaction, name) for name in _SAID[2:]]
     statement = (
-        select(v.entity, v.valid_from, v.valid_to, v.operation, Transaction)
+        select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said)
         .join(Transaction, Transaction.id == v.transaction_id)
         .order_by(*keys, v.valid_from)
         .options(*(undefer(getattr(v.entity, prop.key)) for prop in mapper.column_attrs if prop.deferred))
@@ -135,16 +176,14 @@ def _entries(
         statement = statement.where(or_(v.valid_from >= low, v.valid_to >= low, v.valid_to.is_(None)))
     if high is not None:
         statement = statement.where(v.valid_from <= high)
-    before: tuple[Any, dict[str, Any] | None] = (None, None)
-    for found, valid_from, valid_to, operation, transaction in session.execute(statement):
-        key = tuple(getattr(found, mapper.get_property_by_column(column).key) for column in mapper.primary_key)
-        values = {name: getattr(found, name) for name in names if hasattr(found, name)}
-        old = before[1] if before[0] == key and operation != "insert" else None
-        new = None if operation == "delete" else values
-        if low is None or valid_from >= low:
-            entry = (valid_from, valid_to, operation, differing(old, new), transaction)
-            yield HistoryEntry(found, key, *entry)
-        before = key, new
+    names = _names(mapper)
+    last_key, before = None, None
+    for found, *rest in session.execute(statement):
+        key = tuple([getattr(found, name) for name in key_names])
+        if low is None or rest[0] >= low:
+            version: Any = tuple(rest[:4])
+            yield HistoryEntry(found, key, version, tuple(rest[4:]), before if key == last_key else None, names)
+        last_key, before = key, found
 
 
 # ---- who set what ----
