@@ -7,6 +7,7 @@ import marshal
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Table, exc, inspect
@@ -115,10 +116,13 @@ def changes_between(
 ) -> Iterator[Change]:
     """The changes of the commits after < n <= upto, one table's, or one row's."""
     transaction, position = 0, 0
+    make = Change._make
     for row in backend.changes(connection, after, upto, table, entity):
-        position = position + 1 if row[0] == transaction else 1
-        transaction = row[0]
-        yield Change(*row, position)
+        if row[0] == transaction:
+            position += 1
+        else:
+            transaction, position = row[0], 1
+        yield make((*row, position))
 
 
 def changes(
@@ -151,18 +155,14 @@ def changes(
 
 
 def _feed(source: Source, since: Moment | None, limit: int | None, table: str | None) -> Iterator[Change]:
-    left = -1 if limit is None else limit
-    if not left:
+    if limit == 0:
         return
     with with_changes(source) as (connection, backend):
         after, had = position_of(since, backend, connection)
-        for change in changes_between(connection, backend, after, None, table, None):
-            if change.transaction_id == after + 1 and change.position <= had:
-                continue
-            yield change
-            left -= 1
-            if not left:
-                return
+        found = changes_between(connection, backend, after, None, table, None)
+        if had:
+            found = dropwhile(lambda change: change.transaction_id == after + 1 and change.position <= had, found)
+        yield from islice(found, limit)
 
 
 async def follow_changes(
