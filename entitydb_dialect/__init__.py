@@ -79,7 +79,6 @@ from .temporal import (
     temporal,
     versions,
 )
-from .temporal import next_version as next  # noqa: F401 - by its short name where it is asked for
 
 # So that the URLs work in a checkout that is not installed too.
 for _name, _module, _class in (

@@ -22,7 +22,8 @@ from .conftest import Account, Base, fill
 
 pytest.importorskip("greenlet")
 
-from entitydb_dialect import history
+from entitydb_dialect.history import at as history_at
+from entitydb_dialect.history import begin_at, commit_moment, label_moment, labels, resolve
 from entitydb_dialect.history.aio import at
 
 
@@ -75,9 +76,9 @@ def test_a_commit_moment_belongs_to_the_session_that_committed() -> None:
             async with AsyncSession(engine) as session:
                 session.add(Account(balance=balance))
                 await session.commit()
-                moment = history.commit_moment(session)
+                moment = commit_moment(session)
             for ns, count in ((moment, 1), (moment - 1, 0)):
-                async with history.at(engine, ns) as past:
+                async with history_at(engine, ns) as past:
                     found = await past.scalars(select(Account).where(Account.balance == balance))
                     if len(found.all()) != count:
                         wrong.append((balance, ns))
@@ -86,7 +87,7 @@ def test_a_commit_moment_belongs_to_the_session_that_committed() -> None:
         assert wrong == []
         async with AsyncSession(engine) as session:
             with pytest.raises(exc.InvalidRequestError, match="committed yet"):
-                history.commit_moment(session)
+                commit_moment(session)
 
     run(test)
 
@@ -101,24 +102,24 @@ def test_every_async_source_is_taken_or_told_what_to_use() -> None:
             await scoped.commit()
             await connection.execute(Account.__table__.insert().values(balance=10))
             await connection.commit()
-            mine = [history.commit_moment(source) for source in (session, scoped, connection)]
+            mine = [commit_moment(source) for source in (session, scoped, connection)]
             assert mine == sorted(set(mine))
-            assert history.commit_moment(engine) == mine[-1]
+            assert commit_moment(engine) == mine[-1]
             sources: list[Any] = [engine, session, scoped, connection]
             for source in sources:
-                async with history.at(source, moments[1]) as past:
+                async with history_at(source, moments[1]) as past:
                     assert (await past.get_one(Account, 1)).balance == 1
-                with pytest.raises(exc.ArgumentError, match="async with"), history.at(source, moments[1]):
+                with pytest.raises(exc.ArgumentError, match="async with"), history_at(source, moments[1]):
                     pass
-                for ask in (history.resolve, history.label_moment, history.labels):
+                for ask in (resolve, label_moment, labels):
                     with pytest.raises(exc.ArgumentError, match="run_sync"):
                         ask(source, "2020-01-01")  # type: ignore[operator]
-            with pytest.raises(exc.ArgumentError, match="run_sync"), history.begin_at(engine, 1):  # type: ignore[arg-type]
+            with pytest.raises(exc.ArgumentError, match="run_sync"), begin_at(engine, 1):  # type: ignore[arg-type]
                 pass
             for source in (session, connection):
-                assert await source.run_sync(history.resolve, moments[1]) == moments[1]
+                assert await source.run_sync(resolve, moments[1]) == moments[1]
             with pytest.raises(exc.ArgumentError, match="not been started"):
-                history.commit_moment(engine.connect())
+                commit_moment(engine.connect())
         with pytest.raises(exc.ArgumentError, match="not an AsyncSession"):
             async with at(engine.sync_engine, moments[1]):  # type: ignore[arg-type]
                 pass
