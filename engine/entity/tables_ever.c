@@ -2,6 +2,7 @@
 #include "engine/entity/tables_ever.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "native/keycode.h"
 #include "engine/tree/tree_events.h"
@@ -18,24 +19,23 @@ static int add(tables_ever *ever, edb_table *table)
     return EDB_OK;
 }
 
-/* An entry of the catalog that a commit took away. Ids are not given again. */
-static int add_dropped(tables_ever *ever, edb_stmt *stmt, const tree_event *change, const char *name)
+static int decode_version(edb_stmt *stmt, const tree_event *change, const tree_version *version, edb_table **out)
 {
-    const edb_entry entry = { .key = change->was.key, .key_size = change->was.key_size, .value = change->was.value,
-                              .value_size = change->was.value_size, .from = change->was.from,
-                              .overflow = change->was.overflow };
-    edb_table *table;
-    int rc = catalog_decode(stmt, &entry, &table);
+    const edb_entry entry = { .key = change->key, .key_size = change->key_size, .value = version->value,
+                              .value_size = version->value_size, .from = version->from, .overflow = version->overflow };
+    int rc = catalog_decode(stmt, &entry, out);
 
-    if (rc)
-        return rc;
-    if (table->et_kind == CATALOG_TABLE && (!name || name_same(table->et_name, name)))
-        rc = add(ever, table_ref(table));
-    table_unref(table);
+    if (!rc && (*out)->et_kind != CATALOG_TABLE) {
+        table_unref(*out);
+        *out = NULL;
+    }
     return rc;
 }
 
-static int find_dropped(tables_ever *ever, edb_stmt *stmt, const char *name)
+/* Calls fn for what each commit did to an entry of the catalog. */
+typedef int (*catalog_change_fn)(void *arg, edb_stmt *stmt, const tree_event *change);
+
+static int each_change(edb_stmt *stmt, catalog_change_fn fn, void *arg)
 {
     const tree_state *state;
     const tree_event *change;
@@ -46,9 +46,26 @@ static int find_dropped(tables_ever *ever, edb_stmt *stmt, const char *name)
         return rc;
     rc = tree_events_start(&changes, NULL, 0, NULL, 0);
     while (!rc && !(rc = tree_events_next(&changes, &change)) && change)
-        if (change->had && !change->has)
-            rc = add_dropped(ever, stmt, change, name);
+        rc = fn(arg, stmt, change);
     tree_events_close(&changes);
+    return rc;
+}
+
+typedef struct {
+    tables_ever *fdr_ever;
+    const char *fdr_name;           /* NULL: all */
+} find_dropped;
+
+/* An entry of the catalog that a commit took away. Ids are not given again. */
+static int add_dropped(void *arg, edb_stmt *stmt, const tree_event *change)
+{
+    const find_dropped *fdr = arg;
+    edb_table *table = NULL;
+    int rc = change->had && !change->has ? decode_version(stmt, change, &change->was, &table) : EDB_OK;
+
+    if (!rc && table && (!fdr->fdr_name || name_same(table->et_name, fdr->fdr_name)))
+        rc = add(fdr->fdr_ever, table_ref(table));
+    table_unref(table);
     return rc;
 }
 
@@ -76,7 +93,7 @@ int tables_ever_find(edb_stmt *stmt, const char *name, tables_ever *out)
     *out = (tables_ever){ .ever_n = 0 };
     rc = find_present(out, stmt, name);
     if (!rc)
-        rc = find_dropped(out, stmt, name);
+        rc = each_change(stmt, add_dropped, &(find_dropped){ out, name });
     if (rc)
         tables_ever_free(out);
     return rc;
@@ -96,4 +113,29 @@ const edb_table *tables_ever_by_id(const tables_ever *ever, uint32_t id)
         if (ever->ever_tables[i]->et_id == id)
             return ever->ever_tables[i];
     return NULL;
+}
+
+typedef struct {
+    tables_named_fn nad_fn;
+    void *nad_arg;
+} names_asked;
+
+static int tell_names(void *arg, edb_stmt *stmt, const tree_event *change)
+{
+    const names_asked *nad = arg;
+    edb_table *was = NULL, *is = NULL;
+    int rc = change->had ? decode_version(stmt, change, &change->was, &was) : EDB_OK;
+
+    if (!rc && change->has)
+        rc = decode_version(stmt, change, &change->is, &is);
+    if (!rc && (was || is) && !(was && is && !strcmp(was->et_name, is->et_name)))
+        rc = nad->nad_fn(nad->nad_arg, change->at, (was ? was : is)->et_id, was ? was->et_name : NULL, is ? is->et_name : NULL);
+    table_unref(was);
+    table_unref(is);
+    return rc;
+}
+
+int tables_named(edb_stmt *stmt, tables_named_fn fn, void *arg)
+{
+    return each_change(stmt, tell_names, &(names_asked){ fn, arg });
 }

@@ -15,4 +15,10 @@ void tables_ever_free(tables_ever *ever);
 /* The one of an id; NULL: there never was one. */
 const edb_table *tables_ever_by_id(const tables_ever *ever, uint32_t id);
 
+/* A commit after which a table has another name, or which made or dropped it: was, is NULL: it was not there. */
+typedef int (*tables_named_fn)(void *arg, uint64_t commit, uint32_t id, const char *was, const char *is);
+/* Calls fn for all of them up to the statement's moment, until it answers nonzero, which is handed on; those of one table in
+ * no order. */
+int tables_named(edb_stmt *stmt, tables_named_fn fn, void *arg);
+
 #endif

@@ -66,6 +66,16 @@ int vtab_result(sqlite3_vtab *base, int rc)
     return vtab_sqlite_code(rc);
 }
 
+int vtab_moment(const char *what, sqlite3_value *value, int64_t *ns, bool *nothing)
+{
+    int kind = sqlite3_value_type(value);
+    *nothing = kind == SQLITE_NULL;
+    *ns = sqlite3_value_int64(value);
+    if (kind == SQLITE_INTEGER || kind == SQLITE_NULL || (kind == SQLITE_FLOAT && (double)*ns == sqlite3_value_double(value)))
+        return EDB_OK;
+    return edb_fail(EDB_MISUSE, "%s: a moment is int nanoseconds since 1970 UTC; FOR SYSTEM_TIME takes texts, too", what);
+}
+
 int vtab_no_cursor(sqlite3_vtab *base)
 {
     return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to read a table"));

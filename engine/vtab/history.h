@@ -11,8 +11,7 @@
  *     "t history"(0, 0, 'changes')              all versions, and a row for each deletion
  *
  * Moments are nanoseconds. Without a moment or a kind a scan fails: the present is the table itself. A moment that is NULL finds
- * nothing. One made for a moment has the table as it was then, whatever became of it; a scan as of a moment at which it was not there
- * fails.
+ * nothing. One made for a table that was dropped or renamed has the table as it was last; as of later moments a scan fails.
  *
  * Behind the table's columns stand the arguments, hidden, and then, under these names or, where the table has such a column itself,
  * with "entitydb_" before them:

@@ -3,6 +3,7 @@
  * AS OF is the table's own scan over a statement at the moment. Versions are walked where the table's plan has bounds: in its
  * own tree they are bounds of row ids; in an index they give the rows that had such an entry at any time, whose versions are
  * walked row by row. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,15 +23,11 @@ static int bad_argument(const vtab_entity *vt, const char *what)
     return edb_fail(EDB_MISUSE, "the history of table %s: %s", vt->vt_table->et_name, what);
 }
 
-/* *ns; *is_null: the argument is NULL. */
 static int read_moment(const vtab_entity *vt, sqlite3_value *value, int64_t *ns, bool *is_null)
 {
-    int kind = sqlite3_value_type(value);
-    *is_null = kind == SQLITE_NULL;
-    *ns = sqlite3_value_int64(value);
-    if (kind == SQLITE_INTEGER || kind == SQLITE_NULL || (kind == SQLITE_FLOAT && (double)*ns == sqlite3_value_double(value)))
-        return EDB_OK;
-    return bad_argument(vt, "a moment is int nanoseconds since 1970 UTC; FOR SYSTEM_TIME takes texts, too");
+    char what[160];
+    snprintf(what, sizeof what, "the history of table %s", vt->vt_table->et_name);
+    return vtab_moment(what, value, ns, is_null);
 }
 
 /* The kind that a text names; NULL: none. */
@@ -178,6 +175,16 @@ static int find_rows(history_scan *hs)
     return rc;
 }
 
+/* What was current in a table that was dropped or renamed ended with it. */
+static void end_with_table(const history_scan *hs, versions_wanted *out)
+{
+    const int64_t end = entity_of((history_scan *)hs)->vt_last_ns + 1;
+    if (*hs->hs_kind == 'c' && hs->hs_kind[1] == 'o')
+        out->vw_ended_upto = end <= hs->hs_until ? FOREVER : out->vw_ended_upto;
+    else if ((*hs->hs_kind == 'f' || *hs->hs_kind == 'b') && end <= hs->hs_moment)
+        out->vw_ended_upto = FOREVER - 1;
+}
+
 static int start_versions(history_scan *hs, uint32_t tree, const char *plan, int argc, sqlite3_value **argv)
 {
     vtab_entity *vt = entity_of(hs);
@@ -186,9 +193,13 @@ static int start_versions(history_scan *hs, uint32_t tree, const char *plan, int
     const edb_index *index = NULL;
     versions_wanted wanted;
     bool nothing;
+    cu->cu_dated = vt->vt_fixed;
+    cu->cu_date_ns = vt->vt_last_ns;
     int rc = scan_enter(cu, vt);
     if (!rc)
         rc = read_kind(hs, argv + argc - 3, &wanted, &nothing);
+    if (!rc && vt->vt_fixed)
+        end_with_table(hs, &wanted);
     if (rc || nothing)
         return rc;
     if (tree != vt->vt_table->et_id && !(index = table_index(vt->vt_table, tree)))
@@ -225,6 +236,8 @@ static int start_dated(history_scan *hs, int tree, const char *plan, int argc, s
     hs->hs_kind = NULL;
     cu->cu_dated = true;
     cu->cu_eof = true;
+    if (!rc && !no_moment && entity_of(hs)->vt_fixed && hs->hs_moment > entity_of(hs)->vt_last_ns)
+        rc = vtab_no_more(entity_of(hs), hs->hs_moment);
     if (rc || no_moment)
         return vtab_result(cu->cu_base.pVtab, rc);
     return vtab_filter(&cu->cu_base, tree, plan, argc - 1, argv);
@@ -247,7 +260,6 @@ int history_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int ar
     hs->hs_versions = *plan == PLAN_VERSIONS;
     if (*plan == PLAN_DATED)
         return start_dated(hs, tree, plan + 1, plan_arguments(plan + 1) + 1, argv);
-    hs->hs_scan.cu_dated = false;
     int rc = hs->hs_versions ? start_versions(hs, (uint32_t)tree, plan + 1, plan_arguments(plan + 1) + 3, argv)
                              : bad_argument(entity_of(hs), "it needs a moment: FROM t FOR SYSTEM_TIME AS OF moment");
     return vtab_result(base->pVtab, rc);
@@ -372,6 +384,20 @@ static int result_operation(edb_stmt *stmt, sqlite3_context *context, uint32_t t
     return rc;
 }
 
+/* The statement that knows which versions have ended. */
+static int statement_of_ends(const vtab_entity *vt, edb_stmt **out)
+{
+    edb_stmt *now;
+    int rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &now);
+    if (rc || !vt->vt_fixed) {
+        *out = now;
+        return rc;
+    }
+    rc = stmt_at(now, vt->vt_last_ns, out);
+    stmt_release(now);
+    return rc;
+}
+
 /* The version that a scan as of a moment stands on. */
 static int dated_version(history_scan *hs, bool needs_end, row_version *out)
 {
@@ -394,7 +420,7 @@ static int dated_version(history_scan *hs, bool needs_end, row_version *out)
     out->vn_ended = 0;
     out->vn_had = -1;
     out->vn_deletion = false;
-    if (!needs_end || (rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &now)))
+    if (!needs_end || (rc = statement_of_ends(vt, &now)))
         return rc;
     rc = version_end(now, vt->vt_table->et_id, key, sizeof key, out->vn_begun, edb_stmt_moment(now), &out->vn_ended);
     stmt_release(now);
@@ -425,6 +451,8 @@ static int version_column(history_scan *hs, sqlite3_context *context, uint32_t c
     case HISTORY_FROM:
         return result_time(hs, context, vn->vn_begun);
     case HISTORY_TO:
+        if (!vn->vn_ended && entity_of(hs)->vt_fixed)
+            sqlite3_result_int64(context, entity_of(hs)->vt_last_ns + 1);
         return result_time(hs, context, vn->vn_ended);
     case HISTORY_OPERATION:
         return result_operation(cu->cu_stmt, context, tree, vn);

@@ -74,6 +74,14 @@ int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born)
                     moment_text(ns, first));
 }
 
+int vtab_no_more(const vtab_entity *vt, int64_t ns)
+{
+    char asked[MOMENT_TEXT], last[MOMENT_TEXT];
+    moment_text(ns, asked);
+    return edb_fail(EDB_NOSUCH, "no such table: %s at %s; its last moment is %s", vt->vt_table->et_name, asked,
+                    moment_text(vt->vt_last_ns, last));
+}
+
 int vtab_current(vtab_entity *vt, edb_stmt *stmt)
 {
     if (likely(!stmt_is_past(stmt)))

@@ -15,6 +15,7 @@
  *   vtab_history.c  the function entitydb_history(): a table at a moment of its own, and its versions (history.h)
  *   history_plan.c  its best-index
  *   history_scan.c  its scans
+ *   vtab_names.c    the function entitydb_names(): what tables were called
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -87,7 +88,8 @@ typedef struct {
     uint64_t vt_then_moment;
     uint32_t vt_writing;            /* calls that hold on to vt_table */
     bool vt_history;                /* it is one of entitydb_history: see history.h */
-    bool vt_fixed;                  /* likewise, of a table as it was at a moment: whatever became of it */
+    bool vt_fixed;                  /* likewise, of a table as it was at the last moment it had a name, vt_last_ns */
+    int64_t vt_last_ns;
     size_t vt_scan_size;            /* bytes of its cursors, which begin like a scan */
     uint64_t vt_born;               /* commit that made its tree; 0: not known yet */
     bool *vt_whole;                 /* index i is as old as the table, by position; see vtab_plan.c */
@@ -106,6 +108,8 @@ int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no me
 /* xConnect and xDisconnect of a table that is nothing but its binding. */
 int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out);
 int vtab_any_disconnect(sqlite3_vtab *base);
+/* The moment that a value says; *nothing: it is NULL. Fails with EDB_MISUSE, the sentence beginning with `what`. */
+int vtab_moment(const char *what, sqlite3_value *value, int64_t *ns, bool *nothing);
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* The same for what is no step of the statement, like reading the catalog. */
@@ -120,6 +124,8 @@ int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out);
 /* Makes vt_whole. An index as old as its table can be used, and its uniqueness held, at every moment. */
 int vtab_find_whole(vtab_entity *vt, edb_stmt *stmt);
 /* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
+/* Fails with EDB_NOSUCH: its last moment, vt_last_ns, is earlier than `ns`. */
+int vtab_no_more(const vtab_entity *vt, int64_t ns);
 int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
 int vtab_begin(sqlite3_vtab *base);
 int vtab_sync(sqlite3_vtab *base);
@@ -140,6 +146,10 @@ int entity_find(vtab_entity *vt, edb_stmt *stmt, uint32_t id);
 /* ---- vtab_history.c ---- */
 
 void function_history(sqlite3_context *context, int argc, sqlite3_value **argv);
+
+/* ---- vtab_names.c ---- */
+
+void function_names(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_fork.c ---- */
 

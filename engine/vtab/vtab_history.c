@@ -6,7 +6,7 @@
  * The first makes a history table known to the SQLite connection under a name, the second takes the name away. Each is an eponymous
  * virtual table, so it is in no schema: it needs no declaration, and a rollback leaves it. `connection` says whose table it is
  * (edb_conn_id). starless 1: the version columns are hidden, so that `*` and NATURAL JOIN have the table's columns alone. ns: NULL, or
- * the moment whose table is meant, whatever became of it. */
+ * the last moment of a table that was dropped or renamed: the table as it was then is meant, and later moments are refused. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +66,7 @@ static int find_table(vtab_entity *vt, const history_module *hm)
 {
     edb_stmt *stmt, *then = NULL;
     vt->vt_fixed = hm->hm_fixed;
+    vt->vt_last_ns = hm->hm_ns;
     int rc = vtab_acquire_aside(vt->vt_any.ay_binding, false, &stmt);
     if (rc)
         return rc;

@@ -134,6 +134,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = function_add(bd, "entitydb_unbind", 1, SQLITE_DIRECTONLY, function_unbind);
     if (!rc)
+        rc = function_add(bd, "entitydb_names", 1, SQLITE_DIRECTONLY, function_names);
+    if (!rc)
         rc = function_add(bd, "entitydb_history", -1, SQLITE_DIRECTONLY, function_history);
     if (!rc)
         rc = function_add(bd, "entitydb_count", 2, 0, function_count);
