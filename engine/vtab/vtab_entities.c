@@ -1,6 +1,7 @@
 /* The eponymous table entitydb_entities: the rows of all tables, as entities.
  *
  *     SELECT type, id, created_at, updated_at, versions, content FROM entitydb_entities      at the statement's moment
+ *     SELECT ... FROM entitydb_entities(moment)                                              as of a moment (nanoseconds)
  *
  * `created_at` and `updated_at` are the times (nanoseconds) of the commits that wrote the first and the newest version since the
  * row was last inserted, `versions` how many they were; what is not committed has none. `content` is the row as a JSON object, under
@@ -13,8 +14,9 @@
 #include "engine/entity/row_json.h"
 #include "engine/vtab/type_names.h"
 
-enum { ENTITIES_TYPE, ENTITIES_ID, ENTITIES_CREATED, ENTITIES_UPDATED, ENTITIES_VERSIONS, ENTITIES_CONTENT };
-enum { PLAN_TYPE = 1, PLAN_ID = 2 };            /* of one table; of one row of each table */
+enum { ENTITIES_TYPE, ENTITIES_ID, ENTITIES_CREATED, ENTITIES_UPDATED, ENTITIES_VERSIONS, ENTITIES_CONTENT,
+       ENTITIES_MOMENT };
+enum { PLAN_TYPE = 1, PLAN_ID = 2, PLAN_MOMENT = 4 };   /* of one table; of one row of each table; as of a moment, the last argument */
 enum { TABLES_GUESS = 4, ROWS_GUESS = 10000 };  /* of a table, where nothing is known */
 
 typedef struct {
@@ -31,6 +33,7 @@ typedef struct {
     bool ens_open;
     bool ens_one;                   /* only the row ens_id is wanted */
     int64_t ens_id;
+    int64_t ens_moment;             /* as of it, with PLAN_MOMENT */
     bool ens_lived;                 /* ens_life is that of the row the scan stands on */
     row_life ens_life;
     table_buffer ens_buffer, ens_json;
@@ -41,7 +44,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     (void)argc, (void)argv, (void)error;
     entities_vtab *vt = calloc(1, sizeof *vt);
     int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(type TEXT COLLATE NOCASE, id INTEGER, created_at INTEGER, "
-                                       "updated_at INTEGER, versions INTEGER, content TEXT, "
+                                       "updated_at INTEGER, versions INTEGER, content TEXT, \"entitydb moment\" BLOB HIDDEN, "
                                        "PRIMARY KEY(type, id)) WITHOUT ROWID")
                 : SQLITE_ERROR;
     if (rc) {
@@ -88,10 +91,20 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             rows /= column == ENTITIES_TYPE ? TABLES_GUESS : ROWS_GUESS;
             break;
         }
+    for (int i = 0; i < info->nConstraint; i++) {
+        if (info->aConstraint[i].iColumn != ENTITIES_MOMENT || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ)
+            continue;
+        if (!info->aConstraint[i].usable)
+            return SQLITE_CONSTRAINT;
+        info->idxNum |= PLAN_MOMENT;
+        info->aConstraintUsage[i].argvIndex = ++arguments;
+        info->aConstraintUsage[i].omit = 1;
+        break;
+    }
     info->idxStr = "entities";
     info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
     info->estimatedCost = 20 + 3 * rows;
-    if (info->idxNum == (PLAN_TYPE | PLAN_ID) && known)
+    if ((info->idxNum & ~PLAN_MOMENT) == (PLAN_TYPE | PLAN_ID) && known)
         info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     return SQLITE_OK;
 }
@@ -181,15 +194,28 @@ static int find_tables(entities_scan *ens, sqlite3_value *name)
     return EDB_OK;
 }
 
-static int start(entities_scan *ens, int plan, sqlite3_value **argv)
+static int to_moment(entities_scan *ens, sqlite3_value *moment, bool *nothing)
+{
+    edb_stmt *now = ens->ens_stmt;
+    int rc = vtab_moment("entitydb_entities", moment, &ens->ens_moment, nothing);
+    if (rc || *nothing || (rc = stmt_at(now, ens->ens_moment, &ens->ens_stmt)))
+        return rc;
+    stmt_release(now);
+    return EDB_OK;
+}
+
+static int start(entities_scan *ens, int plan, int argc, sqlite3_value **argv)
 {
     leave(ens);
     sqlite3_value *id = plan & PLAN_ID ? argv[(plan & PLAN_TYPE) != 0] : NULL;
     ens->ens_one = id;
     if (id && !value_is_entity(id, &ens->ens_id))
         return EDB_OK;
+    bool nothing = false;
     int rc = vtab_acquire(((vtab_any *)ens->ens_base.pVtab)->ay_binding, false, &ens->ens_stmt);
-    if (!rc)
+    if (!rc && plan & PLAN_MOMENT)
+        rc = to_moment(ens, argv[argc - 1], &nothing);
+    if (!rc && !nothing)
         rc = find_tables(ens, plan & PLAN_TYPE ? argv[0] : NULL);
     return rc ? rc : find_row(ens);
 }
@@ -206,8 +232,8 @@ static void visited(sqlite3_vtab_cursor *base)
 
 static int filter(sqlite3_vtab_cursor *base, int plan, const char *string, int argc, sqlite3_value **argv)
 {
-    (void)string, (void)argc;
-    int rc = start((entities_scan *)base, plan, argv);
+    (void)string;
+    int rc = start((entities_scan *)base, plan, argc, argv);
     visited(base);
     return vtab_result(base->pVtab, rc);
 }
@@ -267,6 +293,9 @@ static int column_value(entities_scan *ens, sqlite3_context *context, int column
         return EDB_OK;
     case ENTITIES_ID:
         sqlite3_result_int64(context, id);
+        return EDB_OK;
+    case ENTITIES_MOMENT:
+        sqlite3_result_int64(context, ens->ens_moment);
         return EDB_OK;
     case ENTITIES_CONTENT:
         return content_column(ens, context, id);

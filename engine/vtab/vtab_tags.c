@@ -1,6 +1,7 @@
 /* The eponymous table entitydb_tags: which entities have which tags.
  *
  *     SELECT type, entity, tag, namespace, value, since FROM entitydb_tags       at the statement's moment
+ *     SELECT ... FROM entitydb_tags(moment)                                      as of a moment (nanoseconds)
  *     INSERT INTO entitydb_tags(type, entity, tag) VALUES ('article', 5, 'status:live')
  *     DELETE FROM entitydb_tags WHERE type = 'article' AND entity = 5 AND tag = 'status:live'
  *
@@ -10,7 +11,7 @@
  * The plan, idxStr, is "tags:" and one character for each argument of xFilter:
  *
  *     't' type =      'e' entity =      '=' tag =      'g' '>' tag >=, >      'l' '<' tag <=, <      'G' tag GLOB
- *     'n' namespace =      'v' value =, with 'n'
+ *     'n' namespace =      'v' value =, with 'n'      '@' as of a moment, the last one
  *
  * EXPLAIN QUERY PLAN shows it, and the driver makes words of it: it tells from the string alone whose it is.
  *
@@ -29,7 +30,7 @@
 #include "engine/txn/reads.h"
 #include "engine/vtab/type_names.h"
 
-enum { TAGS_TYPE, TAGS_ENTITY, TAGS_TAG, TAGS_NAMESPACE, TAGS_VALUE, TAGS_SINCE, TAGS_KEY };
+enum { TAGS_TYPE, TAGS_ENTITY, TAGS_TAG, TAGS_NAMESPACE, TAGS_VALUE, TAGS_SINCE, TAGS_MOMENT, TAGS_KEY };
 
 typedef struct {
     vtab_any vg_any;
@@ -41,6 +42,7 @@ typedef struct {
     edb_stmt *tgs_stmt;             /* one user is ours; NULL: before xFilter */
     tag_walk tgs_walk;              /* while tgs_open */
     bool tgs_open;
+    int64_t tgs_moment;             /* as of it, where the plan has one */
 } tags_scan;
 
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
@@ -48,7 +50,7 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
     (void)argc, (void)argv, (void)error;
     tags_vtab *vt = calloc(1, sizeof *vt);
     int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(type TEXT COLLATE NOCASE, entity INTEGER, tag TEXT, "
-                                       "namespace TEXT, value TEXT, since INTEGER, key BLOB HIDDEN NOT NULL PRIMARY KEY) "
+                                       "namespace TEXT, value TEXT, since INTEGER, \"entitydb moment\" BLOB HIDDEN, key BLOB HIDDEN NOT NULL PRIMARY KEY) "
                                        "WITHOUT ROWID")
                 : SQLITE_ERROR;
     if (rc) {
@@ -73,14 +75,14 @@ static int disconnect(sqlite3_vtab *base)
 /* ---- plans ------------------------------------------------------------------------------------------------------------ */
 
 #define PLAN_NAME "tags:"
-enum { ARGUMENTS = 8, PLAN_NAME_SIZE = sizeof PLAN_NAME - 1 };
+enum { ARGUMENTS = 9, PLAN_NAME_SIZE = sizeof PLAN_NAME - 1 };
 
 /* What a constraint is to a plan; 0: nothing. */
 static char step_of(int column, int op)
 {
     if (op == SQLITE_INDEX_CONSTRAINT_EQ)
         return column == TAGS_TYPE ? 't' : column == TAGS_ENTITY ? 'e' : column == TAGS_TAG ? '='
-               : column == TAGS_NAMESPACE ? 'n' : column == TAGS_VALUE ? 'v' : 0;
+               : column == TAGS_NAMESPACE ? 'n' : column == TAGS_VALUE ? 'v' : column == TAGS_MOMENT ? '@' : 0;
     if (column != TAGS_TAG)
         return 0;
     switch (op) {
@@ -103,7 +105,7 @@ static void find_steps(sqlite3_index_info *info, found_steps *out)
     for (int i = 0; i < info->nConstraint; i++) {
         char step = info->aConstraint[i].usable ? step_of(info->aConstraint[i].iColumn, info->aConstraint[i].op) : 0;
         const char *wanted = step == 't' ? "NOCASE" : "BINARY";
-        if (step && step != 'e' && sqlite3_stricmp(sqlite3_vtab_collation(info, i), wanted))
+        if (step && step != 'e' && step != '@' && sqlite3_stricmp(sqlite3_vtab_collation(info, i), wanted))
             continue;
         if (step && out->fst_of[(int)step] < 0)
             out->fst_of[(int)step] = i;
@@ -187,7 +189,7 @@ static void use(sqlite3_index_info *info, const found_steps *steps, char step, c
     plan[n + 1] = 0;
     info->aConstraintUsage[i].argvIndex = (int)n - PLAN_NAME_SIZE + 1;
     /* Of a text that is known the rows are those that it is looked up by; whether a text lies in a range, SQLite asks again. */
-    info->aConstraintUsage[i].omit = (step == 't' || step == '=') && known_text(info, i, &size);
+    info->aConstraintUsage[i].omit = step == '@' || ((step == 't' || step == '=') && known_text(info, i, &size));
 }
 
 /* Whether the bounds can be texts alone. */
@@ -197,6 +199,16 @@ static void drop_doubtful_bounds(sqlite3_index_info *info, edb_stmt *stmt, found
     for (const char *step = "g>l<"; *step; step++)
         if (!stmt_plain_bounds(stmt) && !known_text(info, steps->fst_of[(int)*step], &size))
             steps->fst_of[(int)*step] = -1;
+}
+
+/* Is there a moment that is not known yet in this order of the tables? */
+static bool moment_unusable(const sqlite3_index_info *info, const found_steps *steps)
+{
+    for (int i = 0; i < info->nConstraint; i++)
+        if (info->aConstraint[i].iColumn == TAGS_MOMENT && info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_EQ
+            && steps->fst_of['@'] < 0)
+            return true;
+    return false;
 }
 
 static bool texts_known(sqlite3_index_info *info, const found_steps *steps)
@@ -219,6 +231,10 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     if (rc)
         return vtab_result(base, rc);
     find_steps(info, &steps);
+    if (moment_unusable(info, &steps)) {
+        stmt_release(stmt);
+        return SQLITE_CONSTRAINT;
+    }
     if (steps.fst_of['n'] < 0)
         steps.fst_of['v'] = -1;
     drop_doubtful_bounds(info, stmt, &steps);
@@ -229,6 +245,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     if (steps.fst_of['='] < 0)
         for (const char *step = steps.fst_of['n'] >= 0 ? "nv" : "Gg>l<"; *step; step++)
             use(info, &steps, *step, plan);
+    use(info, &steps, '@', plan);
     info->estimatedRows = es.es_rows < 1 ? 1 : es.es_rows > 1e15 ? (sqlite3_int64)1e15 : (sqlite3_int64)es.es_rows;
     info->estimatedCost = 10 + 2 * es.es_rows;
     if (es.es_one && texts_known(info, &steps))
@@ -337,6 +354,8 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
     tag_question *tq = &qu->qu_question;
     const edb_table *type;
     int rc;
+    if (step == '@')
+        return EDB_OK;
     if (step == 'e') {
         tq->tq_has_entity = true;
         qu->qu_impossible |= !value_is_entity(value, &tq->tq_entity);
@@ -362,6 +381,16 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
     return EDB_OK;
 }
 
+static int to_moment(tags_scan *tgs, sqlite3_value *moment, bool *nothing)
+{
+    edb_stmt *now = tgs->tgs_stmt;
+    int rc = vtab_moment("entitydb_tags", moment, &tgs->tgs_moment, nothing);
+    if (rc || *nothing || (rc = stmt_at(now, tgs->tgs_moment, &tgs->tgs_stmt)))
+        return rc;
+    stmt_release(now);
+    return EDB_OK;
+}
+
 static int start(tags_scan *tgs, const char *plan, int argc, sqlite3_value **argv)
 {
     tags_vtab *vt = (tags_vtab *)tgs->tgs_base.pVtab;
@@ -369,6 +398,8 @@ static int start(tags_scan *tgs, const char *plan, int argc, sqlite3_value **arg
     leave(tgs);
     tgs->tgs_walk.tw_valid = false;
     int rc = vtab_acquire(vt->vg_any.ay_binding, false, &tgs->tgs_stmt);
+    if (!rc && argc && plan[argc - 1] == '@')
+        rc = to_moment(tgs, argv[argc - 1], &qu.qu_impossible);
     for (int i = 0; !rc && i < argc && plan[i]; i++)
         rc = ask(vt, tgs->tgs_stmt, &qu, plan[i], argv[i]);
     tag_question *tq = &qu.qu_question;
@@ -447,6 +478,9 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
         if (tw->tw_from && !(rc = commit_time(tgs->tgs_stmt, tw->tw_from, &ns)))
             sqlite3_result_int64(context, ns);
         return rc;
+    case TAGS_MOMENT:
+        sqlite3_result_int64(context, tgs->tgs_moment);
+        return EDB_OK;
     case TAGS_KEY:
         reverse_store(key, &tw->tw_at);
         sqlite3_result_blob(context, key, sizeof key, SQLITE_TRANSIENT);
@@ -468,7 +502,7 @@ static int insert(tags_vtab *vt, edb_stmt *stmt, sqlite3_value **columns)
     const edb_table *type;
     int64_t entity;
     bool added;
-    for (int i = TAGS_NAMESPACE; i <= TAGS_SINCE; i++)
+    for (int i = TAGS_NAMESPACE; i <= TAGS_MOMENT; i++)
         if (sqlite3_value_type(columns[i]) != SQLITE_NULL)
             return edb_fail(EDB_MISUSE, "entitydb_tags takes INSERTs of type, entity and tag; the others follow from them");
     int rc = type_to_write(&vt->vg_types, stmt, columns[TAGS_TYPE], &type);

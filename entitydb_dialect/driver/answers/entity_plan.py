@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-_TAGS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:tags:([a-zA-Z<=>]*)(.*)$", re.DOTALL)
+_TAGS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:tags:([a-zA-Z<=>]*@?)(.*)$", re.DOTALL)
 _NUMBERED = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(tagged|entities)(.*)$", re.DOTALL)
 _PAST = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):(versions|changes)(.*)$", re.DOTALL)
 _TRANSACTIONS = re.compile(r"^(?:SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:transactions:([a-zA-Z<>]*)(.*)$", re.DOTALL)
@@ -21,6 +21,10 @@ _WAYS = {
     "tagged": ("TAG EXPRESSION", [f"type=? AND expression=?{more}" for more in ("", " AND entity=?", " AND entity>?")]),
     "entities": ("ENTITIES", ["", "type=?", "id=?", "type=? AND id=?"]),
 }
+
+
+AS_OF = ", AS OF A MOMENT OF ITS OWN"  # behind what is read
+_MOMENT = 4  # of a plan of vtab_entities.c
 
 
 def _used(steps: str) -> tuple[str, str]:
@@ -44,7 +48,8 @@ def explained_entities(detail: str) -> str | None:
     """One line of a plan in words; None: it is about something else."""
     if match := _TAGS.match(detail):
         name, steps, rest = match.groups()
-        way, used = _used(steps)
+        rest = (AS_OF if steps.endswith("@") else "") + rest
+        way, used = _used(steps.rstrip("@"))
         if not used:
             return f"SCAN {name}{rest}"
         return f"SEARCH {name} USING TAGS BY {way} ({' AND '.join(_TERMS[step] for step in used)}){rest}"
@@ -55,7 +60,11 @@ def explained_entities(detail: str) -> str | None:
     if match := _NUMBERED.match(detail):
         name, number, whose, rest = match.groups()
         way, terms = _WAYS[whose]
-        used = terms[int(number)]
+        plan = int(number)
+        if whose == "entities":
+            rest = (AS_OF if plan & _MOMENT else "") + rest
+            plan &= ~_MOMENT
+        used = terms[plan]
         return f"SEARCH {name} USING {way} ({used}){rest}" if used else f"SCAN {name}{rest}"
     if match := _TRANSACTIONS.match(detail):
         name, steps, rest = match.groups()
@@ -64,4 +73,4 @@ def explained_entities(detail: str) -> str | None:
     return None
 
 
-__all__ = ["explained_entities"]
+__all__ = ["AS_OF", "explained_entities"]
