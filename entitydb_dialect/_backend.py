@@ -121,6 +121,9 @@ class EntityBackend(ChangesBackend):
         found = driver.find_label(label, driver.database.resolve(as_of_ns)[2])
         return None if found is None else found[1]
 
+    def named_moment(self, connection: Connection, kind: str, value: str) -> int | None:
+        return driver_connection(connection).named_moment(kind, value)
+
     def labels_at(self, connection: Connection, moment_ns: int) -> list[str]:
         driver = driver_connection(connection)
         number, commit_ns, _, _ = driver.database.resolve(moment_ns)

@@ -9,6 +9,7 @@ class Session:
     known: dict[str, Any]
     orphans: Any
     total_changes: int
+    names_settled: int
     closed: bool
     temporary_names_stale: bool
     outgrown: bool

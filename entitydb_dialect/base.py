@@ -25,7 +25,7 @@ from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, v
 from ._types import Instant, is_instant, reflected
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
-from .history import apply_as_of, to_ns
+from .history import apply_as_of, ns_of
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -140,7 +140,7 @@ class EntityDialect(SQLiteDialect):
     def _catalog(self, connection: Any, schema: str | None) -> tuple[dict[str, Table], dict[str, View]]:
         """Tables and views by lower-case name; none for a schema that is SQLite's own."""
         moment = connection.get_execution_options().get("as_of")
-        as_of = None if moment is None else to_ns(moment)
+        as_of = None if moment is None else ns_of(moment, connection, self.history_backend)
         found: tuple[dict[str, Table], dict[str, View]]
         found = unwrapped(connection.connection.dbapi_connection).schema(as_of, schema or "main")
         return found

@@ -42,6 +42,7 @@ typedef struct session {
     known *ses_texts;
     cursor *ses_fetching;
     long long ses_total_changes;
+    long long ses_names_settled;     /* as of earlier moments (nanoseconds) a table's name may mean another table: the long way */
     char ses_closed, ses_names_stale, ses_outgrown, ses_can_restart, ses_read_committed, ses_autocommit;
 } session;
 

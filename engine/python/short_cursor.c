@@ -259,6 +259,8 @@ static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
             PyErr_Clear();
             return RUN_NOT;
         }
+        if (start.options.moment_ns < ps->ses_names_settled)
+            return RUN_NOT;
     }
     start.options.in_transaction = is_open;
     if ((bound = known_bind(pk, parameters)) <= 0)

@@ -180,6 +180,7 @@ static PyMemberDef session_members[] = {
     MEMBER("known", T_OBJECT_EX, ses_known),
     MEMBER("orphans", T_OBJECT_EX, ses_orphans),
     MEMBER("total_changes", T_LONGLONG, ses_total_changes),
+    MEMBER("names_settled", T_LONGLONG, ses_names_settled),
     MEMBER("closed", T_BOOL, ses_closed),
     MEMBER("temporary_names_stale", T_BOOL, ses_names_stale),
     MEMBER("outgrown", T_BOOL, ses_outgrown),

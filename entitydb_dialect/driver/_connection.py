@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from .. import _exceptions as ex
+from .._moments import Name
 from .._native import lib
 from . import _catalog, _dump, _isolation
 from ._cursor import Cursor
@@ -16,6 +17,7 @@ from ._errors import check, int64
 from ._functions import Functions
 from ._session import Session
 from ._use import exclusive
+from .answers.moments import named_moment
 from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids, tagged_ids_many
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
@@ -327,6 +329,12 @@ class Connection(Functions):
         """(number, nanoseconds) of the newest commit with a label, at or before a moment; None: there is none."""
         self._session.check_open()
         return find_label(self._session, label, as_of)
+
+    @exclusive
+    def named_moment(self, kind: str, value: str) -> int | None:
+        """The moment (nanoseconds) of `kind:value`, as _moments.py has them; None: there is none."""
+        self._session.check_open()
+        return named_moment(self._session, Name(kind, value))
 
     @exclusive
     def labels_of(self, number: int, ns: int) -> list[str]:

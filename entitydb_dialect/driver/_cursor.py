@@ -25,6 +25,7 @@ from .execute.change import change, change_many
 from .execute.define import define
 from .execute.info import say_info
 from .execute.label import give_label
+from .execute.past_names import with_past_names
 from .execute.read import read
 from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
 from .sql import statement as kinds
@@ -117,6 +118,10 @@ class Cursor(_short.Cursor):
                 sql, parameters = with_fewer(statement, parameters)
                 statement = parse(sql)
             kind = statement.kind
+            if statement.names_moment or self.as_of is not None:
+                text = with_past_names(session, statement, self.as_of, parameters)
+                if text is not None:
+                    sql, statement = text, parse(text)
             if kind is kinds.READ or kind is kinds.OTHER:
                 read(self, session, statement, sql, parameters)
                 if statement.verb == "EXPLAIN":

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 import apsw
 
-from .._exceptions import DamageError
+from .._exceptions import DamageError, OperationalError
 from .._native import lib
 from . import _catalog, _isolation
 from ._contexts import RETRIES, SCHEMA
@@ -27,6 +27,7 @@ from ._errors import check, engine_error, translate
 from ._transactions import Transactions
 from .answers import integrity
 from .answers import master as _master
+from .answers import moments as _moments
 from .rewrite.indexes import Indexes
 from .rewrite.prepare import Prepared, prepare
 from .rewrite.schemas import Located
@@ -34,6 +35,7 @@ from .schemas.attached import Attachment
 from .schemas.content import Content
 from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
+from .schemas.names import PastNames, table_then
 from .schemas.schema import MainSchema, Schema
 from .sql.statement import LONG, Statement
 
@@ -68,6 +70,7 @@ class Session(Transactions):
         self.main = MainSchema(self)
         self.attached: dict[str, Attachment] = {}  # by lower-case name
         self.histories = Histories(self)
+        self.past_names = PastNames(self)
         # What is attached, in order, SQLite's own (None) too; empty: nothing.
         self.attach_order: tuple[tuple[str, Attachment | None], ...] = ()
         self.answers_registered = False  # sqlite_master and pragma_...() can be asked
@@ -91,6 +94,7 @@ class Session(Transactions):
         _open.add(self)
         try:
             _isolation.choose(self, isolation_level)
+            _moments.register(self)
             self.redeclare()
         except BaseException:
             self.close()
@@ -182,6 +186,7 @@ class Session(Transactions):
         self._generates = None
         self.insert_masks.clear()
         self.histories.follow()
+        self.past_names.forget()
         self.functions_changed()
 
     def functions_changed(self) -> None:
@@ -257,11 +262,31 @@ class Session(Transactions):
             return name.lower() in found.declared or name.lower() in found.views
         return bool(self.raw.table_exists(schema, name))
 
-    def history(self, schema: str | None, name: str) -> HistoryTable | None:
-        """The history table of a table of ours; None: the name means none."""
+    def view(self, schema: str | None, name: str) -> tuple[_catalog.View, str] | None:
+        """The view of ours that a name means, and the name of its database; None: it means none."""
+        found = self.schema_meant(schema, name)
+        view = None if found is None else found.views.get(name.lower())
+        return None if found is None or view is None else (view, found.name)
+
+    def own(self, schema: str | None, name: str) -> str:
+        """A table of the engine's own with the schema whose it is, as it is written. Raises OperationalError."""
+        found = self.main if schema is None else schema_of(self, schema)
+        if found is None:
+            raise OperationalError(f"no such table: {schema}.{name}")
+        return f"{found.sql_name}.{name}"
+
+    def history(self, schema: str | None, name: str, starless: bool = False) -> HistoryTable | None:
+        """The history table of a table of ours, or of one that was; None: the name means none.
+
+        Args:
+            starless: its version columns are hidden.
+        """
         found = self.schema_meant(schema, name)
         declared = None if found is None else found.declared.get(name.lower())
-        return None if found is None or declared is None else self.histories.of(found, declared)
+        if found is None or declared is not None:
+            return None if found is None or declared is None else self.histories.of(found, declared, starless)
+        then = table_then(found, name)
+        return None if then is None else self.histories.then(found, then, starless)
 
     # ---- cursors ----
 

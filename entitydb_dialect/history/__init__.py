@@ -30,7 +30,7 @@ from .commits import Commits, committer
 from .database import begin_at, commit_moment, resolve
 from .diff import RowDiff, diff
 from .labels import label_moment, labels
-from .moments import Moment, from_ns, to_ns
+from .moments import Moment, from_ns, label, ns_of, to_ns, transaction
 from .restore import RestoreStep, restore
 from .retry import run_transaction
 from .sources import AsyncSource, Source
@@ -58,12 +58,15 @@ __all__ = [
     "diff",
     "follow_changes",
     "from_ns",
+    "label",
     "label_moment",
     "labels",
+    "ns_of",
     "resolve",
     "restore",
     "run_transaction",
     "to_ns",
+    "transaction",
     "transaction_info",
     "undo",
 ]

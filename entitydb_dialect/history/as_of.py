@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import exc
 
 from .backend import Backend
-from .moments import to_ns
+from .moments import ns_of
 
 
 def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
@@ -34,7 +34,7 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
     if has_own and moment is context.root_connection.get_execution_options().get("as_of"):
         moment = statement._execution_options["as_of"]
     if moment is not None:
-        ns = to_ns(moment)
+        ns = ns_of(moment, context.root_connection, backend)
         _refuse_mapped_classes(context, moment)
         backend.read_as_of(cursor, ns)
 

@@ -103,6 +103,18 @@ class Backend(Protocol):
         """
         ...
 
+    def named_moment(self, connection: Connection, kind: str, value: str) -> int | None:
+        """The moment that a name means, as `label:release 3` does.
+
+        Args:
+            kind: what stands before the colon: label, transaction or alembic; see entitydb_dialect/_moments.py.
+            value: what stands behind it.
+
+        Returns:
+            The moment; None when there is none of that name.
+        """
+        ...
+
     def labels_at(self, connection: Connection, moment_ns: int) -> list[str]:
         """The labels of the newest commit at or before a moment, in the order they were given.
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapper
 
 from .backend import ChangesBackend
-from .moments import Moment, to_ns
+from .moments import Moment, ns_of
 from .sources import Source, is_async, with_changes
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def position_of(since: Moment | None, backend: ChangesBackend, connection: Conne
     if isinstance(since, str) and (match := _TOKEN.fullmatch(since)):
         number, position = map(int, match.groups())
         return max(number - 1, 0), position
-    return backend.commit_at(connection, to_ns(since)), 0
+    return backend.commit_at(connection, ns_of(since, connection, backend)), 0
 
 
 def changes_between(

@@ -9,7 +9,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from .moments import Moment, Nanoseconds, to_ns
+from .moments import Moment, Nanoseconds, ns_of, to_ns
 from .sources import AsyncSource, Source, bound, connected, is_async, synchronous, unscoped
 
 
@@ -44,15 +44,15 @@ def resolve(source: Source, moment: Moment) -> int:
     Args:
         source: an Engine, a Connection or a Session.
         moment: an aware datetime (naive means UTC), a date (the end of its UTC day), ISO 8601 text, int nanoseconds
-            since 1970 UTC, or a timedelta of zero or less (before now). What was committed at the moment itself is
+            since 1970 UTC, a timedelta of zero or less (before now), or the name of a moment, as `label("release 3")`,
+            `transaction(123)` and "alembic:ab12" are. What was committed at the moment itself is
             included. Later than the clock means now.
 
     Raises:
         ArgumentError: it is not a moment.
     """
-    ns = to_ns(moment)
     with connected(source) as (connection, backend):
-        return Nanoseconds(backend.resolve(connection, ns))
+        return Nanoseconds(backend.resolve(connection, ns_of(moment, connection, backend)))
 
 
 @contextmanager

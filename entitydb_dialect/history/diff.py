@@ -14,9 +14,9 @@ from sqlalchemy.sql.selectable import FromClause
 
 from .backend import ChangesBackend
 from .changes import Change, changes_between, differing
-from .moments import Moment, to_ns
+from .moments import Moment
 from .past import past_session
-from .sources import Source, with_changes
+from .sources import Source, ns_in, with_changes
 
 Row: TypeAlias = dict[str, Any]
 
@@ -63,7 +63,7 @@ def diff(source: Source, target: Any, a: Moment, b: Moment) -> list[RowDiff]:
         for row in diff(session, Account, yesterday, today):
             print(row.key, row.changed)
     """
-    first, second = to_ns(a), to_ns(b)
+    first, second = ns_in(source, a), ns_in(source, b)
     if first > second:
         return [made(d.table, d.key, d.new, d.old) for d in diff(source, target, second, first)]
     with with_changes(source) as (connection, backend):

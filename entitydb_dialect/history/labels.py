@@ -11,7 +11,7 @@ import warnings
 from sqlalchemy import exc
 
 from .._exceptions import EntityDBWarning
-from .moments import LAST_NS, Moment, Nanoseconds, to_ns
+from .moments import LAST_NS, Moment, Nanoseconds, ns_of
 from .sources import Source, connected
 
 
@@ -38,8 +38,8 @@ def label_moment(source: Source, label: str, *, as_of: Moment | None = None) -> 
         with at(engine, label_moment(engine, "alembic:1975ea83b712")) as past:
             print(past.scalars(select(User)).all())
     """
-    as_of_ns = LAST_NS if as_of is None else to_ns(as_of)
     with connected(source) as (connection, backend):
+        as_of_ns = LAST_NS if as_of is None else ns_of(as_of, connection, backend)
         ns = backend.find_label(connection, label, as_of_ns)
         if ns is None:
             raise exc.NoResultFound(f"no commit is labelled {label!r}")
@@ -66,7 +66,7 @@ def labels(source: Source, moment: Moment) -> list[str]:
         OperationalError (HorizonError): there is no such commit.
     """
     with connected(source) as (connection, backend):
-        return backend.labels_at(connection, to_ns(moment))
+        return backend.labels_at(connection, ns_of(moment, connection, backend))
 
 
 __all__ = ["label_moment", "labels"]

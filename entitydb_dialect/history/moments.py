@@ -1,132 +1,57 @@
-"""Moments: what users may write for a point in time, and the nanoseconds it stands for.
-
-Everything is int nanoseconds since 1970-01-01 UTC inside. "As of m" includes what was committed at or before m, so a
-moment coarser than a nanosecond stands for its last one:
-
-    aware datetime      the end of its microsecond
-    naive datetime      taken as UTC; an EntityDBWarning when that lies beyond the clock
-    date                the end of its UTC day
-    text                ISO 8601, as datetime or date
-    int                 itself; refused when it looks like seconds, milliseconds or microseconds
-    timedelta           zero or negative: that long before the statement's clock
-
-A moment beyond the clock means now, and is not settled: asked again it may show more.
-"""
+"""Moments for the time API: as entitydb_dialect/_moments.py has them, with SQLAlchemy's exception; and those that a
+database knows by a name."""
 
 from __future__ import annotations
 
-import datetime as dt
-import time
-import warnings
-from typing import TypeAlias
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection
 
-from sqlalchemy.exc import ArgumentError
-
-from .._exceptions import EntityDBWarning
-
-Moment: TypeAlias = dt.datetime | dt.date | dt.timedelta | str | int
-
-LAST_NS = (1 << 63) - 1  # the last moment of all; as every moment beyond the clock it means now
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-_YEAR_2000_NS = 946_684_800 * 10**9
-_YEAR_2100_NS = 4_102_444_800 * 10**9
-_LIKELY_NS = _YEAR_2100_NS // 1000  # from here on an int is nanoseconds; below it may be of another unit
-_MICROSECOND = dt.timedelta(microseconds=1)
-_DAY_NS = 86_400_000_000_000
-_KINDS = "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, or a negative timedelta"
-
-
-class Nanoseconds(int):
-    """Nanoseconds that no user has written: what a function here has found is a moment, whatever it looks like."""
-
-
-def clock_ns() -> int:
-    """The clock, in nanoseconds since 1970 UTC."""
-    return time.time_ns()
+from .._moments import LAST_NS, Moment, Nanoseconds, NotAMoment, clock_ns, from_ns, label, missing, name_of, transaction
+from .._moments import to_ns as _to_ns
+from .backend import Backend
 
 
 def to_ns(moment: Moment, *, start: bool = False) -> Nanoseconds:
     """The nanoseconds a moment stands for.
 
     Args:
-        moment: see this module.
+        moment: see entitydb_dialect/_moments.py; no name.
         start: the first nanosecond instead of the last; what a commit time wants.
 
     Raises:
         ArgumentError: it is not a moment, or lies outside int64 nanoseconds (years 1678 to 2261).
     """
-    if isinstance(moment, Nanoseconds):
-        return moment
-    ns = _to_ns(moment, start)
-    if not -(1 << 63) <= ns <= LAST_NS:
-        raise ArgumentError(f"moment {moment!r} lies outside the years 1678 to 2261")
-    return Nanoseconds(ns)
-
-
-def _to_ns(moment: Moment, start: bool) -> int:
-    if isinstance(moment, bool):
-        pass
-    elif isinstance(moment, int):
-        if 0 < moment < _LIKELY_NS:
-            _refuse_other_units(moment)
-        return moment
-    elif isinstance(moment, dt.datetime):
-        return _datetime_ns(moment, start)
-    elif isinstance(moment, dt.date):
-        day_ns = (moment - _EPOCH.date()).days * _DAY_NS
-        return day_ns if start else day_ns + _DAY_NS - 1
-    elif isinstance(moment, dt.timedelta):
-        if moment > dt.timedelta(0):
-            raise ArgumentError(f"moment {moment!r} lies in the future: a timedelta counts back from now; negate it")
-        return clock_ns() + moment // _MICROSECOND * 1000
-    elif isinstance(moment, str):
-        return _to_ns(_parse(moment), start)
-    raise ArgumentError(f"{moment!r} is not a moment: use {_KINDS}")
-
-
-def _refuse_other_units(moment: int) -> None:
-    """Raises ArgumentError for an int that means the first days of 1970, and days of our time in a coarser unit."""
-    for unit, factor in (("seconds", 10**9), ("milliseconds", 10**6), ("microseconds", 10**3)):
-        if _YEAR_2000_NS <= moment * factor < _YEAR_2100_NS:
-            meant, said = from_ns(moment * factor), from_ns(moment)
-            raise ArgumentError(
-                f"moment {moment} is in nanoseconds since 1970, so {said.isoformat()}. It looks like the {unit} of "
-                f"{meant.isoformat()}: write moment * {factor}, or a datetime; to mean 1970 write a datetime too"
-            )
-
-
-def _datetime_ns(moment: dt.datetime, start: bool) -> int:
-    naive = moment.utcoffset() is None
-    aware = moment.replace(tzinfo=dt.timezone.utc) if naive else moment
-    ns = (aware - _EPOCH) // _MICROSECOND * 1000
-    if naive and ns > clock_ns():
-        warnings.warn(
-            f"naive moment {moment.isoformat()} is taken as UTC and lies in the future, so it means now; "
-            "for local time use moment.astimezone()",
-            EntityDBWarning,
-            stacklevel=6,
-        )
-    return ns if start else ns + 999
-
-
-def _parse(text: str) -> dt.datetime | dt.date:
-    stripped = text.strip()
     try:
-        return dt.date.fromisoformat(stripped)
-    except ValueError:
-        pass
-    # Python 3.10 does not know the letter.
-    zulu = stripped[:-1] + "+00:00" if stripped[-1:] in ("Z", "z") else stripped
-    try:
-        return dt.datetime.fromisoformat(zulu)
-    except ValueError:
-        raise ArgumentError(f"{text!r} is not a moment: use ISO 8601 text such as 2024-05-01T12:00:00+00:00") from None
+        return _to_ns(moment, start=start)
+    except NotAMoment as error:
+        raise exc.ArgumentError(str(error)) from None
 
 
-def from_ns(ns: int) -> dt.datetime:
-    """The aware UTC datetime whose microsecond holds a moment."""
-    return _EPOCH + dt.timedelta(microseconds=ns // 1000)
+def ns_of(moment: Moment, connection: Connection, backend: Backend) -> Nanoseconds:
+    """The nanoseconds a moment stands for, a name's too.
+
+    Raises:
+        ArgumentError: it is not a moment.
+        NoResultFound: the database knows nothing of that name.
+    """
+    name = name_of(moment)
+    if name is None:
+        return to_ns(moment)
+    found = backend.named_moment(connection, name.kind, name.value)
+    if found is None:
+        raise exc.NoResultFound(missing(name))
+    return Nanoseconds(found)
 
 
-__all__ = ["LAST_NS", "Moment", "Nanoseconds", "clock_ns", "from_ns", "to_ns"]
+__all__ = [
+    "LAST_NS",
+    "Moment",
+    "Nanoseconds",
+    "clock_ns",
+    "from_ns",
+    "label",
+    "name_of",
+    "ns_of",
+    "to_ns",
+    "transaction",
+]

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from .._exceptions import PastWriteError
-from .moments import Moment, to_ns
-from .sources import Source, unscoped
+from .moments import Moment
+from .sources import Source, ns_in, unscoped
 
 
 class PastSession(Session):
@@ -105,7 +105,7 @@ def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
 @contextmanager
 def past_session(source: Source, moment: Moment) -> Iterator[Session]:
     """A Session of a moment for a block; see `at`."""
-    ns = to_ns(moment)
+    ns = ns_in(source, moment)
     parent = unscoped(source)
     past = PastSession(parent, ns)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, 
 
 from .changes import differing
 from .diff import mapped_target
-from .moments import Moment, to_ns
+from .moments import Moment
 from .past import past_session
 from .sources import unscoped
 
@@ -95,7 +95,7 @@ class _Restoring:
     def run(
         self, mapper: Mapper[Any], key: tuple[Any, ...], relationships: list[RelationshipProperty[Any]]
     ) -> list[RestoreStep]:
-        with past_session(self.session, to_ns(self.to)) as past:
+        with past_session(self.session, self.to) as past:
             then = past.get(mapper.class_, key)
             if then is None:
                 raise exc.ArgumentError(

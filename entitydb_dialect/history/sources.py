@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
 from .backend import Backend, ChangesBackend
+from .moments import Moment, Nanoseconds, name_of, ns_of, to_ns
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
@@ -87,6 +88,19 @@ def connected(source: Source) -> Iterator[tuple[Connection, Backend]]:
             yield connection, backend
 
 
+def ns_in(source: Source, moment: Moment) -> Nanoseconds:
+    """The nanoseconds a moment stands for, a name's too; the source is asked only for a name.
+
+    Raises:
+        ArgumentError: it is not a moment.
+        NoResultFound: the database knows nothing of that name.
+    """
+    if name_of(moment) is None:
+        return to_ns(moment)
+    with connected(source) as (connection, backend):
+        return ns_of(moment, connection, backend)
+
+
 @contextmanager
 def with_changes(source: Source) -> Iterator[tuple[Connection, ChangesBackend]]:
     """The same, of a database that tells what each transaction did.
@@ -115,6 +129,7 @@ __all__ = [
     "bound",
     "connected",
     "is_async",
+    "ns_in",
     "synchronous",
     "telling",
     "unscoped",

@@ -18,8 +18,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, overload
 
+from sqlalchemy import exc
+
 from .. import driver
 from .._exceptions import ProgrammingError
+from .._moments import missing, name_of
 from ..history import Moment
 from ..history.moments import Nanoseconds, clock_ns, to_ns
 from .shapes import Row, Tags, ids_of, tags_of, tuples_of
@@ -160,7 +163,7 @@ class Database:
         Returns:
             For each id its row, or None where there is none.
         """
-        return self._connection.get_rows(type, ids_of(ids), columns, _ns(as_of), dicts=not tuples)[1]
+        return self._connection.get_rows(type, ids_of(ids), columns, self._ns(as_of), dicts=not tuples)[1]
 
     def get(
         self, type: str, id: int, *, as_of: Moment | None = None, columns: Sequence[str] | None = None
@@ -173,7 +176,7 @@ class Database:
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """All rows of a table with their ids, ascending, read in batches. Without `as_of`, they are those of the
         moment when the iteration begins."""
-        moment = _ns(as_of)
+        moment = self._ns(as_of)
         if moment is None and not self._connection.in_transaction:
             moment = self._connection.database.resolve(clock_ns())[2]
         after = None
@@ -196,7 +199,7 @@ class Database:
         Args:
             limit: the most versions wanted; None: all.
         """
-        times = self._connection.row_times(type, id, _ns(as_of), 1 << 62 if limit is None else limit)
+        times = self._connection.row_times(type, id, self._ns(as_of), 1 << 62 if limit is None else limit)
         found = []
         for begun, ended in times:
             row = self.get(type, id, as_of=Nanoseconds(begun))
@@ -218,7 +221,7 @@ class Database:
         Args:
             type: the table; None: all tables, and then the ids are given by table, those without any left out.
         """
-        moment = _ns(as_of)
+        moment = self._ns(as_of)
         if type is not None:
             return self._connection.tagged_ids(type, expression, moment).tolist()
         found = {
@@ -235,14 +238,14 @@ class Database:
         Returns:
             For each expression the ids of the rows that it means, ascending.
         """
-        return self._connection.tagged_ids_many(type, list(expressions), _ns(as_of))
+        return self._connection.tagged_ids_many(type, list(expressions), self._ns(as_of))
 
     def tag_values(
         self, namespace: str, *, type: str | None = None, as_of: Moment | None = None
     ) -> dict[str, int]:
         """The values of a namespace, in order, each with the number of rows that have it."""
         cursor = self._connection.cursor()
-        cursor.as_of = _ns(as_of)
+        cursor.as_of = self._ns(as_of)
         sql = "SELECT value, count(*) FROM entitydb_tags WHERE namespace = ?"
         parameters = [namespace]
         if type is not None:
@@ -253,7 +256,7 @@ class Database:
     def tags(self, type: str, id: int, *, as_of: Moment | None = None) -> set[str]:
         """The tags of a row."""
         cursor = self._connection.cursor()
-        cursor.as_of = _ns(as_of)
+        cursor.as_of = self._ns(as_of)
         cursor.execute("SELECT tag FROM entitydb_tags WHERE type = ? AND entity = ?", (type, id))
         return {tag for (tag,) in cursor.fetchall()}
 
@@ -273,6 +276,17 @@ class Database:
             [(type, id_, tag) for id_ in pairs for tag in taken],
         )
 
+    def _ns(self, moment: Moment | None) -> int | None:
+        if moment is None:
+            return None
+        name = name_of(moment)
+        if name is None:
+            return to_ns(moment)
+        found = self._connection.named_moment(*name)
+        if found is None:
+            raise exc.NoResultFound(missing(name))
+        return found
+
     def _write_tags(self, sql: str, parameters: list[tuple[str, int, str]]) -> int:
         if not parameters:
             return 0
@@ -280,10 +294,6 @@ class Database:
             return self._connection.executemany(sql, parameters).rowcount
         with self.transaction():
             return self._connection.executemany(sql, parameters).rowcount
-
-
-def _ns(moment: Moment | None) -> int | None:
-    return None if moment is None else to_ns(moment)
 
 
 __all__ = ["Database", "Version"]

@@ -155,6 +155,9 @@ class FakeBackend(Backend):
         found = [commit.moment_ns for commit in self.commits if label in commit.labels and commit.moment_ns <= as_of_ns]
         return max(found, default=None)
 
+    def named_moment(self, connection: Connection, kind: str, value: str) -> int | None:
+        return self.find_label(connection, value, time.time_ns()) if kind == "label" else None
+
     def labels_at(self, connection: Connection, moment_ns: int) -> list[str]:
         return list(self.commit_at(moment_ns).labels)
 

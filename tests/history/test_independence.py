@@ -23,8 +23,8 @@ from .fake import FakeBackend
 
 PACKAGE = Path(entitydb_dialect.__file__).parent
 HISTORY = PACKAGE / "history"
-# What stands below and is of no database: the exceptions, and what is said of transactions.
-BELOW = ["entitydb_dialect._exceptions", "entitydb_dialect._transaction_info"]
+# What stands below and is of no database: the exceptions, moments, and what is said of transactions.
+BELOW = ["entitydb_dialect._exceptions", "entitydb_dialect._moments", "entitydb_dialect._transaction_info"]
 
 
 def imported(source: str) -> Iterator[str]:
@@ -99,7 +99,8 @@ METHODS = methods_of(Backend)
 
 @pytest.mark.parametrize("backend", [EntityBackend, FakeBackend])
 def test_backends_implement_the_protocol(backend: type) -> None:
-    assert {"resolve", "read_as_of", "last_commit", "begin_at", "find_label", "labels_at"} == set(METHODS)
+    named = {"find_label", "labels_at", "named_moment"}
+    assert {"resolve", "read_as_of", "last_commit", "begin_at"} | named == set(METHODS)
     for name in METHODS:
         method = vars(backend)[name]
         assert list(inspect.signature(method).parameters) == list(inspect.signature(vars(Backend)[name]).parameters)

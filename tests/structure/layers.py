@@ -35,6 +35,7 @@ SHARED_PREFIXES = ("vt_",)
 # Python modules and packages. A module belongs to the longest name that it is or lies in; "=name" is that one alone.
 PYTHON_LAYERS = (
     ("entitydb_dialect._exceptions",),
+    ("entitydb_dialect._moments",),
     ("entitydb_dialect._transaction_info",),
     ("entitydb_dialect._native",),
     ("entitydb_dialect._short",),
@@ -83,6 +84,7 @@ STRANGERS = (
 # The packages of others that a module may import, by the same longest name; the standard library is free to all.
 PACKAGES = {
     "entitydb_dialect._exceptions": set(),
+    "entitydb_dialect._moments": set(),
     "entitydb_dialect._transaction_info": set(),
     "entitydb_dialect.driver.sql": set(),
     "entitydb_dialect.driver": {"apsw"},

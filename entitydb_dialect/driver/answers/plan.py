@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .entity_plan import explained_entities
+from .entity_plan import AS_OF, explained_entities
 
 if TYPE_CHECKING:
     from .._catalog import Index, Table
@@ -15,6 +15,9 @@ _STEPS = "(?:[=isnaANgl<>pP][k-][c-])*"
 _TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+)*"
 _STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
 _PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)
+# Of a history table: engine/vtab/history.h.
+_DATED = re.compile(r"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([@#])(.*)$", re.DOTALL)
+_OF_HISTORY = {"@": AS_OF, "#": ", VERSIONS"}
 _SIGNS = {"=": "=?", "i": "=?", "s": " IS ?", "n": " IS NULL", "N": " IS NOT NULL", "a": "=?", "A": " IS ?"}
 _SIGNS |= {">": ">?", "g": ">=?", "<": "<?", "l": "<=?"}
 _ROWID = 0xFFFF
@@ -109,7 +112,13 @@ def _explained(row: Any, indexes: list[tuple[str, Table, Index | None]], repeate
         return row
     if (own := explained_entities(row[3])) is not None:
         return (*row[:3], own)
-    if not (match := _PLAN.match(row[3])):
+    behind = ""
+    detail = row[3]
+    if dated := _DATED.match(detail):
+        verb, name, tree, sign, rest = dated.groups()
+        behind = _OF_HISTORY[sign]
+        detail = f"{verb} {name} VIRTUAL TABLE INDEX {tree}:{rest}"
+    if not (match := _PLAN.match(detail)):
         return row
     _, name, tree, _, order, steps, tail, rest = match.groups()
     number = int(tree)
@@ -119,7 +128,7 @@ def _explained(row: Any, indexes: list[tuple[str, Table, Index | None]], repeate
         fitting = written or [one for one in fitting if one[1].name.lower() == name.lower()] or fitting
     table, index = fitting[0][1:] if len(fitting) == 1 else (None, None)
     walk = _read(table, index, order, steps, tail)
-    return (*row[:3], _described(walk, name, repeated) + rest)
+    return (*row[:3], _described(walk, name, repeated) + behind + rest)
 
 
 def _is_repeated(rows: list[Any], at: int) -> bool:

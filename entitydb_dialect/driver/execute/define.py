@@ -12,9 +12,11 @@ from .._errors import Parameters
 from ..ddl.analyze import analyze, meant
 from ..ddl.statements import run_ddl
 from ..ddl.tag_columns import taken_from_table
+from ..rewrite import system_time
 from ..rewrite.schema_names import rewritten
 from ..schemas.attached import attach, detach
 from ..schemas.routing import route
+from ..sql.text import edited
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -37,11 +39,12 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
     schema = route(session, ddl, sql)
 
     def run() -> None:
+        text = _without_moments(session, statement, sql) if statement.names_moment and ddl.verb == "CREATE" else sql
         if schema is None:
-            _run_by_sqlite(session, statement, sql, parameters)
+            _run_by_sqlite(session, statement, text, parameters)
             return
         try:
-            run_ddl(schema, ddl, sql, parameters)
+            run_ddl(schema, ddl, text, parameters)
         except ex.OperationalError as error:
             raise _own_collation(session, error) or error from error.__cause__
 
@@ -49,6 +52,17 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
         _in_transaction(session, schema, run)
     else:
         run()
+
+
+def _without_moments(session: Session, statement: Statement, sql: str) -> str:
+    """A CREATE whose query reads history tables by their own names. Raises NotSupportedError for a view or trigger."""
+    found = system_time.edits(statement, session)
+    ddl = statement.ddl
+    if found and ddl is not None and ddl.what != "TABLE":
+        raise ex.NotSupportedError(
+            f"CREATE {ddl.what} {ddl.written}: its moment is that of who reads it; put FOR SYSTEM_TIME behind the view"
+        )
+    return edited(sql, found)
 
 
 def _analyzed(session: Session, ddl: Ddl) -> bool:

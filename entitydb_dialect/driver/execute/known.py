@@ -96,6 +96,8 @@ def remember(session: Session, sql: str, prepared: Prepared, fail: Fail) -> None
     """After an execution that went well, of a query or of a change of one of main's tables, that was not the first: its
     text is known from now on, if the short way will do."""
     statement, apart = prepared.statement, prepared.apart
+    if statement.names_moment and session.past_names.changed():
+        return  # which table a name means depends on the moment
     if (
         statement.kind in (READ, WRITE)
         and statement.verb != "EXPLAIN"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .._catalog import Table
+from .._catalog import Table, View
 
 if TYPE_CHECKING:
     from .indexes import Indexes
@@ -52,8 +52,18 @@ class Schemas(Protocol):
     def means(self, schema: str | None, name: str) -> bool:
         """Is there a table or view that a name means, of ours or of SQLite's?"""
 
-    def history(self, schema: str | None, name: str) -> HistoryName | None:
-        """The history table of a table of ours; None: the name means none."""
+    def view(self, schema: str | None, name: str) -> tuple[View, str] | None:
+        """The view of ours that a name means, and the name of its database; None: it means none."""
+
+    def own(self, schema: str | None, name: str) -> str:
+        """A table of the engine's own with the schema whose it is, as it is written. Raises OperationalError."""
+
+    def history(self, schema: str | None, name: str, starless: bool) -> HistoryName | None:
+        """The history table of a table of ours, or of one that was: see past_names.py; None: the name means none.
+
+        Args:
+            starless: its version columns are hidden.
+        """
 
 
 __all__ = ["HistoryName", "Located", "Schemas"]

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .._catalog import Table
     from .._session import Session
     from .content import Declared
+    from .names import Then
     from .schema import Schema
 
 _MAKE = "SELECT entitydb_history(?, ?, ?, ?, ?)"
 _DROP = "SELECT entitydb_history(?)"
+_MOST_THEN = 100  # of tables that are no more
 
 
 class _Key(NamedTuple):
@@ -47,6 +49,19 @@ class Histories:
         """That of a table that is declared."""
         return self._get(schema, declared.table, declared.payload, starless, None)
 
+    def then(self, schema: Schema, then: Then, starless: bool) -> HistoryTable:
+        """That of a table that was dropped or renamed, as it was at its last moment."""
+        if sum(key.ns is not None for key in self._made) >= _MOST_THEN:
+            self._forget([key for key in self._made if key.ns is not None])
+        return self._get(schema, then.table, then.payload, starless, then.ns)
+
+    def _forget(self, keys: list[_Key]) -> None:
+        session = self._session()
+        assert session is not None
+        session.forget_prepared()
+        for key in keys:
+            session.control.execute(_DROP, (self._made.pop(key)[0],)).fetchall()
+
     def _get(self, schema: Schema, table: Table, payload: bytes, starless: bool, ns: int | None) -> HistoryTable:
         key = _Key(schema.module_suffix, table.id, starless, ns)
         name, known = self._made.get(key, ("", b""))
@@ -69,10 +84,13 @@ class Histories:
             for schema in session.schemas()
             for one in schema.declared.values()
         }
-        for key, (name, payload) in list(self._made.items()):
-            if key.ns is None and declared.get((key.schema, key.table)) != payload:
-                session.control.execute(_DROP, (name,)).fetchall()
-                del self._made[key]
+        suffixes = {schema.module_suffix for schema in session.schemas()}
+        self._forget([
+            key
+            for key, (_, payload) in self._made.items()
+            if key.schema not in suffixes
+            or (key.ns is None and declared.get((key.schema, key.table)) != payload)
+        ])  # fmt: skip
 
 
 __all__ = ["Histories", "HistoryTable"]

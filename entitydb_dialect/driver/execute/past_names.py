@@ -1,0 +1,62 @@
+"""Statements over tables that were dropped, made again or renamed: rewritten for the moments of one execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ... import _exceptions as ex
+from ..rewrite.past_names import renamed
+from ..rewrite.system_time import moment_sql
+from ..sql import statement as kinds
+from ..sql.parameters import Numbering
+
+if TYPE_CHECKING:
+    from .._session import Session
+    from ..sql.statement import Statement
+    from ..sql.text import Range
+
+
+_KINDS = (kinds.READ, kinds.WRITE, kinds.DDL)
+
+
+def _may_read(session: Session, statement: Statement, as_of: int | None) -> bool:
+    """May a table of the statement have been another one at its moment? Follows what others did to the schema."""
+    if statement.kind not in _KINDS or not (statement.names_moment or statement.kind is kinds.READ):
+        return False
+    session.past_names.follow()
+    changed = session.past_names.changed()
+    return changed > 0 if statement.names_moment else as_of is not None and as_of < changed
+
+
+def with_past_names(session: Session, statement: Statement, as_of: int | None, parameters: Any) -> str | None:
+    """The text to execute instead, with the same parameters; None: none of its tables was another one then.
+
+    Raises OperationalError for a table that was not there at its moment.
+    """
+
+    if not _may_read(session, statement, as_of):
+        return None
+
+    def moment_of(tokens: Range) -> int | None:
+        return _evaluated(session, statement, tokens, parameters)
+
+    return renamed(statement, session.past_names, moment_of, as_of)
+
+
+def _evaluated(session: Session, statement: Statement, tokens: Range, parameters: Any) -> int | None:
+    """What a moment is; None: it is NULL, or no constant of the execution."""
+    sql, span = moment_sql(statement, tokens)
+    try:
+        piece = Numbering(statement).piece(span)
+        given: Any = parameters
+        if not isinstance(parameters, Mapping):
+            given = [parameters[i] for i in piece.uses]
+            sql = moment_sql(statement, tokens, piece.numbered)[0]
+        ((found,),) = session.run(f"SELECT {sql}", given)
+    except (ex.Error, IndexError, TypeError):
+        return None  # a column; or what is wrong, which the statement itself says
+    return None if found is None else int(found)
+
+
+__all__ = ["with_past_names"]
