@@ -33,7 +33,7 @@ from .labels import label_moment, labels
 from .moments import Moment, from_ns, label, ns_of, to_ns, transaction
 from .restore import RestoreStep, restore
 from .retry import run_transaction
-from .sources import AsyncSource, Source
+from .sources import AsyncSource, Source, ns_in
 from .transaction_info import transaction_info
 from .transactions import Transaction
 from .undo import UndoConflict, undo
@@ -61,6 +61,7 @@ __all__ = [
     "label",
     "label_moment",
     "labels",
+    "ns_in",
     "ns_of",
     "resolve",
     "restore",

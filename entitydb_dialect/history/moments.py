@@ -27,8 +27,11 @@ def to_ns(moment: Moment, *, start: bool = False) -> Nanoseconds:
         raise exc.ArgumentError(str(error)) from None
 
 
-def ns_of(moment: Moment, connection: Connection, backend: Backend) -> Nanoseconds:
+def ns_of(moment: Moment, connection: Connection, backend: Backend, *, start: bool = False) -> Nanoseconds:
     """The nanoseconds a moment stands for, a name's too.
+
+    Args:
+        start: as for to_ns().
 
     Raises:
         ArgumentError: it is not a moment.
@@ -36,7 +39,7 @@ def ns_of(moment: Moment, connection: Connection, backend: Backend) -> Nanosecon
     """
     name = name_of(moment)
     if name is None:
-        return to_ns(moment)
+        return to_ns(moment, start=start)
     found = backend.named_moment(connection, name.kind, name.value)
     if found is None:
         raise exc.NoResultFound(missing(name))

@@ -88,15 +88,18 @@ def connected(source: Source) -> Iterator[tuple[Connection, Backend]]:
             yield connection, backend
 
 
-def ns_in(source: Source, moment: Moment) -> Nanoseconds:
+def ns_in(source: Source, moment: Moment, *, start: bool = False) -> Nanoseconds:
     """The nanoseconds a moment stands for, a name's too; the source is asked only for a name.
+
+    Args:
+        start: as for to_ns().
 
     Raises:
         ArgumentError: it is not a moment.
         NoResultFound: the database knows nothing of that name.
     """
     if name_of(moment) is None:
-        return to_ns(moment)
+        return to_ns(moment, start=start)
     with connected(source) as (connection, backend):
         return ns_of(moment, connection, backend)
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
-from sqlalchemy import ColumnElement, Table, exc, inspect
+from sqlalchemy import BigInteger, ColumnElement, Table, Text, exc, func, inspect, literal
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm.util import AliasedClass, AliasedInsp
 from sqlalchemy.sql.selectable import FromClause, Join, Subquery
 from sqlalchemy.sql.util import ClauseAdapter
 
+from .._moments import name_of
 from ..history import Moment, to_ns
 from .lineage import Interval, joined_versions, tables_of
 from .tables import OPERATION, TRANSACTION, VALID_FROM, VALID_TO, HistoryAlias, at_moment, moment_bind, over_versions
@@ -74,7 +75,7 @@ class Temporal(Generic[T]):
         return _versions_of(self._past, Interval("all"))
 
     def _versions(self, kind: str, first: MomentOrColumn, last: MomentOrColumn) -> type[T]:
-        if not _is_column(first) and not _is_column(last):
+        if not any(_is_column(moment) or name_of(moment) for moment in (first, last)):
             begin, end = to_ns(first, start=True), to_ns(last)  # type: ignore[arg-type]
             if begin > end:
                 raise exc.ArgumentError(f"the interval ends before it begins: {first!r} is later than {last!r}")
@@ -162,6 +163,8 @@ def _is_column(moment: Any) -> bool:
 
 
 def _moment(moment: Any, *, start: bool = False) -> ColumnElement[Any]:
+    if name_of(moment) is not None:  # what it means only the database knows
+        return func.entitydb_moment(literal(moment, Text()), type_=BigInteger())
     if not _is_column(moment):
         return moment_bind(to_ns(moment, start=start))
     return moment.__clause_element__() if hasattr(moment, "__clause_element__") else moment  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, Session, make_transient_to_detached, object_s
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import AliasedClass
 
-from ..history import Moment, from_ns, to_ns
+from ..history import Moment, from_ns, ns_in
 from ..history.changes import differing
 from ..history.diff import mapped_target
 from ..history.sources import unscoped
@@ -113,8 +113,8 @@ def history(
     found = unscoped(session)
     if not isinstance(found, Session):
         raise exc.ArgumentError(f"history() loads objects into a Session, not into {session!r}")
-    low = None if since is None else int(to_ns(since, start=True))
-    high = None if until is None else int(to_ns(until))
+    low = None if since is None else int(ns_in(found, since, start=True))
+    high = None if until is None else int(ns_in(found, until))
     if low is not None and high is not None and low > high:
         raise exc.ArgumentError(f"the interval ends before it begins: {since!r} is later than {until!r}")
     mapper, condition = _wanted(target)

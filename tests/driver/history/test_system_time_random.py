@@ -121,3 +121,39 @@ def test_views_over_random_tables(past: Past) -> None:
             wanted = answer(cursor, sql.format(""))
             dated = sql.format(f" FOR SYSTEM_TIME AS OF {past.written(number)}")
             assert answer(past.db, dated) == wanted, dated
+
+
+def test_broken_texts_are_refused_by_the_driver(db: driver.Connection, rng: random.Random) -> None:
+    """Tokens left out, doubled and exchanged: whatever comes of it, rows or an exception of the driver's."""
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    db.execute("CREATE TABLE old (id INTEGER PRIMARY KEY)")
+    db.execute("CREATE VIEW v(b) AS SELECT a FROM t")
+    db.commit()
+    db.execute("DROP TABLE old")
+    db.commit()
+    texts = [
+        "SELECT * FROM t FOR SYSTEM_TIME AS OF ? AS x LEFT JOIN ( main . v ( 5 + 5 ) y , old ) ON x . id = y . b",
+        "SELECT 1 FROM t FOR SYSTEM_TIME BETWEEN 1 AND :m WHERE id IN ( SELECT id FROM [t_history] ( 5 , 6 , 'all' ) )",
+        "WITH c AS ( SELECT * FROM old FOR SYSTEM_TIME CONTAINED IN ( 1 , 2 ) ) SELECT CASE 1 END FROM c , t ( 9 )",
+        "UPDATE t SET a = ( SELECT b FROM v FOR SYSTEM_TIME AS OF DATE '2026-01-01' ) FROM old ( ? ) WHERE t . id = 1",
+        "INSERT INTO t SELECT * FROM t FOR SYSTEM_TIME FROM 1 TO 2 ON CONFLICT DO NOTHING RETURNING a",
+    ]
+    for _ in range(1500):
+        tokens = rng.choice(texts).split()
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            i, j = rng.randrange(len(tokens)), rng.randrange(len(tokens))
+            change = rng.randrange(4)
+            if change == 0 and len(tokens) > 1:
+                del tokens[i]
+            elif change == 1:
+                tokens.insert(i, tokens[j])
+            elif change == 2:
+                tokens[i], tokens[j] = tokens[j], tokens[i]
+            else:
+                tokens = tokens[: max(i, 1)]
+        sql = " ".join(tokens).replace("t_history", "t history")
+        for parameters in ((), (5,), {"m": 7}):
+            try:
+                db.execute(sql, parameters).fetchall()
+            except driver.Error:
+                db.rollback()

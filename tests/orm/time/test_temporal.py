@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Integer, and_, event, exc, exists, func, literal, or_, select, union_all
+from sqlalchemy import Integer, and_, event, exc, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
+from entitydb_dialect import transaction
 from entitydb_dialect.temporal import past_class, temporal, versions
 
 from .conftest import Shop
@@ -247,3 +248,17 @@ def test_bad_moments_and_models(shop: Shop) -> None:
 def test_a_null_moment_finds_nothing(shop: Shop) -> None:
     then = temporal(Product, as_of=literal(None, Integer))
     assert rows(shop, select(then.id)) == []
+
+
+def test_moments_by_name(shop: Shop) -> None:
+    with Session(shop.engine) as session:
+        query = text("SELECT id FROM entitydb_transactions WHERE committed_at = :ns")
+        named = transaction(session.scalar(query, {"ns": shop.first}) or 0)
+    then = temporal(Product, as_of=named)
+    loaded = select(then).options(selectinload(then.labels)).where(then.id == 1)
+    with Session(shop.engine) as session:
+        (lamp,) = session.scalars(loaded)
+        assert lamp.price == 10
+        assert sorted(one.text for one in lamp.labels) == ["new", "old"]
+    between = temporal(Product).between(named, named)
+    assert rows(shop, select(between.price).where(between.id == 1)) == [(10,)]
