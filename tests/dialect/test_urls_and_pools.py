@@ -474,6 +474,6 @@ def test_errors_arrive_as_sqlalchemys(engine: Engine) -> None:
 
 def test_public_names_are_exactly_all() -> None:
     public = {n for n, v in vars(entitydb_dialect).items() if not n.startswith("_") and n != "annotations"}
-    modules = {"aio", "apsw", "base", "driver", "provision", "requirements", "store", "tags", "temporal"}
+    modules = {"aio", "apsw", "base", "driver", "provision", "requirements", "store", "tags"}
     assert public - modules == set(entitydb_dialect.__all__)
     assert (Path(entitydb_dialect.__file__).parent / "py.typed").exists()
