@@ -9,6 +9,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     as_of.py        the execution option `as_of`, for dialects
     commits.py      who committed what, for backends
     past.py         the Session of a moment; at.py: at(); aio.py: the same for asyncio
+    past_models.py  which past class a model has
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()
     changes.py      changes(), follow_changes(): what transactions did

@@ -12,6 +12,7 @@ from sqlalchemy import exc
 
 from .backend import Backend
 from .moments import ns_of
+from .past_models import Past
 
 
 def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
@@ -55,11 +56,14 @@ def _refuse_mapped_classes(context: Any, moment: Any) -> None:
     if context.root_connection.engine.get_execution_options().get("as_of") is moment:
         return
     state = getattr(context.compiled, "compile_state", None)
-    if state is not None and any(type(e).__name__ == "_MapperEntity" for e in getattr(state, "_entities", ())):
-        raise exc.InvalidRequestError(
-            "as_of with mapped classes would mix past and present objects in one Session; use "
-            "`with entitydb_dialect.at(session, moment) as past:` and query `past`, or select columns"
-        )
+    for entity in getattr(state, "_entities", ()):
+        if type(entity).__name__ == "_MapperEntity" and not issubclass(entity.mapper.class_, Past):
+            name = entity.mapper.class_.__name__
+            raise exc.InvalidRequestError(
+                "as_of with mapped classes would mix past and present objects in one Session; use "
+                "`with entitydb_dialect.at(session, moment) as past:` and query `past`, a TemporalSession, or "
+                f"`select(temporal({name}, as_of=moment))`; or select columns"
+            )
 
 
 __all__ = ["apply_as_of"]

@@ -3,7 +3,6 @@
 It knows SQLAlchemy and no database. A dialect takes part with `TemporalCompiler` among the bases of its compiler.
 
     tables.py        the history table of a Table, and references to it
-    models.py        which past class a model has
     expressions.py   expressions over tables, as expressions over history tables
     guards.py        what keeps past and present objects apart
     comparing.py     criteria over the relationships of past classes
@@ -15,6 +14,7 @@ It knows SQLAlchemy and no database. A dialect takes part with `TemporalCompiler
     joins.py         joins that would mix past and present
     compiling.py     from these constructs to SQL
     reading.py       history(), blame(), previous(), next_version(): versions of single objects
+    session.py       TemporalSession; aio.py: the same for asyncio
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 from .compiling import TemporalCompiler
 from .entities import Temporal, Versions, temporal, versions
 from .reading import Blame, HistoryEntry, blame, history, next_version, previous
+from .session import TemporalSession, moment_of
 from .twins import past_class
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "HistoryEntry",
     "Temporal",
     "TemporalCompiler",
+    "TemporalSession",
     "Versions",
     "blame",
     "history",
+    "moment_of",
     "next_version",
     "past_class",
     "previous",

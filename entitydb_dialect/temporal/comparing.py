@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import exc, inspect
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty
 
+from ..history.past_models import known_past_class
 from .expressions import of_the_past
 from .guards import is_past
-from .models import known_past_class
 
 
 class _PastComparator(RelationshipProperty.Comparator[Any]):

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import LoaderCriteriaOption, Mapper
 
+from ..history.past_models import known_past_class
 from .expressions import of_the_past
-from .models import known_past_class
 
 
 class _PastCriteria(LoaderCriteriaOption):

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnClause, ColumnElement, Table, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import Alias
 
-from .models import model_of
+from ..history.past_models import model_of
 from .tables import AS_OF, HistoryAlias, at_moment, history_table, is_history
 
 

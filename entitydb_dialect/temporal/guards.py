@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 from sqlalchemy import event, exc, inspect
 from sqlalchemy.orm import Mapper, object_session
 
 from .._exceptions import PastWriteError
 from ..history.moments import Nanoseconds
+from ..history.past_models import Past
 from .tables import AS_OF
 
 
@@ -36,21 +38,29 @@ def guard_past(past: type[Any]) -> None:
         event.listen(past, name, refuse)
 
 
+_guarded: WeakSet[Mapper[Any]] = WeakSet()
+
+
 def guard_present(mapper: Mapper[Any]) -> None:
     """Refuses past objects in the relationships of a model's objects, where they are appended or set."""
+    if mapper in _guarded or issubclass(mapper.class_, Past):
+        return
+    _guarded.add(mapper)
     for prop in mapper.relationships:
         if prop.parent is mapper and not prop.viewonly:
             attribute = getattr(mapper.class_, prop.key)
             for name in ("append", "set"):
-                event.listen(attribute, name, _refuse_past, propagate=True)
+                event.listen(attribute, name, _refuse_mixing, propagate=True)
 
 
-def _refuse_past(target: Any, value: Any, *rest: Any) -> None:
-    if value is not None and is_past(value) and not is_past(target):
-        raise exc.InvalidRequestError(
-            f"{value!r} is of a past moment and cannot be in the relationships of {target!r}, which is of now; load "
-            "the present object and use that"
-        )
+def _refuse_mixing(target: Any, value: Any, *rest: Any) -> None:
+    if value is None or is_past(value) == is_past(target):
+        return
+    past, present = (value, target) if is_past(value) else (target, value)
+    raise exc.InvalidRequestError(
+        f"{past!r} is of a past moment and has no relationships with {present!r}, which is of now; load the present "
+        "object and use that"
+    )
 
 
 __all__ = ["guard_past", "guard_present", "is_past"]

@@ -9,7 +9,7 @@ from sqlalchemy import exc, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.interfaces import PropComparator
 
-from .models import Past, known_past_class
+from ..history.past_models import Past, known_past_class
 
 
 def refuse_mixed_joins(select: Any) -> None:

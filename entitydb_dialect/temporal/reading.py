@@ -14,11 +14,11 @@ from sqlalchemy.orm.util import AliasedClass
 from ..history import Moment, from_ns, ns_in
 from ..history.changes import differing
 from ..history.diff import mapped_target
+from ..history.past_models import model_of
 from ..history.sources import unscoped
 from ..history.transactions import Transaction
 from .entities import versions
 from .guards import is_past
-from .models import model_of
 from .tables import AS_OF
 
 T = TypeVar("T")

@@ -30,10 +30,10 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
+from ..history.past_models import OWN, Past, model_of
 from .comparing import PastRelationship
 from .expressions import history_column, moment_of_row, over_history, own_tables
 from .guards import guard_past, guard_present
-from .models import OWN, Past, model_of
 from .relations import past_relationship
 from .tables import AS_OF, history_table
 
@@ -88,7 +88,9 @@ def _make_all(first: Mapper[Any]) -> None:
             type.__delattr__(mapper.class_, OWN)
         raise
     for mapper in made:
-        guard_present(mapper)
+        # Whichever models lead to these, and those of the registry that do not are not many.
+        for other in mapper.registry.mappers:
+            guard_present(other)
 
 
 def _has_history(mapper: Mapper[Any]) -> bool:

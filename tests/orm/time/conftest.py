@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Engine, MetaData, create_engine, delete, update
 from sqlalchemy.orm import Session
 
-from entitydb_dialect import check, commit_moment
-from entitydb_dialect.temporal import past_class
+from entitydb_dialect import check, commit_moment, moment_of
 
 from .models import Base, Label, Product, Review, Size
 
@@ -73,7 +72,7 @@ def shop(empty_shop: Engine) -> Shop:
 
 def is_first(lamp: Product) -> None:
     """Walks from the lamp of `first` over everything that can be reached, and finds nothing of later."""
-    assert isinstance(lamp, past_class(Product))
+    assert moment_of(lamp) is not None
     assert (lamp.title, lamp.heading, lamp.price, lamp.twice, lamp.gross) == ("lamp", "lamp", 10, 20, 11)
     assert lamp.method() == "lamp for 10"
     assert lamp.text == "a lamp"
