@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .._exceptions import EntityDBWarning
+from ..history.past_models import Past
 from .entities import EntityTable, entity_table
 from .property import TagsProperty, not_declared
 from .rows import TAGS, map_tag
@@ -71,6 +72,8 @@ class Tagged:
 @event.listens_for(Tagged, "after_mapper_constructed", propagate=True)
 def _give_tags(mapper: Mapper[Any], class_: type[Tagged]) -> None:
     """Adds the relationship to a class that has been mapped, unless it inherits it."""
+    if issubclass(class_, Past):
+        return  # a class of past objects, which has not what the engine's own tables hold
     inherits = mapper.inherits is not None and _property(mapper.inherits) is not None
     if inherits and not mapper.concrete:
         _warn_of_hidden_tags(mapper)

@@ -26,10 +26,8 @@ def past_relationship(prop: RelationshipProperty[Any], past_class: PastClass) ->
         past_class: gives the past class of a model.
 
     Raises:
-        ArgumentError: the relationship leads to what has no history, such as a query.
+        ArgumentError: the relationship is joined by columns of what is no table.
     """
-    if prop.entity.is_aliased_class:
-        raise exc.ArgumentError(f"{prop} leads to an aliased class")
     target = prop.mapper
     tables = own_tables(prop.parent) | own_tables(target)
     local_table = _table(prop.local_remote_pairs[0][0], prop)

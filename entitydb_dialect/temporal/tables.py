@@ -55,7 +55,7 @@ def _make(table: Table) -> Table:
     return Table(
         f"{table.name} history",
         MetaData(),
-        *(Column(c.name, c.type, key=c.key, primary_key=c.primary_key) for c in table.columns),
+        *(Column(c.name, c.type, key=c.key, primary_key=c.primary_key) for c in table.columns if not c.system),
         Column(name(AS_OF), BigInteger, key=AS_OF, primary_key=True),
         *(Column(name(key), BigInteger, key=key) for key in (VALID_FROM, VALID_TO)),
         Column(name(OPERATION), String, key=OPERATION),

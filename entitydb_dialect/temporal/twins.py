@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copyreg
 import threading
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Table, and_, exc, inspect
@@ -94,7 +94,9 @@ def _make_all(first: Mapper[Any]) -> None:
 
 
 def _has_history(mapper: Mapper[Any]) -> bool:
-    return all(isinstance(table, Table) for table in mapper.tables) and isinstance(mapper.local_table, Table)
+    """Is it mapped to tables of the program? The engine's own ("entitydb_tags") have none."""
+    tables = (*mapper.tables, mapper.local_table)
+    return all(isinstance(table, Table) and not table.name.startswith("entitydb_") for table in tables)
 
 
 # ---- classes ----
@@ -162,7 +164,7 @@ def _map(mapper: Mapper[Any]) -> None:
             options[name] = getattr(mapper, name)
     if mapper.with_polymorphic is not None and mapper.polymorphic_load is None:
         options["with_polymorphic"] = _with_polymorphic(mapper)
-    properties = _properties(mapper, inherits, tables, as_of)
+    properties, refused = _properties(mapper, inherits, tables, as_of)
     properties[AS_OF] = as_of
     if inherits is not None:
         above = moment_of_row(inherits)
@@ -181,6 +183,8 @@ def _map(mapper: Mapper[Any]) -> None:
         if isinstance(prop, RelationshipProperty):
             # SQLAlchemy makes this object of a fixed class; criteria and types given to it are of the past.
             past.__dict__[prop.key].__class__ = PastRelationship
+    for name, reason in refused.items():
+        type.__setattr__(past, name, _Refused(name, reason))
     guard_past(past)
 
 
@@ -195,22 +199,49 @@ def _with_polymorphic(mapper: Mapper[Any]) -> Any:
 
 def _properties(
     mapper: Mapper[Any], inherits: Mapper[Any] | None, tables: set[Table], as_of: ColumnElement[Any]
-) -> dict[str, Any]:
-    """The properties that a mapper adds to those of the one it inherits from."""
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The properties that a mapper adds to those of the one it inherits from; and those it cannot have, and why."""
     found: dict[str, Any] = {}
+    refused: dict[str, str] = {}
     for key, prop in mapper._props.items():
         if inherits is not None and inherits._props.get(key) is prop:
             continue
         if isinstance(prop, ConcreteInheritedProperty):
             continue
-        made = _property(prop, mapper, tables, as_of)
-        if made is not None:
-            found[key] = made
-    return found
+        try:
+            made = _property(prop, mapper, tables, as_of)
+        except _HasNone as error:
+            refused[key] = str(error)
+        else:
+            if made is not None:
+                found[key] = made
+    return found, refused
+
+
+class _HasNone(Exception):
+    """What a property leads to has no history."""
+
+
+class _Refused:
+    """An attribute that past objects do not have. The model's own, which they would inherit, reads the present."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        self._key, self._reason = key, reason
+
+    def __get__(self, instance: Any, owner: type[Any]) -> NoReturn:
+        raise exc.InvalidRequestError(
+            f"{owner.__name__}.{self._key} cannot be read by temporal() and versions(): {self._reason}; read it within "
+            "at(), or from an object of a TemporalSession"
+        )
+
+    def __set__(self, instance: Any, value: Any) -> NoReturn:
+        self.__get__(instance, type(instance))
 
 
 def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnElement[Any]) -> Any:
     if isinstance(prop, ColumnProperty):
+        if any(getattr(column, "system", False) for column in prop.columns):
+            raise _HasNone("it is no column of the history")
         if inspect(mapper.class_).inherits is not None and prop.parent is not mapper:
             return None  # inherited
         return column_property(
@@ -225,8 +256,10 @@ def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnE
     if isinstance(prop, RelationshipProperty):
         if prop.parent is not mapper:
             return None
+        if prop.entity.is_aliased_class:
+            raise _HasNone("it leads to an aliased class")
         if not _has_history(prop.mapper):
-            return None
+            raise _HasNone(f"{prop.mapper.class_.__name__} has no history of its own")
         return past_relationship(prop, past_class)
     if isinstance(prop, CompositeProperty):
         if prop.parent is not mapper:

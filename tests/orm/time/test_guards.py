@@ -9,10 +9,19 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Column, Integer, String, Table, exc, func, select, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry
+from sqlalchemy import Column, ForeignKey, Integer, String, Table, exc, func, select, update
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    Session,
+    aliased,
+    mapped_column,
+    registry,
+    relationship,
+)
 
-from entitydb_dialect import PastWriteError, commit_moment
+from entitydb_dialect import PastWriteError, Tagged, TemporalSession, commit_moment
 from entitydb_dialect.temporal import past_class, temporal
 
 from .conftest import Shop, is_first, made
@@ -210,3 +219,46 @@ def test_making_a_past_class_leaves_the_model_as_it_was() -> None:
     assert not hasattr(Product, "_entitydb_as_of")
 
 
+
+
+def test_attributes_without_a_history_are_refused() -> None:
+    """The model's own, which a past object would inherit, would read the present."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Article(Tagged, Base):
+        __tablename__ = "article"
+        name: Mapped[str] = mapped_column(primary_key=True)
+        text: Mapped[str]
+
+    class Note(Base):
+        __tablename__ = "note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        article: Mapped[str] = mapped_column(ForeignKey("article.name"))
+
+    newest = aliased(Note, select(Note).order_by(Note.id.desc()).limit(1).subquery())
+    Article.newest = relationship(newest, primaryjoin=newest.article == Article.name, viewonly=True)  # type: ignore[attr-defined]
+
+    for engine in made(Base.metadata):
+        with TemporalSession(engine) as session:
+            article = Article(name="Owls", text="then", tags={"status:draft"})
+            session.add(article)
+            session.commit()
+            moment = commit_moment(session)
+            article.text, article.tags = "now", {"status:live"}
+            session.add(Note(article="Owls"))
+            session.commit()
+            then = temporal(Article, as_of=moment)
+            past = session.scalars(select(then)).one()
+            assert past.text == "then"
+            for of in (past, then):
+                for name in ("tags", "newest"):
+                    with pytest.raises(exc.InvalidRequestError, match="TemporalSession"):
+                        getattr(of, name)
+            with pytest.raises(exc.InvalidRequestError, match="TemporalSession"):
+                past.tags = {"x"}
+            before = session.get_one(Article, "Owls", as_of=moment)
+            assert set(before.tags) == {"status:draft"}
+            assert before.newest == []  # type: ignore[attr-defined]
+            assert len(article.newest) == 1  # type: ignore[attr-defined]
