@@ -22,7 +22,7 @@ from sqlalchemy.orm import (
 )
 
 from entitydb_dialect import PastWriteError, Tagged, TemporalSession, commit_moment
-from entitydb_dialect.temporal import past_class, temporal
+from entitydb_dialect.temporal import past_class, temporal, versions
 
 from .conftest import Shop, is_first, made
 from .models import Base, Label, Product, Review
@@ -48,7 +48,7 @@ def test_a_changed_past_object_is_refused_at_flush(session: Session, lamp: Produ
     session.rollback()
     assert lamp.price == 10
     session.delete(lamp)
-    with pytest.raises(PastWriteError):
+    with pytest.raises(PastWriteError, match="is of a past moment"):
         session.flush()
 
 
@@ -122,6 +122,42 @@ def test_merge_of_a_past_object_stays_past(session: Session, lamp: Product) -> N
 
 
 # ---- models of other kinds ----
+
+
+def test_a_joined_load_that_the_model_asks_for_works_over_versions() -> None:
+    """Over a secondary table it would need the one moment of the statement, and a query of versions has none."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        others = relationship(
+            "Thing",
+            secondary=lambda: pairs,
+            primaryjoin=lambda: Thing.id == pairs.c.one,
+            secondaryjoin=lambda: Thing.id == pairs.c.other,
+            lazy="joined",
+            join_depth=1,
+        )
+
+    pairs = Table(
+        "pairs", Base.metadata, Column("one", ForeignKey("thing.id")), Column("other", ForeignKey("thing.id"))
+    )
+    for engine in made(Base.metadata):
+        with Session(engine) as session:
+            session.add(Thing(id=1, name="a", others=[Thing(id=2, name="b")]))
+            session.commit()
+            session.scalars(select(Thing).where(Thing.id == 2)).unique().one().name = "c"
+            session.get_one(Thing, 1).name = "d"
+            session.commit()
+            v = versions(Thing)
+            found = session.scalars(select(v.entity).where(v.entity.id == 1).order_by(v.valid_from)).unique().all()
+            assert [(thing.name, [other.name for other in thing.others]) for thing in found] == [
+                ("a", ["b"]), ("d", ["c"]),
+            ]  # fmt: skip
 
 
 def test_dataclass_models() -> None:

@@ -164,6 +164,8 @@ def test_intervals_of_joined_models(company: Company) -> None:
         assert languages(engineers.between(company.later, company.later)) == [("now", 1050)]
         assert languages(engineers.contained_in(company.then, company.later)) == [("C", 50), ("C", 1050)]
         assert languages(engineers.from_to(company.later, company.later)) == []
+        assert languages(engineers.from_to(company.later + 1, company.later + 1)) == []
+        assert languages(engineers.between(company.later + 1, company.later + 1)) == [("now", 1050)]
 
 
 def test_a_moment_of_several_tables_is_of_no_one_version(company: Company) -> None:

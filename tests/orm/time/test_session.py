@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, exc, func, select, text, update
+from sqlalchemy import Engine, ForeignKey, delete, event, exc, func, select, text, update
 from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
     Session,
     defer,
     immediateload,
     joinedload,
     lazyload,
     load_only,
+    mapped_column,
     raiseload,
+    relationship,
     scoped_session,
     selectinload,
     sessionmaker,
@@ -26,7 +30,7 @@ from sqlalchemy.orm import (
     with_parent,
 )
 
-from entitydb_dialect import PastWriteError, TemporalSession, at, moment_of, temporal, versions
+from entitydb_dialect import PastWriteError, TemporalSession, at, commit_moment, moment_of, temporal, versions
 
 from ..models import Employee, Engineer, Manager
 from ..test_at import LOADERS as COMPANY_LOADERS
@@ -239,6 +243,30 @@ def test_a_past_object_does_not_get_into_a_present_graph(session: TemporalSessio
     session.expire_all()
 
 
+def test_the_present_is_kept_apart_without_temporal() -> None:
+    """Nothing but the Session has heard of these models."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Node(Base):
+        __tablename__ = "node"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        above_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"))
+
+    Node.below = relationship(Node)
+    for engine in made(Base.metadata):
+        with TemporalSession(engine) as session:
+            session.add(Node(id=1))
+            session.commit()
+            past, now = session.get_one(Node, 1, as_of=commit_moment(session)), session.get_one(Node, 1)
+            with pytest.raises(exc.InvalidRequestError, match="is of a past moment"):
+                now.below.append(past)
+            with pytest.raises(exc.InvalidRequestError, match="is of a past moment"):
+                past.below.append(now)
+            session.expire_all()
+
+
 def test_pickle_merge_and_detached_objects(session: TemporalSession, shop: Shop) -> None:
     lamp = session.get_one(Product, 1, as_of=shop.first)
     assert [label.text for label in lamp.labels] == ["new", "old"]
@@ -247,8 +275,13 @@ def test_pickle_merge_and_detached_objects(session: TemporalSession, shop: Shop)
     assert moment_of(again) == shop.first
     with TemporalSession(shop.engine) as other:
         other.add(again)
+        reviews = select(Review.stars).where(with_parent(again, Product.reviews)).order_by(Review.id)
+        assert other.scalars(reviews).all() == [5, 2]
         other.expire(again)
         is_first(again)
+        again.price = 0
+        with pytest.raises(PastWriteError):
+            other.flush()
     merged = session.merge(lamp)
     session.flush()
     is_first(merged)

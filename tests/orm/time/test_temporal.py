@@ -9,6 +9,7 @@ from sqlalchemy import Integer, and_, event, exc, exists, func, literal, or_, se
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from entitydb_dialect import transaction
+from entitydb_dialect.history import to_ns
 from entitydb_dialect.temporal import past_class, temporal, versions
 
 from .conftest import Shop
@@ -243,6 +244,21 @@ def test_bad_moments_and_models(shop: Shop) -> None:
     for interval in (mapped.between, mapped.from_to, mapped.contained_in):
         with pytest.raises(exc.ArgumentError, match="ends before it begins"):
             interval(shop.second, shop.first)
+
+
+def test_days_count_whole(shop: Shop) -> None:
+    day = 86_400 * 10**9
+    first, last = to_ns("2024-01-01", start=True), to_ns("2024-02-01", start=True)
+    for interval, wanted in (
+        (temporal(Product).from_to, [first, last]),
+        (temporal(Product).between, [first, last + day - 1]),
+        (temporal(Product).contained_in, [first, last + day - 1]),
+    ):
+        query = select(interval("2024-01-01", "2024-02-01"))
+        moments = [v for k, v in query.compile(shop.engine).params.items() if k.startswith("moment")]
+        assert moments == wanted
+    query = select(temporal(Product, as_of="2024-01-01"))
+    assert first + day - 1 in query.compile(shop.engine).params.values()
 
 
 def test_a_null_moment_finds_nothing(shop: Shop) -> None:
