@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Table, inspect
+from sqlalchemy import ColumnClause, ColumnElement, Table, exc, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import Alias
 
@@ -44,6 +44,23 @@ def _criterion_column(column: Any, past: Mapper[Any]) -> Any:
     )
 
 
+class NoHistory(exc.ArgumentError):
+    """An expression cannot be read as of the past."""
+
+
+def _refuse_shared_table(column: Any) -> None:
+    """Refuses a class without a table of its own in a query within an expression.
+
+    SQLAlchemy adds the condition on the discriminator when it compiles the class's columns; those of history tables are
+    of no class here, so the query would be of the whole table.
+    """
+    entity = column._annotations.get("parententity")
+    if entity is not None and entity.mapper._single_table_criterion is not None:
+        raise NoHistory(
+            f"a query in it reads {entity.mapper.class_.__name__}, which shares its table with other classes"
+        )
+
+
 def of_the_past(criterion: Any, past: Mapper[Any]) -> Any:
     """A criterion over a model, as one over its past class.
 
@@ -72,6 +89,10 @@ def over_history(
     """
     inner: dict[Any, HistoryAlias] = {}
 
+    def inner_column(element: Any, table: Any) -> Any:
+        _refuse_shared_table(element)
+        return alias(table).c[element.key]
+
     def alias(element: Any) -> HistoryAlias:
         found = inner.get(element)
         if found is None:
@@ -88,8 +109,8 @@ def over_history(
             if is_history(table):
                 return None
             if isinstance(table, Table):
-                return own_column(element) if table in tables else alias(table).c[element.key]
-            return alias(table).c[element.key] if _is_table_alias(table) else None
+                return own_column(element) if table in tables else inner_column(element, table)
+            return inner_column(element, table) if _is_table_alias(table) else None
         if isinstance(element, Table) and not is_history(element):
             table = _original(element)
             return history_table(table) if table in tables else alias(table)
@@ -129,4 +150,4 @@ def moment_of_row(mapper: Mapper[Any]) -> Any:
     return history_table(mapper.local_table).c[AS_OF]
 
 
-__all__ = ["history_column", "moment_of_row", "of_the_past", "over_history", "own_tables"]
+__all__ = ["NoHistory", "history_column", "moment_of_row", "of_the_past", "over_history", "own_tables"]

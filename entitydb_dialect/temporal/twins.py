@@ -32,7 +32,7 @@ from sqlalchemy.orm.descriptor_props import ConcreteInheritedProperty
 
 from ..history.past_models import OWN, Past, model_of
 from .comparing import PastRelationship
-from .expressions import history_column, moment_of_row, over_history, own_tables
+from .expressions import NoHistory, history_column, moment_of_row, over_history, own_tables
 from .guards import guard_past, guard_present
 from .relations import past_relationship
 from .tables import AS_OF, history_table
@@ -210,16 +210,12 @@ def _properties(
             continue
         try:
             made = _property(prop, mapper, tables, as_of)
-        except _HasNone as error:
+        except NoHistory as error:
             refused[key] = str(error)
         else:
             if made is not None:
                 found[key] = made
     return found, refused
-
-
-class _HasNone(Exception):
-    """What a property leads to has no history."""
 
 
 class _Refused:
@@ -241,7 +237,7 @@ class _Refused:
 def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnElement[Any]) -> Any:
     if isinstance(prop, ColumnProperty):
         if any(getattr(column, "system", False) for column in prop.columns):
-            raise _HasNone("it is no column of the history")
+            raise NoHistory("it is no column of the history")
         if inspect(mapper.class_).inherits is not None and prop.parent is not mapper:
             return None  # inherited
         return column_property(
@@ -257,9 +253,9 @@ def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnE
         if prop.parent is not mapper:
             return None
         if prop.entity.is_aliased_class:
-            raise _HasNone("it leads to an aliased class")
+            raise NoHistory("it leads to an aliased class")
         if not _has_history(prop.mapper):
-            raise _HasNone(f"{prop.mapper.class_.__name__} has no history of its own")
+            raise NoHistory(f"{prop.mapper.class_.__name__} has no history of its own")
         return past_relationship(prop, past_class)
     if isinstance(prop, CompositeProperty):
         if prop.parent is not mapper:

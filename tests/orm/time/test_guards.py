@@ -16,6 +16,7 @@ from sqlalchemy.orm import (
     MappedAsDataclass,
     Session,
     aliased,
+    column_property,
     mapped_column,
     registry,
     relationship,
@@ -255,6 +256,41 @@ def test_making_a_past_class_leaves_the_model_as_it_was() -> None:
     assert not hasattr(Product, "_entitydb_as_of")
 
 
+
+
+def test_a_query_of_a_class_that_shares_its_table_is_refused() -> None:
+    """It would be of the whole table."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Person(Base):
+        __tablename__ = "person"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "person"}  # noqa: RUF012
+
+    class Boss(Person):
+        __mapper_args__ = {"polymorphic_identity": "boss"}  # noqa: RUF012
+
+    class Room(Base):
+        __tablename__ = "room"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    Room.people = column_property(select(func.count(Person.id)).scalar_subquery())  # type: ignore[attr-defined]
+    Room.bosses = column_property(select(func.count(Boss.id)).scalar_subquery())  # type: ignore[attr-defined]
+    for engine in made(Base.metadata):
+        with Session(engine) as session:
+            session.add_all([Room(id=1), Boss(id=1), Person(id=2)])
+            session.commit()
+            then = temporal(Room, as_of=commit_moment(session))
+            session.add(Person(id=3))
+            session.commit()
+            room = session.scalars(select(then)).one()
+            assert room.people == 2  # type: ignore[attr-defined]
+            assert session.scalars(select(Room.bosses)).one() == 1  # type: ignore[attr-defined]
+            with pytest.raises(exc.InvalidRequestError, match="shares its table"):
+                assert room.bosses  # type: ignore[attr-defined]
 
 
 def test_attributes_without_a_history_are_refused() -> None:
