@@ -72,6 +72,7 @@ class Target:
     place: Place
     database: dict[str, Any] = field(default_factory=dict)  # arguments of Options
     connection: dict[str, Any] = field(default_factory=dict)  # further arguments of connect()
+    is_uri: bool = False  # the URL names the database by a `file:` URI
 
     @property
     def is_own_memory(self) -> bool:
@@ -103,7 +104,9 @@ def target(url: Any) -> Target:
         else:
             known = ", ".join(sorted([*_DATABASE, *_CONNECTION, *_IGNORED, "uri", *_URI]))
             raise exc.ArgumentError(f"unknown URL option {key!r}: EntityDB knows {known}")
-    return Target(_place(url.database or "", uri, says_uri), database, connection)
+    name = url.database or ""
+    is_uri = _is_uri(name, uri, says_uri)
+    return Target(_place(name, uri, is_uri), database, connection, is_uri)
 
 
 def _read(known: dict[str, Callable[[str], Any]], key: str, value: str) -> Any:
@@ -113,17 +116,20 @@ def _read(known: dict[str, Callable[[str], Any]], key: str, value: str) -> Any:
         raise exc.ArgumentError(f"URL option {key}={value!r}: {error}") from None
 
 
-def _place(name: str, uri: dict[str, str], says_uri: bool) -> Place:
-    is_uri = name.startswith("file:")
-    if is_uri and uri.get("mode") == "memory" and not says_uri:
-        says_uri = set(uri) <= {"mode", "cache"}
-    if uri and not (is_uri and says_uri):
+def _is_uri(name: str, uri: dict[str, str], says_uri: bool) -> bool:
+    if not name.startswith("file:"):
+        return False
+    return says_uri or (uri.get("mode") == "memory" and set(uri) <= {"mode", "cache"})
+
+
+def _place(name: str, uri: dict[str, str], is_uri: bool) -> Place:
+    if uri and not is_uri:
         words = "&".join(f"{key}={value}" for key, value in uri.items())
         raise exc.ArgumentError(
             f"URL option {words!r} only comes with a file: URI, as in entitydb:///file:name?mode=memory or "
             f"entitydb:///file:{name.removeprefix('file:') or 'x.edb'}?{words}&uri=true"
         )
-    if is_uri and says_uri:
+    if is_uri:
         if uri:
             name += "?" + "&".join(f"{key}={value}" for key, value in uri.items())
         try:

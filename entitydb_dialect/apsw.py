@@ -11,6 +11,7 @@ from sqlalchemy import event, pool
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from . import driver
+from ._flask import rooted
 from ._urls import target
 from .base import EntityDialect
 from .driver._errors import CODES
@@ -47,13 +48,14 @@ class EntityDialect_apsw(EntityDialect):
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
+        engine.url = rooted(engine.url)  # what else is made of the URL finds the same file
         memory = getattr(engine.dialect, "_own_memory", None)
         if memory is not None:
             event.listen(engine, "engine_disposed", lambda _engine: memory.renew())
 
     def create_connect_args(self, url: Any) -> Any:
         """The arguments of driver.connect(). Raises ArgumentError for what the URL should not say."""
-        wanted = target(url)
+        wanted = target(rooted(url))
         if self.name == "sqlite":
             # SQLite's own default, which programs written for it have in mind.
             wanted.connection.setdefault("foreign_keys", False)

@@ -58,6 +58,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect._types",),
     ("entitydb_dialect._backend", "entitydb_dialect._compilers", "entitydb_dialect._plugin", "entitydb_dialect._raised",
      "entitydb_dialect._urls"),
+    ("entitydb_dialect._flask",),
     (
         "entitydb_dialect._databases",
         "entitydb_dialect._health",
