@@ -158,8 +158,10 @@ def _datetime_ns(moment: dt.datetime, start: bool) -> int:
     return ns if start else ns + 999
 
 
-def _parse(text: str) -> dt.datetime | dt.date:
+def _parse(text: str) -> dt.datetime | dt.date | int:
     stripped = text.strip()
+    if stripped.isascii() and stripped.isdigit() and 16 <= len(stripped) <= 19:  # dates have fewer digits
+        return int(stripped)
     if name_of(text) is not None:
         raise NotAMoment(f"{text!r} names a moment of a database, and none is known here")
     try:

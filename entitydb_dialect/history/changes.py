@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import marshal
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -15,15 +16,18 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapper
 
 from .backend import ChangesBackend
-from .moments import Moment, ns_of
-from .sources import Source, is_async, with_changes
+from .moments import Moment, from_ns, name_of, ns_of, to_ns
+from .past import PastSession
+from .sources import Source, is_async, unscoped, with_changes
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 TableLike: TypeAlias = "type[Any] | Mapper[Any] | Table | str"
 
-_TOKEN = re.compile(r"(\d+):(\d+)", re.ASCII)
+Start: TypeAlias = "tuple[int, int] | Moment"  # of a feed: a token's numbers, or a moment
+
+_TOKEN = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII)
 _BATCH = 1000  # changes that follow_changes() reads at once
 _LEAST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks for a new commit, which read memory and no file
 
@@ -41,6 +45,11 @@ class Change(NamedTuple):
     old_row: bytes | None  # see `old`
     new_row: bytes | None
     position: int  # among the changes of its transaction, from 1
+
+    @property
+    def committed(self) -> dt.datetime:
+        """The same as `committed_at`, as an aware datetime in UTC."""
+        return from_ns(self.committed_at)
 
     @property
     def old(self) -> dict[str, Any] | None:
@@ -101,14 +110,24 @@ def table_name(table: TableLike) -> str:
     return mapper.tables[0].name
 
 
-def position_of(since: Moment | None, backend: ChangesBackend, connection: Connection) -> tuple[int, int]:
-    """The commit that a feed goes on behind, and how many changes of the next one it has had."""
+def start_of(since: Moment | None) -> Start:
+    """What `since` says.
+
+    Raises:
+        ArgumentError: it is neither a token nor a moment.
+    """
     if since is None:
-        return 0, 0
+        return 1, 0
     if isinstance(since, str) and (match := _TOKEN.fullmatch(since)):
-        number, position = map(int, match.groups())
-        return max(number - 1, 0), position
-    return backend.commit_at(connection, ns_of(since, connection, backend)), 0
+        return int(match[1]), int(match[2])
+    return since if name_of(since) is not None else to_ns(since)
+
+
+def position_of(start: Start, backend: ChangesBackend, connection: Connection) -> tuple[int, int]:
+    """The commit that a feed goes on behind, and how many changes of the next one it has had."""
+    if isinstance(start, tuple):
+        return max(start[0] - 1, 0), start[1]
+    return backend.commit_at(connection, ns_of(start, connection, backend)), 0
 
 
 def changes_between(
@@ -131,7 +150,8 @@ def changes(
     """What transactions did, in the order in which they were committed.
 
     Args:
-        source: an Engine, a Connection or a Session. What it has written and not committed is not there.
+        source: an Engine, a Connection or a Session. What it has written and not committed is not there. Of a Session
+            that at() gives, the feed ends with its moment.
         since: the `token` of a change, or a moment: what came after it. None: from the beginning.
         limit: at most so many changes.
         table: of this table alone: a mapped class of one table, a Table or a name. A token belongs to the feed of the
@@ -151,21 +171,23 @@ def changes(
     name = None if table is None else table_name(table)
     if limit is not None and limit < 0:
         raise exc.ArgumentError(f"limit {limit} is negative")
-    return _feed(source, since, limit, name)
+    return _feed(source, start_of(since), limit, name)
 
 
-def _feed(source: Source, since: Moment | None, limit: int | None, table: str | None) -> Iterator[Change]:
+def _feed(source: Source, start: Start, limit: int | None, table: str | None) -> Iterator[Change]:
     if limit == 0:
         return
+    past = unscoped(source)
     with with_changes(source) as (connection, backend):
-        after, had = position_of(since, backend, connection)
-        found = changes_between(connection, backend, after, None, table, None)
+        after, had = position_of(start, backend, connection)
+        upto = backend.commit_at(connection, past.moment_ns) if isinstance(past, PastSession) else None
+        found = changes_between(connection, backend, after, upto, table, None)
         if had:
             found = dropwhile(lambda change: change.transaction_id == after + 1 and change.position <= had, found)
         yield from islice(found, limit)
 
 
-async def follow_changes(
+def follow_changes(
     source: AsyncEngine, since: Moment | None = None, *, table: TableLike | None = None
 ) -> AsyncIterator[Change]:
     """The same for asyncio, without an end: behind the newest change it waits for the next commit, of whatever process.
@@ -176,18 +198,23 @@ async def follow_changes(
         source: an AsyncEngine. (An AsyncSession or AsyncConnection would stay in one transaction, which sees no news.)
         since, table: see `changes`.
 
+    Raises:
+        ArgumentError: at once, as `changes`; the source is no AsyncEngine.
+
     Example:
         async for change in follow_changes(engine, since=token):
             await publish(change)
     """
     if not is_async(source) or not hasattr(source, "sync_engine") or hasattr(source, "sync_connection"):
         raise exc.ArgumentError(f"{source!r} is not an AsyncEngine: in its transaction no other commit is ever seen")
-    name = None if table is None else table_name(table)
+    return _following(source, start_of(since), None if table is None else table_name(table))
+
+
+async def _following(source: AsyncEngine, start: Start, table: str | None) -> AsyncIterator[Change]:
     wait = _LEAST_WAIT
-    token = since
     while True:
         async with source.connect() as connection:
-            batch, token, newest, look = await connection.run_sync(partial(_read_batch, since=token, table=name))
+            batch, start, newest, look = await connection.run_sync(partial(_read_batch, start=start, table=table))
         for change in batch:
             yield change
         if len(batch) == _BATCH:
@@ -199,15 +226,16 @@ async def follow_changes(
 
 
 def _read_batch(
-    connection: Connection, since: Moment | None, table: str | None
-) -> tuple[list[Change], str, int, Callable[[], int]]:
+    connection: Connection, start: Start, table: str | None
+) -> tuple[list[Change], Start, int, Callable[[], int]]:
     """Changes; where to go on; the newest commit from before they were read, and how to look whether it still is."""
     with with_changes(connection) as (_, backend):
         look = backend.newest_commit(connection)
         newest = look()
-        after, had = position_of(since, backend, connection)
-        batch = list(_feed(connection, f"{after + 1}:{had}", _BATCH, table))
-        return batch, batch[-1].token if batch else f"{after + 1}:{had}", newest, look
+        after, had = position_of(start, backend, connection)
+        batch = list(_feed(connection, (after + 1, had), _BATCH, table))
+        last = batch[-1] if batch else None
+        return batch, (after + 1, had) if last is None else (last.transaction_id, last.position), newest, look
 
 
 __all__ = ["Change", "TableLike", "changes", "changes_between", "differing", "follow_changes", "table_name"]

@@ -29,6 +29,8 @@ NOON_NS = 1_709_208_000_000_005_000
         ("1970-01-02", 86_400 * 10**9, 2 * 86_400 * 10**9 - 1),
         (dt.date(1969, 12, 31), -86_400 * 10**9, -1),
         (7, 7, 7),
+        (str(NOON_NS), NOON_NS, NOON_NS),
+        (f" {moments.LAST_NS}\n", moments.LAST_NS, moments.LAST_NS),
         (moments.LAST_NS, moments.LAST_NS, moments.LAST_NS),
     ],
 )
@@ -44,7 +46,8 @@ def test_a_timedelta_counts_back_from_the_clock() -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    [1.5, True, None, object(), "yesterday", "", "2024-13-01", b"2024-01-01", dt.timedelta(seconds=1), dt.time(1),
+    [1.5, True, None, object(), "yesterday", "", "2024-13-01", b"2024-01-01", "170920800000", "9" * 19, "1" * 20,
+     "１" * 19, dt.timedelta(seconds=1), dt.time(1),
      dt.date(1, 1, 1), 2**63, -(2**63) - 1],
 )  # fmt: skip
 def test_what_is_not_a_moment(moment: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import random
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, create_engine, exc, insert, text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from entitydb_dialect import Change, begin_at, changes, commit_moment, follow_changes, resolve
+from entitydb_dialect import Change, at, begin_at, changes, commit_moment, follow_changes, resolve
 
 
 class Base(DeclarativeBase):
@@ -74,9 +75,9 @@ def test_bulk_core_and_raw_writes_are_in_the_feed(engine: Engine) -> None:
 def test_a_feed_goes_on_behind_every_token(engine: Engine) -> None:
     filled(engine)
     every = list(changes(engine))
-    for at, change in enumerate(every):
-        assert list(changes(engine, change.token)) == every[at + 1 :]
-        assert list(changes(engine, change.token, limit=2)) == every[at + 1 : at + 3]
+    for behind, change in enumerate(every, 1):
+        assert list(changes(engine, change.token)) == every[behind:]
+        assert list(changes(engine, change.token, limit=2)) == every[behind : behind + 2]
     assert list(changes(engine, every[-1].token)) == []
     assert list(changes(engine, limit=0)) == []
 
@@ -144,14 +145,36 @@ def test_imported_commits_have_their_moments(engine: Engine) -> None:
     with begin_at(other, 10**18) as connection:
         connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
         connection.exec_driver_sql("INSERT INTO t VALUES (1)")
-    assert [change.committed_at for change in changes(other)] == [10**18]
+    (change,) = changes(other)
+    assert change.committed_at == 10**18
+    assert change.committed == dt.datetime(2001, 9, 9, 1, 46, 40, tzinfo=dt.timezone.utc)
     other.dispose()
 
 
 def test_bad_input(engine: Engine) -> None:
-    for options in ({"limit": -1}, {"since": "soon"}, {"since": 1_700_000_000}, {"table": 5}, {"table": object}):
+    """It is told by the call, not by the first change: a server has not begun its answer then."""
+    bad_starts = ({"since": "soon"}, {"since": 1_700_000_000}, {"since": "9" * 20 + ":1"}, {"since": "1:" + "9" * 20})
+    for options in ({"limit": -1}, *bad_starts, {"table": 5}, {"table": object}):
         with pytest.raises(exc.ArgumentError):
-            list(changes(engine, **options))
+            changes(engine, **options)
+    waiting = create_async_engine(engine.url.set(drivername="entitydb+aio"))
+    for options in (*bad_starts, {"table": 5}):
+        with pytest.raises(exc.ArgumentError):
+            follow_changes(waiting, **options)
+
+
+def test_the_feed_of_a_past_session_ends_with_its_moment(engine: Engine) -> None:
+    filled(engine)
+    every = list(changes(engine))
+    for moment, last in {change.committed_at: change.transaction_id for change in every}.items():
+        wanted = [change for change in every if change.transaction_id <= last]
+        with at(engine, moment) as past:
+            assert list(changes(past)) == wanted
+        with Session(engine) as session, at(session, moment) as past:
+            assert list(changes(past)) == wanted
+            assert list(changes(past, wanted[0].token)) == wanted[1:]
+            assert list(changes(past, every[-1].token)) == []
+            assert list(changes(session)) == every
 
 
 def test_following_waits_for_other_connections_commits(engine: Engine, tmp_path: Path) -> None:
