@@ -18,10 +18,10 @@ OWN_COLUMNS = {
     "entitydb_changes": (
         "transaction_id, committed_at, type, entity, operation, tag, old, new, old_row HIDDEN, new_row HIDDEN"
     ),
-    "entitydb_entities": "type, id, created_at, updated_at, versions, content",
+    "entitydb_entities": "type, id, created_at, updated_at, versions, content, entitydb moment HIDDEN",
     "entitydb_labels": "label, number, moment, place",
     "entitydb_tagged": "entity, type HIDDEN, expression HIDDEN",
-    "entitydb_tags": "type, entity, tag, namespace, value, since, key HIDDEN",
+    "entitydb_tags": "type, entity, tag, namespace, value, since, entitydb moment HIDDEN, key HIDDEN",
     "entitydb_transactions": "id, committed_at, actor, reason, metadata, label, rows_changed, tables_changed",
     "entitydb_versions": "type, entity, valid_from, valid_to, operation, transaction_id, content",
 }
