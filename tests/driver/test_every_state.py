@@ -70,6 +70,7 @@ CONNECTION: Calls = {
     ),
     "executemany": [lambda c: c.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])],
     "executescript": [lambda c: c.executescript("INSERT INTO t VALUES (1); SELECT 1; CREATE TABLE w(a)")],
+    "named_moment": [lambda c: c.named_moment("label", "x")],
     "find_label": [lambda c: c.find_label("x", 2**62)],
     "get_rows": [lambda c: c.get_rows("t", array("q", [1])), lambda c: c.get_rows("t", array("q", [1]), None, 2**62)],
     "getlimit": [lambda c: c.getlimit(0)],

@@ -15,8 +15,9 @@ from ... import _short
 from ..._native import ffi
 from .._errors import Found, as_error
 from ..rewrite.many_parameters import SHORTEST
+from ..rewrite.past_names import names_dated
 from ..rewrite.prepare import Prepared
-from ..sql.statement import READ, WRITE
+from ..sql.statement import READ, WRITE, parse
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -96,7 +97,7 @@ def remember(session: Session, sql: str, prepared: Prepared, fail: Fail) -> None
     """After an execution that went well, of a query or of a change of one of main's tables, that was not the first: its
     text is known from now on, if the short way will do."""
     statement, apart = prepared.statement, prepared.apart
-    if statement.names_moment and session.past_names.changed():
+    if statement.names_moment and names_dated(parse(sql)) and session.past_names.changed():
         return  # which table a name means depends on the moment
     if (
         statement.kind in (READ, WRITE)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ... import _exceptions as ex
-from ..rewrite.past_names import renamed
+from ..rewrite.past_names import names_dated, renamed
 from ..rewrite.system_time import moment_sql
 from ..sql import statement as kinds
 from ..sql.parameters import Numbering
@@ -22,11 +22,12 @@ _KINDS = (kinds.READ, kinds.WRITE, kinds.DDL)
 
 def _may_read(session: Session, statement: Statement, as_of: int | None) -> bool:
     """May a table of the statement have been another one at its moment? Follows what others did to the schema."""
-    if statement.kind not in _KINDS or not (statement.names_moment or statement.kind is kinds.READ):
+    dated = statement.kind in _KINDS and names_dated(statement)
+    if not dated and (as_of is None or statement.kind is not kinds.READ):
         return False
     session.past_names.follow()
     changed = session.past_names.changed()
-    return changed > 0 if statement.names_moment else as_of is not None and as_of < changed
+    return changed > 0 if dated else as_of is not None and as_of < changed
 
 
 def with_past_names(session: Session, statement: Statement, as_of: int | None, parameters: Any) -> str | None:

@@ -21,6 +21,8 @@ from ..sql.statement import Statement
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
 
+_FUNCTIONS = ("json_", "jsonb_", "pragma_", "entitydb_")  # begin what has arguments in FROM and is no table
+
 
 class PastNames(Protocol):
     """What names of tables have meant."""
@@ -33,6 +35,19 @@ class PastNames(Protocol):
 
         Raises OperationalError: there was no such table then.
         """
+
+
+def names_dated(statement: Statement) -> bool:
+    """Has a table a moment of its own: FOR SYSTEM_TIME, or arguments that no function of SQLite's or ours takes?"""
+    if not statement.names_moment:
+        return False
+    try:
+        found = sources(statement)
+    except Lost:
+        return False
+    return any(
+        one.periods or (one.arguments is not None and not one.name.lower().startswith(_FUNCTIONS)) for one in found
+    )
 
 
 def renamed(
@@ -93,4 +108,4 @@ def _moment(source: Source) -> Range | None:
     return None
 
 
-__all__ = ["PastNames", "renamed"]
+__all__ = ["PastNames", "names_dated", "renamed"]

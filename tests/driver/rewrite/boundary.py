@@ -42,7 +42,7 @@ _seen: list[Seen] = []  # the statement being watched, if any
 # What the driver says on its own account, at times of its own: transactions, catalogs, declarations.
 _OWN = re.compile(
     "SELECT payload FROM entitydb_catalog|SELECT name FROM temp.sqlite_master WHERE|SELECT .* FROM pragma_function_list"
-    "|PRAGMA database_list$|SELECT entitydb_(un)?bind|(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)( |$)"
+    "|PRAGMA database_list$|SELECT entitydb_((un)?bind|names|history)|(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)( |$)"
     "|INSERT INTO entitydb_ddl|CREATE VIRTUAL TABLE .* USING entitydb|DROP (TABLE|VIEW) IF EXISTS "
 )
 

@@ -20,6 +20,7 @@ from entitydb_dialect.driver.ddl.create import parse_index, parse_table
 from entitydb_dialect.driver.rewrite.indexes import Indexes
 from entitydb_dialect.driver.rewrite.prepare import prepare
 from entitydb_dialect.driver.rewrite.schemas import Located
+from entitydb_dialect.driver.schemas.histories import HistoryTable
 from entitydb_dialect.driver.sql.script import split_statements
 from entitydb_dialect.driver.sql.statement import Statement, locks_rows
 from entitydb_dialect.driver.sql.tokens import tokens
@@ -131,6 +132,18 @@ class _Schemas:
 
     def locate(self, schema: str | None, name: str) -> Located | None:
         return Located(self.table, "main", "") if name == "t" else None
+
+    def means(self, schema: str | None, name: str) -> bool:
+        return name == "t"
+
+    def view(self, schema: str | None, name: str) -> None:
+        return None
+
+    def own(self, schema: str | None, name: str) -> str:
+        return f"main.{name}"
+
+    def history(self, schema: str | None, name: str, starless: bool) -> HistoryTable | None:
+        return HistoryTable("main.entitydb_history_1", 1) if name == "t" else None
 
 
 SCHEMAS = _Schemas()
