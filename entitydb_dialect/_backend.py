@@ -98,6 +98,9 @@ class EntityBackend(ChangesBackend):
     def read_as_of(self, cursor: Any, moment_ns: int) -> None:
         cursor.as_of = moment_ns
 
+    def read_schema_then(self, cursor: Any) -> None:
+        cursor.schema_then = True
+
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
         if isinstance(bind, Connection):
             checkout = bind.connection

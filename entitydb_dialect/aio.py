@@ -168,6 +168,14 @@ class AsyncAdapt_entitydb_cursor:
     def as_of(self, ns: int | None) -> None:
         self._cursor.as_of = ns
 
+    @property
+    def schema_then(self) -> bool:
+        return bool(self._cursor.schema_then)
+
+    @schema_then.setter
+    def schema_then(self, then: bool) -> None:
+        self._cursor.schema_then = then
+
     def execute(self, operation: Any, parameters: Any = ()) -> Any:
         cursor = self._cursor
         limit = _BATCH if self.server_side else None

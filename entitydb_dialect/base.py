@@ -25,7 +25,8 @@ from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, v
 from ._types import Instant, is_instant, reflected
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
-from .history import apply_as_of, ns_of
+from .driver.schemas.definitions import Readable
+from .history import apply_as_of, is_then, ns_of
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -139,10 +140,21 @@ class EntityDialect(SQLiteDialect):
 
     def _catalog(self, connection: Any, schema: str | None) -> tuple[dict[str, Table], dict[str, View]]:
         """Tables and views by lower-case name; none for a schema that is SQLite's own."""
-        moment = connection.get_execution_options().get("as_of")
-        as_of = None if moment is None else ns_of(moment, connection, self.history_backend)
+        past = self._readable(connection, schema)
+        if past is not None:
+            return past.tables, past.views
         found: tuple[dict[str, Table], dict[str, View]]
-        found = unwrapped(connection.connection.dbapi_connection).schema(as_of, schema or "main")
+        found = unwrapped(connection.connection.dbapi_connection).schema(None, schema or "main")
+        return found
+
+    def _readable(self, connection: Any, schema: str | None) -> Readable | None:
+        """What can be read as of the connection's moment; None: it reads now."""
+        options = connection.get_execution_options()
+        if options.get("as_of") is None:
+            return None
+        ns, then = ns_of(options["as_of"], connection, self.history_backend), is_then(options.get("schema"))
+        driver: Any = unwrapped(connection.connection.dbapi_connection)
+        found: Readable = driver.readable(ns, schema or "main", then=then)
         return found
 
     def _tables(self, connection: Any, schema: str | None) -> dict[str, Table]:
@@ -153,6 +165,9 @@ class EntityDialect(SQLiteDialect):
         return schema is None or bool(driver.has_schema(schema))
 
     def _table(self, connection: Any, name: str, schema: str | None) -> Table | None:
+        past = self._readable(connection, schema)
+        if past is not None:
+            return past.tables.get(name.lower()) or past.aliases.get(name.lower())
         return self._tables(connection, schema).get(name.lower())
 
     @reflection.cache
@@ -180,12 +195,28 @@ class EntityDialect(SQLiteDialect):
         self._ensure_has_table_connection(connection)
         if self._table(connection, table_name, schema) is not None:
             return True
+        past = self._readable(connection, schema)
+        if past is not None:
+            return table_name.lower() in past.views or self._is_temporary(connection, table_name, schema)
         return bool(super().has_table(connection, table_name, schema))
+
+    def _is_temporary(self, connection: Any, name: str, schema: str | None) -> bool:
+        driver: Any = unwrapped(connection.connection.dbapi_connection)
+        return schema is None and name.lower() in driver.temporary_tables()
+
+    @reflection.cache
+    def get_view_definition(self, connection: Any, view_name: str, schema: str | None = None, **kw: Any) -> Any:
+        past = self._readable(connection, schema)
+        view = None if past is None else past.views.get(view_name.lower())
+        return super().get_view_definition(connection, view_name, schema) if view is None else view.sql
 
     @reflection.cache
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
         table = self._table(connection, table_name, schema)
         if table is None:
+            past = self._readable(connection, schema)
+            if past is not None and table_name.lower() in past.views:
+                return self._columns_of_view(connection, past.views[table_name.lower()], schema)
             return super().get_columns(connection, table_name, schema)
         key = table.primary_key
         return [
@@ -199,6 +230,23 @@ class EntityDialect(SQLiteDialect):
                 **({} if column.tag is None else {"info": {"tag": column.tag}}),
             }
             for i, column in enumerate(table.visible)
+        ]
+
+    def _columns_of_view(self, connection: Any, view: View, schema: str | None) -> list[dict[str, Any]]:
+        """Those that reading it as of the connection's moment gives."""
+        quoted = self.identifier_preparer.quote
+        name = quoted(view.name) if schema is None else f"{quoted(schema)}.{quoted(view.name)}"
+        with connection.exec_driver_sql(f"SELECT * FROM {name} LIMIT 0") as result:
+            described = [(column, declared or "") for column, declared, *_ in result.cursor.description]
+        return [
+            {
+                "name": column,
+                "type": self._resolve_type_affinity(declared.upper()),
+                "nullable": True,
+                "default": None,
+                "primary_key": 0,
+            }
+            for column, declared in described
         ]
 
     def _reflected_type(self, column: Column) -> Any:

@@ -139,3 +139,23 @@ int tables_named(edb_stmt *stmt, tables_named_fn fn, void *arg)
 {
     return each_change(stmt, tell_names, &(names_asked){ fn, arg });
 }
+
+typedef struct {
+    schema_changed_fn sca_fn;
+    void *sca_arg;
+} changes_asked;
+
+static int tell_change(void *arg, edb_stmt *stmt, const tree_event *change)
+{
+    const changes_asked *sca = arg;
+
+    (void)stmt;
+    if (change->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "the catalog holds a key of %u bytes", (unsigned)change->key_size);
+    return sca->sca_fn(sca->sca_arg, change->at, (uint32_t)rowid_load(change->key));
+}
+
+int schema_changes(edb_stmt *stmt, schema_changed_fn fn, void *arg)
+{
+    return each_change(stmt, tell_change, &(changes_asked){ fn, arg });
+}

@@ -21,4 +21,9 @@ typedef int (*tables_named_fn)(void *arg, uint64_t commit, uint32_t id, const ch
  * no order. */
 int tables_named(edb_stmt *stmt, tables_named_fn fn, void *arg);
 
+/* A commit after which the catalog has another entry of an id, or none. */
+typedef int (*schema_changed_fn)(void *arg, uint64_t commit, uint32_t id);
+/* Calls fn for all of them, as tables_named() does. */
+int schema_changes(edb_stmt *stmt, schema_changed_fn fn, void *arg);
+
 #endif

@@ -80,7 +80,7 @@ struct cursor {
     PyObject *cur_rows, *cur_error, *cur_description, *cur_last_id, *cur_as_of;
     long long cur_row_count;
     long cur_next_rows;
-    char cur_closed, cur_executing;
+    char cur_closed, cur_executing, cur_schema_then;    /* as of earlier moments under the schema of then: the long way */
     cursor *cur_next, **cur_back;     /* among the session's that have rows to fetch; cur_back NULL: it is not */
 };
 

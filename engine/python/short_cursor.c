@@ -253,6 +253,8 @@ static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
         || (!is_open && (pk->kt_writes || !ps->ses_autocommit)))
         return RUN_NOT;
     if (past) {
+        if (pc->cur_schema_then)
+            return RUN_NOT;
         start.options.has_moment = true;
         start.options.moment_ns = PyLong_AsLongLong(pc->cur_as_of);
         if (PyErr_Occurred()) {
@@ -520,6 +522,7 @@ static PyMemberDef cursor_members[] = {
     MEMBER("rowcount", T_LONGLONG, cur_row_count),
     MEMBER("lastrowid", T_OBJECT_EX, cur_last_id),
     MEMBER("as_of", T_OBJECT_EX, cur_as_of),
+    MEMBER("schema_then", T_BOOL, cur_schema_then),
     { NULL, 0, 0, 0, NULL },
 };
 #undef MEMBER

@@ -22,6 +22,7 @@
  *   vtab_catalog.c  the eponymous table entitydb_catalog
  *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
+ *   vtab_schema_changes.c  the function entitydb_schema_changes(): when the catalog changed
  *   type_names.c    tables by name, for those over tags and entities (type_names.h)
  *   vtab_entities.c the eponymous table entitydb_entities
  *   vtab_tags.c     the eponymous table entitydb_tags
@@ -150,6 +151,10 @@ void function_history(sqlite3_context *context, int argc, sqlite3_value **argv);
 /* ---- vtab_names.c ---- */
 
 void function_names(sqlite3_context *context, int argc, sqlite3_value **argv);
+
+/* ---- vtab_schema_changes.c ---- */
+
+void function_schema_changes(sqlite3_context *context, int argc, sqlite3_value **argv);
 
 /* ---- vtab_fork.c ---- */
 

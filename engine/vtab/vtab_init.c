@@ -136,6 +136,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = function_add(bd, "entitydb_names", 1, SQLITE_DIRECTONLY, function_names);
     if (!rc)
+        rc = function_add(bd, "entitydb_schema_changes", 1, SQLITE_DIRECTONLY, function_schema_changes);
+    if (!rc)
         rc = function_add(bd, "entitydb_history", -1, SQLITE_DIRECTONLY, function_history);
     if (!rc)
         rc = function_add(bd, "entitydb_count", 2, 0, function_count);

@@ -21,6 +21,7 @@ from .answers.moments import named_moment
 from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids, tagged_ids_many
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
+from .schemas.definitions import Readable
 from .schemas.lookup import schema_of
 from .sql.tokens import as_text
 
@@ -306,6 +307,17 @@ class Connection(Functions):
     ) -> tuple[dict[str, _catalog.Table], dict[str, _catalog.View]]:
         """Tables and views."""
         return self._session.catalog(as_of, schema)
+
+    @exclusive
+    def readable(self, as_of: int, schema: str = "main", *, then: bool = False) -> Readable:
+        """The tables and views that can be read as of a moment, with the columns that they then have.
+
+        Args:
+            then: under the schema of then; else under today's.
+        """
+        self._session.check_open()
+        found = schema_of(self._session, schema)
+        return Readable({}, {}, {}) if found is None else self._session.schema_then.readable(found, as_of, then=then)
 
     @exclusive
     def has_schema(self, schema: str) -> bool:

@@ -51,6 +51,7 @@ class Cursor(_short.Cursor):
         arraysize: rows of a `fetchmany()` without argument.
         as_of: None, or the moment in nanoseconds (included) that the next statements read; writes then raise
             PastWriteError.
+        schema_then: what is read of the past has the names and columns of its moment instead of today's.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -119,7 +120,7 @@ class Cursor(_short.Cursor):
                 statement = parse(sql)
             kind = statement.kind
             if statement.names_moment or self.as_of is not None:
-                text = with_past_names(session, statement, self.as_of, parameters)
+                text = with_past_names(session, statement, self.as_of, parameters, then=self.schema_then)
                 if text is not None:
                     sql, statement = text, parse(text)
             if kind is kinds.READ or kind is kinds.OTHER:

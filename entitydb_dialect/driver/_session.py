@@ -33,6 +33,7 @@ from .rewrite.prepare import Prepared, prepare
 from .rewrite.schemas import Located
 from .schemas.attached import Attachment
 from .schemas.content import Content
+from .schemas.definitions import SchemaThen
 from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
 from .schemas.names import PastNames, table_then
@@ -71,6 +72,7 @@ class Session(Transactions):
         self.attached: dict[str, Attachment] = {}  # by lower-case name
         self.histories = Histories(self)
         self.past_names = PastNames(self)
+        self.schema_then = SchemaThen(self)
         # What is attached, in order, SQLite's own (None) too; empty: nothing.
         self.attach_order: tuple[tuple[str, Attachment | None], ...] = ()
         self.answers_registered = False  # sqlite_master and pragma_...() can be asked
@@ -187,6 +189,7 @@ class Session(Transactions):
         self.insert_masks.clear()
         self.histories.follow()
         self.past_names.forget()
+        self.schema_then.forget()
         self.functions_changed()
 
     def functions_changed(self) -> None:

@@ -23,7 +23,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
 
 from __future__ import annotations
 
-from .as_of import apply_as_of
+from .as_of import Schema, apply_as_of, is_then
 from .at import at
 from .backend import Backend
 from .changes import Change, changes, follow_changes
@@ -47,6 +47,7 @@ __all__ = [
     "Moment",
     "RestoreStep",
     "RowDiff",
+    "Schema",
     "Source",
     "Transaction",
     "UndoConflict",
@@ -59,6 +60,7 @@ __all__ = [
     "diff",
     "follow_changes",
     "from_ns",
+    "is_then",
     "label",
     "label_moment",
     "labels",

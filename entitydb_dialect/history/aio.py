@@ -13,6 +13,7 @@ from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from .as_of import Schema
 from .moments import Moment
 from .past import past_session
 from .retry import judge_attempts, lost_a_race, pause_s
@@ -22,20 +23,21 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def at(source: AsyncSource, moment: Moment) -> AsyncIterator[AsyncSession]:
+async def at(source: AsyncSource, moment: Moment, *, schema: Schema = "today") -> AsyncIterator[AsyncSession]:
     """A read-only AsyncSession that sees the database as of a moment; see `entitydb_dialect.at`.
 
     Args:
         source: an AsyncEngine; or an AsyncSession, async_scoped_session or AsyncConnection, whose transaction is then
             shared.
         moment: included. Resolved once, at entry.
+        schema: "then" or "today"; see `entitydb_dialect.at`.
 
     Raises:
         ArgumentError, PastWriteError, HorizonError: as `entitydb_dialect.at`.
     """
     if not is_async(source):
         raise exc.ArgumentError(f"{source!r} is not an AsyncSession, an AsyncEngine or an AsyncConnection")
-    block = past_session(synchronous(source), moment)
+    block = past_session(synchronous(source), moment, schema)
     past = block.__enter__()
     try:
         yield AsyncSession(sync_session_class=lambda **kw: past)  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""The execution option `as_of`: the moment of one statement, of a Connection or of an Engine.
+"""The execution options `as_of` and `schema`: the moment of one statement, of a Connection or of an Engine, and under
+which schema it reads the past.
 
 A dialect calls `apply_as_of()` before each execution. Which option counts, what is a moment and what is refused is
 decided here, the same for every database; reading as of the moment is the backend's.
@@ -6,7 +7,7 @@ decided here, the same for every database; reading as of the moment is the backe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import exc
 
@@ -14,9 +15,18 @@ from .backend import Backend
 from .moments import ns_of
 from .past_models import Past
 
+Schema: TypeAlias = Literal["today", "then"]
+
+
+def is_then(schema: object) -> bool:
+    """Is the schema of then meant? Raises ArgumentError for what is no value of the option."""
+    if schema not in (None, "today", "then"):
+        raise exc.ArgumentError(f'schema={schema!r}: the past is read under the schema of "today" or of "then"')
+    return schema == "then"
+
 
 def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
-    """Has the next statement of a cursor read as of its moment, if it has one.
+    """Has the next statement of a cursor read as of its moment, if it has one, under the schema that is meant.
 
     Args:
         backend: that of the dialect.
@@ -24,20 +34,27 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
         context: SQLAlchemy's ExecutionContext of the execution.
 
     Raises:
-        ArgumentError: what the option says is not a moment.
+        ArgumentError: what an option says is not a moment, or no schema.
         InvalidRequestError: the statement would load mapped classes of the past into a Session of now.
     """
-    moment = context.execution_options.get("as_of")
-    statement: Any = getattr(context, "invoked_statement", None)
-    has_own = statement is not None and "as_of" in statement._execution_options
-    # SQLAlchemy lets the connection's options win over the statement's; for moments the statement knows better. What
-    # came with execute() is neither and stays.
-    if has_own and moment is context.root_connection.get_execution_options().get("as_of"):
-        moment = statement._execution_options["as_of"]
+    moment = _option(context, "as_of")
+    if is_then(_option(context, "schema")):
+        backend.read_schema_then(cursor)
     if moment is not None:
         ns = ns_of(moment, context.root_connection, backend)
         _refuse_mapped_classes(context, moment)
         backend.read_as_of(cursor, ns)
+
+
+def _option(context: Any, name: str) -> Any:
+    """SQLAlchemy lets the connection's options win over the statement's; of the past the statement knows better. What
+    came with execute() is neither and stays."""
+    found = context.execution_options.get(name)
+    statement: Any = getattr(context, "invoked_statement", None)
+    has_own = statement is not None and name in statement._execution_options
+    if has_own and found is context.root_connection.get_execution_options().get(name):
+        return statement._execution_options[name]
+    return found
 
 
 def _refuse_mapped_classes(context: Any, moment: Any) -> None:
@@ -66,4 +83,4 @@ def _refuse_mapped_classes(context: Any, moment: Any) -> None:
             )
 
 
-__all__ = ["apply_as_of"]
+__all__ = ["Schema", "apply_as_of", "is_then"]

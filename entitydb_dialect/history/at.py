@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
+from .as_of import Schema
 from .moments import Moment
 from .past import past_session
 from .sources import Source, is_async
@@ -41,10 +42,12 @@ class _AsyncBlock(AbstractAsyncContextManager["AsyncSession"]):
 
 
 @overload
-def at(source: Source, moment: Moment) -> AbstractContextManager[Session]: ...
+def at(source: Source, moment: Moment, *, schema: Schema = "today") -> AbstractContextManager[Session]: ...
 @overload
-def at(source: AsyncSource, moment: Moment) -> AbstractAsyncContextManager[AsyncSession]: ...
-def at(source: Any, moment: Moment) -> Any:
+def at(
+    source: AsyncSource, moment: Moment, *, schema: Schema = "today"
+) -> AbstractAsyncContextManager[AsyncSession]: ...
+def at(source: Any, moment: Moment, *, schema: Schema = "today") -> Any:
     """A read-only Session that sees the database as of a moment, whatever and whenever it loads.
 
     Args:
@@ -52,12 +55,14 @@ def at(source: Any, moment: Moment) -> Any:
             has written but not committed is not seen. Or what SQLAlchemy's asyncio extension has for them: then it is
             `async with`, and an AsyncSession.
         moment: see `entitydb_dialect.resolve`; included. Resolved once, at entry.
+        schema: "then": tables have the names and columns that they had at the moment; for SQL and Core, and models that
+            fit them. "today": they have those of today.
 
     Returns:
         A context manager that gives a Session. Its objects are detached at the end of the block.
 
     Raises:
-        ArgumentError: it is not a moment.
+        ArgumentError: it is not a moment, or no such schema.
         PastWriteError: a change of its objects, at flush or at the end of the block.
         HorizonError (as OperationalError): the moment lies before the kept history.
 
@@ -68,8 +73,8 @@ def at(source: Any, moment: Moment) -> Any:
     if is_async(source):
         from .aio import at as async_at  # who has such a source has imported what that needs
 
-        return _AsyncBlock(async_at(source, moment))
-    return past_session(source, moment)
+        return _AsyncBlock(async_at(source, moment, schema=schema))
+    return past_session(source, moment, schema)
 
 
 __all__ = ["at"]

@@ -59,6 +59,11 @@ class Backend(Protocol):
         """
         ...
 
+    def read_schema_then(self, cursor: Any) -> None:
+        """Makes the next statement of a PEP 249 cursor read the past under the schema of then: each table that it reads
+        as of a moment has the name and the columns of that moment. Called as `read_as_of()` is, before it."""
+        ...
+
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
         """The moment of the last commit that a Session, a Connection or an Engine has made, and nobody else.
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from .._exceptions import PastWriteError
+from .as_of import Schema, is_then
 from .moments import Moment
 from .sources import Source, ns_in, unscoped
 
@@ -24,12 +25,13 @@ from .sources import Source, ns_in, unscoped
 class PastSession(Session):
     """A Session that reads as of one moment and refuses to write. Made by at()."""
 
-    def __init__(self, source: Session | Engine | Connection, moment_ns: int) -> None:
+    def __init__(self, source: Session | Engine | Connection, moment_ns: int, schema: Schema = "today") -> None:
         self.moment_ns = moment_ns
+        self.schema = schema
         self._source = source
         self._lost_changes = False  # its objects were changed when a transaction of the parent's ended
         self._told: set[Any] = set()  # states of changed objects, when a write was refused
-        bind = source.execution_options(as_of=moment_ns) if isinstance(source, Engine) else None
+        bind = source.execution_options(as_of=moment_ns, schema=schema) if isinstance(source, Engine) else None
         super().__init__(bind=bind, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
         event.listen(self, "do_orm_execute", _give_moment)
         event.listen(self, "before_flush", _refuse_flush)
@@ -93,7 +95,9 @@ def _give_moment(state: ORMExecuteState) -> None:
     if state.is_insert or state.is_update or state.is_delete:
         session._tell()
         raise PastWriteError("this Session reads a past moment; write in an ordinary Session")
-    state.update_execution_options(as_of=session.moment_ns, identity_token=session.moment_ns)
+    state.update_execution_options(
+        as_of=session.moment_ns, schema=session.schema, identity_token=session.moment_ns
+    )
 
 
 def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
@@ -103,11 +107,12 @@ def _refuse_flush(session: Session, flush_context: Any, instances: Any) -> None:
 
 
 @contextmanager
-def past_session(source: Source, moment: Moment) -> Iterator[Session]:
+def past_session(source: Source, moment: Moment, schema: Schema = "today") -> Iterator[Session]:
     """A Session of a moment for a block; see `at`."""
+    is_then(schema)
     ns = ns_in(source, moment)
     parent = unscoped(source)
-    past = PastSession(parent, ns)
+    past = PastSession(parent, ns, schema)
 
     def ended(_session: Session, transaction: Any) -> None:
         if transaction.parent is None:

@@ -134,6 +134,9 @@ class FakeBackend(Backend):
     def read_as_of(self, cursor: Any, moment_ns: int) -> None:
         cursor.as_of = moment_ns
 
+    def read_schema_then(self, cursor: Any) -> None:
+        cursor.schema_then = True  # a copy has no other schema
+
     def last_commit(self, bind: Engine | Connection, session: Session | None) -> int | None:
         self.asked.append(session)
         if isinstance(bind, Connection):

@@ -99,7 +99,7 @@ METHODS = methods_of(Backend)
 
 @pytest.mark.parametrize("backend", [EntityBackend, FakeBackend])
 def test_backends_implement_the_protocol(backend: type) -> None:
-    named = {"find_label", "labels_at", "named_moment"}
+    named = {"find_label", "labels_at", "named_moment", "read_schema_then"}
     assert {"resolve", "read_as_of", "last_commit", "begin_at"} | named == set(METHODS)
     for name in METHODS:
         method = vars(backend)[name]

@@ -69,21 +69,25 @@ def site(tmp_path: Path) -> str | None:
     return installation.site(tmp_path)
 
 
-@pytest.fixture
-def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
-    """python(code) -> what it printed; log=True: what it logged too."""
+def runner(site: str | None, folder: Path) -> Callable[..., str]:
+    """run(code) -> what it printed; log=True: what it logged too. It runs in the folder."""
 
     def run(code: str, *, log: bool = False, **variables: str) -> str:
-        path = [p for p in (site, str(tmp_path), os.environ.get("PYTHONPATH")) if p]
+        path = [p for p in (site, str(folder), os.environ.get("PYTHONPATH")) if p]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), **variables}
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr if log else done.stdout
 
     return run
+
+
+@pytest.fixture
+def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
+    return runner(site, tmp_path)
 
 
 class Project:

@@ -20,29 +20,33 @@ if TYPE_CHECKING:
 _KINDS = (kinds.READ, kinds.WRITE, kinds.DDL)
 
 
-def _may_read(session: Session, statement: Statement, as_of: int | None) -> bool:
+def _may_read(session: Session, statement: Statement, as_of: int | None, then: bool) -> bool:
     """May a table of the statement have been another one at its moment? Follows what others did to the schema."""
     dated = statement.kind in _KINDS and names_dated(statement)
     if not dated and (as_of is None or statement.kind is not kinds.READ):
         return False
     session.past_names.follow()
-    changed = session.past_names.changed()
+    changed = session.schema_then.changed() if then else session.past_names.changed()
     return changed > 0 if dated else as_of is not None and as_of < changed
 
 
-def with_past_names(session: Session, statement: Statement, as_of: int | None, parameters: Any) -> str | None:
+def with_past_names(
+    session: Session, statement: Statement, as_of: int | None, parameters: Any, *, then: bool = False
+) -> str | None:
     """The text to execute instead, with the same parameters; None: none of its tables was another one then.
+
+    Args:
+        then: tables have the columns of their moments, and views their queries; else only tables that are no more.
 
     Raises OperationalError for a table that was not there at its moment.
     """
-
-    if not _may_read(session, statement, as_of):
+    if not _may_read(session, statement, as_of, then):
         return None
 
     def moment_of(tokens: Range) -> int | None:
         return _evaluated(session, statement, tokens, parameters)
 
-    return renamed(statement, session.past_names, moment_of, as_of)
+    return renamed(statement, session.schema_then if then else session.past_names, moment_of, as_of)
 
 
 def _evaluated(session: Session, statement: Statement, tokens: Range, parameters: Any) -> int | None:
@@ -55,9 +59,9 @@ def _evaluated(session: Session, statement: Statement, tokens: Range, parameters
             given = [parameters[i] for i in piece.uses]
             sql = moment_sql(statement, tokens, piece.numbered)[0]
         ((found,),) = session.run(f"SELECT {sql}", given)
-    except (ex.Error, IndexError, TypeError):
+        return None if found is None else int(found)
+    except (ex.Error, IndexError, TypeError, ValueError):
         return None  # a column; or what is wrong, which the statement itself says
-    return None if found is None else int(found)
 
 
 __all__ = ["with_past_names"]

@@ -18,8 +18,9 @@ from ..sql.cores import shadowed
 from ..sql.periods import AS_OF
 from ..sql.sources import FROM, TARGET, Lost, Source, qualified, sources
 from ..sql.statement import Statement
-from ..sql.text import Edit, Range
+from ..sql.text import Edit, Range, Text, edited
 from ..sql.tokens import quote
+from .system_time import moment_sql, parts_of_view
 
 _FUNCTIONS = ("json_", "jsonb_", "pragma_", "entitydb_")  # begin what has arguments in FROM and is no table
 
@@ -28,10 +29,11 @@ class PastNames(Protocol):
     """What names of tables have meant."""
 
     def meant_others(self, schema: str | None, name: str) -> bool:
-        """Has a name, as it is written, meant another table than it means now?"""
+        """May a name, as it is written, have meant something else than it means now?"""
 
     def meant_then(self, schema: str | None, name: str, ns: int | None) -> str | None:
-        """What to read from instead of a table's name, as of a moment (None: all of them); None: the name itself.
+        """What to read from instead of a table's name, as of a moment (None: all of them): a name, to which the moment
+        is given, or a query in parentheses, which has it. None: the name itself.
 
         Raises OperationalError: there was no such table then.
         """
@@ -73,8 +75,56 @@ def renamed(
     return statement.edited(edits).sql if edits else None
 
 
+def view_then(sql: str, home: str, names: PastNames, ns: int) -> str:
+    """A view's query in parentheses, with everything it reads as of a moment.
+
+    Args:
+        sql: its CREATE VIEW.
+        home: the database that it is in.
+    """
+    text = Text(sql)
+    listed, query = parts_of_view(text)
+    body = Text(text.span((query, len(text))).rstrip("; \n\t\r\f"))
+    ctes = frozenset(shadowed(body))
+    edits: list[Edit] = []
+    for source in sources(body):
+        ours = source.arguments is None and names.meant_others(source.schema or home, source.name)
+        if ours and not (source.schema is None and source.name.lower() in ctes):
+            pinned = _Pinned(names)
+            edits += _edits(body, source._replace(schema=source.schema or home), pinned, lambda _: None, ns)
+    ready = edited(body.sql, edits)
+    if not listed:
+        return f"({ready})"
+    return f'(WITH "entitydb view"{listed} AS ({ready}) SELECT * FROM "entitydb view")'
+
+
+class _Pinned:
+    """The same names, none of which means itself: so each reference gets the moment."""
+
+    def __init__(self, names: PastNames) -> None:
+        self._names = names
+        self.meant_others = names.meant_others
+
+    def meant_then(self, schema: str | None, name: str, ns: int | None) -> str | None:
+        found = self._names.meant_then(schema, name, ns)
+        return f"{quote(schema or 'main')}.{quote(name)}" if found is None else found
+
+
+def _query_edits(text: Text, source: Source, query: str) -> list[Edit]:
+    """What puts a query in the place of a name, which has been read at its moment already."""
+    starts, ends = text.starts, text.ends
+    found = [Edit(starts[one.tokens[0]], ends[one.tokens[1] - 1], "") for one in source.periods]
+    behind = ends[min(source.end, len(text)) - 1]
+    alias = ""
+    if source.alias < 0 and source.role == FROM:
+        alias = f" AS {quote(source.name)}"
+        if source.schema is not None:
+            found += [Edit(*span, "") for span in qualified(text, source.schema, source.name)]
+    return [Edit(starts[source.tokens[0]], behind, query + alias), *found]
+
+
 def _edits(
-    statement: Statement, source: Source, names: PastNames, moment_of: Callable[[Range], int | None], as_of: int | None
+    statement: Text, source: Source, names: PastNames, moment_of: Callable[[Range], int | None], as_of: int | None
 ) -> list[Edit]:
     tokens = _moment(source)
     dated = bool(source.periods) or source.arguments is not None
@@ -84,6 +134,10 @@ def _edits(
     name = names.meant_then(source.schema, source.name, ns)
     if name is None:
         return []
+    if name.startswith("("):
+        # What the text says of the moment stays in it, so that parameters keep their numbers.
+        said = "" if tokens is None else f" WHERE {moment_sql(statement, tokens)[0]} IS NOT NULL"
+        return _query_edits(statement, source, f"(SELECT * FROM {name}{said})" if said else name)
     starts, ends = statement.starts, statement.ends
     clause = "" if dated else f" FOR SYSTEM_TIME AS OF {as_of}"
     called = " FOR SYSTEM_TIME AS OF " if source.arguments is not None else ""  # before its parentheses

@@ -227,7 +227,7 @@ def _of_view(schemas: Schemas, view: View, home: str, at: _At, depth: int) -> st
     if depth > _DEEPEST:
         raise ex.OperationalError(f"view {view.name} is circularly defined")
     text = Text(view.sql)
-    names, query = _parts_of_view(text)
+    names, query = parts_of_view(text)
     body = Text(text.span((query, len(text))).rstrip("; \n\t\r\f"))
     ctes = frozenset(shadowed(body))
     made: list[Edit] = []
@@ -246,7 +246,7 @@ def _of_view(schemas: Schemas, view: View, home: str, at: _At, depth: int) -> st
     return f'(WITH "entitydb view"{names} AS ({ready}) SELECT * FROM "entitydb view")'
 
 
-def _parts_of_view(text: Text) -> tuple[str, int]:
+def parts_of_view(text: Text) -> tuple[str, int]:
     """The list of names with its parentheses, or "", and the first token of the query."""
     at = text.find("VIEW") + 2
     while text.upper(at) not in ("(", "AS") and at < len(text):
@@ -288,4 +288,4 @@ def _replaced(text: Text, source: Source, history: HistoryName) -> list[Edit]:
     return found
 
 
-__all__ = ["edits", "moment_sql", "rewrite"]
+__all__ = ["edits", "moment_sql", "parts_of_view", "rewrite"]

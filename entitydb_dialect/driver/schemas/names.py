@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from .._session import Session
     from .schema import Schema
 
-# As a name in a statement: the table of an id as it was at the last moment it had its name (nanoseconds).
+# As a name in a statement: the table of an id as it was at a moment (nanoseconds), the last one at which it was that.
 _THEN = re.compile("entitydb_then_([0-9]+)_([0-9]+)")
+
+
+def then_name(table: int, ns: int) -> str:
+    return f"entitydb_then_{table}_{ns}"
 
 
 class Meaning(NamedTuple):
@@ -33,7 +38,7 @@ class Meaning(NamedTuple):
     def then(self) -> str:
         """What stands for it in a statement, once it is over."""
         assert self.ended is not None
-        return f"entitydb_then_{self.table}_{self.ended - 1}"
+        return then_name(self.table, self.ended - 1)
 
 
 def _settled(meanings: list[Meaning]) -> int:
@@ -120,6 +125,8 @@ class PastNames:
         if numbers != self._followed:
             session.end_statement(session.open_statement(False, None, bool(session.raw.in_transaction)))
             self._followed = numbers
+            self.forget()
+            session.schema_then.forget()
 
     def meant_others(self, schema: str | None, name: str) -> bool:
         """Has a name, as it is written, meant another table than it means now?"""
@@ -151,6 +158,37 @@ class PastNames:
         if meaning.ended is None or (current is not None and (ns is None or ns < meanings[0].begun)):
             return None
         return f"{found.sql_name}.{meaning.then}"
+
+    def ever(self, schema: Schema, name: str) -> bool:
+        """Did a table ever have a name?"""
+        return bool(self._of(schema).of(name))
+
+    def missing(self, schema: Schema, name: str, ns: int) -> str:
+        """That there was no table of a name at a moment, as a sentence."""
+        names = self._of(schema)
+        meanings = names.of(name)
+        earlier = [one for one in meanings if one.begun <= ns]
+        if earlier:
+            return _gone(name, ns, earlier[-1], names.behind(earlier[-1]))
+        made = f"; it was made at {_said(meanings[0].begun)}" if meanings else ""
+        return f"no such table: {name} at {_said(ns)}{made}"
+
+    def table_at(self, schema: Schema, name: str, ns: int, now: Mapping[str, _catalog.Table]) -> _catalog.Table | None:
+        """What a table's name gives as of a moment, under today's schema; None: there was no such table then.
+
+        Args:
+            now: the tables of now by lower-case name.
+        """
+        if not self.meant_others(schema.name, name):
+            return now.get(name.lower())
+        try:
+            meant = self.meant_then(schema.name, name, ns)
+        except ex.OperationalError:
+            return None
+        if meant is None:
+            return now.get(name.lower())
+        then = table_then(schema, meant.rpartition(".")[2])
+        return None if then is None else then.table
 
     def _of(self, schema: Schema) -> Names:
         found = self._names.get(schema.name)
@@ -191,4 +229,4 @@ def table_then(schema: Schema, name: str) -> Then | None:
     return None
 
 
-__all__ = ["PastNames", "Then", "table_then"]
+__all__ = ["PastNames", "Then", "table_then", "then_name"]
