@@ -54,6 +54,7 @@ from .history import (
     transaction,
     transaction_info,
     undo,
+    undrop,
 )
 from .store import Database, Version
 from .tags import (
@@ -158,5 +159,6 @@ __all__ = [
     "transaction",
     "transaction_info",
     "undo",
+    "undrop",
     "versions",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
+from .driver.ddl.undrop import NeverThere, NotDropped
 from .history import Commits, committer
 from .history.backend import ChangesBackend
 
@@ -184,6 +185,21 @@ class EntityBackend(ChangesBackend):
         else:
             sql = f"DELETE FROM entitydb_tags WHERE {where}"
         connection.exec_driver_sql(sql, (table, entity, tag))
+
+    def undrop(self, connection: Connection, names: Sequence[str], moment_ns: int | None) -> list[int]:
+        driver = driver_connection(connection)
+        try:
+            found = [driver.undrop(name, moment_ns) for name in names]
+        except NeverThere as error:
+            raise exc.NoSuchTableError(str(error)) from error
+        except NotDropped as error:
+            raise exc.InvalidRequestError(str(error)) from error
+        for sql in [*(one.makes for one in found), *(sql for one in found for sql in one.statements)]:
+            connection.exec_driver_sql(sql)
+        tags = [tag for one in found for tag in one.tags]
+        if tags:
+            connection.exec_driver_sql("INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)", tags)
+        return [one.ns for one in found]
 
     def defer_foreign_keys(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")

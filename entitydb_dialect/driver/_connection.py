@@ -18,6 +18,7 @@ from ._functions import Functions
 from ._session import Session
 from ._use import exclusive
 from .answers.moments import named_moment
+from .ddl.undrop import Undrop, undrop
 from .execute.bulk import Put, delete_rows, get_rows, put_rows, row_ids, row_times, tagged_ids, tagged_ids_many
 from .execute.label import find_label, labels_of
 from .execute.script import run_script
@@ -318,6 +319,19 @@ class Connection(Functions):
         self._session.check_open()
         found = schema_of(self._session, schema)
         return Readable({}, {}, {}) if found is None else self._session.schema_then.readable(found, as_of, then=then)
+
+    @exclusive
+    def undrop(self, name: str, as_of: int | None = None) -> Undrop:
+        """What brings a table of main back that was dropped, or a column (`table.column`). Changes nothing itself.
+
+        Args:
+            as_of: as of this moment (nanoseconds); None: as it was last.
+
+        Raises:
+            NotDropped: it was not dropped, or there is no place for it; NeverThere: there was none.
+        """
+        self._session.check_open()
+        return undrop(self._session.main, name, as_of)
 
     @exclusive
     def has_schema(self, schema: str) -> bool:

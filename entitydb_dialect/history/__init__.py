@@ -16,6 +16,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     diff.py         diff(): what differs between two moments
     restore.py      restore(): an object as it was
     undo.py         undo(): the inverse of a transaction
+    undrop.py       undrop(): a table or a column that was dropped
     transaction_info.py  transaction_info(): who and why
     transactions.py Transaction, mapped to the table of all commits
     retry.py        run_transaction()
@@ -38,6 +39,7 @@ from .sources import AsyncSource, Source, ns_in
 from .transaction_info import transaction_info
 from .transactions import Transaction
 from .undo import UndoConflict, undo
+from .undrop import undrop
 
 __all__ = [
     "AsyncSource",
@@ -73,4 +75,5 @@ __all__ = [
     "transaction",
     "transaction_info",
     "undo",
+    "undrop",
 ]

@@ -25,7 +25,7 @@ What holds for every backend:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
@@ -131,7 +131,8 @@ class Backend(Protocol):
 
 @runtime_checkable
 class ChangesBackend(Backend, Protocol):
-    """One that also tells what each transaction did, for changes(), diff() and undo(). Its rows have numbers as ids."""
+    """One that also tells what each transaction did, for changes(), diff(), undo() and undrop(). Its rows have numbers
+    as ids."""
 
     def commit_at(self, connection: Connection, moment_ns: int) -> int:
         """The number of the newest transaction that was committed at or before a moment. Numbers rise by one, from 1.
@@ -173,6 +174,21 @@ class ChangesBackend(Backend, Protocol):
 
     def write_tag(self, connection: Connection, table: str, entity: int, tag: str, present: bool) -> None:
         """Gives a row a tag or takes it away, where that is not so already."""
+        ...
+
+    def undrop(self, connection: Connection, names: Sequence[str], moment_ns: int | None) -> list[int]:
+        """Brings back tables that were dropped, or columns (`table.column`), in the running transaction.
+
+        Args:
+            moment_ns: as of this moment; None: as it was last.
+
+        Returns:
+            For each the moment as of which it came back.
+
+        Raises:
+            NoSuchTableError: there was no such table or column, or not then.
+            InvalidRequestError: it was not dropped, or its name is taken. The message says what to do.
+        """
         ...
 
     def defer_foreign_keys(self, connection: Connection) -> None:

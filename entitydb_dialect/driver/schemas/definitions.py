@@ -58,6 +58,10 @@ class Definitions:
         at = bisect_right(moments, ns)
         return moments[at] - 1 if at < len(moments) else ns
 
+    def ends(self, entry: int) -> list[int]:
+        """The last moments of an entry's earlier states, the newest first."""
+        return [ns - 1 for ns in reversed(self._of.get(entry, [])[1:])]
+
 
 class Readable(NamedTuple):
     """What a connection can read as of a moment, by lower-case name."""

@@ -81,6 +81,11 @@ class Names:
         """What a name meant at a moment; None: nothing."""
         return next((one for one in self.of(name) if one.begun <= ns and (one.ended is None or ns < one.ended)), None)
 
+    def dropped(self) -> set[str]:
+        """Names of tables that were dropped, and that no table has now."""
+        last = (max(one, key=lambda meaning: meaning.begun) for one in self._meanings.values())
+        return {one.name for one in last if one.ended is not None and self.behind(one) is None}
+
     def behind(self, meaning: Meaning) -> str | None:
         """The name that its table had next; None: it was dropped."""
         return next((one.name for one in self._tables[meaning.table] if one.begun == meaning.ended), None)
@@ -111,7 +116,7 @@ class PastNames:
         """From this moment on each name means what it means now, in all databases; 0: none ever meant anything else."""
         if self._changed is None:
             session = self._owner()
-            self._changed = max(self._of(schema).changed for schema in session.schemas())
+            self._changed = max(self.of(schema).changed for schema in session.schemas())
             session.names_settled = self._changed
         return self._changed
 
@@ -133,7 +138,7 @@ class PastNames:
         found = self._owner().schema_meant(schema, name)
         if found is None or name.lower() in found.views:
             return False
-        return any(one.ended is not None for one in self._of(found).of(name))
+        return any(one.ended is not None for one in self.of(found).of(name))
 
     def meant_then(self, schema: str | None, name: str, ns: int | None) -> str | None:
         """What to read from instead of a table's name; None: the name itself.
@@ -146,7 +151,7 @@ class PastNames:
         """
         found = self._owner().schema_meant(schema, name)
         assert found is not None
-        names, current = self._of(found), found.declared.get(name.lower())
+        names, current = self.of(found), found.declared.get(name.lower())
         meanings = names.of(name)
         meaning = meanings[-1] if ns is None else names.at(name, ns)
         if meaning is None and ns is not None:
@@ -161,17 +166,17 @@ class PastNames:
 
     def ever(self, schema: Schema, name: str) -> bool:
         """Did a table ever have a name?"""
-        return bool(self._of(schema).of(name))
+        return bool(self.of(schema).of(name))
 
     def missing(self, schema: Schema, name: str, ns: int) -> str:
         """That there was no table of a name at a moment, as a sentence."""
-        names = self._of(schema)
+        names = self.of(schema)
         meanings = names.of(name)
         earlier = [one for one in meanings if one.begun <= ns]
         if earlier:
             return _gone(name, ns, earlier[-1], names.behind(earlier[-1]))
-        made = f"; it was made at {_said(meanings[0].begun)}" if meanings else ""
-        return f"no such table: {name} at {_said(ns)}{made}"
+        made = f"; it was made at {moment_text(meanings[0].begun)}" if meanings else ""
+        return f"no such table: {name} at {moment_text(ns)}{made}"
 
     def table_at(self, schema: Schema, name: str, ns: int, now: Mapping[str, _catalog.Table]) -> _catalog.Table | None:
         """What a table's name gives as of a moment, under today's schema; None: there was no such table then.
@@ -190,7 +195,7 @@ class PastNames:
         then = table_then(schema, meant.rpartition(".")[2])
         return None if then is None else then.table
 
-    def _of(self, schema: Schema) -> Names:
+    def of(self, schema: Schema) -> Names:
         found = self._names.get(schema.name)
         if found is None:
             found = self._names[schema.name] = Names(schema)
@@ -200,10 +205,10 @@ class PastNames:
 def _gone(name: str, ns: int, meaning: Meaning, became: str | None) -> str:
     assert meaning.ended is not None
     done = "dropped" if became is None else f"renamed to {became}"
-    return f"no such table: {name} at {_said(ns)}; it was {done} at {_said(meaning.ended)}"
+    return f"no such table: {name} at {moment_text(ns)}; it was {done} at {moment_text(meaning.ended)}"
 
 
-def _said(ns: int) -> str:
+def moment_text(ns: int) -> str:
     """A moment in words, as the engine has them."""
     return f"{from_ns(ns):%Y-%m-%d %H:%M:%S}.{ns % 10**9:09} UTC" if ns < LAST_NS else "now"
 
@@ -229,4 +234,4 @@ def table_then(schema: Schema, name: str) -> Then | None:
     return None
 
 
-__all__ = ["PastNames", "Then", "table_then", "then_name"]
+__all__ = ["Meaning", "Names", "PastNames", "Then", "moment_text", "table_then", "then_name"]

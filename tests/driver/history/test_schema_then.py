@@ -91,9 +91,9 @@ def test_columns_of_other_days_are_not_there(changed: Changed) -> None:
 
 
 def test_tables_of_other_days_are_not_there(changed: Changed) -> None:
-    with pytest.raises(driver.OperationalError, match="no such table: u at .*; it was made at"):
+    with pytest.raises(driver.OperationalError, match=r"no such table: u at .*; it was made at"):
         changed.ask("SELECT * FROM u", 4)
-    with pytest.raises(driver.OperationalError, match="no such table: t at .*; it was renamed to u at"):
+    with pytest.raises(driver.OperationalError, match=r"no such table: t at .*; it was renamed to u at"):
         changed.ask("SELECT * FROM t", 5)
     with pytest.raises(driver.OperationalError, match="no such table: never"):
         changed.ask("SELECT * FROM never", 5)
