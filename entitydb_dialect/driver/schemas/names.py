@@ -160,6 +160,8 @@ class PastNames:
                 raise ex.OperationalError(_gone(name, ns, earlier[-1], names.behind(earlier[-1])))
             meaning = meanings[0]  # which says when it was made
         assert meaning is not None
+        if current is not None and current.table.id == meaning.table:
+            return None  # it had another name in between
         if meaning.ended is None or (current is not None and (ns is None or ns < meanings[0].begun)):
             return None
         return f"{found.sql_name}.{meaning.then}"

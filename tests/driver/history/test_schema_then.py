@@ -211,3 +211,18 @@ def test_a_file_that_is_opened_again(path: Path, connect: Callable[..., driver.C
     again = connect()
     for step, (name, columns, rows) in enumerate(TABLES):
         assert ask(again, f"SELECT * FROM {name} ORDER BY id", changed.moments[step]) == (columns, rows)
+
+
+def test_a_table_that_had_another_name_in_between_has_todays_columns(db: driver.Connection) -> None:
+    db.execute("CREATE TABLE t (a)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.commit()
+    then = db.last_commit[1]
+    for sql in ("ALTER TABLE t RENAME TO u", "ALTER TABLE u RENAME TO t", "ALTER TABLE t RENAME COLUMN a TO b"):
+        db.execute(sql)
+        db.commit()
+    cursor = db.cursor()
+    cursor.as_of = then
+    assert cursor.execute("SELECT b FROM t").fetchall() == [(1,)]
+    assert db.execute("SELECT b FROM t FOR SYSTEM_TIME AS OF ?", (then,)).fetchall() == [(1,)]
+    assert ask(db, "SELECT * FROM t", then) == (["a"], [(1,)])
