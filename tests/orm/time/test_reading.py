@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +217,46 @@ def test_transactions_join_versions(engine: Engine) -> None:
     changed_by_everything(engine)
     with Session(engine) as session:
         assert session.scalars(select(Transaction.actor).where(Transaction.actor == "eve")).all() == ["eve"]
+
+
+LATE = """
+from sqlalchemy import create_engine, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, mapped_column
+
+def listeners():
+    return {
+        (kind.__name__, name): len(getattr(kind.dispatch, name)._clslevel.get(kind, ()))
+        for kind in (Session, Mapper) for name in dir(kind.dispatch) if name.startswith(("before_", "after_", "do_"))
+    }
+
+class Base(DeclarativeBase):
+    pass
+
+class Page(Base):
+    __tablename__ = "page"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+before = listeners()
+engine = create_engine("entitydb://")
+Base.metadata.create_all(engine)
+with Session(engine) as session:
+    session.add(Page(id=1, text="a"))
+    session.commit()
+    session.execute(update(Page).values(text="b"))
+    session.commit()
+    from entitydb_dialect import history, versions
+    v = versions(Page)
+    assert session.scalars(select(v.operation).order_by(v.valid_from)).all() == ["insert", "update"]
+    assert [entry.object.text for entry in history(session, (Page, 1))] == ["a", "b"]
+# That a transaction begins is all that is listened to: commit_moment() tells Sessions apart by it.
+changed = {name for name, count in listeners().items() if count != before[name]}
+assert changed <= {("Session", "after_begin")}, changed
+print("done")
+"""
+
+
+def test_nothing_listens_to_everybodys_flushes_and_the_order_of_imports_does_not_matter(tmp_path: Path) -> None:
+    """The versions of a model are there though nothing of ours was imported when it was mapped and written."""
+    done = subprocess.run([sys.executable, "-c", LATE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("done\n", "")
