@@ -7,6 +7,7 @@ other processes, which are killed now and then, with a transaction open or just 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from . import filter_server
 from .filter_server import Here
 from .filter_world import Session, World
 
+AT_LENGTH = int(os.environ.get("ENTITYDB_FILTER_STEPS", "400"))  # steps of a long history; tox -e long takes more
 MODES = ["'on', 0.5", "'on', 0.01", "'auto'"]
 
 
@@ -134,7 +136,7 @@ def test_what_is_there_is_found_by_every_process(path: Path, rng: random.Random,
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("spread", [20, 200, 2000])
 def test_what_is_there_is_found_at_length(path: Path, rng: random.Random, mode: str, spread: int) -> None:
-    history(path, rng, mode, 3000, spread)
+    history(path, rng, mode, AT_LENGTH, spread)
 
 
 @pytest.mark.slow
@@ -143,4 +145,4 @@ def test_what_is_there_is_found_at_length(path: Path, rng: random.Random, mode: 
 def test_what_is_there_is_found_by_every_process_at_length(
     path: Path, rng: random.Random, mode: str, spread: int
 ) -> None:
-    history_of_processes(path, rng, mode, 1500, spread)
+    history_of_processes(path, rng, mode, AT_LENGTH // 2, spread)
