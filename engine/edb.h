@@ -78,7 +78,8 @@ int edb_check(edb *db, edb_report_fn report, void *arg, edb_check_result *out);
  * is settled: it never changes, unless the moment is later than the clock (*settled false: "now"). *resolved_ns is
  * the moment to ask again with. */
 int edb_resolve(edb *db, int64_t moment_ns, uint64_t *number, int64_t *commit_ns, int64_t *resolved_ns, bool *settled);
-/* The number of the newest commit, whoever made it. Looks at shared memory alone. */
+/* The number of the newest commit, whoever made it, that a statement which reads and begins now sees: at full one that
+ * is not durable yet does not count. Looks at shared memory alone. */
 uint64_t edb_newest(edb *db);
 /* Commit time of a commit number; EDB_HORIZON when there is no such commit. */
 int edb_commit_time(edb *db, uint64_t number, int64_t *ns);

@@ -110,6 +110,8 @@ void pager_slot_give(pager *pg, reader_slot *slot);
 /* Announces and copies the newest published (or newest durable) commit. Nested pins of one slot: the slot keeps the
  * oldest number announced; pager_pin_move lowers the protection to `oldest` (UINT64_MAX: nothing is pinned). */
 enum { PIN_PUBLISHED = 0, PIN_DURABLE = 1 };
+/* What who only reads may see: at full nothing that a power loss could take back. */
+int pager_pin_of_readers(const pager *pg);
 int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out);
 void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest);
 /* T of the slot's transaction, for retention: prune never passes the oldest one. UINT64_MAX: none. */

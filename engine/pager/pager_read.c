@@ -354,6 +354,11 @@ void pager_slot_moment(reader_slot *slot, uint64_t number)
     atomic_store_explicit(&slot->sl_slot->ss_moment, number, memory_order_release);
 }
 
+int pager_pin_of_readers(const pager *pg)
+{
+    return pager_synchronous(pg) == SYNC_FULL ? PIN_DURABLE : PIN_PUBLISHED;
+}
+
 uint64_t pager_published(const pager *pg)
 {
     return atomic_load(&pg->pg_shm->sh_published);

@@ -115,7 +115,9 @@ int edb_get_stats(edb *db, edb_stats *out)
 
 uint64_t edb_newest(edb *db)
 {
-    return pager_published(db->db_pager);
+    pager *pg = db->db_pager;
+
+    return pager_pin_of_readers(pg) == PIN_DURABLE ? pager_durable(pg) : pager_published(pg);
 }
 
 int edb_resolve(edb *db, int64_t moment_ns, uint64_t *number, int64_t *commit_ns, int64_t *resolved_ns, bool *settled)

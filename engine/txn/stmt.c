@@ -69,9 +69,9 @@ static int pin_newest(edb_stmt *st, bool writes)
 {
     pager *pg = st->st_conn->cn_pager;
 
-    /* At full a reader must not be told what a power loss could take back. A writer may read it: its own commit is
-     * acknowledged only when it is durable, and then so is all it read. */
-    int which = writes || pager_synchronous(pg) != SYNC_FULL ? PIN_PUBLISHED : PIN_DURABLE;
+    /* A writer may read what is not durable: its own commit is acknowledged only when it is, and then so is all it
+     * read. */
+    int which = writes ? PIN_PUBLISHED : pager_pin_of_readers(pg);
 
     return pager_pin(pg, st->st_conn->cn_slot, which, &st->st_root);
 }

@@ -111,7 +111,7 @@ class Database:
         return number[0], commit_ns[0], resolved[0], bool(settled[0])
 
     def newest_commit(self) -> int:
-        """The number of the newest commit, whoever made it."""
+        """The number of the newest commit, whoever made it, that a statement which begins now sees."""
         return int(lib.edb_newest(self.handle))
 
     def stats(self) -> dict[str, int]:

@@ -143,8 +143,8 @@ class ChangesBackend(Backend, Protocol):
         ...
 
     def newest_commit(self, connection: Connection) -> Callable[[], int]:
-        """A function that tells the number of the newest transaction committed by anybody. It is cheap, and stays good
-        when the connection is closed."""
+        """A function that tells the number of the newest transaction committed by anybody that a transaction sees which
+        begins then. It is cheap, and stays good when the connection is closed."""
         ...
 
     def changes(

@@ -71,6 +71,9 @@ class Database:
         done(lib.edb_get_stats(self.db, out))
         return out
 
+    def newest(self):
+        return lib.edb_newest(self.db)
+
     def resolve(self, moment):
         """-> (number, commit time, moment to ask again with, settled)"""
         number, commit, resolved = ffi.new("uint64_t *"), ffi.new("int64_t *"), ffi.new("int64_t *")

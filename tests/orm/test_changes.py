@@ -201,6 +201,32 @@ def test_following_waits_for_other_connections_commits(engine: Engine, tmp_path:
     assert found[:-1] == every[2:]
 
 
+def test_following_misses_no_commit_that_comes_while_it_looks(tmp_path: Path) -> None:
+    """Each commit begins when the one before has been told, so it meets a follower that is reading or about to wait."""
+
+    async def follow() -> list[int]:
+        engine = create_async_engine(f"entitydb+aio:///{tmp_path / 'test.edb'}")
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+
+        async def write(number: int) -> None:
+            async with engine.begin() as connection:
+                await connection.execute(insert(Account).values(id=number, owner="x", balance=0))
+
+        writing = asyncio.create_task(write(1))
+        told = []
+        async for change in follow_changes(engine):
+            told.append(change.entity)
+            await writing
+            if len(told) == 150:
+                break
+            writing = asyncio.create_task(write(len(told) + 1))
+        await engine.dispose()
+        return told
+
+    assert asyncio.run(asyncio.wait_for(follow(), 100)) == list(range(1, 151))
+
+
 def test_only_an_async_engine_can_be_followed(engine: Engine) -> None:
     async def follow() -> None:
         async for _ in follow_changes(engine):  # type: ignore[arg-type]

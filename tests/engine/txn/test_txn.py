@@ -527,7 +527,9 @@ def test_a_reader_at_full_does_not_see_what_is_not_durable_and_a_writer_does(ope
     a.commit()
     a.put(tree, 1, b"published")
     a.prepare()
+    number = database.newest()
     a.publish()                             # and nobody waits for the disk
+    assert database.newest() == number      # what readers are told of is what they see
     assert b.get(tree, 1, transaction=False) == b"durable"
     assert b.get(tree, 1, transaction=False, writes=True) == b"published"
     b.settle()
@@ -538,6 +540,7 @@ def test_a_reader_at_full_does_not_see_what_is_not_durable_and_a_writer_does(ope
     syncs = database.stats().syncs
     assert b.get(tree, 1, as_of=2**62) == b"published"      # asks for a moment that only the newest commit answers
     assert database.stats().syncs == syncs + 1
+    assert database.newest() == number + 1
     assert b.get(tree, 1, transaction=False) == b"published"
     a.close()
     b.close()
