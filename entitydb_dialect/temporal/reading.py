@@ -65,7 +65,8 @@ class HistoryEntry(Generic[T]):
             set_committed_value(made, name, value)
         make_transient_to_detached(made)
         session = object_session(self.object)
-        return made if session is None else session.merge(made, load=False)
+        # Not session.merge(): the Session of a past moment refuses that, and this is no write.
+        return made if session is None else Session.merge(session, made, load=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryEntry) and self._identity == other._identity

@@ -104,6 +104,21 @@ def test_a_time_is_cut_out_with_what_changed_at_its_begin(engine: Engine) -> Non
                 assert found == whole[low : high + 1]
 
 
+def test_a_past_session_tells_the_history_as_it_was_then(engine: Engine) -> None:
+    moments = changed_by_everything(engine)
+    with Session(engine) as session:
+        for source in (engine, session):
+            with at(source, moments[2]) as past:
+                entries = list(history(past, (Product, 1)))
+                assert [(e.valid_from, e.valid_to) for e in entries] == [
+                    (moments[0], moments[1]), (moments[1], moments[2]), (moments[2], None)
+                ]  # fmt: skip
+                assert [(e.transaction.actor, e.transaction.reason) for e in entries] == [
+                    ("ann", "new"), ("bob", None), ("ann", "louder")
+                ]  # fmt: skip
+                assert blame(past, (Product, 1))["price"].transaction.actor == "bob"
+
+
 def test_several_objects_and_a_select(engine: Engine) -> None:
     with Session(engine) as session:
         session.add_all([Product(id=n, title="abc"[n], price=n) for n in range(3)])
