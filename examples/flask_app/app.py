@@ -1,6 +1,6 @@
 """A price list that remembers: Flask-SQLAlchemy over EntityDB.
 
-    flask --app examples/flask_app/app run
+    flask --app examples/flask_app/app.py run
 
 Every page takes `?as_of=2026-11-01T12:00` and is then of that moment. A product's page has its history: when, who and
 what changed, with buttons that restore a version or undo a transaction. `/changes` is the feed of all changes as JSON.
