@@ -879,7 +879,10 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
         text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 16)))
         if rng.random() < 0.7:
             text = f"SELECT * FROM t, u AS x WHERE lower(t.b) = 'x' AND {text}"
-        hinted = text_to_run(db, text)
+        try:
+            hinted = text_to_run(db, text)
+        except driver.OperationalError:
+            continue  # t(...) without one moment: the driver refuses it before SQLite sees it
         if hinted == text:
             continue
         added += 1
