@@ -162,4 +162,4 @@ def _moment(source: Source) -> Range | None:
     return None
 
 
-__all__ = ["PastNames", "names_dated", "renamed"]
+__all__ = ["PastNames", "names_dated", "renamed", "view_then"]
