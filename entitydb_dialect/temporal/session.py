@@ -20,6 +20,7 @@ from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
 
 from .._exceptions import PastWriteError
+from .._moments import name_of
 from ..history import Moment, resolve, to_ns
 from ..history.moments import Nanoseconds, clock_ns
 from .guards import guard_present
@@ -109,6 +110,8 @@ class TemporalSession(Session):
 
     def _settled(self, moment: Moment) -> Nanoseconds:
         """A moment that shows the same each time it is asked for, as objects of it stay in the Session."""
+        if name_of(moment) is not None:  # what it means only the database knows
+            return Nanoseconds(resolve(self, moment))
         ns = to_ns(moment)
         return Nanoseconds(resolve(self, ns)) if ns > clock_ns() else ns
 

@@ -30,7 +30,16 @@ from sqlalchemy.orm import (
     with_parent,
 )
 
-from entitydb_dialect import PastWriteError, TemporalSession, at, commit_moment, moment_of, temporal, versions
+from entitydb_dialect import (
+    PastWriteError,
+    TemporalSession,
+    at,
+    commit_moment,
+    moment_of,
+    temporal,
+    transaction,
+    versions,
+)
 
 from ..models import Employee, Engineer, Manager
 from ..test_at import LOADERS as COMPANY_LOADERS
@@ -154,6 +163,18 @@ def test_two_moments_side_by_side(session: TemporalSession, shop: Shop) -> None:
     assert [product.price for product in (one, two, now)] == [10, 12, 14]
     assert [[label.text for label in product.labels] for product in (one, two)] == [["new", "old"], ["new!"]]
     assert [[review.stars for review in product.reviews] for product in (one, two)] == [[5, 2], [1]]
+
+
+def test_a_moment_may_be_named(session: TemporalSession, shop: Shop) -> None:
+    v = versions(Product)
+    number = session.scalars(select(v.transaction_id).where(v.valid_from == shop.first).limit(1)).one()
+    lamp = session.get_one(Product, 1, as_of=transaction(number))
+    is_first(lamp)
+    query = select(Product).where(Product.id == 1)
+    assert session.scalars(query, execution_options={"as_of": transaction(number)}).one() is lamp
+    assert session.get(Product, 1, as_of=shop.first) is lamp
+    with pytest.raises(exc.NoResultFound, match="no transaction"):
+        session.get(Product, 1, as_of=transaction(99))
 
 
 def test_a_moment_of_the_future_is_settled(session: TemporalSession, shop: Shop) -> None:
