@@ -76,14 +76,30 @@ int vtab_moment(const char *what, sqlite3_value *value, int64_t *ns, bool *nothi
     return edb_fail(EDB_MISUSE, "%s: a moment is int nanoseconds since 1970 UTC; FOR SYSTEM_TIME takes texts, too", what);
 }
 
+int vtab_as_of(const char *what, sqlite3_value *value, edb_stmt **stmt, int64_t *ns, bool *nothing)
+{
+    edb_stmt *now = *stmt;
+    int rc = vtab_moment(what, value, ns, nothing);
+    if (rc || *nothing || (rc = stmt_at(now, *ns, stmt)))
+        return rc;
+    stmt_release(now);
+    return EDB_OK;
+}
+
 int vtab_no_cursor(sqlite3_vtab *base)
 {
     return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to read a table"));
 }
 
-int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out)
+int vtab_any_open(sqlite3_vtab *base, size_t size, sqlite3_vtab_cursor **out)
 {
-    vtab_any *vt = calloc(1, sizeof *vt);
+    *out = calloc(1, size);
+    return *out ? SQLITE_OK : vtab_no_cursor(base);
+}
+
+int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, size_t size, sqlite3_vtab **out)
+{
+    vtab_any *vt = calloc(1, size);
     int rc = vt ? sqlite3_declare_vtab(db, declaration) : SQLITE_ERROR;
     if (rc) {
         free(vt);

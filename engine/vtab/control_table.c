@@ -18,24 +18,10 @@ static const control_table *control_of(const sqlite3_vtab_cursor *base)
 
 int control_connect(const control_table *table, sqlite3 *db, vtab_binding *bd, sqlite3_vtab **out)
 {
-    control_vtab *cv = calloc(1, sizeof *cv);
-    int rc = cv ? sqlite3_declare_vtab(db, table->ctl_declaration) : SQLITE_ERROR;
-    if (rc) {
-        free(cv);
-        return rc;
-    }
-    cv->ctv_control = table;
-    cv->ctv_any.ay_binding = bd;
-    bd->bd_refs++;
-    *out = &cv->ctv_any.ay_base;
-    return SQLITE_OK;
-}
-
-int control_disconnect(sqlite3_vtab *base)
-{
-    binding_unref(((vtab_any *)base)->ay_binding);
-    free(base);
-    return SQLITE_OK;
+    int rc = vtab_any_connect(db, bd, table->ctl_declaration, sizeof(control_vtab), out);
+    if (!rc)
+        ((control_vtab *)*out)->ctv_control = table;
+    return rc;
 }
 
 int control_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
@@ -62,11 +48,7 @@ int control_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 int control_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    control_scan *cts = calloc(1, sizeof *cts);
-    if (!cts)
-        return vtab_no_cursor(base);
-    *out = &cts->cts_base;
-    return SQLITE_OK;
+    return vtab_any_open(base, sizeof(control_scan), out);
 }
 
 static void leave(control_scan *cts)

@@ -40,7 +40,6 @@ struct control_table {
 
 int control_connect(const control_table *table, sqlite3 *db, vtab_binding *bd, sqlite3_vtab **out);
 int control_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
-int control_disconnect(sqlite3_vtab *base);
 int control_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int control_close(sqlite3_vtab_cursor *base);
 int control_filter(sqlite3_vtab_cursor *base, int number, const char *plan, int argc, sqlite3_value **argv);
@@ -62,7 +61,7 @@ int control_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_i
         .iVersion = 2,                                                                                                 \
         .xConnect = name##_connect,                                                                                    \
         .xBestIndex = control_best_index,                                                                              \
-        .xDisconnect = control_disconnect,                                                                             \
+        .xDisconnect = vtab_any_disconnect,                                                                            \
         .xOpen = control_open,                                                                                         \
         .xClose = control_close,                                                                                       \
         .xFilter = control_filter,                                                                                     \

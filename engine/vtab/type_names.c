@@ -3,10 +3,15 @@
 
 #include <string.h>
 
-void type_names_free(type_names *ty)
+int typed_vtab_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out)
 {
-    table_unref(ty->ty_table);
-    *ty = (type_names){ .ty_schema = 0 };
+    return vtab_any_connect(db, bd, declaration, sizeof(typed_vtab), out);
+}
+
+int typed_vtab_disconnect(sqlite3_vtab *base)
+{
+    table_unref(((typed_vtab *)base)->tyv_types.ty_table);
+    return vtab_any_disconnect(base);
 }
 
 static bool holds(const type_names *ty, edb_stmt *stmt)
@@ -67,6 +72,17 @@ int type_to_write(type_names *ty, edb_stmt *stmt, sqlite3_value *name, const edb
                  ? type_by_name(ty, stmt, text, (size_t)sqlite3_value_bytes(name), out)
                  : edb_fail(EDB_MISUSE, "the type of an entity is the name of its table");
     return rc || *out ? rc : edb_fail(EDB_NOSUCH, "there is no table %s whose rows could be tagged", text);
+}
+
+const char *known_text(sqlite3_index_info *info, int constraint, size_t *size)
+{
+    sqlite3_value *value;
+    if (constraint < 0 || sqlite3_vtab_rhs_value(info, constraint, &value) || sqlite3_value_type(value) != SQLITE_TEXT)
+        return NULL;
+    const char *text = (const char *)sqlite3_value_text(value);
+    if (size)
+        *size = (size_t)sqlite3_value_bytes(value);
+    return text;
 }
 
 bool value_is_entity(sqlite3_value *value, int64_t *out)

@@ -106,11 +106,15 @@ int vtab_sqlite_code(int rc);
 /* SQLITE_OK for EDB_OK; else the message goes to the table and what SQLite is told comes back. */
 int vtab_result(sqlite3_vtab *base, int rc);
 int vtab_no_cursor(sqlite3_vtab *base);     /* likewise, when an xOpen has no memory */
-/* xConnect and xDisconnect of a table that is nothing but its binding. */
-int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, sqlite3_vtab **out);
-int vtab_any_disconnect(sqlite3_vtab *base);
+/* xOpen: a cursor of so many bytes, all zero, which begin with its sqlite3_vtab_cursor. */
+int vtab_any_open(sqlite3_vtab *base, size_t size, sqlite3_vtab_cursor **out);
+/* xConnect: a table of so many bytes, which begin with its vtab_any; the others are zero. */
+int vtab_any_connect(sqlite3 *db, vtab_binding *bd, const char *declaration, size_t size, sqlite3_vtab **out);
+int vtab_any_disconnect(sqlite3_vtab *base);    /* xDisconnect of one that owns nothing else */
 /* The moment that a value says; *nothing: it is NULL. Fails with EDB_MISUSE, the sentence beginning with `what`. */
 int vtab_moment(const char *what, sqlite3_value *value, int64_t *ns, bool *nothing);
+/* The same, and unless it is NULL, one of that moment in the place of *stmt, whose user goes. */
+int vtab_as_of(const char *what, sqlite3_value *value, edb_stmt **stmt, int64_t *ns, bool *nothing);
 /* The statement a call belongs to, with one user more (stmt_release). */
 int vtab_acquire(vtab_binding *bd, bool writes, edb_stmt **out);
 /* The same for what is no step of the statement, like reading the catalog. */
@@ -124,9 +128,9 @@ int vtab_current(vtab_entity *vt, edb_stmt *stmt);
 int vtab_table(vtab_entity *vt, edb_stmt *stmt, const edb_table **out);
 /* Makes vt_whole. An index as old as its table can be used, and its uniqueness held, at every moment. */
 int vtab_find_whole(vtab_entity *vt, edb_stmt *stmt);
-/* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
 /* Fails with EDB_NOSUCH: its last moment, vt_last_ns, is earlier than `ns`. */
 int vtab_no_more(const vtab_entity *vt, int64_t ns);
+/* Fails with EDB_NOSUCH: the table was made by commit `born`, later than the statement's moment. */
 int vtab_not_yet(edb_stmt *stmt, const char *name, uint64_t born);
 int vtab_begin(sqlite3_vtab *base);
 int vtab_sync(sqlite3_vtab *base);

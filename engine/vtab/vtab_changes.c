@@ -36,7 +36,7 @@ typedef struct {
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
     (void)argc, (void)argv, (void)error;
-    return vtab_any_connect(db, aux, DECLARATION, out);
+    return vtab_any_connect(db, aux, DECLARATION, sizeof(vtab_any), out);
 }
 
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
@@ -51,11 +51,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    changes_scan *chs = calloc(1, sizeof *chs);
-    if (!chs)
-        return vtab_no_cursor(base);
-    *out = &chs->chs_base;
-    return SQLITE_OK;
+    return vtab_any_open(base, sizeof(changes_scan), out);
 }
 
 static void leave(changes_scan *chs)

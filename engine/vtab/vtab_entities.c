@@ -19,10 +19,9 @@ enum { ENTITIES_TYPE, ENTITIES_ID, ENTITIES_CREATED, ENTITIES_UPDATED, ENTITIES_
 enum { PLAN_TYPE = 1, PLAN_ID = 2, PLAN_MOMENT = 4 };   /* of one table; of one row of each table; as of a moment, the last argument */
 enum { TABLES_GUESS = 4, ROWS_GUESS = 10000 };  /* of a table, where nothing is known */
 
-typedef struct {
-    vtab_any ve_any;
-    type_names ve_types;
-} entities_vtab;
+#define DECLARATION                                                                                                    \
+    "CREATE TABLE x(type TEXT COLLATE NOCASE, id INTEGER, created_at INTEGER, updated_at INTEGER, versions INTEGER, "   \
+    "content TEXT, \"entitydb moment\" BLOB HIDDEN, PRIMARY KEY(type, id)) WITHOUT ROWID"
 
 typedef struct {
     sqlite3_vtab_cursor ens_base;
@@ -42,34 +41,7 @@ typedef struct {
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
     (void)argc, (void)argv, (void)error;
-    entities_vtab *vt = calloc(1, sizeof *vt);
-    int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(type TEXT COLLATE NOCASE, id INTEGER, created_at INTEGER, "
-                                       "updated_at INTEGER, versions INTEGER, content TEXT, \"entitydb moment\" BLOB HIDDEN, "
-                                       "PRIMARY KEY(type, id)) WITHOUT ROWID")
-                : SQLITE_ERROR;
-    if (rc) {
-        free(vt);
-        return rc;
-    }
-    vt->ve_any.ay_binding = aux;
-    vt->ve_any.ay_binding->bd_refs++;
-    *out = &vt->ve_any.ay_base;
-    return SQLITE_OK;
-}
-
-static int disconnect(sqlite3_vtab *base)
-{
-    entities_vtab *vt = (entities_vtab *)base;
-    type_names_free(&vt->ve_types);
-    binding_unref(vt->ve_any.ay_binding);
-    free(vt);
-    return SQLITE_OK;
-}
-
-static bool is_known_text(sqlite3_index_info *info, int constraint)
-{
-    sqlite3_value *value;
-    return !sqlite3_vtab_rhs_value(info, constraint, &value) && sqlite3_value_type(value) == SQLITE_TEXT;
+    return typed_vtab_connect(db, aux, DECLARATION, out);
 }
 
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
@@ -87,7 +59,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
             info->idxNum |= column == ENTITIES_TYPE ? PLAN_TYPE : PLAN_ID;
             info->aConstraintUsage[i].argvIndex = ++arguments;
             /* What is compared with a number SQLite judges, as for tags (vtab_tags.c). */
-            info->aConstraintUsage[i].omit = column == ENTITIES_TYPE && (known = is_known_text(info, i));
+            info->aConstraintUsage[i].omit = column == ENTITIES_TYPE && (known = known_text(info, i, NULL));
             rows /= column == ENTITIES_TYPE ? TABLES_GUESS : ROWS_GUESS;
             break;
         }
@@ -113,11 +85,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    entities_scan *ens = calloc(1, sizeof *ens);
-    if (!ens)
-        return vtab_no_cursor(base);
-    *out = &ens->ens_base;
-    return SQLITE_OK;
+    return vtab_any_open(base, sizeof(entities_scan), out);
 }
 
 static void leave(entities_scan *ens)
@@ -176,7 +144,7 @@ static int find_row(entities_scan *ens)
 
 static int find_tables(entities_scan *ens, sqlite3_value *name)
 {
-    entities_vtab *vt = (entities_vtab *)ens->ens_base.pVtab;
+    typed_vtab *vt = (typed_vtab *)ens->ens_base.pVtab;
     const edb_table *only = NULL;
     int kind = name ? sqlite3_value_type(name) : SQLITE_INTEGER;
     if (kind == SQLITE_INTEGER || kind == SQLITE_FLOAT)
@@ -185,22 +153,12 @@ static int find_tables(entities_scan *ens, sqlite3_value *name)
         return EDB_OK;
     const char *text = (const char *)sqlite3_value_text(name);
     size_t size = (size_t)sqlite3_value_bytes(name);
-    int rc = text ? type_by_name(&vt->ve_types, ens->ens_stmt, text, size, &only) : EDB_OK;
+    int rc = text ? type_by_name(&vt->tyv_types, ens->ens_stmt, text, size, &only) : EDB_OK;
     if (rc || !only)
         return rc;
     if (!(ens->ens_tables = malloc(sizeof *ens->ens_tables)))
         return edb_fail(EDB_NOMEM, "no memory to read entities");
     ens->ens_tables[ens->ens_n++] = table_ref(only);
-    return EDB_OK;
-}
-
-static int to_moment(entities_scan *ens, sqlite3_value *moment, bool *nothing)
-{
-    edb_stmt *now = ens->ens_stmt;
-    int rc = vtab_moment("entitydb_entities", moment, &ens->ens_moment, nothing);
-    if (rc || *nothing || (rc = stmt_at(now, ens->ens_moment, &ens->ens_stmt)))
-        return rc;
-    stmt_release(now);
     return EDB_OK;
 }
 
@@ -214,7 +172,7 @@ static int start(entities_scan *ens, int plan, int argc, sqlite3_value **argv)
     bool nothing = false;
     int rc = vtab_acquire(((vtab_any *)ens->ens_base.pVtab)->ay_binding, false, &ens->ens_stmt);
     if (!rc && plan & PLAN_MOMENT)
-        rc = to_moment(ens, argv[argc - 1], &nothing);
+        rc = vtab_as_of("entitydb_entities", argv[argc - 1], &ens->ens_stmt, &ens->ens_moment, &nothing);
     if (!rc && !nothing)
         rc = find_tables(ens, plan & PLAN_TYPE ? argv[0] : NULL);
     return rc ? rc : find_row(ens);
@@ -314,8 +272,8 @@ const sqlite3_module vtab_entities_module = {
     .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
-    .xDisconnect = disconnect,
-    .xDestroy = disconnect,
+    .xDisconnect = typed_vtab_disconnect,
+    .xDestroy = typed_vtab_disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

@@ -12,10 +12,7 @@
 enum { TAGGED_ENTITY, TAGGED_TYPE, TAGGED_EXPRESSION };
 enum { PLAN_ENTITY = 1, PLAN_FROM = 2 };    /* the third argument: the entity itself; the first one that is wanted */
 
-typedef struct {
-    vtab_any vd_any;
-    type_names vd_types;
-} tagged_vtab;
+#define DECLARATION "CREATE TABLE x(entity INTEGER, type TEXT HIDDEN, expression TEXT HIDDEN)"
 
 typedef struct {
     sqlite3_vtab_cursor tds_base;
@@ -29,52 +26,23 @@ typedef struct {
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
     (void)argc, (void)argv, (void)error;
-    tagged_vtab *vt = calloc(1, sizeof *vt);
-    int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(entity INTEGER, type TEXT HIDDEN, expression TEXT HIDDEN)")
-                : SQLITE_ERROR;
-    if (rc) {
-        free(vt);
-        return rc;
-    }
-    vt->vd_any.ay_binding = aux;
-    vt->vd_any.ay_binding->bd_refs++;
-    *out = &vt->vd_any.ay_base;
-    return SQLITE_OK;
-}
-
-static int disconnect(sqlite3_vtab *base)
-{
-    tagged_vtab *vt = (tagged_vtab *)base;
-    type_names_free(&vt->vd_types);
-    binding_unref(vt->vd_any.ay_binding);
-    free(vt);
-    return SQLITE_OK;
+    return typed_vtab_connect(db, aux, DECLARATION, out);
 }
 
 /* ---- plans ------------------------------------------------------------------------------------------------------------ */
 
 enum { GUESS = 1000 };              /* entities, where nothing is known */
 
-static const char *known_text(sqlite3_index_info *info, int constraint, size_t *size)
-{
-    sqlite3_value *value;
-    if (sqlite3_vtab_rhs_value(info, constraint, &value) || sqlite3_value_type(value) != SQLITE_TEXT)
-        return NULL;
-    const char *text = (const char *)sqlite3_value_text(value);
-    *size = (size_t)sqlite3_value_bytes(value);
-    return text;
-}
-
-static double estimate_rows(tagged_vtab *vt, sqlite3_index_info *info, int type, int expression)
+static double estimate_rows(typed_vtab *vt, sqlite3_index_info *info, int type, int expression)
 {
     size_t name_size, size;
     const char *name = known_text(info, type, &name_size), *text = known_text(info, expression, &size);
     const edb_table *table = NULL;
     double rows = -1;
     edb_stmt *stmt;
-    if (!name || !text || vtab_acquire_aside(vt->vd_any.ay_binding, false, &stmt))
+    if (!name || !text || vtab_acquire_aside(vt->tyv_any.ay_binding, false, &stmt))
         return GUESS;
-    if (!type_by_name(&vt->vd_types, stmt, name, name_size, &table) && table)
+    if (!type_by_name(&vt->tyv_types, stmt, name, name_size, &table) && table)
         rows = tag_set_estimate(stmt, table->et_id, text, size);
     stmt_release(stmt);
     return rows < 0 ? GUESS : rows;
@@ -97,7 +65,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
     /* The arguments come from a table that is read later. */
     if (at[TAGGED_TYPE] < 0 || at[TAGGED_EXPRESSION] < 0)
         return SQLITE_CONSTRAINT;
-    double rows = estimate_rows((tagged_vtab *)base, info, at[TAGGED_TYPE], at[TAGGED_EXPRESSION]);
+    double rows = estimate_rows((typed_vtab *)base, info, at[TAGGED_TYPE], at[TAGGED_EXPRESSION]);
     for (int i = TAGGED_TYPE; i <= TAGGED_EXPRESSION; i++) {
         info->aConstraintUsage[at[i]].argvIndex = i;
         info->aConstraintUsage[at[i]].omit = 1;
@@ -124,11 +92,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    tagged_scan *tds = calloc(1, sizeof *tds);
-    if (!tds)
-        return vtab_no_cursor(base);
-    *out = &tds->tds_base;
-    return SQLITE_OK;
+    return vtab_any_open(base, sizeof(tagged_scan), out);
 }
 
 static void leave(tagged_scan *tds)
@@ -191,13 +155,13 @@ static int text_argument(sqlite3_value *value, const char *what, argument_text *
 
 static int start(tagged_scan *tds, int plan, int argc, sqlite3_value **argv)
 {
-    tagged_vtab *vt = (tagged_vtab *)tds->tds_base.pVtab;
+    typed_vtab *vt = (typed_vtab *)tds->tds_base.pVtab;
     argument_text name, expression;
     const edb_table *type = NULL;
     bool none, is_null = false;
     leave(tds);
     int64_t first = first_entity(tds, plan, argc > 2 ? argv[2] : NULL, &none);
-    int rc = vtab_acquire(vt->vd_any.ay_binding, false, &tds->tds_stmt);
+    int rc = vtab_acquire(vt->tyv_any.ay_binding, false, &tds->tds_stmt);
     if (!rc)
         rc = keep_arguments(tds, argv);
     if (!rc)
@@ -206,7 +170,7 @@ static int start(tagged_scan *tds, int plan, int argc, sqlite3_value **argv)
         rc = text_argument(argv[1], "the expression", &expression, &is_null);
     if (rc || is_null)
         return rc;
-    rc = type_by_name(&vt->vd_types, tds->tds_stmt, name.au_text, name.au_size, &type);
+    rc = type_by_name(&vt->tyv_types, tds->tds_stmt, name.au_text, name.au_size, &type);
     if (!rc && !type)
         rc = edb_fail(EDB_NOSUCH, "entitydb_tagged: there is no table %s", name.au_text);
     if (!rc)
@@ -269,8 +233,8 @@ const sqlite3_module vtab_tagged_module = {
     .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
-    .xDisconnect = disconnect,
-    .xDestroy = disconnect,
+    .xDisconnect = typed_vtab_disconnect,
+    .xDestroy = typed_vtab_disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

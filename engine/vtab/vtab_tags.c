@@ -32,10 +32,9 @@
 
 enum { TAGS_TYPE, TAGS_ENTITY, TAGS_TAG, TAGS_NAMESPACE, TAGS_VALUE, TAGS_SINCE, TAGS_MOMENT, TAGS_KEY };
 
-typedef struct {
-    vtab_any vg_any;
-    type_names vg_types;
-} tags_vtab;
+#define DECLARATION                                                                                                    \
+    "CREATE TABLE x(type TEXT COLLATE NOCASE, entity INTEGER, tag TEXT, namespace TEXT, value TEXT, since INTEGER, "    \
+    "\"entitydb moment\" BLOB HIDDEN, key BLOB HIDDEN NOT NULL PRIMARY KEY) WITHOUT ROWID"
 
 typedef struct {
     sqlite3_vtab_cursor tgs_base;
@@ -48,28 +47,7 @@ typedef struct {
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
     (void)argc, (void)argv, (void)error;
-    tags_vtab *vt = calloc(1, sizeof *vt);
-    int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(type TEXT COLLATE NOCASE, entity INTEGER, tag TEXT, "
-                                       "namespace TEXT, value TEXT, since INTEGER, \"entitydb moment\" BLOB HIDDEN, key BLOB HIDDEN NOT NULL PRIMARY KEY) "
-                                       "WITHOUT ROWID")
-                : SQLITE_ERROR;
-    if (rc) {
-        free(vt);
-        return rc;
-    }
-    vt->vg_any.ay_binding = aux;
-    vt->vg_any.ay_binding->bd_refs++;
-    *out = &vt->vg_any.ay_base;
-    return SQLITE_OK;
-}
-
-static int disconnect(sqlite3_vtab *base)
-{
-    tags_vtab *vt = (tags_vtab *)base;
-    type_names_free(&vt->vg_types);
-    binding_unref(vt->vg_any.ay_binding);
-    free(vt);
-    return SQLITE_OK;
+    return typed_vtab_connect(db, aux, DECLARATION, out);
 }
 
 /* ---- plans ------------------------------------------------------------------------------------------------------------ */
@@ -112,17 +90,6 @@ static void find_steps(sqlite3_index_info *info, found_steps *out)
     }
 }
 
-/* The text a constraint compares with, where that is known while it is planned; NULL: it is not. */
-static const char *known_text(sqlite3_index_info *info, int constraint, size_t *size)
-{
-    sqlite3_value *value;
-    if (constraint < 0 || sqlite3_vtab_rhs_value(info, constraint, &value) || sqlite3_value_type(value) != SQLITE_TEXT)
-        return NULL;
-    const char *text = (const char *)sqlite3_value_text(value);
-    *size = (size_t)sqlite3_value_bytes(value);
-    return text;
-}
-
 /* About how many taggings begin with a prefix of keys. */
 static double with_prefix(edb_conn *conn, uint32_t tree, const uint8_t *prefix, size_t size)
 {
@@ -154,7 +121,7 @@ static double by_text(edb_conn *conn, const tag_trees *trees, sqlite3_index_info
     return with_prefix(conn, trees->tt_postings, prefix, type ? sizeof prefix : TAG_ID);
 }
 
-static estimate estimate_plan(tags_vtab *vt, edb_stmt *stmt, sqlite3_index_info *info, const found_steps *steps)
+static estimate estimate_plan(typed_vtab *vt, edb_stmt *stmt, sqlite3_index_info *info, const found_steps *steps)
 {
     const int *of = steps->fst_of;
     bool has_type = of['t'] >= 0, entity = has_type && of['e'] >= 0, one = of['='] >= 0 || (of['n'] >= 0 && of['v'] >= 0);
@@ -169,7 +136,7 @@ static estimate estimate_plan(tags_vtab *vt, edb_stmt *stmt, sqlite3_index_info 
         return (estimate){ 1, false };
     if (entity)
         return (estimate){ one ? 1 : 8, one };
-    if (name && type_by_name(&vt->vg_types, stmt, name, size, &type))
+    if (name && type_by_name(&vt->tyv_types, stmt, name, size, &type))
         type = NULL;
     if (one || range)
         return (estimate){ by_text(conn, &trees, info, steps, type, one), false };
@@ -223,11 +190,11 @@ static bool texts_known(sqlite3_index_info *info, const found_steps *steps)
 
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
-    tags_vtab *vt = (tags_vtab *)base;
+    typed_vtab *vt = (typed_vtab *)base;
     char plan[PLAN_NAME_SIZE + ARGUMENTS + 1] = PLAN_NAME;
     found_steps steps;
     edb_stmt *stmt;
-    int rc = vtab_acquire_aside(vt->vg_any.ay_binding, false, &stmt);
+    int rc = vtab_acquire_aside(vt->tyv_any.ay_binding, false, &stmt);
     if (rc)
         return vtab_result(base, rc);
     find_steps(info, &steps);
@@ -259,11 +226,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    tags_scan *tgs = calloc(1, sizeof *tgs);
-    if (!tgs)
-        return vtab_no_cursor(base);
-    *out = &tgs->tgs_base;
-    return SQLITE_OK;
+    return vtab_any_open(base, sizeof(tags_scan), out);
 }
 
 static void leave(tags_scan *tgs)
@@ -349,7 +312,7 @@ static int ask_text(asked *qu, char step, const char *text, size_t size)
     }
 }
 
-static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_value *value)
+static int ask(typed_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_value *value)
 {
     tag_question *tq = &qu->qu_question;
     const edb_table *type;
@@ -372,7 +335,7 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
         return edb_fail(EDB_NOMEM, "no memory to look for tags");
     if (step != 't')
         return ask_text(qu, step, text, (size_t)sqlite3_value_bytes(value));
-    if ((rc = type_by_name(&vt->vg_types, stmt, text, (size_t)sqlite3_value_bytes(value), &type)))
+    if ((rc = type_by_name(&vt->tyv_types, stmt, text, (size_t)sqlite3_value_bytes(value), &type)))
         return rc;
     tq->tq_has_type = true;
     qu->qu_impossible |= !type;
@@ -381,25 +344,15 @@ static int ask(tags_vtab *vt, edb_stmt *stmt, asked *qu, char step, sqlite3_valu
     return EDB_OK;
 }
 
-static int to_moment(tags_scan *tgs, sqlite3_value *moment, bool *nothing)
-{
-    edb_stmt *now = tgs->tgs_stmt;
-    int rc = vtab_moment("entitydb_tags", moment, &tgs->tgs_moment, nothing);
-    if (rc || *nothing || (rc = stmt_at(now, tgs->tgs_moment, &tgs->tgs_stmt)))
-        return rc;
-    stmt_release(now);
-    return EDB_OK;
-}
-
 static int start(tags_scan *tgs, const char *plan, int argc, sqlite3_value **argv)
 {
-    tags_vtab *vt = (tags_vtab *)tgs->tgs_base.pVtab;
+    typed_vtab *vt = (typed_vtab *)tgs->tgs_base.pVtab;
     asked qu = { .qu_impossible = false };
     leave(tgs);
     tgs->tgs_walk.tw_valid = false;
-    int rc = vtab_acquire(vt->vg_any.ay_binding, false, &tgs->tgs_stmt);
+    int rc = vtab_acquire(vt->tyv_any.ay_binding, false, &tgs->tgs_stmt);
     if (!rc && argc && plan[argc - 1] == '@')
-        rc = to_moment(tgs, argv[argc - 1], &qu.qu_impossible);
+        rc = vtab_as_of("entitydb_tags", argv[argc - 1], &tgs->tgs_stmt, &tgs->tgs_moment, &qu.qu_impossible);
     for (int i = 0; !rc && i < argc && plan[i]; i++)
         rc = ask(vt, tgs->tgs_stmt, &qu, plan[i], argv[i]);
     tag_question *tq = &qu.qu_question;
@@ -460,7 +413,7 @@ static int text_column(tags_scan *tgs, sqlite3_context *context, int column)
 
 static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
 {
-    tags_vtab *vt = (tags_vtab *)tgs->tgs_base.pVtab;
+    typed_vtab *vt = (typed_vtab *)tgs->tgs_base.pVtab;
     const tag_walk *tw = &tgs->tgs_walk;
     const edb_table *type;
     uint8_t key[TAG_KEY];
@@ -468,7 +421,7 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
     int rc = EDB_OK;
     switch (column) {
     case TAGS_TYPE:
-        if (!(rc = type_by_id(&vt->vg_types, tgs->tgs_stmt, tw->tw_at.tg_type, &type)))
+        if (!(rc = type_by_id(&vt->tyv_types, tgs->tgs_stmt, tw->tw_at.tg_type, &type)))
             sqlite3_result_text(context, type->et_name, -1, SQLITE_TRANSIENT);
         return rc;
     case TAGS_ENTITY:
@@ -497,7 +450,7 @@ static int column_of(sqlite3_vtab_cursor *base, sqlite3_context *context, int co
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
 
-static int insert(tags_vtab *vt, edb_stmt *stmt, sqlite3_value **columns)
+static int insert(typed_vtab *vt, edb_stmt *stmt, sqlite3_value **columns)
 {
     const edb_table *type;
     int64_t entity;
@@ -505,7 +458,7 @@ static int insert(tags_vtab *vt, edb_stmt *stmt, sqlite3_value **columns)
     for (int i = TAGS_NAMESPACE; i <= TAGS_MOMENT; i++)
         if (sqlite3_value_type(columns[i]) != SQLITE_NULL)
             return edb_fail(EDB_MISUSE, "entitydb_tags takes INSERTs of type, entity and tag; the others follow from them");
-    int rc = type_to_write(&vt->vg_types, stmt, columns[TAGS_TYPE], &type);
+    int rc = type_to_write(&vt->tyv_types, stmt, columns[TAGS_TYPE], &type);
     if (rc)
         return rc;
     if (sqlite3_value_type(columns[TAGS_ENTITY]) == SQLITE_NULL || !value_is_entity(columns[TAGS_ENTITY], &entity))
@@ -519,7 +472,7 @@ static int insert(tags_vtab *vt, edb_stmt *stmt, sqlite3_value **columns)
     return rc;
 }
 
-static int delete(tags_vtab *vt, edb_stmt *stmt, sqlite3_value *key)
+static int delete(typed_vtab *vt, edb_stmt *stmt, sqlite3_value *key)
 {
     uint8_t room[TAG_MOST];
     const uint8_t *text;
@@ -532,7 +485,7 @@ static int delete(tags_vtab *vt, edb_stmt *stmt, sqlite3_value *key)
     if (sqlite3_value_bytes(key) != TAG_KEY)
         return edb_fail(EDB_MISUSE, "a row of entitydb_tags has a key of %d bytes", TAG_KEY);
     reverse_load(&tg, sqlite3_value_blob(key));
-    int rc = type_by_id(&vt->vg_types, stmt, tg.tg_type, &type);
+    int rc = type_by_id(&vt->tyv_types, stmt, tg.tg_type, &type);
     if (!rc)
         rc = tag_trees_find(stmt, &trees);
     if (rc)
@@ -553,13 +506,13 @@ static int delete(tags_vtab *vt, edb_stmt *stmt, sqlite3_value *key)
 
 static int update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
-    tags_vtab *vt = (tags_vtab *)base;
+    typed_vtab *vt = (typed_vtab *)base;
     edb_stmt *stmt;
     (void)rowid;
     if (argc > 1 && sqlite3_value_type(argv[0]) != SQLITE_NULL)
         return vtab_result(base, edb_fail(EDB_CANNOT, "entitydb_tags takes no UPDATE: a tag is deleted and another "
                                           "inserted"));
-    int rc = vtab_acquire(vt->vg_any.ay_binding, true, &stmt);
+    int rc = vtab_acquire(vt->tyv_any.ay_binding, true, &stmt);
     if (rc)
         return vtab_result(base, rc);
     rc = argc == 1 ? delete(vt, stmt, argv[0]) : insert(vt, stmt, argv + 2);
@@ -572,8 +525,8 @@ const sqlite3_module vtab_tags_module = {
     .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
-    .xDisconnect = disconnect,
-    .xDestroy = disconnect,
+    .xDisconnect = typed_vtab_disconnect,
+    .xDestroy = typed_vtab_disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,

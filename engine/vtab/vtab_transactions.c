@@ -29,6 +29,10 @@ enum { TRANSACTION_ID, TRANSACTION_TIME, TRANSACTION_ACTOR, TRANSACTION_REASON, 
        TRANSACTION_ROWS, TRANSACTION_TABLES };
 enum { PLAN_NEWEST_FIRST = 1 };
 
+#define DECLARATION                                                                                                    \
+    "CREATE TABLE x(id INTEGER NOT NULL PRIMARY KEY, committed_at INTEGER, actor TEXT, reason TEXT, metadata TEXT, "   \
+    "label TEXT, rows_changed INTEGER, tables_changed TEXT)"
+
 #define PLAN_NAME "transactions:"
 enum { ARGUMENTS = 7, PLAN_NAME_SIZE = sizeof PLAN_NAME - 1 };
 
@@ -55,25 +59,7 @@ typedef struct {
 static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
     (void)argc, (void)argv, (void)error;
-    vtab_any *vt = calloc(1, sizeof *vt);
-    int rc = vt ? sqlite3_declare_vtab(db, "CREATE TABLE x(id INTEGER NOT NULL PRIMARY KEY, committed_at INTEGER, actor TEXT, "
-                                       "reason TEXT, metadata TEXT, label TEXT, rows_changed INTEGER, tables_changed TEXT)")
-                : SQLITE_ERROR;
-    if (rc) {
-        free(vt);
-        return rc;
-    }
-    vt->ay_binding = aux;
-    vt->ay_binding->bd_refs++;
-    *out = &vt->ay_base;
-    return SQLITE_OK;
-}
-
-static int disconnect(sqlite3_vtab *base)
-{
-    binding_unref(((vtab_any *)base)->ay_binding);
-    free(base);
-    return SQLITE_OK;
+    return vtab_any_connect(db, aux, DECLARATION, sizeof(vtab_any), out);
 }
 
 /* ---- plans -------------------------------------------------------------------------------------------------------- */
@@ -150,12 +136,12 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 
 static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    transactions_scan *trs = calloc(1, sizeof *trs);
-    if (!trs)
-        return vtab_no_cursor(base);
+    int rc = vtab_any_open(base, sizeof(transactions_scan), out);
+    if (rc)
+        return rc;
+    transactions_scan *trs = (transactions_scan *)*out;
     label_list_init(&trs->trs_labels);
     trs->trs_eof = true;
-    *out = &trs->trs_base;
     return SQLITE_OK;
 }
 
@@ -437,8 +423,8 @@ const sqlite3_module vtab_transactions_module = {
     .xCreate = connect,
     .xConnect = connect,
     .xBestIndex = best_index,
-    .xDisconnect = disconnect,
-    .xDestroy = disconnect,
+    .xDisconnect = vtab_any_disconnect,
+    .xDestroy = vtab_any_disconnect,
     .xOpen = open_cursor,
     .xClose = close_cursor,
     .xFilter = filter,
