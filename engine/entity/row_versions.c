@@ -188,7 +188,8 @@ int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size,
     return rc;
 }
 
-int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, bool *had)
+/* Whether the key was there before commit `begun`. */
+static int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, bool *had)
 {
     const tree_state *state;
     tree_version version;
@@ -198,6 +199,22 @@ int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size,
     if (rc || !state || begun <= state->ts_born)
         return rc;
     return tree_get(stmt->st_conn->cn_pager, state, begun - 1, key, key_size, &version, had);
+}
+
+const char *operation_name(bool had, bool has)
+{
+    return !has ? "delete" : had ? "update" : "insert";
+}
+
+int version_operation(edb_stmt *stmt, uint32_t tree, const row_version *vn, const char **out)
+{
+    bool had = vn->vn_had == 1;
+    int rc = EDB_OK;
+
+    if (vn->vn_had < 0 && !vn->vn_deletion)
+        rc = version_had(stmt, tree, vn->vn_entry.key, vn->vn_entry.key_size, vn->vn_begun, &had);
+    *out = operation_name(had, !vn->vn_deletion);
+    return rc;
 }
 
 /* ---- row ids by what an index had ------------------------------------------------------------------------------------ */

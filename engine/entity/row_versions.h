@@ -8,7 +8,7 @@
 typedef struct {
     uint64_t vn_begun;              /* the commit that wrote it */
     uint64_t vn_ended;              /* the one that ended it; 0: it is current */
-    signed char vn_had;             /* 1: the row was there before it, 0: it was not; -1: ask version_had() */
+    signed char vn_had;             /* 1: the row was there before it, 0: it was not; -1: unknown */
     bool vn_deletion;               /* no version, but that the row was deleted: by commit vn_begun, which is vn_ended too */
     edb_entry vn_entry;             /* the version; of a deletion the one that it ended */
 } row_version;
@@ -49,8 +49,10 @@ int versions_next(row_versions *rvs, row_version *out, bool *found);
 /* The commit that ended the version of a key that commit `begun` wrote; 0: none up to `now`. */
 int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, uint64_t now,
                 uint64_t *ended);
-/* Whether the key was there before commit `begun`. */
-int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, bool *had);
+/* What was done to a key that was there before, and is there afterwards: "insert", "update" or "delete". */
+const char *operation_name(bool had, bool has);
+/* What the commit did that began a version of the tree, or the deletion. */
+int version_operation(edb_stmt *stmt, uint32_t tree, const row_version *vn, const char **out);
 /* The row ids in all entries that an index ever had from low to high, up to the statement's moment, each once and ascending;
  * *ids is malloc()ed. */
 int versions_of_index(edb_stmt *stmt, uint32_t tree, const void *low, size_t low_size, const void *high, size_t high_size,

@@ -373,17 +373,6 @@ static int result_time(history_scan *hs, sqlite3_context *context, uint64_t comm
     return rc;
 }
 
-static int result_operation(edb_stmt *stmt, sqlite3_context *context, uint32_t tree, const row_version *vn)
-{
-    bool had = vn->vn_had == 1;
-    int rc = vn->vn_deletion || vn->vn_had >= 0
-                 ? EDB_OK
-                 : version_had(stmt, tree, vn->vn_entry.key, vn->vn_entry.key_size, vn->vn_begun, &had);
-    if (!rc)
-        sqlite3_result_text(context, vn->vn_deletion ? "delete" : had ? "update" : "insert", -1, SQLITE_STATIC);
-    return rc;
-}
-
 /* The statement that knows which versions have ended. */
 static int statement_of_ends(const vtab_entity *vt, edb_stmt **out)
 {
@@ -433,6 +422,7 @@ static int version_column(history_scan *hs, sqlite3_context *context, uint32_t c
     uint32_t tree = entity_of(hs)->vt_table->et_id;
     row_version dated;
     const row_version *vn = &hs->hs_at;
+    const char *operation;
     int rc = EDB_OK;
     if (column == HISTORY_KIND && hs->hs_kind)
         sqlite3_result_text(context, hs->hs_kind, -1, SQLITE_STATIC);
@@ -455,7 +445,9 @@ static int version_column(history_scan *hs, sqlite3_context *context, uint32_t c
             sqlite3_result_int64(context, entity_of(hs)->vt_last_ns + 1);
         return result_time(hs, context, vn->vn_ended);
     case HISTORY_OPERATION:
-        return result_operation(cu->cu_stmt, context, tree, vn);
+        if (!(rc = version_operation(cu->cu_stmt, tree, vn, &operation)))
+            sqlite3_result_text(context, operation, -1, SQLITE_STATIC);
+        return rc;
     case HISTORY_TRANSACTION:
         sqlite3_result_int64(context, (int64_t)vn->vn_begun);
         return EDB_OK;

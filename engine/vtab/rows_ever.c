@@ -1,8 +1,6 @@
 /* What the tables over the past of all rows share (rows_ever.h). */
 #include "engine/vtab/rows_ever.h"
 
-#include "engine/catalog/row.h"
-#include "engine/entity/row_json.h"
 #include "engine/vtab/type_names.h"
 
 enum { TABLES_GUESS = 4, ROWS_GUESS = 10000, RANGE_GUESS = 4, COMMITS_GUESS = 1000 };
@@ -108,46 +106,4 @@ int ever_read(edb_stmt *stmt, int plan, sqlite3_value **argv, ever_arguments *ou
         if (plan & which)
             read_bound(*argv++, plan, which, out);
     return out->ea_nothing ? EDB_OK : read_type(stmt, type, out);
-}
-
-/* ---- results ------------------------------------------------------------------------------------------------------ */
-
-int ever_json(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
-              table_buffer *json, sqlite3_context *context)
-{
-    row_view view;
-    int rc = row_of_entry(row, stmt, table, entry, id, &view);
-    buffer_clear(json);
-    if (!rc)
-        rc = row_json(stmt, table, &view, id, json);
-    if (!rc)
-        sqlite3_result_text64(context, (const char *)json->bf_bytes, json->bf_size, SQLITE_TRANSIENT, SQLITE_UTF8);
-    return rc;
-}
-
-int ever_marshal(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
-                 marshal_writer *out, sqlite3_context *context)
-{
-    row_view view;
-    int rc = row_of_entry(row, stmt, table, entry, id, &view);
-    out->mw_size = 0;
-    if (!rc)
-        rc = row_marshal(stmt, table, &view, id, out);
-    if (!rc)
-        sqlite3_result_blob64(context, out->mw_bytes, out->mw_size, SQLITE_TRANSIENT);
-    return rc;
-}
-
-const char *ever_operation(bool had, bool has)
-{
-    return !has ? "delete" : had ? "update" : "insert";
-}
-
-int ever_time(edb_stmt *stmt, uint64_t commit, sqlite3_context *context)
-{
-    int64_t ns;
-    int rc = commit ? commit_time(stmt, commit, &ns) : EDB_OK;
-    if (!rc && commit)
-        sqlite3_result_int64(context, ns);
-    return rc;
 }

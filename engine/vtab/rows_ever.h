@@ -1,9 +1,8 @@
-/* What the eponymous tables over the past of all rows share: constraints on a table's name, a row id and commits, and the names of
- * operations. Internal to vtab_versions.c and vtab_changes.c. */
+/* What the eponymous tables over the past of all rows share: constraints on a table's name, a row id and commits.
+ * Internal to vtab_versions.c and vtab_changes.c. */
 #ifndef EDB_ROWS_EVER_H
 #define EDB_ROWS_EVER_H
 
-#include "engine/entity/row_marshal.h"
 #include "engine/entity/tables_ever.h"
 #include "engine/vtab/vtab.h"
 
@@ -26,13 +25,5 @@ typedef struct {                    /* the arguments read */
 } ever_arguments;
 
 int ever_read(edb_stmt *stmt, int plan, sqlite3_value **argv, ever_arguments *out);
-/* The row of an entry as JSON; NULL without one. */
-int ever_json(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
-              table_buffer *json, sqlite3_context *context);
-/* The same for Python: row_marshal.h. */
-int ever_marshal(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, int64_t id, table_buffer *row,
-                 marshal_writer *out, sqlite3_context *context);
-const char *ever_operation(bool had, bool has);     /* "insert", "update", "delete" */
-int ever_time(edb_stmt *stmt, uint64_t commit, sqlite3_context *context);   /* NULL of commit 0 */
 
 #endif

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 
 #include "engine/entity/commit_changes.h"
+#include "engine/entity/row_versions.h"
 #include "engine/entity/tag_dictionary.h"
 #include "engine/entity/tag_text.h"
+#include "engine/vtab/row_results.h"
 #include "engine/vtab/rows_ever.h"
 
 enum { CHANGES_TRANSACTION, CHANGES_TIME, CHANGES_TYPE, CHANGES_ENTITY, CHANGES_OPERATION, CHANGES_TAG, CHANGES_OLD, CHANGES_NEW, CHANGES_OLD_ROW, CHANGES_NEW_ROW };
@@ -131,13 +133,14 @@ static int tag_column(changes_scan *chs, sqlite3_context *context)
 
 static int image_column(changes_scan *chs, sqlite3_context *context, bool as_json, bool there, const tree_version *v)
 {
-    if (!there || chs->chs_at->cc_tagging)
+    const commit_change *at = chs->chs_at;
+    if (!there || at->cc_tagging)
         return EDB_OK;
     const edb_entry entry = {.key = v->key, .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
                              .from = v->from, .overflow = v->overflow};
     if (as_json)
-        return ever_json(chs->chs_stmt, chs->chs_at->cc_table, &entry, chs->chs_at->cc_id, &chs->chs_row, &chs->chs_json, context);
-    return ever_marshal(chs->chs_stmt, chs->chs_at->cc_table, &entry, chs->chs_at->cc_id, &chs->chs_row, &chs->chs_out, context);
+        return result_row_json(context, chs->chs_stmt, at->cc_table, &entry, at->cc_id, &chs->chs_row, &chs->chs_json);
+    return result_row_marshal(context, chs->chs_stmt, at->cc_table, &entry, at->cc_id, &chs->chs_row, &chs->chs_out);
 }
 
 static int column_value(changes_scan *chs, sqlite3_context *context, int column)
@@ -149,7 +152,7 @@ static int column_value(changes_scan *chs, sqlite3_context *context, int column)
         sqlite3_result_int64(context, (int64_t)change->at);
         return EDB_OK;
     case CHANGES_TIME:
-        return ever_time(chs->chs_stmt, change->at, context);
+        return result_commit_time(context, chs->chs_stmt, change->at);
     case CHANGES_TYPE:
         sqlite3_result_text(context, at->cc_table->et_name, -1, SQLITE_TRANSIENT);
         return EDB_OK;
@@ -157,7 +160,7 @@ static int column_value(changes_scan *chs, sqlite3_context *context, int column)
         sqlite3_result_int64(context, at->cc_id);
         return EDB_OK;
     case CHANGES_OPERATION:
-        sqlite3_result_text(context, !at->cc_tagging ? ever_operation(change->had, change->has)
+        sqlite3_result_text(context, !at->cc_tagging ? operation_name(change->had, change->has)
                                      : change->has   ? "tag"
                                                      : "untag", -1, SQLITE_STATIC);
         return EDB_OK;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "engine/entity/row_history.h"
-#include "engine/entity/row_json.h"
+#include "engine/vtab/row_results.h"
 #include "engine/vtab/type_names.h"
 
 enum { ENTITIES_TYPE, ENTITIES_ID, ENTITIES_CREATED, ENTITIES_UPDATED, ENTITIES_VERSIONS, ENTITIES_CONTENT,
@@ -211,7 +211,6 @@ static int next(sqlite3_vtab_cursor *base)
 static int life_column(entities_scan *ens, sqlite3_context *context, int column, int64_t id)
 {
     const edb_entry *at = &ens->ens_rows.at;
-    int64_t ns;
     int rc = EDB_OK;
     if (!ens->ens_lived)
         rc = row_life_find(ens->ens_stmt, ens->ens_tables[ens->ens_i]->et_id, id, &ens->ens_life);
@@ -222,24 +221,7 @@ static int life_column(entities_scan *ens, sqlite3_context *context, int column,
         sqlite3_result_int64(context, (int64_t)ens->ens_life.rl_versions);
         return EDB_OK;
     }
-    uint64_t commit = column == ENTITIES_CREATED ? ens->ens_life.rl_created : at->from;
-    if (commit && !(rc = commit_time(ens->ens_stmt, commit, &ns)))
-        sqlite3_result_int64(context, ns);
-    return rc;
-}
-
-static int content_column(entities_scan *ens, sqlite3_context *context, int64_t id)
-{
-    const edb_table *table = ens->ens_tables[ens->ens_i];
-    row_view row;
-    int rc = row_of_entry(&ens->ens_buffer, ens->ens_stmt, table, &ens->ens_rows.at, id, &row);
-    buffer_clear(&ens->ens_json);
-    if (!rc)
-        rc = row_json(ens->ens_stmt, table, &row, id, &ens->ens_json);
-    if (!rc)
-        sqlite3_result_text64(context, (const char *)ens->ens_json.bf_bytes, ens->ens_json.bf_size, SQLITE_TRANSIENT,
-                              SQLITE_UTF8);
-    return rc;
+    return result_commit_time(context, ens->ens_stmt, column == ENTITIES_CREATED ? ens->ens_life.rl_created : at->from);
 }
 
 static int column_value(entities_scan *ens, sqlite3_context *context, int column)
@@ -256,7 +238,8 @@ static int column_value(entities_scan *ens, sqlite3_context *context, int column
         sqlite3_result_int64(context, ens->ens_moment);
         return EDB_OK;
     case ENTITIES_CONTENT:
-        return content_column(ens, context, id);
+        return result_row_json(context, ens->ens_stmt, ens->ens_tables[ens->ens_i], &ens->ens_rows.at, id, &ens->ens_buffer,
+                               &ens->ens_json);
     default:
         return life_column(ens, context, column, id);
     }

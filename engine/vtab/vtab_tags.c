@@ -28,6 +28,7 @@
 #include "engine/entity/tags.h"
 #include "engine/stats/statistics.h"
 #include "engine/txn/reads.h"
+#include "engine/vtab/row_results.h"
 #include "engine/vtab/type_names.h"
 
 enum { TAGS_TYPE, TAGS_ENTITY, TAGS_TAG, TAGS_NAMESPACE, TAGS_VALUE, TAGS_SINCE, TAGS_MOMENT, TAGS_KEY };
@@ -417,8 +418,7 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
     const tag_walk *tw = &tgs->tgs_walk;
     const edb_table *type;
     uint8_t key[TAG_KEY];
-    int64_t ns;
-    int rc = EDB_OK;
+    int rc;
     switch (column) {
     case TAGS_TYPE:
         if (!(rc = type_by_id(&vt->tyv_types, tgs->tgs_stmt, tw->tw_at.tg_type, &type)))
@@ -428,9 +428,7 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
         sqlite3_result_int64(context, tw->tw_at.tg_entity);
         return EDB_OK;
     case TAGS_SINCE:
-        if (tw->tw_from && !(rc = commit_time(tgs->tgs_stmt, tw->tw_from, &ns)))
-            sqlite3_result_int64(context, ns);
-        return rc;
+        return result_commit_time(context, tgs->tgs_stmt, tw->tw_from);
     case TAGS_MOMENT:
         sqlite3_result_int64(context, tgs->tgs_moment);
         return EDB_OK;

@@ -23,7 +23,7 @@
 #include "engine/entity/commit_counts.h"
 #include "engine/entity/label_list.h"
 #include "engine/entity/transactions.h"
-#include "engine/vtab/vtab.h"
+#include "engine/vtab/row_results.h"
 
 enum { TRANSACTION_ID, TRANSACTION_TIME, TRANSACTION_ACTOR, TRANSACTION_REASON, TRANSACTION_METADATA, TRANSACTION_LABEL,
        TRANSACTION_ROWS, TRANSACTION_TABLES };
@@ -387,16 +387,12 @@ static int counts_column(transactions_scan *trs, sqlite3_context *context, int c
 
 static int column_value(transactions_scan *trs, sqlite3_context *context, int column)
 {
-    int64_t ns;
-    int rc;
     switch (column) {
     case TRANSACTION_ID:
         sqlite3_result_int64(context, (int64_t)trs->trs_at);
         return EDB_OK;
     case TRANSACTION_TIME:
-        if (!(rc = commit_time(trs->trs_stmt, trs->trs_at, &ns)))
-            sqlite3_result_int64(context, ns);
-        return rc;
+        return result_commit_time(context, trs->trs_stmt, trs->trs_at);
     case TRANSACTION_LABEL:
         return label_column(trs, context);
     case TRANSACTION_ROWS:

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/entity/row_versions.h"
+#include "engine/vtab/row_results.h"
 #include "engine/vtab/rows_ever.h"
 
 enum { VERSIONS_TYPE, VERSIONS_ENTITY, VERSIONS_FROM, VERSIONS_TO, VERSIONS_OPERATION, VERSIONS_TRANSACTION, VERSIONS_CONTENT };
@@ -131,8 +132,8 @@ static int column_value(versions_scan *evs, sqlite3_context *context, int column
     const row_version *at = &evs->evs_at;
     const edb_table *table = evs->evs_given.ea_tables.ever_tables[evs->evs_table];
     int64_t id = rowid_load(at->vn_entry.key);
-    bool had = true;
-    int rc = EDB_OK;
+    const char *operation;
+    int rc;
     switch (column) {
     case VERSIONS_TYPE:
         sqlite3_result_text(context, table->et_name, -1, SQLITE_TRANSIENT);
@@ -141,21 +142,18 @@ static int column_value(versions_scan *evs, sqlite3_context *context, int column
         sqlite3_result_int64(context, id);
         return EDB_OK;
     case VERSIONS_FROM:
-        return ever_time(evs->evs_stmt, at->vn_begun, context);
+        return result_commit_time(context, evs->evs_stmt, at->vn_begun);
     case VERSIONS_TO:
-        return ever_time(evs->evs_stmt, at->vn_ended, context);
+        return result_commit_time(context, evs->evs_stmt, at->vn_ended);
     case VERSIONS_OPERATION:
-        had = at->vn_had == 1;
-        if (!at->vn_deletion && at->vn_had < 0)
-            rc = version_had(evs->evs_stmt, table->et_id, at->vn_entry.key, 8, at->vn_begun, &had);
-        if (!rc)
-            sqlite3_result_text(context, ever_operation(had, !at->vn_deletion), -1, SQLITE_STATIC);
+        if (!(rc = version_operation(evs->evs_stmt, table->et_id, at, &operation)))
+            sqlite3_result_text(context, operation, -1, SQLITE_STATIC);
         return rc;
     case VERSIONS_TRANSACTION:
         sqlite3_result_int64(context, (int64_t)at->vn_begun);
         return EDB_OK;
     default:
-        return ever_json(evs->evs_stmt, table, &at->vn_entry, id, &evs->evs_row, &evs->evs_json, context);
+        return result_row_json(context, evs->evs_stmt, table, &at->vn_entry, id, &evs->evs_row, &evs->evs_json);
     }
 }
 
