@@ -10,12 +10,6 @@
 #include "native/keycode.h"
 #include "engine/txn/txn_internal.h"
 
-static void entry_of(const tree_version *v, edb_entry *out)
-{
-    *out = (edb_entry){ .key = v->key, .value = v->value, .key_size = v->key_size, .value_size = v->value_size,
-                        .from = v->from, .seen_from = v->from, .overflow = v->overflow };
-}
-
 int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted)
 {
     const tree_state *state;
@@ -110,7 +104,7 @@ static bool take_change(row_versions *rvs, const tree_event *change, row_version
     rvs->rvs_last_had = change->had;
     if (!change->had)
         return false;
-    entry_of(&change->was, &out->vn_entry);
+    entry_from_version(&change->was, &out->vn_entry);
     if (!deletes)
         return is_wanted;
     deletion = *out;
@@ -137,7 +131,7 @@ static int take_row(row_versions *rvs, row_version *out, bool *found)
             break;
         if ((*found = begun_wanted(rvs, at->from))) {
             *out = (row_version){ .vn_begun = at->from, .vn_had = had_before(rvs, at) };
-            entry_of(at, &out->vn_entry);
+            entry_from_version(at, &out->vn_entry);
         }
         rc = tree_cursor_next(rows);
     }

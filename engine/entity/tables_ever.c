@@ -19,10 +19,10 @@ static int add(tables_ever *ever, edb_table *table)
     return EDB_OK;
 }
 
-static int decode_version(edb_stmt *stmt, const tree_event *change, const tree_version *version, edb_table **out)
+static int decode_version(edb_stmt *stmt, const tree_version *version, edb_table **out)
 {
-    const edb_entry entry = { .key = change->key, .key_size = change->key_size, .value = version->value,
-                              .value_size = version->value_size, .from = version->from, .overflow = version->overflow };
+    edb_entry entry;
+    entry_from_version(version, &entry);
     int rc = catalog_decode(stmt, &entry, out);
 
     if (!rc && (*out)->et_kind != CATALOG_TABLE) {
@@ -61,7 +61,7 @@ static int add_dropped(void *arg, edb_stmt *stmt, const tree_event *change)
 {
     const find_dropped *fdr = arg;
     edb_table *table = NULL;
-    int rc = change->had && !change->has ? decode_version(stmt, change, &change->was, &table) : EDB_OK;
+    int rc = change->had && !change->has ? decode_version(stmt, &change->was, &table) : EDB_OK;
 
     if (!rc && table && (!fdr->fdr_name || name_same(table->et_name, fdr->fdr_name)))
         rc = add(fdr->fdr_ever, table_ref(table));
@@ -124,10 +124,10 @@ static int tell_names(void *arg, edb_stmt *stmt, const tree_event *change)
 {
     const names_asked *nad = arg;
     edb_table *was = NULL, *is = NULL;
-    int rc = change->had ? decode_version(stmt, change, &change->was, &was) : EDB_OK;
+    int rc = change->had ? decode_version(stmt, &change->was, &was) : EDB_OK;
 
     if (!rc && change->has)
-        rc = decode_version(stmt, change, &change->is, &is);
+        rc = decode_version(stmt, &change->is, &is);
     if (!rc && (was || is) && !(was && is && !strcmp(was->et_name, is->et_name)))
         rc = nad->nad_fn(nad->nad_arg, change->at, (was ? was : is)->et_id, was ? was->et_name : NULL, is ? is->et_name : NULL);
     table_unref(was);

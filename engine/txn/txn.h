@@ -130,17 +130,16 @@ int commit_time(edb_stmt *stmt, uint64_t number, int64_t *ns);     /* of a commi
 uint64_t entry_size(const edb_entry *entry);        /* bytes of the value, chain included */
 int entry_load(edb_stmt *stmt, const edb_entry *entry, void *out);          /* all bytes of it */
 
+static inline void entry_from_version(const tree_version *v, edb_entry *out)
+{
+    *out = (edb_entry){ .key = v->key, .value = v->value, .key_size = v->key_size, .value_size = v->value_size,
+                        .from = v->from, .seen_from = v->from, .overflow = v->overflow };
+}
+
 static inline void cursor_from_tree(edb_cursor *cu)
 {
-    const tree_version *v = &cu->cu_tree.tc_at;
-
     cu->valid = cu->cu_tree.tc_valid;
-    cu->at.key = v->key;
-    cu->at.key_size = v->key_size;
-    cu->at.value = v->value;
-    cu->at.value_size = v->value_size;
-    cu->at.from = cu->at.seen_from = v->from;
-    cu->at.overflow = v->overflow;
+    entry_from_version(&cu->cu_tree.tc_at, &cu->at);
 }
 
 static inline int cursor_seek_on(edb_cursor *cu, const void *key, size_t key_size)

@@ -9,12 +9,6 @@
 #include "engine/txn/txn_internal.h"
 #include "engine/txn/ws_run.h"
 
-static void entry_from_version(const tree_version *v, edb_entry *out)
-{
-    *out = (edb_entry){ .key = v->key, .value = v->value, .key_size = v->key_size, .value_size = v->value_size,
-                        .from = v->from, .seen_from = v->from, .overflow = v->overflow };
-}
-
 static void entry_from_write(const ws_entry *w, edb_entry *out)
 {
     *out = (edb_entry){ .key = w->key, .value = w->value, .key_size = w->key_size, .value_size = w->value_size,

@@ -136,8 +136,8 @@ static int image_column(changes_scan *chs, sqlite3_context *context, bool as_jso
     const commit_change *at = chs->chs_at;
     if (!there || at->cc_tagging)
         return EDB_OK;
-    const edb_entry entry = {.key = v->key, .key_size = v->key_size, .value = v->value, .value_size = v->value_size,
-                             .from = v->from, .overflow = v->overflow};
+    edb_entry entry;
+    entry_from_version(v, &entry);
     if (as_json)
         return result_row_json(context, chs->chs_stmt, at->cc_table, &entry, at->cc_id, &chs->chs_row, &chs->chs_json);
     return result_row_marshal(context, chs->chs_stmt, at->cc_table, &entry, at->cc_id, &chs->chs_row, &chs->chs_out);
