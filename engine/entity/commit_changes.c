@@ -92,11 +92,12 @@ static int add_change(commit_changes *ccs, const tree_event *change, const edb_t
     return EDB_OK;
 }
 
-/* The changes of a tree between two keys; table NULL: of the reverse tree. */
-static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, const uint8_t *low, size_t low_size,
-                    const uint8_t *high, size_t high_size, uint64_t *upto)
+/* The changes of a tree's keys that begin with a prefix; table NULL: of the reverse tree. */
+static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, const uint8_t *prefix, size_t size,
+                    uint64_t *upto)
 {
     edb_stmt *stmt = ccs->ccs_stmt;
+    uint8_t high[TAG_TYPE + TAG_ENTITY];
     const tree_state *state;
     const tree_event *change;
     tree_events changes;
@@ -106,7 +107,9 @@ static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, 
         return rc;
     if ((rc = tree_events_open(&changes, stmt->st_conn->cn_pager, state, ccs->ccs_served, *upto)))
         return rc;
-    rc = tree_events_start(&changes, low, low_size, high, high_size);
+    memcpy(high, prefix, size);
+    size_t high_size = key_behind(high, size);
+    rc = tree_events_start(&changes, prefix, size, high_size ? high : NULL, high_size);
     while (!rc && !(rc = tree_events_next(&changes, &change)) && change) {
         if (change->at <= *upto)
             rc = add_change(ccs, change, table, upto);
@@ -118,30 +121,19 @@ static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, 
     return rc;
 }
 
-static int add_rows(commit_changes *ccs, const edb_table *table, uint64_t *upto)
+/* The changes of a table's rows, or of the one that is wanted, and then of their tags. */
+static int add_table(commit_changes *ccs, const edb_table *table, uint64_t *upto)
 {
-    uint8_t low[8], high[8];
-    int64_t id = ccs->ccs_wanted.cx_id;
+    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
+    size_t id_size = ccs->ccs_wanted.cx_one ? TAG_ENTITY : 0;
+    int rc;
 
-    if (!ccs->ccs_wanted.cx_one)
-        return add_tree(ccs, table->et_id, table, NULL, 0, NULL, 0, upto);
-    rowid_store(low, id);
-    rowid_store(high, id < INT64_MAX ? id + 1 : id);
-    return add_tree(ccs, table->et_id, table, low, 8, id < INT64_MAX ? high : NULL, 8, upto);
-}
-
-static int add_taggings(commit_changes *ccs, const edb_table *table, uint64_t *upto)
-{
-    uint8_t low[TAG_TYPE + TAG_ENTITY], high[TAG_TYPE + TAG_ENTITY];
-    size_t size = ccs->ccs_wanted.cx_one ? sizeof low : TAG_TYPE, high_size;
-
-    if (!ccs->ccs_tags.tt_reverse)
-        return EDB_OK;
-    big32_store(low, table->et_id);
-    rowid_store(low + TAG_TYPE, ccs->ccs_wanted.cx_id);
-    memcpy(high, low, size);
-    high_size = key_behind(high, size);
-    return add_tree(ccs, ccs->ccs_tags.tt_reverse, NULL, low, size, high_size ? high : NULL, high_size, upto);
+    big32_store(prefix, table->et_id);
+    rowid_store(prefix + TAG_TYPE, ccs->ccs_wanted.cx_id);
+    rc = add_tree(ccs, table->et_id, table, prefix + TAG_TYPE, id_size, upto);
+    if (rc || !ccs->ccs_tags.tt_reverse)
+        return rc;
+    return add_tree(ccs, ccs->ccs_tags.tt_reverse, NULL, prefix, TAG_TYPE + id_size, upto);
 }
 
 /* The next window: the changes of whole commits behind those served. */
@@ -152,11 +144,8 @@ static int fill(commit_changes *ccs)
     int rc = EDB_OK;
 
     ccs->ccs_n = ccs->ccs_i = 0;
-    for (size_t i = 0; i < ever->ever_n && !rc; i++) {
-        rc = add_rows(ccs, ever->ever_tables[i], &upto);
-        if (!rc)
-            rc = add_taggings(ccs, ever->ever_tables[i], &upto);
-    }
+    for (size_t i = 0; i < ever->ever_n && !rc; i++)
+        rc = add_table(ccs, ever->ever_tables[i], &upto);
     if (rc)
         return rc;
     if (ccs->ccs_n)

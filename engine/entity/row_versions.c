@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "native/keycode.h"
+#include "engine/txn/reads.h"
 #include "engine/txn/txn_internal.h"
 
 int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted)
@@ -72,6 +73,16 @@ int versions_start(row_versions *rvs, const void *low, size_t low_size, const vo
         return EDB_OK;
     rvs->rvs_current = true;
     return tree_cursor_seek(&rvs->rvs_rows, low, low_size);
+}
+
+int versions_start_row(row_versions *rvs, int64_t id)
+{
+    uint8_t *low = rvs->rvs_row[0], *high = rvs->rvs_row[1];
+
+    rowid_store(low, id);
+    rowid_store(high, id);
+    size_t high_size = key_behind(high, sizeof rvs->rvs_row[1]);
+    return versions_start(rvs, low, sizeof rvs->rvs_row[0], high_size ? high : NULL, high_size);
 }
 
 static bool begun_wanted(const row_versions *rvs, uint64_t begun)

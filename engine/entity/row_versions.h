@@ -31,6 +31,7 @@ typedef struct {
     tree_cursor rvs_rows;
     const uint8_t *rvs_high;
     size_t rvs_high_size;
+    uint8_t rvs_row[2][8];          /* the bounds of versions_start_row() */
     uint64_t rvs_last_at;           /* the last change: its commit, its key, and whether the row was there before */
     const uint8_t *rvs_last_key;
     uint32_t rvs_last_key_size;
@@ -43,6 +44,7 @@ int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versio
 void versions_close(row_versions *rvs);
 /* A walk over keys low <= k < high; NULL: no bound. Bounds are not copied. */
 int versions_start(row_versions *rvs, const void *low, size_t low_size, const void *high, size_t high_size);
+int versions_start_row(row_versions *rvs, int64_t id);  /* over one row */
 /* The next version, in no order; *found false: that was the last. What it points to lasts as long as the statement. */
 int versions_next(row_versions *rvs, row_version *out, bool *found);
 

@@ -64,7 +64,6 @@ typedef struct {
     bool hs_by_rows;                /* the rows hs_ids are walked one by one */
     int64_t *hs_ids;                /* owned */
     size_t hs_n_ids, hs_id;
-    uint8_t hs_low[8], hs_high[8];
     row_version hs_at;              /* unless hs_over */
     history_time hs_times[HISTORY_TIMES];       /* of the database, so good for ever */
     bool hs_row_ready;

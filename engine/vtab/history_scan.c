@@ -116,12 +116,7 @@ static int start_range(history_scan *hs)
 
 static int start_row(history_scan *hs)
 {
-    int64_t id = hs->hs_ids[hs->hs_id++];
-    rowid_store(hs->hs_low, id);
-    if (id == INT64_MAX)
-        return versions_start(&hs->hs_walk, hs->hs_low, 8, NULL, 0);
-    rowid_store(hs->hs_high, id + 1);
-    return versions_start(&hs->hs_walk, hs->hs_low, 8, hs->hs_high, 8);
+    return versions_start_row(&hs->hs_walk, hs->hs_ids[hs->hs_id++]);
 }
 
 /* To the next version there is, in this range or in a later one. */

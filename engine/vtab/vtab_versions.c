@@ -25,7 +25,6 @@ typedef struct {
     bool evs_open;                  /* evs_walk is */
     row_versions evs_walk;
     row_version evs_at;             /* while evs_open */
-    uint8_t evs_low[8], evs_high[8];
     table_buffer evs_row, evs_json;
 } versions_scan;
 
@@ -78,11 +77,8 @@ static int start_table(versions_scan *evs)
     if (rc)
         return rc;
     evs->evs_open = true;
-    rowid_store(evs->evs_low, given->ea_id);
-    rowid_store(evs->evs_high, given->ea_id == INT64_MAX ? INT64_MAX : given->ea_id + 1);
-    if (!given->ea_one)
-        return versions_start(&evs->evs_walk, NULL, 0, NULL, 0);
-    return versions_start(&evs->evs_walk, evs->evs_low, 8, given->ea_id == INT64_MAX ? NULL : evs->evs_high, 8);
+    return given->ea_one ? versions_start_row(&evs->evs_walk, given->ea_id)
+                         : versions_start(&evs->evs_walk, NULL, 0, NULL, 0);
 }
 
 /* To the next version there is, in this table or in a later one. */
