@@ -104,8 +104,9 @@ static inline void member_set(PyObject **member, PyObject *value)
 static inline PyObject *counted(PyObject *o) { Py_INCREF(o); return o; }
 
 /* ---- short_known.c */
-/* Binds the parameters. -> 1: done; 0: they are not as simple as the short way wants them; -1: an exception */
-int known_bind(known *pk, PyObject *parameters);
+/* Prepares it, in a context as `start` begins, and binds the parameters.
+ * -> 1: done; 0: it or they are not as simple as the short way wants them; -1: an exception */
+int known_bind(known *pk, PyObject *parameters, const edb_start *start);
 /* Finds the row to fetch, if that is not done. -> SQLite's result: SQLITE_ROW, SQLITE_DONE, or an error (stepped()) */
 int known_advance(known *pk);
 PyObject *known_row(sqlite3_stmt *stmt);                    /* NULL: an exception */

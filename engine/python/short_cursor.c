@@ -265,7 +265,7 @@ static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
             return RUN_NOT;
     }
     start.options.in_transaction = is_open;
-    if ((bound = known_bind(pk, parameters)) <= 0)
+    if ((bound = known_bind(pk, parameters, &start)) <= 0)
         return bound ? RUN_FAILED : RUN_NOT;
     enum run run = pk->kt_writes ? run_change(pc, pk, parameters) : run_query(pc, pk, parameters, &start);
     if (run == RUN_NOT)

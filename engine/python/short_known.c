@@ -69,6 +69,24 @@ static bool prepare_part(part *pp, sqlite3 *db)
     return true;
 }
 
+/* Prepares what is not prepared yet, in a context: the planner asks it what the statement compares. */
+static bool prepare_parts(known *pk, const edb_start *start)
+{
+    session *ps = pk->kt_session;
+    const edb_start plans = { .conn = start->conn, .options = start->options, .compares = start->compares };
+    edb_stmt *st = NULL;
+    bool done = true;
+
+    for (int i = 0; done && i < pk->kt_n_parts; i++)
+        if (!pk->kt_parts[i].pp_stmt)
+            done = (st || (st = edb_stmt_start(&plans))) && prepare_part(&pk->kt_parts[i], ps->ses_sqlite);
+    if (st) {
+        edb_stmt_restore(ps->ses_engine, NULL);
+        ps->ses_outgrown |= edb_stmt_end(st);
+    }
+    return done;
+}
+
 /* The values of a dict in the order of the statement's names; None: something is missing. */
 static PyObject *by_name(sqlite3_stmt *stmt, PyObject *parameters)
 {
@@ -86,11 +104,10 @@ static PyObject *by_name(sqlite3_stmt *stmt, PyObject *parameters)
     return values;
 }
 
-int known_bind(known *pk, PyObject *parameters)
+int known_bind(known *pk, PyObject *parameters, const edb_start *start)
 {
-    for (int i = 0; i < pk->kt_n_parts; i++)
-        if (!pk->kt_parts[i].pp_stmt && !prepare_part(&pk->kt_parts[i], pk->kt_session->ses_sqlite))
-            return 0;
+    if (!prepare_parts(pk, start))
+        return 0;
     Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
     PyObject *bound = PyTuple_CheckExact(parameters) ? counted(parameters)
                       : PyList_CheckExact(parameters) ? PyList_AsTuple(parameters)
