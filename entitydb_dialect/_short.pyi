@@ -23,14 +23,17 @@ class Session:
     def fetching(self) -> list[Any]: ...
 
 class Known:
+    used: bool
     def __init__(
         self,
         session: Session,
-        start: int,
         writes: bool,
         gives_id: bool,
         returns: bool,
-        description: Any,
+        compares: int,
+        supplied: int,
+        columns: int,
+        captured: int,
         total: int,
         parts: tuple[tuple[str, tuple[Any, ...], tuple[int, ...] | None], ...],
         /,
@@ -58,5 +61,6 @@ class Cursor:
     as_of: int | None
     schema_then: bool
     def execute(self, sql: str, parameters: Any = ..., /) -> Self: ...
+    def _run(self, known: Known, parameters: Any, /) -> bool: ...
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...

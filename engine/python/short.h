@@ -60,11 +60,12 @@ struct known {
     session *kt_session;            /* NULL: its statements are finalized and it cannot be run any more */
     known *kt_next, **kt_back;      /* among the session's */
     void (*kt_finalize)(known *pk); /* for the session, whose file stands below */
-    const edb_start *kt_start;      /* the derived class keeps it */
-    PyObject *kt_description;
+    edb_start kt_start;             /* the derived class keeps what it points to */
+    PyObject *kt_description;       /* NULL: not prepared yet */
     PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
     Py_ssize_t kt_total;            /* parameters of the whole text; -1: as many as kt_parts[0] has */
     bool kt_busy;                   /* a cursor has rows of it to fetch */
+    char kt_used;                   /* it was executed; the derived class takes it back */
     enum known_at kt_at;
     bool kt_writes, kt_gives_id;
     bool kt_returns;                /* its last part lists what RETURNING shows */

@@ -194,7 +194,7 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
     int code = SQLITE_OK, refused = 0;
 
     Py_BEGIN_ALLOW_THREADS
-    if ((st = edb_stmt_start(pk->kt_start))) {
+    if ((st = edb_stmt_start(&pk->kt_start))) {
         ps->ses_running.px_stmt = st;
         code = step_change(pk);
         if (code == SQLITE_DONE && listing && !(list.px_stmt = edb_stmt_list(st)))
@@ -246,7 +246,7 @@ static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
 {
     session *ps = pc->cur_session;
     bool is_open = !sqlite3_get_autocommit(ps->ses_sqlite), past = pc->cur_as_of && pc->cur_as_of != Py_None;
-    edb_start start = *pk->kt_start;
+    edb_start start = pk->kt_start;
     int bound;
 
     if (pk->kt_busy || !pk->kt_session || !conn_usable(ps->ses_engine) || (pk->kt_writes && past)
@@ -316,11 +316,23 @@ static enum run execute_known(cursor *pc, PyObject *sql, PyObject *parameters)
     if (!pk)
         return RUN_NOT;
     Py_INCREF(pk);
+    ((known *)pk)->kt_used = true;
     work_begins(pc);
     run = give_up_rows(pc) ? RUN_FAILED : run_known(pc, (known *)pk, parameters);
     work_ends(pc);
     Py_DECREF(pk);
     return run;
+}
+
+/* For the long way, which has let go of the result before: executes a text that it has just made known. */
+static PyObject *cursor_run(PyObject *self, PyObject *args)
+{
+    PyObject *pk, *parameters;
+
+    if (!PyArg_ParseTuple(args, "O!O", known_type, &pk, &parameters))
+        return NULL;
+    enum run run = run_known((cursor *)self, (known *)pk, parameters);
+    return run == RUN_FAILED ? NULL : PyBool_FromLong(run == RUN_DONE);
 }
 
 static PyObject *execute_long(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names)
@@ -497,6 +509,7 @@ static void cursor_dealloc(PyObject *self)
 static PyMethodDef cursor_methods[] = {
     { "execute", (PyCFunction)(void (*)(void))cursor_execute, METH_FASTCALL | METH_KEYWORDS,
       "execute($self, sql, parameters=(), /)\n--\n\nRun one statement." },
+    { "_run", cursor_run, METH_VARARGS, "Execute a known text from within execute(). -> whether that was done" },
     { "fetchone", cursor_fetchone, METH_NOARGS, "The next row, or None." },
     { "fetchall", cursor_fetchall, METH_NOARGS, "All rows that are left." },
     { NULL, NULL, 0, NULL },

@@ -5,6 +5,8 @@
 #include "engine/python/short.h"
 
 #include <limits.h>
+#include <stddef.h>
+#include <structmember.h>
 
 #include "engine/txn/txn.h"
 
@@ -69,6 +71,23 @@ static bool prepare_part(part *pp, sqlite3 *db)
     return true;
 }
 
+/* The columns of a statement's rows, as PEP 249 has them; None: it has none. NULL: an exception. */
+static PyObject *describe(sqlite3_stmt *stmt)
+{
+    int n = sqlite3_column_count(stmt);
+    PyObject *columns = n ? PyTuple_New(n) : counted(Py_None);
+
+    for (int i = 0; columns && i < n; i++) {
+        PyObject *column = Py_BuildValue("zzOOOOO", sqlite3_column_name(stmt, i), sqlite3_column_decltype(stmt, i), Py_None,
+                                         Py_None, Py_None, Py_None, Py_None);
+        if (column)
+            PyTuple_SetItem(columns, i, column);
+        else
+            Py_CLEAR(columns);
+    }
+    return columns;
+}
+
 /* Prepares what is not prepared yet, in a context: the planner asks it what the statement compares. */
 static bool prepare_parts(known *pk, const edb_start *start)
 {
@@ -84,7 +103,11 @@ static bool prepare_parts(known *pk, const edb_start *start)
         edb_stmt_restore(ps->ses_engine, NULL);
         ps->ses_outgrown |= edb_stmt_end(st);
     }
-    return done;
+    if (done && !pk->kt_description) {
+        pk->kt_description = describe(pk->kt_parts[pk->kt_returns ? pk->kt_n_parts - 1 : 0].pp_stmt);
+        PyErr_Clear();
+    }
+    return done && pk->kt_description;
 }
 
 /* The values of a dict in the order of the statement's names; None: something is missing. */
@@ -298,19 +321,22 @@ static int known_init(PyObject *self, PyObject *args, PyObject *names)
 {
     known *pk = (known *)self;
     session *ps;
-    PyObject *parts, *description;
-    Py_ssize_t start;
+    PyObject *parts;
+    Py_ssize_t supplied, columns;
     int writes, gives_id, returns;
+    unsigned captured;
+    int compares;
 
     (void)names;
-    if (pk->kt_parts || !PyArg_ParseTuple(args, "O!npppOnO!", session_type, &ps, &start, &writes, &gives_id, &returns, &description,
-                                          &pk->kt_total, &PyTuple_Type, &parts) || read_parts(pk, parts))
+    if (pk->kt_parts || !PyArg_ParseTuple(args, "O!pppinnInO!", session_type, &ps, &writes, &gives_id, &returns, &compares,
+                                          &supplied, &columns, &captured, &pk->kt_total, &PyTuple_Type, &parts)
+        || read_parts(pk, parts))
         return -1;
-    pk->kt_start = (const edb_start *)start;
+    pk->kt_start = (edb_start){ .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes }, .compares = compares,
+                                .supplied = (const uint8_t *)supplied, .columns = (size_t)columns, .captured = captured };
     pk->kt_writes = writes;
     pk->kt_gives_id = gives_id;
     pk->kt_returns = returns;
-    pk->kt_description = counted(description);
     pk->kt_session = ps;
     pk->kt_finalize = known_finalize;
     if ((pk->kt_next = ps->ses_texts))
@@ -353,12 +379,18 @@ static PyMethodDef known_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 
+static PyMemberDef known_members[] = {
+    { "used", T_BOOL, offsetof(known, kt_used), 0, "Whether it was executed since this was last set to False." },
+    { NULL, 0, 0, 0, NULL },
+};
+
 static PyType_Slot known_slots[] = {
     { Py_tp_doc, "What a known text is for the short way." },
     { Py_tp_init, (void *)known_init },
     { Py_tp_dealloc, (void *)known_dealloc },
     { Py_tp_traverse, (void *)known_traverse },
     { Py_tp_methods, known_methods },
+    { Py_tp_members, known_members },
     { Py_tp_iter, (void *)known_iter },
     { Py_tp_iternext, (void *)known_next },
     { 0, NULL },

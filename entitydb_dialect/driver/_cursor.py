@@ -24,6 +24,7 @@ from .answers.pragma import answer
 from .execute.change import change, change_many
 from .execute.define import define
 from .execute.info import say_info
+from .execute.known import run_new
 from .execute.label import give_label
 from .execute.past_names import with_past_names
 from .execute.read import read
@@ -115,6 +116,7 @@ class Cursor(_short.Cursor):
             if statement.several:
                 raise ex.ProgrammingError("You can only execute one statement at a time.")
             self.rowcount = -1
+            given = sql
             if len(sql) > SHORTEST and has_too_many(statement):
                 sql, parameters = with_fewer(statement, parameters)
                 statement = parse(sql)
@@ -123,6 +125,10 @@ class Cursor(_short.Cursor):
                 text = with_past_names(session, statement, self.as_of, parameters, then=self.schema_then)
                 if text is not None:
                     sql, statement = text, parse(text)
+            if (kind is kinds.READ or kind is kinds.WRITE) and run_new(
+                self, session, statement, sql, parameters, rewritten=sql is not given
+            ):
+                return self
             if kind is kinds.READ or kind is kinds.OTHER:
                 read(self, session, statement, sql, parameters)
                 if statement.verb == "EXPLAIN":

@@ -15,9 +15,8 @@ from .._errors import Parameters
 from ..rewrite.generated_columns import as_written
 from ..rewrite.upsert_returning import shares_parameters
 from ..sql.statement import parse
-from .known import Fail, remember
-from .returning import fail_returning_known, write_returning
-from .write import OfMany, SchemaMoved, fail_known, target, write
+from .returning import write_returning
+from .write import OfMany, SchemaMoved, target, write
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -126,21 +125,14 @@ def _change(
         changes = session.schema_changes
         schema = target(session, statement)
         prepared = session.prepared.get(sql)
-        again = prepared is not None
         if prepared is None or prepared.is_ours is (schema is None) or session.temporary_names_stale:
             prepared = session.prepare(sql, statement, schema is not None)
         if prepared.shows_schema:
             session.register_answers()
         try:
-            fail: Fail = fail_known
             if schema is not None and prepared.apart is not None and prepared.apart.returning is not None:
-                changed = write_returning(cursor, session, schema, prepared, parameters, changes)
-                fail = fail_returning_known
-            else:
-                changed = write(cursor, session, schema, prepared, parameters, changes, many)
-            if again and not many and schema is session.main and sql not in session.known:
-                remember(session, sql, prepared, fail)
-            return changed
+                return write_returning(cursor, session, schema, prepared, parameters, changes)
+            return write(cursor, session, schema, prepared, parameters, changes, many)
         except SchemaMoved:
             continue
         except ex.OperationalError as error:

@@ -1,8 +1,8 @@
-"""Texts that a connection has executed before: what an execution needs and its parameters do not decide.
+"""Texts that are executed without Python code: what an execution needs and its parameters do not decide.
 
-It is found out once and kept in a `Known`. `execute()` and `fetchall()` of a cursor look into `Session.known`, and run
-what is there without Python code (`engine/python`). It is emptied whenever what the texts were made from may have
-changed. The short way is for plain parameters, while nothing else runs on the connection; changes need an open
+It is found out at the first execution and kept in a `Known`. `execute()` and `fetchall()` of a cursor look into
+`Session.known`, and run what is there in C (`engine/python`). It is emptied whenever what the texts were made from may
+have changed. The short way is for plain parameters, while nothing else runs on the connection; changes need an open
 transaction. Whatever else there may be is left to the long ways, which also say what is wrong.
 """
 
@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from ... import _exceptions as ex
 from ... import _short
 from ..._native import ffi
 from .._errors import Found, as_error
 from ..rewrite.many_parameters import SHORTEST
 from ..rewrite.past_names import names_dated
 from ..rewrite.prepare import Prepared
-from ..sql.statement import READ, WRITE, parse
+from ..sql.statement import READ, Statement
+from .read import fail_read_known
+from .returning import fail_returning_known, list_of
+from .write import conflicts_of, fail_known, supplied_by, target
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -37,44 +41,45 @@ class Known(_short.Known):
     Attributes:
         prepared: what it is.
         sql: what SQLite gets.
+        supplied: the columns that an INSERT names, as edb_stmt_supplied() wants them; None: all, or it is no INSERT.
     """
 
-    __slots__ = ("_fail", "_start", "prepared", "sql")
+    __slots__ = ("_fail", "prepared", "sql", "supplied")
 
-    def __init__(self, session: Session, prepared: Prepared, fail: Fail) -> None:
-        statement, variant, apart = prepared.statement, prepared.variant(None), prepared.apart
-        writes, captured = statement.kind is WRITE, 0
+    def __init__(self, session: Session, prepared: Prepared) -> None:
+        """Raises what is wrong with its ON CONFLICT or RETURNING."""
+        statement, apart = prepared.statement, prepared.apart
+        writes = statement.kind is not READ
         self.prepared = prepared
-        self.sql = variant.sql
-        self._fail = fail
-        description, uses, total = variant.description, None, -1
-        if apart is not None and apart.shares:
-            uses, total = tuple(apart.change.uses), apart.total
-        parts: list[_Part] = [(self.sql, (), uses)]
-        for tell, always, used, more in prepared.conflicts or ():
-            parts.append((tell, always, tuple(used)))
-            parts.extend((tell_more, (), tuple(used_more)) for tell_more, used_more in more)
-        returns = apart is not None and apart.returning is not None
-        if returns:
-            assert apart is not None
-            assert apart.returning is not None
-            assert prepared.query is not None
-            captured = session.main.declared[statement.table.lower()].table.id
-            description = prepared.query.description
-            parts.append((prepared.query.sql, (), tuple(apart.returning.listed.uses) if apart.shares else ()))
-        bits, columns = (writes and prepared.supplied) or (ffi.NULL, 0)  # prepared keeps the bits
-        options = (True, writes, False, 0, 0)
-        compares = statement.compares | session.hidden_compares
-        self._start = ffi.new("edb_start *", (session.engine, options, compares, bits, columns, captured))
+        self.sql = prepared.variant(None).sql
+        self.supplied = supplied_by(session, session.main, prepared) if writes else None
+        self._fail: Fail = fail_known if writes else fail_read_known
+        parts: list[_Part] = []
+        uses, total, captured, returns = None, -1, 0, False
+        if apart is not None:
+            if apart.shares:
+                uses, total = tuple(apart.change.uses), apart.total
+            for tell, always, used, more in conflicts_of(session.main, prepared):
+                parts.append((tell, always, tuple(used)))
+                parts.extend((tell_more, (), tuple(used_more)) for tell_more, used_more in more)
+            if apart.returning is not None:
+                returns = True
+                self._fail = fail_returning_known
+                captured = session.main.declared[statement.table.lower()].table.id
+                listed = list_of(session, session.main, prepared)
+                parts.append((listed.sql, (), tuple(apart.returning.listed.uses) if apart.shares else ()))
+        supplied, columns = self.supplied or (ffi.NULL, 0)
         super().__init__(
             session,
-            int(ffi.cast("intptr_t", self._start)),
             writes,
             statement.verb in ("INSERT", "REPLACE"),
             returns,
-            description or None,
+            statement.compares | session.hidden_compares,
+            int(ffi.cast("intptr_t", supplied)),
+            columns,
+            captured,
             total,
-            tuple(parts),
+            ((self.sql, (), uses), *parts),
         )
 
     # ---- what the short way calls ----
@@ -93,25 +98,60 @@ class Known(_short.Known):
         raise as_error(found)
 
 
-def remember(session: Session, sql: str, prepared: Prepared, fail: Fail) -> None:
-    """After an execution that went well, of a query or of a change of one of main's tables, that was not the first: its
-    text is known from now on, if the short way will do."""
-    statement, apart = prepared.statement, prepared.apart
-    if statement.names_moment and names_dated(parse(sql)) and session.past_names.changed():
-        return  # which table a name means depends on the moment
-    if (
-        statement.kind in (READ, WRITE)
-        and statement.verb != "EXPLAIN"
-        and prepared.is_fixed
-        and not prepared.shows_schema
-        and not prepared.lists_columns
-        and not session.attach_order
-        and len(sql) <= SHORTEST
-        and (apart is None or not apart.conflicts or prepared.conflicts is not None)
-    ):
-        if len(session.known) >= _MOST_KNOWN:
-            del session.known[next(iter(session.known))]
-        session.known[sql] = Known(session, prepared, fail)
+def run_new(
+    cursor: Cursor, session: Session, statement: Statement, sql: str, parameters: Any, *, rewritten: bool
+) -> bool:
+    """Makes a text known, of a query or of a change of one of main's tables, and executes it the short way.
+
+    Args:
+        rewritten: the text is not the one that the program gave.
+
+    Returns:
+        Whether it was executed; else nothing was done.
+    """
+    if len(sql) > SHORTEST or session.attach_order or session.running is not None or statement.verb == "EXPLAIN":
+        return False
+    if not session.raw.in_transaction and (statement.kind is not READ or not session.autocommit):
+        return False
+    known = session.known.get(sql)
+    if known is None:
+        known = _known(session, statement, sql)
+        if known is None:
+            return False
+        _keep(session, sql, known)
+    elif not rewritten:
+        return False  # that was tried
+    return cursor._run(known, parameters)
 
 
-__all__ = ["Fail", "Known", "remember"]
+def _known(session: Session, statement: Statement, sql: str) -> Known | None:
+    """None: the short way will not do."""
+    try:
+        if statement.kind is not READ and (
+            target(session, statement) is not session.main
+            or (statement.takes_apart and statement.table.lower() not in session.main.declared)
+        ):
+            return None
+        prepared = session.prepare(sql, statement)
+        if not prepared.is_fixed or prepared.shows_schema or prepared.lists_columns:
+            return None
+        if statement.names_moment and names_dated(statement) and session.past_names.changed():
+            return None  # which table a name means depends on the moment
+        return Known(session, prepared)
+    except ex.Error:
+        return None  # the long way finds it again, with the newest schema
+
+
+def _keep(session: Session, sql: str, known: Known) -> None:
+    """Of too many the one goes that was not executed for longest, or nearly so."""
+    texts = session.known
+    while len(texts) >= _MOST_KNOWN:
+        oldest = next(iter(texts))
+        one = texts.pop(oldest)
+        if one.used:
+            one.used = False
+            texts[oldest] = one
+    texts[sql] = known
+
+
+__all__ = ["Known", "run_new"]

@@ -10,12 +10,12 @@ from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import Parameters, int64, translate
 from ..sql import statement as kinds
-from .known import Known, remember
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..rewrite.prepare import Variant
+    from .known import Known
 
 
 def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:
@@ -43,7 +43,6 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         session.running = session.current = stmt
         lib.edb_stmt_enter(stmt)
         prepared = session.prepared.get(sql)
-        again = prepared is not None
         if prepared is None or session.temporary_names_stale:
             prepared = session.prepare(sql, statement)
         if prepared.shows_schema:
@@ -64,14 +63,13 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
     if moment is None and not session.read_committed:
         session.can_restart = False
     cursor.description = description or None
-    if again and sql not in session.known:
-        remember(session, sql, prepared, _fail_known)
     _leave_rows(cursor, session)
 
 
-def _fail_known(
+def fail_read_known(
     cursor: Cursor, session: Session, known: Known, _stmt: Any, _list: Any, error: BaseException, parameters: Parameters
 ) -> NoReturn:
+    """What a query that was executed the short way raises."""
     _fail(cursor, session, known.sql, error, parameters, began=False)
 
 
@@ -127,4 +125,4 @@ def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
     )
 
 
-__all__ = ["describe", "read"]
+__all__ = ["describe", "fail_read_known", "read"]

@@ -32,10 +32,7 @@ def write_returning(
     assert apart is not None
     assert apart.returning is not None
     returning = apart.returning
-    refuse_returning(statement)
-    aggregates = returning.calls.intersection(session.aggregates)
-    if aggregates:
-        raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
+    query = list_of(session, schema, prepared)
     told: Any = ()
     change_parameters, query_parameters = parameters, []
     if apart.shares:
@@ -43,9 +40,6 @@ def write_returning(
         change_parameters = [told[i] for i in apart.change.uses]
         query_parameters = [told[i] for i in returning.listed.uses]
     change = prepared.variant(change_parameters).sql
-    query = prepared.query
-    if query is None:
-        query = prepared.query = Variant(returning.query(schema.sql_name).numbered)
     raw = session.raw
     begin = not raw.in_transaction
     alone = begin and session.autocommit
@@ -99,6 +93,25 @@ def write_returning(
     return changed
 
 
+def list_of(session: Session, schema: Schema, prepared: Prepared) -> Variant:
+    """The query of RETURNING.
+
+    Raises:
+        OperationalError: it calls an aggregate function of the program's.
+        NotSupportedError: of a table of the engine's own.
+    """
+    assert prepared.apart is not None
+    assert prepared.apart.returning is not None
+    returning = prepared.apart.returning
+    refuse_returning(prepared.statement)
+    aggregates = returning.calls.intersection(session.aggregates)
+    if aggregates:
+        raise ex.OperationalError(f"misuse of aggregate function {min(aggregates)}()")
+    if prepared.query is None:
+        prepared.query = Variant(returning.query(schema.sql_name).numbered)
+    return prepared.query
+
+
 def fail_returning_known(
     cursor: Cursor, session: Session, known: Known, stmt: Any, reader: Any, error: BaseException, parameters: Any
 ) -> NoReturn:
@@ -134,4 +147,4 @@ def _fail(
     raise translated from error
 
 
-__all__ = ["fail_returning_known", "write_returning"]
+__all__ = ["fail_returning_known", "list_of", "write_returning"]

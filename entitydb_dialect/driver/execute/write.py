@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 # How a clause is told: a text, what is bound to it always, which parameters behind that; and for more parameters the
 # same again, without what is bound always.
-_Tell: TypeAlias = tuple[str, tuple[Any, ...], Sequence[int], list[tuple[str, Sequence[int]]]]
+Tell: TypeAlias = tuple[str, tuple[Any, ...], Sequence[int], list[tuple[str, Sequence[int]]]]
 _FOREIGN_KEY = CODES["FOREIGNKEY"]
 
 
@@ -191,6 +191,13 @@ def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, 
 
 def tell_columns(session: Session, schema: Schema, prepared: Prepared, stmt: Any) -> None:
     """Tells the engine which columns an INSERT names, so that the others get their defaults."""
+    supplied = supplied_by(session, schema, prepared)
+    if supplied is not None:
+        check(lib.edb_stmt_supplied(stmt, supplied[0], supplied[1]))
+
+
+def supplied_by(session: Session, schema: Schema, prepared: Prepared) -> tuple[Any, int] | None:
+    """The columns that an INSERT names, as edb_stmt_supplied() wants them; None: all, or it is no INSERT."""
     supplied = prepared.supplied
     if supplied is UNKNOWN:
         statement = prepared.statement
@@ -202,8 +209,8 @@ def tell_columns(session: Session, schema: Schema, prepared: Prepared, stmt: Any
             if supplied is UNKNOWN:
                 supplied = session.insert_masks[key] = _mask(declared.table, statement.columns or ())
         prepared.supplied = supplied
-    if supplied is not None:
-        check(lib.edb_stmt_supplied(stmt, supplied[0], supplied[1]))
+    found: tuple[Any, int] | None = supplied
+    return found
 
 
 def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
@@ -220,21 +227,31 @@ def _mask(table: Table, columns: tuple[str, ...]) -> tuple[Any, int] | None:
 
 def tell_conflicts(session: Session, schema: Schema, prepared: Prepared, told: Any) -> None:
     """ON CONFLICT clauses, told to the engine in the context of the INSERT."""
+    for tell, told_always, uses, more in conflicts_of(schema, prepared):
+        session.control.execute(tell, (*told_always, *[told[i] for i in uses]))
+        for tell_more, uses_more in more:
+            session.control.execute(tell_more, [told[i] for i in uses_more])
+
+
+def conflicts_of(schema: Schema, prepared: Prepared) -> list[Tell]:
+    """What is said of the clauses.
+
+    Raises:
+        OperationalError: a clause means no constraint of the table.
+        NotSupportedError: of a table of the engine's own, what is not done.
+    """
     conflicts = prepared.conflicts
     if conflicts is None:
         declared = schema.declared.get(prepared.statement.table.lower())
         if declared is None:
             assert prepared.apart is not None
             judge_conflicts(prepared.statement, prepared.apart.conflicts)
-            return  # the INSERT says that there is no such table
+            return []  # the INSERT says that there is no such table
         conflicts = prepared.conflicts = _conflicts(declared.table, prepared)
-    for tell, told_always, uses, more in conflicts:
-        session.control.execute(tell, (*told_always, *[told[i] for i in uses]))
-        for tell_more, uses_more in more:
-            session.control.execute(tell_more, [told[i] for i in uses_more])
+    return conflicts
 
 
-def _conflicts(table: Table, prepared: Prepared) -> list[_Tell]:
+def _conflicts(table: Table, prepared: Prepared) -> list[Tell]:
     """What is said of each clause.
 
     Raises OperationalError for a clause that means no constraint of the table.
@@ -278,8 +295,11 @@ def _keep_returned(cursor: Cursor) -> None:
 __all__ = [
     "OfMany",
     "SchemaMoved",
+    "Tell",
     "begin_prepared",
+    "conflicts_of",
     "fail_known",
+    "supplied_by",
     "target",
     "tell_columns",
     "tell_conflicts",
