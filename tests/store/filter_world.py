@@ -61,7 +61,12 @@ class World:
         return self.commits[-1][1]
 
     def committed(self, store: Store, rows: Rows) -> None:
-        self.commits.append((store.last_ns(), rows))
+        """A transaction that deletes again what it has put changes nothing, and is no commit."""
+        if self.commits and rows == self.newest:
+            return
+        moment = store.last_ns()
+        assert not self.commits or moment > self.commits[-1][0]
+        self.commits.append((moment, rows))
 
     # ---- what is done
 
