@@ -10,6 +10,11 @@ class Session:
     orphans: Any
     total_changes: int
     names_settled: int
+    lost: str | None
+    supplied: dict[str, tuple[int, int, Any] | None]
+    hidden_compares: int
+    plain: bool
+    index_words: tuple[tuple[bytes, ...], ...]
     closed: bool
     temporary_names_stale: bool
     outgrown: bool
@@ -18,15 +23,22 @@ class Session:
     autocommit: bool
     def acquire(self) -> bool: ...
     def release(self) -> None: ...
-    def attach(self, engine: int, sqlite: int, as_context: Callable[[int], Any], /) -> None: ...
+    def attach(
+        self, engine: int, sqlite: int, as_context: Callable[[int], Any], as_error: Callable[[Any], BaseException], /
+    ) -> None: ...
     def finalize(self) -> None: ...
     def fetching(self) -> list[Any]: ...
 
 class Known:
-    used: bool
+    @property
+    def prepared(self) -> Any: ...
+    @property
+    def sql(self) -> str: ...
     def __init__(
         self,
         session: Session,
+        prepared: Any,
+        in_order: Callable[[Any], tuple[Any, ...]] | None,
         writes: bool,
         gives_id: bool,
         returns: bool,
@@ -61,6 +73,6 @@ class Cursor:
     as_of: int | None
     schema_then: bool
     def execute(self, sql: str, parameters: Any = ..., /) -> Self: ...
-    def _run(self, known: Known, parameters: Any, /) -> bool: ...
+    def _run(self, sql: str, known: Known, parameters: Any, /) -> bool: ...
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...

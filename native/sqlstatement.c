@@ -9,6 +9,7 @@
 /* The tokens, and how far they are read. Nothing here runs off their end. */
 typedef struct {
     const uint8_t *kinds, *codes;
+    const char *words, *words_end;      /* see sql_read() */
     const int32_t *partners;
     int32_t n, at;
 } reader;
@@ -181,15 +182,116 @@ static from_levels next_levels(const reader *r, int32_t at, from_levels levels)
     }
 }
 
+enum { MOST_SIDES = 32 };               /* of equalities, looked at; where there are more, they may lead anywhere */
+
+/* What rewrites look for, counted. */
+typedef struct {
+    int joined, n_sides;
+    int32_t sides[MOST_SIDES];          /* the names on both sides of equalities: their first tokens */
+    bool orders, otherwise, terms;
+} term_words;
+
+static bool is_column_name(const reader *r, int32_t at)
+{
+    return at >= 0 && at < r->n && (r->kinds[at] == SQL_WORD || r->kinds[at] == SQL_QUOTED);
+}
+
+/* The first token of a name that ends here: [table.]column */
+static int32_t name_start(const reader *r, int32_t end)
+{
+    return code(r, end - 1) == '.' && is_column_name(r, end - 2) ? end - 2 : end;
+}
+
+static void count_equality(const reader *r, int32_t at, term_words *counted)
+{
+    if (!is_column_name(r, at - 1) || !is_column_name(r, at + 1) || counted->n_sides + 2 > MOST_SIDES)
+        return;
+    counted->sides[counted->n_sides++] = name_start(r, at - 1);
+    counted->sides[counted->n_sides++] = at + 1;
+}
+
+static const char *word_of(const reader *r, int32_t token, size_t *size)
+{
+    const char *at = r->words, *end;
+    while ((end = memchr(at, '\n', (size_t)(r->words_end - at))) && token--)
+        at = end + 1;
+    *size = (size_t)((end ? end : r->words_end) - at);
+    return at;
+}
+
+/* Are the names perhaps the same, as they are written? A quoted one may be any. */
+static bool names_alike(const reader *r, int32_t one, int32_t other)
+{
+    bool qualified = code(r, one + 1) == '.';
+    if (qualified != (code(r, other + 1) == '.'))
+        return false;
+    for (int32_t i = 0; i <= (qualified ? 2 : 0); i += 2) {
+        size_t sizes[2];
+        const char *words[2] = { word_of(r, one + i, &sizes[0]), word_of(r, other + i, &sizes[1]) };
+        if (sizes[0] && sizes[1] && (sizes[0] != sizes[1] || memcmp(words[0], words[1], sizes[0]) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* Do the equalities seem to compare one column with two others? */
+static bool may_chain(const reader *r, const term_words *counted)
+{
+    if (counted->joined < 2 || counted->n_sides < 4)
+        return false;
+    for (int i = 0; i < counted->n_sides; i++)
+        for (int j = 0; j < i; j++)
+            if (names_alike(r, counted->sides[i], counted->sides[j]))
+                return true;
+    return counted->n_sides == MOST_SIDES;
+}
+
+static void count_term_words(const reader *r, int32_t at, from_levels levels, term_words *counted)
+{
+    switch (r->codes[at]) {
+    case '=':
+        count_equality(r, at, counted);
+        break;
+    case ',':
+        counted->joined += levels & 1;
+        break;
+    case SQL_W_JOIN:
+        counted->joined++;
+        break;
+    case SQL_W_ORDER:
+        counted->orders = counted->terms = true;
+        break;
+    case SQL_W_NULLS:
+    case SQL_W_COLLATE:
+        counted->otherwise = true;
+        break;
+    case SQL_W_WHERE:
+    case SQL_W_ON:
+    case SQL_W_GROUP:
+        counted->terms = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static int32_t flags_of_terms(const reader *r, const term_words *counted)
+{
+    return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0)
+           | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0);
+}
+
 static int32_t flags_of_words(const reader *r)
 {
     int32_t flags = 0;
     from_levels levels = 0;
+    term_words counted = { 0 };
     for (int32_t i = r->at; i < r->n; i++) {
         if (r->codes[i] == SQL_W_SYSTEM_TIME || r->codes[i] == SQL_W_HISTORY
             || (r->codes[i] == '(' && is_source_call(r, i, levels)))
             flags |= SQL_NAMES_MOMENT;
         levels = next_levels(r, i, levels);
+        count_term_words(r, i, levels, &counted);
         if (r->codes[i] == SQL_W_SCHEMA)
             flags |= SQL_ASKS_SCHEMA;
         else if (r->codes[i] == SQL_W_IN && is_row_in(r, i))
@@ -197,7 +299,7 @@ static int32_t flags_of_words(const reader *r)
         else if (is_bound_by_column(r, i))
             flags |= SQL_BOUND_BY_COLUMN;
     }
-    return flags;
+    return flags | flags_of_terms(r, &counted);
 }
 
 /* [RECURSIVE] name [(...)] AS [[NOT] MATERIALIZED] (...), ..., behind WITH. */
@@ -298,12 +400,16 @@ static void by_verb(reader *r, sql_shape *shape)
         shape->kind = SQL_SELECT;
         if (code(r, r->at) == SQL_W_ENTITYDB_LABEL || code(r, r->at) == SQL_W_ENTITYDB_TRANSACTION_INFO)
             shape->flags |= SQL_OF_COMMIT;
+        if (code(r, r->at) == SQL_W_COUNT || code(r, r->at) == SQL_W_MIN)
+            shape->flags |= SQL_MAY_SHORTEN;
         break;
     case SQL_W_VALUES:
         shape->kind = SQL_VALUES;
         break;
     case SQL_W_EXPLAIN:
         shape->kind = SQL_EXPLAIN;
+        if (has_word(r, SQL_W_COUNT) || has_word(r, SQL_W_MIN))
+            shape->flags |= SQL_MAY_SHORTEN;
         break;
     case SQL_W_INSERT:
         shape->kind = SQL_INSERT;
@@ -317,6 +423,8 @@ static void by_verb(reader *r, sql_shape *shape)
         shape->kind = SQL_UPDATE;
         target(r, shape, 0);
         shape->set = find(r, SQL_W_SET);
+        if (has_word(r, SQL_W_FROM))
+            shape->flags |= SQL_UPDATES_FROM;
         break;
     case SQL_W_DELETE:
         shape->kind = SQL_DELETE;
@@ -370,16 +478,18 @@ static void pair(const uint8_t *codes, size_t n, int32_t *partners)
 }
 
 void sql_read_tokens(const uint8_t *kinds, const uint8_t *codes, const int32_t *starts, const int32_t *ends, size_t n,
-                     int32_t *room)
+                     const char *words, size_t words_size, int32_t *room)
 {
     sql_shape *shape = (sql_shape *)room;
     int32_t *partners = (int32_t *)(shape + 1);
     *shape = (sql_shape){
-        .tokens = (int32_t)n, .conflict = -1, .schema = -1, .table = -1, .alias = -1, .columns = -1, .columns_end = -1,
+        .tokens = (int32_t)n, .words = (int32_t)words_size, .conflict = -1, .schema = -1, .table = -1, .alias = -1,
+        .columns = -1, .columns_end = -1,
         .list_behind = -1, .set = -1, .on_conflict = -1, .returning = -1,
     };
     pair(codes, n, partners);
-    look(&(reader){ .kinds = kinds, .codes = codes, .partners = partners, .n = (int32_t)n }, shape);
+    look(&(reader){ .kinds = kinds, .codes = codes, .words = words, .words_end = words + words_size,
+                    .partners = partners, .n = (int32_t)n }, shape);
     if (shape->table >= 0) {
         shape->table_start = starts[shape->table];
         shape->table_end = ends[shape->table];
@@ -397,8 +507,7 @@ size_t sql_read(const char *sql, size_t size, int32_t *room)
     uint8_t *kinds = (uint8_t *)(ends + size), *codes = kinds + size;
     char *words = (char *)(codes + size);
     size_t words_size, n = sql_tokens(sql, size, starts, ends, kinds, codes, words, &words_size);
-    sql_read_tokens(kinds, codes, starts, ends, n, room);
-    shape->words = (int32_t)words_size;
+    sql_read_tokens(kinds, codes, starts, ends, n, words, words_size, room);
 
     /* Together, since the arrays had room for as many tokens as there are bytes. */
     char *to = (char *)(partners + n);

@@ -21,9 +21,15 @@ enum {
     SQL_DEFAULT_VALUES = 8,     /* INSERT ... DEFAULT VALUES */
     SQL_PLAIN_VALUES = 16,      /* INSERT whose rows come from VALUES without a subquery, or from DEFAULT VALUES */
     SQL_OF_COMMIT = 32,         /* the first column of a SELECT is called ENTITYDB_LABEL or ENTITYDB_TRANSACTION_INFO */
-    SQL_BOUND_BY_COLUMN = 128,  /* <, <=, >, >= or BETWEEN may compare a column with something that has an affinity */
     SQL_PLAIN_LIST = 64,        /* the column list is words with commas between, and maybe comments */
+    SQL_BOUND_BY_COLUMN = 128,  /* <, <=, >, >= or BETWEEN may compare a column with something that has an affinity */
     SQL_NAMES_MOMENT = 256,     /* SYSTEM_TIME, a name that ends in " history", or arguments of what is read in FROM */
+    /* What the driver's rewrites look for; a text without it is none of theirs. */
+    SQL_MAY_SHORTEN = 512,      /* COUNT or MIN behind SELECT, or anywhere behind EXPLAIN */
+    SQL_MAY_CHAIN = 1024,       /* = may compare one name with two others, and there are three tables or more in FROM */
+    SQL_ORDERS_OTHERWISE = 2048,        /* ORDER, and NULLS or COLLATE */
+    SQL_UPDATES_FROM = 4096,    /* UPDATE, and FROM */
+    SQL_HAS_TERMS = 8192,       /* WHERE, ON, ORDER or GROUP */
 };
 
 /* Parts are indices of tokens; -1: there is none. */
@@ -57,9 +63,9 @@ typedef struct {
  * -> how many bytes. */
 size_t sql_read(const char *sql, size_t size, int32_t *room);
 
-/* The shape and the partners of n tokens that are known, likewise; words is left 0. */
+/* The shape and the partners of n tokens that are known, likewise. */
 void sql_read_tokens(const uint8_t *kinds, const uint8_t *codes, const int32_t *starts, const int32_t *ends, size_t n,
-                     int32_t *room);
+                     const char *words, size_t words_size, int32_t *room);
 /* cffi: end */
 
 #endif

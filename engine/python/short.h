@@ -1,6 +1,6 @@
 /* The short way of the driver: what a statement whose text is known needs of a session, of a cursor and of the text.
  *
- * Python's classes Session, Cursor and Known are derived from the three here. A known text is executed and its rows
+ * Python's classes Session and Cursor are derived from two of the three here. A known text is executed and its rows
  * fetched without Python code, by the calls of the engine and of SQLite that the long way makes; whatever the short way
  * does not do, it leaves to the methods of the derived classes before it has done anything.
  *
@@ -34,16 +34,23 @@ typedef struct session {
     edb_conn *ses_engine;            /* NULL before attach() and behind finalize() */
     sqlite3 *ses_sqlite;
     PyObject *ses_as_context;        /* a function: the address of an edb_stmt -> what Python has of it */
+    PyObject *ses_as_error;         /* a function: what known_error() gives -> the exception */
     unsigned long ses_holder;        /* thread, when ses_holds */
     int ses_holds;
     context ses_running;
     PyObject *ses_current;           /* the context that the engine has as current, or None; Python's side only */
-    PyObject *ses_known, *ses_orphans;
+    PyObject *ses_known, *ses_orphans, *ses_lost;
+    PyObject *ses_supplied;         /* of INSERTs: table and column list as written -> None, or bits' address, columns, bits */
+    PyObject *ses_index_words;      /* a tuple of tuples of upper-case words: of indexes that the driver uses, what a text must have */
+    void *ses_room;                 /* for sql_read(); owned */
+    size_t ses_room_size;
+    int ses_hidden_compares;        /* of what a query uses without its text's showing it */
     known *ses_texts;
     cursor *ses_fetching;
     long long ses_total_changes;
     long long ses_names_settled;     /* as of earlier moments (nanoseconds) a table's name may mean another table: the long way */
     char ses_closed, ses_names_stale, ses_outgrown, ses_can_restart, ses_read_committed, ses_autocommit;
+    char ses_plain;                 /* nothing is attached, no table is TEMP or has generated columns */
 } session;
 
 typedef struct {                    /* a text of SQLite's */
@@ -60,12 +67,14 @@ struct known {
     session *kt_session;            /* NULL: its statements are finalized and it cannot be run any more */
     known *kt_next, **kt_back;      /* among the session's */
     void (*kt_finalize)(known *pk); /* for the session, whose file stands below */
-    edb_start kt_start;             /* the derived class keeps what it points to */
+    PyObject *kt_prepared;          /* what the driver knows of it, and keeps what kt_start points to; None: it never looked */
+    PyObject *kt_in_order;          /* a function: parameters -> a tuple of them by number; None: they are so */
+    edb_start kt_start;
     PyObject *kt_description;       /* NULL: not prepared yet */
     PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
     Py_ssize_t kt_total;            /* parameters of the whole text; -1: as many as kt_parts[0] has */
     bool kt_busy;                   /* a cursor has rows of it to fetch */
-    char kt_used;                   /* it was executed; the derived class takes it back */
+    bool kt_used;                   /* it was executed again */
     enum known_at kt_at;
     bool kt_writes, kt_gives_id;
     bool kt_returns;                /* its last part lists what RETURNING shows */
@@ -104,7 +113,15 @@ static inline void member_set(PyObject **member, PyObject *value)
 }
 static inline PyObject *counted(PyObject *o) { Py_INCREF(o); return o; }
 
+/* ---- short_new.c */
+/* Makes a text known, if it is one that SQLite is given as it is. NULL: it is not, or nobody knows yet; the driver finds out. */
+known *known_plain(session *ps, PyObject *sql, bool reads_only);
+/* Puts it among the session's known texts. -> 0, or -1: an exception */
+int known_keep(session *ps, PyObject *sql, known *pk);
+
 /* ---- short_known.c */
+/* A text that SQLite is given as it is. NULL: an exception */
+known *known_of_text(session *ps, PyObject *sql, const edb_start *start, bool gives_id);
 /* Prepares it, in a context as `start` begins, and binds the parameters.
  * -> 1: done; 0: it or they are not as simple as the short way wants them; -1: an exception */
 int known_bind(known *pk, PyObject *parameters, const edb_start *start);

@@ -100,7 +100,7 @@ static enum run run_failed(cursor *pc, known *pk, context *change, context *list
 {
     PyObject *stmt = error ? context_get(change, pc->cur_session) : NULL;
     PyObject *reader = stmt ? context_get(list, pc->cur_session) : NULL;
-    PyObject *done = reader ? PyObject_CallMethod((PyObject *)pk, "fail", "OOOOO", pc, stmt, reader, error, parameters) : NULL;
+    PyObject *done = reader ? PyObject_CallMethod((PyObject *)pc, "_fail_known", "OOOOO", pk, stmt, reader, error, parameters) : NULL;
 
     Py_XDECREF(done);
     Py_XDECREF(reader);
@@ -281,7 +281,8 @@ static bool is_idle(const cursor *pc)
     const session *ps = pc->cur_session;
 
     return ps && ps->ses_engine && !ps->ses_holds && !pc->cur_executing && !pc->cur_closed && !ps->ses_closed && !ps->ses_names_stale
-           && !ps->ses_running.px_stmt && !ps->ses_running.px_object && PyObject_Size(ps->ses_orphans) == 0;
+           && ps->ses_lost == Py_None && !ps->ses_running.px_stmt && !ps->ses_running.px_object
+           && PyObject_Size(ps->ses_orphans) == 0;
 }
 
 static void work_begins(cursor *pc)
@@ -307,31 +308,43 @@ static int give_up_rows(cursor *pc)
     return done ? 0 : -1;
 }
 
+/* The text that is known, or becomes known here, with a count of it; NULL: neither. */
+static known *find_text(session *ps, PyObject *sql)
+{
+    known *pk = (known *)PyDict_GetItemWithError(ps->ses_known, sql);
+
+    if (pk) {
+        pk->kt_used = true;
+        return (known *)counted((PyObject *)pk);
+    }
+    bool is_open = !sqlite3_get_autocommit(ps->ses_sqlite);
+    return is_open || ps->ses_autocommit ? known_plain(ps, sql, !is_open) : NULL;
+}
+
 /* -> RUN_NOT: the long way has to execute it. */
 static enum run execute_known(cursor *pc, PyObject *sql, PyObject *parameters)
 {
-    PyObject *pk = PyDict_GetItemWithError(pc->cur_session->ses_known, sql);
+    known *pk = find_text(pc->cur_session, sql);
     enum run run;
 
     if (!pk)
         return RUN_NOT;
-    Py_INCREF(pk);
-    ((known *)pk)->kt_used = true;
     work_begins(pc);
-    run = give_up_rows(pc) ? RUN_FAILED : run_known(pc, (known *)pk, parameters);
+    run = give_up_rows(pc) ? RUN_FAILED : run_known(pc, pk, parameters);
     work_ends(pc);
-    Py_DECREF(pk);
+    Py_DECREF((PyObject *)pk);
     return run;
 }
 
-/* For the long way, which has let go of the result before: executes a text that it has just made known. */
+/* For the long way, which has let go of the result before: makes a text known, and executes it. */
 static PyObject *cursor_run(PyObject *self, PyObject *args)
 {
-    PyObject *pk, *parameters;
+    cursor *pc = (cursor *)self;
+    PyObject *sql, *pk, *parameters;
 
-    if (!PyArg_ParseTuple(args, "O!O", known_type, &pk, &parameters))
+    if (!PyArg_ParseTuple(args, "UO!O", &sql, known_type, &pk, &parameters) || known_keep(pc->cur_session, sql, (known *)pk))
         return NULL;
-    enum run run = run_known((cursor *)self, (known *)pk, parameters);
+    enum run run = run_known(pc, (known *)pk, parameters);
     return run == RUN_FAILED ? NULL : PyBool_FromLong(run == RUN_DONE);
 }
 
@@ -509,7 +522,7 @@ static void cursor_dealloc(PyObject *self)
 static PyMethodDef cursor_methods[] = {
     { "execute", (PyCFunction)(void (*)(void))cursor_execute, METH_FASTCALL | METH_KEYWORDS,
       "execute($self, sql, parameters=(), /)\n--\n\nRun one statement." },
-    { "_run", cursor_run, METH_VARARGS, "Execute a known text from within execute(). -> whether that was done" },
+    { "_run", cursor_run, METH_VARARGS, "Make a text known and execute it, from within execute(). -> whether that was done" },
     { "fetchone", cursor_fetchone, METH_NOARGS, "The next row, or None." },
     { "fetchall", cursor_fetchall, METH_NOARGS, "All rows that are left." },
     { NULL, NULL, 0, NULL },

@@ -55,10 +55,15 @@ static bool bind_part(part *pp, PyObject *parameters)
 static bool prepare_part(part *pp, sqlite3 *db)
 {
     Py_ssize_t size, n = PyTuple_Size(pp->pp_always);
-    const char *sql = PyUnicode_AsUTF8AndSize(pp->pp_sql, &size);
+    const char *sql = PyUnicode_AsUTF8AndSize(pp->pp_sql, &size), *behind = NULL;
 
-    if (!sql || size >= INT_MAX || sqlite3_prepare_v3(db, sql, (int)size + 1, SQLITE_PREPARE_PERSISTENT, &pp->pp_stmt, NULL)) {
+    if (!sql || size >= INT_MAX || sqlite3_prepare_v3(db, sql, (int)size + 1, SQLITE_PREPARE_PERSISTENT, &pp->pp_stmt, &behind)) {
         PyErr_Clear();
+        return false;
+    }
+    if (!pp->pp_stmt || behind != sql + size) {     /* another statement behind it, a NUL in it, or but a comment */
+        sqlite3_finalize(pp->pp_stmt);
+        pp->pp_stmt = NULL;
         return false;
     }
     for (Py_ssize_t i = 0; i < n; i++)  /* the tuple keeps what is bound */
@@ -134,7 +139,7 @@ int known_bind(known *pk, PyObject *parameters, const edb_start *start)
     Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
     PyObject *bound = PyTuple_CheckExact(parameters) ? counted(parameters)
                       : PyList_CheckExact(parameters) ? PyList_AsTuple(parameters)
-                      : pk->kt_total >= 0 ? PyObject_CallMethod((PyObject *)pk, "in_order", "(O)", parameters)
+                      : pk->kt_in_order != Py_None ? PyObject_CallFunction(pk->kt_in_order, "(O)", parameters)
                       : by_name(pk->kt_parts[0].pp_stmt, parameters);
     bool done = true;
 
@@ -258,8 +263,10 @@ static PyObject *known_next(PyObject *self)
 
     if (!stepped(code)) {
         PyObject *error = known_error(pk->kt_session, code);
-        PyObject *done = error ? PyObject_CallMethod(self, "raise_error", "(N)", error) : NULL;
-        Py_XDECREF(done);
+        PyObject *raised = error ? PyObject_CallFunction(pk->kt_session->ses_as_error, "(N)", error) : NULL;
+        if (raised)
+            PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+        Py_XDECREF(raised);
         return NULL;
     }
     if (code == SQLITE_DONE)
@@ -317,6 +324,19 @@ static int read_parts(known *pk, PyObject *parts)
     return 0;
 }
 
+static void known_set(known *pk, session *ps, const edb_start *start, bool gives_id)
+{
+    pk->kt_start = *start;
+    pk->kt_writes = start->options.writes;
+    pk->kt_gives_id = gives_id;
+    pk->kt_session = ps;
+    pk->kt_finalize = known_finalize;
+    if ((pk->kt_next = ps->ses_texts))
+        pk->kt_next->kt_back = &pk->kt_next;
+    pk->kt_back = &ps->ses_texts;
+    ps->ses_texts = pk;
+}
+
 static int known_init(PyObject *self, PyObject *args, PyObject *names)
 {
     known *pk = (known *)self;
@@ -328,22 +348,40 @@ static int known_init(PyObject *self, PyObject *args, PyObject *names)
     int compares;
 
     (void)names;
-    if (pk->kt_parts || !PyArg_ParseTuple(args, "O!pppinnInO!", session_type, &ps, &writes, &gives_id, &returns, &compares,
-                                          &supplied, &columns, &captured, &pk->kt_total, &PyTuple_Type, &parts)
-        || read_parts(pk, parts))
+    if (pk->kt_parts || !PyArg_ParseTuple(args, "O!OOpppinnInO!", session_type, &ps, &pk->kt_prepared, &pk->kt_in_order, &writes,
+                                          &gives_id, &returns, &compares, &supplied, &columns, &captured, &pk->kt_total,
+                                          &PyTuple_Type, &parts))
         return -1;
-    pk->kt_start = (edb_start){ .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes }, .compares = compares,
-                                .supplied = (const uint8_t *)supplied, .columns = (size_t)columns, .captured = captured };
-    pk->kt_writes = writes;
-    pk->kt_gives_id = gives_id;
+    Py_INCREF(pk->kt_prepared);
+    Py_INCREF(pk->kt_in_order);
+    if (read_parts(pk, parts))
+        return -1;
     pk->kt_returns = returns;
-    pk->kt_session = ps;
-    pk->kt_finalize = known_finalize;
-    if ((pk->kt_next = ps->ses_texts))
-        pk->kt_next->kt_back = &pk->kt_next;
-    pk->kt_back = &ps->ses_texts;
-    ps->ses_texts = pk;
+    known_set(pk, ps, &(edb_start){ .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes },
+                                    .compares = compares, .supplied = (const uint8_t *)supplied, .columns = (size_t)columns,
+                                    .captured = captured }, gives_id);
     return 0;
+}
+
+known *known_of_text(session *ps, PyObject *sql, const edb_start *start, bool gives_id)
+{
+    known *pk = (known *)((allocfunc)PyType_GetSlot(known_type, Py_tp_alloc))(known_type, 0);
+
+    if (!pk)
+        return NULL;
+    pk->kt_prepared = counted(Py_None);
+    pk->kt_in_order = counted(Py_None);
+    pk->kt_total = -1;
+    if (!(pk->kt_parts = PyMem_Calloc(1, sizeof *pk->kt_parts)) || !(pk->kt_parts->pp_always = PyTuple_New(0))) {
+        Py_DECREF(pk);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    pk->kt_n_parts = 1;
+    pk->kt_parts->pp_sql = counted(sql);
+    pk->kt_parts->pp_uses = counted(Py_None);
+    known_set(pk, ps, start, gives_id);
+    return pk;
 }
 
 static void known_dealloc(PyObject *self)
@@ -359,18 +397,33 @@ static void known_dealloc(PyObject *self)
         Py_DECREF(pk->kt_parts[i].pp_uses);
     }
     PyMem_Free(pk->kt_parts);
+    Py_CLEAR(pk->kt_prepared);
+    Py_CLEAR(pk->kt_in_order);
     Py_CLEAR(pk->kt_description);
     Py_CLEAR(pk->kt_bound);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
-/* What it holds is texts, numbers and values: nothing that leads back to it, but in the derived class. */
+/* What it holds is texts, numbers and values, and what the driver knows of them: nothing that leads back to it. */
 static int known_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     return 0;
 }
+
+static PyObject *sql_getter(PyObject *self, void *unused)
+{
+    known *pk = (known *)self;
+
+    (void)unused;
+    return counted(pk->kt_n_parts ? pk->kt_parts->pp_sql : Py_None);
+}
+
+static PyGetSetDef known_getset[] = {
+    { "sql", sql_getter, NULL, "What SQLite gets.", NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
 
 static PyMethodDef known_methods[] = {
     { "fetchone", known_fetchone, METH_NOARGS, "The next row, or None." },
@@ -380,7 +433,7 @@ static PyMethodDef known_methods[] = {
 };
 
 static PyMemberDef known_members[] = {
-    { "used", T_BOOL, offsetof(known, kt_used), 0, "Whether it was executed since this was last set to False." },
+    { "prepared", T_OBJECT, offsetof(known, kt_prepared), READONLY, "What the driver knows of it; None: it never looked." },
     { NULL, 0, 0, 0, NULL },
 };
 
@@ -391,6 +444,7 @@ static PyType_Slot known_slots[] = {
     { Py_tp_traverse, (void *)known_traverse },
     { Py_tp_methods, known_methods },
     { Py_tp_members, known_members },
+    { Py_tp_getset, known_getset },
     { Py_tp_iter, (void *)known_iter },
     { Py_tp_iternext, (void *)known_next },
     { 0, NULL },
@@ -401,6 +455,6 @@ PyTypeObject *known_type;
 PyType_Spec known_spec = {
     .name = "entitydb_dialect._short.Known",
     .basicsize = sizeof(known),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = known_slots,
 };

@@ -2,6 +2,7 @@
 #include "engine/python/short.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <structmember.h>
 
 #include "engine/txn/txn.h"
@@ -64,13 +65,14 @@ static PyObject *session_attach(PyObject *self, PyObject *args)
 {
     session *ps = (session *)self;
     Py_ssize_t engine, sqlite;
-    PyObject *as_context;
+    PyObject *as_context, *as_error;
 
-    if (!PyArg_ParseTuple(args, "nnO", &engine, &sqlite, &as_context))
+    if (!PyArg_ParseTuple(args, "nnOO", &engine, &sqlite, &as_context, &as_error))
         return NULL;
     ps->ses_engine = (edb_conn *)engine;
     ps->ses_sqlite = (sqlite3 *)sqlite;
     member_set(&ps->ses_as_context, counted(as_context));
+    member_set(&ps->ses_as_error, counted(as_error));
     return counted(Py_None);
 }
 
@@ -124,26 +126,28 @@ static int running_set(PyObject *self, PyObject *value, void *unused)
     return context_set(&((session *)self)->ses_running, value);
 }
 
+#define OBJECTS(ps) \
+    { &(ps)->ses_as_context, &(ps)->ses_as_error, &(ps)->ses_running.px_object, &(ps)->ses_current, &(ps)->ses_known, \
+      &(ps)->ses_orphans, &(ps)->ses_lost, &(ps)->ses_supplied, &(ps)->ses_index_words }
+
 static int session_traverse(PyObject *self, visitproc visit, void *arg)
 {
     session *ps = (session *)self;
+    PyObject **const objects[] = OBJECTS(ps);
+
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(ps->ses_as_context);
-    Py_VISIT(ps->ses_running.px_object);
-    Py_VISIT(ps->ses_current);
-    Py_VISIT(ps->ses_known);
-    Py_VISIT(ps->ses_orphans);
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        Py_VISIT(*objects[i]);
     return 0;
 }
 
 static int session_clear(PyObject *self)
 {
     session *ps = (session *)self;
-    Py_CLEAR(ps->ses_as_context);
-    Py_CLEAR(ps->ses_running.px_object);
-    Py_CLEAR(ps->ses_current);
-    Py_CLEAR(ps->ses_known);
-    Py_CLEAR(ps->ses_orphans);
+    PyObject **const objects[] = OBJECTS(ps);
+
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        Py_CLEAR(*objects[i]);
     return 0;
 }
 
@@ -156,6 +160,7 @@ static void session_dealloc(PyObject *self)
     session_clear(self);
     while (ps->ses_texts)            /* somebody keeps them, and nobody can run them */
         ps->ses_texts->kt_finalize(ps->ses_texts);
+    free(ps->ses_room);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -163,7 +168,7 @@ static void session_dealloc(PyObject *self)
 static PyMethodDef session_methods[] = {
     { "acquire", session_acquire, METH_NOARGS, "Hold the session, if no other thread does; as often as wanted. -> whether" },
     { "release", session_release, METH_NOARGS, "Let go of it, once." },
-    { "attach", session_attach, METH_VARARGS, "The addresses of the handles, and what makes a context of an address." },
+    { "attach", session_attach, METH_VARARGS, "The addresses of the handles, and what makes a context of an address and an exception of what was found." },
     { "finalize", session_finalize, METH_NOARGS, "Before the handles are freed: the known texts let go of them." },
     { "fetching", session_fetching, METH_NOARGS, "The cursors that have rows to fetch." },
     { NULL, NULL, 0, NULL },
@@ -179,6 +184,11 @@ static PyMemberDef session_members[] = {
     MEMBER("current", T_OBJECT_EX, ses_current),
     MEMBER("known", T_OBJECT_EX, ses_known),
     MEMBER("orphans", T_OBJECT_EX, ses_orphans),
+    MEMBER("lost", T_OBJECT_EX, ses_lost),
+    MEMBER("supplied", T_OBJECT_EX, ses_supplied),
+    MEMBER("hidden_compares", T_INT, ses_hidden_compares),
+    MEMBER("plain", T_BOOL, ses_plain),
+    MEMBER("index_words", T_OBJECT_EX, ses_index_words),
     MEMBER("total_changes", T_LONGLONG, ses_total_changes),
     MEMBER("names_settled", T_LONGLONG, ses_names_settled),
     MEMBER("closed", T_BOOL, ses_closed),

@@ -19,7 +19,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native, _short
 from .._native import ffi, lib
-from ._errors import CODES, check, engine_error, int64, translate
+from ._errors import CODES, as_error, check, engine_error, int64, translate
 
 if TYPE_CHECKING:
     from ._database import Database
@@ -73,7 +73,7 @@ class Contexts(_short.Session):
             self.plan_anew()
             self.control = self.raw.cursor()
             self.control.execute("SELECT entitydb_bind(?)", (lib.edb_conn_id(self.engine),)).fetchall()
-            self.attach(int(ffi.cast("intptr_t", self.engine)), self.raw.sqlite3_pointer(), _as_context)
+            self.attach(int(ffi.cast("intptr_t", self.engine)), self.raw.sqlite3_pointer(), _as_context, as_error)
         except apsw.Error as error:
             self.free()
             raise translate(error) from error

@@ -24,7 +24,7 @@ from .answers.pragma import answer
 from .execute.change import change, change_many
 from .execute.define import define
 from .execute.info import say_info
-from .execute.known import run_new
+from .execute.known import fail, run_new
 from .execute.label import give_label
 from .execute.past_names import with_past_names
 from .execute.read import read
@@ -332,6 +332,12 @@ class Cursor(_short.Cursor):
         if translated is error:
             raise error
         raise translated from error
+
+    def _fail_known(
+        self, known: _short.Known, stmt: Any, reader: Any, found: Found, parameters: Parameters
+    ) -> NoReturn:
+        """Raises what an error of a text means that was executed the short way."""
+        fail(self, self._session, known, stmt, reader, found, parameters)
 
     def _fail_step(self, found: Found) -> NoReturn:
         """The same for the short way."""

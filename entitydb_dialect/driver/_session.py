@@ -89,7 +89,9 @@ class Session(Transactions):
         self._generates: bool | None = None  # None: not asked for yet
         self._indexes: list[Indexes] | None = None  # None: not asked for yet
         self.prepared: dict[str, Prepared] = {}  # by the text as it was given
-        self.known: dict[str, Any] = {}  # those that execute/known.py executes, by their text too
+        self.known = {}  # those that are executed the short way, by their text too
+        self.supplied = {}  # see execute/known.py
+        self.index_words = ()
         # The columns that an INSERT names, as the engine wants them, by id() of the table and their names.
         self.insert_masks: dict[tuple[int, tuple[str, ...] | None], Any] = {}
         self.closed = False
@@ -212,13 +214,25 @@ class Session(Transactions):
             found = prepare(statement, self, is_ours)
             if len(sql) < LONG:
                 if len(self.prepared) >= _MOST_PREPARED:
-                    self.forget_prepared()
+                    self.prepared.clear()
                 self.prepared[sql] = found
+            if not self.plain:
+                self._find_plain()
         return found
+
+    def _find_plain(self) -> None:
+        """Finds out which texts need not be looked at; see engine/python/short_new.c."""
+        tables = [declared.table for declared in self.main.declared.values()]
+        generates = any(column.expression is not None and not column.hidden for t in tables for column in t.columns)
+        self.plain = not (self.attach_order or self.temporary_names or generates)
+        groups = {words for one in self.indexes for words in one.partial_words + one.expression_words}
+        self.index_words = tuple(tuple(word.upper().encode() for word in words) for words in groups)
 
     def forget_prepared(self) -> None:
         self.prepared.clear()
         self.known.clear()
+        self.supplied.clear()
+        self.plain = False
 
     @property
     def temporary(self) -> frozenset[str]:

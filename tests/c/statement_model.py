@@ -66,12 +66,60 @@ class Shape:
         self.found["kind"] = "NOTHING" if not rest else verb if verb in VERBS else "OTHER"
         if verb == "SELECT" and self.upper(at + 1) in ("ENTITYDB_LABEL", "ENTITYDB_TRANSACTION_INFO"):
             self.flags.add("of_commit")
+        shortened = {"SELECT": self.uppers[at + 1 : at + 2], "EXPLAIN": self.uppers[at + 1 :]}
+        if {"COUNT", "MIN"} & set(shortened.get(verb, ())):
+            self.flags.add("may_shorten")
+        if "ORDER" in rest and {"NULLS", "COLLATE"} & set(rest):
+            self.flags.add("orders_otherwise")
+        if {"WHERE", "ON", "ORDER", "GROUP"} & set(rest):
+            self.flags.add("has_terms")
+        if self._may_chain():
+            self.flags.add("may_chain")
         if verb in ("INSERT", "REPLACE"):
             self._insert(at + 1)
         elif verb == "UPDATE":
-            self.found["set"] = self.find("SET", self._target(at + 1, None))
+            behind = self._target(at + 1, None)
+            self.found["set"] = self.find("SET", behind)
+            if "FROM" in self.uppers[behind:]:
+                self.flags.add("updates_from")
         elif verb == "DELETE":
             self._target(at + 1, "FROM")
+
+    def _may_chain(self) -> bool:
+        """Three tables in FROM, and a name in two equalities; a quoted one may be any."""
+        names = [
+            side for at, word in enumerate(self.uppers)
+            if word == "=" and self._is_column(at - 1) and self._is_column(at + 1)
+            for side in (self._name_up_to(at - 1), self._name_from(at + 1))
+        ]  # fmt: skip
+        alike = any(_alike(one, other) for i, one in enumerate(names) for other in names[:i])
+        return len(names) >= 4 and alike and self._joined() >= 2
+
+    def _is_column(self, at: int) -> bool:
+        return self.is_name(at) and self.kinds[at] != "string"
+
+    def _name_up_to(self, at: int) -> list[str]:
+        if self.upper(at - 1) == "." and self._is_column(at - 2):
+            return [self.upper(at - 2), self.upper(at)]
+        return [self.upper(at)]
+
+    def _name_from(self, at: int) -> list[str]:
+        return [self.upper(at), self.upper(at + 2)] if self.upper(at + 1) == "." else [self.upper(at)]
+
+    def _joined(self) -> int:
+        """How many JOINs there are, and commas in FROM."""
+        joined, in_from = 0, [False]
+        for at, word in enumerate(self.uppers):
+            if word == "(":
+                in_from.append(in_from[-1] and self.upper(at - 1) in ("FROM", "JOIN", ",", "("))
+            elif word == ")":
+                in_from = in_from[:-1] or [False]
+            elif word == "FROM" and self.upper(at - 1) != "DISTINCT":
+                in_from[-1] = True
+            elif word in ("SELECT", "WHERE", "BY", "HAVING", "LIMIT", "RETURNING", "SET", "VALUES"):
+                in_from[-1] = False
+            joined += word == "JOIN" or (word == "," and in_from[-1])
+        return joined
 
     def _is_constant(self, at: int) -> bool:
         return 0 <= at < self.n and self.kinds[at] in ("string", "number", "blob", "variable")
@@ -174,3 +222,7 @@ class Shape:
             elif self.upper(i) == "ON" and self.upper(i + 1) == "CONFLICT" and self.upper(i + 2) in ("(", "DO"):
                 found.append(i)
         self.found["on_conflict"] = next((at for at in found if last >= at + 2), -1)
+
+
+def _alike(one: list[str], other: list[str]) -> bool:
+    return len(one) == len(other) and all(a == b or not a or not b for a, b in zip(one, other, strict=True))

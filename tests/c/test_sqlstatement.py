@@ -9,7 +9,7 @@ import statement_model
 from test_sqltokens import KINDS, Read
 
 FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "of_commit", "plain_list")
-FLAGS += ("bound_by_column",)
+FLAGS += ("bound_by_column", "may_shorten", "may_chain", "orders_otherwise", "updates_from", "has_terms")
 VERBS = ("NOTHING", "SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "OTHER")
 PIECES = (
     *("SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "RECURSIVE", "AS", "NOT"),
@@ -18,11 +18,14 @@ PIECES = (
     *("IN", "TRIGGER", "entitydb_label", "t", '"t"', "'t'", "[t]", "main", ".", ",", ";", "(", ")", "=", "?", "1"),
     *("(a, b)", "(a)", "(?, ?)", "f(a, b)", "WHERE", "sqlite_master", '"PRAGMA_x"', "sqlitex", "?,?,?,?,?,?,?,?", "||"),
     *("<", "<=", ">", ">=", "BETWEEN", "AND", "CAST", "CAST(a AS INT)", "-", "x'00'"),
+    *("count(*)", "MIN", "ORDER BY", "GROUP BY", "NULLS LAST", "COLLATE", "JOIN", "FROM a, b", "a.x = b.x"),
+    *("x = a.x", '"a".x = y'),
 )  # fmt: skip
 BEGINNINGS = (
     "", "INSERT INTO t", "INSERT OR", "REPLACE INTO main.t AS x", "UPDATE t SET a = 1", "DELETE FROM", ";;", "SELECT",
     "WITH a(b) AS MATERIALIZED (SELECT 1),", "INSERT INTO t(a, b) VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET",
-    "CREATE TEMP TRIGGER t",
+    "CREATE TEMP TRIGGER t", "SELECT * FROM a, b JOIN c ON a.x = b.x AND",
+    "SELECT * FROM a, (b, c) WHERE a.x = b.x AND",
 )  # fmt: skip
 
 
@@ -64,9 +67,8 @@ def test_known_tokens_have_the_shape_of_their_text(native, rng: random.Random) -
         read = Read(native, random_sql(rng).encode())
         room = native.ffi.new("int32_t[]", head // 4 + read.count)
         offsets = [native.ffi.new("int32_t[]", numbers) for numbers in (read.starts, read.ends)]
-        native.lib.sql_read_tokens(read.kinds, read.codes, *offsets, read.count, room)
-        shape = native.ffi.cast("sql_shape *", room)
-        shape.words = read.shape["words"]  # which only the text tells
+        words = b"\n".join(read.words)
+        native.lib.sql_read_tokens(read.kinds, read.codes, *offsets, read.count, words, len(words), room)
         assert bytes(native.ffi.buffer(room)) == read.packed[: head + 4 * read.count]
 
 
@@ -75,6 +77,7 @@ def test_every_word_has_a_code_of_its_own(native, upper: bool) -> None:
     words = [
         *statement_model.BEFORE_EXPRESSION, *statement_model.VERBS, "AS", "CONFLICT", "DEFAULT", "DO", "ENTITYDB_LABEL",
         "ENTITYDB_TRANSACTION_INFO", "INTO", "MATERIALIZED", "RECURSIVE", "SET", "TRIGGER", "WITH",
+        "COLLATE", "COUNT", "GROUP", "MIN", "NULLS", "ORDER", "JOIN", "NULL",
     ]  # fmt: skip
     words = sorted(set(words))
     read = Read(native, " ".join(word if upper else word.lower() for word in words).encode())

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..rewrite.prepare import Variant
-    from .known import Known
 
 
 def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:
@@ -67,10 +66,10 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
 
 
 def fail_read_known(
-    cursor: Cursor, session: Session, known: Known, _stmt: Any, _list: Any, error: BaseException, parameters: Parameters
+    cursor: Cursor, session: Session, sql: str, error: BaseException, parameters: Parameters
 ) -> NoReturn:
     """What a query that was executed the short way raises."""
-    _fail(cursor, session, known.sql, error, parameters, began=False)
+    _fail(cursor, session, sql, error, parameters, began=False)
 
 
 def _leave_rows(cursor: Cursor, session: Session) -> None:

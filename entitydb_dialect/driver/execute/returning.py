@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..schemas.schema import Schema
-    from .known import Known
 
 
 def write_returning(
@@ -113,10 +112,16 @@ def list_of(session: Session, schema: Schema, prepared: Prepared) -> Variant:
 
 
 def fail_returning_known(
-    cursor: Cursor, session: Session, known: Known, stmt: Any, reader: Any, error: BaseException, parameters: Any
+    cursor: Cursor,
+    session: Session,
+    prepared: Prepared,
+    stmt: Any,
+    reader: Any,
+    error: BaseException,
+    parameters: Any,
 ) -> NoReturn:
     """What a change that was executed the short way raises."""
-    _fail(cursor, session, known.prepared, stmt, reader, error, parameters, False)
+    _fail(cursor, session, prepared, stmt, reader, error, parameters, False)
 
 
 def _fail(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .._session import Session
     from ..schemas.schema import Schema
     from ..sql.statement import Statement
-    from .known import Known
 
 _ARGUMENTS = 100  # parameters told in one call of a function of SQLite's
 # How a clause is told: a text, what is bound to it always, which parameters behind that; and for more parameters the
@@ -142,12 +141,10 @@ def write(
     return int(changed)
 
 
-def fail_known(
-    _cursor: Cursor, session: Session, known: Known, stmt: Any, _list: Any, error: BaseException, parameters: Any
-) -> NoReturn:
+def fail_known(session: Session, statement: Statement, stmt: Any, error: BaseException, parameters: Any) -> NoReturn:
     """What a change that was executed the short way raises."""
     translated = translate(error, parameters)
-    translated = undo(stmt, known.prepared.statement, error, translated)
+    translated = undo(stmt, statement, error, translated)
     session.end_statement(stmt)
     session.failed(translated)
     if translated is error:

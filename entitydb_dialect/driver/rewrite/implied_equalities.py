@@ -13,21 +13,19 @@ wherever the others are.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import combinations
 from typing import NamedTuple
 
 from .._catalog import Column, Table
 from ..sql.cores import Core, shadowed
-from ..sql.statement import LONG, Statement
+from ..sql.statement import LONG, MAY_CHAIN, Statement
 from ..sql.terms import split, stripped
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
 from .schemas import Schemas
 
 MOST = 12  # terms added to one query
-_SIGN = re.compile(r'(?<=[\w"])\s?=\s?(?=[^\W\d]|")')  # between what may be two names
 
 Place = tuple[int, int]  # the reference's place in FROM, the column's in its table
 
@@ -49,24 +47,13 @@ class _From(NamedTuple):
 
 def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     """The terms to add."""
-    if len(statement.sql) >= LONG or not _may_chain(statement.sql):
+    if not statement.flags & MAY_CHAIN or len(statement.sql) >= LONG:
         return []
     joins = [core for core in statement.cores if core.listed is not None and len(core.references) >= 3]
     if not joins:
         return []
     hidden = {*schemas.temporary, *shadowed(statement)}
     return [edit for core in joins for edit in _added(statement, core, _tables(core, schemas, hidden))]
-
-
-def _may_chain(sql: str) -> bool:
-    """Whether the text seems to compare one column, written alike, with two others. Most queries do not, and taking
-    them apart costs more than all else that is done for a new text."""
-    parts = _SIGN.split(sql) if sql.count("=") > 1 else ()
-    if len(parts) < 3:
-        return False
-    names = [part.rsplit(None, 1)[-1] for part in parts[:-1]] + [part.split(None, 1)[0] for part in parts[1:]]
-    alike = {name.strip("();,").lower() for name in names}
-    return len(alike) < len(names)
 
 
 def _tables(core: Core, schemas: Schemas, hidden: set[str]) -> _From:

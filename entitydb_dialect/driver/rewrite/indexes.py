@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from .._catalog import Table
 from ..sql.cores import renames_truth, shadowed
-from ..sql.statement import LONG, Statement
-from ..sql.terms import Condition, Names, Words, condition, expression_words
+from ..sql.statement import HAS_TERMS, LONG, Statement
+from ..sql.terms import COLUMN, Condition, Names, Words, condition, expression_words
 from ..sql.text import Text
 from ..sql.tokens import OPERATOR, WORD
 from .schemas import Schemas
 
+_QUOTES = frozenset("\"'`[]")
 _DEPENDS = frozenset(("LIKE", "GLOB", "REGEXP", "MATCH", "LIKELY", "UNLIKELY", "LIKELIHOOD", "COLLATE"))
 
 
@@ -23,11 +25,14 @@ class Indexes(NamedTuple):
         home: its name as a schema, in lower case. Tables of others than main are known where it is written.
         partial: by lower-case name of the table: the table, and the numbers of the indexes' trees with their WHEREs.
         expressions: likewise: the names of hidden columns by the expressions that they hold.
+        partial_words, expression_words: what of each a text that may use it has, in lower case; see has_words().
     """
 
     home: str
     partial: Mapping[str, tuple[Table, list[tuple[int, Condition]]]]
     expressions: Mapping[str, tuple[Table, Mapping[Words, str]]]
+    partial_words: tuple[Words, ...] = ()
+    expression_words: tuple[Words, ...] = ()
 
     @classmethod
     def of(cls, tables: Iterable[Table], own: Collection[str], home: str) -> Indexes | None:
@@ -49,7 +54,35 @@ class Indexes(NamedTuple):
             columns = _expressions(table, own)
             if columns:
                 expressions[table.name.lower()] = (table, columns)
-        return cls(home, partial, expressions) if partial or expressions else None
+        if not partial and not expressions:
+            return None
+        of_partial: set[Words] = {
+            (table, name) for table, (_, wheres) in partial.items() for _, one in wheres for name in _columns(one.words)
+        }
+        of_expressions: set[Words] = {
+            (table, *_columns(words), *_calls(words)) for table, (_, held) in expressions.items() for words in held
+        }
+        return cls(home, partial, expressions, _findable(of_partial), _findable(of_expressions))
+
+
+def _columns(words: Words) -> list[str]:
+    """The columns named in a term; "" for a row id, which has several names, and where no column is named."""
+    names = [word.removeprefix(COLUMN) for word in words if word.startswith(COLUMN)]
+    return ["" if name == "rowid" else name for name in names] or [""]
+
+
+def _calls(words: Words) -> list[str]:
+    return [word.lower() for word, behind in pairwise(words) if behind == "(" and word.isidentifier()]
+
+
+def _findable(groups: set[Words]) -> tuple[Words, ...]:
+    """Without names that may be written in other ways than in lower case, or with quotes in them."""
+    return tuple({tuple(sorted({n for n in names if n.isascii() and not _QUOTES & set(n)})) for names in groups})
+
+
+def has_words(lowered: str, groups: Iterable[Words]) -> bool:
+    """Has a text, in lower case, all words of one of the groups?"""
+    return any(all(word in lowered for word in words) for words in groups)
 
 
 def _calls_own(text: Text, own: Collection[str]) -> bool:
@@ -92,12 +125,14 @@ def _means_otherwise(text: Text, table: Table, own: Collection[str]) -> bool:
 
 def mentioned(statement: Statement, schemas: Schemas) -> Iterator[Indexes]:
     """Of each database the indexes of those tables that the statement names, as far as the names mean them."""
-    if len(statement.sql) >= LONG:
+    if not statement.flags & HAS_TERMS or len(statement.sql) >= LONG:
         return
     lowered = statement.sql.lower()
     hidden: set[str] | None = None
     for indexes in schemas.indexes:
-        if not any(name in lowered for names in (indexes.partial, indexes.expressions) for name in names):
+        partial = has_words(lowered, indexes.partial_words)
+        expressions = has_words(lowered, indexes.expression_words)
+        if not partial and not expressions:
             continue
         if hidden is None:
             if renames_truth(statement):
@@ -105,9 +140,9 @@ def mentioned(statement: Statement, schemas: Schemas) -> Iterator[Indexes]:
             hidden = {*schemas.temporary, *shadowed(statement)}
         yield Indexes(
             indexes.home,
-            {name: value for name, value in indexes.partial.items() if name not in hidden},
-            {name: value for name, value in indexes.expressions.items() if name not in hidden},
+            {name: value for name, value in indexes.partial.items() if name not in hidden} if partial else {},
+            {name: value for name, value in indexes.expressions.items() if name not in hidden} if expressions else {},
         )
 
 
-__all__ = ["Indexes", "mentioned", "whole"]
+__all__ = ["Indexes", "has_words", "mentioned", "whole"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from .._catalog import COLLATIONS, Table
 from ..sql.cores import Core, Reference, shadowed
-from ..sql.statement import LONG, Statement
+from ..sql.statement import LONG, ORDERS_OTHERWISE, Statement
 from ..sql.terms import items, without_order
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
@@ -25,8 +25,7 @@ from .schemas import Schemas
 
 def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     """The columns to put in the place of terms."""
-    words = statement.uppers
-    if len(statement.sql) >= LONG or "ORDER" not in words or ("NULLS" not in words and "COLLATE" not in words):
+    if not statement.flags & ORDERS_OTHERWISE or len(statement.sql) >= LONG:
         return []
     hidden = {*schemas.temporary, *shadowed(statement)}
     found: list[Edit] = []

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .._catalog import Table
-from ..sql.statement import READ, Statement
+from ..sql.statement import MAY_SHORTEN, READ, Statement
 from ..sql.text import Edit, Range, Reader
 from ..sql.tokens import BAD, NO_ALIAS, STRING, quote
 from .schemas import Schemas
@@ -64,7 +64,7 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
 
 def shortcut(statement: Statement) -> Counted | Least | None:
     """The form that the statement has; None: neither."""
-    if statement.kind is not READ or statement.several:
+    if not statement.flags & MAY_SHORTEN or statement.kind is not READ or statement.several:
         return None
     at = statement.verb_at
     explains = statement.verb == "EXPLAIN"

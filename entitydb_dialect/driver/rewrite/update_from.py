@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ... import _exceptions as ex
 from .._catalog import ROWID_NAMES, Table
-from ..sql.statement import Statement
+from ..sql.statement import UPDATES_FROM, Statement
 from ..sql.text import Edit, Range, edited
 from ..sql.tokens import LIST, OPERATOR, VARIABLE, parameters_of, quote
 from .schemas import Schemas
@@ -40,7 +40,7 @@ class _Assignment(NamedTuple):
 
 def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     """What makes an UPDATE with FROM one that updates each row once."""
-    if statement.set_at < 0 or "FROM" not in statement.uppers:
+    if not statement.flags & UPDATES_FROM or statement.set_at < 0:
         return []
     located = schemas.locate(statement.schema, statement.table)
     if located is None:

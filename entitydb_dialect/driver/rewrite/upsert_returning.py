@@ -107,6 +107,10 @@ class Apart(NamedTuple):
             raise wrong_number(self.total, len(parameters))
         return parameters
 
+    def in_order(self, parameters: Any) -> tuple[Any, ...]:
+        """The same as a tuple."""
+        return tuple(self.values(parameters))
+
 
 def take_apart(statement: Statement) -> Apart:
     """A statement with RETURNING or ON CONFLICT as pieces.

@@ -62,6 +62,12 @@ ASKS_SCHEMA: int = lib.SQL_ASKS_SCHEMA
 PLAIN_VALUES: int = lib.SQL_PLAIN_VALUES
 DEFAULT_VALUES: int = lib.SQL_DEFAULT_VALUES
 PLAIN_LIST: int = lib.SQL_PLAIN_LIST
+# What rewrites look for; see native/sqlstatement.h.
+MAY_SHORTEN: int = lib.SQL_MAY_SHORTEN
+MAY_CHAIN: int = lib.SQL_MAY_CHAIN
+ORDERS_OTHERWISE: int = lib.SQL_ORDERS_OTHERWISE
+UPDATES_FROM: int = lib.SQL_UPDATES_FROM
+HAS_TERMS: int = lib.SQL_HAS_TERMS
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -81,6 +87,7 @@ class Statement(Text):
     verb = ""  # the deciding keyword, upper case; "ROLLBACK TO" apart from "ROLLBACK"
     verb_at = 0  # its token
     several = False  # more than one statement
+    flags = 0  # SQL_..., of its shape
     compares = 0  # what the engine has to be told of: (a, b) IN ..., and bounds that are columns
     names_moment = False  # it may name a history table or FOR SYSTEM_TIME, or give arguments to what it reads from
     asks_schema = False  # it may ask for sqlite_master or pragma_...()
@@ -90,6 +97,7 @@ class Statement(Text):
     table = ""  # written to
     alias = ""  # of it
     columns: tuple[str, ...] | None = None  # an INSERT's column list
+    head = ""  # an INSERT's table and column list up to the last one, as they are written
     _list_behind = -1  # the token behind which an INSERT without one would have it
     default_values = False  # INSERT ... DEFAULT VALUES
     plain_values = False  # INSERT whose rows come from VALUES without a subquery: reads no table
@@ -147,6 +155,7 @@ class Statement(Text):
             columns, columns_end, list_start, list_end, list_behind, set_at, on_conflict, returning,
         ) = shape_of(self.packed)  # fmt: skip
         kind, verb = _SHAPES[number]
+        self.flags = flags
         if flags & TOLD:
             self.compares = (EDB_ROW_IN if flags & ROW_IN else 0) | (
                 EDB_BOUND_BY_COLUMN if flags & BOUND_BY_COLUMN else 0
@@ -166,6 +175,7 @@ class Statement(Text):
                 self.conflict = self.upper(conflict)
             if columns >= 0:
                 written = self.sql[list_start:list_end]
+                self.head = self.sql[table_start:list_end]
                 if flags & PLAIN_LIST and "-" not in written and "/" not in written:  # no comments
                     self.columns = tuple([name.strip(BLANK) for name in written.split(",")])
                 else:
@@ -338,12 +348,17 @@ __all__ = [
     "CONTROL",
     "DDL",
     "EMPTY",
+    "HAS_TERMS",
     "INFO",
     "LABEL",
     "LONG",
+    "MAY_CHAIN",
+    "MAY_SHORTEN",
+    "ORDERS_OTHERWISE",
     "OTHER",
     "PRAGMA",
     "READ",
+    "UPDATES_FROM",
     "WRITE",
     "Ddl",
     "Statement",

@@ -16,6 +16,7 @@ from .tokens import BAD, BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE,
 Words = tuple[str, ...]  # a term in its one form; a parameter is _PARAMETER and where it stands
 Needs = frozenset[tuple[int, str]]  # where parameters stand, and the constants that have to be their values
 
+COLUMN = "column "  # so begins the one form of a column's name
 _PARAMETER = "parameter "
 _ROWID = ("rowid", "oid", "_rowid_")
 _SUBQUERY = frozenset(("SELECT", "VALUES", "WITH", "EXISTS"))
@@ -125,9 +126,9 @@ def _word(text: Text, at: int, end: int, names: Names) -> str | None:
         call = at + 1 < end and text.uppers[at + 1] == "("
         if not call or kind == QUOTED:
             if name in names.columns:
-                return f"column {name}" if qualified or names.bare else None
+                return f"{COLUMN}{name}" if qualified or names.bare else None
             if name in _ROWID:
-                return "column rowid" if qualified or names.rowid else None
+                return f"{COLUMN}rowid" if qualified or names.rowid else None
         return None if qualified or kind == QUOTED else text.uppers[at]
     if kind == OPERATOR:
         return _ONE_FORM.get(text.uppers[at], text.uppers[at])
@@ -225,7 +226,7 @@ def _never_null(text: Text, tokens: Range, names: Names) -> str | None:
     start, end = stripped(text, tokens)
     behind = start + (3 if end - start > 3 and text.uppers[start + 1] == "." else 1)
     column = words(text, (start, min(behind, end)), names)
-    if not column or not column[0].startswith("column ") or end < behind + 2:
+    if not column or not column[0].startswith(COLUMN) or end < behind + 2:
         return None
     if _ONE_FORM.get(text.uppers[behind], text.uppers[behind]) not in _COMPARISONS:
         return None
@@ -307,6 +308,7 @@ def is_value(value: object, constant: str) -> bool:
 
 
 __all__ = [
+    "COLUMN",
     "Condition",
     "Given",
     "Names",

@@ -113,9 +113,8 @@ def joined(kinds: bytes, codes: bytes, starts: list[int], ends: list[int], upper
     room = _new("int32_t[]", _HEAD // 4 + count)
     places = array("i", starts + ends).tobytes()
     numbers = ffi.from_buffer("int32_t[]", places)
-    lib.sql_read_tokens(kinds, codes, numbers, numbers + count, count, room)
     words = "\n".join(uppers).encode(errors="surrogatepass")
-    room[1] = len(words)
+    lib.sql_read_tokens(kinds, codes, numbers, numbers + count, count, words, len(words), room)
     return b"".join((ffi.buffer(room), places, kinds, codes, words))
 
 
