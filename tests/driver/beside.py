@@ -56,6 +56,13 @@ class Beside:
         self.compare(where)
         return found
 
+    def fill(self, table: str, rows: list[Any]) -> None:
+        """Inserts rows into both."""
+        sql = f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})"
+        self.mine.executemany(sql, rows)
+        self.theirs.executemany(sql, rows)
+        self.compare(sql)
+
     def compare(self, where: str = "") -> None:
         for table in self.tables:
             sql = f"SELECT {'rowid, *' if self.rowids else 'a, b, c, n'} FROM {table} ORDER BY 1, 2"

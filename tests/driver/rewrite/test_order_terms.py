@@ -29,10 +29,13 @@ SCHEMA = (
 def both(db: driver.Connection, rng: random.Random) -> Beside:
     found = Beside(db, *SCHEMA)
     texts: list[Any] = ["X", "x", "Ab", "ab", "ab ", "AB  ", "", None, 12, b"ab", "\x00", "é", "É"]
+    filling: dict[str, list[Any]] = {"t": [], "u": []}
     for i in range(400):
         row = [rng.choice(texts), rng.choice((None, *range(9))), rng.choice((None, 1.5, 2.5, -1)), rng.choice(texts)]
-        found.run("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", [i, *row, rng.randrange(4)])
-        found.run("INSERT INTO u VALUES (?, ?, ?)", [i, row[1], row[0]])
+        filling["t"].append((i, *row, rng.randrange(4)))
+        filling["u"].append((i, row[1], row[0]))
+    for table, rows in filling.items():
+        found.fill(table, rows)
     return found
 
 
