@@ -50,8 +50,9 @@ def _script(project: Project, name: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
-@pytest.mark.parametrize("options", ["", "    options = {'render_as_batch': True}\n"])
+@pytest.mark.parametrize(
+    ("scheme", "options"), [("entitydb", ""), ("sqlite+entitydb", "    options = {'render_as_batch': True}\n")]
+)
 def test_what_autogenerate_writes_goes_up_down_and_up(project: Project, scheme: str, options: str) -> None:
     project.use(project.url.replace("entitydb", scheme, 1))
     project.models(options + BEFORE)

@@ -47,7 +47,8 @@ def test_every_moment_reads_as_the_model(tmp_path: Path, seed: int, style: str, 
         page_size = rnd.choice([512, 512, 1024])
         tree = BareTree(tmp_path / f"{turn}.edb", page_size, key_size)
         try:
-            judge(tree, history(rnd.randrange(2**32), key_size, rnd.choice([30, 100, 200]), style=style), rnd)
+            commits = rnd.choice([20, 40, 60] if style == "bulk" else [30, 100, 200])  # bulk has many keys in each
+            judge(tree, history(rnd.randrange(2**32), key_size, commits, style=style), rnd)
         finally:
             tree.close()
 
