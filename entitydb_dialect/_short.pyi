@@ -14,6 +14,7 @@ class Session:
     supplied: dict[str, tuple[int, int, Any] | None]
     hidden_compares: int
     plain: bool
+    tails: dict[tuple[str, str], tuple[int, int, tuple[Any, ...]]]
     index_words: tuple[tuple[bytes, ...], ...]
     closed: bool
     temporary_names_stale: bool
@@ -34,6 +35,8 @@ class Known:
     def prepared(self) -> Any: ...
     @property
     def sql(self) -> str: ...
+    @property
+    def returns(self) -> bool: ...
     def __init__(
         self,
         session: Session,

@@ -210,38 +210,56 @@ static void count_equality(const reader *r, int32_t at, term_words *counted)
     counted->sides[counted->n_sides++] = at + 1;
 }
 
-static const char *word_of(const reader *r, int32_t token, size_t *size)
+/* A name of one or two words; a quoted one has no word, and may be any. */
+typedef struct {
+    const char *words[2];
+    size_t sizes[2];
+    int n;
+} written_name;
+
+/* The names that begin at tokens, which are in their order; one may come twice, of a = b = c. */
+static void read_names(const reader *r, const int32_t *tokens, int n, written_name *names)
 {
-    const char *at = r->words, *end;
-    while ((end = memchr(at, '\n', (size_t)(r->words_end - at))) && token--)
-        at = end + 1;
-    *size = (size_t)((end ? end : r->words_end) - at);
-    return at;
+    const char *at = r->words;
+    int32_t token = 0;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && tokens[i] == tokens[i - 1]) {
+            names[i] = names[i - 1];
+            continue;
+        }
+        names[i] = (written_name){ .n = code(r, tokens[i] + 1) == '.' ? 2 : 1 };
+        for (int part = 0; part < names[i].n && tokens[i] + 2 * part < r->n; part++) {
+            for (; token < tokens[i] + 2 * part; token++)
+                at = (const char *)memchr(at, '\n', (size_t)(r->words_end - at)) + 1;
+            const char *end = memchr(at, '\n', (size_t)(r->words_end - at));
+            names[i].words[part] = at;
+            names[i].sizes[part] = (size_t)((end ? end : r->words_end) - at);
+        }
+    }
 }
 
-/* Are the names perhaps the same, as they are written? A quoted one may be any. */
-static bool names_alike(const reader *r, int32_t one, int32_t other)
+/* Are the names perhaps the same, as they are written? */
+static bool names_alike(const written_name *one, const written_name *other)
 {
-    bool qualified = code(r, one + 1) == '.';
-    if (qualified != (code(r, other + 1) == '.'))
+    if (one->n != other->n)
         return false;
-    for (int32_t i = 0; i <= (qualified ? 2 : 0); i += 2) {
-        size_t sizes[2];
-        const char *words[2] = { word_of(r, one + i, &sizes[0]), word_of(r, other + i, &sizes[1]) };
-        if (sizes[0] && sizes[1] && (sizes[0] != sizes[1] || memcmp(words[0], words[1], sizes[0]) != 0))
+    for (int i = 0; i < one->n; i++)
+        if (one->sizes[i] && other->sizes[i]
+            && (one->sizes[i] != other->sizes[i] || memcmp(one->words[i], other->words[i], one->sizes[i]) != 0))
             return false;
-    }
     return true;
 }
 
 /* Do the equalities seem to compare one column with two others? */
 static bool may_chain(const reader *r, const term_words *counted)
 {
+    written_name names[MOST_SIDES];
     if (counted->joined < 2 || counted->n_sides < 4)
         return false;
+    read_names(r, counted->sides, counted->n_sides, names);
     for (int i = 0; i < counted->n_sides; i++)
         for (int j = 0; j < i; j++)
-            if (names_alike(r, counted->sides[i], counted->sides[j]))
+            if (names_alike(&names[i], &names[j]))
                 return true;
     return counted->n_sides == MOST_SIDES;
 }

@@ -41,6 +41,7 @@ typedef struct session {
     PyObject *ses_current;           /* the context that the engine has as current, or None; Python's side only */
     PyObject *ses_known, *ses_orphans, *ses_lost;
     PyObject *ses_supplied;         /* of INSERTs: table and column list as written -> None, or bits' address, columns, bits */
+    PyObject *ses_tails;            /* by table and text as written: what known_with_tail() makes of ON CONFLICT and RETURNING */
     PyObject *ses_index_words;      /* a tuple of tuples of upper-case words: of indexes that the driver uses, what a text must have */
     void *ses_room;                 /* for sql_read(); owned */
     size_t ses_room_size;
@@ -56,7 +57,8 @@ typedef struct session {
 typedef struct {                    /* a text of SQLite's */
     PyObject *pp_sql;
     PyObject *pp_always;            /* values bound when it is prepared, before the others; a tuple */
-    PyObject *pp_uses;              /* which parameters are bound, by number; None: all, in their order */
+    PyObject *pp_uses;              /* which parameters are bound, by number; None: the first ones, in their order */
+    Py_ssize_t pp_first;            /* what is added to those numbers */
     sqlite3_stmt *pp_stmt;          /* NULL: not prepared yet */
 } part;
 
@@ -120,8 +122,10 @@ known *known_plain(session *ps, PyObject *sql, bool reads_only);
 int known_keep(session *ps, PyObject *sql, known *pk);
 
 /* ---- short_known.c */
-/* A text that SQLite is given as it is. NULL: an exception */
-known *known_of_text(session *ps, PyObject *sql, const edb_start *start, bool gives_id);
+/* A text that SQLite is given as it is, and the parts behind it, with parameters from number `first` on; total: of all of
+ * them, or -1. NULL: an exception */
+known *known_of_text(session *ps, PyObject *sql, PyObject *tail, Py_ssize_t first, Py_ssize_t total, const edb_start *start,
+                     bool gives_id);
 /* Prepares it, in a context as `start` begins, and binds the parameters.
  * -> 1: done; 0: it or they are not as simple as the short way wants them; -1: an exception */
 int known_bind(known *pk, PyObject *parameters, const edb_start *start);

@@ -38,10 +38,10 @@ static int bind_value(sqlite3_stmt *stmt, int at, PyObject *value)
 static bool bind_part(part *pp, PyObject *parameters)
 {
     int at = (int)PyTuple_Size(pp->pp_always);
-    Py_ssize_t n = PyTuple_Size(pp->pp_uses == Py_None ? parameters : pp->pp_uses);
+    Py_ssize_t n = pp->pp_uses == Py_None ? sqlite3_bind_parameter_count(pp->pp_stmt) : PyTuple_Size(pp->pp_uses);
 
     for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t which = pp->pp_uses == Py_None ? i : PyLong_AsSsize_t(PyTuple_GetItem(pp->pp_uses, i));
+        Py_ssize_t which = pp->pp_first + (pp->pp_uses == Py_None ? i : PyLong_AsSsize_t(PyTuple_GetItem(pp->pp_uses, i)));
         if (bind_value(pp->pp_stmt, ++at, PyTuple_GetItem(parameters, which))) {
             PyErr_Clear();
             return false;
@@ -304,19 +304,21 @@ static PyObject *known_close(PyObject *self, PyObject *args)
 
 /* ---- the type -------------------------------------------------------------------------------------------------- */
 
-static int read_parts(known *pk, PyObject *parts)
+static int make_room(known *pk, Py_ssize_t parts)
 {
-    Py_ssize_t n = PyTuple_Size(parts);
+    if ((pk->kt_parts = PyMem_Calloc((size_t)parts, sizeof *pk->kt_parts)))
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
 
-    if (!(pk->kt_parts = PyMem_Calloc((size_t)n, sizeof *pk->kt_parts))) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (; pk->kt_n_parts < n; pk->kt_n_parts++) {
+static int read_parts(known *pk, PyObject *parts, Py_ssize_t first)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_Size(parts); i++, pk->kt_n_parts++) {
         part *pp = &pk->kt_parts[pk->kt_n_parts];
-        if (!PyArg_ParseTuple(PyTuple_GetItem(parts, pk->kt_n_parts), "UO!O", &pp->pp_sql, &PyTuple_Type, &pp->pp_always,
-                              &pp->pp_uses))
+        if (!PyArg_ParseTuple(PyTuple_GetItem(parts, i), "UO!O", &pp->pp_sql, &PyTuple_Type, &pp->pp_always, &pp->pp_uses))
             return -1;
+        pp->pp_first = first;
         Py_INCREF(pp->pp_sql);
         Py_INCREF(pp->pp_always);
         Py_INCREF(pp->pp_uses);
@@ -354,7 +356,7 @@ static int known_init(PyObject *self, PyObject *args, PyObject *names)
         return -1;
     Py_INCREF(pk->kt_prepared);
     Py_INCREF(pk->kt_in_order);
-    if (read_parts(pk, parts))
+    if (make_room(pk, PyTuple_Size(parts)) || read_parts(pk, parts, 0))
         return -1;
     pk->kt_returns = returns;
     known_set(pk, ps, &(edb_start){ .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes },
@@ -363,23 +365,25 @@ static int known_init(PyObject *self, PyObject *args, PyObject *names)
     return 0;
 }
 
-known *known_of_text(session *ps, PyObject *sql, const edb_start *start, bool gives_id)
+known *known_of_text(session *ps, PyObject *sql, PyObject *tail, Py_ssize_t first, Py_ssize_t total, const edb_start *start,
+                     bool gives_id)
 {
     known *pk = (known *)((allocfunc)PyType_GetSlot(known_type, Py_tp_alloc))(known_type, 0);
+    PyObject *parts = pk ? Py_BuildValue("((O()O))", sql, Py_None) : NULL;
 
     if (!pk)
         return NULL;
     pk->kt_prepared = counted(Py_None);
     pk->kt_in_order = counted(Py_None);
-    pk->kt_total = -1;
-    if (!(pk->kt_parts = PyMem_Calloc(1, sizeof *pk->kt_parts)) || !(pk->kt_parts->pp_always = PyTuple_New(0))) {
-        Py_DECREF(pk);
-        PyErr_NoMemory();
+    pk->kt_total = total;
+    pk->kt_returns = start->captured != 0;
+    bool failed = !parts || make_room(pk, 1 + (tail ? PyTuple_Size(tail) : 0)) || read_parts(pk, parts, 0)
+                  || (tail && read_parts(pk, tail, first));
+    Py_XDECREF(parts);
+    if (failed) {
+        Py_DECREF((PyObject *)pk);
         return NULL;
     }
-    pk->kt_n_parts = 1;
-    pk->kt_parts->pp_sql = counted(sql);
-    pk->kt_parts->pp_uses = counted(Py_None);
     known_set(pk, ps, start, gives_id);
     return pk;
 }
@@ -433,6 +437,7 @@ static PyMethodDef known_methods[] = {
 };
 
 static PyMemberDef known_members[] = {
+    { "returns", T_BOOL, offsetof(known, kt_returns), READONLY, "Whether it has RETURNING." },
     { "prepared", T_OBJECT, offsetof(known, kt_prepared), READONLY, "What the driver knows of it; None: it never looked." },
     { NULL, 0, 0, 0, NULL },
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "native/sqlstatement.h"
+#include "native/sqltokens.h"
 
 enum {
     LONGEST = 16 * 1024,            /* bytes of a text; of longer ones it matters little who looks at them */
@@ -16,7 +17,7 @@ enum {
 
 static const sql_shape *read_shape(session *ps, const char *sql, size_t size)
 {
-    size_t room = sizeof(sql_shape) + 16 * size;
+    size_t room = sizeof(sql_shape) + 17 * size;     /* with room for has_words_of_index() */
 
     if (room > ps->ses_room_size) {
         void *larger = realloc(ps->ses_room, room);
@@ -47,7 +48,7 @@ static bool has_word(const char *upper, size_t size, PyObject *word)
 /* Has the text all words of one of the indexes that the driver uses for it? They may stand in quotes, in any case. */
 static bool has_words_of_index(session *ps, const char *text, size_t size)
 {
-    char *upper = (char *)ps->ses_room + sizeof(sql_shape);     /* the tokens are not needed any more */
+    char *upper = (char *)ps->ses_room + sizeof(sql_shape) + 16 * size;
     bool found = false;
 
     for (size_t i = 0; i < size; i++)
@@ -69,8 +70,7 @@ static bool is_plain(const sql_shape *shape)
         return false;
     if (shape->kind == SQL_SELECT || shape->kind == SQL_VALUES)
         return true;
-    return writes(shape) && shape->table >= 0 && shape->schema < 0 && shape->alias < 0 && shape->returning < 0
-           && shape->on_conflict < 0;
+    return writes(shape) && shape->table >= 0 && shape->schema < 0 && shape->alias < 0;
 }
 
 /* What edb_stmt_supplied() is to be told of an INSERT, by its table and column list as they are written. -> whether that
@@ -95,6 +95,44 @@ static bool find_supplied(session *ps, PyObject *sql, const sql_shape *shape, ed
     return is_known;
 }
 
+/* How many parameters stand in front of a token, all of them bare ?; -1: there is one with a number or a name. */
+static Py_ssize_t bare_before(const char *text, const sql_shape *shape, int32_t token)
+{
+    const int32_t *starts = (const int32_t *)(shape + 1) + shape->tokens, *ends = starts + shape->tokens;
+    const uint8_t *kinds = (const uint8_t *)(ends + shape->tokens);
+    Py_ssize_t found = 0;
+
+    for (int32_t i = 0; i < token; i++) {
+        if (kinds[i] == SQL_VARIABLE && ends[i] - starts[i] > 1)
+            return -1;
+        found += kinds[i] == SQL_VARIABLE;
+        for (int32_t at = starts[i]; kinds[i] == SQL_LIST && at < ends[i]; at++)
+            found += text[at] == '?';
+    }
+    return found;
+}
+
+/* A change with ON CONFLICT or RETURNING behind it: of these clauses the driver has found out before what is executed for
+ * them, in front of which change whatever. */
+static known *known_with_tail(session *ps, PyObject *sql, const char *text, const sql_shape *shape, edb_start *start)
+{
+    int32_t token = shape->on_conflict >= 0 ? shape->on_conflict : shape->returning;
+    int32_t at = ((const int32_t *)(shape + 1))[shape->tokens + token];
+    Py_ssize_t before = bare_before(text, shape, token), uses;
+    PyObject *key = before < 0 ? NULL : Py_BuildValue("(NN)", PyUnicode_Substring(sql, shape->table_start, shape->table_end),
+                                                      PyUnicode_Substring(sql, at, PyUnicode_GetLength(sql)));
+    PyObject *found = key ? PyDict_GetItemWithError(ps->ses_tails, key) : NULL, *parts, *head;
+    known *pk = NULL;
+
+    Py_XDECREF(key);
+    if (found && PyArg_ParseTuple(found, "InO!", &start->captured, &uses, &PyTuple_Type, &parts)
+        && (head = PyUnicode_Substring(sql, 0, at))) {
+        pk = known_of_text(ps, head, parts, before, before + uses, start, inserts(shape));
+        Py_DECREF(head);
+    }
+    return pk;
+}
+
 known *known_plain(session *ps, PyObject *sql, bool reads_only)
 {
     Py_ssize_t size;
@@ -113,7 +151,10 @@ known *known_plain(session *ps, PyObject *sql, bool reads_only)
     };
     if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
         return NULL;
-    known *pk = known_of_text(ps, sql, &start, inserts(shape));
+    bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
+    if (has_tail && PyUnicode_GetLength(sql) != size)
+        return NULL;                /* the offsets of tokens are not those of bytes */
+    known *pk = has_tail ? known_with_tail(ps, sql, text, shape, &start) : known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));
     if (pk && known_keep(ps, sql, pk))
         Py_CLEAR(pk);
     PyErr_Clear();

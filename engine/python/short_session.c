@@ -128,7 +128,8 @@ static int running_set(PyObject *self, PyObject *value, void *unused)
 
 #define OBJECTS(ps) \
     { &(ps)->ses_as_context, &(ps)->ses_as_error, &(ps)->ses_running.px_object, &(ps)->ses_current, &(ps)->ses_known, \
-      &(ps)->ses_orphans, &(ps)->ses_lost, &(ps)->ses_supplied, &(ps)->ses_index_words }
+      &(ps)->ses_orphans, &(ps)->ses_lost, &(ps)->ses_supplied, &(ps)->ses_tails, \
+      &(ps)->ses_index_words }
 
 static int session_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -188,6 +189,7 @@ static PyMemberDef session_members[] = {
     MEMBER("supplied", T_OBJECT_EX, ses_supplied),
     MEMBER("hidden_compares", T_INT, ses_hidden_compares),
     MEMBER("plain", T_BOOL, ses_plain),
+    MEMBER("tails", T_OBJECT_EX, ses_tails),
     MEMBER("index_words", T_OBJECT_EX, ses_index_words),
     MEMBER("total_changes", T_LONGLONG, ses_total_changes),
     MEMBER("names_settled", T_LONGLONG, ses_names_settled),

@@ -91,6 +91,7 @@ class Session(Transactions):
         self.prepared: dict[str, Prepared] = {}  # by the text as it was given
         self.known = {}  # those that are executed the short way, by their text too
         self.supplied = {}  # see execute/known.py
+        self.tails = {}
         self.index_words = ()
         # The columns that an INSERT names, as the engine wants them, by id() of the table and their names.
         self.insert_masks: dict[tuple[int, tuple[str, ...] | None], Any] = {}
@@ -232,6 +233,7 @@ class Session(Transactions):
         self.prepared.clear()
         self.known.clear()
         self.supplied.clear()
+        self.tails.clear()
         self.plain = False
 
     @property

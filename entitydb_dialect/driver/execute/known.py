@@ -18,6 +18,7 @@ from .._errors import Found, as_error
 from ..rewrite.many_parameters import SHORTEST
 from ..rewrite.past_names import names_dated
 from ..rewrite.prepare import Prepared
+from ..rewrite.upsert_returning import Apart
 from ..sql.statement import READ, Statement, parse
 from .read import fail_read_known
 from .returning import fail_returning_known, list_of
@@ -26,6 +27,8 @@ from .write import conflicts_of, fail_known, supplied_by, target
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
+
+_MOST_TAILS = 1000
 
 _Part: TypeAlias = tuple[str, tuple[Any, ...], "tuple[int, ...] | None"]
 
@@ -78,23 +81,17 @@ def _known(session: Session, prepared: Prepared) -> _short.Known:
     statement, apart = prepared.statement, prepared.apart
     writes = statement.kind is not READ
     address, columns = _supplied(session, prepared) if writes else (0, 0)
-    uses, total, captured, in_order = None, -1, 0, None
-    parts: list[_Part] = []
+    parts = parts_of(session, prepared)
+    captured = 0
     if apart is not None:
-        if apart.shares:
-            uses, total = tuple(apart.change.uses), apart.total
-            in_order = apart.in_order
-        for tell, always, used, more in conflicts_of(session.main, prepared):
-            parts.append((tell, always, tuple(used)))
-            parts.extend((tell_more, (), tuple(used_more)) for tell_more, used_more in more)
         if apart.returning is not None:
             captured = session.main.declared[statement.table.lower()].table.id
-            listed = list_of(session, session.main, prepared)
-            parts.append((listed.sql, (), tuple(apart.returning.listed.uses) if apart.shares else ()))
+        _remember_tail(session, statement, apart, captured, parts[1:])
+    shares = apart is not None and apart.shares
     return _short.Known(
         session,
         prepared,
-        in_order,
+        apart.in_order if apart is not None and shares else None,
         writes,
         statement.verb in ("INSERT", "REPLACE"),
         captured != 0,
@@ -102,9 +99,43 @@ def _known(session: Session, prepared: Prepared) -> _short.Known:
         address,
         columns,
         captured,
-        total,
-        ((prepared.variant(None).sql, (), uses), *parts),
+        apart.total if apart is not None and shares else -1,
+        tuple(parts),
     )
+
+
+def parts_of(session: Session, prepared: Prepared) -> list[_Part]:
+    """The texts that are executed: the statement's, those that tell ON CONFLICT, the list of RETURNING; with what is
+    always bound and which of the parameters (None: all).
+
+    Raises what is wrong with these clauses.
+    """
+    sql, apart = prepared.variant(None).sql, prepared.apart
+    if apart is None:
+        return [(sql, (), None)]
+    shares = apart.shares
+    parts: list[_Part] = [(sql, (), tuple(apart.change.uses) if shares else None)]
+    for tell, always, used, more in conflicts_of(session.main, prepared):
+        parts.append((tell, always, tuple(used)))
+        parts.extend((tell_more, (), tuple(used_more)) for tell_more, used_more in more)
+    if apart.returning is not None:
+        listed = list_of(session, session.main, prepared)
+        parts.append((listed.sql, (), tuple(apart.returning.listed.uses) if shares else ()))
+    return parts
+
+
+def _remember_tail(session: Session, statement: Statement, apart: Apart, captured: int, parts: list[_Part]) -> None:
+    """What is executed for ON CONFLICT and RETURNING is the same behind other changes of the table, but that parameters
+    have other numbers."""
+    before = apart.change.uses
+    if statement.schema is not None or statement.alias or apart.names or not isinstance(before, range):
+        return  # range: parameters are bare ?
+    token = statement.on_conflict_at if statement.on_conflict_at >= 0 else statement.returning_at
+    moved = [(sql, always, tuple(number - len(before) for number in uses or ())) for sql, always, uses in parts]
+    if len(session.tails) >= _MOST_TAILS:
+        session.tails.clear()
+    key = statement.target, statement.sql[statement.starts[token] :]
+    session.tails[key] = captured, apart.total - len(before), tuple(moved)
 
 
 def _supplied(session: Session, prepared: Prepared) -> tuple[int, int]:
@@ -130,9 +161,9 @@ def fail(
     statement = parse(known.sql) if known.prepared is None else known.prepared.statement
     if statement.kind is READ:
         fail_read_known(cursor, session, known.sql, error, parameters)
-    if known.prepared is not None and statement.returning:
-        fail_returning_known(cursor, session, known.prepared, stmt, reader, error, parameters)
+    if known.returns:
+        fail_returning_known(cursor, session, statement, stmt, reader, error, parameters)
     fail_known(session, statement, stmt, error, parameters)
 
 
-__all__ = ["fail", "run_new"]
+__all__ = ["fail", "parts_of", "run_new"]

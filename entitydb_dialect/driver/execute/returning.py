@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
     from ..schemas.schema import Schema
+    from ..sql.statement import Statement
 
 
 def write_returning(
@@ -80,7 +81,7 @@ def write_returning(
         finally:
             session.leave(before)
     except BaseException as error:
-        _fail(cursor, session, prepared, stmt, reader, error, parameters, begin)
+        _fail(cursor, session, statement, stmt, reader, error, parameters, begin)
     session.can_restart = False
     session.end_statement(reader)
     session.end_statement(stmt)
@@ -114,20 +115,20 @@ def list_of(session: Session, schema: Schema, prepared: Prepared) -> Variant:
 def fail_returning_known(
     cursor: Cursor,
     session: Session,
-    prepared: Prepared,
+    statement: Statement,
     stmt: Any,
     reader: Any,
     error: BaseException,
     parameters: Any,
 ) -> NoReturn:
     """What a change that was executed the short way raises."""
-    _fail(cursor, session, prepared, stmt, reader, error, parameters, False)
+    _fail(cursor, session, statement, stmt, reader, error, parameters, False)
 
 
 def _fail(
     cursor: Cursor,
     session: Session,
-    prepared: Prepared,
+    statement: Statement,
     stmt: Any,
     reader: Any,
     error: BaseException,
@@ -142,7 +143,7 @@ def _fail(
         session.end_statement(reader)
         lib.edb_stmt_undo(stmt)
     else:
-        translated = undo(stmt, prepared.statement, error, translated)
+        translated = undo(stmt, statement, error, translated)
     session.end_statement(stmt)
     if began and session.autocommit and session.raw.in_transaction:
         session.commit_or_roll_back()

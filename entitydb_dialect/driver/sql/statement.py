@@ -95,6 +95,7 @@ class Statement(Text):
     # of an INSERT, UPDATE or DELETE
     schema: str | None = None  # of the table written to
     table = ""  # written to
+    target = ""  # the same as it is written
     alias = ""  # of it
     columns: tuple[str, ...] | None = None  # an INSERT's column list
     head = ""  # an INSERT's table and column list up to the last one, as they are written
@@ -166,6 +167,7 @@ class Statement(Text):
             self.kind, self.verb = WRITE, verb
             if table >= 0:
                 name = self.sql[table_start:table_end]
+                self.target = name
                 self.table = name if name[0] not in QUOTES else unquote(name)
             if schema >= 0:
                 self.schema = self.name_at(schema)

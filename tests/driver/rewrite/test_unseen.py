@@ -8,10 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from entitydb_dialect import driver
+from entitydb_dialect.driver._session import Session
+from entitydb_dialect.driver.execute.known import parts_of
 from entitydb_dialect.driver.execute.write import supplied_by, target
-from entitydb_dialect.driver.rewrite.prepare import prepare
+from entitydb_dialect.driver.rewrite.prepare import Prepared, prepare
 from entitydb_dialect.driver.sql.statement import READ, Statement
 
+from ..beside import Beside
 from .corpus import FOLDER, opened, read
 
 Connect = Callable[..., driver.Connection]
@@ -25,7 +28,11 @@ def is_unseen(db: driver.Connection, sql: str) -> bool:
 def judge(db: driver.Connection, sql: str) -> None:
     session, statement = db._session, Statement(sql)
     prepared = prepare(statement, session)
-    assert (prepared.variant(None).sql, prepared.apart, prepared.shows_schema) == (sql, None, False)
+    assert not prepared.shows_schema
+    if statement.takes_apart:
+        judge_tail(session, prepared, sql)
+    else:
+        assert (prepared.variant(None).sql, prepared.apart) == (sql, None)
     if statement.kind is READ:
         return
     assert target(session, statement) is session.main, sql
@@ -34,6 +41,18 @@ def judge(db: driver.Connection, sql: str) -> None:
         _, columns, bits = session.supplied[statement.head]
         assert columns == supplied[1], sql
         assert bytes(bits) == bytes(supplied[0]), sql
+
+
+def judge_tail(session: Session, prepared: Prepared, sql: str) -> None:
+    """What is executed for ON CONFLICT and RETURNING, by what is remembered of the text that they are."""
+    (_, *parts), apart = parts_of(session, prepared), prepared.apart
+    assert apart is not None
+    before, known = len(apart.change.uses), session.known[sql]
+    assert known.sql == prepared.variant(None).sql == sql[: len(known.sql)]
+    captured, uses, remembered = session.tails[prepared.statement.target, sql[len(known.sql) :]]
+    assert (before + uses, bool(captured)) == (apart.total, prepared.statement.returning), sql
+    moved = [(text, always, tuple(number + before for number in numbers)) for text, always, numbers in remembered]
+    assert moved == parts, sql
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.txt")))
@@ -64,11 +83,47 @@ PLAIN = (
     "DELETE FROM t WHERE a = 3", "UPDATE t SET a = 1 WHERE a = 3", "INSERT INTO t(a) VALUES (7)",
     "INSERT INTO t VALUES (8, 9)", "REPLACE INTO t(a) VALUES (1)", "SELECT a FROM t WHERE (a, b) IN (VALUES (1, 2))",
 )  # fmt: skip
+UPSERT = "INSERT INTO t(a, b) VALUES {} ON CONFLICT (a) DO UPDATE SET b = excluded.b + ? WHERE ? RETURNING a, b, ?"
+
+
+def test_clauses_are_remembered_behind_other_changes(connect: Connect) -> None:
+    """With other numbers of parameters in front of them."""
+    both = Beside(connect(), "CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
+                  "CREATE TABLE u(a INTEGER PRIMARY KEY, b)")
+    both.run("SELECT 1")
+    both.run("SELECT 1")
+    for rows in (1, 2, 5, 30, 3):
+        values = [value for i in range(rows) for value in (i, f"{i} of {rows}")]
+        sql = UPSERT.format(", ".join(["(?, ?)"] * rows))
+        both.run(sql, (*values, 2, rows % 2, "listed"))
+        assert is_unseen(both.mine, sql) == (rows > 1)
+    for sql in ("DELETE FROM t WHERE a = ? RETURNING b, ?", "DELETE FROM t WHERE a IN (?, ?) AND b > ? RETURNING b, ?"):
+        both.run(sql, range(sql.count("?")))
+    assert is_unseen(both.mine, sql)
+    both.run("DELETE FROM u WHERE a = ? RETURNING b, ?", (1, 2))  # of another table
+    for sql in ("DELETE FROM t WHERE a = ?2 RETURNING b, ?", "DELETE FROM t WHERE a = 'ä' RETURNING b, ?"):
+        both.run(sql, range(3 if "?2" in sql else 1))
+        assert not is_unseen(both.mine, sql)
+
+
+def test_remembered_clauses_that_fail_undo_the_change(connect: Connect) -> None:
+    both = Beside(connect(), "CREATE TABLE t(a INTEGER PRIMARY KEY, b CHECK (b < 10))")
+    for i in range(3):
+        both.run(f"INSERT INTO t VALUES (?, {i}) RETURNING abs(?)", (i, -i))
+    for sql, parameters in (
+        ("INSERT INTO t VALUES (?, 4) RETURNING abs(?)", (3, -(2**63))),
+        ("INSERT INTO t VALUES (1, 4) RETURNING abs(?)", (4,)),
+        ("INSERT OR FAIL INTO t VALUES (8, 8), (9, 11) RETURNING abs(?)", (4,)),
+    ):  # fmt: skip
+        assert isinstance(both.run(sql, parameters), str)
+        assert is_unseen(both.mine, sql)
+
+
 LOOKED_AT = (
     "SELECT count(*) FROM t", "SELECT min(a) FROM t", "SELECT * FROM t, u, v WHERE t.a = u.a AND u.a = v.a",
     "SELECT * FROM t ORDER BY a COLLATE nocase", "SELECT a FROM t ORDER BY a NULLS LAST",
     "SELECT name FROM sqlite_master", "UPDATE t SET a = u.b FROM u WHERE u.a = t.a",
-    "DELETE FROM t RETURNING a", "INSERT INTO t DEFAULT VALUES",
+    "DELETE FROM t AS x RETURNING x.a", "INSERT INTO t DEFAULT VALUES",
     "INSERT INTO t(a) VALUES (1) ON CONFLICT DO NOTHING", "SELECT * FROM t FOR SYSTEM_TIME AS OF '2200-01-01'",
     "INSERT INTO main.t(a) VALUES (1)", "SELECT * FROM pragma_table_info('t')",
 )  # fmt: skip
