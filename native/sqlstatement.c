@@ -376,7 +376,7 @@ static int32_t on_conflict(const reader *r)
 
 static bool has_word(const reader *r, uint8_t wanted)
 {
-    return memchr(r->codes + r->at, wanted, (size_t)(r->n - r->at)) != NULL;
+    return r->at < r->n && memchr(r->codes + r->at, wanted, (size_t)(r->n - r->at)) != NULL;
 }
 
 static bool is_plain_list(const reader *r, int32_t first, int32_t end)
