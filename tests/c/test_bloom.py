@@ -102,11 +102,13 @@ def test_the_rate_asked_for_is_met_by_many_keys_and_small_rates(native, seed, ke
     meets(native, keys, rate, seed)
 
 
+@pytest.mark.slow
 def test_fnv1a_hashes_meet_the_rate_too(native, seed) -> None:
     """Their high bits, which choose the block, are alike for keys that differ in the first bytes."""
     meets(native, 100_000, 0.01, seed, fnv=True)
 
 
+@pytest.mark.slow
 def test_ten_bits_a_key_give_the_rate_that_is_documented(native, seed) -> None:
     keys = 100_000
     blocks, probes = shape(native, keys, bits=DEFAULT_BITS)
@@ -116,6 +118,7 @@ def test_ten_bits_a_key_give_the_rate_that_is_documented(native, seed) -> None:
     assert abs(found - 0.0097) <= 5 * error + 0.025 * 0.0097
 
 
+@pytest.mark.slow
 @given(keys=st.integers(0, 10**7), rate=st.floats(1e-6, 0.5))
 def test_a_shape_is_the_smallest_that_keeps_the_rate(native, keys, rate) -> None:
     blocks, probes = shape(native, keys, rate=rate)
@@ -151,6 +154,7 @@ def test_the_largest_counts_end_and_fit(native) -> None:
 hashes = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 50), max_size=100)
 
 
+@pytest.mark.slow
 @given(shape=st.tuples(st.integers(1, 40), st.integers(1, 21)), added=hashes, asked=hashes, many=st.booleans())
 def test_what_was_added_is_there_and_both_ways_agree(native, shape, added, asked, many) -> None:
     tested, other = Filter(native, *shape), Filter(native, *shape)
@@ -167,6 +171,7 @@ def test_what_was_added_is_there_and_both_ways_agree(native, shape, added, asked
     assert not any(tested.bytes())
 
 
+@pytest.mark.slow
 @given(shape=st.tuples(st.integers(1, 40), st.integers(1, 21)), left=hashes, right=hashes)
 def test_a_union_is_the_filter_of_both(native, shape, left, right) -> None:
     one, other, both = (Filter(native, *shape) for _ in range(3))

@@ -40,6 +40,7 @@ def test_hardware_tables_and_definition_agree_at_block_edges(native, rng, size) 
     assert native.lib.crc32c_portable(0, data, size) == expected
 
 
+@pytest.mark.slow
 @given(data=st.binary(max_size=700), skip=st.integers(0, 15), cut=st.integers(0, 700))
 def test_crc32c_continues_at_any_cut_and_alignment(native, data, skip, cut) -> None:
     kept = native.ffi.new("uint8_t[]", bytes(skip) + data or b"\0")

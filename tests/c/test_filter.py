@@ -13,6 +13,7 @@ def test_what_was_added_is_never_denied_and_little_else_is_allowed(native, n: in
     assert 0 <= needless <= 3 + n // 500
 
 
+@pytest.mark.slow
 def test_a_filter_that_is_full_allows_everything(native) -> None:
     n = LEVELS + 262_144 + 1_048_576
     assert native.lib.test_filter(n) < n // 500

@@ -63,6 +63,7 @@ sets = st.one_of(
 checked = settings(max_examples=150)
 
 
+@pytest.mark.slow
 @checked
 @given(ids=sets, start=st.integers(0, 200), asked=st.integers(-1001, 2600) | edges)
 def test_lower_bound_is_that_of_bisect(native, ids, start, asked) -> None:
@@ -80,6 +81,7 @@ def test_every_place_is_found_from_every_place(native, count) -> None:
             assert native.lib.gallop_lower_bound(flat, count, start, asked) == bisect.bisect_left(ids, asked, lo=start)
 
 
+@pytest.mark.slow
 @checked
 @given(lists=st.lists(sets, max_size=6), in_place=st.booleans())
 @example(lists=[], in_place=False)
@@ -90,6 +92,7 @@ def test_intersection_is_that_of_sets(native, lists, in_place) -> None:
     assert Sets(native, lists).intersect(in_place) == sorted(expected)
 
 
+@pytest.mark.slow
 @checked
 @given(lists=st.lists(sets, max_size=9))
 @example(lists=[[LEAST], [LEAST], [MOST], [MOST]])
@@ -97,6 +100,7 @@ def test_union_is_that_of_sets(native, lists) -> None:
     assert Sets(native, lists).union() == sorted(set().union(*lists))
 
 
+@pytest.mark.slow
 @checked
 @given(ids=sets, without=sets, in_place=st.booleans())
 @example(ids=[LEAST, 0, MOST], without=[LEAST, MOST], in_place=True)

@@ -28,6 +28,7 @@ def test_random_bytes_are_never_read_outside(p, data) -> None:
     assert p.lib.test_hostile(data, len(data)) >= 0
 
 
+@pytest.mark.slow
 def test_flipped_bytes_of_real_rows_and_keys(p, rng) -> None:
     some = [None, 0, 1, -5, 2**40, 1.5, "text\0more", rng.randbytes(20)]
     rows = [rng.choices(some, k=n) for n in range(40)]

@@ -81,6 +81,7 @@ numbers = st.integers(0, 40) | st.sampled_from([2**64 - 1, 2**63, 2**32, 1 << 40
 steps = st.lists(st.tuples(st.sampled_from(["put", "put", "find", "find_id"]), texts, numbers), max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(steps=steps)
 def test_a_table_answers_as_two_dicts(native, steps) -> None:
@@ -163,6 +164,7 @@ def failing(native, nth: int, on: bool) -> Iterator[None]:
         native.lib.test_alloc_fail(0, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True])
 def test_each_allocation_fails_and_the_table_stays_right(native, on) -> None:
     gc.collect()

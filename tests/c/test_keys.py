@@ -105,6 +105,7 @@ def test_decoding_gives_the_value_back_or_says_it_cannot(p, value, behind, colla
         assert p.key(decoded, collation, descending) == key
 
 
+@pytest.mark.slow
 @directions
 @settings(max_examples=200)
 @given(value=values)

@@ -32,6 +32,7 @@ def echo(native: Any, data: bytes) -> Any:
         native.lib.test_marshal_free(out[0])
 
 
+@pytest.mark.slow
 @given(rows)
 @settings(max_examples=300, deadline=None)
 def test_rows_come_back_as_they_were(native: Any, listed: list[Any]) -> None:
@@ -61,6 +62,7 @@ def test_nan_is_null(native: Any) -> None:
     assert echo(native, marshal.dumps([(float("nan"),)], 2))[1]["a"] == [(None,)]
 
 
+@pytest.mark.slow
 @given(rows, st.data())
 @settings(max_examples=300, deadline=None)
 def test_bytes_that_are_cut_or_changed_are_refused_or_read_and_nothing_outside_them_is(

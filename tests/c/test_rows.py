@@ -80,6 +80,7 @@ def test_rows_of_few_and_many_columns(p, columns) -> None:
     assert p.columns(p.row(row)) == row
 
 
+@pytest.mark.slow
 @given(row=st.lists(values, min_size=1, max_size=8))
 def test_a_row_cut_short_is_damaged_or_loses_no_column_that_it_shows(p, row) -> None:
     """A cut within the data must not give a value of other bytes."""

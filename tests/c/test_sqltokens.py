@@ -108,6 +108,7 @@ def test_what_is_no_bare_parameter_is_in_no_list(native, sql: str) -> None:
     assert "list" not in [kind for kind, *_ in scan(native, sql.encode())]
 
 
+@pytest.mark.slow
 def test_any_bytes_are_taken(native, rng: random.Random) -> None:
     """Bytes that are no UTF-8 too: SQLite says what it thinks of them. Under the sanitizers a read outside would end
     the process, since the memory is of just this size."""

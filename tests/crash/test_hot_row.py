@@ -52,6 +52,7 @@ def test_a_hot_row_takes_at_most_twice_its_history(tmp_path: Path, native: objec
     assert path.stat().st_blocks * 512 <= 2 * history_bytes(COMMITS, 100) + MARGIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readers", [0, 1])
 def test_pages_are_used_again_beside_readers(tmp_path: Path, native: object, readers: int) -> None:
     """A connection that has read, and is between statements, keeps nothing from being used again."""

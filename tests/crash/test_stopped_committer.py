@@ -82,6 +82,7 @@ def test_reads_complete_beside_a_stopped_committer(tmp_path: Path, native: objec
     check_clean(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["txn:applied", "commit:stamped", "commit:record-written"])
 def test_writers_name_the_process_they_wait_for(tmp_path: Path, native: object, point: str) -> None:
     path = tmp_path / "bank.edb"
@@ -125,6 +126,7 @@ def test_writers_name_the_process_they_wait_for(tmp_path: Path, native: object, 
     check_clean(path)
 
 
+@pytest.mark.slow
 def test_a_stopped_reader_delays_no_writer(tmp_path: Path, native: object) -> None:
     """It keeps its pages, and finds them again."""
     path = tmp_path / "bank.edb"

@@ -110,6 +110,7 @@ def test_a_url_with_a_uri_is_read_as_sqlite_reads_it(tmp_path: Path) -> None:
             create_engine(f"entitydb:///{path}?{query}").connect()
 
 
+@pytest.mark.slow
 def test_a_memory_database_of_a_uri_is_shared_by_name() -> None:
     shared = "entitydb:///file:one%20name?mode=memory&cache=shared&uri=true"
     one, two, other = create_engine(shared), create_engine(shared), create_engine("entitydb:///file::memory:?uri=true")

@@ -308,6 +308,7 @@ def used(kind: str) -> Iterator[Use]:
     use.database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["connection", "cursor", "database"])
 @pytest.mark.parametrize("state", list(STATES))
 def test_only_the_drivers_exceptions_reach_a_caller(state: str, kind: str) -> None:
@@ -398,6 +399,7 @@ def test_a_negative_size_fetches_what_is_left() -> None:
         assert use.cursor.fetchmany(-1) == []
 
 
+@pytest.mark.slow
 def test_interrupting_while_another_thread_closes() -> None:
     for _ in range(50):
         use = Use("connection")

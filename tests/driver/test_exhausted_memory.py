@@ -168,7 +168,8 @@ def test_statements(
         after = contents(theirs)
         theirs.execute("ROLLBACK TO s; RELEASE s")
         used: list[int] = []
-        for _ in range(3):
+        while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
+            assert len(used) < 8, (sql, used)
             for found, error in memory_faults(lambda sql=sql: run(db, sql), on):    # type: ignore[misc]
                 if error is None:
                     assert refused is None, sql
@@ -180,7 +181,6 @@ def test_statements(
             # The last one met no fault.
             assert (None if error is None else str(error)) == refused, sql
             used.append(in_use())
-        assert used[1] == used[2], sql
 
 
 def schema(db: driver.Connection) -> Any:
@@ -209,6 +209,7 @@ def test_definitions(both: tuple[driver.Connection, apsw.Connection], on: bool) 
             assert error is None, sql
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 def test_commits(both: tuple[driver.Connection, apsw.Connection], on: bool) -> None:
     """Rows, a definition and a promise; each round writes others, since some may commit."""

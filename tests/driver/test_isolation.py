@@ -293,6 +293,7 @@ READS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("read", "fails", "passes"), READS, ids=[read[0] for read in READS])
 def test_what_a_serializable_transaction_read_must_still_hold(
     connect: Connect, read: str, fails: list[str], passes: list[str]

@@ -60,6 +60,7 @@ def ids(db: driver.Connection) -> list[int]:
     return [i for (i,) in db.execute("SELECT id FROM t ORDER BY id").fetchall()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", STATEMENTS)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("level", ["DEFERRED", None, "SERIALIZABLE"])
@@ -83,6 +84,7 @@ def test_an_error_of_the_engine_undoes_the_statement_alone(
     assert db.execute("SELECT * FROM t").fetchall() == [(1, "before"), (2, bytes(20000)), (3, "behind")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [apsw.FullError, apsw.NoMemError, apsw.IOError, apsw.InterruptError])
 @pytest.mark.parametrize("level", ["DEFERRED", None, "SERIALIZABLE", "READ COMMITTED"])
 @pytest.mark.parametrize(

@@ -324,6 +324,7 @@ def test_closed_handles_say_so(connect: Connect) -> None:
             call()
 
 
+@pytest.mark.slow
 def test_cursors_left_to_the_collector_let_go(db: driver.Connection) -> None:
     db.execute("CREATE TABLE t(a)")
     db.executemany("INSERT INTO t VALUES (?)", [(i,) for i in range(100)])

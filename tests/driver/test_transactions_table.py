@@ -70,6 +70,7 @@ def test_as_of_a_moment_it_shows_what_there_was(filled: tuple[driver.Connection,
     db.rollback()
 
 
+@pytest.mark.slow
 def test_random_conditions_leave_what_they_say(filled: tuple[driver.Connection, list[Row]], rng: random.Random) -> None:
     """SQLite judges the same conditions over a copy of the rows."""
     db, rows = filled

@@ -170,6 +170,7 @@ def test_a_database_is_never_written_over(run: Run, tmp_path: Path) -> None:
     assert database.read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_made_repositories_hold_what_is_hard(tmp_path: Path, seed: int) -> None:
     """Over a few hundred commits each of the hard things happens: else the tests above prove little."""
     folder = make_repository(tmp_path / "repository", commits=600, seed=seed, files=60)

@@ -15,6 +15,7 @@ before: [('Malafrena', 7), ('Exile', 8)]
 """
 
 
+@pytest.mark.slow
 def test_quickstart_reads_what_was(run: Run) -> None:
     result = run("quickstart.py")
     assert (result.returncode, result.stdout.decode()) == (0, OUTPUT), result.stderr.decode()

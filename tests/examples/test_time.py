@@ -13,6 +13,7 @@ from .conftest import EXAMPLES
 from .test_tags import BLOCK
 
 
+@pytest.mark.slow
 def test_the_page_on_time_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = (EXAMPLES.parent / "docs" / "time.md").read_text(encoding="utf-8")

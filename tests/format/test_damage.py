@@ -115,6 +115,7 @@ def used_pages(file: File) -> dict[int, list[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_sample_itself_is_right(judge: Judge) -> None:
     assert judge.judge(judge.data, pages=set()) is False
 
@@ -185,6 +186,7 @@ def test_flipped_bits_of_marks_and_ring_give_a_commit_or_an_error(judge: Judge, 
         assert noticed or not newest.offset <= at < newest.offset + used
 
 
+@pytest.mark.slow
 def test_the_newest_record_and_the_mark_damaged_together(judge: Judge, rng: random.Random) -> None:
     """Without the mark nothing says that the newest record was there: an earlier commit answers, whole."""
     file = File(judge.data)
@@ -205,6 +207,7 @@ def test_whole_stretches_overwritten(judge: Judge, rng: random.Random) -> None:
         judge.judge(bytes(data), fallback=at < RING + SLOTS * RECORD)
 
 
+@pytest.mark.slow
 def test_truncated_files_are_refused_or_name_the_page(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
     end = file.newest.pages * file.page_size

@@ -153,6 +153,7 @@ def test_numbers_of_the_newest_record(sample: Any, judge: Judge, rng: random.Ran
         judge.judge(bytes(data), f"{name} = {value}")
 
 
+@pytest.mark.slow
 def test_commit_numbers_that_add_up_to_nothing(sample: Any, judge: Judge) -> None:
     """Number and count of times agree, in the slot where they belong, and so high that counting on goes round."""
     f = Forger(sample[0])
@@ -170,6 +171,7 @@ def test_commit_numbers_that_add_up_to_nothing(sample: Any, judge: Judge) -> Non
                 judge.judge(bytes(data), f"commit {number}, durable {durable}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["newest", "another"])
 def test_a_durable_number_beyond_the_record_itself(sample: Any, judge: Judge, place: str) -> None:
     """It cannot have been known. Such a record is none; where its commit was durable, the file is damaged."""

@@ -389,6 +389,7 @@ def forged(sample: tuple[bytes, Any], forge: Forge) -> tuple[bytes, int | None]:
     return f.sealed(), page
 
 
+@pytest.mark.slow
 def test_a_file_that_is_only_sealed_is_unchanged_and_sound(sample: Any, ask: Any, tmp_path: Path) -> None:
     f = Forger(sample[0])
     assert f.sealed() == sample[0]
@@ -429,6 +430,7 @@ def test_every_invariant_that_a_file_can_break_is_broken() -> None:
     }
 
 
+@pytest.mark.slow
 def test_i8_a_durable_commit_that_is_not_there_is_refused_at_opening(sample: Any, ask: Any, tmp_path: Path) -> None:
     """The durable number never passes what was published."""
     number = Forger(sample[0]).record.number

@@ -429,6 +429,7 @@ def test_a_tag_of_no_table_is_damage_to_who_asks_for_its_type(
 EXTREMES = [b"", b"\0", b"\xff", bytes(7), bytes(15), b"\xff" * 16, b"\xff" * 17, bytes(16), bytes(100), b"\xff" * 88]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tree", [DICTIONARY, POSTINGS, REVERSE])
 def test_keys_of_any_size_are_rows_or_damage(tagged: bytes, ask: Any, tmp_path: Path, tree: str) -> None:
     """One key more, in front of all, behind all, or beside one that it begins like."""

@@ -60,6 +60,7 @@ def tree_pages(file: File, tree: Tree) -> set[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [0, 8])
 @pytest.mark.parametrize("page_size", [512, 2048])
 def test_bare_trees_read_the_same_at_every_commit(

@@ -88,6 +88,7 @@ DEFINITIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_size", [512, 8192])
 def test_tags_read_the_same_at_every_commit(tmp_path: Path, rng: random.Random, native: Any, page_size: int) -> None:
     path = tmp_path / "t.edb"
@@ -141,6 +142,7 @@ def test_a_file_without_tags_has_no_trees_for_them(tmp_path: Path, native: Any) 
     assert file.dictionary() == {tag_hash(b"a"): "a"}
 
 
+@pytest.mark.slow
 def test_ids_are_the_hash_or_the_next_number_that_is_free(tmp_path: Path, native: Any) -> None:
     """Of three texts one has the hash of another: found among 300,000."""
     seen: dict[int, str] = {}

@@ -96,6 +96,7 @@ def test_a_session_on_a_connection_shares_its_commits(engine: Engine, moments: l
         assert commit_moment(session) == commit_moment(connection)
 
 
+@pytest.mark.slow
 def test_sessions_are_not_kept_alive(engine: Engine, moments: list[int]) -> None:
     session = Session(engine)
     _add(session, 1)

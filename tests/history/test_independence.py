@@ -75,6 +75,7 @@ print(*(name for name in ours if not name.startswith("entitydb_dialect.history")
 """
 
 
+@pytest.mark.slow
 def test_it_loads_without_the_dialect_the_driver_and_the_library() -> None:
     code = ALONE.format(package=str(PACKAGE))
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -43,6 +43,7 @@ def test_every_import_order(python: Callable[..., str], imports: str) -> None:
     python(f"import warnings; warnings.simplefilter('error', RuntimeWarning)\n{imports}\n{KNOWN}")
 
 
+@pytest.mark.slow
 def test_the_entry_point_serves_as_a_module_and_as_a_list_of_modules(python: Callable[..., str]) -> None:
     """Alembic 1.18.0 to 1.20.0 walk over what it names, and `import alembic` would raise; later ones take a module."""
     python(

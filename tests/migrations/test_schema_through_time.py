@@ -184,6 +184,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_rows_under_the_schema_of_then(history: History) -> None:
     for copy in (*history.copies, *reversed(history.copies)):
         with at(history.engine, copy.moment, schema="then") as past:
@@ -196,6 +197,7 @@ def test_rows_under_the_schema_of_then(history: History) -> None:
                     assert sorted(map(repr, values)) == sorted(repr(row[number]) for row in rows)
 
 
+@pytest.mark.slow
 def test_reflection_agrees_with_what_is_read(history: History) -> None:
     for copy in history.copies:
         past = history.engine.execution_options(as_of=copy.moment, schema="then")

@@ -164,6 +164,7 @@ def test_cancelling_interrupts(run: Any) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_a_cancelled_transaction_leaves_nothing(run: Any) -> None:
     async def test(engine: AsyncEngine) -> None:
         async def work() -> None:

@@ -177,6 +177,7 @@ def test_past_and_present_stand_side_by_side(engine: Engine, then: int) -> None:
         assert session.scalars(select(Employee).where(Employee.id == 2)).one() is now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
 def test_lazy_loads_work_after_the_parents_transaction(engine: Engine, then: int, end: str) -> None:
     with Session(engine) as session, at(session, then) as past:

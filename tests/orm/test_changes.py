@@ -201,6 +201,7 @@ def test_following_waits_for_other_connections_commits(engine: Engine, tmp_path:
     assert found[:-1] == every[2:]
 
 
+@pytest.mark.slow
 def test_following_misses_no_commit_that_comes_while_it_looks(tmp_path: Path) -> None:
     """Each commit begins when the one before has been told, so it meets a follower that is reading or about to wait."""
 

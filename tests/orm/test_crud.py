@@ -225,6 +225,7 @@ def test_two_sessions_of_one_row(engine: Engine, session: Session) -> None:
     assert session.scalar(select(Employee.pay).where(Employee.id == 1)) == 3
 
 
+@pytest.mark.slow
 def test_streaming_while_writing(session: Session) -> None:
     session.execute(insert(Room), [{"name": f"{i}"} for i in range(300)])
     session.commit()

@@ -100,6 +100,7 @@ def wanted(engine: Engine, statement: Any, a: int, b: int) -> dict[Any, Any]:
     return {key: (old.get(key), new.get(key)) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
+@pytest.mark.slow
 def test_against_whole_states(engine: Engine, rng: random.Random) -> None:
     moments = []
     with Session(engine) as session:
@@ -141,6 +142,7 @@ def grown(engine: Engine) -> tuple[int, int]:
         return a, commit_moment(session)
 
 
+@pytest.mark.slow
 def test_values_are_those_of_attributes(engine: Engine) -> None:
     a, b = grown(engine)
     assert [(row.key, row.operation, row.changed) for row in diff(engine, Account, a, b)][:2] == [

@@ -252,6 +252,7 @@ def plain(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_undoing_random_transactions_from_the_last_on_gives_every_state_back(plain: Engine, rng: random.Random) -> None:
     states: list[tuple[int, Any]] = []
 

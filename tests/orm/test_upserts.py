@@ -31,6 +31,7 @@ def engine(tmp_path: Path) -> Any:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_flush_inserts_many_with_few_statements_and_right_ids(engine: Any) -> None:
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

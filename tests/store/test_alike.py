@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, text
@@ -140,6 +141,7 @@ def compare_objects(session: Session, state: State) -> None:
     assert tag_values(session, "b", Article) == values_of(expected, "b")
 
 
+@pytest.mark.slow
 @given(st.lists(transaction, min_size=1, max_size=12))
 @settings(max_examples=25, deadline=None)
 def test_one_history_of_tags_whichever_way_it_is_written_and_read(history: list[Any]) -> None:

@@ -116,6 +116,7 @@ def history_of_processes(path: Path, rng: random.Random, mode: str, steps: int, 
     return did
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_there_is_found(path: Path, rng: random.Random, mode: str) -> None:
     did = history(path, rng, mode, 200, rng.choice([30, 300]))
@@ -124,6 +125,7 @@ def test_what_is_there_is_found(path: Path, rng: random.Random, mode: str) -> No
         assert did["filters_made"] > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES[1:])
 def test_what_is_there_is_found_by_every_process(path: Path, rng: random.Random, mode: str) -> None:
     did = history_of_processes(path, rng, mode, 120, rng.choice([30, 300]))

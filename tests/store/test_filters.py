@@ -128,6 +128,7 @@ def test_it_can_be_switched(rows: Database) -> None:
             bloom(rows, mode, rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "made"), [("on", 1), ("TRUE", 1), ("0", 0), ("auto", 0)])
 def test_the_environment_says_how(path: Path, rows: Database, value: str, made: int) -> None:
     program = "assert db.get_many('t', [1, 2], columns=['v']) == [None, {'v': 'v1'}]\n" \
@@ -135,6 +136,7 @@ def test_the_environment_says_how(path: Path, rows: Database, value: str, made: 
     assert int(child(path, program, ENTITYDB_BLOOM=value)) == made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "least", "most"), [("0.5", 0, 700), ("0.0001", 4000, 9000), ("7", 2000, 3500)])
 def test_the_environment_says_the_rate(path: Path, rows: Database, rate: str, least: int, most: int) -> None:
     program = "db.get_many('t', [1])\nprint(db.connection.database.stats()['filter_bytes'])"
@@ -144,6 +146,7 @@ def test_the_environment_says_the_rate(path: Path, rows: Database, rate: str, le
 # ---- what they hold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.01, 0.001])
 def test_the_rate_is_as_asked_for_within_a_tenth(db: Database, rate: float) -> None:
     n, asked = 20_000, 400_000
@@ -155,6 +158,7 @@ def test_the_rate_is_as_asked_for_within_a_tenth(db: Database, rate: float) -> N
     assert stats(db, "filter_wrong") / asked == pytest.approx(rate, rel=0.1)
 
 
+@pytest.mark.slow
 def test_it_grows_with_the_tree_in_steps(db: Database) -> None:
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     bloom(db, "on")
@@ -169,6 +173,7 @@ def test_it_grows_with_the_tree_in_steps(db: Database) -> None:
     assert stats(db, "filters_caught_up") == 0
 
 
+@pytest.mark.slow
 def test_rows_that_come_and_go_do_not_make_it_grow_for_ever(db: Database) -> None:
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     bloom(db, "on")
@@ -197,6 +202,7 @@ def test_commits_of_this_process_are_learned_as_they_are_made(rows: Database, pa
     assert stats(rows, "filters_caught_up") == 0
 
 
+@pytest.mark.slow
 def test_commits_of_other_processes_are_found_in_the_tree(rows: Database, path: Path) -> None:
     bloom(rows, "on")
     ask(rows, ABSENT)
@@ -212,6 +218,7 @@ def test_commits_of_other_processes_are_found_in_the_tree(rows: Database, path: 
     assert stats(rows, "filters_caught_up") == 1
 
 
+@pytest.mark.slow
 def test_own_commits_behind_those_of_others_do_not_hide_them(rows: Database, path: Path) -> None:
     bloom(rows, "on")
     ask(rows, ABSENT)
@@ -221,6 +228,7 @@ def test_own_commits_behind_those_of_others_do_not_hide_them(rows: Database, pat
     assert ask(rows, [1, 3, 0, 2 * ROWS - 1]) == [("theirs",), None, None, ("new",)]
 
 
+@pytest.mark.slow
 def test_what_came_and_went_is_there_as_of_then(rows: Database, path: Path) -> None:
     """The filter is asked about moments between its base and now."""
     bloom(rows, "on")
@@ -287,6 +295,7 @@ def test_own_writes_are_seen_and_taken_back(rows: Database) -> None:
     assert ask(rows, [5]) == [("b",)]
 
 
+@pytest.mark.slow
 def test_a_failed_commit_leaves_no_promise_behind(rows: Database, path: Path) -> None:
     """The next commit gets the number that the failed one would have had."""
     bloom(rows, "on")
@@ -306,6 +315,7 @@ def test_a_failed_commit_leaves_no_promise_behind(rows: Database, path: Path) ->
             assert ask(rows, [1, 3, 5, 7]) == [None, None, None, ("child",) if id_ == 3 else None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["on", "off"])
 def test_a_put_is_judged_by_the_newest_commit_too(rows: Database, path: Path, mode: str) -> None:
     """A transaction of an earlier moment meets a row that another process has inserted since, when it is put."""
@@ -346,6 +356,7 @@ def test_at_serializable_what_is_denied_has_been_read(rows: Database, path: Path
 # ---- tags
 
 
+@pytest.mark.slow
 def test_absent_tags_are_denied_and_new_ones_are_found(rows: Database, path: Path) -> None:
     rows.add_tags("t", range(0, 200, 2), ["kind:old"])
     before = rows.connection.last_commit[1]
@@ -391,6 +402,7 @@ def test_the_check_finds_a_filter_that_denies_what_is_there(rows: Database, nati
 # ---- threads and memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bytes_", "kept"), [(0, 0), (2000, 1), (4000, 2), (100_000, 4)])
 def test_the_room_they_take_is_bounded(path: Path, bytes_: int, kept: int) -> None:
     """Of four filters of about 1,500 bytes those stay that were asked last."""
@@ -414,6 +426,7 @@ print(kept, stats["filter_bytes"])
     assert (taken > 1000 * kept) == (kept > 0)
 
 
+@pytest.mark.slow
 def test_threads_share_one_and_never_miss_what_was_committed(rows: Database, path: Path) -> None:
     bloom(rows, "on", 0.5)
     failed: list[BaseException] = []

@@ -60,6 +60,7 @@ def test_a_circle_of_objects_is_found_and_also_one_through_data(plant: Plant, us
     assert c_code.climbing_symbols(found) == []
 
 
+@pytest.mark.slow
 def test_only_the_known_circle_may_be_and_may_not_grow(plant: Plant, uses: Uses) -> None:
     known = {
         "engine/tree/tree_write.c": "int interior(void);\nint tree_write(void) { return interior(); }\n",

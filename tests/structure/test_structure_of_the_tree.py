@@ -47,6 +47,7 @@ def test_a_prefix_of_fields_belongs_to_one_struct() -> None:
     assert c_fields.shared_prefixes(ROOT) == []
 
 
+@pytest.mark.slow
 def test_every_module_has_its_layer(graph: dict[str, set[str]]) -> None:
     assert len(graph) > 40
     assert python_code.without_layer(graph) == []
@@ -64,6 +65,7 @@ def test_imports_have_no_circle(graph: dict[str, set[str]]) -> None:
     assert python_code.import_circles(graph) == []
 
 
+@pytest.mark.slow
 def test_modules_of_the_driver_hardly_use_private_names_of_each_other() -> None:
     names = private_names.shared_private_names(ROOT / DRIVER.replace(".", "/"))
     assert len(names) <= PRIVATE_NAMES, names

@@ -22,6 +22,7 @@ def outcomes(pair: Pair, sql: str, bindings: tuple = ()) -> None:
     assert pair.raw.db.in_transaction == pair.sqlite.in_transaction, (sql, bindings)
 
 
+@pytest.mark.slow
 def test_random_changes_under_every_conflict_clause(pair: Pair, rng: random.Random) -> None:
     pair.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT COLLATE NOCASE,"
                       " c REAL NOT NULL DEFAULT 7, d TEXT NOT NULL DEFAULT 'x', UNIQUE(b, c))", "t")

@@ -69,6 +69,7 @@ def test_columns_that_mean_each_other_are_damage(raw: Raw) -> None:
         raw.run("INSERT INTO t(a) VALUES (1)")
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_refused_before_the_stack_is_used_up(raw: Raw) -> None:
     columns: list[tuple[str, str | None]] = [("a", None)]
     columns += [(f"c{i}", f"c{i + 1}") for i in range(1500)]

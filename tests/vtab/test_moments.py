@@ -34,6 +34,7 @@ def write_history(raw: Raw, rng: random.Random, commits: int) -> list[Moment]:
     return history
 
 
+@pytest.mark.slow
 def test_every_moment_answers_as_a_copy_made_then(raw: Raw, rng: random.Random) -> None:
     columns = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
     raw.create_table(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {columns})", "t")

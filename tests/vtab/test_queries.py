@@ -157,6 +157,7 @@ def fill(pair: Pair, rng: random.Random, rows: int) -> None:
         pair.both("COMMIT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_indexes", [0, 1, 3, 6, 28])
 def test_random_queries(pair: Pair, rng: random.Random, n_indexes: int) -> None:
     fill(pair, rng, 150)

@@ -188,6 +188,7 @@ _DDL = [
 ]
 
 
+@pytest.mark.slow
 def test_no_ddl_cut_short_or_shuffled_does_more_than_fail(db: driver.Connection, rng: random.Random) -> None:
     for sql in _DDL:
         words = sql.split(" ")

@@ -357,6 +357,7 @@ QUERIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("definition", KEYS)
 @pytest.mark.parametrize("temporary", [False, True])
 def test_the_rows_are_those_of_the_query_whatever_it_reads(

@@ -64,6 +64,7 @@ QUERIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", QUERIES)
 def test_a_join_without_index_is_not_quadratic(both: Beside, sql: str) -> None:
     assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
@@ -89,6 +90,7 @@ def test_every_comparison_means_what_it_means_to_sqlite(
             assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql)), sql
 
 
+@pytest.mark.slow
 def test_own_writes_are_in_it(both: Beside) -> None:
     for sql in (
         "INSERT INTO b(k, s) SELECT k, 'new' FROM a WHERE id < 50",
@@ -112,6 +114,7 @@ def test_the_past_has_its_own(both: Beside) -> None:
     assert both.mine.execute(QUERIES[0]).fetchall() != expected
 
 
+@pytest.mark.slow
 def test_it_spills_like_a_transaction(rng: random.Random) -> None:
     with driver.connect(spill_bytes=1 << 16) as db:
         both = Beside(db, *SCHEMA)
@@ -134,6 +137,7 @@ def test_an_interrupt_ends_its_making(both: Beside) -> None:
     assert both.mine.execute(QUERIES[0]).fetchall() == list(both.theirs.execute(QUERIES[0]))
 
 
+@pytest.mark.slow
 def test_runs_of_executemany_keep_nothing_of_each_other(both: Beside) -> None:
     both.mine.execute("ANALYZE")
     sets = [(i, i % 3, str(i)) for i in range(3000)]

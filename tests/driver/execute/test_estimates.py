@@ -58,6 +58,7 @@ def stock(db: driver.Connection, rng: random.Random) -> Beside:
     return both
 
 
+@pytest.mark.slow
 def test_an_automatic_index_of_a_large_table_begins_with_the_filtered_one(
     db: driver.Connection, rng: random.Random
 ) -> None:
@@ -96,6 +97,7 @@ def trade(db: driver.Connection, rng: random.Random) -> Beside:
     return both
 
 
+@pytest.mark.slow
 def test_what_filters_comes_before_what_multiplies(rng: random.Random) -> None:
     """A table is met with as few rows as it is told only when the tables it is compared with have been met before. The
     estimates are of samples: of some draws the two orders seem alike."""
@@ -109,6 +111,7 @@ def test_what_filters_comes_before_what_multiplies(rng: random.Random) -> None:
     assert sorted(found)[2] < 12_000, found
 
 
+@pytest.mark.slow
 def test_an_automatic_index_is_made_as_soon_at_a_moment_with_fewer_rows(
     db: driver.Connection, rng: random.Random
 ) -> None:

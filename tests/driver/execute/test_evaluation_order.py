@@ -156,6 +156,7 @@ def statement(rng: random.Random, targets: list[str]) -> str:
     return rng.choice(kinds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generated", ["", "g AS (abs(a))", "g AS (abs(a)) STORED", "g AS (json_extract(b, '$.x'))"])
 @pytest.mark.parametrize("nth", range(25))
 def test_at_random(connect: Callable[..., driver.Connection], rng: random.Random, generated: str, nth: int) -> None:

@@ -124,6 +124,7 @@ def test_a_parent_that_another_transaction_deletes_is_missed_at_the_latest_at_co
     assert one.execute("SELECT count(*) FROM c").fetchall() == [(0,)]
 
 
+@pytest.mark.slow
 def test_more_keys_than_are_remembered_are_all_judged(db: driver.Connection) -> None:
     both = Both(db)
     both.run("CREATE TABLE p(k TEXT PRIMARY KEY)")

@@ -43,6 +43,7 @@ def grow(db: driver.Connection) -> None:
     db.commit()
 
 
+@pytest.mark.slow
 def test_a_statement_is_planned_anew_behind_the_first_run(connect: Callable[[], driver.Connection]) -> None:
     db, other, fresh = connect(), connect(), connect()
     for one in (db, other):
@@ -56,6 +57,7 @@ def test_a_statement_is_planned_anew_behind_the_first_run(connect: Callable[[], 
     assert visited(db, QUERY, (7,)) == visited(other, QUERY, (7,)) == best
 
 
+@pytest.mark.slow
 def test_open_cursors_go_on_with_their_plan(connect: Callable[[], driver.Connection]) -> None:
     db, other = connect(), connect()
     sql = "SELECT parent.id FROM parent JOIN child ON child.parent = parent.id ORDER BY parent.id"

@@ -182,6 +182,7 @@ def test_aggregates_are_misused_in_the_list(both: Beside, listed: str) -> None:
     both.run(f"UPDATE t SET n = n + 1 RETURNING {listed}")
 
 
+@pytest.mark.slow
 def test_random_changes_return_what_plain_sqlite_returns(both: Beside, rng: random.Random) -> None:
     def value() -> Any:
         return rng.choice([None, 1, 2, "1", "a", "A", 2.5, b"x", "12"])

@@ -93,6 +93,7 @@ def test_random_scripts_come_to_the_same(rng: random.Random, keys: str) -> None:
             side.close()
 
 
+@pytest.mark.slow
 def test_inserts_of_constants_are_one_statement_to_the_engine(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,7 @@ def wanted_versions(history: History, kind: str, low: int, high: int) -> list[Ve
     return [version for version in history.all_versions() if fits(version)]
 
 
+@pytest.mark.slow
 def test_versions_of_every_kind_of_interval(history: History) -> None:
     rng = history.rng
     moments = [begun for begun, _ in history.states]

@@ -187,6 +187,7 @@ def test_attached_databases(db: driver.Connection, other: Path) -> None:
     assert gone.ask("SELECT x.w.c, a FROM x.w FOR SYSTEM_TIME AS OF ? JOIN t USING (id)", then) == [("theirs", "kept")]
 
 
+@pytest.mark.slow
 def test_many_dropped_tables(db: driver.Connection) -> None:
     gone = Gone(db)
     moments = []

@@ -158,6 +158,7 @@ def test_versions_tell_what_changes_tell(past: Past) -> None:
     assert sorted(of_one, key=key) == sorted((row for row in found if row[:2] == ("article", 5)), key=key)
 
 
+@pytest.mark.slow
 def test_many_changes_come_in_windows_of_whole_commits(db: driver.Connection) -> None:
     """More changes than a window holds, in commits of very different sizes."""
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")

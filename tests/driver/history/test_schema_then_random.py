@@ -167,6 +167,7 @@ def same(a: Any, b: Any) -> bool:
     return a == b and isinstance(a, (int, float)) == isinstance(b, (int, float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round", range(4))
 def test_random_histories(connect: Callable[..., driver.Connection], rng: random.Random, round: int, seed: int) -> None:
     histories = Histories(connect(), rng)

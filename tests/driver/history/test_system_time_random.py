@@ -89,6 +89,7 @@ def past(db: driver.Connection, rng: random.Random) -> Past:
     return Past(db, rng, 8)
 
 
+@pytest.mark.slow
 def test_one_moment_for_every_table_is_the_moment_of_the_statement(past: Past) -> None:
     for _ in range(120):
         number = past.rng.randrange(len(past.moments))
@@ -123,6 +124,7 @@ def test_views_over_random_tables(past: Past) -> None:
             assert answer(past.db, dated) == wanted, dated
 
 
+@pytest.mark.slow
 def test_broken_texts_are_refused_by_the_driver(db: driver.Connection, rng: random.Random) -> None:
     """Tokens left out, doubled and exchanged: whatever comes of it, rows or an exception of the driver's."""
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")

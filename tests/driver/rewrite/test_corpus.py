@@ -20,6 +20,7 @@ def listening() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.txt")))
 def test_statements_come_to_what_is_written(name: str) -> None:
     group = read(FOLDER / name)

@@ -312,6 +312,7 @@ def test_two_connections_and_one_value(connect: Connect) -> None:
         two.commit()
 
 
+@pytest.mark.slow
 def test_alter_table_keeps_them(both: Beside) -> None:
     both.tables = []
     db = both.mine

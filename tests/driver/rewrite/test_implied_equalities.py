@@ -78,6 +78,7 @@ def test_nothing_is_added(both: Beside, sql: str) -> None:
     both.run(sql)
 
 
+@pytest.mark.slow
 def test_answers_of_random_joins_are_those_of_sqlite(both: Beside, rng: random.Random) -> None:
     changed = 0
     for _ in range(150):

@@ -37,6 +37,7 @@ def some(rng: random.Random, count: int) -> list[Any]:
     return [*HARD, *(one() for _ in range(count - len(HARD)))]
 
 
+@pytest.mark.slow
 def test_values_arrive_as_they_are(db: driver.Connection, rng: random.Random) -> None:
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a, i INTEGER, r REAL, s TEXT, n NUMERIC)")
     db.execute("CREATE TABLE one(id INTEGER PRIMARY KEY, a, i INTEGER, r REAL, s TEXT, n NUMERIC)")
@@ -49,6 +50,7 @@ def test_values_arrive_as_they_are(db: driver.Connection, rng: random.Random) ->
     db.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", ["", "INTEGER", "REAL", "TEXT", "NUMERIC", "TEXT COLLATE NOCASE"])
 @pytest.mark.parametrize("index", [False, True])
 def test_in_compares_as_with_a_short_list(
@@ -75,6 +77,7 @@ def test_in_compares_as_with_a_short_list(
     db.commit()
 
 
+@pytest.mark.slow
 def test_every_kind_of_statement(db: driver.Connection) -> None:
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE, b)")
     marks, numbers = ", ".join("?" * MANY), list(range(MANY))
@@ -98,6 +101,7 @@ def test_every_kind_of_statement(db: driver.Connection) -> None:
     db.commit()
 
 
+@pytest.mark.slow
 def test_sqlalchemy(tmp_path: Any) -> None:
     engine = sa.create_engine(f"entitydb:///{tmp_path / 'many.edb'}")
     table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("v", sa.String))
@@ -109,6 +113,7 @@ def test_sqlalchemy(tmp_path: Any) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_what_is_refused(db: driver.Connection) -> None:
     marks = ", ".join("?" * MANY)
     for parameters, sentence in (

@@ -93,6 +93,7 @@ def test_other_terms_are_left_alone(both: Beside, sql: str) -> None:
 TERMS = ("a COLLATE NOCASE", "a", "z COLLATE RTRIM", "z", "n", "r", "k", "id", "t.n", "t.a COLLATE NOCASE")
 
 
+@pytest.mark.slow
 def test_random_orders_are_those_of_sqlite(both: Beside, rng: random.Random) -> None:
     for _ in range(400):
         terms = [
@@ -119,6 +120,7 @@ def test_a_row_id_is_never_null(both: Beside, term: str) -> None:
     assert both.mine.execute(sql).fetchall() == both.theirs.execute(sql).fetchall()
 
 
+@pytest.mark.slow
 def test_a_table_of_very_many_columns_has_no_columns_to_sort_by(db: driver.Connection) -> None:
     columns = ", ".join(f"c{i} INTEGER" for i in range(1990))
     db.execute(f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {columns})")

@@ -113,6 +113,7 @@ def test_it_is_no_key_of_a_parent_and_finds_no_children(connect: Connect) -> Non
         db.execute("DELETE FROM q")
 
 
+@pytest.mark.slow
 def test_an_index_made_over_rows_holds_those_it_is_for(both: Beside) -> None:
     both.rowids = False
     for i in range(200):
@@ -756,6 +757,7 @@ def _with_parameters(rng: random.Random, sql: str) -> tuple[str, list[Any]]:
     return "".join(out) + sql[at:], values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(6))
 def test_random_tables_changes_and_queries(both: Beside, rng: random.Random, round_: int) -> None:
     mine = both.mine

@@ -61,6 +61,7 @@ ASKED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "index"), list(itertools.product(TABLES, INDEXES)))
 def test_as_sqlite_has_them(connect: Connect, rng: random.Random, columns: str, index: str) -> None:
     both = Beside(connect(), f"CREATE TABLE t({columns})", index)

@@ -144,6 +144,7 @@ def test_detach_waits_for_cursors_and_forgets_everything(db: driver.Connection, 
     assert rows(db, "SELECT count(*) FROM x.t") == [(2,)]
 
 
+@pytest.mark.slow
 def test_a_failed_attach_leaves_nothing(db: driver.Connection, tmp_path: Path) -> None:
     for i in range(130):
         try:

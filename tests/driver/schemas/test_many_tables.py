@@ -58,6 +58,7 @@ DDL = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", [["BEGIN"], ["SAVEPOINT s"], []])
 def test_ddl_reads_its_own_entries_alone(
     many: driver.Connection, monkeypatch: pytest.MonkeyPatch, begin: list[str]
@@ -71,6 +72,7 @@ def test_ddl_reads_its_own_entries_alone(
     few.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_own_ddl_is_not_followed_but_that_of_others(
     many: driver.Connection, connect: Connect, monkeypatch: pytest.MonkeyPatch, end: str
@@ -98,6 +100,7 @@ def shown(db: driver.Connection) -> list[Any]:
     return [*found, rows(db, "PRAGMA table_list"), rows(db, "SELECT a FROM main.t5 JOIN main.größe USING (a)")]
 
 
+@pytest.mark.slow
 def test_a_new_connection_declares_all_at_once(
     many: driver.Connection, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_new_connection_declares_all_at_once(
         db.rollback()
 
 
+@pytest.mark.slow
 def test_what_is_declared_at_once_can_change(many: driver.Connection, connect: Connect) -> None:
     db = connect()
     db.execute("ALTER TABLE t1 RENAME TO renamed")
@@ -140,6 +144,7 @@ def test_an_attached_database_declares_all_at_once(many: driver.Connection) -> N
     host.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "refused"),
     [

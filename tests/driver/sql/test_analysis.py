@@ -198,6 +198,7 @@ def test_no_text_makes_the_analysis_fail(sql: str) -> None:
         unquote(token.text)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet=" \t\nabc'\"`[]().,;-*/=<>|!0123456789.eExX?:@$#é", max_size=60))
 def test_tokens_cover_everything_but_space_and_comments(sql: str) -> None:
     at = 0

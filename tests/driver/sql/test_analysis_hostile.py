@@ -201,6 +201,7 @@ def test_a_lone_surrogate_is_a_data_error(db: driver.Connection, sql: str) -> No
     assert db.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
 
 
+@pytest.mark.slow
 def test_statements_cut_short_or_mixed_up_end_as_in_sqlite(db: driver.Connection, rng: random.Random) -> None:
     """Prefixes of statements, and statements with tokens of others in them: the same error, or the same rows. DDL and
     what ends transactions are left out (another test shuffles those)."""

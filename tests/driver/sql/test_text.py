@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from entitydb_dialect.driver.sql.parameters import Numbering
 from entitydb_dialect.driver.sql.text import Edit, Text, edited
 
@@ -20,6 +22,7 @@ def columns(text: Text) -> list[object]:
     return [text.sql, text.kinds, text.starts, text.ends, text.uppers, text.partners]
 
 
+@pytest.mark.slow
 def test_edited_text_has_the_tokens_of_a_text_that_is_read_anew(rng: random.Random) -> None:
     for _ in range(2_000):
         text = Text(rng.choice(TEXTS))

@@ -104,7 +104,8 @@ def test_statements(db: driver.Connection, rng: random.Random, statements: tuple
         after = contents(db)
         db.rollback()
         used: list[int] = []
-        for _ in range(3):
+        while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
+            assert len(used) < 8, (sql, used)
             for found, error in memory_faults(lambda sql=sql: run(db, sql), on):    # type: ignore[misc]
                 if error is None:
                     assert (found, refused) == (wanted, None), sql
@@ -114,7 +115,6 @@ def test_statements(db: driver.Connection, rng: random.Random, statements: tuple
                 db.rollback()
             assert (None if error is None else str(error)) == refused, sql
             used.append(in_use())
-        assert used[1] == used[2], sql
 
 
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])

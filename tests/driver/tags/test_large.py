@@ -71,6 +71,7 @@ class Large:
         assert sorted(e for (e,) in found) == sorted(e for _, e, t in self.now.tags if t == tag)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("first", [False, True], ids=["with tags", "first tags"])
 def test_a_transaction_that_spills_is_what_the_model_says(
@@ -202,6 +203,7 @@ def replay(state: State, changes: list[Any]) -> None:
             state.tags.add(("t", id_, f"k:{text}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_processes_that_tag_at_once_end_as_their_commits_say(tmp_path: Path, rng: random.Random, level: str) -> None:
     """What each did, done again in the order of the commits, gives the state at each of them."""
@@ -235,6 +237,7 @@ def test_processes_that_tag_at_once_end_as_their_commits_say(tmp_path: Path, rng
 # ---- expressions over many pages -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_expressions_over_many_pages_mean_the_same_at_every_moment(
     connect: Connect, rng: random.Random, level: str

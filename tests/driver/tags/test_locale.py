@@ -45,6 +45,7 @@ def german(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_reals_have_a_point_in_tags_and_contents(tmp_path: Path, german: Path) -> None:
     told = []
     for name in ("", "de_DE.UTF-8"):

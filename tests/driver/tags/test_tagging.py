@@ -182,6 +182,7 @@ def test_a_deleted_and_inserted_row_begins_without_tags(db: driver.Connection) -
     assert tags(db) == []
 
 
+@pytest.mark.slow
 def test_tags_with_one_hash_are_kept_apart(db: driver.Connection) -> None:
     """Ids are 32 bits of a hash; two texts that have the same are found among 300,000, and both are used."""
     seen: dict[int, str] = {}

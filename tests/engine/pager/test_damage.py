@@ -87,6 +87,7 @@ def test_flipped_bytes_are_an_error_or_change_nothing(tmp_path, rng):
     assert all(found.values()), found
 
 
+@pytest.mark.slow
 def test_flipped_bytes_met_by_a_writer_leave_the_rest_usable(tmp_path, rng):
     path, bad = tmp_path / "a.edb", tmp_path / "bad.edb"
     history = make(path, rng, 60)

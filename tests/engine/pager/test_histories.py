@@ -21,6 +21,7 @@ from ..bare_pager import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_size", [512, 8192])
 @pytest.mark.parametrize("synchronous", [FULL, NORMAL])
 @pytest.mark.parametrize("memory", [False, True])
@@ -106,6 +107,7 @@ def test_hot_row_leaves_the_file_small(tmp_path):
     assert late["pages"] - early["pages"] <= stamps + 60
 
 
+@pytest.mark.slow
 def test_a_long_pin_lets_the_file_grow_and_its_end_shrinks_nothing_but_reuses(tmp_path):
     path = tmp_path / "a.edb"
     with BarePager(path, 512) as db, BarePager(path) as reader:

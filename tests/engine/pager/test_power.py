@@ -175,6 +175,7 @@ def test_records_after_a_gap_are_void_for_ever(tmp_path):
         db.check()
 
 
+@pytest.mark.slow
 def test_what_recovery_needs_survives_the_wrap_of_the_ring(tmp_path, rng):
     """Hundreds of commits under `normal` with few syncs; then all that a wrapped slot could tear is torn."""
     with logging(tmp_path / "log"):

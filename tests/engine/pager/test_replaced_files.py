@@ -85,6 +85,7 @@ def moved_away_with_a_link_left(path: Path) -> None:
     lock_of(path).symlink_to(path.with_name("own"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [0, READ_ONLY])
 @pytest.mark.parametrize("harm", [removed, replaced_by_nothing, replaced_by_a_copy, moved_away,
                                   moved_away_with_a_link_left])
@@ -125,6 +126,7 @@ def test_a_reader_alone_keeps_writers_with_another_lock_file_out(tmp_path: Path)
     assert try_to_commit(path) == ["committed"]
 
 
+@pytest.mark.slow
 def test_a_second_name_of_the_data_file(tmp_path: Path) -> None:
     """A hard link has a lock file of its own, so it is refused; a symbolic link leads to the one of the file."""
     path, hard, soft = tmp_path / "a.edb", tmp_path / "hard.edb", tmp_path / "soft.edb"
@@ -227,6 +229,7 @@ def test_a_copy_of_the_lock_file_from_minutes_ago(tmp_path: Path) -> None:
     whole(path, [2])
 
 
+@pytest.mark.slow
 def test_what_a_process_committed_itself_is_not_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "a.edb"
     with BarePager(path, 512) as db:
@@ -279,6 +282,7 @@ def test_killed_after_their_lock_file_was_removed(tmp_path: Path) -> None:
     whole(path, [2])
 
 
+@pytest.mark.slow
 def test_a_forked_child_is_another_process(tmp_path: Path) -> None:
     """It cannot enter beside its parent with another lock file, and its end gives nothing of the parent's up."""
     path = tmp_path / "a.edb"

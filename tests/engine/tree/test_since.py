@@ -34,6 +34,7 @@ def judge(tree: BareTree, model: Written, since: int) -> int:
     return pages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 def test_every_key_written_since_is_told_and_no_other(tmp_path: Path, seed: int, key_size: int) -> None:
     rnd = random.Random(f"since {seed} {key_size}")

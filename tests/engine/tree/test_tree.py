@@ -53,6 +53,7 @@ def test_every_moment_reads_as_the_model(tmp_path: Path, seed: int, style: str, 
             tree.close()
 
 
+@pytest.mark.slow
 def test_large_values_live_in_chains(tmp_path: Path, seed: int) -> None:
     rnd = random.Random(seed)
     tree = BareTree(tmp_path / "t.edb", 512, 8)
@@ -62,6 +63,7 @@ def test_large_values_live_in_chains(tmp_path: Path, seed: int) -> None:
         tree.close()
 
 
+@pytest.mark.slow
 def test_history_survives_reopening(tmp_path: Path, seed: int) -> None:
     rnd = random.Random(seed)
     tree = BareTree(tmp_path / "t.edb", 512, 0)

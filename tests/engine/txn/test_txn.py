@@ -22,6 +22,7 @@ def rows(pairs):
 # ---- one transaction --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_commits_are_numbered_and_read_back_at_every_number(conn, rng):
     tree = conn.make_tree()
     model, moments = {}, []
@@ -413,6 +414,7 @@ def test_a_moment_asked_for_is_never_given_to_a_later_commit(database, conn):
         assert database.resolve(now[2]) == asked
 
 
+@pytest.mark.slow
 def test_commit_times_are_found_in_tail_and_list(database, conn):
     tree = conn.make_tree()
     for value in range(200):                # more than the record holds

@@ -288,6 +288,7 @@ def test_values_and_keys_of_all_sizes_survive_a_spill(make, rng):
     assert writes.lib.ws_runs(writes.ws) > 1
 
 
+@pytest.mark.slow
 def test_many_runs_merge_in_random_order(make, rng):
     writes, model = make(1), Model()
     keys = [b"%06d" % i for i in range(4000)]
@@ -323,6 +324,7 @@ def alike(rng, n):
     return [rng.choice(chosen)() for _ in range(n)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 20, 300, 3000])
 @pytest.mark.parametrize("spill", [1 << 40, 200_000])
 def test_writes_that_waited_are_in_the_order_of_their_keys(make, rng, spill, n):

@@ -72,6 +72,7 @@ def root_of(breaches):
     return breach
 
 
+@pytest.mark.slow
 def test_a_sound_file_is_sound_and_every_page_is_counted(database, conn, rng):
     stats, (_, counts) = database.stats(), database.check()
     reserved = stats.pages - counts.pages_live - counts.pages_history - counts.pages_free - counts.pages_other

@@ -221,6 +221,7 @@ VALUES = st.fixed_dictionaries({}, optional={
 })  # fmt: skip
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_an_object_shows_what_the_engine_makes_of_the_values(session: Session, values: dict[str, Any]) -> None:
     session.rollback()

@@ -256,6 +256,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_registries_are_configured_disposed_of_and_cleared(tmp_path: Path) -> None:
     """In a process of its own: it clears everybody's mappers, and its warnings are errors."""
     package = str(Path(entitydb_dialect.__file__).resolve().parent.parent)

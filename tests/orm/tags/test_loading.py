@@ -106,6 +106,7 @@ def test_raiseload_and_noload(full: Session) -> None:
     assert article.tags == {"nr:1", "all", "new"}
 
 
+@pytest.mark.slow
 def test_eager_joins_are_as_of_the_moment(full: Session) -> None:
     moment = commit_moment(full)
     for article in full.scalars(select(Article).options(selectinload(Article.tags))):

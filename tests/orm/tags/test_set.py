@@ -159,6 +159,7 @@ OPERATIONS: dict[str, Callable[[Any, str, set[str]], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     st.sets(st.sampled_from(TAGS)),
     st.lists(st.tuples(st.sampled_from(list(OPERATIONS)), st.sampled_from(TAGS), st.sets(st.sampled_from(TAGS)))),

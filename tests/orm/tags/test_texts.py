@@ -89,6 +89,7 @@ _TEXTS = st.text(
 )
 
 
+@pytest.mark.slow
 @given(tag=_TEXTS)
 @example(tag=":")
 @example(tag="a:")

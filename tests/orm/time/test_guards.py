@@ -218,6 +218,7 @@ def test_columns_named_as_those_of_versions() -> None:
     changed_and_read(Thing, Base.metadata)
 
 
+@pytest.mark.slow
 def test_models_and_their_past_classes_are_forgotten_together() -> None:
     class Base(DeclarativeBase):
         pass

@@ -78,6 +78,7 @@ def test_bulk_and_core_writes_are_in_the_history_and_who_made_them(engine: Engin
     assert [e.transaction.committed_at for e in entries] == moments
 
 
+@pytest.mark.slow
 def test_it_is_one_query_read_as_it_goes(engine: Engine) -> None:
     with Session(engine) as session:
         session.add(Product(id=1, title="x", price=0))
@@ -271,6 +272,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_nothing_listens_to_everybodys_flushes_and_the_order_of_imports_does_not_matter(tmp_path: Path) -> None:
     """The versions of a model are there though nothing of ours was imported when it was mapped and written."""
     done = subprocess.run([sys.executable, "-c", LATE], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -209,6 +209,7 @@ def test_with_parent_write_only_and_dynamic(session: TemporalSession, shop: Shop
         session.scalars(mixed)
 
 
+@pytest.mark.slow
 def test_raiseload(session: TemporalSession, shop: Shop) -> None:
     lamp = session.get_one(Product, 1, as_of=shop.first, options=[raiseload(Product.reviews)])
     with pytest.raises(exc.InvalidRequestError, match="raise"):
