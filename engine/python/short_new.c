@@ -51,6 +51,8 @@ static bool has_words_of_index(session *ps, const char *text, size_t size)
     char *upper = (char *)ps->ses_room + sizeof(sql_shape) + 16 * size;
     bool found = false;
 
+    if (!PyTuple_Size(ps->ses_index_words))
+        return false;
     for (size_t i = 0; i < size; i++)
         upper[i] = (char)(text[i] >= 'a' && text[i] <= 'z' ? text[i] - 'a' + 'A' : text[i]);
     for (Py_ssize_t i = 0; !found && i < PyTuple_Size(ps->ses_index_words); i++) {
@@ -133,28 +135,35 @@ static known *known_with_tail(session *ps, PyObject *sql, const char *text, cons
     return pk;
 }
 
+static int compares(const session *ps, const sql_shape *shape)
+{
+    return (shape->flags & SQL_ROW_IN ? EDB_ROW_IN : 0) | (shape->flags & SQL_BOUND_BY_COLUMN ? EDB_BOUND_BY_COLUMN : 0)
+           | ps->ses_hidden_compares;
+}
+
+static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ssize_t size, const sql_shape *shape)
+{
+    edb_start start = { .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes(shape) },
+                        .compares = compares(ps, shape) };
+
+    if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
+        return NULL;
+    if (shape->on_conflict < 0 && shape->returning < 0)
+        return known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));
+    /* Of other than ASCII texts the offsets of tokens are not those of bytes. */
+    return PyUnicode_GetLength(sql) == size ? known_with_tail(ps, sql, text, shape, &start) : NULL;
+}
+
 known *known_plain(session *ps, PyObject *sql, bool reads_only)
 {
     Py_ssize_t size;
     const char *text = ps->ses_plain ? PyUnicode_AsUTF8AndSize(sql, &size) : NULL;
     const sql_shape *shape = text && size <= LONGEST ? read_shape(ps, text, (size_t)size) : NULL;
+    known *pk = NULL;
 
-    PyErr_Clear();
-    if (!shape || !is_plain(shape) || (reads_only && writes(shape)))
-        return NULL;
-    if (PyTuple_Size(ps->ses_index_words) && shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size))
-        return NULL;
-    edb_start start = {
-        .conn = ps->ses_engine, .options = { .in_transaction = true, .writes = writes(shape) },
-        .compares = (shape->flags & SQL_ROW_IN ? EDB_ROW_IN : 0) | (shape->flags & SQL_BOUND_BY_COLUMN ? EDB_BOUND_BY_COLUMN : 0)
-                    | ps->ses_hidden_compares,
-    };
-    if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
-        return NULL;
-    bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
-    if (has_tail && PyUnicode_GetLength(sql) != size)
-        return NULL;                /* the offsets of tokens are not those of bytes */
-    known *pk = has_tail ? known_with_tail(ps, sql, text, shape, &start) : known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));
+    if (shape && is_plain(shape) && !(reads_only && writes(shape))
+        && !(shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size)))
+        pk = known_of_shape(ps, sql, text, size, shape);
     if (pk && known_keep(ps, sql, pk))
         Py_CLEAR(pk);
     PyErr_Clear();

@@ -85,6 +85,9 @@ static PyObject *session_finalize(PyObject *self, PyObject *unused)
         ps->ses_texts->kt_finalize(ps->ses_texts);
     ps->ses_engine = NULL;
     ps->ses_sqlite = NULL;
+    free(ps->ses_room);
+    ps->ses_room = NULL;
+    ps->ses_room_size = 0;
     return counted(Py_None);
 }
 
