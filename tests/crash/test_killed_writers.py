@@ -1,6 +1,6 @@
 """SIGKILL at any point: every acknowledged commit is there, nothing is half there, the others go on.
 
-Rounds: ENTITYDB_CRASH_ROUNDS (default 400).
+Rounds: ENTITYDB_CRASH_ROUNDS (default 250).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from .bank import audit, check_clean, make_bank, open_bank, transfer, transfers
 from .children import FAILPOINTS, LIMIT_S, UNDECIDED, Child, Say
 
-ROUNDS = int(os.environ.get("ENTITYDB_CRASH_ROUNDS") or 400)
+ROUNDS = int(os.environ.get("ENTITYDB_CRASH_ROUNDS") or 250)
 WRITERS = 3
 
 

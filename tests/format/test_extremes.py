@@ -64,7 +64,7 @@ Case = TypeVar("Case")
 
 
 def some(rng: random.Random, cases: list[Case]) -> list[Case]:
-    return cases if os.environ.get("ENTITYDB_TEST_EXTREMES") == "all" else rng.sample(cases, min(len(cases), 30))
+    return cases if os.environ.get("ENTITYDB_TEST_EXTREMES") == "all" else rng.sample(cases, min(len(cases), 20))
 
 
 def seal_record(data: bytearray, at: int) -> None:

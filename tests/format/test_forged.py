@@ -471,7 +471,7 @@ def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, 
     """Random bytes of random pages, sealed: what a page says is believed as far as it is possible, and no further."""
     moments = sample[1]["moments"]
     kinds: dict[int, int] = {}
-    for round_ in range(150):
+    for round_ in range(80):
         f = Forger(sample[0])
         pages = [p for p in range(f.file.first_page, f.record.pages) if f.page(p)[4] and u64(f.page(p), 8) == p]
         by_kind: dict[int, list[int]] = {}
@@ -530,7 +530,7 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
             out[rng.randrange(len(out))] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
         return bytes(out)
 
-    for round_ in range(120):
+    for round_ in range(70):
         f = Forger(sample[0])
         for page in rng.sample(leaves, rng.choice([1, 1, 3])):
             node = f.file.node(Ref(page, u32(f.page(page), 0)))

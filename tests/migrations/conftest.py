@@ -17,6 +17,8 @@ import pytest
 
 import installation
 
+from . import forked
+
 pytest.importorskip("alembic")
 
 # Alembic's suite for dialects: run by `python tests/migrations/suite`.
@@ -93,8 +95,8 @@ def python(site: str | None, tmp_path: Path) -> Callable[..., str]:
 class Project:
     """A migration environment over one database file."""
 
-    def __init__(self, folder: Path, python: Callable[..., str]) -> None:
-        self.folder, self._python = folder, python
+    def __init__(self, folder: Path, python: Callable[..., str], site: str | None) -> None:
+        self.folder, self._python, self._site = folder, python, site
         self.scripts = folder / "scripts"
         (self.scripts / "versions").mkdir(parents=True)
         (self.scripts / "env.py").write_text(ENV)
@@ -114,12 +116,17 @@ class Project:
     def alembic(
         self, command: str, *arguments: str, per_migration: bool = False, log: bool = False, **keywords: object
     ) -> str:
-        code = f"""
+        code = textwrap.dedent(f"""
             from alembic import command
             from alembic.config import Config
             command.{command}(Config({str(self.folder / "alembic.ini")!r}), *{arguments!r}, **{keywords!r})
-        """
-        return self._python(code, log=log, PYTHONDONTWRITEBYTECODE="1", PER_MIGRATION=str(int(per_migration)))
+        """)
+        if self._site is not None:  # where the plug-in is, which Alembic finds when it is imported
+            return self._python(code, log=log, PYTHONDONTWRITEBYTECODE="1", PER_MIGRATION=str(int(per_migration)))
+        code = f"import sys\nsys.dont_write_bytecode = True\n{code}"
+        status, out, err = forked.run(code, self.folder, {"PER_MIGRATION": str(int(per_migration))})
+        assert status == 0, out + err
+        return out + err if log else out
 
     def revision(self, number: str, upgrade: str, downgrade: str = "pass", before: str | None = None) -> None:
         lines = [f"revision = {number!r}", f"down_revision = {before!r}", "branch_labels = depends_on = None"]
@@ -139,7 +146,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, python: Callable[..., str]) -> Project:
-    made = Project(tmp_path, python)
+def project(tmp_path: Path, python: Callable[..., str], site: str | None) -> Project:
+    made = Project(tmp_path, python, site)
     made.models("")
     return made

@@ -165,8 +165,9 @@ class History(NamedTuple):
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """Made once; nothing here writes to it."""
     folder = tmp_path_factory.mktemp("ten")
-    python = runner(installation.site(folder), folder)
-    project = Project(folder, python)
+    site = installation.site(folder)
+    python = runner(site, folder)
+    project = Project(folder, python, site)
     project.models("")
     for number, (upgrade, _) in enumerate(REVISIONS, 1):
         project.revision(str(number), upgrade, before=str(number - 1) if number > 1 else None)

@@ -184,7 +184,7 @@ def test_random_histories(connect: Callable[..., driver.Connection], rng: random
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("round", range(20))
+@pytest.mark.parametrize("round", range(8))
 def test_long_random_histories(
     connect: Callable[..., driver.Connection], rng: random.Random, round: int, seed: int
 ) -> None:

@@ -25,7 +25,7 @@ from .worlds import World
 EACH = 12               # queries over one world
 TOGETHER = 10           # worlds that are judged together
 MOST = 0.1              # of their plans that may be far from the best
-QUERIES = int(os.environ.get("ENTITYDB_PLAN_QUERIES") or 720)
+QUERIES = int(os.environ.get("ENTITYDB_PLAN_QUERIES") or 360)
 
 
 @pytest.mark.slow
