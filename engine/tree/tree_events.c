@@ -312,12 +312,14 @@ static int root_number(const tree_events *tes, uint64_t i, tree_root *out)
 static int root_next(tree_events *tes, bool *over)
 {
     uint64_t roots = tes->tes_state.ts_roots.ar_count + tes->tes_state.ts_n_recent + 1;
-    tree_root root, after = { 0 };
+    tree_root root = { 0 }, after = { 0 };
     int rc;
 
     *over = tes->tes_root >= roots;
-    if (*over || (rc = root_number(tes, tes->tes_root, &root)))
-        return *over ? EDB_OK : rc;
+    if (*over)
+        return EDB_OK;
+    if ((rc = root_number(tes, tes->tes_root, &root)))
+        return rc;
     tes->tes_root++;
     if (tes->tes_root < roots && (rc = root_number(tes, tes->tes_root, &after)))
         return rc;
