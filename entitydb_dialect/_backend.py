@@ -14,7 +14,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from .driver import Connection as DriverConnection
+from .driver._catalog import rowid_name
 from .driver.ddl.undrop import NeverThere, NotDropped
+from .driver.sql.tokens import quote
 from .history import Commits, committer
 from .history.backend import ChangesBackend
 
@@ -41,19 +43,14 @@ def _last_commit(checkout: Any) -> int | None:
     return ns if number else None
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _shape(connection: Connection, table: str) -> tuple[list[str], list[str], str]:
     """The columns of a table that are written, all of them, and a name for its row id."""
-    found = connection.exec_driver_sql(f"PRAGMA table_xinfo({_quoted(table)})").all()
+    found = connection.exec_driver_sql(f"PRAGMA table_xinfo({quote(table)})").all()
     columns = [(row[1], row[6]) for row in found if row[6] != 1]
-    taken = {name.lower() for name, _ in columns}
     keys = [row for row in found if row[5]]
-    row_id = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+    row_id = rowid_name(name for name, _ in columns)
     if row_id is None and len(keys) == 1 and keys[0][2].upper() == "INTEGER":
-        row_id = _quoted(keys[0][1])
+        row_id = quote(keys[0][1])
     if not found or row_id is None:
         raise exc.InvalidRequestError(
             f"there is no table {table!r} any more" if not found else f"no name is left for the row ids of {table!r}"
@@ -155,23 +152,23 @@ class EntityBackend(ChangesBackend):
 
     def read_row(self, connection: Connection, table: str, entity: int) -> dict[str, Any] | None:
         _, columns, row_id = _shape(connection, table)
-        names = ", ".join(map(_quoted, columns))
-        sql = f"SELECT {names} FROM {_quoted(table)} WHERE {row_id} = ?"
+        names = ", ".join(map(quote, columns))
+        sql = f"SELECT {names} FROM {quote(table)} WHERE {row_id} = ?"
         row = connection.exec_driver_sql(sql, (entity,)).first()
         return None if row is None else dict(zip(columns, row, strict=True))
 
     def write_row(self, connection: Connection, table: str, entity: int, row: dict[str, Any] | None) -> None:
         stored, _, row_id = _shape(connection, table)
-        name = _quoted(table)
+        name = quote(table)
         if row is None:
             connection.exec_driver_sql(f"DELETE FROM {name} WHERE {row_id} = ?", (entity,))
             return
         columns = [column for column in stored if column in row]
         values = tuple(row[column] for column in columns)
-        sets = ", ".join(f"{_quoted(column)} = ?" for column in columns)
+        sets = ", ".join(f"{quote(column)} = ?" for column in columns)
         sql = f"UPDATE {name} SET {sets} WHERE {row_id} = ?"
         if not connection.exec_driver_sql(sql, (*values, entity)).rowcount:
-            names = ", ".join([row_id, *map(_quoted, columns)])
+            names = ", ".join([row_id, *map(quote, columns)])
             places = ", ".join("?" * (len(columns) + 1))
             connection.exec_driver_sql(f"INSERT INTO {name} ({names}) VALUES ({places})", (entity, *values))
 

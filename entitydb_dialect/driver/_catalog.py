@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -23,6 +23,12 @@ ROWID_NAMES = ("rowid", "_rowid_", "oid")  # of the row id, where no column has 
 OWN_PREFIX = "entitydb_"
 _OWN = ("catalog", "changes", "ddl", "entities", "labels", "put", "tagged", "tags", "transactions", "versions")
 OWN_TABLES = frozenset(OWN_PREFIX + name for name in _OWN)
+
+
+def rowid_name(columns: Iterable[str]) -> str | None:
+    """A name for the row id; None: the columns have taken all of them."""
+    taken = {name.lower() for name in columns}
+    return next((name for name in ROWID_NAMES if name not in taken), None)
 
 
 def refuse_reserved(name: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import _exceptions as ex
-from ._catalog import ROWID_NAMES, Table
+from ._catalog import ROWID_NAMES, Table, rowid_name
 from .sql.tokens import quote
 
 # Runs a statement. -> its rows, plain whatever the connection makes of them for its user.
@@ -89,8 +89,7 @@ def by_hand(ask: Ask, table: Table) -> ByHand | None:
     row_id = rows = ""
     keys: tuple[str, ...] = ()
     if table.rowid_column < 0:
-        taken = {c.name.lower() for c in table.visible}
-        row_id = next((name for name in ROWID_NAMES if name not in taken), "")
+        row_id = rowid_name(column.name for column in table.visible) or ""
         if not row_id:
             raise ex.NotSupportedError(
                 f"table {table.name} has tags given by hand, and columns named {', '.join(ROWID_NAMES)}, so that rows"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from ... import _exceptions as ex
-from .._catalog import ROWID_NAMES
+from .._catalog import rowid_name
 from .._database import Breach
 from ..rewrite.partial_indexes import HIDDEN
 from ..sql.tokens import BAD, VARIABLE, quote, tokens
@@ -39,8 +39,7 @@ def misses(session: Session) -> Iterator[tuple[int, str]]:
             if not _is_expression(index.where):
                 yield index.tree, f"the WHERE of index {index.name} is no expression"
                 continue
-            columns = {column.name.lower() for column in table.columns}
-            key = next((name for name in ROWID_NAMES if name not in columns), "*")
+            key = rowid_name(column.name for column in table.columns) or "*"
             source = f"FROM main.{quote(table.name)} WHERE"
             # CASE shows the condition to no plan: this one must not be answered from the index.
             due = f"SELECT {key} {source} CASE WHEN ({index.where}\n) THEN 1 END"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import apsw
 
 from ... import _exceptions as ex
-from .._catalog import Column, Table
+from .._catalog import Column, Table, rowid_name
 from ..schemas.lookup import schema_of, schema_with
 from ..sql.tokens import STRING, Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
@@ -76,9 +76,8 @@ class _Query:
 
 
 def _row_id(*tables: Table) -> str:
-    """A name of the row id that no column has taken; "": there is none."""
-    taken = {c.name.lower() for table in tables for c in table.visible}
-    return next((word for word in ("rowid", "_rowid_", "oid") if word not in taken), "")
+    """A name of the row id in all of them; "": there is none."""
+    return rowid_name(column.name for table in tables for column in table.visible) or ""
 
 
 _NOT_ONE_BY_ONE = {"GROUP", "HAVING", "WINDOW", "UNION", "EXCEPT", "INTERSECT", "LIMIT", "JOIN", ","}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ... import _exceptions as ex
 from ..._moments import LAST_NS
-from .._catalog import ROWID_NAMES, Table
+from .._catalog import Table, rowid_name
 from ..schemas.names import moment_text, table_then, then_name
 from ..sql.tokens import quote
 from .text import TableText
@@ -151,16 +151,10 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _row_id(table: Table) -> str | None:
-    """A name for the row id; None: its columns have taken all of them."""
-    taken = {column.name.lower() for column in table.columns}
-    return next((name for name in ROWID_NAMES if name not in taken), None)
-
-
 def _copy(then: Table, place: str, source: str) -> str:
     """An INSERT of the rows of then."""
     columns = ", ".join(quote(column.name) for column in then.visible if column.expression is None)
-    row_id = None if then.rowid_column >= 0 else _row_id(then)
+    row_id = None if then.rowid_column >= 0 else rowid_name(column.name for column in then.columns)
     if row_id is None:
         return f"INSERT INTO {place} ({columns}) SELECT {columns} FROM {source} ORDER BY {_ROW}"
     return f"INSERT INTO {place} ({row_id}, {columns}) SELECT {_ROW}, {columns} FROM {source} ORDER BY {_ROW}"
@@ -190,7 +184,7 @@ def _column(schema: Schema, table: Table, name: str, as_of: int | None) -> Undro
 
 def _columns_back(schema: Schema, table: Table, then: Table, name: str, ns: int, last: int) -> Undrop:
     column = next(one for one in then.visible if one.name == name)
-    row_id = _row_id(table)
+    row_id = rowid_name(column.name for column in table.columns)
     if row_id is None:
         raise NotDropped(f"no name is left for the row ids of {table.name}, so its rows cannot be told apart")
     text = TableText(then.sql)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ... import _exceptions as ex
-from .._catalog import ROWID_NAMES, Table
+from .._catalog import rowid_name
 from ..sql.statement import UPDATES_FROM, Statement
 from ..sql.text import Edit, Range, edited
 from ..sql.tokens import LIST, OPERATOR, VARIABLE, parameters_of, quote
@@ -45,18 +45,13 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     located = schemas.locate(statement.schema, statement.table)
     if located is None:
         return []
-    rowid, parts = _rowid_name(located.table), _parts(statement)
+    rowid, parts = rowid_name(column.name for column in located.table.columns), _parts(statement)
     if rowid is None or parts is None:
         return []
     try:
         return _edits(statement, located.schema, *parts, f"{_name(statement)}.{rowid}")
     except ex.OperationalError:  # a parameter's number, which SQLite refuses
         return []
-
-
-def _rowid_name(table: Table) -> str | None:
-    taken = {column.name.lower() for column in table.columns}
-    return next((name for name in ROWID_NAMES if name not in taken), None)
 
 
 def _name(statement: Statement) -> str:
