@@ -237,3 +237,22 @@ def test_sqlalchemy_gives_up_what_is_lost(tmp_path: Path, level: str) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT a FROM t").scalars().all() == [2]
     engine.dispose()
+
+
+@pytest.mark.parametrize("sql", ["SELECT id FROM t ORDER BY id", "DELETE FROM t WHERE id = 1"])
+def test_a_known_text_is_refused_as_any_other(db: driver.Connection, sql: str) -> None:
+    """It is executed by other code, which asks for nothing but what is plain."""
+    make_failing(db.apsw, apsw.FullError)
+    db.isolation_level = None
+    db.execute("BEGIN")
+    db.execute("INSERT INTO t VALUES (1, 'before')")
+    for _ in range(3):
+        db.execute(sql).fetchall()
+    assert sql in db._session.known
+    with pytest.raises(driver.Error, match="call rollback"):
+        db.execute("SELECT * FROM fails").fetchall()
+    for text in (sql, sql.lower()):
+        with pytest.raises(driver.OperationalError, match="call rollback"):
+            db.execute(text)
+    db.rollback()
+    assert ids(db) == []
