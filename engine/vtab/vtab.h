@@ -15,6 +15,7 @@
  *   vtab_history.c  the function entitydb_history(): a table at a moment of its own, and its versions (history.h)
  *   history_plan.c  its best-index
  *   history_scan.c  its scans
+ *   commit_list.c   functions that tell what commits did (commit_list.h)
  *   vtab_names.c    the function entitydb_names(): what tables were called
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
