@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Engine, MetaData, Table, create_engine, inspect, select, text
@@ -52,10 +52,11 @@ def row(result: Any) -> dict[str, Any]:
 
 
 def test_at(past: Past) -> None:
-    for schema, expected in (("then", THEN), ("today", TODAY)):
-        with at(past.engine, past.moment, schema=schema) as then:  # type: ignore[call-overload]
+    schemas: list[tuple[Literal["then", "today"], dict[str, Any]]] = [("then", THEN), ("today", TODAY)]
+    for schema, expected in schemas:
+        with at(past.engine, past.moment, schema=schema) as then:
             assert row(then.execute(ALL)) == expected
-        with Session(past.engine) as session, at(session, past.moment, schema=schema) as then:  # type: ignore[call-overload]
+        with Session(past.engine) as session, at(session, past.moment, schema=schema) as then:
             assert row(then.execute(ALL)) == expected
             assert row(session.execute(ALL)) == TODAY
     with at(past.engine, past.moment) as then:

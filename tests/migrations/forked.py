@@ -52,7 +52,7 @@ def run(code: str, folder: Path, environment: dict[str, str]) -> tuple[int | Non
 
 
 def _written(out: Path) -> tuple[str, str]:
-    return tuple(Path(f"{out}.{number}").read_text() for number in (1, 2))  # type: ignore[return-value]
+    return Path(f"{out}.1").read_text(), Path(f"{out}.2").read_text()
 
 
 __all__ = ["run"]

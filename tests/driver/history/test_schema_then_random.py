@@ -168,29 +168,15 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("round", range(4))
-def test_random_histories(connect: Callable[..., driver.Connection], rng: random.Random, round: int, seed: int) -> None:
-    histories = Histories(connect(), rng)
-    for _ in range(25):
-        for _ in range(rng.randint(1, 4)):
-            histories.step()
-        histories.commit()
-    try:
-        histories.compare(histories.db)
-        histories.compare(connect())
-    except BaseException:
-        print(f"ENTITYDB_TEST_SEED={seed}", *histories.log, sep="\n")
-        raise
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("round", range(8))
-def test_long_random_histories(
-    connect: Callable[..., driver.Connection], rng: random.Random, round: int, seed: int
+@pytest.mark.parametrize(
+    ("commits", "steps", "round"), [*((25, 4, i) for i in range(4)), *((80, 6, i) for i in range(8))]
+)
+def test_random_histories(
+    connect: Callable[..., driver.Connection], rng: random.Random, commits: int, steps: int, round: int, seed: int
 ) -> None:
     histories = Histories(connect(), rng)
-    for _ in range(80):
-        for _ in range(rng.randint(1, 6)):
+    for _ in range(commits):
+        for _ in range(rng.randint(1, steps)):
             histories.step()
         histories.commit()
     try:
