@@ -102,6 +102,11 @@ extern PyType_Spec session_spec, known_spec, cursor_spec;
 /* ---- short_session.c */
 PyObject *context_get(context *px, session *ps);            /* new reference; None: none. NULL: failed */
 int context_set(context *px, PyObject *value);              /* NULL: none */
+/* Is a transaction open, or is the statement one by itself that needs nothing of the driver? */
+static inline bool session_allows(const session *ps, bool writes)
+{
+    return !sqlite3_get_autocommit(ps->ses_sqlite) || (ps->ses_autocommit && !writes);
+}
 bool session_hold(session *ps);                             /* false: another thread has it */
 void session_let_go(session *ps);
 /* Behind the end of a statement. outgrown: what edb_stmt_end() said. -> 0, or -1: an exception */
@@ -117,7 +122,7 @@ static inline PyObject *counted(PyObject *o) { Py_INCREF(o); return o; }
 
 /* ---- short_new.c */
 /* Makes a text known, if it is one that SQLite is given as it is. NULL: it is not, or nobody knows yet; the driver finds out. */
-known *known_plain(session *ps, PyObject *sql, bool reads_only);
+known *known_plain(session *ps, PyObject *sql);
 /* Puts it among the session's known texts. -> 0, or -1: an exception */
 int known_keep(session *ps, PyObject *sql, known *pk);
 

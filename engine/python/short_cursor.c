@@ -245,12 +245,12 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
 static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
 {
     session *ps = pc->cur_session;
-    bool is_open = !sqlite3_get_autocommit(ps->ses_sqlite), past = pc->cur_as_of && pc->cur_as_of != Py_None;
+    bool past = pc->cur_as_of && pc->cur_as_of != Py_None;
     edb_start start = pk->kt_start;
     int bound;
 
     if (pk->kt_busy || !pk->kt_session || !conn_usable(ps->ses_engine) || (pk->kt_writes && past)
-        || (!is_open && (pk->kt_writes || !ps->ses_autocommit)))
+        || !session_allows(ps, pk->kt_writes))
         return RUN_NOT;
     if (past) {
         if (pc->cur_schema_then)
@@ -264,7 +264,7 @@ static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
         if (start.options.moment_ns < ps->ses_names_settled)
             return RUN_NOT;
     }
-    start.options.in_transaction = is_open;
+    start.options.in_transaction = !sqlite3_get_autocommit(ps->ses_sqlite);
     if ((bound = known_bind(pk, parameters, &start)) <= 0)
         return bound ? RUN_FAILED : RUN_NOT;
     enum run run = pk->kt_writes ? run_change(pc, pk, parameters) : run_query(pc, pk, parameters, &start);
@@ -317,8 +317,7 @@ static known *find_text(session *ps, PyObject *sql)
         pk->kt_used = true;
         return (known *)counted((PyObject *)pk);
     }
-    bool is_open = !sqlite3_get_autocommit(ps->ses_sqlite);
-    return is_open || ps->ses_autocommit ? known_plain(ps, sql, !is_open) : NULL;
+    return session_allows(ps, false) ? known_plain(ps, sql) : NULL;
 }
 
 /* -> RUN_NOT: the long way has to execute it. */

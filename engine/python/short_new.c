@@ -154,14 +154,14 @@ static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ss
     return PyUnicode_GetLength(sql) == size ? known_with_tail(ps, sql, text, shape, &start) : NULL;
 }
 
-known *known_plain(session *ps, PyObject *sql, bool reads_only)
+known *known_plain(session *ps, PyObject *sql)
 {
     Py_ssize_t size;
     const char *text = ps->ses_plain ? PyUnicode_AsUTF8AndSize(sql, &size) : NULL;
     const sql_shape *shape = text && size <= LONGEST ? read_shape(ps, text, (size_t)size) : NULL;
     known *pk = NULL;
 
-    if (shape && is_plain(shape) && !(reads_only && writes(shape))
+    if (shape && is_plain(shape) && session_allows(ps, writes(shape))
         && !(shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size)))
         pk = known_of_shape(ps, sql, text, size, shape);
     if (pk && known_keep(ps, sql, pk))
