@@ -93,8 +93,7 @@ class Session(Transactions):
         self.supplied = {}  # see execute/known.py
         self.tails = {}
         self.index_words = ()
-        # The columns that an INSERT names, as the engine wants them, by id() of the table and their names.
-        self.insert_masks: dict[tuple[int, tuple[str, ...] | None], Any] = {}
+        self._plain_found = False  # what texts are plain has been found out
         self.closed = False
         _open.add(self)
         try:
@@ -189,7 +188,6 @@ class Session(Transactions):
         """Forgets what followed of the declarations."""
         self.schema_changes += 1
         self._generates = None
-        self.insert_masks.clear()
         self.histories.follow()
         self.past_names.forget()
         self.schema_then.forget()
@@ -217,24 +215,28 @@ class Session(Transactions):
                 if len(self.prepared) >= _MOST_PREPARED:
                     self.prepared.clear()
                 self.prepared[sql] = found
-            if not self.plain:
+            if not self._plain_found:
                 self._find_plain()
         return found
 
     def _find_plain(self) -> None:
         """Finds out which texts need not be looked at; see engine/python/short_new.c."""
-        tables = [declared.table for declared in self.main.declared.values()]
-        generates = any(column.expression is not None and not column.hidden for t in tables for column in t.columns)
-        self.plain = not (self.attach_order or self.temporary_names or generates)
+        self._plain_found = True
+        self.plain = not (self.attach_order or self.temporary_names or (self.generates and self._writes_generated()))
         groups = {words for one in self.indexes for words in one.partial_words + one.expression_words}
         self.index_words = tuple(tuple(word.upper().encode() for word in words) for words in groups)
+
+    def _writes_generated(self) -> bool:
+        """Has a table generated columns that are its user's, and no index's?"""
+        tables = (declared.table for declared in self.main.declared.values() if declared.table.generates)
+        return any(column.expression is not None and not column.hidden for table in tables for column in table.columns)
 
     def forget_prepared(self) -> None:
         self.prepared.clear()
         self.known.clear()
         self.supplied.clear()
         self.tails.clear()
-        self.plain = False
+        self.plain = self._plain_found = False
 
     @property
     def temporary(self) -> frozenset[str]:

@@ -20,8 +20,8 @@ from ..rewrite.past_names import names_dated
 from ..rewrite.prepare import Prepared
 from ..rewrite.upsert_returning import Apart
 from ..sql.statement import READ, Statement, parse
-from .read import fail_read_known
-from .returning import fail_returning_known, list_of
+from .read import fail_read
+from .returning import fail_returning, list_of
 from .write import conflicts_of, fail_known, supplied_by, target
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _remember_tail(session: Session, statement: Statement, apart: Apart, capture
 def _supplied(session: Session, prepared: Prepared) -> tuple[int, int]:
     """The address of the bits and how many there are. Other INSERTs that begin alike find them by that."""
     statement = prepared.statement
-    supplied = supplied_by(session, session.main, prepared)
+    supplied = supplied_by(session.main, prepared)
     bits, columns = supplied or (ffi.NULL, 0)
     address = int(ffi.cast("intptr_t", bits))
     if statement.columns is not None and statement.head and statement.table.lower() in session.main.declared:
@@ -160,9 +160,9 @@ def fail(
     error = as_error(found)
     statement = parse(known.sql) if known.prepared is None else known.prepared.statement
     if statement.kind is READ:
-        fail_read_known(cursor, session, known.sql, error, parameters)
+        fail_read(cursor, session, known.sql, error, parameters, began=False)
     if known.returns:
-        fail_returning_known(cursor, session, statement, stmt, reader, error, parameters)
+        fail_returning(cursor, session, statement, stmt, reader, error, parameters, began=False)
     fail_known(session, statement, stmt, error, parameters)
 
 

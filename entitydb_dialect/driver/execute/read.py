@@ -54,7 +54,7 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
             cursor._raw.execute(variant.sql, parameters)
     except BaseException as error:
         session.leave(before)
-        _fail(cursor, session, sql, error, parameters, began=not is_open)
+        fail_read(cursor, session, sql, error, parameters, began=not is_open)
     # The context stays current behind the step: fetching finds it so.
     session.running = before
     if before is not None:
@@ -63,13 +63,6 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         session.can_restart = False
     cursor.description = description or None
     _leave_rows(cursor, session)
-
-
-def fail_read_known(
-    cursor: Cursor, session: Session, sql: str, error: BaseException, parameters: Parameters
-) -> NoReturn:
-    """What a query that was executed the short way raises."""
-    _fail(cursor, session, sql, error, parameters, began=False)
 
 
 def _leave_rows(cursor: Cursor, session: Session) -> None:
@@ -81,9 +74,10 @@ def _leave_rows(cursor: Cursor, session: Session) -> None:
         cursor._fetching = True
 
 
-def _fail(
+def fail_read(
     cursor: Cursor, session: Session, sql: str, error: BaseException, parameters: Parameters, *, began: bool
 ) -> NoReturn:
+    """Gives up what was begun, and raises what the error means. began: the transaction began with the statement."""
     translated = _row_locks_refused(translate(error, parameters), sql)
     cursor._finish(close=True)
     session.failed(translated, began=began)
@@ -124,4 +118,4 @@ def _row_locks_refused(error: BaseException, sql: str) -> BaseException:
     )
 
 
-__all__ = ["describe", "fail_read_known", "read"]
+__all__ = ["describe", "fail_read", "read"]

@@ -51,7 +51,7 @@ def write_returning(
         compared = statement.compares | session.hidden_compares
         if compared:
             lib.edb_stmt_compares(stmt, compared)
-        tell_columns(session, schema, prepared, stmt)
+        tell_columns(schema, prepared, stmt)
         declared = schema.declared.get(statement.table.lower())
         if declared is not None:
             check(lib.edb_stmt_capture(stmt, declared.table.id))
@@ -81,7 +81,7 @@ def write_returning(
         finally:
             session.leave(before)
     except BaseException as error:
-        _fail(cursor, session, statement, stmt, reader, error, parameters, begin)
+        fail_returning(cursor, session, statement, stmt, reader, error, parameters, began=begin)
     session.can_restart = False
     session.end_statement(reader)
     session.end_statement(stmt)
@@ -112,7 +112,7 @@ def list_of(session: Session, schema: Schema, prepared: Prepared) -> Variant:
     return prepared.query
 
 
-def fail_returning_known(
+def fail_returning(
     cursor: Cursor,
     session: Session,
     statement: Statement,
@@ -120,19 +120,7 @@ def fail_returning_known(
     reader: Any,
     error: BaseException,
     parameters: Any,
-) -> NoReturn:
-    """What a change that was executed the short way raises."""
-    _fail(cursor, session, statement, stmt, reader, error, parameters, False)
-
-
-def _fail(
-    cursor: Cursor,
-    session: Session,
-    statement: Statement,
-    stmt: Any,
-    reader: Any,
-    error: BaseException,
-    parameters: Any,
+    *,
     began: bool,
 ) -> NoReturn:
     """Undoes what was done. began: the transaction began with the statement."""
@@ -153,4 +141,4 @@ def _fail(
     raise translated from error
 
 
-__all__ = ["fail_returning_known", "list_of", "write_returning"]
+__all__ = ["fail_returning", "list_of", "write_returning"]

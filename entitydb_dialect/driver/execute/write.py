@@ -87,7 +87,7 @@ def write(
         if begin:
             session.begin()
         if schema is not None:
-            tell_columns(session, schema, prepared, stmt)
+            tell_columns(schema, prepared, stmt)
         before = session.enter(stmt)
         try:
             if apart is not None and schema is not None:
@@ -186,14 +186,14 @@ def begin_prepared(session: Session, schema_changes: int, in_transaction: bool, 
     return stmt
 
 
-def tell_columns(session: Session, schema: Schema, prepared: Prepared, stmt: Any) -> None:
+def tell_columns(schema: Schema, prepared: Prepared, stmt: Any) -> None:
     """Tells the engine which columns an INSERT names, so that the others get their defaults."""
-    supplied = supplied_by(session, schema, prepared)
+    supplied = supplied_by(schema, prepared)
     if supplied is not None:
         check(lib.edb_stmt_supplied(stmt, supplied[0], supplied[1]))
 
 
-def supplied_by(session: Session, schema: Schema, prepared: Prepared) -> tuple[Any, int] | None:
+def supplied_by(schema: Schema, prepared: Prepared) -> tuple[Any, int] | None:
     """The columns that an INSERT names, as edb_stmt_supplied() wants them; None: all, or it is no INSERT."""
     supplied = prepared.supplied
     if supplied is UNKNOWN:
@@ -201,10 +201,7 @@ def supplied_by(session: Session, schema: Schema, prepared: Prepared) -> tuple[A
         declared = schema.declared.get(statement.table.lower())
         supplied = None
         if declared is not None and (statement.columns is not None or statement.default_values):
-            key = (id(declared.table), statement.columns)  # the table stays until declarations change
-            supplied = session.insert_masks.get(key, UNKNOWN)
-            if supplied is UNKNOWN:
-                supplied = session.insert_masks[key] = _mask(declared.table, statement.columns or ())
+            supplied = _mask(declared.table, statement.columns or ())
         prepared.supplied = supplied
     found: tuple[Any, int] | None = supplied
     return found

@@ -36,7 +36,7 @@ def judge(db: driver.Connection, sql: str) -> None:
     if statement.kind is READ:
         return
     assert target(session, statement) is session.main, sql
-    supplied = supplied_by(session, session.main, prepared)
+    supplied = supplied_by(session.main, prepared)
     if supplied is not None:
         _, columns, bits = session.supplied[statement.head]
         assert columns == supplied[1], sql
