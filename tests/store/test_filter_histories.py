@@ -23,7 +23,7 @@ from . import filter_server
 from .filter_server import Here
 from .filter_world import Session, World
 
-AT_LENGTH = int(os.environ.get("ENTITYDB_FILTER_STEPS", "80"))  # steps of a long history; tox -e long takes more
+AT_LENGTH = int(os.environ.get("ENTITYDB_FILTER_STEPS", "240"))  # steps of a long history; tox -e long takes more
 MODES = ["'on', 0.5", "'on', 0.01", "'auto'"]
 
 
