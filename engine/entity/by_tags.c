@@ -73,7 +73,7 @@ int by_tags(edb_stmt *stmt, edb_tagged_many *tagged)
     marshal_reader in = { tagged->expressions, tagged->expressions + tagged->expressions_size };
     marshal_writer out = { 0 };
     tag_trees trees;
-    size_t n;
+    size_t n = 0;
     int rc = tag_trees_find(stmt, &trees);
 
     if (!rc && marshal_read_list(&in, &n))
