@@ -16,6 +16,8 @@ class Session:
     plain: bool
     tails: dict[tuple[str, str], tuple[int, int, tuple[Any, ...]]]
     index_words: tuple[tuple[bytes, ...], ...]
+    templates: dict[str, tuple[tuple[tuple[int, Any], ...], dict[int, str], Callable[[int], str]]]
+    constants: frozenset[str]
     closed: bool
     temporary_names_stale: bool
     outgrown: bool
@@ -37,6 +39,8 @@ class Known:
     def sql(self) -> str: ...
     @property
     def returns(self) -> bool: ...
+    @property
+    def variants(self) -> dict[int, Known] | None: ...
     def __init__(
         self,
         session: Session,

@@ -19,6 +19,7 @@
 
 #include "engine/edb.h"
 #include "engine/vtab/vtab.h"
+#include "native/sqlstatement.h"
 
 typedef struct known known;
 typedef struct cursor cursor;
@@ -43,6 +44,8 @@ typedef struct session {
     PyObject *ses_supplied;         /* of INSERTs: table and column list as written -> None, or bits' address, columns, bits */
     PyObject *ses_tails;            /* by table and text as written: what known_with_tail() makes of ON CONFLICT and RETURNING */
     PyObject *ses_index_words;      /* a tuple of tuples of upper-case words: of indexes that the driver uses, what a text must have */
+    PyObject *ses_templates;        /* by text without literals: what the driver made of such a text; see short_template.c */
+    PyObject *ses_constants;        /* a set of the literals in indexes that the driver uses, as they are written */
     void *ses_room;                 /* for sql_read(); owned */
     size_t ses_room_size;
     int ses_hidden_compares;        /* of what a query uses without its text's showing it */
@@ -71,6 +74,7 @@ struct known {
     void (*kt_finalize)(known *pk); /* for the session, whose file stands below */
     PyObject *kt_prepared;          /* what the driver knows of it, and keeps what kt_start points to; None: it never looked */
     PyObject *kt_in_order;          /* a function: parameters -> a tuple of them by number; None: they are so */
+    PyObject *kt_choices, *kt_literals, *kt_variants;   /* which text is run depends on parameters; NULL: it does not */
     edb_start kt_start;
     PyObject *kt_description;       /* NULL: not prepared yet */
     PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
@@ -125,6 +129,16 @@ static inline PyObject *counted(PyObject *o) { Py_INCREF(o); return o; }
 known *known_plain(session *ps, PyObject *sql);
 /* Puts it among the session's known texts. -> 0, or -1: an exception */
 int known_keep(session *ps, PyObject *sql, known *pk);
+
+/* ---- short_template.c */
+/* The bytes that such a text may have room for; see known_of_template(). */
+static inline size_t template_room(size_t size) { return 2 * size; }
+/* A text that differs in literals only from one that the driver has looked at. room: template_room(size) bytes.
+ * NULL: there is none, or an exception */
+known *known_of_template(session *ps, PyObject *sql, const char *text, size_t size, const sql_shape *shape, char *room,
+                         const edb_start *start, bool gives_id);
+/* The known text to run with these parameters; borrowed. NULL: the driver has to choose, or an exception */
+known *known_chosen(known *pk, PyObject *parameters);
 
 /* ---- short_known.c */
 /* A text that SQLite is given as it is, and the parts behind it, with parameters from number `first` on; total: of all of

@@ -242,13 +242,16 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
     return session_ended(ps, outcome->outgrown) ? RUN_FAILED : RUN_DONE;
 }
 
-static enum run run_known(cursor *pc, known *pk, PyObject *parameters)
+static enum run run_known(cursor *pc, known *text, PyObject *parameters)
 {
     session *ps = pc->cur_session;
     bool past = pc->cur_as_of && pc->cur_as_of != Py_None;
-    edb_start start = pk->kt_start;
+    known *pk = known_chosen(text, parameters);
     int bound;
 
+    if (!pk)
+        return PyErr_Occurred() ? RUN_FAILED : RUN_NOT;
+    edb_start start = pk->kt_start;
     if (pk->kt_busy || !pk->kt_session || !conn_usable(ps->ses_engine) || (pk->kt_writes && past)
         || !session_allows(ps, pk->kt_writes))
         return RUN_NOT;

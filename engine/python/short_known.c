@@ -403,6 +403,9 @@ static void known_dealloc(PyObject *self)
     PyMem_Free(pk->kt_parts);
     Py_CLEAR(pk->kt_prepared);
     Py_CLEAR(pk->kt_in_order);
+    Py_CLEAR(pk->kt_choices);
+    Py_CLEAR(pk->kt_literals);
+    Py_CLEAR(pk->kt_variants);
     Py_CLEAR(pk->kt_description);
     Py_CLEAR(pk->kt_bound);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
@@ -438,6 +441,7 @@ static PyMethodDef known_methods[] = {
 
 static PyMemberDef known_members[] = {
     { "returns", T_BOOL, offsetof(known, kt_returns), READONLY, "Whether it has RETURNING." },
+    { "variants", T_OBJECT, offsetof(known, kt_variants), READONLY, "By what parameters fulfil, the texts that are run; None: it is run itself." },
     { "prepared", T_OBJECT, offsetof(known, kt_prepared), READONLY, "What the driver knows of it; None: it never looked." },
     { NULL, 0, 0, 0, NULL },
 };

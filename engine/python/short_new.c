@@ -1,10 +1,10 @@
-/* Texts that are new: those that SQLite is given as they are become known here, without the driver's looking at them. */
+/* Texts that are new: those that SQLite is given as they are become known here, without the driver's looking at them, and
+ * those that differ in literals only from what it has looked at. */
 #include "engine/python/short.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "native/sqlstatement.h"
 #include "native/sqltokens.h"
 
 enum {
@@ -17,7 +17,7 @@ enum {
 
 static const sql_shape *read_shape(session *ps, const char *sql, size_t size)
 {
-    size_t room = sizeof(sql_shape) + 17 * size;     /* with room for has_words_of_index() */
+    size_t room = sizeof(sql_shape) + 16 * size + template_room(size);
 
     if (room > ps->ses_room_size) {
         void *larger = realloc(ps->ses_room, room);
@@ -28,6 +28,12 @@ static const sql_shape *read_shape(session *ps, const char *sql, size_t size)
     }
     sql_read(sql, size, ps->ses_room);
     return (const sql_shape *)ps->ses_room;
+}
+
+/* What is behind the tokens: template_room(size) bytes. */
+static char *room_behind(session *ps, size_t size)
+{
+    return (char *)ps->ses_room + sizeof(sql_shape) + 16 * size;
 }
 
 static bool writes(const sql_shape *shape)
@@ -48,7 +54,7 @@ static bool has_word(const char *upper, size_t size, PyObject *word)
 /* Has the text all words of one of the indexes that the driver uses for it? They may stand in quotes, in any case. */
 static bool has_words_of_index(session *ps, const char *text, size_t size)
 {
-    char *upper = (char *)ps->ses_room + sizeof(sql_shape) + 16 * size;
+    char *upper = room_behind(ps, size);
     bool found = false;
 
     if (!PyTuple_Size(ps->ses_index_words))
@@ -148,10 +154,15 @@ static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ss
 
     if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
         return NULL;
-    if (shape->on_conflict < 0 && shape->returning < 0)
+    bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
+    bool may_use = shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size);
+    if (!has_tail && !may_use)
         return known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));
     /* Of other than ASCII texts the offsets of tokens are not those of bytes. */
-    return PyUnicode_GetLength(sql) == size ? known_with_tail(ps, sql, text, shape, &start) : NULL;
+    if ((has_tail && may_use) || PyUnicode_GetLength(sql) != size)
+        return NULL;
+    return has_tail ? known_with_tail(ps, sql, text, shape, &start)
+                    : known_of_template(ps, sql, text, (size_t)size, shape, room_behind(ps, (size_t)size), &start, inserts(shape));
 }
 
 known *known_plain(session *ps, PyObject *sql)
@@ -161,8 +172,7 @@ known *known_plain(session *ps, PyObject *sql)
     const sql_shape *shape = text && size <= LONGEST ? read_shape(ps, text, (size_t)size) : NULL;
     known *pk = NULL;
 
-    if (shape && is_plain(shape) && session_allows(ps, writes(shape))
-        && !(shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size)))
+    if (shape && is_plain(shape) && session_allows(ps, writes(shape)))
         pk = known_of_shape(ps, sql, text, size, shape);
     if (pk && known_keep(ps, sql, pk))
         Py_CLEAR(pk);

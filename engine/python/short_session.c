@@ -132,7 +132,7 @@ static int running_set(PyObject *self, PyObject *value, void *unused)
 #define OBJECTS(ps) \
     { &(ps)->ses_as_context, &(ps)->ses_as_error, &(ps)->ses_running.px_object, &(ps)->ses_current, &(ps)->ses_known, \
       &(ps)->ses_orphans, &(ps)->ses_lost, &(ps)->ses_supplied, &(ps)->ses_tails, \
-      &(ps)->ses_index_words }
+      &(ps)->ses_index_words, &(ps)->ses_templates, &(ps)->ses_constants }
 
 static int session_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -194,6 +194,8 @@ static PyMemberDef session_members[] = {
     MEMBER("plain", T_BOOL, ses_plain),
     MEMBER("tails", T_OBJECT_EX, ses_tails),
     MEMBER("index_words", T_OBJECT_EX, ses_index_words),
+    MEMBER("templates", T_OBJECT_EX, ses_templates),
+    MEMBER("constants", T_OBJECT_EX, ses_constants),
     MEMBER("total_changes", T_LONGLONG, ses_total_changes),
     MEMBER("names_settled", T_LONGLONG, ses_names_settled),
     MEMBER("closed", T_BOOL, ses_closed),

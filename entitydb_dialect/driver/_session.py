@@ -13,6 +13,7 @@ transaction, under a savepoint of the driver, so both roll back together.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -42,6 +43,8 @@ from .sql.statement import LONG, Statement
 
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
+_MOST_TEMPLATES = 1000
+_MOST_NEEDS = 60  # of parameters, that the short way has bits for
 
 # Handles of a parent process: the child must neither use nor free them.
 _kept: list[Any] = []
@@ -93,6 +96,8 @@ class Session(Transactions):
         self.supplied = {}  # see execute/known.py
         self.tails = {}
         self.index_words = ()
+        self.templates = {}
+        self.constants = frozenset()
         self._plain_found = False  # what texts are plain has been found out
         self.closed = False
         _open.add(self)
@@ -217,6 +222,7 @@ class Session(Transactions):
                 self.prepared[sql] = found
             if not self._plain_found:
                 self._find_plain()
+            self._remember_template(found, statement)
         return found
 
     def _find_plain(self) -> None:
@@ -225,6 +231,19 @@ class Session(Transactions):
         self.plain = not (self.attach_order or self.temporary_names or (self.generates and self._writes_generated()))
         groups = {words for one in self.indexes for words in one.partial_words + one.expression_words}
         self.index_words = tuple(tuple(word.upper().encode() for word in words) for words in groups)
+        self.constants = frozenset(constant for one in self.indexes for constant in one.constants)
+
+    def _remember_template(self, prepared: Prepared, given: Statement) -> None:
+        """What was made of a text is made of others; see rewrite/choices.py."""
+        choices = prepared.choices
+        if choices is None or prepared.statement is not given or prepared.apart is not None or not given.sql.isascii():
+            return
+        if not self.plain or len(choices.needs) > _MOST_NEEDS:
+            return
+        if len(self.templates) >= _MOST_TEMPLATES:
+            self.templates.clear()
+        needs = tuple((need.number, need.value) for need in choices.needs)
+        self.templates[choices.template(self.constants)] = needs, {}, partial(choices.template, self.constants)
 
     def _writes_generated(self) -> bool:
         """Has a table generated columns that are its user's, and no index's?"""
@@ -236,6 +255,7 @@ class Session(Transactions):
         self.known.clear()
         self.supplied.clear()
         self.tails.clear()
+        self.templates.clear()
         self.plain = self._plain_found = False
 
     @property

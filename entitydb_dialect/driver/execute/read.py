@@ -14,7 +14,7 @@ from ..sql import statement as kinds
 if TYPE_CHECKING:
     from .._cursor import Cursor
     from .._session import Session
-    from ..rewrite.prepare import Variant
+    from ..rewrite.choices import Variant
 
 
 def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str, parameters: Parameters) -> None:

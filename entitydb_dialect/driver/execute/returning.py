@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ... import _exceptions as ex
 from ..._native import lib
 from .._errors import check, translate
-from ..rewrite.prepare import Prepared, Variant
+from ..rewrite.choices import Variant
+from ..rewrite.prepare import Prepared
 from .own_tables import refuse_returning
 from .read import describe
 from .write import begin_prepared, tell_columns, tell_conflicts, undo

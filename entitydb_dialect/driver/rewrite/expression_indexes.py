@@ -30,8 +30,7 @@ from ..sql.statement import Statement
 from ..sql.terms import Names, Words, items, split, stripped, top_level, without_order, words
 from ..sql.text import Edit, Range
 from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, STRING, VARIABLE, WORD, quote
-from .indexes import Indexes, mentioned
-from .schemas import Schemas
+from .indexes import Indexes
 
 _COMPARISONS = frozenset(("=", "==", "<>", "!=", "<", ">", "<=", ">="))
 # What another condition than a comparison is made of, and what has a meaning of its own behind IS.
@@ -41,17 +40,13 @@ _AGGREGATES = frozenset(("COUNT", "SUM", "MIN", "MAX", "AVG", "TOTAL", "GROUP_CO
 _VALUES = (NUMBER, STRING, BLOB, VARIABLE, LIST)
 
 
-def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
+def rewrite(statement: Statement, indexes: Indexes) -> list[Edit]:
     """The hidden columns to put in the place of expressions."""
-    found: list[Edit] = []
-    for indexes in mentioned(statement, schemas):
-        if indexes.expressions:
-            put: dict[Range, str] = {}
-            for core in statement.cores:
-                _substitute(statement, core, indexes, put)
-            starts, ends = statement.starts, statement.ends
-            found += [Edit(starts[start], ends[end - 1], text) for (start, end), text in put.items()]
-    return found
+    put: dict[Range, str] = {}
+    if indexes.expressions:
+        for core in statement.cores:
+            _substitute(statement, core, indexes, put)
+    return [Edit(statement.starts[start], statement.ends[end - 1], text) for (start, end), text in put.items()]
 
 
 def _substitute(statement: Statement, core: Core, indexes: Indexes, put: dict[Range, str]) -> None:

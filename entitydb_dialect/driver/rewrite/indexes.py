@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .._catalog import Table
 from ..sql.cores import renames_truth, shadowed
 from ..sql.statement import HAS_TERMS, LONG, Statement
-from ..sql.terms import COLUMN, Condition, Names, Words, condition, expression_words
+from ..sql.terms import COLUMN, CONSTANT, Condition, Names, Words, condition, expression_words
 from ..sql.text import Text
 from ..sql.tokens import OPERATOR, WORD
 from .schemas import Schemas
@@ -26,6 +26,7 @@ class Indexes(NamedTuple):
         partial: by lower-case name of the table: the table, and the numbers of the indexes' trees with their WHEREs.
         expressions: likewise: the names of hidden columns by the expressions that they hold.
         partial_words, expression_words: what of each a text that may use it has, in lower case; see has_words().
+        constants: the numbers and texts in them, as they are written.
     """
 
     home: str
@@ -33,6 +34,7 @@ class Indexes(NamedTuple):
     expressions: Mapping[str, tuple[Table, Mapping[Words, str]]]
     partial_words: tuple[Words, ...] = ()
     expression_words: tuple[Words, ...] = ()
+    constants: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, tables: Iterable[Table], own: Collection[str], home: str) -> Indexes | None:
@@ -62,7 +64,10 @@ class Indexes(NamedTuple):
         of_expressions: set[Words] = {
             (table, *_columns(words), *_calls(words)) for table, (_, held) in expressions.items() for words in held
         }
-        return cls(home, partial, expressions, _findable(of_partial), _findable(of_expressions))
+        terms = [one.words for _, wheres in partial.values() for _, one in wheres]
+        terms += [words for _, held in expressions.values() for words in held]
+        constants = frozenset(word for words in terms for word in words if word[0] in CONSTANT)
+        return cls(home, partial, expressions, _findable(of_partial), _findable(of_expressions), constants)
 
 
 def _columns(words: Words) -> list[str]:
@@ -138,10 +143,11 @@ def mentioned(statement: Statement, schemas: Schemas) -> Iterator[Indexes]:
             if renames_truth(statement):
                 return
             hidden = {*schemas.temporary, *shadowed(statement)}
-        yield Indexes(
-            indexes.home,
-            {name: value for name, value in indexes.partial.items() if name not in hidden} if partial else {},
-            {name: value for name, value in indexes.expressions.items() if name not in hidden} if expressions else {},
+        yield indexes._replace(
+            partial={name: value for name, value in indexes.partial.items() if name not in hidden} if partial else {},
+            expressions={name: value for name, value in indexes.expressions.items() if name not in hidden}
+            if expressions
+            else {},
         )
 
 

@@ -24,24 +24,19 @@ from ..sql.statement import Statement
 from ..sql.terms import Given, Names, Needs, implied, take
 from ..sql.text import Edit, Range, Text
 from ..sql.tokens import quote
-from .indexes import Indexes, mentioned, whole
-from .schemas import Schemas
+from .indexes import Indexes, whole
 
 HIDDEN = '"entitydb partial"'
 
 
-def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
+def rewrite(statement: Statement, indexes: Indexes) -> list[Edit]:
     """The terms to add, each where its needs hold."""
-    found: list[Edit] = []
-    for indexes in mentioned(statement, schemas):
-        if indexes.partial:
-            terms: dict[Range, list[tuple[str, Needs]]] = {}
-            for core in statement.cores:
-                for place, term, needs in _implied_by(statement, core, indexes):
-                    terms.setdefault(place, []).append((term, needs))
-            for place, added in terms.items():
-                found += _added(statement, place, added)
-    return found
+    terms: dict[Range, list[tuple[str, Needs]]] = {}
+    if indexes.partial:
+        for core in statement.cores:
+            for place, term, needs in _implied_by(statement, core, indexes):
+                terms.setdefault(place, []).append((term, needs))
+    return [edit for place, added in terms.items() for edit in _added(statement, place, added)]
 
 
 def _added(statement: Statement, place: Range, added: list[tuple[str, Needs]]) -> Iterator[Edit]:

@@ -12,13 +12,12 @@ statement that is not understood passes unchanged, to be refused by SQLite in SQ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ... import _exceptions as ex
 from ..sql.statement import WRITE, Statement
-from ..sql.terms import is_value
-from ..sql.text import Edit, edited
+from ..sql.text import Edit
 from . import (
     expression_indexes,
     generated_columns,
@@ -30,6 +29,8 @@ from . import (
     system_time,
     update_from,
 )
+from .choices import Choices, Variant
+from .indexes import Indexes, mentioned
 from .schemas import Schemas
 from .upsert_returning import Apart, take_apart
 
@@ -44,25 +45,10 @@ IN_TURN: tuple[Rewrite, ...] = (
     order_terms.rewrite,
     implied_equalities.rewrite,
 )
-AT_ONCE: tuple[Rewrite, ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
+AT_ONCE: tuple[Callable[[Statement, Indexes], list[Edit]], ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 
 
 UNKNOWN = object()  # not found out yet, where None says that there is nothing
-
-
-class Variant:
-    """A text that SQLite is given.
-
-    Attributes:
-        sql: the text.
-        description: of its result's columns, as PEP 249 has it; () for none; None until it has run once.
-    """
-
-    __slots__ = ("description", "sql")
-
-    def __init__(self, sql: str) -> None:
-        self.sql = sql
-        self.description: tuple[Any, ...] | None = None
 
 
 class Prepared:
@@ -74,6 +60,7 @@ class Prepared:
         apart: the pieces of a statement with RETURNING or ON CONFLICT on a table of ours.
         lists_columns: an INSERT was given a column list here.
         shows_schema: it asks for sqlite_master or pragma_...(), so that these have to be there.
+        choices: what AT_ONCE made of it; None: it has nothing to do with an index.
 
     Who executes it keeps here what it finds out:
         supplied: the columns an INSERT names, as edb_stmt_supplied() wants them; None: all, or it is no such statement;
@@ -83,9 +70,9 @@ class Prepared:
     """
 
     __slots__ = (
-        "_choices",
         "_plain",
         "apart",
+        "choices",
         "conflicts",
         "is_ours",
         "lists_columns",
@@ -104,8 +91,8 @@ class Prepared:
         self.supplied: Any = UNKNOWN
         self.conflicts: list[Any] | None = None
         self.query: Variant | None = None
+        self.choices: Choices | None = None
         self._plain: Variant | None = None  # the text, where no value of a parameter decides
-        self._choices: _Choices | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -116,40 +103,8 @@ class Prepared:
         """The text to run with these parameters; None: whatever they are."""
         if self._plain is not None:
             return self._plain
-        assert self._choices is not None
-        return self._choices.choose(parameters)
-
-
-class _Choices:
-    """The texts of a statement whose text depends on values of its parameters."""
-
-    def __init__(self, statement: Statement, edits: list[Edit], needs: Iterable[tuple[int, str]]) -> None:
-        """Raises OperationalError for a parameter's number that SQLite does not take."""
-        self._sql = statement.sql
-        self._edits = edits
-        numbers = statement.parameters[0]
-        names = {number: name[1:] for name, number in statement.parameters[1].items()}
-        # What is needed, the parameter's number, and its name.
-        self._needs = [(need, numbers[need[0]], names.get(numbers[need[0]], "")) for need in sorted(needs)]
-        self._variants: dict[tuple[tuple[int, str], ...], Variant] = {}
-
-    def choose(self, parameters: Any) -> Variant:
-        by_number = isinstance(parameters, Sequence)
-        by_name = isinstance(parameters, Mapping)
-        held = []
-        for need, number, name in self._needs:
-            if by_number:
-                value = parameters[number] if number < len(parameters) else None
-            else:
-                value = parameters.get(name) if by_name else None
-            if is_value(value, need[1]):
-                held.append(need)
-        key = tuple(held)
-        variant = self._variants.get(key)
-        if variant is None:
-            made = [e for e in self._edits if not e.needs or any(needs.issubset(key) for needs in e.needs)]
-            variant = self._variants[key] = Variant(edited(self._sql, made))
-        return variant
+        assert self.choices is not None
+        return self.choices.choose(parameters)
 
 
 def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Prepared:
@@ -188,15 +143,17 @@ def _choose(prepared: Prepared, schemas: Schemas) -> None:
         return
     if apart is not None:
         statement = Statement.of(statement.edited(apart.edits))
-    edits = [edit for rewrite in AT_ONCE for edit in rewrite(statement, schemas)]
-    needs = {need for edit in edits for way in edit.needs for need in way}
-    if needs:
-        try:
-            prepared._choices = _Choices(statement, edits, needs)
-        except ex.OperationalError:  # a parameter's number, which SQLite refuses
-            prepared._plain = Variant(statement.sql)
+    found = list(mentioned(statement, schemas))
+    if not found:
+        prepared._plain = Variant(statement.sql)
+        return
+    edits = [edit for rewrite in AT_ONCE for indexes in found for edit in rewrite(statement, indexes)]
+    try:
+        prepared.choices = Choices(statement, edits)
+    except ex.OperationalError:  # a parameter's number, which SQLite refuses
+        prepared._plain = Variant(statement.sql)
     else:
-        prepared._plain = Variant(edited(statement.sql, edits))
+        prepared._plain = None if prepared.choices.needs else prepared.choices.choose(None)
 
 
-__all__ = ["AT_ONCE", "IN_TURN", "UNKNOWN", "Prepared", "Variant", "prepare"]
+__all__ = ["AT_ONCE", "IN_TURN", "UNKNOWN", "Prepared", "prepare"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .._catalog import Table
 from .text import Range, Text
-from .tokens import BAD, BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE, WORD, unquote
+from .tokens import BAD, BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE, WORD
 
 Words = tuple[str, ...]  # a term in its one form; a parameter is _PARAMETER and where it stands
 Needs = frozenset[tuple[int, str]]  # where parameters stand, and the constants that have to be their values
@@ -264,7 +264,7 @@ def take(given: Given, text: Text, tokens: Range, names: Names) -> None:
 
 # ---- what implies what ----
 
-_CONSTANT = frozenset("0123456789.'")
+CONSTANT = frozenset("0123456789.'")  # how a number or a text begins
 
 
 def _same(wanted: Words, given: Words) -> Needs | None:
@@ -275,7 +275,7 @@ def _same(wanted: Words, given: Words) -> Needs | None:
         return None
     needs = set()
     for one, other in zip(wanted, given, strict=True):
-        if other.startswith(_PARAMETER) and one[0] in _CONSTANT:
+        if other.startswith(_PARAMETER) and one[0] in CONSTANT:
             needs.add((int(other[len(_PARAMETER) :]), one))
         elif one != other:
             return None
@@ -298,17 +298,9 @@ def implied(wanted: Condition, given: Given) -> Needs | None:
     return _fewest([*found, *(implied(one, given) for one in wanted.any)])
 
 
-def is_value(value: object, constant: str) -> bool:
-    """Does a parameter say the same as a constant of an index's WHERE?"""
-    if constant[0] == "'":
-        return type(value) is str and value == unquote(constant)
-    if constant.isdigit():
-        return isinstance(value, int) and value == int(constant)
-    return type(value) is float and constant[-1:].isdigit() and "x" not in constant and value == float(constant)
-
-
 __all__ = [
     "COLUMN",
+    "CONSTANT",
     "Condition",
     "Given",
     "Names",
@@ -317,7 +309,6 @@ __all__ = [
     "condition",
     "expression_words",
     "implied",
-    "is_value",
     "items",
     "split",
     "stripped",

@@ -4,6 +4,7 @@ have made nothing else than the text itself."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,14 +26,26 @@ def is_unseen(db: driver.Connection, sql: str) -> bool:
     return known is not None and known.prepared is None
 
 
-def judge(db: driver.Connection, sql: str) -> None:
+def run_for(session: Session, prepared: Prepared, sql: str, parameters: Any) -> str | None:
+    """The text that SQLite was given; None: the driver has chosen it."""
+    known = session.known[sql]
+    if known.variants is None:
+        return str(known.sql)
+    assert prepared.choices is not None
+    variant = known.variants.get(prepared.choices.fulfilled(parameters))
+    return None if variant is None else str(variant.sql)
+
+
+def judge(db: driver.Connection, sql: str, parameters: Any = ()) -> None:
     session, statement = db._session, Statement(sql)
     prepared = prepare(statement, session)
     assert not prepared.shows_schema
     if statement.takes_apart:
         judge_tail(session, prepared, sql)
     else:
-        assert (prepared.variant(None).sql, prepared.apart) == (sql, None)
+        text = run_for(session, prepared, sql, parameters)
+        assert text == prepared.variant(parameters).sql or (text is None and isinstance(parameters, dict)), sql
+        assert prepared.statement.sql == sql
     if statement.kind is READ:
         return
     assert target(session, statement) is session.main, sql
@@ -64,13 +77,13 @@ def test_the_driver_would_not_have_changed_them(name: str) -> None:
                 continue
             db.execute("BEGIN")
             for _ in range(2):  # the first INSERT of a kind is looked at
+                db._session.known.pop(statement.sql, None)
                 try:
                     db.execute(statement.sql, statement.parameters).fetchall()
                 except driver.Error:
                     continue
                 if is_unseen(db, statement.sql):
-                    judge(db, statement.sql)
-                db._session.known.pop(statement.sql, None)
+                    judge(db, statement.sql, statement.parameters)
                 if not db.in_transaction:  # OR ROLLBACK
                     db.execute("BEGIN")
             if db.in_transaction:
