@@ -20,6 +20,8 @@
 
 #include "engine/eval/evaluator.h"
 
+#define COMPUTED_KEPT (64 << 10)    /* bytes of computed values that a scratch keeps for the next row */
+
 static int no_memory(const edb_table *table)
 {
     return edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
@@ -57,13 +59,15 @@ int scratch_prepare(row_scratch *sw, const edb_table *table, edb_conn *conn)
 
 void scratch_drop(row_scratch *sw)
 {
-    if (sw->sw_computed.an_chunks)
+    if (sw->sw_computed.an_bytes > COMPUTED_KEPT)
         arena_free(&sw->sw_computed);
+    else if (sw->sw_computed.an_chunks)
+        arena_reset(&sw->sw_computed);
 }
 
 void scratch_free(row_scratch *sw)
 {
-    scratch_drop(sw);
+    arena_free(&sw->sw_computed);
     buffer_free(&sw->sw_row);
     buffer_free(&sw->sw_old);
     buffer_free(&sw->sw_keys);

@@ -19,6 +19,7 @@
  *   vtab_names.c    the function entitydb_names(): what tables were called
  *   vtab_update.c   INSERT, UPDATE, DELETE
  *   vtab_upsert.c   ON CONFLICT clauses
+ *   conflict_clause.c  what such a clause says (conflict_clause.h)
  *   control_table.c what the eponymous tables have in common (control_table.h)
  *   vtab_catalog.c  the eponymous table entitydb_catalog
  *   vtab_ddl.c      the eponymous table entitydb_ddl
@@ -48,6 +49,7 @@
 #include "engine/eval/declare.h"
 #include "engine/eval/sqlite_evaluator.h"
 #include "engine/table/constraints.h"
+#include "engine/vtab/conflict_clause.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -66,6 +68,7 @@ typedef struct vtab_binding {
     uint64_t bd_visited;            /* entries visited: entitydb_visited() */
     unsigned bd_paths_off;          /* PATH_...: entitydb_planner() */
     constraints bd_constraints;
+    conflict_clause *bd_clauses;    /* the ON CONFLICT clauses that were said last; owned */
     sqlite_evaluator bd_evaluator;  /* lent to bd_conn */
 } vtab_binding;
 

@@ -81,25 +81,31 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
     return rc == EDB_FULL && !table->et_autoincrement ? txn_id_random(up->up_stmt, table->et_id, out) : rc;
 }
 
+static void *arena_zeroed(arena *a, size_t size)
+{
+    void *bytes = arena_alloc(a, size + 1);
+    return bytes ? memset(bytes, 0, size) : NULL;
+}
+
 /* DO UPDATE of the row in the way; sw_values hold the row that was to be inserted. */
 static int do_conflict(const update *up, upsert_clause *clause, int64_t other, int64_t excluded_rowid)
 {
     const edb_table *table = up->up_table;
     row_scratch *sw = up->up_row;
-    edb_value *values = NULL;
-    bool *changed = NULL;
+    uint32_t columns = table->et_n_columns, n = upsert_sets(clause);
+    edb_value *values;
+    bool *changed;
     const uint32_t *sets;
-    sqlite3_value **results = NULL;
-    uint32_t n = upsert_sets(clause);
+    sqlite3_value **results;
     table_row old;
     int64_t rowid = other;
     bool found, applies = false, given;
     int rc = table_row_load(sw, up->up_stmt, table, other, &old, &found);
     if (rc || !found)
         return rc;
-    values = calloc(table->et_n_columns + 1, sizeof *values);
-    changed = calloc(table->et_n_columns + 1, sizeof *changed);
-    results = calloc(n + 1, sizeof(*results));
+    values = arena_zeroed(&sw->sw_computed, columns * sizeof *values);
+    changed = arena_zeroed(&sw->sw_computed, columns * sizeof *changed);
+    results = arena_zeroed(&sw->sw_computed, n * sizeof(*results));
     if (!values || !changed || !results)
         rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
     if (!rc)
@@ -127,9 +133,6 @@ static int do_conflict(const update *up, upsert_clause *clause, int64_t other, i
             txn_id_used(up->up_stmt, table->et_id, rowid);
         stmt_count(up->up_stmt, 1);
     }
-    free(results);
-    free(values);
-    free(changed);
     return rc;
 }
 

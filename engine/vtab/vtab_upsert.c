@@ -16,7 +16,7 @@
  * constraints the row id, then the indexes from the youngest to the oldest, as SQLite keeps them. Constraints of no
  * clause are left to the INSERT, which fails.
  *
- * Memory: the clauses belong to the statement. What was prepared for a list is kept with the virtual table, most
+ * Memory: the clauses belong to the statement, what their texts say is kept (conflict_clause.h). What was prepared for a list is kept with the virtual table, most
  * recently used first, because the same INSERT mostly comes again; but what has a subquery, which may hold this very
  * virtual table, with the clause. */
 #include <stdlib.h>
@@ -30,13 +30,8 @@
 
 struct upsert_clause {
     upsert_clause *uc_next;
-    bool uc_any;                    /* for every constraint */
-    bool uc_updates;
-    uint32_t uc_n_trees, uc_n_sets;
-    uint32_t *uc_trees, *uc_sets;
-    char *uc_list, *uc_tail;        /* NULL: none */
-    bool uc_asks;                   /* a subquery is among the expressions */
-    struct upsert_prepared *uc_prepared;    /* when uc_asks; owned */
+    conflict_clause *uc_said;       /* counted */
+    struct upsert_prepared *uc_prepared;    /* when it asks; owned */
     uint32_t uc_n_parameters;
     sqlite3_value **uc_parameters;
 };
@@ -76,10 +71,7 @@ static void clause_free(upsert_clause *uc)
     for (uint32_t i = 0; i < uc->uc_n_parameters; i++)
         sqlite3_value_free(uc->uc_parameters[i]);
     free(uc->uc_parameters);
-    free(uc->uc_trees);
-    free(uc->uc_sets);
-    free(uc->uc_list);
-    free(uc->uc_tail);
+    conflict_clause_unref(uc->uc_said);
     free(uc);
 }
 
@@ -101,32 +93,6 @@ __attribute__((constructor)) static void upsert_load(void)
     hooks_register(&upsert_hooks);
 }
 
-static int read_numbers(sqlite3_value *in, uint32_t **out, uint32_t *n)
-{
-    const char *at = (const char *)sqlite3_value_text(in);
-    size_t room = 1;
-    for (const char *c = at; c && *c; c++)
-        room += *c == ',';
-    *out = calloc(room, sizeof **out);
-    if (!*out)
-        return no_memory();
-    for (*n = 0; at && *at; at += *at == ',') {
-        char *end;
-        (*out)[(*n)++] = (uint32_t)strtoul(at, &end, 10);
-        if (end == at || (*end && *end != ','))
-            return edb_fail(EDB_MISUSE, "entitydb_on_conflict: '%s' is no list of numbers", at);
-        at = end;
-    }
-    return EDB_OK;
-}
-
-static int read_text(sqlite3_value *in, char **out)
-{
-    const char *text = (const char *)sqlite3_value_text(in);
-    *out = text ? strdup(text) : NULL;
-    return text && !*out ? no_memory() : EDB_OK;
-}
-
 static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
 {
     sqlite3_value **more = realloc(uc->uc_parameters, (uc->uc_n_parameters + (size_t)n + 1) * sizeof(*more));
@@ -142,41 +108,7 @@ static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
     return EDB_OK;
 }
 
-/* Each expression stands in a SELECT over the row; is there a SELECT more? A string or name with the word in it counts
- * too, which costs time only. */
-static bool has_subquery(const char *text)
-{
-    size_t selects = 0, rows = 0;
-    for (const char *at = text; at && *at; at++)
-        switch (*at) {              /* a call for each character would be most of what telling a clause costs */
-        case 's': case 'S': case 'v': case 'V':
-            selects += !sqlite3_strnicmp(at, "select", 6) || !sqlite3_strnicmp(at, "values", 6);
-            break;
-        case '"':
-            rows += !strncmp(at, ROWEXPR_ROW, strlen(ROWEXPR_ROW));
-            break;
-        default:
-            break;
-        }
-    return selects > rows;
-}
-
-static int read_clause(upsert_clause *uc, int argc, sqlite3_value **argv)
-{
-    uc->uc_any = sqlite3_value_type(argv[1]) == SQLITE_NULL;
-    uc->uc_updates = sqlite3_value_type(argv[2]) != SQLITE_NULL;
-    int rc = read_numbers(argv[1], &uc->uc_trees, &uc->uc_n_trees);
-    if (!rc)
-        rc = read_numbers(argv[2], &uc->uc_sets, &uc->uc_n_sets);
-    if (!rc)
-        rc = read_text(argv[3], &uc->uc_list);
-    if (!rc)
-        rc = read_text(argv[4], &uc->uc_tail);
-    uc->uc_asks = has_subquery(uc->uc_list) || has_subquery(uc->uc_tail);
-    return rc ? rc : add_parameters(uc, argc - 5, argv + 5);
-}
-
-static int add_clause(edb_stmt *stmt, int argc, sqlite3_value **argv)
+static int add_clause(vtab_binding *bd, edb_stmt *stmt, int argc, sqlite3_value **argv)
 {
     upsert *us = stmt_data(stmt, &upsert_hooks);
     if (!us) {
@@ -194,7 +126,8 @@ static int add_clause(edb_stmt *stmt, int argc, sqlite3_value **argv)
     else
         us->us_first = uc;
     us->us_last = uc;
-    return read_clause(uc, argc, argv);
+    int rc = conflict_clause_find(&bd->bd_clauses, argv + 1, &uc->uc_said);
+    return rc ? rc : add_parameters(uc, argc - 5, argv + 5);
 }
 
 void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv)
@@ -211,7 +144,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
     else if (argc < 5)
         rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() wants five arguments and the parameters");
     else
-        rc = add_clause(stmt, argc, argv);
+        rc = add_clause(bd, stmt, argc, argv);
     if (rc)
         sqlite3_result_error(context, edb_message(), -1);
 }
@@ -224,7 +157,7 @@ const upsert *upsert_of(edb_stmt *stmt, const edb_table *table)
 
 bool upsert_updates(const upsert_clause *clause)
 {
-    return clause->uc_updates;
+    return clause->uc_said->ccl_updates;
 }
 
 /* ---- which clause --------------------------------------------------------------------------------------------- */
@@ -261,13 +194,13 @@ static int hurts_any(const row *ur, bool *found, int64_t *other)
     return rc;
 }
 
-static int hurts_named(const row *ur, const upsert_clause *uc, bool *found, int64_t *other)
+static int hurts_named(const row *ur, const conflict_clause *cl, bool *found, int64_t *other)
 {
     int rc = EDB_OK;
     *found = false;
-    for (uint32_t i = 0; !rc && !*found && i < uc->uc_n_trees; i++) {
-        const edb_index *index = uc->uc_trees[i] ? table_index(ur->ur_table, uc->uc_trees[i]) : NULL;
-        if (uc->uc_trees[i] && !index)
+    for (uint32_t i = 0; !rc && !*found && i < cl->ccl_n_trees; i++) {
+        const edb_index *index = cl->ccl_trees[i] ? table_index(ur->ur_table, cl->ccl_trees[i]) : NULL;
+        if (cl->ccl_trees[i] && !index)
             return edb_fail(EDB_SCHEMA, "an index of table %s was dropped: prepare again", ur->ur_table->et_name);
         rc = hurts(ur, index, found, other);
     }
@@ -282,7 +215,7 @@ int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_tab
     *clause = NULL;
     for (upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
         bool found;
-        int rc = uc->uc_any ? hurts_any(&ur, &found, other) : hurts_named(&ur, uc, &found, other);
+        int rc = uc->uc_said->ccl_any ? hurts_any(&ur, &found, other) : hurts_named(&ur, uc->uc_said, &found, other);
         if (rc)
             return rc;
         if (found) {
@@ -323,10 +256,11 @@ static void forget_oldest(vtab_entity *vt)
 
 static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
 {
+    const char *list = uc->uc_said->ccl_texts[CLAUSE_LIST], *tail = uc->uc_said->ccl_texts[CLAUSE_TAIL];
     if ((*out = uc->uc_prepared))
         return EDB_OK;
     for (upsert_prepared **at = &vt->vt_upserts, *pu; (pu = *at); at = &pu->pu_next)
-        if (same_text(pu->pu_list, uc->uc_list) && same_text(pu->pu_tail, uc->uc_tail)) {
+        if (same_text(pu->pu_list, list) && same_text(pu->pu_tail, tail)) {
             *at = pu->pu_next;
             pu->pu_next = vt->vt_upserts;
             *out = vt->vt_upserts = pu;
@@ -335,9 +269,9 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
     upsert_prepared *pu = calloc(1, sizeof *pu);
     if (!pu)
         return no_memory();
-    pu->pu_list = strdup(uc->uc_list);
-    pu->pu_tail = uc->uc_tail ? strdup(uc->uc_tail) : NULL;
-    int rc = pu->pu_list && (pu->pu_tail || !uc->uc_tail) ? EDB_OK : no_memory();
+    pu->pu_list = strdup(list);
+    pu->pu_tail = tail ? strdup(tail) : NULL;
+    int rc = pu->pu_list && (pu->pu_tail || !tail) ? EDB_OK : no_memory();
     if (!rc)
         rc = rowexpr_new(vt->vt_any.ay_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, pu->pu_list, pu->pu_tail,
                          &pu->pu_expressions);
@@ -346,7 +280,7 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
         return rc;
     }
     *out = pu;
-    if (uc->uc_asks) {
+    if (uc->uc_said->ccl_asks) {
         uc->uc_prepared = pu;
         return EDB_OK;
     }
@@ -374,7 +308,7 @@ static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *ap
     const edb_stmt_options options = {.in_transaction = true};
     edb_conn *conn = vt->vt_any.ay_binding->bd_conn;
     edb_stmt *now;
-    if (!uc->uc_asks)
+    if (!uc->uc_said->ccl_asks)
         return rowexpr_step(run, applies);
     int rc = edb_stmt_begin(conn, &options, &now);
     if (rc)
@@ -405,14 +339,14 @@ int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *uc, const
     if (!rc)
         rc = step(vt, uc, run, applies);
     if (!rc && *applies)
-        rc = keep_results(vs, run, uc->uc_n_sets, results);
+        rc = keep_results(vs, run, uc->uc_said->ccl_n_sets, results);
     rowexpr_end(run);
     pu->pu_running--;
-    *sets = uc->uc_sets;
+    *sets = uc->uc_said->ccl_sets;
     return rc;
 }
 
 uint32_t upsert_sets(const upsert_clause *clause)
 {
-    return clause->uc_n_sets;
+    return clause->uc_said->ccl_n_sets;
 }

@@ -234,3 +234,35 @@ def test_several_columns_are_set_from_one_subquery(both: Beside) -> None:
     for wrong in ("(b, c) = (SELECT 1)", "(b, c) = (SELECT 1, 2, 3)"):
         with pytest.raises(driver.OperationalError):
             both.mine.execute(sql + wrong)
+
+
+def test_more_clauses_than_are_kept(db: driver.Connection) -> None:
+    """Each says what it said, with its own parameters, however many others were said in between."""
+    both = Beside(db, SCHEMA[0])
+    both.rowids = False
+    for number in (*range(40), *range(40), *range(39, -1, -3), 0):
+        where = ("", " WHERE ?2 > 0", f" WHERE excluded.n <> {number}")[number % 3]
+        columns = "n = t.n + excluded.n + ?2" if number % 2 else f"b = '{number}' || ?2, n = t.n + 1"
+        both.run(f"INSERT INTO t(a, n) VALUES (?1, {number + 20}) ON CONFLICT (a) DO UPDATE SET {columns}{where}",
+                 (number % 7, number))  # fmt: skip
+        both.run("INSERT INTO t(a) VALUES (?) ON CONFLICT DO NOTHING", (number % 11,))
+
+
+def test_a_clause_that_is_in_use_is_not_lost(connect: Connect) -> None:
+    """A function in it executes as many others as are kept, on the same connection."""
+    db = connect(isolation_level=None)
+    db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, n)")
+    db.execute("CREATE TABLE u(a INTEGER PRIMARY KEY, n)")
+    db.execute("INSERT INTO t VALUES (1, 0), (2, 0)")
+
+    def others(n: int) -> int:
+        for i in range(30):
+            db.execute(f"INSERT INTO u VALUES (1, 1) ON CONFLICT (a) DO UPDATE SET n = n + {i}")
+        return n + 1
+
+    db.create_function("others", 1, others)
+    sql = "INSERT INTO t VALUES (1, 5), (2, 6) ON CONFLICT (a) DO UPDATE SET n = others(excluded.n) WHERE ? > 0"
+    for _ in range(3):
+        db.execute(sql, (1,))
+    assert db.execute("SELECT a, n FROM t ORDER BY a").fetchall() == [(1, 6), (2, 7)]
+    assert db.execute("SELECT n FROM u").fetchall() == [(1 + 6 * sum(range(30)),)]
