@@ -20,6 +20,7 @@ class _PastCriteria(LoaderCriteriaOption):
     """
 
     __slots__ = ("original",)
+    _traverse_internals = LoaderCriteriaOption._traverse_internals  # what the key of a cached statement is made of
 
     def __init__(self, original: LoaderCriteriaOption) -> None:
         for name in LoaderCriteriaOption.__slots__:
@@ -42,9 +43,9 @@ class _PastCriteria(LoaderCriteriaOption):
 def with_past_criteria(statement: Any) -> Any:
     """A statement with the criteria of its options for past classes too."""
     options = [o for o in getattr(statement, "_with_options", ()) if isinstance(o, LoaderCriteriaOption)]
-    if not options:
-        return statement
-    return statement.options(*(_PastCriteria(option) for option in options))
+    # SQLAlchemy finds the parameters of loader options by their places among those of the statement: ours come last.
+    past = [one for one in map(_PastCriteria, options) if any(one._all_mappers())]
+    return statement.options(*past) if past else statement
 
 
 __all__ = ["with_past_criteria"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
-from sqlalchemy.orm import Session, joinedload, selectinload, with_loader_criteria
+from sqlalchemy.orm import Session, joinedload, lazyload, selectinload, subqueryload, with_loader_criteria
 
 from entitydb_dialect.temporal import past_class, temporal, versions
 
@@ -66,3 +67,23 @@ def test_a_filter_of_a_session_holds(shop: Shop) -> None:
         chair = session.scalars(select(then)).one()
         assert (chair.title, [r.stars for r in chair.reviews]) == ("chair", [4])
         assert session.scalars(select(temporal(Review, as_of=shop.first).stars)).all() == [4]
+
+
+@pytest.mark.parametrize("strategy", [joinedload, lazyload, selectinload, subqueryload])
+def test_a_filter_beside_criteria_of_loader_options(shop: Shop, strategy: Callable[..., Any]) -> None:
+    """SQLAlchemy gives a cached statement's options the parameters of the new one, by the places that these have."""
+    then = temporal(Product, as_of=shop.first)
+    for entity, review in ((Product, Review), (then, past_class(Review))):
+        for tenant in (1, 2, 1, 3):
+            for stars in (1, 4, 5, 0):
+                with Session(shop.engine) as session, warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    query = (
+                        select(entity)
+                        .where(entity.id > 0)
+                        .options(CRITERIA["mixin"](tenant), strategy(entity.reviews.and_(review.stars > stars)))
+                    )
+                    found = [(p.id, r.stars) for p in session.scalars(query).unique() for r in p.reviews]
+                    read = Review if entity is Product else temporal(Review, as_of=shop.first)
+                    wanted = select(read.product_id, read.stars).where(read.tenant == tenant, read.stars > stars)
+                    assert sorted(found) == sorted(map(tuple, session.execute(wanted)))
