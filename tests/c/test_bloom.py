@@ -87,6 +87,7 @@ def meets(native, keys: int, rate: float, seed: int, fnv: bool = False) -> None:
     assert abs(found - expected) <= 5 * error + 0.015 * expected, f"{about}, expected {expected:.6f}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [1_000, 10_000, 100_000])
 @pytest.mark.parametrize("rate", [0.1, 0.01])
 def test_the_rate_asked_for_is_met(native, seed, keys, rate) -> None:

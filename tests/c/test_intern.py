@@ -125,6 +125,7 @@ def test_texts_with_any_bytes_are_told_apart(native) -> None:
     assert [tested.read(tested.find(text)) for text in (b"", b"a\0b")] == [(b"", 0), (b"a\0b", 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 1, 5000, 10_000, 100_000, 1 << 20, 5 << 20])
 def test_a_full_table_keeps_what_it_has_and_its_bound(native, rng, most) -> None:
     tested, kept, refused = Table(native, most), {}, 0

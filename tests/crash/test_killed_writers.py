@@ -166,6 +166,7 @@ def test_every_failpoint_of_a_commit_is_known_here() -> None:
     assert named - {"spill:write", "ids:drawn"} == set(FAILPOINTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", FAILPOINTS)
 def test_a_writer_killed_at_a_failpoint(tmp_path: Path, rng: random.Random, native: object, point: str) -> None:
     """Each point by name, with a reader beside it that never closes: before the commit is decided it is not there,

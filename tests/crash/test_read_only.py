@@ -73,6 +73,7 @@ def judged(path: Path, other: Path, read_only: bool) -> None:
         assert theirs[statement] in ("done", "8 attempt to write a readonly database"), statement
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize(("file_mode", "folder_mode", "lock_mode"), [
     (0o444, 0o777, 0o666), (0o444, 0o777, 0o444), (0o444, 0o777, None), (0o444, 0o555, 0o666), (0o444, 0o555, 0o444),

@@ -136,6 +136,7 @@ def open_result(connection: Connection, call: Callable[[Connection], Any]) -> Ba
 STATES = [closed, closed_by_another_thread, returned, invalidated, busy, open_result]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_only_sqlalchemys_and_the_drivers_exceptions_reach_a_caller(engine: Engine, state: Any) -> None:
     assert len(CALLS) > 40, "the dialect's methods have been found"

@@ -51,6 +51,7 @@ CASES: list[tuple[str, Any, list[Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Dialect .* does .*not.* support Decimal")
 @pytest.mark.parametrize(("name", "type_", "values"), CASES, ids=[case[0] for case in CASES])
 def test_values_come_back(engine: Engine, name: str, type_: Any, values: list[Any]) -> None:

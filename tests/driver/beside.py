@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import apsw
@@ -48,7 +49,7 @@ class Beside:
             wanted.sort(key=repr)  # in which order rows are changed depends on the plan
             found = sorted(found, key=repr) if isinstance(found, list) else found
         if isinstance(wanted, list) and isinstance(found, list):
-            assert kinds(found) == kinds(wanted), where
+            assert_same(found, wanted, where)
             if sql.split()[0].upper() in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
                 assert cursor.rowcount == self.theirs.total_changes() - changes, where
         else:
@@ -66,12 +67,24 @@ class Beside:
     def compare(self, where: str = "") -> None:
         for table in self.tables:
             sql = f"SELECT {'rowid, *' if self.rowids else 'a, b, c, n'} FROM {table} ORDER BY 1, 2"
-            assert kinds(self.mine.execute(sql).fetchall()) == kinds(self.theirs.execute(sql).fetchall()), where
+            assert_same(self.mine.execute(sql).fetchall(), self.theirs.execute(sql).fetchall(), where)
 
 
 def kinds(rows: Any) -> list[Any]:
     """Rows with the types of their values: 1 is not 1.0."""
     return [tuple((type(value).__name__, value) for value in row) for row in rows]
+
+
+def assert_same(found: list[Any], wanted: list[Any], where: str) -> None:
+    """As kinds() has it, which takes long for many rows and is good to read."""
+    if found == wanted and types(found) == types(wanted):
+        return
+    assert kinds(found) == kinds(wanted), where
+    raise AssertionError(f"{where}: {found!r}, not {wanted!r}")
+
+
+def types(rows: list[Any]) -> list[type]:
+    return [*map(type, chain.from_iterable(rows))]
 
 
 def text_to_run(connection: driver.Connection, sql: str, parameters: Any = ()) -> str:

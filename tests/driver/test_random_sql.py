@@ -98,6 +98,7 @@ class Side:
         self.same()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(6))
 def test_changes_and_queries_end_as_in_sqlite(
     connect: Callable[..., driver.Connection], rng: random.Random, number: int

@@ -149,6 +149,7 @@ def test_a_page_that_is_another_page_is_named(judge: Judge, rng: random.Random) 
         assert judge.judge(bytes(data), pages={page})
 
 
+@pytest.mark.slow
 def test_bytes_outside_what_is_used_do_not_matter(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
     free, _, reserved = file.free_pages()

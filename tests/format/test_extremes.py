@@ -231,6 +231,7 @@ def test_a_reserved_page_that_is_none(sample: Any, judge: Judge) -> None:
         assert judge.path.stat().st_size == len(data)
 
 
+@pytest.mark.slow
 def test_no_time_is_left(sample: Any, judge: Judge) -> None:
     """Somebody asked about the last moment there is: every commit would have to be later."""
     number = Forger(sample[0]).record.number

@@ -386,6 +386,7 @@ def test_the_file_is_sound_before_it_is_forged(tagged: bytes, ask: Any, tmp_path
         assert isinstance(result, list) or "mine" in str(result) or "take them away" in str(result), result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("invariant", "said", "forge"), FORGERIES, ids=[f"{i}-{f.__name__}" for i, _, f in FORGERIES])
 def test_check_names_the_invariant(
     tagged: bytes, ask: Any, tmp_path: Path, invariant: str, said: str, forge: Forge

@@ -16,6 +16,7 @@ from .conftest import Account, Entry
 from .fake import FakeBackend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["engine", "session", "scoped_session", "connection"])
 @pytest.mark.parametrize("load", [None, joinedload, selectinload])
 def test_every_source_reads_as_of_the_moment(
@@ -122,6 +123,7 @@ WRITES: dict[str, Callable[[Session], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [None, "commit", "rollback", "close"])
 @pytest.mark.parametrize("kind", ["engine", "session"])
 @pytest.mark.parametrize("write", list(WRITES))

@@ -214,6 +214,7 @@ def test_reflection_agrees_with_what_is_read(history: History) -> None:
                 assert connection.scalar(select(func.count()).select_from(table)) == len(rows)
 
 
+@pytest.mark.slow
 def test_types_and_indexes_of_then_are_reflected(history: History) -> None:
     first, last = history.copies[0], history.copies[-1]
     then = inspect(history.engine.execution_options(as_of=first.moment, schema="then"))

@@ -60,6 +60,7 @@ def state(db: Database, name: str) -> Any:
     return sorted(rows, key=repr), sorted(db.execute("SELECT entity, tag FROM entitydb_tags"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_rows_are_put_as_sql_puts_them(db: Database, name: str, tmp_path: Path, rng: random.Random) -> None:
     with Database(tmp_path / "other.edb") as other:

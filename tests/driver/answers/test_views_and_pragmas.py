@@ -56,6 +56,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", ASKED)
 def test_the_schema_is_told_as_sqlite_tells_it(both: tuple[Any, Any], sql: str) -> None:
     db, plain = both

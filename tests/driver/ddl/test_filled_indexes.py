@@ -45,6 +45,7 @@ def same(a: object, b: object) -> bool:
     return a == b and (numbers or type(a) is type(b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spill", [None, 30_000])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("columns", ["a", "b, a"])

@@ -12,6 +12,7 @@ OPENINGS = [("SAVEPOINT s",), ("BEGIN",), ("BEGIN", "SAVEPOINT s"), ("SAVEPOINT 
 DEFINITIONS = ["CREATE TABLE u(a)", "DROP TABLE t", "CREATE INDEX i ON t(a)", "ALTER TABLE t ADD b, ADD c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opening", OPENINGS)
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @pytest.mark.parametrize("foreign", [False, True])

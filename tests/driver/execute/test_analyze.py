@@ -61,6 +61,7 @@ def test_a_rolled_back_analyze_keeps_nothing(tmp_path: Path) -> None:
     assert pages_to_plan(tmp_path / "t") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "t", "T", "main", "main.t", "t_ab", '"t"', "temp", "other.u", "s"])
 def test_names_are_those_of_sqlite(tmp_path: Path, name: str) -> None:
     make(tmp_path / "t", analyze=False)

@@ -128,6 +128,7 @@ def random_change(rng: random.Random, columns: dict[str, list[str]]) -> str:
     return f"DELETE FROM {table} {where}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(25))
 def test_random_changes_end_as_in_sqlite(both: Both, rng: random.Random, number: int) -> None:
     columns = random_schema(both, rng)

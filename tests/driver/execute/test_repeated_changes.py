@@ -101,6 +101,7 @@ def test_a_key_that_a_run_gave_up_is_the_next_ones(both: Both) -> None:
     both.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "parameters"),
     [

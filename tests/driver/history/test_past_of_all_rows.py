@@ -102,6 +102,7 @@ def test_changes_of_every_commit_in_order(past: Past) -> None:
     assert [row for row in found if row[2] == "gone"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "holds"),
     [

@@ -47,6 +47,7 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
 # ---- they are used ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "index"), [
     ("lower(a) = 'x'", "tl (<expr>=?)"),
     ("LOWER( a )='x'", "tl (<expr>=?)"),
@@ -69,6 +70,7 @@ def test_a_condition_uses_the_index(both: Beside, where: str, index: str) -> Non
     both.run(f"SELECT * FROM t WHERE {where} ORDER BY id", parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", [
     "SELECT id FROM t ORDER BY lower(a), id",
     "SELECT id, lower(a) FROM t ORDER BY lower(a) DESC, id DESC",

@@ -227,6 +227,7 @@ def test_another_affinity_makes_it_anew(db: driver.Connection) -> None:
 # ---- queries ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "index"),
     [

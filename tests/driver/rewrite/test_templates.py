@@ -37,6 +37,7 @@ def others(random: Random, sql: str) -> Iterator[str]:
         yield "".join((*pieces, sql[at:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["expression_indexes.txt", "names.txt", "partial_indexes.txt"])
 def test_what_is_made_of_one_is_made_of_all(name: str, seed: int) -> None:
     random = Random(seed)
@@ -94,6 +95,7 @@ FORMS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_answers_are_those_of_sqlite(both: Beside, form: str) -> None:
     unseen = 0
@@ -109,6 +111,7 @@ def test_answers_are_those_of_sqlite(both: Beside, form: str) -> None:
 VALUES = ("on", "off", 7, 7.0, True, 2.5, "7", None, b"on", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", ["SELECT id FROM t WHERE b = ? AND a > 1 ORDER BY id",
                                  "SELECT id FROM t WHERE a = ? AND c > ? ORDER BY id",
                                  "UPDATE t SET c = c + 1 WHERE b = ? AND a = ?",

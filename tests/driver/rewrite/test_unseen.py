@@ -68,6 +68,7 @@ def judge_tail(session: Session, prepared: Prepared, sql: str) -> None:
     assert moved == parts, sql
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.txt")))
 def test_the_driver_would_not_have_changed_them(name: str) -> None:
     group = read(FOLDER / name)

@@ -107,6 +107,7 @@ def test_a_row_has_one_version_of_one_update(db: driver.Connection) -> None:
     db.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", range(20))
 def test_at_random(connect: Connect, rng: random.Random, nth: int) -> None:
     both = Beside(

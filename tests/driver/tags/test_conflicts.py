@@ -116,6 +116,7 @@ TABLES = [  # what one does to the tables, and what the other gives or takes mea
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alters", "tags_it", "said"), TABLES)
 @pytest.mark.parametrize("later", ["alters", "tags"])
 def test_who_drops_a_table_or_changes_its_tag_columns_conflicts_with_who_tags_its_rows(

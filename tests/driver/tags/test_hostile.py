@@ -105,6 +105,7 @@ def test_a_blob_is_the_type_of_no_entity(db: driver.Connection) -> None:
         assert ask(db, "SELECT id FROM entitydb_entities WHERE type = ? AND id = 1", type_) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["n", "x", "z", "r"])
 @pytest.mark.parametrize(
     "condition",

@@ -207,6 +207,7 @@ def step(db: driver.Connection, mine: Transaction, rng: random.Random, serial: i
     assert found == wanted, (sql, parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(3))
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("spill_bytes", [1 << 26, 4096])

@@ -96,6 +96,7 @@ def dump(side: driver.Connection) -> list[Any]:
     return [sorted(side.execute(f"SELECT {what}").fetchall()) for what in asked]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(4))
 @pytest.mark.parametrize("spill_bytes", [1 << 26, 4096])
 def test_committed_transactions_can_be_done_one_after_the_other(

@@ -103,6 +103,7 @@ def test_insert_or_something_means_present_tags_and_not_missing_rows(db: driver.
 # ---- the names ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["entitydb_tags", "Entitydb_Tagged", '"entitydb_mine"'])
 @pytest.mark.parametrize(
     "sql",
@@ -310,6 +311,7 @@ def test_a_table_made_of_a_query_has_its_rows_and_none_of_its_tags(db: driver.Co
 KEPT = [row for row in EXPECTED if row[0] == "b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("definition", "query", "expected"),
     [

@@ -115,6 +115,7 @@ def test_flipped_bytes_met_by_a_writer_leave_the_rest_usable(tmp_path, rng):
                 assert failure.name == "CORRUPT"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 4095, 8192, 100_000, RING_OFFSET + RING * RECORD_SIZE, -512])
 def test_truncated_file(tmp_path, rng, size):
     path = tmp_path / "a.edb"

@@ -415,6 +415,7 @@ def test_a_dead_readers_pin_is_lifted(tmp_path):
             os.kill(grandchild, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_handle_inherited_through_fork_is_refused(tmp_path, native):
     path = tmp_path / "a.edb"
     db = BarePager(path, 512, NORMAL)

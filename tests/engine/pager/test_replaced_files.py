@@ -180,6 +180,7 @@ def filled_with_ones(lock: Path, before: bytes) -> None:
         file.write(b"\xff" * len(before))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [zeroed, restored, filled_with_ones])
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_lock_file_overwritten_in_place(tmp_path: Path, harm: Callable[[Path, bytes], None], begun: bool) -> None:

@@ -384,6 +384,7 @@ def test_a_value_freed_by_the_other_or_oneself_can_be_taken(connect):
     b.commit()
 
 
+@pytest.mark.slow
 def test_a_transaction_whose_moment_is_old_judges_uniqueness_by_now(connect):
     a, b = connect(), connect()
     tree = a.make_tree(0)

@@ -294,6 +294,7 @@ READS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize(("read", "fails", "passes"), READS)
 def test_what_was_read_must_stay_and_nothing_else(pair, read, fails, passes, own):
@@ -599,6 +600,7 @@ def random_step(rng, serial, trees):
         serial.steps.append((what, tree, (key, most), rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round", range(8))
 def test_committed_transactions_equal_their_order_of_commits(open_database, rng, round):
     """Small random transactions, interleaved; those that committed, done one after the other, are told the same."""

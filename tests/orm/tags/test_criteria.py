@@ -78,6 +78,7 @@ TAG_CASES: list[tuple[str, set[int]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tag", "found"), TAG_CASES)
 def test_a_tag_or_all_that_begin_so(full: Session, tag: str, found: set[int]) -> None:
     for criterion in (tagged(Article, tag), Article.tags.contains(tag), Article.tags.any(tag)):
@@ -109,6 +110,7 @@ def test_any_tag_at_all(full: Session) -> None:
     assert ids(full, ~Article.tags.any()) == {5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "found"),
     [
@@ -131,6 +133,7 @@ def test_expressions(full: Session, expression: str, found: set[int]) -> None:
     assert set(full.scalars(statement, {"expression": expression})) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "place"),
     [("status:live &", "at byte 13"), ("a | & b", "at byte 4"), ("(a", "at byte 2"), ("a b", "at byte 2"),

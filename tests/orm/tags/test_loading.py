@@ -53,6 +53,7 @@ STRATEGIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_each_strategy_takes_its_number_of_selects(full: Session, executed: Executed, strategy: str) -> None:
     option, selects = STRATEGIES[strategy]

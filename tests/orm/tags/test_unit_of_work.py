@@ -257,6 +257,7 @@ def test_a_deleted_object_takes_its_tags_along(session: Session, executed: Execu
     assert stored(session) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "parent", "orphan"])
 @pytest.mark.parametrize("state", ["expired", "not loaded", "loaded"])
 def test_tags_that_are_added_before_the_object_is_deleted_go_with_it(session: Session, how: str, state: str) -> None:
@@ -282,6 +283,7 @@ def test_tags_that_are_added_before_the_object_is_deleted_go_with_it(session: Se
     assert stored(session) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", [False, True])
 @pytest.mark.parametrize("flushed", [False, True])
 @pytest.mark.parametrize("key", ["integer", "text"])

@@ -67,6 +67,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader", list(LOADERS))
 @pytest.mark.parametrize("model", [Employee, Engineer])
 def test_every_loading_strategy_keeps_the_moment(company: Company, model: type[Employee], loader: str) -> None:

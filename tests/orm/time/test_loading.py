@@ -55,6 +55,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limited", [False, True], ids=["whole", "limited"])
 @pytest.mark.parametrize("loader", list(LOADERS))
 def test_every_loading_strategy_keeps_the_moment(shop: Shop, loader: str, limited: bool) -> None:
@@ -66,6 +67,7 @@ def test_every_loading_strategy_keeps_the_moment(shop: Shop, loader: str, limite
         is_first(session.scalars(query).unique().one())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader", list(LOADERS))
 def test_the_present_is_in_the_session_already(shop: Shop, loader: str) -> None:
     with Session(shop.engine) as session:
