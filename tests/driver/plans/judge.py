@@ -184,8 +184,9 @@ class Judge(Sides):
 
     def _skips(self, query: Query, past: bool) -> bool:
         """Whether SQLite leaves out entries as it cannot over virtual tables: it uses the second column of an index
-        without the first, or goes on to the next value once a row of DISTINCT has passed all conditions."""
-        return query.distinct or "ANY(" in self.explained_by_sqlite(query, past)
+        without the first, or goes on to the next value once a row of DISTINCT, or of count(DISTINCT), has passed all
+        conditions."""
+        return "DISTINCT" in query.text()[0] or "ANY(" in self.explained_by_sqlite(query, past)
 
     def _far(self, query: Query, past: bool, visited: int, best: str, plan: Any) -> str:
         as_of = self.moment if past else None
