@@ -132,21 +132,28 @@ static PyObject *by_name(sqlite3_stmt *stmt, PyObject *parameters)
     return values;
 }
 
+/* The parameters as a tuple in their order; None: they are not as simple as the short way wants them. NULL: an exception */
+static PyObject *in_order(known *pk, PyObject *parameters)
+{
+    if (PyTuple_CheckExact(parameters))
+        return counted(parameters);
+    if (PyList_CheckExact(parameters))
+        return PyList_AsTuple(parameters);
+    if (pk->kt_in_order != Py_None)
+        return PyObject_CallFunction(pk->kt_in_order, "(O)", parameters);
+    return by_name(pk->kt_parts[0].pp_stmt, parameters);
+}
+
 int known_bind(known *pk, PyObject *parameters, const edb_start *start)
 {
     if (!prepare_parts(pk, start))
         return 0;
     Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
-    PyObject *bound = PyTuple_CheckExact(parameters) ? counted(parameters)
-                      : PyList_CheckExact(parameters) ? PyList_AsTuple(parameters)
-                      : pk->kt_in_order != Py_None ? PyObject_CallFunction(pk->kt_in_order, "(O)", parameters)
-                      : by_name(pk->kt_parts[0].pp_stmt, parameters);
-    bool done = true;
+    PyObject *bound = in_order(pk, parameters);
+    bool done = bound && bound != Py_None && PyTuple_Size(bound) == total;
 
     if (!bound)
         return -1;
-    if (bound == Py_None || PyTuple_Size(bound) != total)
-        done = false;
     for (int i = 0; done && i < pk->kt_n_parts; i++)
         done = bind_part(&pk->kt_parts[i], bound);
     if (done)
@@ -253,6 +260,65 @@ PyObject *known_error(session *ps, int code)
     return Py_BuildValue("is", sqlite3_extended_errcode(ps->ses_sqlite), sqlite3_errmsg(ps->ses_sqlite));
 }
 
+/* Raises what known_error() found; takes it over. */
+static void raise_found(session *ps, PyObject *error)
+{
+    PyObject *raised = error ? PyObject_CallFunction(ps->ses_as_error, "(N)", error) : NULL;
+
+    if (raised)
+        PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+    Py_XDECREF(raised);
+}
+
+/* ---- one execution for each set of parameters ------------------------------------------------------------------- */
+
+/* -> SQLite's result of the last step; -1: the set is not for the short way, or an exception */
+static int run_once(part *pp, known *pk, PyObject *set)
+{
+    PyObject *bound = in_order(pk, set);
+    int code = -1;
+
+    if (bound && bound != Py_None && PyTuple_Size(bound) == sqlite3_bind_parameter_count(pp->pp_stmt) && bind_part(pp, bound)) {
+        Py_BEGIN_ALLOW_THREADS
+        while ((code = sqlite3_step(pp->pp_stmt)) == SQLITE_ROW) {
+        }
+        Py_END_ALLOW_THREADS
+    }
+    Py_XDECREF(bound);          /* what is bound is read no more: the statement is over, or has failed */
+    return code;
+}
+
+static PyObject *known_each(PyObject *self, PyObject *sets)
+{
+    known *pk = (known *)self;
+    part *pp = pk->kt_parts;
+    PyObject *set = NULL, *error = NULL;
+    int code = SQLITE_DONE;
+
+    if (!pk->kt_session || pk->kt_busy || (!pp->pp_stmt && !prepare_part(pp, pk->kt_session->ses_sqlite)))
+        return PyTuple_New(0);
+    pk->kt_busy = true;
+    while (code == SQLITE_DONE && !PyErr_Occurred() && (set = PyIter_Next(sets))) {
+        code = run_once(pp, pk, set);
+        if (code != SQLITE_DONE)
+            break;
+        Py_CLEAR(set);
+        sqlite3_reset(pp->pp_stmt);
+    }
+    if (PyErr_Occurred() || (code != SQLITE_DONE && code != -1))
+        error = known_error(pk->kt_session, code);
+    known_reset(pk);
+    sqlite3_clear_bindings(pp->pp_stmt);
+    if (error) {
+        raise_found(pk->kt_session, error);
+        Py_XDECREF(set);
+        return NULL;
+    }
+    PyObject *left = code == -1 ? PyTuple_Pack(1, set) : counted(Py_None);
+    Py_XDECREF(set);
+    return left;
+}
+
 /* ---- as a source of rows, for the driver's own fetching: what apsw's cursors have ------------------------------- */
 
 /* The next row; NULL without an exception: they are over. */
@@ -262,11 +328,7 @@ static PyObject *known_next(PyObject *self)
     int code = known_advance(pk);
 
     if (!stepped(code)) {
-        PyObject *error = known_error(pk->kt_session, code);
-        PyObject *raised = error ? PyObject_CallFunction(pk->kt_session->ses_as_error, "(N)", error) : NULL;
-        if (raised)
-            PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
-        Py_XDECREF(raised);
+        raise_found(pk->kt_session, known_error(pk->kt_session, code));
         return NULL;
     }
     if (code == SQLITE_DONE)
@@ -435,6 +497,9 @@ static PyGetSetDef known_getset[] = {
 static PyMethodDef known_methods[] = {
     { "fetchone", known_fetchone, METH_NOARGS, "The next row, or None." },
     { "fetchall", known_fetchall, METH_NOARGS, "The rows that are left." },
+    { "each", known_each, METH_O,
+      "Execute it once for each set of parameters, in the context that is current.\n\n"
+      "-> None: done. A tuple of what is left before the rest of the iterator, at most one set: the short way will not do." },
     { "close", known_close, METH_VARARGS, "Gives up the rows." },
     { NULL, NULL, 0, NULL },
 };

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import apsw
 
 from ... import _exceptions as ex
+from ... import _short
 from ..._native import ffi, lib
 from .._catalog import OWN_TABLES
 from .._errors import CODES, check, engine_error, translate
@@ -93,7 +95,9 @@ def write(
             if apart is not None and schema is not None:
                 tell_conflicts(session, schema, prepared, told)
             if many:
-                cursor._raw.executemany(sql, sets)
+                left = _each(session, prepared, sql).each(sets)
+                if left is not None:
+                    cursor._raw.executemany(sql, chain(left, sets))
             else:
                 cursor._raw.execute(sql, parameters)
                 if statement.returning:
@@ -139,6 +143,15 @@ def write(
     if not raw.in_transaction:
         session.committed()
     return int(changed)
+
+
+def _each(session: Session, prepared: Prepared, sql: str) -> _short.Known:
+    """What executes a text once for each set of parameters."""
+    found: _short.Known | None = prepared.each
+    if found is None or found.sql != sql:
+        parts = ((sql, (), None),)
+        found = prepared.each = _short.Known(session, None, None, True, False, False, 0, 0, 0, 0, -1, parts)
+    return found
 
 
 def fail_known(session: Session, statement: Statement, stmt: Any, error: BaseException, parameters: Any) -> NoReturn:

@@ -67,6 +67,7 @@ class Prepared:
             UNKNOWN until it was asked for.
         conflicts: the ON CONFLICT clauses as entitydb_on_conflict() wants them; None until they were asked for.
         query: the query of RETURNING; None until it was asked for.
+        each: what executes the text for many sets of parameters; None until it was asked for.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class Prepared:
         "apart",
         "choices",
         "conflicts",
+        "each",
         "is_ours",
         "lists_columns",
         "query",
@@ -91,6 +93,7 @@ class Prepared:
         self.supplied: Any = UNKNOWN
         self.conflicts: list[Any] | None = None
         self.query: Variant | None = None
+        self.each: Any = None
         self.choices: Choices | None = None
         self._plain: Variant | None = None  # the text, where no value of a parameter decides
 
