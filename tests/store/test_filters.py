@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from engine.bare_pager import failpoint
 from entitydb_dialect import Database
 from entitydb_dialect import _exceptions as ex
 
@@ -313,6 +314,38 @@ def test_a_failed_commit_leaves_no_promise_behind(rows: Database, path: Path) ->
             rows.execute("CREATE TABLE IF NOT EXISTS beside(id INTEGER PRIMARY KEY)")
             rows.put_many("beside", [{"id": id_}])
             assert ask(rows, [1, 3, 5, 7]) == [None, None, None, ("child",) if id_ == 3 else None]
+
+
+BEHIND_THE_FILTERS = "txn:applied", "txn:prepared", "commit:prepared", "commit:stamped", "commit:record-written"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["this process", "another"])
+@pytest.mark.parametrize("name", BEHIND_THE_FILTERS)
+def test_a_commit_that_fails_behind_the_filters_promises_nothing(
+    rows: Database, path: Path, name: str, by: str
+) -> None:
+    """It has brought its keys to the filter under a number that the next commit gets, for other keys."""
+    bloom(rows, "on")
+    assert ask(rows, ABSENT) == [None] * len(ABSENT)
+    failed: list[str] = []
+
+    def fail(at: str) -> str | None:
+        if at != name or failed:
+            return None
+        failed.append(at)
+        return "IO"
+
+    with failpoint(fail), pytest.raises(ex.Error):
+        rows.put_many("t", [{"id": 1, "v": "never"}])
+    assert failed
+    keys = list(range(3, 203, 2))
+    if by == "another":
+        child(path, f"db.put_many('t', [{{'id': i, 'v': 'next'}} for i in {keys}])")
+    else:
+        rows.put_many("t", [{"id": i, "v": "next"} for i in keys])
+    assert ask(rows, [1, *keys]) == [None] + [("next",)] * len(keys)
+    assert rows.connection.database.check()[0] == []
 
 
 @pytest.mark.slow
