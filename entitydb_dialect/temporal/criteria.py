@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import LoaderCriteriaOption, Mapper
 
 from ..history.past_models import known_past_class
 from .expressions import of_the_past
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class _PastCriteria(LoaderCriteriaOption):
@@ -20,14 +23,18 @@ class _PastCriteria(LoaderCriteriaOption):
     """
 
     __slots__ = ("original",)
+    original: LoaderCriteriaOption
     _traverse_internals = LoaderCriteriaOption._traverse_internals  # what the key of a cached statement is made of
 
-    def __init__(self, original: LoaderCriteriaOption) -> None:
+    @classmethod
+    def of(cls, original: LoaderCriteriaOption) -> Self:
+        made = cls.__new__(cls)
         for name in LoaderCriteriaOption.__slots__:
             if hasattr(original, name):
-                setattr(self, name, getattr(original, name))
-        self.original = original
-        self.include_aliases = True
+                setattr(made, name, getattr(original, name))
+        made.original = original
+        made.include_aliases = True
+        return made
 
     def _all_mappers(self) -> Iterator[Mapper[Any]]:
         for mapper in self.original._all_mappers():
@@ -44,7 +51,7 @@ def with_past_criteria(statement: Any) -> Any:
     """A statement with the criteria of its options for past classes too."""
     options = [o for o in getattr(statement, "_with_options", ()) if isinstance(o, LoaderCriteriaOption)]
     # SQLAlchemy finds the parameters of loader options by their places among those of the statement: ours come last.
-    past = [one for one in map(_PastCriteria, options) if any(one._all_mappers())]
+    past = [one for one in map(_PastCriteria.of, options) if any(one._all_mappers())]
     return statement.options(*past) if past else statement
 
 
