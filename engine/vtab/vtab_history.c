@@ -41,7 +41,7 @@ static const char *prefix_of(const edb_table *table, int column)
 
 static bool is_hidden(int column, bool starless)
 {
-    return starless || column < HISTORY_AS_OF || column > HISTORY_TRANSACTION;
+    return starless || column < HISTORY_AS_OF;
 }
 
 /* Row ids repeat from version to version, so the key is the row, the moment and the version's begin. */

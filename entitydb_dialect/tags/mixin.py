@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from .._exceptions import EntityDBWarning
 from ..history.past_models import Past
+from ..temporal.tag_events import note_entities
 from .entities import EntityTable, entity_table
 from .property import TagsProperty, not_declared
 from .rows import TAGS, map_tag
@@ -84,7 +85,7 @@ def _give_tags(mapper: Mapper[Any], class_: type[Tagged]) -> None:
         raise exc.InvalidRequestError(f"{mapper} is `Tagged`, and has an attribute `{KEY}` of its own")
     map_tag()
     entity = entity_table(mapper)
-    _map_row_id(entity)
+    note_entities(mapper, entity.type, _map_row_id(entity))
     mapper.add_property(KEY, TagsProperty(entity, class_.__tags_lazy__))
 
 
@@ -106,13 +107,16 @@ def _property(mapper: Mapper[Any]) -> TagsProperty | None:
     return found if isinstance(found, TagsProperty) else None
 
 
-def _map_row_id(entity: EntityTable) -> None:
-    """Has the base mapper load the row id where it is not a column of the model."""
+def _map_row_id(entity: EntityTable) -> str:
+    """Has the base mapper load the row id where it is not a column of the model. -> the attribute that has it"""
     column = entity.row_id
-    if column.system and not entity.mapper.has_property(ROW_ID_KEY):
+    if not column.system:
+        return str(entity.mapper.get_property_by_column(column).key)
+    if not entity.mapper.has_property(ROW_ID_KEY):
         if column.name not in entity.table.columns:
             entity.table.append_column(column)
         entity.mapper.add_property(ROW_ID_KEY, entity.table.columns[column.name])
+    return ROW_ID_KEY
 
 
 @event.listens_for(Tagged, "before_insert", propagate=True)

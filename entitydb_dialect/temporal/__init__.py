@@ -13,6 +13,7 @@ It knows SQLAlchemy and no database. A dialect takes part with `TemporalCompiler
     criteria.py      with_loader_criteria() for past classes
     joins.py         joins that would mix past and present
     compiling.py     from these constructs to SQL
+    tag_events.py    when objects got their tags and lost them
     reading.py       history(), blame(), previous(), next_version(): versions of single objects
     session.py       TemporalSession; aio.py: the same for asyncio
 """

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import Alias
 
 from ..history.past_models import model_of
-from .tables import AS_OF, HistoryAlias, at_moment, history_table, is_history
+from .tables import AS_OF, ROW, HistoryAlias, at_moment, history_table, is_history
 
 
 def _original(element: Any) -> Any:
@@ -29,7 +29,7 @@ def own_tables(mapper: Mapper[Any]) -> set[Table]:
 
 def history_column(column: Any) -> Any:
     """The column of the history table that a table's column is, with its marks for relationships."""
-    found = history_table(column.table).c[column.key]
+    found = history_table(column.table).c[ROW if column.system else column.key]  # SQLite's rowid, oid or _rowid_
     marks: dict[str, Any] = {name: True for name in ("remote", "foreign") if column._annotations.get(name)}
     return found._annotate(marks) if marks else found
 

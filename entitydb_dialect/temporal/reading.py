@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, exc, inspect, or_, select, tuple_
@@ -20,6 +22,7 @@ from ..history.transactions import Transaction
 from .entities import versions
 from .guards import is_past
 from .tables import AS_OF
+from .tag_events import SAID, TagEvent, identity_of, tag_events
 
 T = TypeVar("T")
 
@@ -27,7 +30,8 @@ _AT_ONCE = 200  # versions that are in memory at the same time
 
 
 class HistoryEntry(Generic[T]):
-    """One version of an object, or its deletion. `changed` and `transaction` are made when they are asked for.
+    """One version of an object, its deletion, or a change of its tags alone. `changed` and `transaction` are made when
+    they are asked for.
 
     Attributes:
         object: the object as it was; of a deletion as it was deleted. It is read-only, and what is loaded for it is of
@@ -35,16 +39,24 @@ class HistoryEntry(Generic[T]):
         key: its primary key.
         valid_from: when the version began, int nanoseconds since 1970 UTC, included.
         valid_to: when it ended, excluded; None: it is current. Of a deletion `valid_from`.
-        operation: "insert", "update" or "delete".
+        operation: "insert", "update" or "delete"; "tag" of a transaction that changed the object's tags and nothing
+            else: then `object` and `valid_to` are those of the version that got or lost them.
         transaction_id: the number of the transaction that began it.
+        tags_added, tags_removed: the tags that the object got and lost by that transaction. Of classes that are
+            `Tagged`; others have none here.
     """
 
-    __slots__ = ("_before", "_names", "_said", "key", "object", "operation", "transaction_id", "valid_from", "valid_to")
+    __slots__ = (
+        "_before", "_names", "_said", "key", "object", "operation", "tags_added", "tags_removed", "transaction_id",
+        "valid_from", "valid_to",
+    )  # fmt: skip
 
     def __init__(
         self, found: T, key: tuple[Any, ...], version: tuple[int, int | None, str, int], said: tuple[Any, ...],
-        before: Any, names: list[str],
+        before: Any, names: list[str], tags: TagEvent | None = None,
     ) -> None:  # fmt: skip
+        self.tags_added: frozenset[str] = tags.added if tags else _NO_TAGS
+        self.tags_removed: frozenset[str] = tags.removed if tags else _NO_TAGS
         self.object = found
         self.key = key
         self.valid_from, self.valid_to, self.operation, self.transaction_id = version
@@ -53,7 +65,9 @@ class HistoryEntry(Generic[T]):
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
         """The attributes that are columns and differ from the version before: name -> (old, new). Of an insert all,
-        with None before; of a delete all, with None behind."""
+        with None before; of a delete all, with None behind; of a change of tags none."""
+        if self.operation == "tag":
+            return {}
         old = None if self.operation == "insert" else _values(self._before, self._names)
         return differing(old, None if self.operation == "delete" else _values(self.object, self._names))
 
@@ -87,8 +101,8 @@ def _values(found: Any, names: list[str]) -> dict[str, Any] | None:
     return None if found is None else {name: getattr(found, name) for name in names if hasattr(found, name)}
 
 
-# What an entry knows of its transaction.
-_SAID = ("id", "committed_at", "actor", "reason", "metadata", "label")
+_SAID = ("id", "committed_at", *SAID)  # what an entry knows of its transaction
+_NO_TAGS: frozenset[str] = frozenset()
 
 
 def history(
@@ -96,7 +110,8 @@ def history(
 ) -> Iterator[HistoryEntry[Any]]:
     """The history of an object, oldest first; of several, one object after the other.
 
-    One query, whose rows are read as the iterator goes. What has not been committed is not there.
+    One query, whose rows are read as the iterator goes; of a class that is `Tagged` another for the tags of each few
+    hundred versions. What has not been committed is not there.
 
     Args:
         session: a Session.
@@ -110,6 +125,7 @@ def history(
     Example:
         for entry in history(session, account):
             print(entry.transaction.committed, entry.operation, entry.changed, entry.transaction.actor)
+            print(entry.tags_added, entry.tags_removed)
     """
     found = unscoped(session)
     if not isinstance(found, Session):
@@ -153,8 +169,9 @@ def _key_columns(mapper: Mapper[Any], entity: Any) -> list[ColumnElement[Any]]:
 
 
 def _names(mapper: Mapper[Any]) -> list[str]:
-    """The attributes that are columns of the class's tables."""
-    return [prop.key for prop in mapper.column_attrs if getattr(prop.columns[0], "table", None) is not None]
+    """The attributes that are columns of the class's tables; not SQLite's row id."""
+    columns = ((prop.key, prop.columns[0]) for prop in mapper.column_attrs)
+    return [key for key, column in columns if getattr(column, "table", None) is not None and not column.system]
 
 
 def _entries(
@@ -163,7 +180,7 @@ def _entries(
     v = versions(mapper.class_)
     keys = _key_columns(mapper, v.entity)
     key_names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    said = [getattr(Transaction, name) for name in _SAID[2:]]
+    said = [getattr(Transaction, name) for name in SAID]
     statement = (
         select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said)
         .join(Transaction, Transaction.id == v.transaction_id)
@@ -177,14 +194,67 @@ def _entries(
         statement = statement.where(or_(v.valid_from >= low, v.valid_to >= low, v.valid_to.is_(None)))
     if high is not None:
         statement = statement.where(v.valid_from <= high)
-    names = _names(mapper)
-    last_key, before = None, None
-    for found, *rest in session.execute(statement):
-        key = tuple([getattr(found, name) for name in key_names])
-        if low is None or rest[0] >= low:
-            version: Any = tuple(rest[:4])
-            yield HistoryEntry(found, key, version, tuple(rest[4:]), before if key == last_key else None, names)
-        last_key, before = key, found
+    telling = _Telling(_names(mapper), key_names, low, high)
+    for rows in _in_chunks(session.execute(statement)):
+        yield from telling.entries(rows, tag_events(session, telling.new_objects(rows)))
+    yield from telling.end()
+
+
+def _in_chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, _AT_ONCE)):
+        yield chunk
+
+
+class _Telling:
+    """Makes entries of versions, which come object by object and in the order of time, and of what became of tags."""
+
+    def __init__(self, names: list[str], key_names: list[str], low: int | None, high: int | None) -> None:
+        self._names, self._key_names = names, key_names
+        self._low, self._high = low, high
+        self._key: tuple[Any, ...] | None = None
+        self._before: Any = None  # the version before of the object with this key: object, period and operation
+        self._events: deque[TagEvent] = deque()  # of it, which are not told yet
+
+    def _key_of(self, found: Any) -> tuple[Any, ...]:
+        return tuple([getattr(found, name) for name in self._key_names])
+
+    def new_objects(self, rows: list[Any]) -> list[Any]:
+        """One version of each object whose tags are not known yet."""
+        return [found for key, found in {self._key_of(row[0]): row[0] for row in rows}.items() if key != self._key]
+
+    def entries(
+        self, rows: list[Any], events: dict[tuple[str, int], list[TagEvent]]
+    ) -> Iterator[HistoryEntry[Any]]:
+        for found, valid_from, valid_to, operation, transaction_id, *said in rows:
+            key = self._key_of(found)
+            if key != self._key:
+                yield from self.end()
+                identity = identity_of(found) if events else None
+                self._key, self._events = key, deque(events.get(identity, ()) if identity else ())
+            yield from self._tags_until(valid_from)
+            tags = self._events.popleft() if self._events and self._events[0].committed_at == valid_from else None
+            before = None if self._before is None else self._before[0]
+            self._before = found, valid_to, operation
+            if self._low is None or valid_from >= self._low:
+                version = valid_from, valid_to, operation, transaction_id
+                yield HistoryEntry(found, key, version, tuple(said), before, self._names, tags)
+
+    def end(self) -> Iterator[HistoryEntry[Any]]:
+        """What is left to tell of the object."""
+        yield from self._tags_until(None)
+        self._before = None
+
+    def _tags_until(self, moment: int | None) -> Iterator[HistoryEntry[Any]]:
+        while self._events and (moment is None or self._events[0].committed_at < moment):
+            event = self._events.popleft()
+            late = self._high is not None and event.committed_at > self._high
+            early = self._low is not None and event.committed_at < self._low
+            if self._before is None or early or late:
+                continue
+            found, valid_to, _ = self._before
+            version = event.committed_at, valid_to, "tag", event.transaction_id
+            yield HistoryEntry(found, self._key or (), version, event.said, found, self._names, event)
 
 
 # ---- who set what ----

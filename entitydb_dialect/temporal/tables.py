@@ -22,6 +22,7 @@ VALID_FROM = "_entitydb_valid_from"
 VALID_TO = "_entitydb_valid_to"
 OPERATION = "_entitydb_operation"
 TRANSACTION = "_entitydb_transaction_id"
+ROW = "_entitydb_row"  # the row id; the column is called so in every history table
 PERIOD = (VALID_FROM, VALID_TO, OPERATION, TRANSACTION)
 
 _PREFIX = "_entitydb_"
@@ -60,6 +61,7 @@ def _make(table: Table) -> Table:
         *(Column(name(key), BigInteger, key=key) for key in (VALID_FROM, VALID_TO)),
         Column(name(OPERATION), String, key=OPERATION),
         Column(name(TRANSACTION), BigInteger, key=TRANSACTION),
+        *(Column("entitydb row", BigInteger, key=ROW) for c in table.columns if c.system),
         schema=table.schema,
         info={_MARK: True},
     )
@@ -125,6 +127,7 @@ __all__ = [
     "AS_OF",
     "OPERATION",
     "PERIOD",
+    "ROW",
     "TRANSACTION",
     "VALID_FROM",
     "VALID_TO",

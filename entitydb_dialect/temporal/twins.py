@@ -236,8 +236,6 @@ class _Refused:
 
 def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnElement[Any]) -> Any:
     if isinstance(prop, ColumnProperty):
-        if any(getattr(column, "system", False) for column in prop.columns):
-            raise NoHistory("it is no column of the history")
         if inspect(mapper.class_).inherits is not None and prop.parent is not mapper:
             return None  # inherited
         return column_property(

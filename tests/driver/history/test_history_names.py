@@ -89,11 +89,11 @@ def test_it_follows_what_another_connection_does(tmp_path: Path) -> None:
     db.commit()
     sql, moment = 'SELECT * FROM "t history"(?)', db.last_commit[1]
     for _ in range(3):
-        assert len(ask(other, sql, moment)[0]) == 7
+        assert len(ask(other, sql, moment)[0]) == 8
     other.rollback()
     db.execute("ALTER TABLE t ADD COLUMN b DEFAULT 5")
     db.commit()
-    assert len(ask(other, sql, moment)[0]) == 8
+    assert len(ask(other, sql, moment)[0]) == 9
     other.close()
     db.close()
 
@@ -163,7 +163,7 @@ def test_of_attached_databases(tmp_path: Path, db: driver.Connection, moment: in
     both = "SELECT h.a, k.a FROM main.\"t history\"(0, 0, 'all') h JOIN y.\"t history\"(0, 0, 'all') k USING (id)"
     assert ask(db, both) == [("old", "theirs"), ("new", "theirs")]
     db.execute("ALTER TABLE y.t ADD COLUMN z")
-    assert len(ask(db, "SELECT * FROM y.\"t history\"(0, 0, 'all')")[0]) == 8
+    assert len(ask(db, "SELECT * FROM y.\"t history\"(0, 0, 'all')")[0]) == 9
     db.commit()
     db.execute("DETACH y")
     with pytest.raises(driver.OperationalError, match="no such table"):
