@@ -28,6 +28,7 @@ from ..sql.sources import FROM, IN, TARGET, Lost, Source, qualified, sources
 from ..sql.statement import Statement
 from ..sql.text import Edit, Range, Text, edited
 from ..sql.tokens import NUMBER, VARIABLE, quote
+from .own_periods import entities_over, tags_over
 from .schema_names import NAMES
 from .schemas import HistoryName, Schemas
 
@@ -215,9 +216,11 @@ def _sql_of(schemas: Schemas, schema: str | None, name: str, at: _At, starless: 
 
 
 def _of_own(schemas: Schemas, schema: str | None, name: str, at: _At) -> str:
-    if at.kind != AS_OF:
-        raise ex.NotSupportedError(f"{name} FOR SYSTEM_TIME: AS OF alone; entitydb_changes tells the rest")
-    return f"{schemas.own(schema, name)}({at.arguments(0)})"
+    if at.kind == AS_OF:
+        return f"{schemas.own(schema, name)}({at.arguments(0)})"
+    if name.lower() == "entitydb_tags":
+        return tags_over(schemas.own(schema, "entitydb_changes"), at.kind, at.moments)
+    return entities_over(schemas.own(schema, "entitydb_versions"), at.kind, at.moments)
 
 
 def _of_view(schemas: Schemas, view: View, home: str, at: _At, depth: int) -> str:

@@ -297,7 +297,6 @@ def test_a_delete_with_a_moment_does_not_reach_the_rows_of_now(at: Moments) -> N
         ("SELECT * FROM temporary FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
         ("SELECT * FROM sqlite_master FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
         ("SELECT * FROM entitydb_labels FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
-        ("SELECT * FROM entitydb_tags FOR SYSTEM_TIME ALL", driver.NotSupportedError, "AS OF alone"),
         ("SELECT * FROM view FOR SYSTEM_TIME ALL", driver.NotSupportedError, "AS OF alone"),
         ("SELECT * FROM asks FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "asks for the schema"),
         ("CREATE VIEW n AS SELECT * FROM t FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "behind the view"),
