@@ -91,12 +91,15 @@ static int each_key(check *ck, const tree_state *state, bool info, version_fn fn
 
     if (rc)
         return rc;
-    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
+    rc = tree_cursor_seek(&tc, NULL, 0);
+    while (!rc && tc.tc_valid) {
         if (info && (tc.tc_at.key_size != sizeof INFO_KEY - 1 || memcmp(tc.tc_at.key, INFO_KEY, sizeof INFO_KEY - 1)))
             check_breach(ck, "I43", state->ts_root.page, "something is said under another key, by commit %" PRIu64,
                          tc.tc_at.from);
         else
             rc = each_version(ck, state, tc.tc_at.key, tc.tc_at.key_size, fn);
+        if (!rc)
+            rc = tree_cursor_next(&tc);
     }
     tree_cursor_close(&tc);
     return check_damage(ck, rc);

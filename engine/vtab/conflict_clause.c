@@ -90,7 +90,8 @@ static bool says(const conflict_clause *cl, sqlite3_value **values)
         if (!mine != (sqlite3_value_type(values[i]) == SQLITE_NULL))
             return false;
         size_t size = cl->ccl_sizes[i];
-        if (size != (size_t)sqlite3_value_bytes(values[i]) || (size && memcmp(sqlite3_value_blob(values[i]), mine, size)))
+        if (mine && (size != (size_t)sqlite3_value_bytes(values[i])
+                     || (size && memcmp(sqlite3_value_blob(values[i]), mine, size))))
             return false;
     }
     return true;

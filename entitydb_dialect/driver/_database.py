@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ import apsw
 from .. import _exceptions as ex
 from .. import _native
 from .._native import ffi, lib
-from ._errors import check, int64
+from ._errors import check, int64, translate
 
 SYNCHRONOUS = {"normal": 1, "full": 2}
 
@@ -140,10 +141,12 @@ class Database:
 @lru_cache(maxsize=1)
 def _load_functions() -> None:
     """Shows the engine SQLite's functions, by which it computes generated columns; any connection does it too."""
-    raw = apsw.Connection(":memory:")
-    raw.enable_load_extension(True)
-    raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
-    raw.close()
+    try:
+        with closing(apsw.Connection(":memory:")) as raw:
+            raw.enable_load_extension(True)
+            raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
+    except apsw.Error as error:
+        raise translate(error) from error
 
 
 class MemoryDatabase:

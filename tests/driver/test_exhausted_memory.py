@@ -313,6 +313,11 @@ def test_transactions_that_spill(tmp_path: Path, on: bool) -> None:
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 def test_opening_asking_and_checking(both: tuple[driver.Connection, apsw.Connection], path: Path, on: bool) -> None:
     db, _ = both
+    for actor in ("ann", "bob"):
+        db.execute("""SELECT entitydb_transaction_info('{"actor": "' || ? || '", "reason": "' || ? || '"}')""",
+                   (actor, actor * 600))  # fmt: skip
+        db.execute("UPDATE parent SET n = n + 1 WHERE id = 1")
+        db.commit()
     moment = db.last_commit[1]
     wanted = contents(db)
     db.close()
