@@ -79,7 +79,11 @@ def compare_tags(
 
 
 def leave_out_own_tables(autogen_context: Any, upgrade_ops: Any, schemas: Any) -> None:
-    """A comparator for "schema", behind those for tables: a model may name entitydb_tags, which is always there."""
+    """A comparator for "schema", behind those for tables: a model may name entitydb_tags, which is always there.
+
+    So is the row id, which `Tagged` adds to a table without an integer key. CREATE TABLE passes over it, and Alembic
+    before 1.14 would write a line for it that Python cannot run.
+    """
     if not _has_tag_columns(autogen_context):
         return
     from entitydb_dialect.driver._catalog import OWN_TABLES
@@ -89,6 +93,9 @@ def leave_out_own_tables(autogen_context: Any, upgrade_ops: Any, schemas: Any) -
         for operation in upgrade_ops.ops
         if not (isinstance(operation, (CreateTableOp, ModifyTableOps)) and operation.table_name.lower() in OWN_TABLES)
     ]
+    for operation in upgrade_ops.ops:
+        if isinstance(operation, CreateTableOp):
+            operation.columns = [one for one in operation.columns if not getattr(one, "system", False)]
 
 
 def make_known_by(plugin: Any) -> None:

@@ -109,6 +109,7 @@ def test_of_tags_migrations_see_nothing(project: Project) -> None:
     project.alembic("revision", message="first", autogenerate=True)
     (script,) = (project.scripts / "versions").glob("*_first.py")
     assert "entitydb_tags" not in script.read_text()
+    assert "rowid" not in script.read_text()
     project.alembic("upgrade", "head")
     assert "No new upgrade operations detected" in project.alembic("check")
     assert all("rowid" not in str(sql) for (sql,) in project.sql("SELECT sql FROM sqlite_master"))
