@@ -24,6 +24,8 @@ _CHANGES = """SELECT transaction_id, committed_at, type, entity, operation, tag,
 FROM entitydb_changes"""
 _IN_ORDER = "ORDER BY transaction_id"
 _AT_ONCE = 500  # changes
+# A value of a column's type that no row has.
+_OTHER = "{0} = CASE typeof({0}) WHEN 'text' THEN hex(randomblob(16)) WHEN 'blob' THEN randomblob(16) ELSE random() END"
 
 
 def unwrapped(dbapi_connection: Any) -> Any:
@@ -171,6 +173,11 @@ class EntityBackend(ChangesBackend):
             names = ", ".join([row_id, *map(quote, columns)])
             places = ", ".join("?" * (len(columns) + 1))
             connection.exec_driver_sql(f"INSERT INTO {name} ({names}) VALUES ({places})", (entity, *values))
+
+    def set_aside(self, connection: Connection, table: str, entity: int, columns: Sequence[str]) -> None:
+        stored, _, row_id = _shape(connection, table)
+        sets = ", ".join(_OTHER.format(quote(column)) for column in stored if column in columns)
+        connection.exec_driver_sql(f"UPDATE {quote(table)} SET {sets} WHERE {row_id} = ?", (entity,))
 
     def write_tag(self, connection: Connection, table: str, entity: int, tag: str, present: bool) -> None:
         where = "type = ? AND entity = ? AND tag = ?"

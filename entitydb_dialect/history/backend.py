@@ -172,6 +172,10 @@ class ChangesBackend(Backend, Protocol):
         """Makes a row what is given; None: deletes it."""
         ...
 
+    def set_aside(self, connection: Connection, table: str, entity: int, columns: Sequence[str]) -> None:
+        """Gives columns of a row values of the same types that no other row has, so that others can have its own."""
+        ...
+
     def write_tag(self, connection: Connection, table: str, entity: int, tag: str, present: bool) -> None:
         """Gives a row a tag or takes it away, where that is not so already."""
         ...

@@ -12,9 +12,6 @@ from .backend import ChangesBackend
 from .changes import Change, changes_between
 from .sources import bound, telling, unscoped
 
-# In which operations are taken back: rows go before others come that may have their unique values.
-_ORDER = ("insert", "update", "delete")
-
 
 class UndoConflict(exc.InvalidRequestError):
     """A transaction cannot be undone, because later ones have changed what it did."""
@@ -52,8 +49,7 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
         ArgumentError: there is no such transaction, or it changed no rows and no tags.
         UndoConflict: later transactions have changed what it did; `writers` are their changes. Other columns of a row
             do not count.
-        IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since. Two
-            rows that exchanged unique values cannot exchange them back one after the other either.
+        IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since.
     """
     found = unscoped(session)
     if not isinstance(found, Session):
@@ -65,9 +61,7 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
         done = _changes_of(connection, backend, transaction)
         _refuse_conflicts(connection, backend, transaction, done)
         backend.defer_foreign_keys(connection)
-        rows = [change for change in done if change.tag is None]
-        for change in sorted(rows, key=lambda change: _ORDER.index(change.operation)):
-            backend.write_row(connection, change.table, change.entity, _image(connection, backend, change))
+        _write_rows(connection, backend, [change for change in done if change.tag is None])
         for change in done:
             if change.tag is not None:
                 backend.write_tag(connection, change.table, change.entity, change.tag, change.operation == "untag")
@@ -104,10 +98,40 @@ def _stands(connection: Connection, backend: ChangesBackend, change: Change) -> 
     return row == change.new
 
 
-def _image(connection: Connection, backend: ChangesBackend, change: Change) -> dict[str, Any] | None:
-    """The row that takes a change back; None: no row."""
-    if change.operation != "update":
-        return change.old
+def _write_rows(connection: Connection, backend: ChangesBackend, rows: list[Change]) -> None:
+    """Rows go before others get, or come with, their unique values."""
+    for change in rows:
+        if change.operation == "insert":
+            backend.write_row(connection, change.table, change.entity, None)
+    _write_updated(connection, backend, [change for change in rows if change.operation == "update"])
+    for change in rows:
+        if change.operation == "delete":
+            backend.write_row(connection, change.table, change.entity, change.old)
+
+
+def _write_updated(connection: Connection, backend: ChangesBackend, waiting: list[Change]) -> None:
+    """A row waits until another has given up the unique value that it gets. Where all wait for one another, one of them
+    gives up its own for some that nobody has."""
+    aside: set[tuple[str, int]] = set()
+    while waiting:
+        refused: list[Change] = []
+        for change in waiting:
+            try:
+                backend.write_row(connection, change.table, change.entity, _image(connection, backend, change))
+            except exc.IntegrityError as error:
+                refused.append(change)
+                why = error
+        if len(refused) == len(waiting):
+            one = next((change for change in refused if (change.table, change.entity) not in aside), None)
+            if one is None:
+                raise why
+            aside.add((one.table, one.entity))
+            backend.set_aside(connection, one.table, one.entity, list(one.changed))
+        waiting = refused
+
+
+def _image(connection: Connection, backend: ChangesBackend, change: Change) -> dict[str, Any]:
+    """The row that takes an update back."""
     row = backend.read_row(connection, change.table, change.entity)
     return {**(row or {}), **{name: old for name, (old, _) in change.changed.items()}}
 

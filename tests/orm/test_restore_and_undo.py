@@ -283,6 +283,53 @@ def test_undoing_random_transactions_from_the_last_on_gives_every_state_back(pla
             session.commit()
 
 
+SEAT = (
+    "CREATE TABLE seat (id {}, place INTEGER NOT NULL UNIQUE, name TEXT UNIQUE COLLATE NOCASE, a BLOB, b REAL NOT NULL,"
+    " UNIQUE (a, b))"
+)
+
+
+@pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "TEXT PRIMARY KEY"])
+def test_rows_that_exchanged_unique_values_exchange_them_back(plain: Engine, rng: random.Random, key: str) -> None:
+    """Two or more, in circles and in rows, in columns of several types and in a key of two columns."""
+    def seats(session: Session) -> list[Any]:
+        return list(session.execute(text("SELECT * FROM seat ORDER BY id")).all())
+
+    with Session(plain) as session:
+        session.execute(text(SEAT.format(key)))
+        for n in range(9):
+            values = {"n": n, "name": f"n{n}", "a": bytes([n // 3]), "b": n % 3 + 0.5}
+            session.execute(text("INSERT INTO seat VALUES (:n, :n, :name, :a, :b)"), values)
+        session.commit()
+        states = []
+        for _ in range(20):
+            before = seats(session)
+            ids = rng.sample(range(9), rng.randrange(2, 7))
+            names = rng.choice((["place"], ["name"], ["a", "b"], ["place", "name", "a", "b"]))
+            held = {n: before[n]._mapping for n in ids}
+            for n, other in [*((n, None) for n in ids), *zip(ids, rng.sample(ids, len(ids)), strict=True)]:
+                free = {"place": -n - 1, "name": f"free {n}", "a": b"free", "b": n}
+                new = free if other is None else held[other]
+                sets = ", ".join(f"{name} = :{name}" for name in names)
+                session.execute(text(f"UPDATE seat SET {sets} WHERE id = :id"), {**new, "id": n})
+            if seats(session) != before:
+                session.commit()
+                states.append((last(session), before))
+        for number, before in reversed(states):
+            assert {change.operation for change in undo(session, number)} == {"update"}
+            assert seats(session) == before
+            session.commit()
+        session.execute(text("UPDATE seat SET place = 100 WHERE id = 3"))
+        session.commit()
+        moved = last(session)
+        session.execute(text("UPDATE seat SET place = 3 WHERE id = 4"))  # taken by a row that is not to be undone
+        session.commit()
+        now = seats(session)
+        with pytest.raises(exc.IntegrityError, match=r"UNIQUE constraint failed: seat\.place"):
+            undo(session, moved)
+        assert seats(session) == now
+
+
 def test_undo_needs_a_session(plain: Engine) -> None:
     with pytest.raises(exc.ArgumentError, match="Session"):
         undo(plain, 1)  # type: ignore[arg-type]
