@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -43,7 +44,8 @@ def restore(
         session: a Session. Pending changes of the objects concerned are written over.
         target: an object, or (class, primary key).
         to: the moment; see `resolve`.
-        cascade: relationships of the object, as attributes or names.
+        cascade: relationships of the object, as attributes or names. Attributes of the classes that these lead to go
+            on from their objects: `[Author.books, Book.reviews]`.
         dry_run: only tells what would be done.
 
     Returns:
@@ -51,7 +53,8 @@ def restore(
         and not committed.
 
     Raises:
-        ArgumentError: the target is no object; it was not there at the moment; a relationship is not one of its class.
+        ArgumentError: the target is no object; it was not there at the moment; a relationship is not one of its class,
+            nor of one that the others lead to.
         IntegrityError: a constraint of today does not allow it. Nothing is done then.
         HorizonError (as OperationalError): the moment lies before the kept history.
 
@@ -65,7 +68,7 @@ def restore(
     mapper, key = mapped_target(target)
     if key is None:
         raise exc.ArgumentError(f"restore() needs an object or (class, primary key), not {target!r}")
-    relationships = [_relationship(mapper, one) for one in cascade]
+    relationships = _relationships(mapper, cascade)
     if dry_run:
         with found.no_autoflush:
             return _Restoring(found, to, dry_run).run(mapper, key, relationships)
@@ -75,15 +78,40 @@ def restore(
     return steps
 
 
-def _relationship(mapper: Mapper[Any], given: Any) -> RelationshipProperty[Any]:
-    name = given if isinstance(given, str) else getattr(given, "key", None)
-    relationship = mapper.relationships.get(name) if name else None
-    if relationship is None:
-        names = ", ".join(sorted(mapper.relationships.keys())) or "none"
-        raise exc.ArgumentError(f"{given!r} is not a relationship of {mapper.class_.__name__}; it has: {names}")
-    if relationship.viewonly:
-        raise exc.ArgumentError(f"{mapper.class_.__name__}.{name} is viewonly: it cannot be restored")
-    return relationship
+def _relationships(
+    mapper: Mapper[Any], given: Iterable[InstrumentedAttribute[Any] | str]
+) -> list[RelationshipProperty[Any]]:
+    """Those of the mapper, and of the classes that they lead to, and so on."""
+    found: list[RelationshipProperty[Any]] = []
+    waiting = list(given)
+    reached = [mapper]
+    while waiting:
+        left = []
+        for one in waiting:
+            relationship = next((r for r in (_relationship(at, one) for at in reached) if r is not None), None)
+            if relationship is None:
+                left.append(one)
+                continue
+            if relationship.viewonly:
+                name = f"{relationship.parent.class_.__name__}.{relationship.key}"
+                raise exc.ArgumentError(f"{name} is viewonly: it cannot be restored")
+            found.append(relationship)
+            reached.append(relationship.mapper)
+        if len(left) == len(waiting):
+            names = ", ".join(sorted(mapper.relationships.keys())) or "none"
+            raise exc.ArgumentError(f"{left[0]!r} is not a relationship of {mapper.class_.__name__}; it has: {names}")
+        waiting = left
+    return found
+
+
+def _relationship(mapper: Mapper[Any], given: Any) -> RelationshipProperty[Any] | None:
+    """The one that is given, by a name or an attribute; None: the mapper has none such."""
+    if isinstance(given, str):
+        return mapper.relationships.get(given)
+    parent = inspect(getattr(given, "class_", None), raiseerr=False)
+    if not isinstance(parent, Mapper) or not (mapper.isa(parent) or parent.isa(mapper)):
+        return None
+    return parent.relationships.get(given.key)
 
 
 class _Restoring:
@@ -102,8 +130,16 @@ class _Restoring:
                     f"{mapper.class_.__name__} {key} was not there at {self.to!r}; if that is wanted, delete the object"
                 )
             now = self.restored(then)
-            for relationship in relationships:
-                self.relate(now, then, relationship)
+            waiting = deque([(now, then)])
+            met = {_identity(then)}
+            while waiting:
+                now, then = waiting.popleft()
+                for relationship in relationships:
+                    if inspect(then).mapper.isa(relationship.parent):
+                        for pair in self.relate(now, then, relationship):
+                            if (identity := _identity(pair[1])) not in met:
+                                met.add(identity)
+                                waiting.append(pair)
         return self.steps
 
     def restored(self, then: Any) -> Any:
@@ -137,7 +173,8 @@ class _Restoring:
                 setattr(now, name, values[name])
         return now
 
-    def relate(self, now: Any, then: Any, relationship: RelationshipProperty[Any]) -> None:
+    def relate(self, now: Any, then: Any, relationship: RelationshipProperty[Any]) -> list[tuple[Any, Any]]:
+        """-> the members, as restored() gives them, with those of then."""
         name = relationship.key
         members = getattr(then, name)
         wanted = _members(members)
@@ -147,14 +184,16 @@ class _Restoring:
             model, key = _identity(member)
             if (model, key) not in kept:
                 self.steps.append(RestoreStep("remove", type(member), key, {name: (key, None)}, member))
+        pairs = list(zip(restored, wanted, strict=True))
         if self.dry_run:
-            return
+            return pairs
         if not relationship.uselist:
             setattr(now, name, restored[0] if restored else None)
         elif isinstance(members, dict):
             setattr(now, name, dict(zip(members, restored, strict=True)))
         else:
             setattr(now, name, type(members)(restored) if isinstance(members, set) else restored)
+        return pairs
 
 
 def _identity(member: Any) -> tuple[type[Any], tuple[Any, ...]]:

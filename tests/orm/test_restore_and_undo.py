@@ -48,6 +48,32 @@ class Comment(Base):
     article: Mapped[Article] = relationship(back_populates="comments")
 
 
+class Box(Base):
+    """Boxes in boxes, with things in them, which have marks."""
+
+    __tablename__ = "box"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str]
+    within_id: Mapped[int | None] = mapped_column(ForeignKey("box.id"))
+    boxes: Mapped[list[Box]] = relationship(order_by="Box.id", cascade="all, delete-orphan")
+    things: Mapped[list[Thing]] = relationship(order_by="Thing.id", cascade="all, delete-orphan")
+
+
+class Thing(Base):
+    __tablename__ = "thing"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    box_id: Mapped[int] = mapped_column(ForeignKey("box.id"))
+    mark_id: Mapped[int | None] = mapped_column(ForeignKey("mark.id"))
+    mark: Mapped[Mark | None] = relationship()
+
+
+class Mark(Base):
+    __tablename__ = "mark"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    colour: Mapped[str]
+
+
 class Word(Base):
     __tablename__ = "word"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -105,6 +131,69 @@ def test_an_object_graph_as_it_was(session: Session, then: int) -> None:
     assert graph(session) == ("one", "draft", [(1, "a"), (2, "b")], ["x", "y"])
     assert session.get(Comment, 3) is None  # delete-orphan
     assert session.get(Word, 3) is not None
+
+
+def boxes(session: Session, colours: bool = True) -> Any:
+    """The first box and all in it."""
+    def told(box: Box) -> Any:
+        things = [(t.name, t.mark.colour if t.mark and colours else None) for t in box.things]
+        return box.label, things, [told(one) for one in box.boxes]
+
+    session.expire_all()
+    box = session.get(Box, 1)
+    return box and told(box)
+
+
+@pytest.fixture
+def packed(session: Session) -> tuple[int, Any]:
+    """The moment before all boxes changed, and what they were then."""
+    red, blue = Mark(id=1, colour="red"), Mark(id=2, colour="blue")
+    inner = Box(id=3, label="inner", things=[Thing(id=3, name="ring", mark=red)])
+    middle = Box(id=2, label="middle", boxes=[inner], things=[Thing(id=2, name="cup", mark=blue)])
+    outer = Box(id=1, label="outer", boxes=[middle], things=[Thing(id=1, name="hat", mark=red)])
+    session.add(outer)
+    session.commit()
+    before = commit_moment(session), boxes(session)
+    outer.label, red.colour, blue.colour = "OUTER", "RED", "BLUE"
+    outer.things[0].name = "HAT"
+    middle.things[0].mark = None
+    middle.things.append(Thing(id=4, name="late"))
+    session.delete(inner)
+    middle.boxes.remove(inner)
+    session.commit()
+    return before
+
+
+def test_a_graph_of_several_levels(session: Session, packed: tuple[int, Any]) -> None:
+    """A relationship of a class to itself goes all the way down; others go on from the objects that are met."""
+    moment, wanted = packed
+    now = boxes(session)
+    for cascade, colours in (
+        ([Box.boxes, Box.things, Thing.mark], True), ([Thing.mark, Box.things, Box.boxes], True),
+        (["boxes", "things"], False),
+    ):  # fmt: skip
+        plan = restore(session, (Box, 1), to=moment, cascade=cascade, dry_run=True)
+        assert boxes(session) == now
+        steps = restore(session, (Box, 1), to=moment, cascade=cascade)
+        assert {(s.operation, s.model, s.key) for s in plan} == {(s.operation, s.model, s.key) for s in steps}
+        assert len(steps) == len({(s.operation, s.model, s.key) for s in steps})
+        if colours:
+            assert boxes(session) == wanted
+        else:
+            assert [(s.model, s.operation) for s in steps if s.model is Mark] == []
+            session.get_one(Mark, 1).colour, session.get_one(Mark, 2).colour = "red", "blue"
+            session.flush()
+            assert boxes(session) == wanted
+        session.rollback()
+        assert boxes(session) == now
+    restore(session, (Box, 2), to=moment, cascade=[Box.boxes])
+    assert [box.label for box in session.get_one(Box, 2).boxes] == ["inner"]
+    assert session.get(Thing, 3) is None
+    assert session.get_one(Box, 1).label == "OUTER"
+    session.rollback()
+    for cascade in ([Thing.mark], [Box.boxes, Article.words], [Mark.colour]):
+        with pytest.raises(exc.ArgumentError, match="is not a relationship of Box"):
+            restore(session, (Box, 1), to=moment, cascade=cascade)
 
 
 def test_a_deleted_object_comes_back(session: Session, then: int) -> None:
