@@ -82,6 +82,11 @@ def diff(source: Source, target: Any, a: Moment, b: Moment) -> list[RowDiff]:
         return _of_keys(source, select(mapper), mapper, first, second, wanted)
 
 
+def key_names(mapper: Mapper[Any]) -> list[str]:
+    """The attributes that are the primary key."""
+    return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+
+
 def mapped_target(target: Any) -> tuple[Mapper[Any], tuple[Any, ...] | None]:
     """The mapper of a class, an object or (class, key), and the primary key of the one row that is meant.
 
@@ -162,7 +167,7 @@ def _of_table(
     table = mapper.local_table
     assert isinstance(table, Table)
     attributes = reader(mapper, table, connection.dialect)
-    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    keys = key_names(mapper)
     objects: dict[tuple[Any, ...], list[Row | None]] = {}
     for change in _net(changes_between(connection, backend, *between, table.name, None)):
         for side, row in enumerate((change.old, change.new)):

@@ -27,6 +27,13 @@ def to_ns(moment: Moment, *, start: bool = False) -> Nanoseconds:
         raise exc.ArgumentError(str(error)) from None
 
 
+def refuse_inverted(first: tuple[int, object], last: tuple[int, object]) -> None:
+    """Raises ArgumentError for an interval that ends before it begins. Of each moment the nanoseconds, and what was
+    written."""
+    if first[0] > last[0]:
+        raise exc.ArgumentError(f"the interval ends before it begins: {first[1]!r} is later than {last[1]!r}")
+
+
 def ns_of(moment: Moment, connection: Connection, backend: Backend, *, start: bool = False) -> Nanoseconds:
     """The nanoseconds a moment stands for, a name's too.
 
@@ -55,6 +62,7 @@ __all__ = [
     "label",
     "name_of",
     "ns_of",
+    "refuse_inverted",
     "to_ns",
     "transaction",
 ]

@@ -13,7 +13,7 @@ from .changes import differing
 from .diff import mapped_target
 from .moments import Moment
 from .past import past_session
-from .sources import unscoped
+from .sources import session_of
 
 
 class RestoreStep(NamedTuple):
@@ -62,9 +62,7 @@ def restore(
         restore(session, (Account, 1), to=yesterday, cascade=[Account.notes])
         session.commit()
     """
-    found = unscoped(session)
-    if not isinstance(found, Session):
-        raise exc.ArgumentError(f"restore() writes through a Session, not through {session!r}")
+    found = session_of(session, "restore")
     mapper, key = mapped_target(target)
     if key is None:
         raise exc.ArgumentError(f"restore() needs an object or (class, primary key), not {target!r}")

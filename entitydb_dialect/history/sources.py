@@ -58,6 +58,18 @@ def unscoped(source: Source) -> Session | Engine | Connection:
     return found
 
 
+def session_of(source: Any, function: str) -> Session:
+    """The Session that a function works through.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    found = unscoped(source)
+    if not isinstance(found, Session):
+        raise exc.ArgumentError(f"{function}() works through a Session, not through {source!r}")
+    return found
+
+
 def bound(source: Source) -> tuple[Engine | Connection, Backend]:
     """What a source is bound to, and the backend of its dialect.
 
@@ -133,6 +145,7 @@ __all__ = [
     "connected",
     "is_async",
     "ns_in",
+    "session_of",
     "synchronous",
     "telling",
     "unscoped",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from .backend import ChangesBackend
 from .changes import Change, changes_between
-from .sources import bound, telling, unscoped
+from .sources import bound, session_of, telling
 
 
 class UndoConflict(exc.InvalidRequestError):
@@ -51,9 +51,7 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
             do not count.
         IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since.
     """
-    found = unscoped(session)
-    if not isinstance(found, Session):
-        raise exc.ArgumentError(f"undo() writes through a Session, not through {session!r}")
+    found = session_of(session, "undo")
     backend = telling(bound(found)[1], found)
     with found.begin_nested():
         found.flush()

@@ -14,6 +14,7 @@ from sqlalchemy.sql.util import ClauseAdapter
 
 from .._moments import name_of
 from ..history import Moment, to_ns
+from ..history.moments import refuse_inverted
 from .lineage import Interval, joined_versions, tables_of
 from .tables import OPERATION, TRANSACTION, VALID_FROM, VALID_TO, HistoryAlias, at_moment, moment_bind, over_versions
 from .twins import past_class
@@ -77,8 +78,7 @@ class Temporal(Generic[T]):
     def _versions(self, kind: str, first: MomentOrColumn, last: MomentOrColumn) -> type[T]:
         if not any(_is_column(moment) or name_of(moment) for moment in (first, last)):
             begin, end = to_ns(first, start=True), to_ns(last)  # type: ignore[arg-type]
-            if begin > end:
-                raise exc.ArgumentError(f"the interval ends before it begins: {first!r} is later than {last!r}")
+            refuse_inverted((begin, first), (end, last))
         interval = Interval(kind, _moment(first, start=True), _moment(last, start=kind == "from to"))
         return _versions_of(self._past, interval)
 

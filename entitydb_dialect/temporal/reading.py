@@ -15,9 +15,10 @@ from sqlalchemy.orm.util import AliasedClass
 
 from ..history import Moment, from_ns, ns_in
 from ..history.changes import differing
-from ..history.diff import mapped_target
+from ..history.diff import key_names, mapped_target
+from ..history.moments import refuse_inverted
 from ..history.past_models import model_of
-from ..history.sources import unscoped
+from ..history.sources import session_of
 from ..history.transactions import Transaction
 from .entities import versions
 from .guards import is_past
@@ -127,13 +128,11 @@ def history(
             print(entry.transaction.committed, entry.operation, entry.changed, entry.transaction.actor)
             print(entry.tags_added, entry.tags_removed)
     """
-    found = unscoped(session)
-    if not isinstance(found, Session):
-        raise exc.ArgumentError(f"history() loads objects into a Session, not into {session!r}")
+    found = session_of(session, "history")
     low = None if since is None else int(ns_in(found, since, start=True))
     high = None if until is None else int(ns_in(found, until))
-    if low is not None and high is not None and low > high:
-        raise exc.ArgumentError(f"the interval ends before it begins: {since!r} is later than {until!r}")
+    if low is not None and high is not None:
+        refuse_inverted((low, since), (high, until))
     mapper, condition = _wanted(target)
     return _entries(found, mapper, condition, low, high)
 
@@ -161,11 +160,11 @@ def _present(target: Any) -> Any:
     if isinstance(target, (type, tuple)) or not is_past(target):
         return target
     mapper = inspect(model_of(type(target)))
-    return mapper.class_, tuple(getattr(target, mapper.get_property_by_column(c).key) for c in mapper.primary_key)
+    return mapper.class_, tuple(getattr(target, name) for name in key_names(mapper))
 
 
 def _key_columns(mapper: Mapper[Any], entity: Any) -> list[ColumnElement[Any]]:
-    return [getattr(entity, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+    return [getattr(entity, name) for name in key_names(mapper)]
 
 
 def _names(mapper: Mapper[Any]) -> list[str]:
@@ -179,7 +178,6 @@ def _entries(
 ) -> Iterator[HistoryEntry[Any]]:
     v = versions(mapper.class_)
     keys = _key_columns(mapper, v.entity)
-    key_names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
     said = [getattr(Transaction, name) for name in SAID]
     statement = (
         select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said)
@@ -194,7 +192,7 @@ def _entries(
         statement = statement.where(or_(v.valid_from >= low, v.valid_to >= low, v.valid_to.is_(None)))
     if high is not None:
         statement = statement.where(v.valid_from <= high)
-    telling = _Telling(_names(mapper), key_names, low, high)
+    telling = _Telling(_names(mapper), key_names(mapper), low, high)
     for rows in _in_chunks(session.execute(statement)):
         yield from telling.entries(rows, tag_events(session, telling.new_objects(rows)))
     yield from telling.end()
@@ -209,8 +207,8 @@ def _in_chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
 class _Telling:
     """Makes entries of versions, which come object by object and in the order of time, and of what became of tags."""
 
-    def __init__(self, names: list[str], key_names: list[str], low: int | None, high: int | None) -> None:
-        self._names, self._key_names = names, key_names
+    def __init__(self, names: list[str], key: list[str], low: int | None, high: int | None) -> None:
+        self._names, self._key_names = names, key
         self._low, self._high = low, high
         self._key: tuple[Any, ...] | None = None
         self._before: Any = None  # the version before of the object with this key: object, period and operation

@@ -109,7 +109,7 @@ def test_backends_implement_the_protocol(backend: type) -> None:
 
 def test_what_tells_changes_implements_that_protocol() -> None:
     names = methods_of(ChangesBackend)
-    rows = {"read_row", "write_row", "write_tag", "defer_foreign_keys", "undrop"}
+    rows = {"read_row", "write_row", "set_aside", "write_tag", "defer_foreign_keys", "undrop"}
     assert {"changes", "commit_at", "newest_commit"} | rows == set(names)
     for name in names:
         method = vars(EntityBackend)[name]

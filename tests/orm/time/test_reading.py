@@ -225,7 +225,7 @@ def test_bad_input(engine: Engine) -> None:
         ]:  # fmt: skip
             with pytest.raises(exc.ArgumentError):
                 list(history(session, target, **options))
-    with pytest.raises(exc.ArgumentError, match="into a Session"):
+    with pytest.raises(exc.ArgumentError, match="through a Session"):
         list(history(engine, Product))  # type: ignore[arg-type]
 
 
