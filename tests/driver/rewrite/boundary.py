@@ -1,7 +1,8 @@
 """What a statement of the driver comes to: the texts that reach SQLite, and what the engine is told beside them.
 
 Nothing of the driver's inside is assumed but that it makes its connection by `apsw.Connection(...)`, binds it to the
-engine by `SELECT entitydb_bind(...)`, and has the engine's functions in globals called `lib`.
+engine by `SELECT entitydb_bind(...)`, has the engine's functions in globals called `lib`, and executes the sets of
+executemany() by what `_each()` of execute/write.py gives.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from entitydb_dialect import _native
+from entitydb_dialect.driver.execute import write
 
 
 class Told(NamedTuple):
@@ -78,6 +80,19 @@ class _Cursor(apsw.Cursor):
             seen.inside -= 1
 
 
+class _Each:
+    """What executes a text for many sets, overheard."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def each(self, sets: Any) -> Any:
+        given = list(sets)
+        if _seen and not _seen[-1].inside:
+            _seen[-1].texts.append(Told(self._real.sql, given, True))
+        return self._real.each(iter(given))
+
+
 class _Connection(apsw.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -115,12 +130,15 @@ def watched() -> Iterator[None]:
     apsw.Connection = _Connection  # type: ignore[misc]
     for module in modules:
         module.lib = heard  # type: ignore[attr-defined]
+    each = write._each
+    write._each = lambda *arguments: _Each(each(*arguments))  # type: ignore[assignment, return-value]
     try:
         yield
     finally:
         apsw.Connection = connection  # type: ignore[misc]
         for module in modules:
             module.lib = lib  # type: ignore[attr-defined]
+        write._each = each
 
 
 def watch(run: Callable[[], Any], sql: str) -> Seen:
