@@ -26,9 +26,12 @@ class _PastCriteria(LoaderCriteriaOption):
     original: LoaderCriteriaOption
     _traverse_internals = LoaderCriteriaOption._traverse_internals  # what the key of a cached statement is made of
 
+    def __init__(self) -> None:
+        """Empty; of() fills it. The arguments of such a class have to be what its key is made of."""
+
     @classmethod
     def of(cls, original: LoaderCriteriaOption) -> Self:
-        made = cls.__new__(cls)
+        made = cls()
         for name in LoaderCriteriaOption.__slots__:
             if hasattr(original, name):
                 setattr(made, name, getattr(original, name))
