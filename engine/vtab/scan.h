@@ -4,6 +4,7 @@
  *   scan_merge.c   the same ranges walked side by side, in the order of what follows the lists
  *   scan_groups.c  an order that the keys give only in part, completed group by group
  *   scan_tree.c    which tree or list is walked
+ *   scan_sieve.c   rows that a walk of the table passes over
  *   scan_column.c  the values of an entry or its row
  *   vtab_scan.c    opening, closing, filter and next
  *
@@ -24,6 +25,11 @@ typedef struct {                    /* how a group is sorted: a term of ORDER BY
 } order_term;
 
 #define GROUP_TERMS 64
+
+typedef struct {                    /* a column, and the value that it has to have */
+    uint32_t svt_column;
+    edb_value svt_value;
+} sieve;
 
 typedef struct scan {
     sqlite3_vtab_cursor cu_base;
@@ -70,6 +76,9 @@ typedef struct scan {
     bool cu_below_lasts;
     uint64_t cu_constant;           /* bit i: part i plays no role in the order */
     table_buffer cu_prefix, cu_sort_key;
+    uint32_t cu_n_sieve;            /* of a plain walk of the table */
+    sieve cu_sieve[AUTOMATIC_COLUMNS];
+    table_buffer cu_sieve_texts;
     /* bytes that are not in a page */
     table_buffer cu_chain;          /* a row from a chain */
     table_buffer cu_parts;          /* an entry's value from a chain */
@@ -100,6 +109,13 @@ int ranges_skip(scan *cu);
 /* Bytes of the first `parts` parts of the entry's key; 0: the key is damaged. */
 size_t ranges_prefix(const scan *cu, const edb_entry *entry, uint32_t parts);
 int scan_damaged_entry(const scan *cu);
+
+/* ---- scan_sieve.c ---- */
+
+/* What the plan's values leave out; they may end with the call. */
+void sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv);
+/* From the row that the scan stands on to the first that is not left out, maybe itself. */
+int sieve_pass(scan *cu);
 
 /* ---- scan_merge.c ---- */
 

@@ -29,6 +29,7 @@ static void free_scan(scan *cu)
     buffer_free(&cu->cu_chain);
     buffer_free(&cu->cu_parts);
     buffer_free(&cu->cu_decoded);
+    buffer_free(&cu->cu_sieve_texts);
     free(cu->cu_part_of);
     free(cu->cu_part_at);
     free(cu);
@@ -45,6 +46,7 @@ static void tidy(scan *cu)
     buffer_clear(&cu->cu_chain);
     buffer_clear(&cu->cu_parts);
     buffer_clear(&cu->cu_decoded);
+    buffer_clear(&cu->cu_sieve_texts);
 }
 
 int vtab_close(sqlite3_vtab_cursor *base)
@@ -114,6 +116,7 @@ static int filter_returned(scan *cu)
     if (rc)
         return rc;
     cu->cu_way = WAY_RETURNED;
+    cu->cu_n_sieve = 0;
     cu->cu_plain = cu->cu_single = false;
     cu->cu_capture = stmt_capture(cu->cu_stmt, vt->vt_table->et_id);
     cu->cu_list_at = 0;
@@ -216,7 +219,10 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     rc = choose_way(cu, plan, argc);
     cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_sorted && !cu->cu_single && !kr->kr_n_wheels
                    && !kr->kr_reverse && !kr->kr_to.en_set;
-    return rc ? rc : start(cu);
+    if (rc || (rc = start(cu)))
+        return rc;
+    sieve_read(cu, plan, argc, argv);
+    return cu->cu_n_sieve && !cu->cu_eof ? sieve_pass(cu) : EDB_OK;
 }
 
 int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv)
@@ -260,6 +266,8 @@ int vtab_next(sqlite3_vtab_cursor *base)
         ++*cu->cu_visited;
         rc = cursor_next(&cu->cu_entries);
         cu->cu_eof = !cu->cu_entries.valid;
+        if (unlikely(cu->cu_n_sieve) && !rc && !cu->cu_eof)
+            rc = sieve_pass(cu);
     } else {
         rc = advance(cu);
     }

@@ -146,3 +146,68 @@ def test_runs_of_executemany_keep_nothing_of_each_other(both: Beside) -> None:
         one.executemany("UPDATE b SET v = ? WHERE g = ? AND s = ? AND id < 60", sets)
     both.compare()
     assert both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 3000 * 200
+
+
+# ---- the walks before it is there leave out what an equality cannot hold for ----
+
+TYPES = {"i": "INTEGER", "t": "TEXT", "z": "TEXT COLLATE NOCASE", "w": "TEXT COLLATE RTRIM", "v": "", "r": "REAL",
+         "n": "NUMERIC", "b": "BLOB"}  # fmt: skip
+VALUES = (1, 2, 1.0, 1.5, "1", "1.0", " 1", "x", "X", "x ", b"x", b"1", None, 2**53 + 1, float(2**53), "")
+
+
+@pytest.fixture
+def alike(db: driver.Connection) -> Beside:
+    """Two tables with every value in columns of every type; some rows of `many` are of before a column was added."""
+    columns = ", ".join(f"{name} {type_}" for name, type_ in TYPES.items())
+    found = Beside(
+        db,
+        f"CREATE TABLE one(id INTEGER PRIMARY KEY, {columns})",
+        f"CREATE TABLE many(id INTEGER PRIMARY KEY, {columns}, g AS (v))",
+    )
+    places = f"?, {', '.join(['?'] * len(TYPES))}"
+    for side in (found.mine, found.theirs):
+        for table in ("one", "many"):
+            named = ", ".join(("id", *TYPES))
+            rows = [(i, *[value] * len(TYPES)) for i, value in enumerate(VALUES)]
+            side.executemany(f"INSERT INTO {table}({named}) VALUES ({places})", rows)
+        side.execute("ALTER TABLE many ADD COLUMN late DEFAULT 'x'")
+        side.execute("INSERT INTO many(id, i, late) VALUES (100, 1, 2), (101, 2, 'x'), (102, NULL, NULL)")
+    found.mine.commit()
+    return found
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "own writes"])
+def test_no_row_is_left_out_that_an_equality_holds_for(alike: Beside, committed: bool) -> None:
+    moment = alike.mine.last_commit[1]
+    before = {}
+    sql = "SELECT one.id, many.id FROM one {} JOIN many ON {} WHERE one.id = ? ORDER BY 1, 2"
+    pairs = [(mine, theirs) for mine in (*TYPES, "g", "late") for theirs in TYPES]
+    conditions = [f"many.{a} {'IS' if (i % 5 == 0) else '='} one.{b}" for i, (a, b) in enumerate(pairs)]
+    conditions += ["many.i = one.i AND many.t = one.t", "many.t = one.t AND many.b = one.b",
+                   "one.v = many.z AND many.i IS one.i", "many.t = one.t COLLATE NOCASE",
+                   "many.t = one.z", "one.z = many.t"]  # fmt: skip
+    for condition in conditions:
+        for kind in ("CROSS", "LEFT"):
+            text = sql.format(kind, condition)
+            for id_ in range(len(VALUES)):
+                before[text, id_] = list(alike.theirs.execute(text, (id_,)))
+    for side in (alike.mine, alike.theirs):
+        side.execute("UPDATE many SET i = i + 1, t = t || 'x' WHERE id % 3 = 0")
+        side.execute("DELETE FROM many WHERE id % 5 = 1")
+        side.execute("INSERT INTO many(id, i, t, z, late) VALUES (200, 1, 'x', 'x', 1)")
+    if committed:
+        alike.mine.commit()
+    for (text, id_), rows in before.items():
+        assert alike.mine.execute(text, (id_,)).fetchall() == list(alike.theirs.execute(text, (id_,))), (text, id_)
+        cursor = alike.mine.cursor()
+        cursor.as_of = moment
+        assert cursor.execute(text, (id_,)).fetchall() == rows, (text, id_)
+
+
+def test_rows_that_are_left_out_count_and_can_be_interrupted(both: Beside) -> None:
+    db = both.mine
+    sql = "SELECT count(*) FROM a CROSS JOIN b ON b.k = a.id WHERE a.id = 7"
+    assert visited(db, sql) >= ROWS
+    db.create_function("stop", 0, lambda: db.interrupt() or 1)
+    with pytest.raises(driver.OperationalError, match="interrupted"):
+        db.execute(f"{sql} AND stop() AND b.s = '-'").fetchall()
