@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, object_session
 from .._exceptions import PastWriteError
 from ..history.moments import Nanoseconds
 from ..history.past_models import Past
-from .tables import AS_OF
+from .tables import AS_OF, has_history
 
 
 def is_past(obj: Any) -> bool:
@@ -47,7 +47,7 @@ def guard_present(mapper: Mapper[Any]) -> None:
         return
     _guarded.add(mapper)
     for prop in mapper.relationships:
-        if prop.parent is mapper and not prop.viewonly:
+        if prop.parent is mapper and not prop.viewonly and has_history(prop.mapper):
             attribute = getattr(mapper.class_, prop.key)
             for name in ("append", "set"):
                 event.listen(attribute, name, _refuse_mixing, propagate=True)

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import BigInteger, Column, ColumnElement, MetaData, String, Table, exc, literal_column
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.elements import BindParameter, _anonymous_label
 from sqlalchemy.sql.selectable import AliasedReturnsRows, FromClause, FromClauseAlias
 from sqlalchemy.sql.visitors import InternalTraversal
@@ -65,6 +66,12 @@ def _make(table: Table) -> Table:
         schema=table.schema,
         info={_MARK: True},
     )
+
+
+def has_history(mapper: Mapper[Any]) -> bool:
+    """Is it mapped to tables of the program? The engine's own ("entitydb_tags") have none."""
+    tables = (*mapper.tables, mapper.local_table)
+    return all(isinstance(table, Table) and not table.name.startswith("entitydb_") for table in tables)
 
 
 def is_history(element: Any) -> bool:
@@ -133,6 +140,7 @@ __all__ = [
     "VALID_TO",
     "HistoryAlias",
     "at_moment",
+    "has_history",
     "history_table",
     "is_history",
     "moment_bind",

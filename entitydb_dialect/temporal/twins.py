@@ -35,7 +35,7 @@ from .comparing import PastRelationship
 from .expressions import NoHistory, history_column, moment_of_row, over_history, own_tables
 from .guards import guard_past, guard_present
 from .relations import past_relationship
-from .tables import AS_OF, history_table
+from .tables import AS_OF, has_history, history_table
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def _make_all(first: Mapper[Any]) -> None:
                 continue
             _make_class(mapper)
             made.append(mapper)
-            todo += [prop.mapper for prop in mapper.relationships if _has_history(prop.mapper)]
+            todo += [prop.mapper for prop in mapper.relationships if has_history(prop.mapper)]
     try:
         for mapper in made:
             _map(mapper)
@@ -91,12 +91,6 @@ def _make_all(first: Mapper[Any]) -> None:
         # Whichever models lead to these, and those of the registry that do not are not many.
         for other in mapper.registry.mappers:
             guard_present(other)
-
-
-def _has_history(mapper: Mapper[Any]) -> bool:
-    """Is it mapped to tables of the program? The engine's own ("entitydb_tags") have none."""
-    tables = (*mapper.tables, mapper.local_table)
-    return all(isinstance(table, Table) and not table.name.startswith("entitydb_") for table in tables)
 
 
 # ---- classes ----
@@ -137,7 +131,7 @@ def _metaclass(of: type) -> type:
 def _map(mapper: Mapper[Any]) -> None:
     model = mapper.class_
     past = model.__dict__[OWN]
-    if not _has_history(mapper):
+    if not has_history(mapper):
         raise exc.ArgumentError(f"{model!r} is not mapped to a table, so it has no history of its own")
     tables = own_tables(mapper)
     as_of = moment_of_row(mapper)
@@ -252,7 +246,7 @@ def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnE
             return None
         if prop.entity.is_aliased_class:
             raise NoHistory("it leads to an aliased class")
-        if not _has_history(prop.mapper):
+        if not has_history(prop.mapper):
             raise NoHistory(f"{prop.mapper.class_.__name__} has no history of its own")
         return past_relationship(prop, past_class)
     if isinstance(prop, CompositeProperty):

@@ -128,6 +128,7 @@ def test_a_shape_is_the_smallest_that_keeps_the_rate(native, keys, rate) -> None
         assert all(native.lib.test_bloom_rate(blocks - 1, other, keys) > rate for other in range(1, 22))
 
 
+@pytest.mark.slow
 @given(keys=st.integers(1, 10**7), bits=st.floats(0.1, 40))
 def test_a_shape_for_bits_has_the_best_number_of_probes(native, keys, bits) -> None:
     blocks, probes = shape(native, keys, bits=bits)

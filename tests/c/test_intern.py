@@ -109,6 +109,7 @@ def test_a_text_has_one_entry_for_ever(native, rng) -> None:
     assert (counts["hits"], counts["misses"]) == (2 * len(entries), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 2**20, 2**32, 2**48])
 def test_ids_that_are_multiples_are_spread(native, step) -> None:
     """By their low or by their high bits alone all would be in one chain, which takes minutes."""

@@ -263,6 +263,7 @@ def _aio_calls(kind: type, given: dict[str, tuple[Any, ...]]) -> dict[str, Calla
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["open", "closed", "closed below", "forked", "outside"])
 def test_the_adapters_of_asyncio_raise_the_same(tmp_path: Path, state: str) -> None:
     pytest.importorskip("greenlet")

@@ -66,6 +66,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("path", ["x.edb", "./x.edb", "file:named"])
 def test_a_relative_file_lies_where_that_of_sqlite_lies(

@@ -59,6 +59,7 @@ ASKED: dict[str, Callable[[Session], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", list(ASKED))
 def test_every_way_to_ask_runs_and_warns_under_our_own_name(engine: Engine, how: str) -> None:
     with Session(engine) as session, warnings.catch_warnings(record=True) as caught:

@@ -92,6 +92,7 @@ WAYS = [with_at, with_at_of_a_session, with_option_of_statement, with_option_of_
 MISSING = r"no commit is labelled|no transaction|never had the revision"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("moment", "wanted"), NAMED)
 def test_a_name_is_a_moment(engine: Engine, way: Callable[[Engine, Any], Any], moment: str, wanted: str) -> None:

@@ -56,6 +56,7 @@ def test_wrong_url_is_an_argument_error_that_names_it(url: str, message: str) ->
         create_engine(url).connect()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["entitydb", "sqlite+entitydb"])
 @pytest.mark.parametrize(
     "query",

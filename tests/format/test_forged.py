@@ -605,6 +605,7 @@ def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_p
         path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", [2**15, 2**31, 2**40 - 1, 2**40, 2**63])
 def test_a_record_does_not_make_the_file_as_long_as_it_says(sample: Any, ask: Any, tmp_path: Path, pages: int) -> None:
     """A commit that is not known durable may miss pages at the end of the file, but not more than commits can add."""

@@ -156,6 +156,7 @@ def test_what_stands_in_a_chain_is_read_from_there(said: bytes, ask: Any, tmp_pa
     assert answer["rows"][0][0][0][2:5] == ["ann", None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [b"", b"\0", b"\xff", b"inf", b"infos", bytes(100), b"\xff" * 88])
 @pytest.mark.parametrize("tree", [INFO, ACTORS])
 def test_keys_of_any_kind_are_rows_or_damage(said: bytes, ask: Any, tmp_path: Path, tree: str, key: bytes) -> None:

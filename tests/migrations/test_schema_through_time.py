@@ -246,6 +246,7 @@ def expected_today(copy: Copy, table: str, columns: list[str]) -> list[tuple[Any
     return None
 
 
+@pytest.mark.slow
 def test_rows_under_todays_model(history: History) -> None:
     """Models of today's tables, reflected now."""
     metadata = MetaData()

@@ -246,6 +246,7 @@ def test_every_write_in_the_past_raises(engine: Engine, then: int) -> None:
         assert session.scalar(select(func.min(Employee.pay))) == 1040
 
 
+@pytest.mark.slow
 def test_changed_past_object_raises_at_flush_and_at_the_end(engine: Engine, then: int) -> None:
     with Session(engine) as session:
         with at(session, then) as past:

@@ -378,6 +378,7 @@ SEAT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["INTEGER PRIMARY KEY", "TEXT PRIMARY KEY"])
 def test_rows_that_exchanged_unique_values_exchange_them_back(plain: Engine, rng: random.Random, key: str) -> None:
     """Two or more, in circles and in rows, in columns of several types and in a key of two columns."""

@@ -193,6 +193,7 @@ def test_attempts_that_are_no_number_are_refused(engine: Engine, attempts: Any) 
         run_transaction(sessionmaker(engine), lambda session: None, attempts)
 
 
+@pytest.mark.slow
 def test_sessions_of_a_registry_are_taken_too(engine: Engine) -> None:
     scoped = scoped_session(sessionmaker(engine))
     assert run_transaction(scoped, Race(engine, 1), sleep=Clock().sleep) == "attempt 2"

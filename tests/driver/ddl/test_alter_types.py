@@ -156,6 +156,7 @@ def test_like_sqlite_through_chains_of_types(db: driver.Connection, rng: random.
                 assert (key,) in rows(db, f"SELECT id FROM t{turn} WHERE a IS ?", (value,), as_of=then)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("types", "value"),
     [

@@ -176,6 +176,7 @@ def alike(db: driver.Connection) -> Beside:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "own writes"])
 def test_no_row_is_left_out_that_an_equality_holds_for(alike: Beside, committed: bool) -> None:
     moment = alike.mine.last_commit[1]

@@ -44,6 +44,7 @@ def test_one_entry_of_each_value_is_read(both: Beside, sql: str) -> None:
     assert sorted(map(repr, rows)) == sorted(map(repr, both.theirs.execute(sql)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [

@@ -74,6 +74,7 @@ ORDERED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", ORDERED)
 @pytest.mark.parametrize("last", ["CREATE UNIQUE INDEX n_is ON t(n)", "CREATE UNIQUE INDEX n_is ON t(n) WHERE a < 9"])
 def test_what_is_evaluated_before_a_row_is_refused(

@@ -41,6 +41,7 @@ def beside(db: driver.Connection) -> Iterator[tuple[driver.Connection, sqlite3.C
     theirs.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "batch",
     [

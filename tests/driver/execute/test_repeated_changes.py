@@ -168,6 +168,7 @@ def test_parameters_that_do_not_fit_leave_what_was_done(both: Both) -> None:
         both.mine.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "parameters"),
     [
@@ -231,6 +232,7 @@ def test_a_function_that_writes_between(both: Both) -> None:
     both.mine.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(4))
 def test_random_runs(both: Both, round_: int) -> None:
     rng = random.Random(round_)

@@ -281,6 +281,7 @@ def test_a_delete_with_a_moment_does_not_reach_the_rows_of_now(at: Moments) -> N
 # ---- what is refused ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "kind", "said"),
     [

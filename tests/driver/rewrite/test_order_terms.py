@@ -39,6 +39,7 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "index"),
     [
@@ -66,6 +67,7 @@ def test_an_index_gives_the_order(both: Beside, sql: str, index: str) -> None:
     assert "TEMP B-TREE" not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [

@@ -68,6 +68,7 @@ STATEMENTS: list[tuple[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sql", "parameters"), STATEMENTS)
 def test_as_sqlite_does_it(connect: Connect, sql: str, parameters: Any) -> None:
     both = Beside(connect(), *SCHEMA)

@@ -242,6 +242,7 @@ def test_triggers_neither_stand_on_tags_nor_write_them(db: driver.Connection) ->
 # ---- EXPLAIN QUERY PLAN ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "plan"),
     [

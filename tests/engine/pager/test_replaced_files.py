@@ -337,6 +337,7 @@ def test_both_files_replaced_by_rename(tmp_path: Path) -> None:
     whole(path, [77])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commits", [1, 40, 300])
 def test_a_data_file_overwritten_in_place(tmp_path: Path, commits: int) -> None:
     """Another database, with fewer or more commits, copied over the open one: nothing is written into it, not even

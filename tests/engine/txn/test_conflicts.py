@@ -66,6 +66,7 @@ def test_an_update_of_a_row_deleted_meanwhile_does_not_bring_it_back(connect):
     assert a.get(tree, 5, transaction=False) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [40, 150, 700, 3000])
 @pytest.mark.parametrize("kept", ["first", "last", "middle"])
 def test_a_tree_that_shrank_to_an_untouched_page_has_changed(connect, size, kept):

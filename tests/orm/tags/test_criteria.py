@@ -222,6 +222,7 @@ def test_in_joins_and_subqueries_and_the_rest(full: Session) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_loader_criteria(full: Session) -> None:
     full.expunge_all()
     option = with_loader_criteria(Article, tagged(Article, "status:live"))

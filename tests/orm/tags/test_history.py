@@ -88,6 +88,7 @@ KEYS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "key", "change"), KEYS)
 def test_of_every_kind_of_key_and_of_inheritance(
     session: Session, model: Any, key: dict[str, Any], change: dict[str, Any]

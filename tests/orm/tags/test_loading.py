@@ -20,7 +20,7 @@ from sqlalchemy.orm import (
     subqueryload,
 )
 
-from entitydb_dialect import PastWriteError, Tagged, at, commit_moment, tag_values
+from entitydb_dialect import PastWriteError, Tagged, at, commit_moment, tag_values, temporal
 
 from .models import Article, Author, Badge, Base
 
@@ -97,6 +97,7 @@ def test_along_a_path(full: Session, executed: Executed) -> None:
     assert len(statements) == 1
 
 
+@pytest.mark.slow
 def test_raiseload_and_noload(full: Session) -> None:
     article = full.scalars(select(Article).options(raiseload(Article.tags)).where(Article.id == 1)).one()
     with pytest.raises(exc.InvalidRequestError, match="raise"):
@@ -124,8 +125,12 @@ def test_eager_joins_are_as_of_the_moment(full: Session) -> None:
     assert {tuple(article.tags) for article in full.scalars(select(Article))} == {("now",)}
 
 
-def test_the_past_is_not_changed(full: Session) -> None:
+@pytest.mark.parametrize("guarded", [False, True])
+def test_the_past_is_not_changed(full: Session, guarded: bool) -> None:
+    """By the same error whether or not the process has made past classes of the model."""
     moment = commit_moment(full)
+    if guarded:
+        full.scalars(select(temporal(Article, as_of=moment))).all()
     with pytest.raises(PastWriteError), at(full, moment) as past:
         past.get_one(Article, 1).tags.add("new")
     with pytest.raises(PastWriteError), at(full, moment) as past:

@@ -53,6 +53,7 @@ def test_ids_that_the_database_gives_are_used(session: Session) -> None:
     assert stored(session) == sorted(("article", one.id, f"nr:{one.title}") for one in articles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

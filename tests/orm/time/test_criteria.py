@@ -69,6 +69,7 @@ def test_a_filter_of_a_session_holds(shop: Shop) -> None:
         assert session.scalars(select(temporal(Review, as_of=shop.first).stars)).all() == [4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [joinedload, lazyload, selectinload, subqueryload])
 def test_a_filter_beside_criteria_of_loader_options(shop: Shop, strategy: Callable[..., Any]) -> None:
     """SQLAlchemy gives a cached statement's options the parameters of the new one, by the places that these have."""

@@ -93,6 +93,7 @@ def watched(engine: Engine) -> list[Any]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("present", [False, True], ids=["alone", "beside the present"])
 @pytest.mark.parametrize("loader", list(LOADERS))
 def test_every_loading_strategy_keeps_the_moment(
