@@ -140,6 +140,10 @@ def test_power_loss_after_sql_transactions(
     log = read_log(tmp_path / "log")
     first = next(i for i, entry in enumerate(log) if entry.data.startswith(b"start"))
     where = set(rng.sample(range(first, len(log)), min(points, len(log) - first)))
+    # A few at least behind the begin of a commit, which is lost, and before one is known to be durable, which is not.
+    begun = [i + 1 for i, entry in enumerate(log) if entry.data.startswith(b"start")]
+    told = [i for i, entry in enumerate(log) if entry.data.startswith(b"durable")]
+    where |= {*rng.sample(begun, 5), *rng.sample(told, 5)}
     behind = lost = 0
     path = tmp_path / "left.edb"
     for position, disk, notes in power_losses(log, where):
