@@ -270,6 +270,8 @@ static void raise_found(session *ps, PyObject *error)
     Py_XDECREF(raised);
 }
 
+enum { SETS_BETWEEN_SIGNALS = 256 };
+
 /* ---- one execution for each set of parameters ------------------------------------------------------------------- */
 
 /* -> SQLite's result of the last step; -1: the set is not for the short way, or an exception */
@@ -294,6 +296,7 @@ static PyObject *known_each(PyObject *self, PyObject *sets)
     part *pp = pk->kt_parts;
     PyObject *set = NULL, *error = NULL;
     int code = SQLITE_DONE;
+    unsigned done = 0;
 
     if (!pk->kt_session || pk->kt_busy || (!pp->pp_stmt && !prepare_part(pp, pk->kt_session->ses_sqlite)))
         return PyTuple_New(0);
@@ -304,6 +307,8 @@ static PyObject *known_each(PyObject *self, PyObject *sets)
             break;
         Py_CLEAR(set);
         sqlite3_reset(pp->pp_stmt);
+        if (++done % SETS_BETWEEN_SIGNALS == 0)
+            PyErr_CheckSignals();       /* no code of Python's runs meanwhile, which would do it */
     }
     if (PyErr_Occurred() || (code != SQLITE_DONE && code != -1))
         error = known_error(pk->kt_session, code);

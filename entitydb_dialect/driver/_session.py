@@ -44,6 +44,7 @@ from .sql.statement import LONG, Statement
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
 _MOST_TEMPLATES = 1000
+_LONGEST_TEMPLATE = 4096  # characters
 _MOST_NEEDS = 60  # of parameters, that the short way has bits for
 
 # Handles of a parent process: the child must neither use nor free them.
@@ -238,7 +239,7 @@ class Session(Transactions):
         choices = prepared.choices
         if choices is None or prepared.statement is not given or prepared.apart is not None or not given.sql.isascii():
             return
-        if not self.plain or len(choices.needs) > _MOST_NEEDS:
+        if not self.plain or len(choices.needs) > _MOST_NEEDS or len(given.sql) > _LONGEST_TEMPLATE:
             return
         if len(self.templates) >= _MOST_TEMPLATES:
             self.templates.clear()

@@ -4,6 +4,7 @@ one call. Each is executed once, in its order, whoever executes it."""
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,6 +126,35 @@ def test_sets_come_from_a_generator_that_fails_or_asks(connect: Connect) -> None
         db.executemany("INSERT INTO t VALUES (?, ?)", sets())
     assert db.execute("SELECT count(*) FROM t").fetchone()[0] in (0, 3)
     db.rollback()
+
+
+def test_a_signal_ends_it(connect: Connect) -> None:
+    """Between the sets no code of Python's runs that would look for it."""
+    db = connect()
+    db.execute(SCHEMA)
+    db.commit()
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    rows = [(i, None) for i in range(500_000)]
+
+    def insert() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        db.executemany("INSERT INTO t VALUES (?, ?)", rows)
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with pytest.raises(Stopped):
+            insert()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert db.execute("SELECT count(*) FROM t").fetchone()[0] < len(rows)
+    db.rollback()
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
 def test_what_executes_them_ends_with_the_schema_and_the_connection(connect: Connect) -> None:

@@ -449,7 +449,12 @@ def test_no_text_is_too_strange(db: driver.Connection, rng: random.Random) -> No
             where = rng.choice(("WHERE lower(t.a) = 'x' AND", "WHERE", "ORDER BY lower(t.a),", "GROUP BY lower(t.a)"))
             listed = rng.choice(("*", "lower(t.a), count(*)", "t.b + t.c"))
             text = f"SELECT {listed} FROM {head} {'1' if head.endswith(('AND', 'ON')) else ''} {where} {text}"
-        if text_to_run(db, text) == text:
+        try:
+            is_changed = text_to_run(db, text) != text
+        except driver.Error:  # a clause of our own that is none, as in u(1, 2)
+            assert outcome(text, [1] * text.count("?")) == "refused", text
+            continue
+        if not is_changed:
             continue
         changed += 1
         parameters = ["x"] * text.count("?")
