@@ -81,10 +81,10 @@ def _edits_of(text: Text, source: Source, schemas: Schemas, ctes: frozenset[str]
         return _dated(text, source, schemas, _of_period(text, source))
     if source.arguments is not None and source.role == FROM:
         if schemas.locate(source.schema, source.name) is None and schemas.view(source.schema, source.name) is None:
-            return _named_history(text, source, schemas)
+            return _named_history(text, source, schemas, ctes)
         _refuse(source, schemas, ctes)
         return _dated(text, source, schemas, _of_call(text, source))
-    return _named_history(text, source, schemas)
+    return _named_history(text, source, schemas, ctes)
 
 
 # ---- what is read ----
@@ -264,9 +264,10 @@ def parts_of_view(text: Text) -> tuple[str, int]:
 # ---- "t history" ----
 
 
-def _named_history(text: Text, source: Source, schemas: Schemas) -> list[Edit]:
-    """`"t history"`, by its name."""
-    if not source.name.lower().endswith(_SUFFIX):
+def _named_history(text: Text, source: Source, schemas: Schemas, ctes: frozenset[str]) -> list[Edit]:
+    """`"t history"`, by its name, unless it is that of a common table expression, which has no arguments."""
+    name = source.name.lower()
+    if not name.endswith(_SUFFIX) or (source.schema is None and source.arguments is None and name in ctes):
         return []
     history = schemas.history(source.schema, source.name[: -len(_SUFFIX)], False)
     if history is None or schemas.means(source.schema, source.name):

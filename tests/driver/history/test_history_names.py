@@ -114,6 +114,19 @@ def test_a_cte_does_not_capture_it(db: driver.Connection, moment: int) -> None:
     assert ask(db, sql, moment) == [(9, "old")]
 
 
+def test_a_cte_of_its_name_is_meant_where_it_has_no_arguments(db: driver.Connection, moment: int) -> None:
+    for sql, wanted in (
+        ('WITH "t history" AS (SELECT 5 AS a) SELECT a FROM "T History"', [(5,)]),
+        ('WITH "t history" AS (SELECT 5 AS a) SELECT h.a, k.a FROM "t history" h, main."t history"(?) k', [(5, "old")]),
+        ('WITH "t history"(a) AS (SELECT 5) SELECT x.a, y.a FROM "t history" x, t FOR SYSTEM_TIME AS OF ? y',
+         [(5, "old")]),
+        ('WITH h AS (SELECT a FROM "t history"(?)), "t history" AS (SELECT 7 AS a) SELECT * FROM h, "t history"',
+         [("old", 7)]),
+        ('WITH "t history" AS (SELECT a FROM main."t history"(?)) SELECT * FROM "t history"', [("old",)]),
+    ):  # fmt: skip
+        assert ask(db, sql, *[moment] * sql.count("?")) == wanted, sql
+
+
 @pytest.mark.parametrize("name", ['"t history"', "[t history]", "`T HISTORY`", 'main."t history"', 'MAIN."t history"'])
 def test_spellings_of_the_name(db: driver.Connection, moment: int, name: str) -> None:
     for sql in (
