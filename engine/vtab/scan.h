@@ -78,7 +78,7 @@ typedef struct scan {
     table_buffer cu_prefix, cu_sort_key;
     uint32_t cu_n_sieve;            /* of a plain walk of the table */
     sieve cu_sieve[AUTOMATIC_COLUMNS];
-    table_buffer cu_sieve_texts;
+    arena cu_sieve_texts;
     /* bytes that are not in a page */
     table_buffer cu_chain;          /* a row from a chain */
     table_buffer cu_parts;          /* an entry's value from a chain */
@@ -112,8 +112,8 @@ int scan_damaged_entry(const scan *cu);
 
 /* ---- scan_sieve.c ---- */
 
-/* What the plan's values leave out; they may end with the call. */
-void sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv);
+/* Reads what the plan's values leave out; they may end with the call. */
+int sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv);
 /* From the row that the scan stands on to the first that is not left out, maybe itself. */
 int sieve_pass(scan *cu);
 

@@ -9,13 +9,18 @@
 
 #define LOOKS 256                   /* rows between two looks for an interrupt */
 
-void sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv)
+static bool is_sure(const edb_value *value, bool bytewise)
 {
-    const char *column = plan_section(plan, argc, "/a");
+    return value->type == VALUE_INTEGER || (value->type == VALUE_TEXT && bytewise);
+}
+
+int sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv)
+{
+    const char *column = cu->cu_plain && !cu->cu_index ? plan_section(plan, argc, "/a") : NULL;
     cu->cu_n_sieve = 0;
-    cu->cu_sieve_texts.bf_size = 0;
-    if (!column || !cu->cu_plain || cu->cu_index)
-        return;
+    if (!column)
+        return EDB_OK;
+    arena_reset(&cu->cu_sieve_texts);
     for (int i = 0; i < argc && cu->cu_n_sieve < AUTOMATIC_COLUMNS; i++) {
         if (!plan_is_automatic(plan[PLAN_HEAD + PLAN_STEP * i + STEP_OP]))
             continue;
@@ -23,19 +28,15 @@ void sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv)
         bool bytewise = column[4] - '0' == COLLATE_BINARY;
         sv->svt_column = plan_number(column, 4);
         column += 5;
-        if (value_read(argv[i], &sv->svt_value))
-            continue;
-        if (sv->svt_value.type != VALUE_INTEGER && (sv->svt_value.type != VALUE_TEXT || !bytewise))
-            continue;
-        if (sv->svt_value.type == VALUE_TEXT) {          /* it ends with the call */
-            uint8_t *copy = buffer_reserve(&cu->cu_sieve_texts, sv->svt_value.size);
-            if (!copy || cu->cu_n_sieve)                /* one text: a second could move the first */
-                continue;
-            memcpy(copy, sv->svt_value.bytes, sv->svt_value.size);
-            sv->svt_value.bytes = copy;
+        int rc = value_read(argv[i], &sv->svt_value);
+        if (!rc && is_sure(&sv->svt_value, bytewise)) {
+            rc = value_copy(&cu->cu_sieve_texts, &sv->svt_value);
+            cu->cu_n_sieve++;
         }
-        cu->cu_n_sieve++;
+        if (rc)
+            return rc;
     }
+    return EDB_OK;
 }
 
 static bool surely_differs(const edb_value *value, const edb_value *wanted)

@@ -29,7 +29,7 @@ static void free_scan(scan *cu)
     buffer_free(&cu->cu_chain);
     buffer_free(&cu->cu_parts);
     buffer_free(&cu->cu_decoded);
-    buffer_free(&cu->cu_sieve_texts);
+    arena_free(&cu->cu_sieve_texts);
     free(cu->cu_part_of);
     free(cu->cu_part_at);
     free(cu);
@@ -46,7 +46,7 @@ static void tidy(scan *cu)
     buffer_clear(&cu->cu_chain);
     buffer_clear(&cu->cu_parts);
     buffer_clear(&cu->cu_decoded);
-    buffer_clear(&cu->cu_sieve_texts);
+    arena_reset(&cu->cu_sieve_texts);
 }
 
 int vtab_close(sqlite3_vtab_cursor *base)
@@ -219,10 +219,11 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     rc = choose_way(cu, plan, argc);
     cu->cu_plain = cu->cu_way == WAY_WALK && !kr->kr_laps && !cu->cu_sorted && !cu->cu_single && !kr->kr_n_wheels
                    && !kr->kr_reverse && !kr->kr_to.en_set;
-    if (rc || (rc = start(cu)))
-        return rc;
-    sieve_read(cu, plan, argc, argv);
-    return cu->cu_n_sieve && !cu->cu_eof ? sieve_pass(cu) : EDB_OK;
+    if (!rc)
+        rc = start(cu);
+    if (!rc)
+        rc = sieve_read(cu, plan, argc, argv);
+    return !rc && cu->cu_n_sieve && !cu->cu_eof ? sieve_pass(cu) : rc;
 }
 
 int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv)

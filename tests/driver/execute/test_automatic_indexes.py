@@ -205,6 +205,20 @@ def test_no_row_is_left_out_that_an_equality_holds_for(alike: Beside, committed:
         assert cursor.execute(text, (id_,)).fetchall() == rows, (text, id_)
 
 
+@pytest.mark.parametrize("condition", [
+    "many.a = one.a AND many.b = one.b", "many.b = one.b AND many.a = one.a",
+    "many.b = one.b AND many.c = one.c AND many.a = one.a", "many.a = one.a AND many.n = one.n AND many.c = one.c",
+])  # fmt: skip
+def test_equalities_of_several_texts_keep_each(db: driver.Connection, condition: str) -> None:
+    """However much more room the next ones take than those of the rows before did."""
+    sets = [(i, "a" * (30 + i), "b" * (300 << i), "c" * (900 << i), i % 2) for i in range(8)]
+    for table in ("one", "many"):
+        db.execute(f"CREATE TABLE {table}(id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT, n INTEGER)")
+        db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", sets)
+    sql = f"SELECT one.id, many.id FROM one CROSS JOIN many ON {condition} WHERE one.id = ?"
+    assert [db.execute(sql, (i,)).fetchall() for i in range(8)] == [[(i, i)] for i in range(8)]
+
+
 def test_rows_that_are_left_out_count_and_can_be_interrupted(both: Beside) -> None:
     db = both.mine
     sql = "SELECT count(*) FROM a CROSS JOIN b ON b.k = a.id WHERE a.id = 7"
