@@ -97,39 +97,61 @@ static bool says(const conflict_clause *cl, sqlite3_value **values)
     return true;
 }
 
-static void keep(conflict_clause **kept, conflict_clause *cl)
+static void put_first(conflict_clause **kept, conflict_clause *cl)
 {
-    conflict_clause **at = kept;
-
     cl->ccl_next = *kept;
     *kept = cl;
-    for (int i = 0; *at && i < KEPT_MOST; i++)
-        at = &(*at)->ccl_next;
-    conflict_clauses_forget(at);
 }
 
-int conflict_clause_find(conflict_clause **kept, sqlite3_value **values, conflict_clause **out)
+/* -> the one that says the values, now the first; NULL: none is kept */
+static conflict_clause *find_kept(conflict_clause **kept, sqlite3_value **values)
 {
     for (conflict_clause **at = kept, *cl; (cl = *at); at = &cl->ccl_next)
         if (says(cl, values)) {
             *at = cl->ccl_next;
-            cl->ccl_next = *kept;
-            *kept = cl;
-            cl->ccl_refs++;
-            *out = cl;
-            return EDB_OK;
+            put_first(kept, cl);
+            return cl;
         }
+    return NULL;
+}
+
+static void forget_oldest(conflict_clause **kept)
+{
+    for (int i = 0; *kept && i < KEPT_MOST; i++)
+        kept = &(*kept)->ccl_next;
+    conflict_clauses_forget(kept);
+}
+
+static int make(sqlite3_value **values, conflict_clause **out)
+{
     conflict_clause *cl = calloc(1, sizeof *cl);
     if (!cl)
         return no_memory();
     cl->ccl_refs = 1;
     int rc = read_clause(cl, values);
-    if (rc) {
+    if (rc)
         conflict_clause_unref(cl);
-        return rc;
-    }
+    else
+        *out = cl;
+    return rc;
+}
+
+conflict_clause *conflict_clause_ref(conflict_clause *cl)
+{
     cl->ccl_refs++;
-    keep(kept, cl);
-    *out = cl;
+    return cl;
+}
+
+int conflict_clause_find(conflict_clause **kept, sqlite3_value **values, conflict_clause **out)
+{
+    conflict_clause *cl = find_kept(kept, values);
+    if (!cl) {
+        int rc = make(values, &cl);
+        if (rc)
+            return rc;
+        put_first(kept, cl);
+        forget_oldest(kept);
+    }
+    *out = conflict_clause_ref(cl);
     return EDB_OK;
 }

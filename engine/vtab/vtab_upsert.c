@@ -16,9 +16,9 @@
  * constraints the row id, then the indexes from the youngest to the oldest, as SQLite keeps them. Constraints of no
  * clause are left to the INSERT, which fails.
  *
- * Memory: the clauses belong to the statement, what their texts say is kept (conflict_clause.h). What was prepared for a list is kept with the virtual table, most
- * recently used first, because the same INSERT mostly comes again; but what has a subquery, which may hold this very
- * virtual table, with the clause. */
+ * Memory: the clauses belong to the statement, what their texts say is kept (conflict_clause.h). What was prepared for a
+ * list is kept with the virtual table, most recently used first, because the same INSERT mostly comes again; but what has
+ * a subquery, which may hold this very virtual table, with the clause. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +43,7 @@ struct upsert {
 
 typedef struct upsert_prepared {
     struct upsert_prepared *pu_next;
-    char *pu_list, *pu_tail;
+    conflict_clause *pu_said;       /* counted; its list and tail are what was prepared */
     rowexpr *pu_expressions;
     uint32_t pu_running;            /* evaluations going on: not to be freed */
 } upsert_prepared;
@@ -60,8 +60,7 @@ static void prepared_free(upsert_prepared *pu)
     if (!pu)
         return;
     rowexpr_free(pu->pu_expressions);
-    free(pu->pu_list);
-    free(pu->pu_tail);
+    conflict_clause_unref(pu->pu_said);
     free(pu);
 }
 
@@ -242,6 +241,13 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && !strcmp(a, b));
 }
 
+/* Do two clauses set the same, on the same condition? Which constraints they are for does not matter here. */
+static bool same_expressions(const conflict_clause *a, const conflict_clause *b)
+{
+    return same_text(a->ccl_texts[CLAUSE_LIST], b->ccl_texts[CLAUSE_LIST])
+           && same_text(a->ccl_texts[CLAUSE_TAIL], b->ccl_texts[CLAUSE_TAIL]);
+}
+
 /* Drops what was not used for longest, unless it is being evaluated. */
 static void forget_oldest(vtab_entity *vt)
 {
@@ -256,11 +262,11 @@ static void forget_oldest(vtab_entity *vt)
 
 static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
 {
-    const char *list = uc->uc_said->ccl_texts[CLAUSE_LIST], *tail = uc->uc_said->ccl_texts[CLAUSE_TAIL];
+    conflict_clause *said = uc->uc_said;
     if ((*out = uc->uc_prepared))
         return EDB_OK;
     for (upsert_prepared **at = &vt->vt_upserts, *pu; (pu = *at); at = &pu->pu_next)
-        if (same_text(pu->pu_list, list) && same_text(pu->pu_tail, tail)) {
+        if (same_expressions(pu->pu_said, said)) {
             *at = pu->pu_next;
             pu->pu_next = vt->vt_upserts;
             *out = vt->vt_upserts = pu;
@@ -269,18 +275,15 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
     upsert_prepared *pu = calloc(1, sizeof *pu);
     if (!pu)
         return no_memory();
-    pu->pu_list = strdup(list);
-    pu->pu_tail = tail ? strdup(tail) : NULL;
-    int rc = pu->pu_list && (pu->pu_tail || !tail) ? EDB_OK : no_memory();
-    if (!rc)
-        rc = rowexpr_new(vt->vt_any.ay_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, pu->pu_list, pu->pu_tail,
-                         &pu->pu_expressions);
+    pu->pu_said = conflict_clause_ref(said);
+    int rc = rowexpr_new(vt->vt_any.ay_binding->bd_db, vt->vt_table, vt->vt_table->et_name, true, said->ccl_texts[CLAUSE_LIST],
+                         said->ccl_texts[CLAUSE_TAIL], &pu->pu_expressions);
     if (rc) {
         prepared_free(pu);
         return rc;
     }
     *out = pu;
-    if (uc->uc_said->ccl_asks) {
+    if (said->ccl_asks) {
         uc->uc_prepared = pu;
         return EDB_OK;
     }
