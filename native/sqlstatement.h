@@ -68,4 +68,17 @@ void sql_read_tokens(const uint8_t *kinds, const uint8_t *codes, const int32_t *
                      const char *words, size_t words_size, int32_t *room);
 /* cffi: end */
 
+/* The arrays behind a shape, one entry a token. */
+typedef struct {
+    const int32_t *tka_starts, *tka_ends;
+    const uint8_t *tka_kinds;
+} sql_token_arrays;
+
+static inline sql_token_arrays sql_tokens_of(const sql_shape *shape)
+{
+    const int32_t *starts = (const int32_t *)(shape + 1) + shape->tokens;
+
+    return (sql_token_arrays){ starts, starts + shape->tokens, (const uint8_t *)(starts + 2 * shape->tokens) };
+}
+
 #endif

@@ -132,7 +132,6 @@ static PyObject *by_name(sqlite3_stmt *stmt, PyObject *parameters)
     return values;
 }
 
-/* The parameters as a tuple in their order; None: they are not as simple as the short way wants them. NULL: an exception */
 static PyObject *in_order(known *pk, PyObject *parameters)
 {
     if (PyTuple_CheckExact(parameters))
@@ -144,13 +143,24 @@ static PyObject *in_order(known *pk, PyObject *parameters)
     return by_name(pk->kt_parts[0].pp_stmt, parameters);
 }
 
+/* All parameters as a tuple in their order; None: they are not as simple as the short way wants them, or not as many as
+ * the text has. NULL: an exception */
+static PyObject *whole_set(known *pk, PyObject *parameters)
+{
+    Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
+    PyObject *set = in_order(pk, parameters);
+
+    if (set && set != Py_None && PyTuple_Size(set) != total)
+        member_set(&set, counted(Py_None));
+    return set;
+}
+
 int known_bind(known *pk, PyObject *parameters, const edb_start *start)
 {
     if (!prepare_parts(pk, start))
         return 0;
-    Py_ssize_t total = pk->kt_total < 0 ? sqlite3_bind_parameter_count(pk->kt_parts[0].pp_stmt) : pk->kt_total;
-    PyObject *bound = in_order(pk, parameters);
-    bool done = bound && bound != Py_None && PyTuple_Size(bound) == total;
+    PyObject *bound = whole_set(pk, parameters);
+    bool done = bound != Py_None;
 
     if (!bound)
         return -1;
@@ -270,17 +280,17 @@ static void raise_found(session *ps, PyObject *error)
     Py_XDECREF(raised);
 }
 
-enum { SETS_BETWEEN_SIGNALS = 256 };
-
 /* ---- one execution for each set of parameters ------------------------------------------------------------------- */
+
+enum { SETS_BETWEEN_SIGNALS = 256 };
 
 /* -> SQLite's result of the last step; -1: the set is not for the short way, or an exception */
 static int run_once(part *pp, known *pk, PyObject *set)
 {
-    PyObject *bound = in_order(pk, set);
+    PyObject *bound = whole_set(pk, set);
     int code = -1;
 
-    if (bound && bound != Py_None && PyTuple_Size(bound) == sqlite3_bind_parameter_count(pp->pp_stmt) && bind_part(pp, bound)) {
+    if (bound && bound != Py_None && bind_part(pp, bound)) {
         Py_BEGIN_ALLOW_THREADS
         while ((code = sqlite3_step(pp->pp_stmt)) == SQLITE_ROW) {
         }

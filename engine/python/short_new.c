@@ -106,15 +106,15 @@ static bool find_supplied(session *ps, PyObject *sql, const sql_shape *shape, ed
 /* How many parameters stand in front of a token, all of them bare ?; -1: there is one with a number or a name. */
 static Py_ssize_t bare_before(const char *text, const sql_shape *shape, int32_t token)
 {
-    const int32_t *starts = (const int32_t *)(shape + 1) + shape->tokens, *ends = starts + shape->tokens;
-    const uint8_t *kinds = (const uint8_t *)(ends + shape->tokens);
+    sql_token_arrays tk = sql_tokens_of(shape);
     Py_ssize_t found = 0;
 
     for (int32_t i = 0; i < token; i++) {
-        if (kinds[i] == SQL_VARIABLE && ends[i] - starts[i] > 1)
+        uint8_t kind = tk.tka_kinds[i];
+        if (kind == SQL_VARIABLE && tk.tka_ends[i] - tk.tka_starts[i] > 1)
             return -1;
-        found += kinds[i] == SQL_VARIABLE;
-        for (int32_t at = starts[i]; kinds[i] == SQL_LIST && at < ends[i]; at++)
+        found += kind == SQL_VARIABLE;
+        for (int32_t at = tk.tka_starts[i]; kind == SQL_LIST && at < tk.tka_ends[i]; at++)
             found += text[at] == '?';
     }
     return found;
@@ -125,7 +125,7 @@ static Py_ssize_t bare_before(const char *text, const sql_shape *shape, int32_t 
 static known *known_with_tail(session *ps, PyObject *sql, const char *text, const sql_shape *shape, edb_start *start)
 {
     int32_t token = shape->on_conflict >= 0 ? shape->on_conflict : shape->returning;
-    int32_t at = ((const int32_t *)(shape + 1))[shape->tokens + token];
+    int32_t at = sql_tokens_of(shape).tka_starts[token];
     Py_ssize_t before = bare_before(text, shape, token), uses;
     PyObject *key = before < 0 ? NULL : Py_BuildValue("(NN)", PyUnicode_Substring(sql, shape->table_start, shape->table_end),
                                                       PyUnicode_Substring(sql, at, PyUnicode_GetLength(sql)));

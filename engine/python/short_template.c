@@ -15,27 +15,15 @@
 
 #include "native/sqltokens.h"
 
-typedef struct {
-    const int32_t *tps_starts, *tps_ends;
-    const uint8_t *tps_kinds;
-} tokens;
-
-static tokens tokens_of(const sql_shape *shape)
-{
-    const int32_t *starts = (const int32_t *)(shape + 1) + shape->tokens;
-
-    return (tokens){ starts, starts + shape->tokens, (const uint8_t *)(starts + 2 * shape->tokens) };
-}
-
 /* A decimal number, or a text behind a comparison: elsewhere it may be a name. choices.py says the same. */
-static bool may_be_left_out(const char *text, const tokens *tk, int32_t i)
+static bool may_be_left_out(const char *text, const sql_token_arrays *tk, int32_t i)
 {
-    if (tk->tps_kinds[i] == SQL_STRING)
-        return i && tk->tps_kinds[i - 1] == SQL_OPERATOR && memchr("=<>", text[tk->tps_ends[i - 1] - 1], 3);
-    for (int32_t at = tk->tps_starts[i]; at < tk->tps_ends[i]; at++)
+    if (tk->tka_kinds[i] == SQL_STRING)
+        return i && tk->tka_kinds[i - 1] == SQL_OPERATOR && memchr("=<>", text[tk->tka_ends[i - 1] - 1], 3);
+    for (int32_t at = tk->tka_starts[i]; at < tk->tka_ends[i]; at++)
         if (!memchr("0123456789.", text[at], 11))
             return false;
-    return tk->tps_kinds[i] == SQL_NUMBER;
+    return tk->tka_kinds[i] == SQL_NUMBER;
 }
 
 /* Copies, with %% for %. -> behind what was written */
@@ -53,14 +41,14 @@ static char *put_escaped(char *to, const char *from, const char *end)
 static PyObject *template_of(session *ps, PyObject *sql, const char *text, size_t size, const sql_shape *shape, char *room,
                              PyObject *literals)
 {
-    tokens tk = tokens_of(shape);
+    sql_token_arrays tk = sql_tokens_of(shape);
     const char *from = text;
     char *to = room;
 
     for (int32_t i = 0; i < shape->tokens; i++) {
-        if ((tk.tps_kinds[i] != SQL_NUMBER && tk.tps_kinds[i] != SQL_STRING) || !may_be_left_out(text, &tk, i))
+        if ((tk.tka_kinds[i] != SQL_NUMBER && tk.tka_kinds[i] != SQL_STRING) || !may_be_left_out(text, &tk, i))
             continue;
-        PyObject *literal = PyUnicode_Substring(sql, tk.tps_starts[i], tk.tps_ends[i]);
+        PyObject *literal = PyUnicode_Substring(sql, tk.tka_starts[i], tk.tka_ends[i]);
         int decides = literal ? PySet_Contains(ps->ses_constants, literal) : -1;
         bool failed = decides < 0 || (!decides && PyList_Append(literals, literal));
         Py_XDECREF(literal);
@@ -68,9 +56,9 @@ static PyObject *template_of(session *ps, PyObject *sql, const char *text, size_
             return NULL;
         if (decides)
             continue;
-        to = put_escaped(to, from, text + tk.tps_starts[i]);
+        to = put_escaped(to, from, text + tk.tka_starts[i]);
         to = (char *)memcpy(to, "%s", 2) + 2;
-        from = text + tk.tps_ends[i];
+        from = text + tk.tka_ends[i];
     }
     to = put_escaped(to, from, text + size);
     return PyUnicode_FromStringAndSize(room, to - room);
