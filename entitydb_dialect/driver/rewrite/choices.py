@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..sql.statement import Statement
-from ..sql.text import Edit, edited
+from ..sql.text import Edit, edited, pieces
 from ..sql.tokens import NUMBER, OPERATOR, STRING, unquote
 
 _DIGITS = frozenset("0123456789.")
@@ -101,20 +101,13 @@ class Choices:
             for i, (kind, start, end) in enumerate(zip(statement.kinds, statement.starts, statement.ends, strict=True))
             if _is_hole(statement, i, kind, statement.sql[start:end], constants)
         ]
-        edits = [] if held is None else self._made(held)
-        pieces: list[str] = []
-        at = 0
-        for edit in sorted((*(edit._replace(text=escaped(edit.text)) for edit in edits), *holes), key=_place):
-            pieces += (escaped(statement.sql[at : edit.start]), edit.text)
-            at = edit.end
-        return "".join((*pieces, escaped(statement.sql[at:])))
+        edits = [] if held is None else [edit._replace(text=_escaped(edit.text)) for edit in self._made(held)]
+        found = pieces(statement.sql, (*edits, *holes))
+        found[::2] = map(_escaped, found[::2])
+        return "".join(found)
 
 
-def _place(edit: Edit) -> int:
-    return edit.start
-
-
-def escaped(text: str) -> str:
+def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 

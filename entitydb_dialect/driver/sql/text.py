@@ -39,13 +39,18 @@ class Edit(NamedTuple):
 
 def edited(sql: str, edits: Iterable[Edit]) -> str:
     """The text with all edits made, those that begin at one place in their order."""
+    return "".join(pieces(sql, edits))
+
+
+def pieces(sql: str, edits: Iterable[Edit]) -> list[str]:
+    """What edited() joins: by turns what stays of the text and what an edit puts in; first and last what stays."""
     out: list[str] = []
     at = 0
     for edit in sorted(edits, key=_place):
         out += (sql[at : edit.start], edit.text)
         at = edit.end
     out.append(sql[at:])
-    return "".join(out)
+    return out
 
 
 def _place(edit: Edit) -> int:
@@ -234,4 +239,4 @@ class Reader:
             self.at = self.text.closing(self.at) + 1
 
 
-__all__ = ["Edit", "Range", "Reader", "Text", "edited"]
+__all__ = ["Edit", "Range", "Reader", "Text", "edited", "pieces"]
