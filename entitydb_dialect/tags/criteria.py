@@ -154,8 +154,7 @@ def row_id_of(entity: Any, table: EntityTable) -> Any:
         ArgumentError: there is none.
     """
     if table.row_id.table is not None:
-        key = table.mapper.get_property_by_column(table.row_id).key
-        attribute = getattr(inspect(entity).entity, key, None)
+        attribute = getattr(inspect(entity).entity, table.row_id_key, None)
         if attribute is not None:
             return attribute
     raise exc.ArgumentError(

@@ -37,6 +37,11 @@ class EntityTable:
         return str(self.table.name)
 
     @property
+    def row_id_key(self) -> str:
+        """The attribute of the mapper that is the row id, which has to be mapped."""
+        return str(self.mapper.get_property_by_column(self.row_id).key)
+
+    @property
     def declared(self) -> list[tuple[str, Column[Any]]]:
         """The columns whose values the engine posts as tags, each behind its namespace."""
         return [(column.info["tag"], column) for column in self.table.columns if "tag" in column.info]

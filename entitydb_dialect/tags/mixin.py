@@ -85,7 +85,8 @@ def _give_tags(mapper: Mapper[Any], class_: type[Tagged]) -> None:
         raise exc.InvalidRequestError(f"{mapper} is `Tagged`, and has an attribute `{KEY}` of its own")
     map_tag()
     entity = entity_table(mapper)
-    note_entities(mapper, entity.type, _map_row_id(entity))
+    _map_row_id(entity)
+    note_entities(mapper, entity.type, entity.row_id_key)
     mapper.add_property(KEY, TagsProperty(entity, class_.__tags_lazy__))
 
 
@@ -107,16 +108,13 @@ def _property(mapper: Mapper[Any]) -> TagsProperty | None:
     return found if isinstance(found, TagsProperty) else None
 
 
-def _map_row_id(entity: EntityTable) -> str:
-    """Has the base mapper load the row id where it is not a column of the model. -> the attribute that has it"""
+def _map_row_id(entity: EntityTable) -> None:
+    """Has the base mapper load the row id where it is not a column of the model."""
     column = entity.row_id
-    if not column.system:
-        return str(entity.mapper.get_property_by_column(column).key)
-    if not entity.mapper.has_property(ROW_ID_KEY):
+    if column.system and not entity.mapper.has_property(ROW_ID_KEY):
         if column.name not in entity.table.columns:
             entity.table.append_column(column)
         entity.mapper.add_property(ROW_ID_KEY, entity.table.columns[column.name])
-    return ROW_ID_KEY
 
 
 @event.listens_for(Tagged, "before_insert", propagate=True)

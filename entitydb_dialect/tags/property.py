@@ -136,7 +136,7 @@ class TagsProperty(RelationshipProperty[Any]):
         """
         added = state.manager[self.key].impl.get_history(state, dict_, QUEUED).added
         for row in added if type_ == "delete" else ():
-            row.entity = getattr(state.obj(), state.mapper.get_property_by_column(self.entity_table.row_id).key)
+            row.entity = getattr(state.obj(), self.entity_table.row_id_key)
         for row in added if type_ in ("save-update", "expunge") and self.key not in dict_ else ():
             row_state = instance_state(row)
             if row_state not in visited_states:

@@ -5,7 +5,9 @@ Tags belong to a layer above. What gives a class tags notes here whose entities 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -74,29 +76,21 @@ def tag_events(session: Session, objects: Iterable[Any]) -> dict[tuple[str, int]
     return found
 
 
-def _read(session: Session, type_: str, ids: list[int]) -> Iterable[tuple[int, TagEvent]]:
+def _read(session: Session, type_: str, ids: list[int]) -> Iterator[tuple[int, TagEvent]]:
     c = _CHANGES.c
     statement = (
-        select(c.entity, c.transaction_id, c.committed_at, c.operation, c.tag, *(getattr(Transaction, n) for n in SAID))
+        select(c.operation, c.tag, c.entity, c.transaction_id, c.committed_at, *(getattr(Transaction, n) for n in SAID))
         .join(Transaction, Transaction.id == c.transaction_id)
         .where(c.type == type_, c.entity.in_(ids), c.operation.in_(("tag", "untag")))
         .order_by(c.entity, c.transaction_id)
     )
-    made: TagEvent | None = None
-    last = None
-    for entity, transaction_id, moment, operation, tag, *said in session.execute(statement):
-        if (entity, transaction_id) != last:
-            if made is not None and last is not None:
-                yield last[0], made
-            made = TagEvent(transaction_id, moment, tuple(said), frozenset(), frozenset())
-            last = (entity, transaction_id)
-        assert made is not None
-        if operation == "tag":
-            made = made._replace(added=made.added | {tag})
-        else:
-            made = made._replace(removed=made.removed | {tag})
-    if made is not None and last is not None:
-        yield last[0], made
+    changes = groupby(session.execute(statement), key=itemgetter(slice(2, None)))
+    for (entity, transaction_id, moment, *said), rows in changes:
+        tags: dict[str, set[str]] = {"tag": set(), "untag": set()}
+        for operation, tag, *_ in rows:
+            tags[operation].add(tag)
+        added, removed = map(frozenset, tags.values())
+        yield entity, TagEvent(transaction_id, moment, tuple(said), added, removed)
 
 
 __all__ = ["SAID", "Entities", "TagEvent", "entities_of", "identity_of", "note_entities", "tag_events"]
