@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import apsw
 
@@ -131,14 +132,13 @@ def watched() -> Iterator[None]:
     for module in modules:
         module.lib = heard  # type: ignore[attr-defined]
     each = write._each
-    write._each = lambda *arguments: _Each(each(*arguments))  # type: ignore[assignment, return-value]
     try:
-        yield
+        with patch.object(write, "_each", lambda *arguments: _Each(each(*arguments))):
+            yield
     finally:
         apsw.Connection = connection  # type: ignore[misc]
         for module in modules:
             module.lib = lib  # type: ignore[attr-defined]
-        write._each = each
 
 
 def watch(run: Callable[[], Any], sql: str) -> Seen:

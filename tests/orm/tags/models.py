@@ -63,6 +63,13 @@ class Note(MappedAsDataclass, Tagged, Base):
     stars: Mapped[int] = mapped_column(default=3)
 
 
+class Shelf(Base):
+    """Without tags."""
+
+    __tablename__ = "shelf"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
 # Joined inheritance, and single-table inheritance below it.
 
 
