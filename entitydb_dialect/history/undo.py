@@ -108,9 +108,9 @@ def _write_rows(connection: Connection, backend: ChangesBackend, rows: list[Chan
 
 
 def _write_updated(connection: Connection, backend: ChangesBackend, waiting: list[Change]) -> None:
-    """A row waits until another has given up the unique value that it gets. Where all wait for one another, one of them
-    gives up its own for some that nobody has."""
-    aside: set[tuple[str, int]] = set()
+    """A row waits until another has given up the unique value that it gets. Where all wait for one another, they give
+    up their own for some that nobody has."""
+    is_aside = False
     while waiting:
         refused: list[Change] = []
         for change in waiting:
@@ -120,12 +120,12 @@ def _write_updated(connection: Connection, backend: ChangesBackend, waiting: lis
                 refused.append(change)
                 why = error
         if len(refused) == len(waiting):
-            one = next((change for change in refused if (change.table, change.entity) not in aside), None)
-            if one is None:
+            if is_aside:
                 raise why
-            aside.add((one.table, one.entity))
-            backend.set_aside(connection, one.table, one.entity, list(one.changed))
-        waiting = refused
+            is_aside = True
+            for change in refused:
+                backend.set_aside(connection, change.table, change.entity, list(change.changed))
+        waiting = refused[::-1]  # of values that all moved on by one row the last is free first
 
 
 def _image(connection: Connection, backend: ChangesBackend, change: Change) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Computed, Engine, ForeignKey, Table, create_engine, exc, select, text
+from sqlalchemy import Column, Computed, Engine, ForeignKey, Table, create_engine, event, exc, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from entitydb_dialect import Tagged, UndoConflict, changes, commit_moment, diff, restore, undo
@@ -418,6 +418,29 @@ def test_rows_that_exchanged_unique_values_exchange_them_back(plain: Engine, rng
         with pytest.raises(exc.IntegrityError, match=r"UNIQUE constraint failed: seat\.place"):
             undo(session, moved)
         assert seats(session) == now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moved", ["pairs", "around", "up", "down"])
+def test_undoing_moves_of_unique_values_takes_few_statements(plain: Engine, moved: str) -> None:
+    """In proportion to the rows. Where no row has to give up its value for another one, a CHECK allows only few."""
+    n = 300
+    to = {"pairs": lambda i: i ^ 1, "around": lambda i: (i + 1) % n, "up": lambda i: i + 1, "down": lambda i: i - 1}
+    check = "" if moved in ("pairs", "around") else f"CHECK (place BETWEEN 0 AND {4 * n})"
+    with Session(plain) as session:
+        session.execute(text(f"CREATE TABLE spot (id INTEGER PRIMARY KEY, place INTEGER UNIQUE {check})"))
+        rows = [{"id": i, "place": 1 + i, "free": 2 * n + i, "to": 1 + to[moved](i)} for i in range(n)]
+        session.execute(text("INSERT INTO spot VALUES (:id, :place)"), rows)
+        session.commit()
+        session.execute(text("UPDATE spot SET place = :free WHERE id = :id"), rows)
+        session.execute(text("UPDATE spot SET place = :to WHERE id = :id"), rows)
+        session.commit()
+        said: list[str] = []
+        event.listen(plain, "before_cursor_execute", lambda *args: said.append(args[2]))
+        undo(session, last(session))
+        assert len([sql for sql in said if sql.startswith("UPDATE")]) <= 4 * n
+        places = session.execute(text("SELECT place FROM spot ORDER BY id")).scalars().all()
+        assert places == [row["place"] for row in rows]
 
 
 def test_undo_needs_a_session(plain: Engine) -> None:
