@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import exc, inspect
@@ -127,18 +127,22 @@ class _Restoring:
                 raise exc.ArgumentError(
                     f"{mapper.class_.__name__} {key} was not there at {self.to!r}; if that is wanted, delete the object"
                 )
-            now = self.restored(then)
-            waiting = deque([(now, then)])
+            waiting = deque([(self.restored(then), then)])
             met = {_identity(then)}
             while waiting:
-                now, then = waiting.popleft()
-                for relationship in relationships:
-                    if inspect(then).mapper.isa(relationship.parent):
-                        for pair in self.relate(now, then, relationship):
-                            if (identity := _identity(pair[1])) not in met:
-                                met.add(identity)
-                                waiting.append(pair)
+                for pair in self.related(*waiting.popleft(), relationships):
+                    if (identity := _identity(pair[1])) not in met:
+                        met.add(identity)
+                        waiting.append(pair)
         return self.steps
+
+    def related(
+        self, now: Any, then: Any, relationships: list[RelationshipProperty[Any]]
+    ) -> Iterator[tuple[Any, Any]]:
+        """The members of those relationships that the object has; see relate()."""
+        for relationship in relationships:
+            if inspect(then).mapper.isa(relationship.parent):
+                yield from self.relate(now, then, relationship)
 
     def restored(self, then: Any) -> Any:
         """The object of the Session with the values of a past one; in a dry run None if there is none."""
