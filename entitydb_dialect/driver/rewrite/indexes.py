@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .._catalog import Table
 from ..sql.cores import renames_truth, shadowed
@@ -13,6 +13,8 @@ from ..sql.terms import COLUMN, CONSTANT, Condition, Names, Words, condition, ex
 from ..sql.text import Text
 from ..sql.tokens import OPERATOR, WORD
 from .schemas import Schemas
+
+T = TypeVar("T")
 
 _QUOTES = frozenset("\"'`[]")
 _DEPENDS = frozenset(("LIKE", "GLOB", "REGEXP", "MATCH", "LIKELY", "UNLIKELY", "LIKELIHOOD", "COLLATE"))
@@ -144,11 +146,13 @@ def mentioned(statement: Statement, schemas: Schemas) -> Iterator[Indexes]:
                 return
             hidden = {*schemas.temporary, *shadowed(statement)}
         yield indexes._replace(
-            partial={name: value for name, value in indexes.partial.items() if name not in hidden} if partial else {},
-            expressions={name: value for name, value in indexes.expressions.items() if name not in hidden}
-            if expressions
-            else {},
+            partial=_without(hidden, indexes.partial) if partial else {},
+            expressions=_without(hidden, indexes.expressions) if expressions else {},
         )
+
+
+def _without(hidden: set[str], tables: Mapping[str, T]) -> dict[str, T]:
+    return {name: value for name, value in tables.items() if name not in hidden}
 
 
 __all__ = ["Indexes", "has_words", "mentioned", "whole"]
