@@ -83,7 +83,7 @@ static int insert_rowid(const update *up, sqlite3_value *rowid, int64_t *out, bo
 
 static void *arena_zeroed(arena *a, size_t size)
 {
-    void *bytes = arena_alloc(a, size + 1);
+    void *bytes = arena_alloc(a, size);
     return bytes ? memset(bytes, 0, size) : NULL;
 }
 
