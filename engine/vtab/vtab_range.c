@@ -138,11 +138,21 @@ static int compare_items(const void *a, const void *b, void *codes)
     return key_compare(bytes + x->co_at, x->co_size, bytes + y->co_at, y->co_size);
 }
 
+/* Whether the items stand in ascending order, each once. */
+static bool in_order(const key_range *kr, const scan_code *items, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (compare_items(&items[i - 1], &items[i], kr->kr_codes.bf_bytes) >= 0)
+            return false;
+    return true;
+}
+
+/* SQLite hands the values of a list over in its own order, which is most often that of the keys. */
 static void sort_wheel(key_range *kr, scan_wheel *wheel)
 {
     scan_code *items = kr->kr_items + wheel->wh_first;
     uint32_t n = 0;
-    if (wheel->wh_count < 2)
+    if (in_order(kr, items, wheel->wh_count))
         return;
     qsort_r(items, wheel->wh_count, sizeof *items, compare_items, kr->kr_codes.bf_bytes);
     for (uint32_t i = 0; i < wheel->wh_count; i++)
