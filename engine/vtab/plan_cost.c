@@ -74,17 +74,18 @@ void candidate_cost(const planner *pl, candidate *ca)
 }
 
 /* Where a value is unknown, and a frequent one would have most of the index, or a list is perhaps long. Rows are then
- * read in any order, and an entry alone does not do. Short ranges are not worth the question. */
+ * read in any order, and an entry alone does not do. Short ranges are not worth the question. Nor are row ids: each is
+ * one entry of the table itself, and to find it costs less than to have SQLite judge all. */
 #define TURN_ROWS 1000
 
 bool candidate_may_turn(const planner *pl, const candidate *ca)
 {
     bool unknown = false;
-    if (ca->ca_ordered || (ca->ca_index && ca->ca_index->where))
+    if (ca->ca_ordered || !ca->ca_index || ca->ca_index->where)
         return false;
     if (list_values(ca) > 1)
         return true;
-    if (pl->pl_guess || !ca->ca_index || ca->ca_covers || ca->ca_one_row || ca->ca_entries < TURN_ROWS)
+    if (pl->pl_guess || ca->ca_covers || ca->ca_one_row || ca->ca_entries < TURN_ROWS)
         return false;
     for (uint32_t k = 0; k < ca->ca_n_steps; k++)
         unknown = unknown || !ca->ca_steps[k].sp_known;

@@ -236,6 +236,35 @@ def test_plans_use_the_index_and_its_order(pair: Pair) -> None:
         assert "TEMP B-TREE" not in got, (sql, got)
 
 
+def judged_by_sqlite(pair: Pair, sql: str) -> int:
+    """How often the program of a query compares a row with a list."""
+    return sum(row[1] in ("Found", "NotFound", "Ne", "Eq") for row in pair.raw.rows(f"EXPLAIN {sql}"))
+
+
+def test_lists_of_row_ids_are_left_to_the_keys(pair: Pair, rng: random.Random) -> None:
+    """Few or most of the rows, whatever the members are: SQLite does not compare again what the keys decide."""
+    pair.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, s TEXT)", "t")
+    pair.create_index("CREATE INDEX s ON t(s)", "t")
+    pair.create_table("CREATE TABLE u(id INTEGER PRIMARY KEY, x)", "u")
+    for i in range(150):
+        pair.both("INSERT INTO t VALUES (?, ?)", (i - 20, f"{i}"))
+    for value in [*VALUES, *range(-40, 200)]:
+        pair.both("INSERT INTO u(x) VALUES (?)", (value,))
+    assert judged_by_sqlite(pair, "SELECT s FROM t WHERE id IN (1, 2, 3, 4, 5)") == 0
+    assert judged_by_sqlite(pair, "SELECT s FROM t WHERE id IN (SELECT x FROM u)") == 0
+    assert judged_by_sqlite(pair, "SELECT id FROM t WHERE s IN ('1', '2', '3', '4', '5')") > 0
+    pair.ask("SELECT * FROM t WHERE id IN (SELECT x FROM u)", (), None)
+    pair.ask("SELECT * FROM t WHERE id IN (SELECT x FROM u) ORDER BY id DESC", (), 1)
+    for _ in range(60):
+        members = rng.choices([*VALUES, *range(-40, 200)], k=rng.choice((0, 1, 2, 3, 12, 60, 200)))
+        given = [rng.random() < 0.5 for _ in members]
+        listed = ", ".join("?" if bound else literal(value) for value, bound in zip(members, given, strict=True))
+        bound = tuple(value for value, bound in zip(members, given, strict=True) if bound)
+        pair.ask(f"SELECT * FROM t WHERE id IN ({listed})", bound, None)
+        pair.ask(f"SELECT * FROM t WHERE id NOT IN ({listed}) AND s > '1'", bound, None)
+        pair.ask(f"SELECT count(*), max(s) FROM t WHERE id IN ({listed}) AND s < '7'", bound, None)
+
+
 def test_a_plan_made_while_the_table_was_empty_uses_the_index(pair: Pair) -> None:
     """Plans are kept, and rows of the running transaction are in no count: a table must not be planned as if empty."""
     pair.create_table("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER, c)", "t")
