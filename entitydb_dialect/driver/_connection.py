@@ -204,7 +204,11 @@ class Connection(Functions):
     @property
     @exclusive
     def apsw(self) -> apsw.Connection:
-        """The SQLite connection underneath. What it runs reads now, outside the driver's transactions' care."""
+        """The SQLite connection underneath. What it runs reads now, outside the driver's transactions' care.
+
+        It was opened without SQLite's mutex: a thread may use it while no other one uses it or this connection, and
+        nothing checks that.
+        """
         self._session.check_open()
         self._session.leave(None)
         raw: apsw.Connection = self._session.raw

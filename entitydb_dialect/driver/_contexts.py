@@ -29,6 +29,8 @@ RETRIES = 10  # how often something is tried again that lost a race with another
 SCHEMA = CODES["SCHEMA"]  # the engine's result for a statement begun under declarations that are not the newest
 
 
+# No mutex of SQLite's: one thread at a time holds the session (_use.py), and others leave SQLite alone.
+_OPEN_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
 _process = os.getpid()  # this one; asking the kernel costs more than the rest of a short call
 
 
@@ -66,7 +68,7 @@ class Contexts(_short.Session):
         self.engine = out[0]
         lib.edb_conn_tells(self.engine)
         try:
-            self.raw = apsw.Connection(":memory:")
+            self.raw = apsw.Connection(":memory:", flags=_OPEN_FLAGS)
             self.raw.enable_load_extension(True)
             self.raw.load_extension(_native.__file__, "sqlite3_entitydb_init")
             self.raw.enable_load_extension(False)
