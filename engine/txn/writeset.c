@@ -358,6 +358,7 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
     node->nd_flags = (uint8_t)flags;
     node->nd_from = seen_from;
     ws->ws_last_seq++;
+    wt->wt_newest = node;
     if (key_size == ROW_KEY)
         filter_add(&wt->wt_known, key, key_size);
     if (flags & WS_UNIQUE)
@@ -406,26 +407,27 @@ void ws_rollback(writeset *ws, uint64_t seq)
 /* ---- reading one key ------------------------------------------------------------------------------------------ */
 
 /* The list's first node at or after the key; NULL: all of the tree lies before it. Keys are often asked for in their
- * order: a search ends where the last one did, or a few nodes on. */
+ * order, or the same again: a search ends where the last one did, or a few nodes on. */
 static const skip_node *list_seek(writeset *ws, ws_tree *wt, const void *key, size_t key_size)
 {
-    const skip_node *node = wt->wt_near;
+    const skiplist *list = &ws->ws_now->gn_list;
+    const skip_node *node = wt->wt_near, *next;
 
     if (behind_all(wt, key, key_size))
         return NULL;
     if (wt->wt_waiting)
         settle(ws, wt);
-    if (node && skiplist_compare(wt->wt_tree, key, key_size, node) > 0)
-        for (size_t i = 0; i < NEAR; i++, node = skiplist_next(node)) {
-            const skip_node *next = skiplist_next(node);
+    if (!node || skiplist_compare(wt->wt_tree, key, key_size, node) > 0) {
+        for (size_t i = 0; i < NEAR; i++, node = next) {
+            next = node ? skiplist_next(node) : skiplist_first(list);
             if (!next || skiplist_compare(wt->wt_tree, key, key_size, next) <= 0) {
                 wt->wt_near = node;
                 return next;
             }
         }
-    node = skiplist_before(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
-    wt->wt_near = node && node->nd_tree == wt->wt_tree ? node : NULL;
-    return node ? skiplist_next(node) : skiplist_first(&ws->ws_now->gn_list);
+    }
+    wt->wt_near = skiplist_before(list, wt->wt_tree, key, key_size);
+    return wt->wt_near ? skiplist_next(wt->wt_near) : skiplist_first(list);
 }
 
 static bool get_from_list(writeset *ws, ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
@@ -462,12 +464,27 @@ static bool get_from_run(const writeset *ws, const ws_run *run, uint32_t tree, c
     return false;
 }
 
+/* The tree's last write, if it is of the key: a program that has changed a row mostly reads or changes it again. It needs
+ * no place in the list for that. */
+static inline bool get_newest(const writeset *ws, const ws_tree *wt, const void *key, size_t key_size, uint64_t seq,
+                              ws_entry *out)
+{
+    const skip_node *node = wt->wt_newest;
+
+    if (!node || node->nd_key_size != key_size || memcmp(node->nd_key, key, key_size) || !ws_visible(ws, node->nd_seq, seq))
+        return false;
+    ws_entry_from_node(node, out);
+    return true;
+}
+
 bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint64_t seq, ws_entry *out)
 {
     ws_tree *wt = tree_find(ws, tree);
 
     if (!wt || (!ws->ws_n_runs && behind_all(wt, key, key_size)))
         return false;
+    if (get_newest(ws, wt, key, key_size, seq, out))
+        return true;
     if (key_size == ROW_KEY && !filter_perhaps(&wt->wt_known, key, key_size))
         return false;
     if (get_from_list(ws, wt, key, key_size, seq, out))
