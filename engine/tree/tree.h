@@ -86,8 +86,8 @@ typedef struct {
     uint64_t tc_moment;
     pager *tc_pager;
     const pager_view *tc_view;
-    struct tree_step *tc_path;      /* owned; TREE_DEPTH steps */
-    int tc_depth;                   /* steps in use */
+    struct tree_step *tc_path;      /* owned; room for tc_room steps, TREE_DEPTH at most */
+    int tc_depth, tc_room;          /* steps in use */
     uint64_t *tc_scratch;           /* owned; made when the first leaf with younger entries is met */
     tree_state tc_state;
 } tree_cursor;

@@ -177,12 +177,24 @@ int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, 
 
 /* ---- cursors: going down ------------------------------------------------------------------------------------------ */
 
+#define PATH_FIRST 8    /* levels that a cursor has room for; few trees have more, and malloc() is quick below 1,032 bytes */
+
+static int path_reserve(tree_cursor *tc, int levels)
+{
+    struct tree_step *path = realloc(tc->tc_path, (size_t)levels * sizeof *path);
+
+    if (!path)
+        return edb_fail(EDB_NOMEM, "no memory for a cursor");
+    tc->tc_path = path;
+    tc->tc_room = levels;
+    return EDB_OK;
+}
+
 int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64_t moment)
 {
     *tc = (tree_cursor){ .tc_pager = pg, .tc_view = pager_get_view(pg), .tc_moment = moment, .tc_state = *state,
                          .tc_key_size = state->ts_key_size };
-    tc->tc_path = malloc(TREE_DEPTH * sizeof *tc->tc_path);
-    return tc->tc_path ? EDB_OK : edb_fail(EDB_NOMEM, "no memory for a cursor");
+    return path_reserve(tc, PATH_FIRST);
 }
 
 void tree_cursor_close(tree_cursor *tc)
@@ -311,6 +323,8 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
         if (tc->tc_depth == TREE_DEPTH)
             return edb_fail(EDB_CORRUPT, "%s: the tree above page %llu is too deep", pager_name(tc->tc_pager),
                             (unsigned long long)ref.page);
+        if (tc->tc_depth == tc->tc_room && (rc = path_reserve(tc, TREE_DEPTH)))
+            return rc;
         struct tree_step *step = &tc->tc_path[tc->tc_depth];
         *step = range;
         bool there = way == WAY_FIRST ? walk_first(&step->tp_walk, page, tc->tc_moment)
