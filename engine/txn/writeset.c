@@ -471,7 +471,7 @@ static inline bool get_newest(const writeset *ws, const ws_tree *wt, const void 
 {
     const skip_node *node = wt->wt_newest;
 
-    if (!node || node->nd_key_size != key_size || memcmp(node->nd_key, key, key_size) || !ws_visible(ws, node->nd_seq, seq))
+    if (!node || skiplist_compare(wt->wt_tree, key, key_size, node) || !ws_visible(ws, node->nd_seq, seq))
         return false;
     ws_entry_from_node(node, out);
     return true;
