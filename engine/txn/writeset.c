@@ -407,27 +407,26 @@ void ws_rollback(writeset *ws, uint64_t seq)
 /* ---- reading one key ------------------------------------------------------------------------------------------ */
 
 /* The list's first node at or after the key; NULL: all of the tree lies before it. Keys are often asked for in their
- * order, or the same again: a search ends where the last one did, or a few nodes on. */
+ * order: a search ends where the last one did, or a few nodes on. */
 static const skip_node *list_seek(writeset *ws, ws_tree *wt, const void *key, size_t key_size)
 {
-    const skiplist *list = &ws->ws_now->gn_list;
-    const skip_node *node = wt->wt_near, *next;
+    const skip_node *node = wt->wt_near;
 
     if (behind_all(wt, key, key_size))
         return NULL;
     if (wt->wt_waiting)
         settle(ws, wt);
-    if (!node || skiplist_compare(wt->wt_tree, key, key_size, node) > 0) {
-        for (size_t i = 0; i < NEAR; i++, node = next) {
-            next = node ? skiplist_next(node) : skiplist_first(list);
+    if (node && skiplist_compare(wt->wt_tree, key, key_size, node) > 0)
+        for (size_t i = 0; i < NEAR; i++, node = skiplist_next(node)) {
+            const skip_node *next = skiplist_next(node);
             if (!next || skiplist_compare(wt->wt_tree, key, key_size, next) <= 0) {
                 wt->wt_near = node;
                 return next;
             }
         }
-    }
-    wt->wt_near = skiplist_before(list, wt->wt_tree, key, key_size);
-    return wt->wt_near ? skiplist_next(wt->wt_near) : skiplist_first(list);
+    node = skiplist_before(&ws->ws_now->gn_list, wt->wt_tree, key, key_size);
+    wt->wt_near = node && node->nd_tree == wt->wt_tree ? node : NULL;
+    return node ? skiplist_next(node) : skiplist_first(&ws->ws_now->gn_list);
 }
 
 static bool get_from_list(writeset *ws, ws_tree *wt, const void *key, size_t key_size, uint64_t seq,

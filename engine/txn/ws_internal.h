@@ -15,7 +15,7 @@ struct ws_generation {
 typedef struct {
     uint32_t wt_tree;
     const skip_node *wt_last;       /* a node with the largest key that is in the list or waits; NULL: there is none */
-    const skip_node *wt_near;       /* before the key found last; NULL: none is, or nothing was looked for */
+    const skip_node *wt_near;       /* of the tree, before the key found last; NULL: not known */
     const skip_node *wt_newest;     /* written last, in the list or waiting */
     skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
     size_t wt_n_waiting;
