@@ -176,10 +176,10 @@ static int entries_met(scan *cu, double *out)
 {
     key_range *kr = &cu->cu_range;
     *out = (double)range_count(kr);
-    return cu->cu_index && *out <= 1 ? range_entries(kr, out) : EDB_OK;
+    return *out <= 1 ? range_entries(kr, out) : EDB_OK;
 }
 
-/* Of "/t": SQLite judges all conditions, so that the walk may be any. */
+/* Of "/t", which is said of walks of an index alone: SQLite judges all conditions, so that the walk may be any. */
 static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
