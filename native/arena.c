@@ -26,6 +26,13 @@ void arena_init(arena *a)
     memset(a, 0, sizeof *a);
 }
 
+void arena_init_in(arena *a, void *room, size_t size)
+{
+    arena_init(a);
+    a->an_next = room;
+    a->an_end = a->an_next + size;
+}
+
 static arena_chunk *chunk_new(arena *a, size_t size)
 {
     arena_chunk *chunk = size == CHUNK_MAX ? aligned_alloc(CHUNK_MAX, CHUNK_MAX) : malloc(size);

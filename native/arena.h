@@ -12,6 +12,8 @@ typedef struct {
 } arena;
 
 void arena_init(arena *a);
+/* Cuts from room of the caller's first, which is aligned to 8 and outlasts the arena. Such an arena is not reset. */
+void arena_init_in(arena *a, void *room, size_t size);
 /* `size` bytes aligned to 8, uninitialised; NULL when memory is exhausted. */
 void *arena_alloc(arena *a, size_t size);
 /* A copy of `size` bytes; NULL when memory is exhausted. */

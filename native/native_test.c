@@ -337,6 +337,10 @@ bool test_arena(const uint32_t *sizes, size_t n)
         arena_reset(&a);
     }
     arena_free(&a);
+    uint64_t room[50];
+    arena_init_in(&a, room, sizeof room);
+    held = held && arena_holds(&a, sizes, n, places);
+    arena_free(&a);
     free(places);
     return held;
 }

@@ -336,14 +336,8 @@ static int convert_on(generator *ge, const edb_value *value, int affinity, edb_v
     sqlite3_value *copy = NULL;
     ge->ge_selects = 0;
     int rc = sqlite3_prepare_v2(ge->ge_db, "SELECT ?1", -1, &stmt, NULL);
-    if (!rc && value->type == VALUE_INTEGER)
-        rc = sqlite3_bind_int64(stmt, 1, value->integer);
-    else if (!rc && value->type == VALUE_REAL)
-        rc = sqlite3_bind_double(stmt, 1, value->real);
-    else if (!rc && value->type == VALUE_TEXT)
-        rc = sqlite3_bind_text64(stmt, 1, value->bytes, value->size, SQLITE_TRANSIENT, SQLITE_UTF8);
-    else if (!rc && value->type == VALUE_BLOB)
-        rc = sqlite3_bind_blob64(stmt, 1, value->bytes, value->size, SQLITE_TRANSIENT);
+    if (!rc)
+        rc = value_bind(stmt, 1, value);
     if (!rc && sqlite3_step(stmt) == SQLITE_ROW)
         copy = sqlite3_value_dup(sqlite3_column_value(stmt, 0));
     sqlite3_finalize(stmt);

@@ -28,14 +28,15 @@ struct rowexpr {
 /* ---- the table of one row ------------------------------------------------------------------------------------- */
 
 typedef struct {
-    sqlite3_vtab xt_base;
-    row_source *xt_source;          /* counted */
-} row_table;
+    sqlite3_vtab_cursor xc_base;
+    bool xc_over, xc_taken;
+} row_cursor;
 
 typedef struct {
-    sqlite3_vtab_cursor xc_base;
-    bool xc_over;
-} row_cursor;
+    sqlite3_vtab xt_base;
+    row_source *xt_source;          /* counted */
+    row_cursor xt_cursor;           /* the first one open: most expressions have no other */
+} row_table;
 
 static int no_memory(const edb_table *table)
 {
@@ -98,18 +99,24 @@ static int row_failed(sqlite3_vtab *base)
 
 static int row_open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 {
-    row_cursor *xc = calloc(1, sizeof *xc);
+    row_table *xt = (row_table *)base;
+    row_cursor *xc = xt->xt_cursor.xc_taken ? calloc(1, sizeof *xc) : &xt->xt_cursor;
     if (!xc) {
-        no_memory(((row_table *)base)->xt_source->so_table);
+        no_memory(xt->xt_source->so_table);
         return row_failed(base);
     }
+    xc->xc_taken = true;
     *out = &xc->xc_base;
     return SQLITE_OK;
 }
 
 static int row_close(sqlite3_vtab_cursor *base)
 {
-    free(base);
+    row_cursor *xc = (row_cursor *)base;
+    if (xc == &((row_table *)base->pVtab)->xt_cursor)
+        xc->xc_taken = false;
+    else
+        free(xc);
     return SQLITE_OK;
 }
 
@@ -313,9 +320,9 @@ int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *exclud
     return EDB_OK;
 }
 
-int rowexpr_bind(rowexpr *run, int parameter, sqlite3_value *value)
+int rowexpr_bind(rowexpr *run, int parameter, const edb_value *value)
 {
-    int rc = sqlite3_bind_value(run->rx_stmt, parameter, value);
+    int rc = value_bind(run->rx_stmt, parameter, value);
     return rc ? failed(run, rc) : EDB_OK;
 }
 

@@ -52,10 +52,11 @@ uint64_t rowexpr_used(const rowexpr *rx);
 
 /* Lays the rows before the expressions. excluded may be NULL. *run: what to use until rowexpr_end. */
 int rowexpr_begin(rowexpr *rx, const rowexpr_row *row, const rowexpr_row *excluded, rowexpr **run);
-int rowexpr_bind(rowexpr *run, int parameter, sqlite3_value *value);    /* parameter: from 1 */
+/* parameter: from 1. The bytes of the value must last until rowexpr_end. */
+int rowexpr_bind(rowexpr *run, int parameter, const edb_value *value);
 /* Evaluates. *found false: a tail excluded the row. EDB_EXPRESSION with SQLite's sentence when an expression fails. */
 int rowexpr_step(rowexpr *run, bool *found);
-sqlite3_value *rowexpr_value(rowexpr *run, int i);  /* from 0; unprotected: sqlite3_value_dup() it to keep it */
+sqlite3_value *rowexpr_value(rowexpr *run, int i);  /* from 0; ends with the run */
 void rowexpr_end(rowexpr *run);
 
 #endif

@@ -242,6 +242,25 @@ int value_copy(arena *memory, edb_value *value)
     return value->bytes ? EDB_OK : no_memory();
 }
 
+int value_bind(sqlite3_stmt *stmt, int parameter, const edb_value *value)
+{
+    switch (value->type) {
+    case VALUE_INTEGER:
+        return sqlite3_bind_int64(stmt, parameter, value->integer);
+    case VALUE_REAL:
+        return sqlite3_bind_double(stmt, parameter, value->real);
+    /* Bytes of size 0 may have no address, which SQLite would take for NULL. */
+    case VALUE_TEXT:
+        return sqlite3_bind_text64(stmt, parameter, value->size ? value->bytes : "", value->size, SQLITE_STATIC,
+                                   SQLITE_UTF8);
+    case VALUE_BLOB:
+        return value->size ? sqlite3_bind_blob64(stmt, parameter, value->bytes, value->size, SQLITE_STATIC)
+                           : sqlite3_bind_zeroblob(stmt, parameter, 0);
+    default:
+        return sqlite3_bind_null(stmt, parameter);
+    }
+}
+
 void value_result(sqlite3_context *context, const edb_value *value, bool copied)
 {
     sqlite3_destructor_type life = copied ? SQLITE_TRANSIENT : SQLITE_STATIC;

@@ -28,6 +28,8 @@ int value_convert(value_scratch *vs, sqlite3_value *in, int affinity, edb_value 
 int value_hold(value_scratch *vs, sqlite3_value *value);
 /* Puts the bytes of a text or blob into memory, where they outlast what they came from. */
 int value_copy(arena *memory, edb_value *value);
+/* Binds a parameter, from 1, to the value, whose bytes must last as long as it is bound. -> SQLite's code */
+int value_bind(sqlite3_stmt *stmt, int parameter, const edb_value *value);
 /* copied: the bytes do not last as long as the statement. */
 void value_result(sqlite3_context *context, const edb_value *value, bool copied);
 

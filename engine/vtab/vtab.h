@@ -313,12 +313,12 @@ const upsert *upsert_of(edb_stmt *stmt, const edb_table *table);     /* NULL: no
 int upsert_find(const upsert *us, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool fresh,
                 edb_value *values, upsert_clause **clause, int64_t *other);
 bool upsert_updates(const upsert_clause *clause);                   /* false: DO NOTHING */
-uint32_t upsert_sets(const upsert_clause *clause);                  /* how many columns it sets */
-/* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else
- * column (*sets)[i] gets results[i], which `vs` holds. */
-int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *clause, const edb_value *old,
+uint32_t upsert_sets(const upsert_clause *clause, const uint32_t **columns);     /* how many columns it sets, and which */
+/* DO UPDATE over an existing row and the one that was to be inserted. *applies false: its WHERE does not hold. Else the
+ * i-th of the columns that it sets gets results[i], which has the column's affinity and lies in `memory`. */
+int upsert_evaluate(vtab_entity *vt, value_scratch *vs, arena *memory, upsert_clause *clause, const edb_value *old,
                     int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
-                    const uint32_t **sets, sqlite3_value **results);
+                    edb_value *results);
 void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */
 
 /* ---- vtab_catalog.c, vtab_ddl.c, vtab_label.c ---- */

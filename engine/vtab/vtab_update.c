@@ -92,39 +92,33 @@ static int do_conflict(const update *up, upsert_clause *clause, int64_t other, i
 {
     const edb_table *table = up->up_table;
     row_scratch *sw = up->up_row;
-    uint32_t columns = table->et_n_columns, n = upsert_sets(clause);
-    edb_value *values;
-    bool *changed;
     const uint32_t *sets;
-    sqlite3_value **results;
+    uint32_t columns = table->et_n_columns, n = upsert_sets(clause, &sets);
+    edb_value *values, *results;
+    bool *changed;
     table_row old;
     int64_t rowid = other;
-    bool found, applies = false, given;
+    bool found, applies = false;
     int rc = table_row_load(sw, up->up_stmt, table, other, &old, &found);
     if (rc || !found)
         return rc;
-    values = arena_zeroed(&sw->sw_computed, columns * sizeof *values);
+    values = arena_alloc(&sw->sw_computed, columns * sizeof *values);
     changed = arena_zeroed(&sw->sw_computed, columns * sizeof *changed);
-    results = arena_zeroed(&sw->sw_computed, n * sizeof(*results));
+    results = arena_alloc(&sw->sw_computed, n * sizeof *results);
     if (!values || !changed || !results)
         rc = edb_fail(EDB_NOMEM, "no memory for a row of table %s", table->et_name);
     if (!rc)
         rc = table_values(sw, up->up_stmt, table, &old.rd_view, other, true, values);
     if (!rc)
-        rc = upsert_evaluate(up->up_vt, up->up_values, clause, values, other, sw->sw_values, excluded_rowid, &applies, &sets,
-                             results);
+        rc = upsert_evaluate(up->up_vt, up->up_values, &sw->sw_computed, clause, values, other, sw->sw_values,
+                             excluded_rowid, &applies, results);
     for (uint32_t i = 0; !rc && applies && i < n; i++) {
-        uint32_t c = sets[i];
-        changed[c] = true;
-        if ((int)c == table->et_rowid_column) {
-            rc = read_rowid(up, results[i], &given, &rowid);
-            if (!rc && !given)
-                rc = mismatch();
-            values[c].type = VALUE_INTEGER;
-            values[c].integer = rowid;
-            continue;
-        }
-        rc = value_convert(up->up_values, results[i], table->et_columns[c].affinity, &values[c]);
+        values[sets[i]] = results[i];
+        changed[sets[i]] = true;
+        if ((int)sets[i] == table->et_rowid_column && results[i].type != VALUE_INTEGER)
+            rc = mismatch();
+        else if ((int)sets[i] == table->et_rowid_column)
+            rowid = results[i].integer;
     }
     if (!rc && applies)
         rc = constraints_update(constraints_of(up), sw, up->up_stmt, table, &old, rowid, values, changed, false);

@@ -16,9 +16,9 @@
  * constraints the row id, then the indexes from the youngest to the oldest, as SQLite keeps them. Constraints of no
  * clause are left to the INSERT, which fails.
  *
- * Memory: the clauses belong to the statement, what their texts say is kept (conflict_clause.h). What was prepared for a
- * list is kept with the virtual table, most recently used first, because the same INSERT mostly comes again; but what has
- * a subquery, which may hold this very virtual table, with the clause. */
+ * Memory: the clauses belong to the statement, and lie in one arena with their parameters; what their texts say is kept
+ * (conflict_clause.h). What was prepared for a list is kept with the virtual table, most recently used first, because the
+ * same INSERT mostly comes again; but what has a subquery, which may hold this very virtual table, with the clause. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,17 +28,24 @@
 
 #define PREPARED_MOST 16            /* kept for a table */
 
+typedef struct clause_parameters {  /* those of one call of entitydb_on_conflict() */
+    struct clause_parameters *clp_next;
+    uint32_t clp_n;
+    edb_value clp_values[];
+} clause_parameters;
+
 struct upsert_clause {
     upsert_clause *uc_next;
     conflict_clause *uc_said;       /* counted */
     struct upsert_prepared *uc_prepared;    /* when it asks; owned */
-    uint32_t uc_n_parameters;
-    sqlite3_value **uc_parameters;
+    clause_parameters *uc_first, *uc_last;  /* in order */
 };
 
 struct upsert {
     uint32_t us_table;
     upsert_clause *us_first, *us_last;
+    arena us_memory;                /* of the clauses */
+    uint64_t us_room[64];           /* of the first of them: few statements need more */
 };
 
 typedef struct upsert_prepared {
@@ -64,24 +71,14 @@ static void prepared_free(upsert_prepared *pu)
     free(pu);
 }
 
-static void clause_free(upsert_clause *uc)
-{
-    prepared_free(uc->uc_prepared);
-    for (uint32_t i = 0; i < uc->uc_n_parameters; i++)
-        sqlite3_value_free(uc->uc_parameters[i]);
-    free(uc->uc_parameters);
-    conflict_clause_unref(uc->uc_said);
-    free(uc);
-}
-
 static void upsert_free(void *arg)
 {
     upsert *us = arg;
-    while (us->us_first) {
-        upsert_clause *next = us->us_first->uc_next;
-        clause_free(us->us_first);
-        us->us_first = next;
+    for (upsert_clause *uc = us->us_first; uc; uc = uc->uc_next) {
+        prepared_free(uc->uc_prepared);
+        conflict_clause_unref(uc->uc_said);
     }
+    arena_free(&us->us_memory);
     free(us);
 }
 
@@ -92,41 +89,64 @@ __attribute__((constructor)) static void upsert_load(void)
     hooks_register(&upsert_hooks);
 }
 
-static int add_parameters(upsert_clause *uc, int n, sqlite3_value **values)
+static upsert *upsert_new(uint32_t table)
 {
-    sqlite3_value **more = realloc(uc->uc_parameters, (uc->uc_n_parameters + (size_t)n + 1) * sizeof(*more));
-    if (!more)
+    upsert *us = malloc(sizeof *us);
+    if (!us)
+        return NULL;
+    us->us_table = table;
+    us->us_first = us->us_last = NULL;
+    arena_init_in(&us->us_memory, us->us_room, sizeof us->us_room);
+    return us;
+}
+
+static int add_parameters(arena *memory, upsert_clause *uc, int n, sqlite3_value **values)
+{
+    if (!n)
+        return EDB_OK;
+    clause_parameters *cp = arena_alloc(memory, sizeof *cp + (size_t)n * sizeof *cp->clp_values);
+    if (!cp)
         return no_memory();
-    uc->uc_parameters = more;
-    for (int i = 0; i < n; i++) {
-        more[uc->uc_n_parameters] = sqlite3_value_dup(values[i]);
-        if (!more[uc->uc_n_parameters])
-            return no_memory();
-        uc->uc_n_parameters++;
+    cp->clp_next = NULL;
+    for (cp->clp_n = 0; cp->clp_n < (uint32_t)n; cp->clp_n++) {
+        edb_value *value = &cp->clp_values[cp->clp_n];
+        int rc = value_read(values[cp->clp_n], value);
+        if (!rc)
+            rc = value_copy(memory, value);
+        if (rc)
+            return rc;
     }
+    if (uc->uc_last)
+        uc->uc_last->clp_next = cp;
+    else
+        uc->uc_first = cp;
+    uc->uc_last = cp;
     return EDB_OK;
 }
 
 static int add_clause(vtab_binding *bd, edb_stmt *stmt, int argc, sqlite3_value **argv)
 {
     upsert *us = stmt_data(stmt, &upsert_hooks);
+    conflict_clause *said;
     if (!us) {
-        us = calloc(1, sizeof *us);
+        us = upsert_new((uint32_t)sqlite3_value_int64(argv[0]));
         if (!us)
             return no_memory();
-        us->us_table = (uint32_t)sqlite3_value_int64(argv[0]);
         stmt_data_set(stmt, &upsert_hooks, us);
     }
-    upsert_clause *uc = calloc(1, sizeof *uc);
+    upsert_clause *uc = arena_alloc(&us->us_memory, sizeof *uc);
     if (!uc)
         return no_memory();
+    int rc = conflict_clause_find(&bd->bd_clauses, argv + 1, &said);
+    if (rc)
+        return rc;
+    *uc = (upsert_clause){.uc_said = said};
     if (us->us_last)
         us->us_last->uc_next = uc;
     else
         us->us_first = uc;
     us->us_last = uc;
-    int rc = conflict_clause_find(&bd->bd_clauses, argv + 1, &uc->uc_said);
-    return rc ? rc : add_parameters(uc, argc - 5, argv + 5);
+    return add_parameters(&us->us_memory, uc, argc - 5, argv + 5);
 }
 
 void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **argv)
@@ -139,7 +159,7 @@ void function_on_conflict(sqlite3_context *context, int argc, sqlite3_value **ar
     if (!stmt || argc < 1)
         rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() is the driver's, before an INSERT");
     else if (us && sqlite3_value_type(argv[0]) == SQLITE_NULL)
-        rc = add_parameters(us->us_last, argc - 1, argv + 1);
+        rc = add_parameters(&us->us_memory, us->us_last, argc - 1, argv + 1);
     else if (argc < 5)
         rc = edb_fail(EDB_MISUSE, "entitydb_on_conflict() wants five arguments and the parameters");
     else
@@ -293,16 +313,30 @@ static int prepare(vtab_entity *vt, upsert_clause *uc, upsert_prepared **out)
     return EDB_OK;
 }
 
-/* Copies, since the values end with the evaluation. */
-static int keep_results(value_scratch *vs, rowexpr *run, uint32_t n, sqlite3_value **results)
+static int bind_parameters(const upsert_clause *uc, rowexpr *run)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        results[i] = sqlite3_value_dup(rowexpr_value(run, (int)i));
-        int rc = results[i] ? value_hold(vs, results[i]) : no_memory();
-        if (rc)
-            return rc;
-    }
+    int number = 0;
+    for (const clause_parameters *cp = uc->uc_first; cp; cp = cp->clp_next)
+        for (uint32_t i = 0; i < cp->clp_n; i++) {
+            int rc = rowexpr_bind(run, ++number, &cp->clp_values[i]);
+            if (rc)
+                return rc;
+        }
     return EDB_OK;
+}
+
+/* Copies, since what the run shows ends with it. */
+static int take_results(const vtab_entity *vt, value_scratch *vs, arena *memory, const conflict_clause *cl, rowexpr *run,
+                        edb_value *results)
+{
+    int rc = EDB_OK;
+    for (uint32_t i = 0; !rc && i < cl->ccl_n_sets; i++) {
+        rc = value_convert(vs, rowexpr_value(run, (int)i), vt->vt_table->et_columns[cl->ccl_sets[i]].affinity,
+                           &results[i]);
+        if (!rc)
+            rc = value_copy(memory, &results[i]);
+    }
+    return rc;
 }
 
 /* Subqueries see the rows that this INSERT has written so far: a statement of their own shows them. */
@@ -323,9 +357,9 @@ static int step(vtab_entity *vt, const upsert_clause *uc, rowexpr *run, bool *ap
     return rc;
 }
 
-int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *uc, const edb_value *old, int64_t old_rowid,
-                    const edb_value *excluded, int64_t excluded_rowid, bool *applies, const uint32_t **sets,
-                    sqlite3_value **results)
+int upsert_evaluate(vtab_entity *vt, value_scratch *vs, arena *memory, upsert_clause *uc, const edb_value *old,
+                    int64_t old_rowid, const edb_value *excluded, int64_t excluded_rowid, bool *applies,
+                    edb_value *results)
 {
     const rowexpr_row old_row = {.ro_values = old, .ro_rowid = old_rowid};
     const rowexpr_row new_row = {.ro_values = excluded, .ro_rowid = excluded_rowid};
@@ -337,19 +371,18 @@ int upsert_evaluate(vtab_entity *vt, value_scratch *vs, upsert_clause *uc, const
     if (rc)
         return rc;
     pu->pu_running++;
-    for (uint32_t i = 0; !rc && i < uc->uc_n_parameters; i++)
-        rc = rowexpr_bind(run, (int)i + 1, uc->uc_parameters[i]);
+    rc = bind_parameters(uc, run);
     if (!rc)
         rc = step(vt, uc, run, applies);
     if (!rc && *applies)
-        rc = keep_results(vs, run, uc->uc_said->ccl_n_sets, results);
+        rc = take_results(vt, vs, memory, uc->uc_said, run, results);
     rowexpr_end(run);
     pu->pu_running--;
-    *sets = uc->uc_said->ccl_sets;
     return rc;
 }
 
-uint32_t upsert_sets(const upsert_clause *clause)
+uint32_t upsert_sets(const upsert_clause *clause, const uint32_t **columns)
 {
+    *columns = clause->uc_said->ccl_sets;
     return clause->uc_said->ccl_n_sets;
 }
