@@ -19,7 +19,7 @@ from ..sql.parameters import Numbering, Piece
 from ..sql.statement import Statement
 from ..sql.terms import expression_words
 from ..sql.text import Edit, Range, Reader, Text
-from ..sql.tokens import LIST, parameters_of, quote
+from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE, WORD, parameters_of, quote
 from .partial_indexes import means
 
 _CAPTURED = '"entitydb returned"'
@@ -32,6 +32,10 @@ _AGGREGATES = frozenset((
     *("AVG", "COUNT", "GROUP_CONCAT", "STRING_AGG", "SUM", "TOTAL", "MEDIAN", "PERCENTILE"),
     *("JSON_GROUP_ARRAY", "JSON_GROUP_OBJECT", "JSONB_GROUP_ARRAY", "JSONB_GROUP_OBJECT"),
 ))  # fmt: skip
+
+_CONSTANTS = (OPERATOR, NUMBER, STRING, BLOB, VARIABLE)
+# Words of an expression that are no names. END can be one, so CASE is not among them.
+_NO_NAMES = frozenset(("NULL", "NOT", "AND", "OR", "IS", "ISNULL", "NOTNULL", "BETWEEN"))
 
 
 class Term(NamedTuple):
@@ -284,7 +288,9 @@ class _Clauses:
         self.text = statement
         self.reader = Reader(statement, statement.on_conflict_at)
         self.numbering = numbering
-        self.row = f'FROM "entitydb row" AS {quote(statement.alias or statement.table)}'
+        alias = statement.alias or statement.table
+        self.row = f'FROM "entitydb row" AS {quote(alias)}'
+        self.takes_excluded = alias.lower() == "excluded"  # the table's own name stands for its row then
 
     def all(self) -> tuple[Conflict, ...]:
         found: list[Conflict] = []
@@ -346,6 +352,9 @@ class _Clauses:
         return self.numbering.span((self.text.starts[tokens[0]], self.text.ends[tokens[1] - 1]))
 
     def value(self, tokens: Range) -> str:
+        """An expression. One that cannot look at the row in the way is spared a query of it."""
+        if not self.takes_excluded and _asks_excluded_alone(self.text, tokens):
+            return f"({self.numbered(tokens)})"
         return f"(SELECT {self.numbered(tokens)} {self.row})"
 
     def each(self, tokens: Range, number: int) -> list[str]:
@@ -382,6 +391,9 @@ class _Clauses:
         columns = [text.name_at(a) for a, _ in _commas(text, (start + 1, sign - 1))]
         sets += columns
         if text.uppers[sign + 1] != "(" or text.closing(sign + 1) != end - 1:
+            if len(columns) == 1:
+                values.append(self.value((sign + 1, end)))
+                return
             raise ex.OperationalError(f"{len(columns)} columns assigned 1 values")
         if text.uppers[sign + 2] in ("SELECT", "VALUES", "WITH"):
             values += self.each((sign + 2, end - 1), len(columns))
@@ -390,6 +402,22 @@ class _Clauses:
         if len(given) != len(columns):
             raise ex.OperationalError(f"{len(columns)} columns assigned {len(given)} values")
         values += given
+
+
+def _asks_excluded_alone(text: Text, tokens: Range) -> bool:
+    """Are all names of an expression columns of `excluded`? False also where it calls a function or has a query."""
+    at, end = tokens
+    level = 0
+    while at < end and level >= 0:
+        if text.kinds[at] in (WORD, QUOTED) and text.name_at(at).lower() == "excluded" and text.upper(at + 1) == ".":
+            at += 2
+        elif text.kinds[at] not in _CONSTANTS and not (text.kinds[at] == WORD and text.uppers[at] in _NO_NAMES):
+            return False
+        level += (text.upper(at) == "(") - (text.upper(at) == ")")
+        at += 1
+    return at == end and level == 0
+
+
 def constraint_of(conflict: Conflict, table: Table) -> str | None:
     """The constraint a clause is for, as the engine wants it; None: every one. Of several the youngest, as in SQLite.
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import apsw
 import pytest
 
 from entitydb_dialect import driver
@@ -20,7 +21,7 @@ Connect = Callable[..., driver.Connection]
 
 SCHEMA = (
     "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT, c TEXT COLLATE NOCASE DEFAULT 'x', n NOT NULL"
-    " DEFAULT 0, CHECK (n <> 13), UNIQUE (b, c))",
+    " DEFAULT 0, d, CHECK (n <> 13), UNIQUE (b, c))",
     "CREATE TABLE s(x, y)",
 )
 
@@ -266,3 +267,79 @@ def test_a_clause_that_is_in_use_is_not_lost(connect: Connect) -> None:
         db.execute(sql, (1,))
     assert db.execute("SELECT a, n FROM t ORDER BY a").fetchall() == [(1, 6), (2, 7)]
     assert db.execute("SELECT n FROM u").fetchall() == [(1 + 6 * sum(range(30)),)]
+
+
+ASKED = (
+    "excluded.d",
+    '"excluded"."d" || [EXCLUDED].[c]',
+    "excluded.a + ? * 2 - excluded.n",
+    "(excluded.a IS NULL OR NOT excluded.a BETWEEN ? AND 4)",
+    "excluded.d = 'K' AND excluded.c = 'V'",
+    "?",
+    "'it''s' || x'41' || 1.5 || NULL",
+    "d || excluded.d || t.c || coalesce(excluded.n, ?)",
+    "CASE excluded.a WHEN 1 THEN c ELSE excluded.c END",
+    "(SELECT max(y) FROM s WHERE x = excluded.a)",
+    "excluded.n + id",
+    "excluded",
+    "excluded.missing",
+    "excluded.d.c",
+)
+BROKEN = ("excluded.a, 5", "excluded.a) AND (1", "excluded.a) FROM s WHERE (1", "excluded.", "(excluded.a", ")")
+
+
+@pytest.mark.parametrize("expression", ASKED)
+def test_expressions_mean_the_same_whether_they_look_at_the_row_or_not(both: Beside, expression: str) -> None:
+    both.run("INSERT INTO s VALUES (1, 'found'), (2, 2.5)")
+    both.run("INSERT INTO t(id, a, c) VALUES (1, 1, 'v'), (2, 2, 'w')")
+    for value in (1, -7, 2.5, "text", "12", "", b"", b"\x00\x01", None, "long" * 5000, 2**62):
+        given = (value,) * expression.count("?")
+        for target in ("d", "n", "id"):
+            both.run(
+                "INSERT INTO t(a, c, d, n) VALUES (1, 'V', 'K', 3), (2, NULL, 'L', 4) ON CONFLICT (a) DO UPDATE SET"
+                f" {target} = {expression}",
+                given,
+            )
+        both.run(
+            "INSERT INTO t(a, n) VALUES (1, 3) ON CONFLICT (a) DO UPDATE SET n = excluded.n + 1"
+            f" WHERE {expression} RETURNING n",
+            given,
+        )
+
+
+@pytest.mark.parametrize("expression", BROKEN)
+def test_expressions_that_are_none_are_refused_whole(both: Beside, expression: str) -> None:
+    both.run("INSERT INTO t(id, a, c) VALUES (1, 1, 'v')")
+    for clause in (f"SET n = {expression}", f"SET (n, d, c) = ({expression})", f"SET n = 1 WHERE {expression}"):
+        sql = f"INSERT INTO t(a) VALUES (1) ON CONFLICT (a) DO UPDATE {clause}"
+        for side, error in ((both.mine, driver.Error), (both.theirs, apsw.Error)):
+            with pytest.raises(error):
+                side.execute(sql)
+    both.compare(expression)
+
+
+def test_one_column_in_parentheses_takes_any_expression(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a, n) VALUES (1, 1, 7)")
+    for value in ("(excluded.n) + 1", "n + 1", "-n", "(1)", "(SELECT 4)", "(excluded.n) || (n)"):
+        both.run(f"INSERT INTO t(a, n) VALUES (1, 3) ON CONFLICT (a) DO UPDATE SET (n) = {value} RETURNING n")
+
+
+def test_a_table_of_the_name_excluded(db: driver.Connection) -> None:
+    both = Beside(db, "CREATE TABLE excluded(id INTEGER PRIMARY KEY, excluded, n)")
+    both.run("INSERT INTO excluded VALUES (1, 'old', 1)")
+    for value in ("excluded", "excluded.excluded", "excluded.n", "n + excluded.n", "kept.n + 1"):
+        for alias in ("", " AS kept", " AS excluded"):
+            both.run(
+                f"INSERT INTO excluded{alias} VALUES (1, 'new', 5) ON CONFLICT (id) DO UPDATE SET n = {value}"
+                " RETURNING id, n"
+            )
+
+
+def test_more_parameters_than_one_call_takes_and_more_clauses_than_the_first_room(both: Beside) -> None:
+    both.run("INSERT INTO t(id, a, b, c) VALUES (1, 1, 'k', 'v')")
+    many = " + ".join("?" * 300)
+    both.run(f"INSERT INTO t(a) VALUES (1) ON CONFLICT (a) DO UPDATE SET n = {many}", tuple(range(300)))
+    texts = tuple(f"text {i}" * i for i in range(300))
+    both.run(f"INSERT INTO t(a) VALUES (1) ON CONFLICT (a) DO UPDATE SET d = {many.replace('+', '||')}", texts)
+    clauses = " ".join("ON CONFLICT (b, c) DO UPDATE SET n = ?" for _ in range(50))
+    both.run(f"INSERT INTO t(a) VALUES (1) {clauses} ON CONFLICT (a) DO UPDATE SET n = ?", tuple(range(51)))
