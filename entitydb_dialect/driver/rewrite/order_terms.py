@@ -15,11 +15,12 @@ row that is not there are NULL, and where the name cannot mean a result instead.
 from __future__ import annotations
 
 from .._catalog import COLLATIONS, Table
-from ..sql.cores import Core, Reference, shadowed
+from ..sql.cores import Core
 from ..sql.statement import LONG, ORDERS_OTHERWISE, Statement
 from ..sql.terms import items, without_order
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
+from .query_names import QueryNames, hidden_names
 from .schemas import Schemas
 
 
@@ -27,16 +28,17 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     """The columns to put in the place of terms."""
     if not statement.flags & ORDERS_OTHERWISE or len(statement.sql) >= LONG:
         return []
-    hidden = {*schemas.temporary, *shadowed(statement)}
+    hidden = hidden_names(statement, schemas)
     found: list[Edit] = []
     for core in statement.cores:
         if core.is_alone and core.order is not None and core.group is None:
+            known = QueryNames.of(core, schemas, hidden)
             for term in items(statement, core.order):
-                found += _term(statement, schemas, core, term, hidden)
+                found += _term(statement, core, known, term)
     return found
 
 
-def _term(text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[str]) -> list[Edit]:
+def _term(text: Statement, core: Core, known: QueryNames, at: Range) -> list[Edit]:
     end = at[1]
     start, stop = without_order(text, at)
     nulls = text.upper(end - 1) if text.upper(end - 2) == "NULLS" else ""
@@ -47,41 +49,21 @@ def _term(text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[
     moved = nulls == ("FIRST" if descends else "LAST")
     if not moved and not collation:
         return []
-    located = _column(text, schemas, core, name, hidden)
-    if located is None:
+    place = known.meant(text, name)
+    if place is None or core.references[place[0]].join:
         return []
-    reference, table, number = located
+    if name[1] - name[0] == 1 and not (len(core.references) == 1 and _is_column_alone(text, core, name[0])):
+        return []
+    table, number = known.tables[place[0]], place[1]
+    assert table is not None
     nulls_away = [Edit(text.starts[behind], text.ends[end - 1], "")] if moved else []
     if number == table.rowid_column:
         return nulls_away  # a row id is never NULL
     column = sort_column(table, number, collation, moved=moved)
     if column is None:
         return []
-    put = f"{quote(reference.alias)}.{quote(column)}"
+    put = f"{quote(known.aliases[place[0]])}.{quote(column)}"
     return [Edit(text.starts[start], text.ends[stop - 1], put), *nulls_away]
-
-
-def _column(
-    text: Statement, schemas: Schemas, core: Core, at: Range, hidden: set[str]
-) -> tuple[Reference, Table, int] | None:
-    """What `[alias.]name` means: the reference, the table and the column's position; None: perhaps something else."""
-    start, end = at
-    references: tuple[Reference, ...] = ()
-    if end - start == 1 and text.is_name(start):
-        references = core.references if len(core.references) == 1 and _is_column_alone(text, core, start) else ()
-    elif end - start == 3 and text.is_name(start) and text.upper(start + 1) == "." and text.is_name(start + 2):
-        qualifier = text.name_at(start).lower()
-        references = tuple(r for r in core.references if r.alias.lower() == qualifier)
-    else:
-        return None
-    if len(references) != 1 or references[0].join or not references[0].table or references[0].table in hidden:
-        return None
-    located = schemas.locate(references[0].schema, references[0].table)
-    if located is None:
-        return None
-    wanted = text.name_at(end - 1).lower()
-    numbers = [i for i, column in enumerate(located.table.columns) if column.name.lower() == wanted]
-    return (references[0], located.table, numbers[0]) if numbers else None
 
 
 def _is_column_alone(text: Statement, core: Core, at: int) -> bool:
