@@ -14,10 +14,13 @@ from ..sql.cores import Core, shadowed
 from ..sql.statement import Statement
 from ..sql.terms import split, stripped
 from ..sql.text import Range
-from ..sql.tokens import quote
+from ..sql.tokens import QUOTED, STRING, quote
 from .schemas import Schemas
 
 Place = tuple[int, int]  # the reference's place in FROM, the column's in its table
+
+# Bare words that are values, even where a column is called so.
+_VALUES = frozenset(("NULL", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"))
 
 
 class QueryNames(NamedTuple):
@@ -51,6 +54,8 @@ class QueryNames(NamedTuple):
             return None
         if not text.is_name(start) or not text.is_name(end - 1):
             return None
+        if end - start == 1 and _is_value(text, start):
+            return None
         qualifier = text.name_at(start).lower() if end - start == 3 else None
         wanted = text.name_at(end - 1).lower()
         meant = [i for i, alias in enumerate(self.aliases) if qualifier is None or alias.lower() == qualifier]
@@ -63,6 +68,12 @@ class QueryNames(NamedTuple):
             for number, column in enumerate(table.columns) if column.name.lower() == wanted and not column.hidden
         ]  # fmt: skip
         return found[0] if len(found) == 1 else None
+
+
+def _is_value(text: Statement, at: int) -> bool:
+    """Is the token alone a value: a text in single quotes, or a word for one?"""
+    kind = text.kinds[at]
+    return kind == STRING or (kind != QUOTED and text.upper(at) in _VALUES)
 
 
 def hidden_names(statement: Statement, schemas: Schemas) -> set[str]:

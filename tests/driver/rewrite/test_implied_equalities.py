@@ -47,6 +47,8 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
      ['"a"."id" = "c"."id"']),
     ("SELECT count(*) FROM a, b, c, d WHERE a.x = b.x AND b.x = c.x AND c.x = d.x",
      ['"a"."x" = "c"."x"', '"a"."x" = "d"."x"', '"b"."x" = "d"."x"']),
+    # 'only' is a text, though c has a column of the name.
+    ("SELECT count(*) FROM a, b, c WHERE a.x = b.x AND b.x = c.x AND b.x = 'only'", ['"a"."x" = "c"."x"']),
 ])
 def test_what_follows_is_added(both: Beside, sql: str, added: list[str]) -> None:
     assert text_to_run(both.mine, sql).count(" AND ") == sql.count(" AND ") + len(added)

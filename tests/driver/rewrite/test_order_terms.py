@@ -85,6 +85,7 @@ def test_an_index_gives_the_order(both: Beside, sql: str, index: str) -> None:
         "SELECT id FROM (SELECT id, -n AS n FROM t) ORDER BY n NULLS LAST, id",
         "SELECT id FROM t ORDER BY -n NULLS LAST, id",
         "SELECT id FROM t ORDER BY (a) COLLATE NOCASE, id",
+        "SELECT id FROM t ORDER BY 'a' COLLATE NOCASE, id",                     # a text
     ],
 )  # fmt: skip
 def test_other_terms_are_left_alone(both: Beside, sql: str) -> None:
