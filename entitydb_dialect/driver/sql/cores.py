@@ -103,14 +103,17 @@ def _change(text: Text, at: int) -> Core:
 
 def _clause(text: Text, at: int, *words: str) -> int:
     """The first of the words, or what ends a query's clause, from `at` on at this level."""
-    while at < len(text):
-        upper = text.uppers[at]
+    uppers, end = text.uppers, len(text)
+    while at < end:
+        upper = uppers[at]
         if upper == "(":
             at = text.closing(at)
-        elif upper in _ENDS or (upper in words and not _is_distinct_from(text, at)) or _is_window(text, at):
+        elif upper in _ENDS or (
+            (upper in words and not _is_distinct_from(text, at)) or (upper == "WINDOW" and _is_window(text, at))
+        ):
             return at
         at += 1
-    return len(text)
+    return end
 
 
 def _clauses(text: Text, at: int) -> tuple[dict[str, Range], int]:
