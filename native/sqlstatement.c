@@ -187,6 +187,7 @@ enum { MOST_SIDES = 32 };               /* of equalities, looked at; where there
 /* What rewrites look for, counted. */
 typedef struct {
     int joined, n_sides;
+    int fixed, equated;                 /* equalities of a name with a constant, and of two names */
     int32_t sides[MOST_SIDES];          /* the names on both sides of equalities: their first tokens */
     bool orders, otherwise, terms;
 } term_words;
@@ -202,9 +203,18 @@ static int32_t name_start(const reader *r, int32_t end)
     return code(r, end - 1) == '.' && is_column_name(r, end - 2) ? end - 2 : end;
 }
 
+/* Does a constant begin here, perhaps with a sign? */
+static bool is_signed_constant(const reader *r, int32_t at)
+{
+    return is_constant(r, code(r, at) == '-' || code(r, at) == '+' ? at + 1 : at);
+}
+
 static void count_equality(const reader *r, int32_t at, term_words *counted)
 {
-    if (!is_column_name(r, at - 1) || !is_column_name(r, at + 1) || counted->n_sides + 2 > MOST_SIDES)
+    bool left = is_column_name(r, at - 1), right = is_column_name(r, at + 1);
+    counted->equated += left && right;
+    counted->fixed += (left && is_signed_constant(r, at + 1)) || (right && is_constant(r, at - 1));
+    if (!left || !right || counted->n_sides + 2 > MOST_SIDES)
         return;
     counted->sides[counted->n_sides++] = name_start(r, at - 1);
     counted->sides[counted->n_sides++] = at + 1;
@@ -264,6 +274,12 @@ static bool may_chain(const reader *r, const term_words *counted)
     return counted->n_sides == MOST_SIDES;
 }
 
+/* Do the equalities suffice for one row of each table to be found by a key? */
+static bool may_find_one(const term_words *counted)
+{
+    return counted->orders && counted->joined && counted->fixed && counted->fixed + counted->equated > counted->joined;
+}
+
 static void count_term_words(const reader *r, int32_t at, from_levels levels, term_words *counted)
 {
     switch (r->codes[at]) {
@@ -295,7 +311,7 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
 
 static int32_t flags_of_terms(const reader *r, const term_words *counted)
 {
-    return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0)
+    return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0) | (may_find_one(counted) ? SQL_MAY_FIND_ONE : 0)
            | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0);
 }
 

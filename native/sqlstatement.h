@@ -30,6 +30,7 @@ enum {
     SQL_ORDERS_OTHERWISE = 2048,        /* ORDER, and NULLS or COLLATE */
     SQL_UPDATES_FROM = 4096,    /* UPDATE, and FROM */
     SQL_HAS_TERMS = 8192,       /* WHERE, ON, ORDER or GROUP */
+    SQL_MAY_FIND_ONE = 16384,   /* ORDER, two tables or more in FROM, and as many equalities of names, one with a constant */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

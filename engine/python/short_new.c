@@ -155,11 +155,12 @@ static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ss
     if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
         return NULL;
     bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
-    bool may_use = shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size);
-    if (!has_tail && !may_use)
+    bool may_change = shape->flags & SQL_MAY_FIND_ONE
+                      || (shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size));
+    if (!has_tail && !may_change)
         return known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));
     /* Of other than ASCII texts the offsets of tokens are not those of bytes. */
-    if ((has_tail && may_use) || PyUnicode_GetLength(sql) != size)
+    if ((has_tail && may_change) || PyUnicode_GetLength(sql) != size)
         return NULL;
     return has_tail ? known_with_tail(ps, sql, text, shape, &start)
                     : known_of_template(ps, sql, text, (size_t)size, shape, room_behind(ps, (size_t)size), &start, inserts(shape));

@@ -1,4 +1,5 @@
-/* Texts that may use an index that SQLite cannot use by itself: the driver changes them (driver/rewrite/choices.py).
+/* Texts that may use an index that SQLite cannot use by itself, and those whose ORDER BY may be taken away: the driver
+ * changes them (driver/rewrite/choices.py and one_row.py), or sees that it changes nothing.
  *
  * What it makes of one text it makes of all that have the same template: the text with %s in the place of literals, but
  * for those that an index has too. Of a template the session keeps a tuple:
@@ -6,7 +7,7 @@
  *   needs   a tuple of (number of a parameter, value that it has to have); which of them are fulfilled is a number, with
  *           a bit for each
  *   texts   a dict: for such a number the template of what SQLite is given
- *   make    a function: the number -> that template
+ *   make    a function: the number -> that template; None where the one text is there
  *
  * Without needs the text becomes a known one. With needs it gets one known text for each number that comes up. */
 #include "engine/python/short.h"

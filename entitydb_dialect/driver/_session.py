@@ -29,6 +29,7 @@ from ._transactions import Transactions
 from .answers import integrity
 from .answers import master as _master
 from .answers import moments as _moments
+from .rewrite.choices import template_of
 from .rewrite.indexes import Indexes
 from .rewrite.prepare import Prepared, prepare
 from .rewrite.schemas import Located
@@ -39,7 +40,7 @@ from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
 from .schemas.names import PastNames, table_then
 from .schemas.schema import MainSchema, Schema
-from .sql.statement import LONG, Statement
+from .sql.statement import LONG, MAY_FIND_ONE, Statement
 
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
@@ -236,15 +237,19 @@ class Session(Transactions):
 
     def _remember_template(self, prepared: Prepared, given: Statement) -> None:
         """What was made of a text is made of others; see rewrite/choices.py."""
-        choices = prepared.choices
-        if choices is None or prepared.statement is not given or prepared.apart is not None or not given.sql.isascii():
+        choices, constants = prepared.choices, self.constants
+        if choices is None and not given.flags & MAY_FIND_ONE:
             return
-        if not self.plain or len(choices.needs) > _MOST_NEEDS or len(given.sql) > _LONGEST_TEMPLATE:
+        if not prepared.keeps_literals or prepared.apart is not None or not given.sql.isascii():
+            return
+        needs = () if choices is None else tuple((need.number, need.value) for need in choices.needs)
+        if not self.plain or len(needs) > _MOST_NEEDS or len(given.sql) > _LONGEST_TEMPLATE:
             return
         if len(self.templates) >= _MOST_TEMPLATES:
             self.templates.clear()
-        needs = tuple((need.number, need.value) for need in choices.needs)
-        self.templates[choices.template(self.constants)] = needs, {}, partial(choices.template, self.constants)
+        make = partial(choices.template, constants) if choices is not None else None
+        texts = {} if choices is not None else {0: template_of(prepared.statement, constants)}
+        self.templates[template_of(given, constants)] = needs, texts, make
 
     def _writes_generated(self) -> bool:
         """Has a table generated columns that are its user's, and no index's?"""

@@ -75,6 +75,8 @@ class Shape:
             self.flags.add("has_terms")
         if self._may_chain():
             self.flags.add("may_chain")
+        if "ORDER" in rest and self._may_find_one():
+            self.flags.add("may_find_one")
         if verb in ("INSERT", "REPLACE"):
             self._insert(at + 1)
         elif verb == "UPDATE":
@@ -94,6 +96,17 @@ class Shape:
         ]  # fmt: skip
         alike = any(_alike(one, other) for i, one in enumerate(names) for other in names[:i])
         return len(names) >= 4 and alike and self._joined() >= 2
+
+    def _may_find_one(self) -> bool:
+        """As many equalities of names as tables in FROM, of which there are two, and one that is with a constant."""
+        signs = [at for at, word in enumerate(self.uppers) if word == "="]
+        names = [(self._is_column(at - 1), self._is_column(at + 1)) for at in signs]
+        fixed = sum(
+            (left and self._is_constant(at + 1 + (self.upper(at + 1) in ("+", "-"))))
+            or (right and self._is_constant(at - 1))
+            for at, (left, right) in zip(signs, names, strict=True)
+        )
+        return self._joined() > 0 and fixed > 0 and fixed + names.count((True, True)) > self._joined()
 
     def _is_column(self, at: int) -> bool:
         return self.is_name(at) and self.kinds[at] != "string"

@@ -5,13 +5,13 @@ index's WHERE. Those are the needs of an edit. Which of them the parameters fulf
 
 What is made of a text is made of all texts that differ from it in literals only, but for those that an index has too.
 So the short way (engine/python/short_template.c) keeps it by the text with `%s` in the place of such literals, its
-template.
+template. So it does with what one_row.py has made of a text, which no literal decides.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..sql.statement import Statement
@@ -88,23 +88,25 @@ class Choices:
     def _made(self, held: int) -> list[Edit]:
         return [edit for edit, ways in self._edits if not ways or any(way & held == way for way in ways)]
 
-    def template(self, constants: Collection[str], held: int | None = None) -> str:
-        """The text with `%s` in the place of literals that decide nothing, and `%%` for `%`.
+    def template(self, constants: Collection[str], held: int) -> str:
+        """template_of() the text for these needs."""
+        return template_of(self._statement, constants, self._made(held))
 
-        Args:
-            constants: the literals in indexes, as they are written.
-            held: the text is the one for these needs; None: the one that was given.
-        """
-        statement = self._statement
-        holes = [
-            Edit(start, end, "%s")
-            for i, (kind, start, end) in enumerate(zip(statement.kinds, statement.starts, statement.ends, strict=True))
-            if _is_hole(statement, i, kind, statement.sql[start:end], constants)
-        ]
-        edits = [] if held is None else [edit._replace(text=_escaped(edit.text)) for edit in self._made(held)]
-        found = pieces(statement.sql, (*edits, *holes))
-        found[::2] = map(_escaped, found[::2])
-        return "".join(found)
+
+def template_of(statement: Statement, constants: Collection[str], edits: Iterable[Edit] = ()) -> str:
+    """The text, edited, with `%s` in the place of literals that decide nothing, and `%%` for `%`.
+
+    Args:
+        constants: the literals in indexes, as they are written.
+    """
+    holes = [
+        Edit(start, end, "%s")
+        for i, (kind, start, end) in enumerate(zip(statement.kinds, statement.starts, statement.ends, strict=True))
+        if _is_hole(statement, i, kind, statement.sql[start:end], constants)
+    ]
+    found = pieces(statement.sql, (*(edit._replace(text=_escaped(edit.text)) for edit in edits), *holes))
+    found[::2] = map(_escaped, found[::2])
+    return "".join(found)
 
 
 def _escaped(text: str) -> str:
@@ -138,4 +140,4 @@ def is_value(value: object, wanted: str | int | float) -> bool:
     return type(value) is float and value == wanted
 
 
-__all__ = ["Choices", "Need", "Variant", "is_value", "value_of"]
+__all__ = ["Choices", "Need", "Variant", "is_value", "template_of", "value_of"]

@@ -22,6 +22,7 @@ from . import (
     expression_indexes,
     generated_columns,
     implied_equalities,
+    one_row,
     order_terms,
     partial_indexes,
     schema_names,
@@ -42,6 +43,7 @@ IN_TURN: tuple[Rewrite, ...] = (
     shortcuts.rewrite,
     generated_columns.rewrite,
     update_from.rewrite,
+    one_row.rewrite,
     order_terms.rewrite,
     implied_equalities.rewrite,
 )
@@ -61,6 +63,8 @@ class Prepared:
         lists_columns: an INSERT was given a column list here.
         shows_schema: it asks for sqlite_master or pragma_...(), so that these have to be there.
         choices: what AT_ONCE made of it; None: it has nothing to do with an index.
+        keeps_literals: IN_TURN have left it alone, or made of it what they make of all texts that differ from it in
+            literals only, and these stand in it in their order.
 
     Who executes it keeps here what it finds out:
         supplied: the columns an INSERT names, as edb_stmt_supplied() wants them; None: all, or it is no such statement;
@@ -77,6 +81,7 @@ class Prepared:
         "conflicts",
         "each",
         "is_ours",
+        "keeps_literals",
         "lists_columns",
         "query",
         "shows_schema",
@@ -90,6 +95,7 @@ class Prepared:
         self.apart: Apart | None = None
         self.lists_columns = False
         self.shows_schema = False
+        self.keeps_literals = True
         self.supplied: Any = UNKNOWN
         self.conflicts: list[Any] | None = None
         self.query: Variant | None = None
@@ -118,6 +124,7 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
         NotSupportedError: what is not done.
     """
     lists_columns = shows_schema = False
+    keeps_literals = True
     if statement.asks_schema:
         shows_schema = schema_names.asks(statement)
     for rewrite in IN_TURN:
@@ -125,8 +132,10 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
         if edits:
             statement = Statement.of(statement.edited(edits))
             lists_columns |= rewrite is generated_columns.rewrite
+            keeps_literals &= rewrite is one_row.rewrite
     prepared = Prepared(statement, is_ours)
     prepared.lists_columns, prepared.shows_schema = lists_columns, shows_schema
+    prepared.keeps_literals = keeps_literals
     if is_ours and statement.takes_apart:
         prepared.apart = take_apart(statement)
         generated_columns.refuse_conflicts(statement, prepared.apart.conflicts, schemas)

@@ -65,6 +65,7 @@ PLAIN_LIST: int = lib.SQL_PLAIN_LIST
 # What rewrites look for; see native/sqlstatement.h.
 MAY_SHORTEN: int = lib.SQL_MAY_SHORTEN
 MAY_CHAIN: int = lib.SQL_MAY_CHAIN
+MAY_FIND_ONE: int = lib.SQL_MAY_FIND_ONE
 ORDERS_OTHERWISE: int = lib.SQL_ORDERS_OTHERWISE
 UPDATES_FROM: int = lib.SQL_UPDATES_FROM
 HAS_TERMS: int = lib.SQL_HAS_TERMS
@@ -355,6 +356,7 @@ __all__ = [
     "LABEL",
     "LONG",
     "MAY_CHAIN",
+    "MAY_FIND_ONE",
     "MAY_SHORTEN",
     "ORDERS_OTHERWISE",
     "OTHER",
