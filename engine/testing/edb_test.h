@@ -58,6 +58,8 @@ void test_tree_close(test_tree *t);
 int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, uint64_t *number);
 int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, uint8_t *value, size_t room,
                   int64_t *size);
+int test_tree_visit(test_tree *t, uint64_t moment, const uint8_t *visits, size_t n, uint8_t *out, size_t room,
+                    size_t *used, uint64_t *touched);
 int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,
                    size_t most, uint8_t *out, size_t room, size_t *used);
 int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,

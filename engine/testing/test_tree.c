@@ -141,6 +141,56 @@ int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_
     return found && (uint64_t)*size <= room ? tree_overflow_read(t->pg, &v, 0, value, (size_t)*size) : EDB_OK;
 }
 
+/* A version as u8 there, u64 from, u32 size, and up to 32 bytes of its value. */
+static int test_put_version(test_tree *t, const tree_version *v, uint8_t *out, size_t room, size_t *used)
+{
+    uint64_t size = v ? tree_overflow_size(v) : 0;
+    uint32_t shown = size < 32 ? (uint32_t)size : 32;
+
+    if (*used + 13 + shown > room)
+        return EDB_NOMEM;
+    out[*used] = v != NULL;
+    store64(out + *used + 1, v ? v->from : 0);
+    store32(out + *used + 9, (uint32_t)size);
+    *used += 13 + shown;
+    return v ? tree_overflow_read(t->pg, v, 0, out + *used - shown, shown) : EDB_OK;
+}
+
+/* n visits of keys, each as u8 step, u32 key size, key: looked up by one tree_near, and sought by one cursor, which then
+ * takes the step ('n' next, 'p' prev, '-' none). -> for each: the version looked up; the one sought; the one stepped to. *touched: pages. */
+int test_tree_visit(test_tree *t, uint64_t moment, const uint8_t *visits, size_t n, uint8_t *out, size_t room,
+                    size_t *used, uint64_t *touched)
+{
+    uint64_t before = tree_touched;
+    tree_near near = { .tnr_leaf = NULL };
+    tree_cursor tc;
+    int rc = tree_cursor_open(&tc, t->pg, &t->state, moment);
+
+    *used = 0;
+    for (size_t i = 0; rc == EDB_OK && i < n; i++) {
+        uint8_t step = visits[0];
+        uint32_t size = load32(visits + 1);
+        const uint8_t *key = visits + 5;
+        tree_version v;
+        bool found;
+        visits += 5 + size;
+        rc = tree_get_near(t->pg, &t->state, moment, key, size, &near, &v, &found);
+        if (rc == EDB_OK)
+            rc = test_put_version(t, found ? &v : NULL, out, room, used);
+        if (rc == EDB_OK)
+            rc = tree_cursor_seek(&tc, key, size);
+        if (rc == EDB_OK)
+            rc = test_put_version(t, tc.tc_valid ? &tc.tc_at : NULL, out, room, used);
+        if (rc == EDB_OK && tc.tc_valid && step != '-')
+            rc = step == 'n' ? tree_cursor_next(&tc) : tree_cursor_prev(&tc);
+        if (rc == EDB_OK)
+            rc = test_put_version(t, tc.tc_valid ? &tc.tc_at : NULL, out, room, used);
+    }
+    *touched = tree_touched - before;
+    tree_cursor_close(&tc);
+    return rc;
+}
+
 /* Entries from `key` on (NULL: from the end concerned), at most `most`, as u32 key size, u32 value size, u64 from, key,
  * value; values over 32 bytes shortened to their first 32. -> bytes used. turn: step back and forth once at each. */
 int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,
@@ -185,21 +235,6 @@ int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t 
 
     *touched = tree_touched - before;
     return rc;
-}
-
-/* A version as u8 there, u64 from, u32 size, and up to 32 bytes of its value. */
-static int test_put_version(test_tree *t, const tree_version *v, uint8_t *out, size_t room, size_t *used)
-{
-    uint64_t size = v ? tree_overflow_size(v) : 0;
-    uint32_t shown = size < 32 ? (uint32_t)size : 32;
-
-    if (*used + 13 + shown > room)
-        return EDB_NOMEM;
-    out[*used] = v != NULL;
-    store64(out + *used + 1, v ? v->from : 0);
-    store32(out + *used + 9, (uint32_t)size);
-    *used += 13 + shown;
-    return v ? tree_overflow_read(t->pg, v, 0, out + *used - shown, shown) : EDB_OK;
 }
 
 /* The changes of [low, high) in commits after < n <= upto (high NULL: no upper end), each as u32 key size, key, u64 commit, and the

@@ -64,7 +64,15 @@ typedef struct {                    /* one version; points into the map */
 /* The version of key living at T. *found says whether there is one. */
 int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
              bool *found);
-/* The same, and since when it is so: *begun is the version's `from`, or the commit that the key's absence is known from. What was
+typedef struct {                    /* where lookups were; all zero: nowhere yet */
+    const uint8_t *tnr_leaf;
+    unsigned tnr_next;               /* the place in its first directory behind the entry found last */
+} tree_near;
+/* tree_get() of one key after the other, all of one tree, at one moment and under one pin. Keys that follow one another, or
+ * lie close together, are found in the leaf of the one before. */
+int tree_get_near(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_near *near,
+                  tree_version *out, bool *found);
+/* As tree_get(), and since when it is so: *begun is the version's `from`, or the commit that the key's absence is known from. What was
  * before is asked of *begun - 1; 0: nothing was. tree_history.c. */
 int tree_version_at(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size,
                     tree_version *out, bool *found, uint64_t *begun);
@@ -95,6 +103,12 @@ typedef struct {
 /* Moments: a commit number, or FOREVER for now. The state is copied. */
 int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64_t moment);
 void tree_cursor_close(tree_cursor *tc);
+/* To another moment. It stands nowhere then. */
+static inline void tree_cursor_move(tree_cursor *tc, uint64_t moment)
+{
+    tc->tc_moment = moment;
+    tc->tc_valid = false;
+}
 /* To the first entry >= key / the last entry <= key; key_size 0 with key NULL: the first / the last of all. */
 int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size);
 /* The same as tree_cursor_seek() to a key not before the entry under the cursor: mostly it is found in the leaf there. */

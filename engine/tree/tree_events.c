@@ -92,7 +92,7 @@ static int part_enter(tree_events *tes, const part *pt, size_t n)
             break;
     tes->tes_compares = pt->pt_since > tes->tes_state.ts_born && wanted_moment(tes, pt->pt_since);
     if (tes->tes_compares) {
-        tes->tes_then.tc_moment = pt->pt_since - 1;
+        tree_cursor_move(&tes->tes_then, pt->pt_since - 1);
         rc = tree_cursor_seek(&tes->tes_then, low, low_size);
     }
     tes->tes_inside = true;

@@ -81,11 +81,13 @@ int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, u
 
 /* ---- lookups ---------------------------------------------------------------------------------------------------- */
 
-static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, tree_version *out)
+/* *at: the first of the living entries that is not before the key. */
+static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, unsigned *at,
+                      tree_version *out)
 {
     unsigned fixed = load16(leaf + TP_KEY_SIZE), n = page_live(leaf);
     const uint64_t *slots = page_live_slots(leaf);
-    unsigned i = page_search(leaf, slots, n, 1, key, key_size, false);
+    unsigned i = *at = page_search(leaf, slots, n, 1, key, key_size, false);
 
     if (i < n && slot_from(slots[i]) <= moment) {
         cell_leaf(leaf + slot_offset(slots[i]), fixed, out);
@@ -108,8 +110,9 @@ static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, siz
     return false;
 }
 
-int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
-             bool *found)
+/* A way down from the root; near: NULL, or what remembers its leaf. */
+static int get_below(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size,
+                     tree_near *near, tree_version *out, bool *found)
 {
     const pager_view *view = pager_get_view(pg);
     page_ref ref;
@@ -123,7 +126,10 @@ int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *ke
         if (rc != EDB_OK)
             return rc;
         if (page_is_leaf(page)) {
-            *found = leaf_find(page, moment, key, key_size, out);
+            unsigned at;
+            *found = leaf_find(page, moment, key, key_size, &at, out);
+            if (near)
+                *near = (tree_near){ .tnr_leaf = page, .tnr_next = at + 1 };
             return EDB_OK;
         }
         page_walk w;
@@ -133,6 +139,44 @@ int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *ke
         above = page_level(page);
     }
     return rc;
+}
+
+int tree_get(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_version *out,
+             bool *found)
+{
+    return get_below(pg, state, moment, key, key_size, NULL, out, found);
+}
+
+/* Looks for a row id in the leaf of the one before. What is found there is the version, since a key has one place at a
+ * moment; what is not may be in another leaf. */
+static bool near_find(tree_near *near, uint64_t moment, const void *key, tree_version *out)
+{
+    const uint8_t *leaf = near->tnr_leaf;
+    const uint64_t *slots = page_live_slots(leaf);
+    unsigned n = page_live(leaf), at = near->tnr_next;
+    uint64_t wanted = load64be(key);
+
+    if (at < n && slot_from(slots[at]) <= moment && load64be(leaf + slot_offset(slots[at])) == wanted) {
+        cell_leaf(leaf + slot_offset(slots[at]), 8, out);
+        out->from = slot_from(slots[at]);
+        near->tnr_next = at + 1;
+        return true;
+    }
+    if (n == 0 || wanted < load64be(leaf + slot_offset(slots[0])) || wanted > load64be(leaf + slot_offset(slots[n - 1])))
+        return false;
+    if (!leaf_find(leaf, moment, key, 8, &at, out))
+        return false;
+    near->tnr_next = at + 1;
+    return true;
+}
+
+int tree_get_near(pager *pg, const tree_state *state, uint64_t moment, const void *key, size_t key_size, tree_near *near,
+                  tree_version *out, bool *found)
+{
+    if (state->ts_key_size != 8 || key_size != 8)
+        return get_below(pg, state, moment, key, key_size, NULL, out, found);
+    *found = near->tnr_leaf && near_find(near, moment, key, out);
+    return *found ? EDB_OK : get_below(pg, state, moment, key, key_size, near, out, found);
 }
 
 uint64_t tree_overflow_size(const tree_version *version)
@@ -381,10 +425,31 @@ int tree_cursor_prev_slow(tree_cursor *tc)
     return leaf_after(tc, false);
 }
 
+/* Whether the leaf under the cursor has the first entry that is not before the key: a seek that begins there is spared the
+ * way down. Keys that are asked one after the other often lie close together. */
+static bool leaf_reaches(const tree_cursor *tc, const void *key, size_t key_size)
+{
+    const uint8_t *end, *begin;
+    uint32_t end_size, begin_size;
+
+    if (!tc->tc_valid || !key)
+        return false;
+    cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[tc->tc_high - 1]), tc->tc_key_size, &end, &end_size);
+    if (key_compare(key, key_size, end, end_size) > 0)
+        return false;
+    cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[tc->tc_low]), tc->tc_key_size, &begin, &begin_size);
+    return key_compare(key, key_size, begin, begin_size) >= 0;
+}
+
 int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
 {
     bool leaf;
 
+    if (leaf_reaches(tc, key, key_size)) {
+        tc->tc_i = leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, false);
+        tree_cursor_load(tc);
+        return EDB_OK;
+    }
     tc->tc_depth = 0;
     tc->tc_valid = false;
     int rc = go_down(tc, key ? WAY_FIND : WAY_FIRST, key, key_size, &leaf);

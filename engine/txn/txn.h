@@ -106,6 +106,9 @@ void cursor_bounds(edb_cursor *cu, const void *low, size_t low_size, const void 
 static inline bool cursor_watched(const edb_cursor *cu) { return __builtin_expect(cu->cu_watch != NULL, 0); }
 /* out->seen_from is set also when nothing is found. */
 int cursor_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
+/* As cursor_get(), for many keys of one tree, asked one after the other in one statement; near: all zero before the first. */
+int cursor_get_near(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, tree_near *near, edb_entry *out,
+                    bool *found);
 /* Whether the key is there. At SERIALIZABLE what it holds may change. */
 int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
 /* As cursor_get(), of a key that the tree is known not to have at any moment the statement reads: own writes alone are looked

@@ -253,9 +253,9 @@ int cursor_prev_merged(edb_cursor *cu)
 
 /* ---- single keys ------------------------------------------------------------------------------------------------ */
 
-/* The tree's version at a moment. */
-static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *key, size_t key_size, tree_version *out,
-                    bool *found)
+/* The tree's version at a moment. near: NULL, or of lookups in this tree at this moment. */
+static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *key, size_t key_size, tree_near *near,
+                    tree_version *out, bool *found)
 {
     const tree_state *state;
     int rc = stmt_tree(st, tree, &state);
@@ -272,7 +272,10 @@ static int base_get(edb_stmt *st, uint32_t tree, uint64_t moment, const void *ke
         *found = st->st_got_found;
         return EDB_OK;
     }
-    rc = tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
+    if (near)
+        rc = tree_get_near(st->st_conn->cn_pager, state, moment, key, key_size, near, out, found);
+    else
+        rc = tree_get(st->st_conn->cn_pager, state, moment, key, key_size, out, found);
     if (!rc && key_size == sizeof st->st_got_key) {
         st->st_got = true;
         st->st_got_found = *found;
@@ -324,7 +327,8 @@ int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bo
     return rc;
 }
 
-int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+int cursor_get_near(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, tree_near *near, edb_entry *out,
+                    bool *found)
 {
     tree_version version;
     bool there;
@@ -332,7 +336,7 @@ int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, ed
 
     if (own_get(own_writes(st, tree), tree, key, key_size, st->st_seq, out, found))
         return EDB_OK;
-    if ((rc = base_get(st, tree, st->st_moment, key, key_size, &version, &there)))
+    if ((rc = base_get(st, tree, st->st_moment, key, key_size, near, &version, &there)))
         return rc;
     if (there)
         entry_from_version(&version, out);
@@ -340,6 +344,11 @@ int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, ed
         out->seen_from = 0;
     *found = there;
     return EDB_OK;
+}
+
+int cursor_get(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
+{
+    return cursor_get_near(st, tree, key, key_size, NULL, out, found);
 }
 
 int cursor_get_absent(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found)
@@ -370,7 +379,7 @@ static int seen_at_moment(edb_stmt *st, uint32_t tree, edb_entry *entry, const v
     entry->seen_from = 0;
     if (st->st_root.sn_number == st->st_moment)
         return EDB_OK;
-    if (!(rc = base_get(st, tree, st->st_moment, key, key_size, &version, &there)) && there)
+    if (!(rc = base_get(st, tree, st->st_moment, key, key_size, NULL, &version, &there)) && there)
         entry->seen_from = version.from;
     return rc;
 }
@@ -384,7 +393,7 @@ static int get_at(edb_stmt *st, uint64_t moment, uint32_t tree, const void *key,
 
     if (own_get(all_writes(st, tree), tree, key, key_size, UINT64_MAX, out, found))
         return EDB_OK;
-    if ((rc = base_get(st, tree, moment, key, key_size, &version, &there)))
+    if ((rc = base_get(st, tree, moment, key, key_size, NULL, &version, &there)))
         return rc;
     if (there)
         entry_from_version(&version, out);

@@ -46,6 +46,7 @@ typedef struct scan {
     edb_cursor cu_entries;          /* open if cu_open; .at and .valid hold what is looked up, too */
     row_view cu_row;                /* if cu_row_ready */
     const edb_table *cu_table;      /* counted */
+    tree_near cu_near;              /* of rows of cu_table that are looked up */
     const edb_index *cu_index;      /* of cu_table, or automatic; NULL: the table's own tree is walked */
     int16_t *cu_part_of;            /* column -> part of the index that holds it, -1: none */
     uint32_t *cu_part_at;           /* where parts begin in the entry's key; cu_parts_known of them */

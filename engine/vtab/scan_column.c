@@ -44,7 +44,8 @@ static int find_row(scan *cu, edb_entry *out)
     if (at->key_size < 8)
         return scan_damaged_entry(cu);
     ++*cu->cu_visited;
-    int rc = cursor_get(cu->cu_stmt, cu->cu_table->et_id, at->key + at->key_size - 8, 8, out, &found);
+    int rc = cursor_get_near(cu->cu_stmt, cu->cu_table->et_id, at->key + at->key_size - 8, 8, &cu->cu_near, out,
+                             &found);
     if (!rc && !found)
         rc = edb_fail(EDB_CORRUPT, "index %s has an entry for row %lld, which table %s does not hold",
                       cu->cu_index->name, (long long)rowid_load(at->key + at->key_size - 8), cu->cu_table->et_name);

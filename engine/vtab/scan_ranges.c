@@ -105,7 +105,8 @@ static int get_single(scan *cu)
 {
     bool found;
     ++*cu->cu_visited;
-    int rc = cursor_get(cu->cu_stmt, cu->cu_table->et_id, range_rowid(&cu->cu_range), 8, &cu->cu_entries.at, &found);
+    int rc = cursor_get_near(cu->cu_stmt, cu->cu_table->et_id, range_rowid(&cu->cu_range), 8, &cu->cu_near,
+                             &cu->cu_entries.at, &found);
     if (!rc)
         cu->cu_entries.valid = found;
     return rc;

@@ -19,6 +19,7 @@ void scan_leave(scan *cu)
     close_entries(cu);
     table_unref(cu->cu_table);
     cu->cu_table = NULL;
+    cu->cu_near = (tree_near){.tnr_leaf = NULL};
     cu->cu_index = NULL;            /* an automatic one is the statement's, and may end with it */
     if (cu->cu_stmt)
         stmt_release(cu->cu_stmt);
@@ -87,6 +88,7 @@ int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writes
     edb_table *chosen = table_ref(table);
     table_unref(cu->cu_table);
     cu->cu_table = NULL;            /* until all is there, nothing is chosen */
+    cu->cu_near = (tree_near){.tnr_leaf = NULL};
     cu->cu_index = NULL;
     int rc = room_for(cu, table, index);
     if (rc) {

@@ -56,6 +56,24 @@ class BareTree:
         done(lib.test_tree_get(self.tree, moment, key, len(key), self.room, len(self.room), size))
         return None if size[0] < 0 else bytes(ffi.buffer(self.room, size[0]))
 
+    def visit(
+        self, moment: int, visits: list[tuple[bytes, str]]
+    ) -> tuple[list[list[tuple[int, int, bytes] | None]], int]:
+        """Of each key and step ("n" next, "p" prev, "-" none): the version of the key, the first entry from it on, and
+        the entry that is stepped to from there, as (from, size of the value, its first 32 bytes); and pages touched."""
+        packed = b"".join(step.encode() + struct.pack("<I", len(key)) + key for key, step in visits)
+        used, touched = ffi.new("size_t *"), ffi.new("uint64_t *")
+        done(lib.test_tree_visit(self.tree, moment, packed, len(visits), self.room, len(self.room), used, touched))
+        data, at, found = bytes(ffi.buffer(self.room, used[0])), 0, []
+        while at < len(data):
+            three: list[tuple[int, int, bytes] | None] = []
+            for _ in range(3):
+                there, begun, size = struct.unpack_from("<BQI", data, at)
+                at += 13 + min(size, 32)
+                three.append((begun, size, data[at - min(size, 32) : at]) if there else None)
+            found.append(three)
+        return found, int(touched[0])
+
     def scan(
         self, moment: int, key: bytes | None = None, backward: bool = False, turn: bool = False, most: int = 1 << 30
     ) -> list[tuple[bytes, int, bytes, int]]:

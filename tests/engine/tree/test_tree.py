@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,57 @@ def compare(tree: BareTree, model: Model, rnd: random.Random) -> None:
             assert tree.get(moment, key) == (rows[key][0] if key in rows else None)
             assert tree.scan(moment, key, most=3) == [row for row in expected if row[0] >= key][:3]
             assert tree.scan(moment, key, backward=True, most=3) == [row for row in expected if row[0] <= key][::-1][:3]
+
+
+def walks(keys: list[bytes], rnd: random.Random) -> Iterator[list[tuple[bytes, str]]]:
+    """Keys in the orders in which joins ask for them, with steps of the cursor in between."""
+    near = sorted(rnd.choices(keys, k=len(keys)), key=lambda key: keys.index(key) + rnd.randrange(6))
+    for order in (keys, keys[::-1], near, rnd.sample(keys, len(keys))):
+        yield [(key, rnd.choice("--np")) for key in order]
+
+
+@pytest.mark.parametrize("key_size", [8, 0])
+@pytest.mark.parametrize("style", ["mix", *STYLES])
+def test_keys_asked_one_after_the_other_are_found_as_each_alone(
+    tmp_path: Path, seed: int, style: str, key_size: int
+) -> None:
+    """A key is looked for in the leaf of the one before, whose entries are of other moments too."""
+    rnd = random.Random(f"{seed} {style} {key_size}")
+    tree, model = BareTree(tmp_path / "t.edb", 512, key_size), Model()
+    try:
+        for batch in history(rnd.randrange(2**32), key_size, 12 if style == "bulk" else 40, style=style):
+            model.apply(tree.apply(batch), batch)
+        keys = sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
+        keys = keys if len(keys) < 400 else keys[:150] + sorted(rnd.sample(keys[150:], 250))
+        moments = [(FOREVER, model.rows), *model.at.items()]
+        for moment, rows in moments[:2] + rnd.sample(moments[2:], min(10, len(moments) - 2)):
+            living = [(key, (begun, len(value), value[:32])) for key, (value, begun) in sorted(rows.items())]
+            names, there = [key for key, _ in living], dict(living)
+            for visits in walks(keys, rnd):
+                wanted = []
+                for key, step in visits:
+                    at = bisect_left(names, key)
+                    to = at + {"-": 0, "n": 1, "p": -1}[step]
+                    sought, stepped = (living[i][1] if 0 <= i < len(living) else None for i in (at, to))
+                    wanted.append([there.get(key), sought, stepped if sought else None])
+                assert tree.visit(moment, visits)[0] == wanted
+    finally:
+        tree.close()
+
+
+def test_keys_in_order_are_found_without_a_way_down_for_each(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(2000)]
+        first = tree.apply(dict.fromkeys(keys, b"v" * 12))
+        tree.apply(dict.fromkeys(keys[::7], b"w"))
+        for moment in (FOREVER, first):
+            _, touched = tree.visit(moment, [(key, "-") for key in keys])
+            assert touched <= len(keys)  # each alone is found by three pages or more, twice
+            _, touched = tree.visit(moment, [(key, "-") for key in keys[::-1]])
+            assert touched <= len(keys)
+    finally:
+        tree.close()
 
 
 @pytest.mark.slow
