@@ -16,7 +16,7 @@ class Session:
     plain: bool
     tails: dict[tuple[str, str], tuple[int, int, tuple[Any, ...]]]
     index_words: tuple[tuple[bytes, ...], ...]
-    templates: dict[str, tuple[tuple[tuple[int, Any], ...], dict[int, str], Callable[[int], str] | None]]
+    templates: dict[str, tuple[tuple[tuple[int, Any], ...], dict[int, str], Callable[[int], str] | None, int]]
     constants: frozenset[str]
     closed: bool
     temporary_names_stale: bool

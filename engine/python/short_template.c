@@ -1,5 +1,5 @@
-/* Texts that may use an index that SQLite cannot use by itself, and those whose ORDER BY may be taken away: the driver
- * changes them (driver/rewrite/choices.py and one_row.py), or sees that it changes nothing.
+/* Texts that may use an index that SQLite cannot use by itself, those whose ORDER BY may be taken away, and those that compare
+ * columns: the driver changes them (driver/rewrite/choices.py and one_row.py), or sees that it changes nothing.
  *
  * What it makes of one text it makes of all that have the same template: the text with %s in the place of literals, but
  * for those that an index has too. Of a template the session keeps a tuple:
@@ -8,6 +8,7 @@
  *           a bit for each
  *   texts   a dict: for such a number the template of what SQLite is given
  *   make    a function: the number -> that template; None where the one text is there
+ *   compares    what the engine is told of the texts (driver/rewrite/bounds.py)
  *
  * Without needs the text becomes a known one. With needs it gets one known text for each number that comes up. */
 #include "engine/python/short.h"
@@ -97,9 +98,13 @@ known *known_of_template(session *ps, PyObject *sql, const char *text, size_t si
     PyObject *choices = key ? PyDict_GetItemWithError(ps->ses_templates, key) : NULL;
     PyObject *literals = choices ? PyList_AsTuple(list) : NULL, *none = literals ? PyLong_FromLong(0) : NULL;
     known *pk = NULL;
+    edb_start told = *start;
 
     Py_XDECREF(list);
     Py_XDECREF(key);
+    if (none)
+        told.compares = (int)PyLong_AsLong(PyTuple_GetItem(choices, 3)) | ps->ses_hidden_compares;
+    start = &told;
     if (none && !PyTuple_Size(PyTuple_GetItem(choices, 0))) {
         pk = known_for(ps, choices, none, literals, start, gives_id);
     } else if (none && (pk = known_of_text(ps, sql, NULL, 0, -1, start, gives_id))) {

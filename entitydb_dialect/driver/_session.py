@@ -40,7 +40,7 @@ from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
 from .schemas.names import PastNames, table_then
 from .schemas.schema import MainSchema, Schema
-from .sql.statement import LONG, MAY_FIND_ONE, Statement
+from .sql.statement import BOUND_BY_COLUMN, LONG, MAY_FIND_ONE, Statement
 
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
@@ -238,7 +238,7 @@ class Session(Transactions):
     def _remember_template(self, prepared: Prepared, given: Statement) -> None:
         """What was made of a text is made of others; see rewrite/choices.py."""
         choices, constants = prepared.choices, self.constants
-        if choices is None and not given.flags & MAY_FIND_ONE:
+        if choices is None and not given.flags & (MAY_FIND_ONE | BOUND_BY_COLUMN):
             return
         if not prepared.keeps_literals or prepared.apart is not None or not given.sql.isascii():
             return
@@ -249,7 +249,7 @@ class Session(Transactions):
             self.templates.clear()
         make = partial(choices.template, constants) if choices is not None else None
         texts = {} if choices is not None else {0: template_of(prepared.statement, constants)}
-        self.templates[template_of(given, constants)] = needs, texts, make
+        self.templates[template_of(given, constants)] = needs, texts, make, prepared.compares
 
     def _writes_generated(self) -> bool:
         """Has a table generated columns that are its user's, and no index's?"""

@@ -95,7 +95,7 @@ def _known(session: Session, prepared: Prepared) -> _short.Known:
         writes,
         statement.verb in ("INSERT", "REPLACE"),
         captured != 0,
-        statement.compares | session.hidden_compares,
+        prepared.compares | session.hidden_compares,
         address,
         columns,
         captured,

@@ -33,8 +33,6 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
     else:
         stmt = session.open_statement(False, moment, is_open or begin)
     cursor._stmt = stmt
-    if compared := statement.compares | session.hidden_compares:
-        lib.edb_stmt_compares(stmt, compared)
     before = session.running
     try:
         if begin:
@@ -44,6 +42,8 @@ def read(cursor: Cursor, session: Session, statement: kinds.Statement, sql: str,
         prepared = session.prepared.get(sql)
         if prepared is None or session.temporary_names_stale:
             prepared = session.prepare(sql, statement)
+        if compared := prepared.compares | session.hidden_compares:
+            lib.edb_stmt_compares(stmt, compared)
         if prepared.shows_schema:
             session.register_answers()
         variant = prepared.variant(parameters)

@@ -49,7 +49,7 @@ def write_returning(
     try:
         if begin:
             session.begin()
-        compared = statement.compares | session.hidden_compares
+        compared = prepared.compares | session.hidden_compares
         if compared:
             lib.edb_stmt_compares(stmt, compared)
         tell_columns(schema, prepared, stmt)

@@ -81,7 +81,7 @@ def write(
     sets = iter(parameters if many else ())  # how far executemany() has come
     stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
-    if compared := statement.compares | session.hidden_compares:
+    if compared := prepared.compares | session.hidden_compares:
         lib.edb_stmt_compares(stmt, compared)
     if repeats:
         lib.edb_stmt_repeat(stmt)

@@ -19,6 +19,7 @@ from ... import _exceptions as ex
 from ..sql.statement import WRITE, Statement
 from ..sql.text import Edit
 from . import (
+    bounds,
     expression_indexes,
     generated_columns,
     implied_equalities,
@@ -62,6 +63,7 @@ class Prepared:
         apart: the pieces of a statement with RETURNING or ON CONFLICT on a table of ours.
         lists_columns: an INSERT was given a column list here.
         shows_schema: it asks for sqlite_master or pragma_...(), so that these have to be there.
+        compares: what the engine is told of it; see rewrite/bounds.py.
         choices: what AT_ONCE made of it; None: it has nothing to do with an index.
         keeps_literals: IN_TURN have left it alone, or made of it what they make of all texts that differ from it in
             literals only, and these stand in it in their order.
@@ -78,6 +80,7 @@ class Prepared:
         "_plain",
         "apart",
         "choices",
+        "compares",
         "conflicts",
         "each",
         "is_ours",
@@ -101,6 +104,7 @@ class Prepared:
         self.query: Variant | None = None
         self.each: Any = None
         self.choices: Choices | None = None
+        self.compares = 0
         self._plain: Variant | None = None  # the text, where no value of a parameter decides
 
     @property
@@ -135,6 +139,7 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
             keeps_literals &= rewrite is one_row.rewrite
     prepared = Prepared(statement, is_ours)
     prepared.lists_columns, prepared.shows_schema = lists_columns, shows_schema
+    prepared.compares = bounds.compares(statement, schemas)
     prepared.keeps_literals = keeps_literals
     if is_ours and statement.takes_apart:
         prepared.apart = take_apart(statement)
