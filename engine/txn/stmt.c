@@ -268,6 +268,11 @@ int stmt_acquire(edb_conn *conn, bool writes, bool in_transaction, edb_stmt **ou
     return EDB_OK;
 }
 
+bool stmt_goes_on(edb_conn *conn, const edb_stmt *st)
+{
+    return conn->cn_current == st && !st->st_failed && !conn_check(conn);
+}
+
 void stmt_release(edb_stmt *st)
 {
     if (!st || pager_alive(st->st_conn->cn_pager))

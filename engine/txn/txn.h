@@ -78,6 +78,8 @@ bool stmt_notes_reads(const edb_stmt *stmt);        /* SERIALIZABLE: what is rea
 /* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound is compared with what has an affinity. */
 bool stmt_row_in(const edb_stmt *stmt);
 bool stmt_plain_bounds(const edb_stmt *stmt);
+/* Whether stmt_acquire() would give this statement, which is in use. */
+bool stmt_goes_on(edb_conn *conn, const edb_stmt *stmt);
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */
 void stmt_last_id(edb_stmt *stmt, int64_t id);
 bool conn_interrupted(edb_conn *conn);

@@ -47,6 +47,10 @@ typedef struct scan {
     row_view cu_row;                /* if cu_row_ready */
     const edb_table *cu_table;      /* counted */
     tree_near cu_near;              /* of rows of cu_table that are looked up */
+    /* The plan of the last filter, as SQLite keeps it for the program that filters, where the next filter by it finds the same
+     * tree to walk; and whether it is an equality of the row id alone. */
+    const char *cu_again;
+    bool cu_looks_up;
     const edb_index *cu_index;      /* of cu_table, or automatic; NULL: the table's own tree is walked */
     int16_t *cu_part_of;            /* column -> part of the index that holds it, -1: none */
     uint32_t *cu_part_at;           /* where parts begin in the entry's key; cu_parts_known of them */

@@ -17,6 +17,7 @@ static void close_entries(scan *cu)
 void scan_leave(scan *cu)
 {
     close_entries(cu);
+    cu->cu_again = NULL;
     table_unref(cu->cu_table);
     cu->cu_table = NULL;
     cu->cu_near = (tree_near){.tnr_leaf = NULL};

@@ -531,6 +531,11 @@ const uint8_t *range_rowid(const key_range *kr)
     return kr->kr_codes.bf_bytes + kr->kr_items[wheel->wh_first + wheel->wh_at].co_at;
 }
 
+void range_set_rowid(key_range *kr, int64_t rowid)
+{
+    rowid_store(kr->kr_codes.bf_bytes + kr->kr_items[0].co_at, rowid);
+}
+
 #define ITEMS_KEPT 256
 
 void range_tidy(key_range *kr)

@@ -63,6 +63,8 @@ bool range_behind(table_buffer *key);
 void range_whole(key_range *kr);
 /* The row id (8 bytes of key) where the first wheel stands: for a table's own tree with an equality. */
 const uint8_t *range_rowid(const key_range *kr);
+/* Another row id in the place of the only one. */
+void range_set_rowid(key_range *kr, int64_t rowid);
 void range_tidy(key_range *kr);             /* gives unusually large buffers back */
 void range_free(key_range *kr);
 

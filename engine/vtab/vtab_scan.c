@@ -198,11 +198,46 @@ static int turn_to_table(scan *cu, const char *plan, int argc, sqlite3_value **a
     return rc ? rc : decode(cu, "f-", 0, argv);
 }
 
+/* Whether the scan has chosen already what this plan walks: in a join it is filtered by one plan again and again. */
+static bool is_prepared(const scan *cu, vtab_entity *vt, const char *plan)
+{
+    return cu->cu_again == plan && plan && stmt_goes_on(vt->vt_any.ay_binding->bd_conn, cu->cu_stmt)
+           && vt->vt_table == cu->cu_table
+           && (stmt_is_past(cu->cu_stmt) || vt->vt_fixed || vt->vt_schema == stmt_schema(cu->cu_stmt));
+}
+
+/* An automatic index may be made from one filter to the next, and a dated scan may go to another moment. */
+static bool prepares_once(const scan *cu, const vtab_entity *vt, const char *plan, int argc)
+{
+    return !cu->cu_dated && !cu->cu_private && !cu->cu_sorted && cu->cu_way == WAY_WALK && vt->vt_table == cu->cu_table
+           && !plan_section(plan, argc, "/a") && !plan_section(plan, argc, "/t");
+}
+
+static bool is_lookup(const scan *cu, const char *plan, int argc)
+{
+    const key_range *kr = &cu->cu_range;
+    return cu->cu_single && argc == 1 && plan[PLAN_HEAD + STEP_OP] == '=' && kr->kr_n_wheels == 1 && kr->kr_n_items == 1
+           && !cu->cu_n_sieve;
+}
+
+/* The row of another id, by the plan of the last filter. */
+static int look_up(scan *cu, int64_t rowid)
+{
+    range_set_rowid(&cu->cu_range, rowid);
+    int rc = ranges_start(cu);
+    cu->cu_eof = cu->cu_walk_over;
+    return rc;
+}
+
 static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
     vtab_entity *vt = (vtab_entity *)cu->cu_base.pVtab;
-    int rc = scan_prepare(cu, vt, tree, plan, argc);
+    bool prepared = is_prepared(cu, vt, plan);
+    if (prepared && cu->cu_looks_up && sqlite3_value_type(argv[0]) == SQLITE_INTEGER)
+        return look_up(cu, sqlite3_value_int64(argv[0]));
+    cu->cu_again = NULL;
+    int rc = prepared ? EDB_OK : scan_prepare(cu, vt, tree, plan, argc);
     if (!rc)
         rc = decode(cu, plan, argc, argv);
     if (!rc && kr->kr_automatic && kr->kr_inexact) {
@@ -223,6 +258,10 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
         rc = start(cu);
     if (!rc)
         rc = sieve_read(cu, plan, argc, argv);
+    if (!rc && prepares_once(cu, vt, plan, argc)) {
+        cu->cu_again = plan;
+        cu->cu_looks_up = is_lookup(cu, plan, argc);
+    }
     return !rc && cu->cu_n_sieve && !cu->cu_eof ? sieve_pass(cu) : rc;
 }
 
