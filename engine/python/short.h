@@ -106,15 +106,21 @@ extern PyType_Spec session_spec, known_spec, cursor_spec;
 /* ---- short_session.c */
 PyObject *context_get(context *px, session *ps);            /* new reference; None: none. NULL: failed */
 int context_set(context *px, PyObject *value);              /* NULL: none */
-/* Is a transaction open, or is the statement one by itself that needs nothing of the driver? */
-static inline bool session_allows(const session *ps, bool writes)
+/* Is a transaction open, or the statement one by itself? */
+static inline bool session_allows(const session *ps)
 {
-    return !sqlite3_get_autocommit(ps->ses_sqlite) || (ps->ses_autocommit && !writes);
+    return !sqlite3_get_autocommit(ps->ses_sqlite) || ps->ses_autocommit;
 }
 bool session_hold(session *ps);                             /* false: another thread has it */
 void session_let_go(session *ps);
 /* Behind the end of a statement. outgrown: what edb_stmt_end() said. -> 0, or -1: an exception */
 int session_ended(session *ps, bool outgrown);
+/* Around a change that is a transaction by itself: what is to be known of its commit, and waiting until it is durable.
+ * -> 0, or -1: an exception */
+int session_begins_alone(session *ps);
+int session_commits_alone(session *ps);
+/* Is the exception one after which such a change is tried again? Then it is cleared. */
+bool session_tries_again(session *ps);
 /* Sets a member, which may be NULL, to a counted value. */
 static inline void member_set(PyObject **member, PyObject *value)
 {

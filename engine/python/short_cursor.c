@@ -183,9 +183,11 @@ static PyObject *list_rows(sqlite3_stmt *stmt, int *code)
     return rows;
 }
 
-static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
+/* The list of RETURNING is read in the transaction of its change: one that is a transaction by itself is not done here. */
+static enum run run_change(cursor *pc, known *pk, PyObject *parameters, const edb_start *start)
 {
     session *ps = pc->cur_session;
+    bool alone = !start->options.in_transaction;
     sqlite3_stmt *listing = pk->kt_returns ? pk->kt_parts[pk->kt_n_parts - 1].pp_stmt : NULL;
     const edb_outcome *outcome = edb_conn_outcome(ps->ses_engine);
     context change = { NULL, NULL }, list = { NULL, NULL };
@@ -194,7 +196,7 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
     int code = SQLITE_OK, refused = 0;
 
     Py_BEGIN_ALLOW_THREADS
-    if ((st = edb_stmt_start(&pk->kt_start))) {
+    if ((st = edb_stmt_start(start))) {
         ps->ses_running.px_stmt = st;
         code = step_change(pk);
         if (code == SQLITE_DONE && listing && !(list.px_stmt = edb_stmt_list(st)))
@@ -220,7 +222,8 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
         PyObject *error = refused ? PyLong_FromLong(refused) : known_error(ps, code);
         known_reset(pk);
         Py_XDECREF(rows);
-        return run_failed(pc, pk, &change, &list, error, parameters);
+        run_failed(pc, pk, &change, &list, error, parameters);
+        return alone && session_tries_again(ps) ? RUN_NOT : RUN_FAILED;
     }
     ps->ses_can_restart = false;
     if (outcome->has_last_id && pk->kt_gives_id) {
@@ -239,7 +242,9 @@ static enum run run_change(cursor *pc, known *pk, PyObject *parameters)
     }
     pc->cur_row_count = outcome->changes;
     ps->ses_total_changes += outcome->changes;
-    return session_ended(ps, outcome->outgrown) ? RUN_FAILED : RUN_DONE;
+    if (session_ended(ps, outcome->outgrown) || (alone && session_commits_alone(ps)))
+        return RUN_FAILED;
+    return RUN_DONE;
 }
 
 static enum run run_known(cursor *pc, known *text, PyObject *parameters)
@@ -253,7 +258,7 @@ static enum run run_known(cursor *pc, known *text, PyObject *parameters)
         return PyErr_Occurred() ? RUN_FAILED : RUN_NOT;
     edb_start start = pk->kt_start;
     if (pk->kt_busy || !pk->kt_session || !conn_usable(ps->ses_engine) || (pk->kt_writes && past)
-        || !session_allows(ps, pk->kt_writes))
+        || !session_allows(ps))
         return RUN_NOT;
     if (past) {
         if (pc->cur_schema_then)
@@ -268,9 +273,15 @@ static enum run run_known(cursor *pc, known *text, PyObject *parameters)
             return RUN_NOT;
     }
     start.options.in_transaction = !sqlite3_get_autocommit(ps->ses_sqlite);
+    if (pk->kt_writes && !start.options.in_transaction) {
+        if (pk->kt_returns)
+            return RUN_NOT;
+        if (session_begins_alone(ps))
+            return RUN_FAILED;
+    }
     if ((bound = known_bind(pk, parameters, &start)) <= 0)
         return bound ? RUN_FAILED : RUN_NOT;
-    enum run run = pk->kt_writes ? run_change(pc, pk, parameters) : run_query(pc, pk, parameters, &start);
+    enum run run = pk->kt_writes ? run_change(pc, pk, parameters, &start) : run_query(pc, pk, parameters, &start);
     if (run == RUN_NOT)
         known_reset(pk);
     return run;
@@ -320,7 +331,7 @@ static known *find_text(session *ps, PyObject *sql)
         pk->kt_used = true;
         return (known *)counted((PyObject *)pk);
     }
-    return session_allows(ps, false) ? known_plain(ps, sql) : NULL;
+    return session_allows(ps) ? known_plain(ps, sql) : NULL;
 }
 
 /* -> RUN_NOT: the long way has to execute it. */

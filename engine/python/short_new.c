@@ -173,7 +173,7 @@ known *known_plain(session *ps, PyObject *sql)
     const sql_shape *shape = text && size <= LONGEST ? read_shape(ps, text, (size_t)size) : NULL;
     known *pk = NULL;
 
-    if (shape && is_plain(shape) && session_allows(ps, writes(shape)))
+    if (shape && is_plain(shape) && session_allows(ps))
         pk = known_of_shape(ps, sql, text, size, shape);
     if (pk && known_keep(ps, sql, pk))
         Py_CLEAR(pk);

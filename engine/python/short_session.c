@@ -104,6 +104,45 @@ int session_ended(session *ps, bool outgrown)
     return 0;
 }
 
+int session_begins_alone(session *ps)
+{
+    PyObject *done = PyObject_CallMethod((PyObject *)ps, "begins_alone", NULL);
+
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+int session_commits_alone(session *ps)
+{
+    int refused;
+
+    Py_BEGIN_ALLOW_THREADS
+    refused = edb_conn_wait(ps->ses_engine);
+    Py_END_ALLOW_THREADS
+    PyObject *raised = refused ? PyObject_CallMethod((PyObject *)ps, "commit_refused", "i", refused) : counted(Py_None);
+    Py_XDECREF(raised);
+    return raised ? 0 : -1;
+}
+
+bool session_tries_again(session *ps)
+{
+    PyObject *type, *error, *trace, *lost_race;
+    bool again;
+
+    PyErr_Fetch(&type, &error, &trace);
+    lost_race = PyObject_GetAttrString((PyObject *)ps, "lost_race");
+    again = lost_race && sqlite3_get_autocommit(ps->ses_sqlite) && PyErr_GivenExceptionMatches(type, lost_race);
+    Py_XDECREF(lost_race);
+    if (!again) {
+        PyErr_Restore(type, error, trace);
+        return false;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return true;
+}
+
 static PyObject *session_fetching(PyObject *self, PyObject *unused)
 {
     PyObject *found = PyList_New(0);

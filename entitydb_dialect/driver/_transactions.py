@@ -181,6 +181,14 @@ class Transactions(Contexts):
             else:
                 self.committed()
 
+    # ---- a change that is a transaction by itself, executed the short way ----
+
+    lost_race = ex.SerializationFailure  # behind it such a change is tried again
+
+    def begins_alone(self) -> None:
+        """Before it. Raises what the source of transaction_info() says wrong."""
+        self.info.tell()
+
     # ---- what follows ----
 
     def committed(self) -> None:
@@ -192,15 +200,23 @@ class Transactions(Contexts):
             schema.before_ddl = None
         code = lib.edb_conn_wait(self.engine)
         if code:
-            # SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared.
-            for schema in self.schemas():
-                lib.edb_conn_declared(schema.engine, _NO_SCHEMA)
-            check(code)
+            self.commit_refused(code)
         for schema in changed:
             # Its catalog is the one declared here: COMMIT refuses, if others have changed it meanwhile. A schema has
             # the number of the commit that made it.
             lib.edb_conn_last_commit(schema.engine, self.number_out, self.last_id_out)
             lib.edb_conn_declared(schema.engine, self.number_out[0])
+
+    def commit_refused(self, code: int) -> None:
+        """SQLite has committed, and the engine has not or may not have: its catalog says what is to be declared. Raises
+        OperationalError.
+
+        Args:
+            code: what edb_conn_wait() said, once.
+        """
+        for schema in self.schemas():
+            lib.edb_conn_declared(schema.engine, _NO_SCHEMA)
+        check(code)
 
     def rolled_back(self) -> None:
         """After a rollback, ours or SQLite's."""

@@ -3,8 +3,9 @@
 It is found out at the first execution and kept in a `Known`. `execute()` and `fetchall()` of a cursor look into
 `Session.known`, and run what is there in C (`engine/python`). Most texts that SQLite is given as they are become known
 in C, too; the others here. `known` is emptied whenever what the texts were made from may have changed. The short way is
-for plain parameters, while nothing else runs on the connection; changes need an open transaction. Whatever else there
-may be is left to the long ways, which also say what is wrong.
+for plain parameters, while nothing else runs on the connection; where a statement begins a transaction, or is one by
+itself that has RETURNING, it is not gone. Whatever else there may be is left to the long ways, which also say what is
+wrong.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def run_new(
     """
     if len(sql) > SHORTEST or session.attach_order or session.running is not None or statement.verb == "EXPLAIN":
         return False
-    if not session.raw.in_transaction and (statement.kind is not READ or not session.autocommit):
+    if not session.raw.in_transaction and not session.autocommit:
         return False
     known = session.known.get(sql)
     if known is None:

@@ -160,6 +160,8 @@ def fail_known(session: Session, statement: Statement, stmt: Any, error: BaseExc
     translated = undo(stmt, statement, error, translated)
     session.end_statement(stmt)
     session.failed(translated)
+    if statement.conflict == "FAIL" and not session.raw.in_transaction:
+        session.committed()  # SQLite has, what was kept
     if translated is error:
         raise error
     raise translated from error

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from entitydb_dialect._native import ffi, lib
 
 from entitydb_dialect import driver
 
@@ -198,28 +197,6 @@ def test_a_table_need_not_stay_as_it_was_for_an_index_that_was_rolled_back(conne
 
 
 # ---- a commit that is refused when it is published ----
-
-
-@pytest.fixture
-def at_stamp() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Gives what is to be done, once, when a commit draws its time: SQLite cannot be told any more that it fails."""
-    kept: list[Any] = []
-
-    def install(act: Callable[[], object]) -> None:
-        done: list[bool] = []
-
-        @ffi.callback("int(*)(const char *)")
-        def passing(name: Any) -> int:
-            if ffi.string(name) == b"commit:stamped" and not done:
-                done.append(True)
-                act()
-            return 0
-
-        kept.append(passing)
-        lib.test_failpoint(passing)
-
-    yield install
-    lib.test_failpoint(ffi.NULL)
 
 
 def test_a_commit_time_that_somebody_asks_about_meanwhile(connect: Connect, at_stamp: Any) -> None:
