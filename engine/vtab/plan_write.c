@@ -1,5 +1,6 @@
 /* The plan as a string (vtab.h), and what SQLite is told of it. */
 #include <math.h>
+#include <string.h>
 
 #include "engine/vtab/partial_plan.h"
 #include "engine/vtab/planner.h"
@@ -9,6 +10,7 @@ typedef struct {
     const candidate *pn_candidate;
     sqlite3_str *pn_out;
     int pn_arguments;
+    int pn_n_sieve, pn_sieve[SIEVE_MOST];   /* conditions of 'w' */
 } plan_writer;
 
 static void write_step(plan_writer *pw, int constraint, char op, char side, char role, bool omit)
@@ -65,13 +67,43 @@ static void write_aside(plan_writer *pw)
 #define COUNTED_FROM 2              /* times as many rows are met as are left, or more */
 #define FILTERED 3                  /* a third of the rows is left, or fewer */
 
-/* Of a walk of all rows that literals filter, one of these conditions is used, though it is SQLite that judges it. In a star
- * query SQLite counts walks without any condition as dear as one of the largest table. */
+/* A comparison of a stored column with a value that is there when the walk begins. */
+static bool can_sieve(const planner *pl, int i)
+{
+    const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
+    sqlite3_value *value;
+    char op = equality_op(pl, i);
+    if (!op)
+        op = bound_op(pl, i);
+    return op && strchr("=<l>g", op) && given->usable && !is_rowid(pl, given->iColumn)
+           && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
+           && !column_virtual(&pl->pl_table->et_columns[given->iColumn])
+           && !pl->pl_info->aConstraintUsage[i].argvIndex && right_side(pl, i, &value);
+}
+
+/* Few rows of a walk are left: most need not go through SQLite, which judges those that do. */
+static void write_sieve(plan_writer *pw)
+{
+    const planner *pl = pw->pn_planner;
+    if (pw->pn_candidate->ca_index || pw->pn_candidate->ca_n_steps || pl->pl_off & PATH_SIEVE || pl->pl_vt->vt_history)
+        return;
+    for (int i = 0; i < pl->pl_info->nConstraint && pw->pn_n_sieve < SIEVE_MOST; i++)
+        if (can_sieve(pl, i)) {
+            write_step(pw, i, 'w', 'k', '-', false);
+            pw->pn_sieve[pw->pn_n_sieve++] = i;
+        }
+}
+
+/* Of a walk of all rows that literals filter, one of these conditions is used at least, though it is SQLite that judges it.
+ * In a star query SQLite counts walks without any condition as dear as one of the largest table. */
 static void write_filter(plan_writer *pw)
 {
     const planner *pl = pw->pn_planner;
     const candidate *ca = pw->pn_candidate;
-    if (pw->pn_arguments || ca->ca_left * FILTERED > ca->ca_rows)
+    if (ca->ca_left * FILTERED > ca->ca_rows)
+        return;
+    write_sieve(pw);
+    if (pw->pn_arguments)
         return;
     for (int i = 0; i < pl->pl_info->nConstraint; i++) {
         const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
@@ -145,6 +177,14 @@ static void write_tail(plan_writer *pw)
             sqlite3_str_appendf(pw->pn_out, "%04x%c",
                                 column_number(pl, info->aConstraint[ca->ca_automatic[k]].iColumn),
                                 '0' + collation_number(sqlite3_vtab_collation(pl->pl_info, ca->ca_automatic[k])));
+    }
+    if (pw->pn_n_sieve)
+        sqlite3_str_appendall(pw->pn_out, "/w");
+    for (int k = 0; k < pw->pn_n_sieve; k++) {
+        int i = pw->pn_sieve[k];
+        char op = equality_op(pl, i);
+        sqlite3_str_appendf(pw->pn_out, "%04x%c%c", column_number(pl, info->aConstraint[i].iColumn),
+                            '0' + collation_number(sqlite3_vtab_collation(pl->pl_info, i)), op ? op : bound_op(pl, i));
     }
 }
 

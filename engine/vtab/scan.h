@@ -26,8 +26,10 @@ typedef struct {                    /* how a group is sorted: a term of ORDER BY
 
 #define GROUP_TERMS 64
 
-typedef struct {                    /* a column, and the value that it has to have */
+typedef struct {                    /* a column, and how it has to compare with a value */
     uint32_t svt_column;
+    char svt_op;                    /* '=' '<' 'l' '>' 'g', as in the plan */
+    bool svt_texts;                 /* texts are compared as they are, byte by byte */
     edb_value svt_value;
 } sieve;
 
@@ -82,7 +84,7 @@ typedef struct scan {
     uint64_t cu_constant;           /* bit i: part i plays no role in the order */
     table_buffer cu_prefix, cu_sort_key;
     uint32_t cu_n_sieve;            /* of a plain walk of the table */
-    sieve cu_sieve[AUTOMATIC_COLUMNS];
+    sieve cu_sieve[AUTOMATIC_COLUMNS + SIEVE_MOST];
     arena cu_sieve_texts;
     /* bytes that are not in a page */
     table_buffer cu_chain;          /* a row from a chain */

@@ -1,53 +1,100 @@
-/* Rows that a walk of the whole table passes over, because an equality of the plan cannot hold for them.
+/* Rows that a walk of the whole table passes over, because a condition of the query cannot hold for them.
  *
- * Where an automatic index may be made, the walks before it is there have the values that it would look up. SQLite judges
- * every row that it gets; what is left out here need not go through it. Left out is only what is sure: an integer beside
- * another one, a text beside another one that are compared byte by byte, and NULL. */
+ * SQLite judges every row that it gets; what is left out here need not go through it. The conditions are those of the plan
+ * with values that are there when the walk begins, and, where an automatic index may be made, the equalities that it would
+ * look up. Left out is only what is sure: numbers beside numbers, texts beside texts that are compared byte by byte, and
+ * NULL. */
+#include <math.h>
 #include <string.h>
 
+#include "native/keycode.h"
 #include "engine/vtab/scan.h"
 
 #define LOOKS 256                   /* rows between two looks for an interrupt */
 
-static bool is_sure(const edb_value *value, bool bytewise)
+static bool is_number(const edb_value *value)
 {
-    return value->type == VALUE_INTEGER || (value->type == VALUE_TEXT && bytewise);
+    return value->type == VALUE_INTEGER || value->type == VALUE_REAL;
+}
+
+/* A column of numbers compares with texts that look like numbers as with numbers. */
+static bool compares_texts(const scan *cu, uint32_t column, char collation)
+{
+    int affinity = cu->cu_table->et_columns[column].affinity;
+    return collation - '0' == COLLATE_BINARY && (affinity == AFFINITY_TEXT || affinity == AFFINITY_BLOB);
+}
+
+/* at: the column, four digits, and its collation, one. */
+static int add(scan *cu, const char *at, char op, sqlite3_value *value)
+{
+    sieve *sv = &cu->cu_sieve[cu->cu_n_sieve];
+    *sv = (sieve){.svt_column = plan_number(at, 4), .svt_op = op};
+    sv->svt_texts = compares_texts(cu, sv->svt_column, at[4]);
+    int rc = value_read(value, &sv->svt_value);
+    if (rc || !(is_number(&sv->svt_value) || (sv->svt_value.type == VALUE_TEXT && sv->svt_texts)))
+        return rc;
+    cu->cu_n_sieve++;
+    return value_copy(&cu->cu_sieve_texts, &sv->svt_value);
 }
 
 int sieve_read(scan *cu, const char *plan, int argc, sqlite3_value **argv)
 {
-    const char *column = cu->cu_plain && !cu->cu_index ? plan_section(plan, argc, "/a") : NULL;
+    bool walks = cu->cu_plain && !cu->cu_index;
+    const char *column = walks ? plan_section(plan, argc, "/a") : NULL;
+    const char *condition = walks ? plan_section(plan, argc, "/w") : NULL;
+    int rc = EDB_OK;
     cu->cu_n_sieve = 0;
-    if (!column)
+    if (!column && !condition)
         return EDB_OK;
     arena_reset(&cu->cu_sieve_texts);
-    for (int i = 0; i < argc && cu->cu_n_sieve < AUTOMATIC_COLUMNS; i++) {
-        if (!plan_is_automatic(plan[PLAN_HEAD + PLAN_STEP * i + STEP_OP]))
-            continue;
-        sieve *sv = &cu->cu_sieve[cu->cu_n_sieve];
-        bool bytewise = column[4] - '0' == COLLATE_BINARY;
-        sv->svt_column = plan_number(column, 4);
-        column += 5;
-        int rc = value_read(argv[i], &sv->svt_value);
-        if (!rc && is_sure(&sv->svt_value, bytewise)) {
-            rc = value_copy(&cu->cu_sieve_texts, &sv->svt_value);
-            cu->cu_n_sieve++;
+    for (int i = 0; !rc && i < argc; i++) {
+        char op = plan[PLAN_HEAD + PLAN_STEP * i + STEP_OP];
+        if (plan_is_automatic(op)) {
+            rc = add(cu, column, '=', argv[i]);
+            column += 5;
+        } else if (op == 'w') {
+            rc = add(cu, condition, condition[5], argv[i]);
+            condition += 6;
         }
-        if (rc)
-            return rc;
     }
-    return EDB_OK;
+    return rc;
 }
 
-static bool surely_differs(const edb_value *value, const edb_value *wanted)
+/* -1, 0, 1; 2: it is not sure. Beyond 2^53 an integer and a real are left to SQLite. */
+static int compare(const edb_value *value, const sieve *sv)
+{
+    const edb_value *wanted = &sv->svt_value;
+    if (value->type == VALUE_INTEGER && wanted->type == VALUE_INTEGER)
+        return (value->integer > wanted->integer) - (value->integer < wanted->integer);
+    if (is_number(value) && is_number(wanted)) {
+        double a = value->type == VALUE_REAL ? value->real : (double)value->integer;
+        double b = wanted->type == VALUE_REAL ? wanted->real : (double)wanted->integer;
+        bool exact = value->type == wanted->type || (fabs(a) < 0x1p53 && fabs(b) < 0x1p53);
+        return exact ? (a > b) - (a < b) : 2;
+    }
+    if (value->type != VALUE_TEXT || wanted->type != VALUE_TEXT || !sv->svt_texts)
+        return 2;
+    int order = key_compare(value->bytes, value->size, wanted->bytes, wanted->size);
+    return (order > 0) - (order < 0);
+}
+
+static bool surely_fails(const edb_value *value, const sieve *sv)
 {
     if (value->type == VALUE_NULL)
         return true;
-    if (value->type != wanted->type)
-        return false;
-    if (value->type == VALUE_INTEGER)
-        return value->integer != wanted->integer;
-    return value->size != wanted->size || memcmp(value->bytes, wanted->bytes, value->size);
+    int order = compare(value, sv);
+    switch (sv->svt_op) {
+    case '=':
+        return order != 0 && order != 2;
+    case '<':
+        return order == 0 || order == 1;
+    case 'l':
+        return order == 1;
+    case '>':
+        return order == 0 || order == -1;
+    default:
+        return order == -1;
+    }
 }
 
 /* Whether the row that the scan stands on is left out. */
@@ -60,7 +107,7 @@ static int is_out(scan *cu, bool *out)
         int rc = scan_value(cu, cu->cu_sieve[i].svt_column, &value, &lasting, &computed);
         if (rc)
             return rc;
-        *out = !computed && surely_differs(&value, &cu->cu_sieve[i].svt_value);
+        *out = !computed && surely_fails(&value, &cu->cu_sieve[i]);
     }
     return EDB_OK;
 }

@@ -196,21 +196,24 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *                         "/l" NULLs of the part behind the equalities come last, "/f" first, else as they lie
  *                         "/t" the table is walked instead where most of the index lies between the bounds
  *                         "/a" and columns: those of 'a' and 'A'
+ *                         "/w" and conditions: those of 'w', a column and its operator
  *                         PP: two digits; a term: column, four digits, and 'a' ascending, 'd' descending; a column:
  *                         four digits, and its collation, one digit. Hexadecimal; PLAN_ROWID is the row id.
  *     at the end          '|' and a letter: how many rows the table had, 'a' one, 'b' two, 'c' four, ... 'z'
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; then 'a' and 'A'; the
  * others bound the part behind them. Last stand 'p', a term of the driver's about a partial index or a condition that
- * SQLite judges, and 'P', which asks for the rows that a partial index has: they take an argument and say nothing of
- * keys. */
+ * SQLite judges, 'P', which asks for the rows that a partial index has, and 'w', a condition that SQLite judges and that
+ * lets a walk of the table pass rows over: they take an argument and say nothing of keys. */
 /* Of WHERE "entitydb returned" = 1 (eval/declare.h): the rows of the statement's capture. */
 #define PLAN_RETURNED (-1)
 #define PLAN_ROWID 0xffffu
 enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the plan */
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 /* Paths that tests switch off, and one that is taken at once: entitydb_planner(). */
-enum { PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32 };
+enum {
+    PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32, PATH_SIEVE = 64
+};
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 /* The same without the paths of `off`; lasting: by no index that is younger than the table. */
 int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool lasting);
@@ -235,7 +238,7 @@ static inline const char *plan_section(const char *plan, int arguments, const ch
     const char *found = *tail == '/' ? strstr(tail, name) : NULL;
     return found ? found + strlen(name) : NULL;
 }
-static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P'; }
+static inline bool plan_is_aside(char op) { return op == 'p' || op == 'P' || op == 'w'; }
 static inline bool plan_is_automatic(char op) { return op == 'a' || op == 'A'; }
 /* Whether keys decide every comparison with the column as SQLite does. */
 static inline bool column_exact(const edb_column *column)
@@ -272,6 +275,7 @@ int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *
 /* ---- kept_entries.c: what belongs to a statement, since its cursors come and go ---- */
 
 typedef struct kept_entries kept_entries;
+#define SIEVE_MOST 4                /* conditions by which a walk of the table passes rows over */
 #define AUTOMATIC_COLUMNS 8         /* the most columns that an automatic index has beside those of the walk it spares */
 /* The entries of an index at the statement's moment; computed when they are first asked for. */
 int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out);

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from .._catalog import Index, Table
     from .._session import Session
 
-_STEPS = "(?:[=isnaANgl<>pP][k-][c-])*"
-_TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+)*"
+_STEPS = "(?:[=isnaANgl<>pPw][k-][c-])*"
+_TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+|/w(?:[0-9a-f]{5}[=<l>g])+)*"
 _STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
 _PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)
 # Of a history table: engine/vtab/history.h.
@@ -51,7 +51,7 @@ def _read(table: Table | None, index: Index | None, order: str, steps: str, tail
         table,
         index,
         order == "m",
-        [steps[at] for at in range(0, len(steps) - 2, 3) if steps[at] not in "pP"],
+        [steps[at] for at in range(0, len(steps) - 2, 3) if steps[at] not in "pPw"],
         "s" in sections,
         [
             _name(table, terms[at : at + 4]) + (" DESC" if terms[at + 4] == "d" else "")
