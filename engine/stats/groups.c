@@ -30,6 +30,7 @@ static bool is_null(const uint8_t *part, bool descending)
 typedef struct {
     uint32_t gu_n;
     double gu_sizes, gu_inverses;
+    double gu_least, gu_most;       /* of gu_n sizes */
 } group_sums;
 
 /* Adds the groups that an entry belongs to. A NULL is equal to nothing, so it makes no group. */
@@ -47,9 +48,12 @@ static void add_entry(const tree_look *look, const edb_index *index, const tree_
         at += part_size;
         if (size > 1)               /* a group of one stays one */
             size = beginning_with(look, entry->key, at, bytes);
-        sums[part].gu_n++;
-        sums[part].gu_sizes += size;
-        sums[part].gu_inverses += 1 / size;
+        group_sums *gu = &sums[part];
+        gu->gu_least = gu->gu_n && gu->gu_least < size ? gu->gu_least : size;
+        gu->gu_most = gu->gu_most > size ? gu->gu_most : size;
+        gu->gu_n++;
+        gu->gu_sizes += size;
+        gu->gu_inverses += 1 / size;
     }
 }
 
@@ -58,6 +62,26 @@ static group_size mean_of(const group_sums *sums)
     if (!sums->gu_n)
         return (group_size){ 1, 1 };
     return (group_size){ sums->gu_n / sums->gu_inverses, sums->gu_sizes / sums->gu_n };
+}
+
+#define EACH 4                      /* entries first met are so many places apart */
+#define ALIKE 2.0                   /* sizes of which none is over so many times another */
+
+/* Places in the order of keys: first every fourth one, then the others. */
+static uint32_t place_of(uint32_t i, uint32_t met)
+{
+    uint32_t rest = i - met / EACH;
+
+    return i < met / EACH ? EACH * i : EACH * (rest / (EACH - 1)) + rest % (EACH - 1) + 1;
+}
+
+/* Whether the first entries met say what the others would: the groups of all of them are about as large. */
+static bool are_alike(const group_sums *sums, uint32_t parts, uint32_t n)
+{
+    for (uint32_t part = 0; part < parts; part++)
+        if (sums[part].gu_n < n || sums[part].gu_most > ALIKE * sums[part].gu_least)
+            return false;
+    return true;
 }
 
 void groups_take(stats_record *sm, const tree_look *look, const edb_index *index, uint32_t met)
@@ -72,7 +96,9 @@ void groups_take(stats_record *sm, const tree_look *look, const edb_index *index
     for (uint32_t i = 0; i < met; i++) {
         tree_version entry;
         bool found;
-        if (tree_sample(look->lo_pager, &look->lo_tree, stats_place(look->lo_tree.ts_id, i, met), &entry, &found))
+        uint64_t place = stats_place(look->lo_tree.ts_id, place_of(i, met), met);
+        if ((i == GROUPS_MET / EACH && met == GROUPS_MET && are_alike(sums, index->n_parts, i))
+            || tree_sample(look->lo_pager, &look->lo_tree, place, &entry, &found))
             break;
         if (!found || entry.key_size > room)
             continue;

@@ -3,15 +3,23 @@
 
 /* ---- structure ------------------------------------------------------------------------------------------------ */
 
-/* A varint of a cell, so short that cell_varint reads it. */
-static const uint8_t *varint_short(const uint8_t *p, const uint8_t *end, uint64_t *out)
+/* A varint of a cell, so short that cell_varint reads it. Most have a byte or two. */
+static inline const uint8_t *varint_short(const uint8_t *p, const uint8_t *end, uint64_t *out)
 {
+    if (p < end && *p < 0x80) {
+        *out = *p;
+        return p + 1;
+    }
+    if (end - p >= 2 && p[1] < 0x80) {
+        *out = (p[0] & 0x7fu) | (uint64_t)p[1] << 7;
+        return p + 2;
+    }
     const uint8_t *after = varint_load(p, end, out);
 
     return after && after - p <= 5 ? after : NULL;
 }
 
-static bool cell_valid(const uint8_t *page, uint32_t page_size, unsigned offset, unsigned heap, unsigned fixed, bool leaf)
+static inline bool cell_valid(const uint8_t *page, uint32_t page_size, unsigned offset, unsigned heap, unsigned fixed, bool leaf)
 {
     if (offset < heap || offset >= page_size)
         return false;

@@ -76,15 +76,29 @@ static bool column_value(const planner *pl, int i, edb_value *out)
     return !value_convert(&pl->pl_vt->vt_any.ay_binding->bd_values, value, affinity, out);
 }
 
-/* Of an unknown value. */
+/* An index whose first part is the column, under its collation, and that all rows are in. */
+static const edb_index *index_beginning_with(const planner *pl, uint32_t column)
+{
+    const edb_table *table = pl->pl_table;
+    for (uint32_t k = 0; k < table->et_n_indexes; k++) {
+        const edb_index *index = &table->et_indexes[k];
+        if (!index->where && index->parts[0].column == column
+            && index->parts[0].collation == table->et_columns[column].collation)
+            return index;
+    }
+    return NULL;
+}
+
+/* Of an unknown value. An index that begins with the column knows, and is mostly asked anyway. */
 static double share_equal(const planner *pl, uint32_t column, char op)
 {
+    const edb_index *index = pl->pl_guess || op == 'n' ? NULL : index_beginning_with(pl, column);
     column_share cs = {0.05, 0.1, 0.1};
-    if (!pl->pl_guess)
+    if (!pl->pl_guess && !index)
         cs = stats_column(pl->pl_conn, pl->pl_table, column);
     if (op == 'n')
         return cs.sv_null;
-    double share = between_means(cs.sv_mean, cs.sv_met);
+    double share = index ? rows_equal(pl, index, 1) / pl->pl_rows : between_means(cs.sv_mean, cs.sv_met);
     return op == 'i' ? fmin(ROWS_IN * share, LIST_MOST) : fmin(share, 1);
 }
 
