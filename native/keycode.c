@@ -54,11 +54,6 @@ static void complement(uint8_t *p, size_t size)
         p[i] = (uint8_t)~p[i];
 }
 
-size_t key_encode_bound(const edb_value *v)
-{
-    return v->type >= VALUE_TEXT ? 3 + 2 * v->size : 11;
-}
-
 static size_t encode_number(uint8_t *out, double d, int64_t remainder)
 {
     out[0] = KEY_NUMBER;
@@ -168,7 +163,7 @@ static size_t encode_ascending(uint8_t *out, const edb_value *v, int collation)
     return 1;
 }
 
-size_t key_encode(uint8_t *out, const edb_value *v, int collation, bool descending)
+size_t key_encode_slow(uint8_t *out, const edb_value *v, int collation, bool descending)
 {
     size_t size = encode_ascending(out, v, collation);
 
@@ -330,7 +325,7 @@ static bool text_restores(const uint8_t *bytes, size_t size, int collation)
     }
 }
 
-bool key_restores(const edb_value *v, int collation, bool integral)
+bool key_restores_slow(const edb_value *v, int collation, bool integral)
 {
     switch (v->type) {
     case VALUE_INTEGER:

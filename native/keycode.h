@@ -35,9 +35,9 @@ static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b,
 }
 
 /* The most bytes key_encode can write for v. */
-size_t key_encode_bound(const edb_value *v);
+static inline size_t key_encode_bound(const edb_value *v) { return v->type >= VALUE_TEXT ? 3 + 2 * v->size : 11; }
 /* Writes v at out; -> bytes written. */
-size_t key_encode(uint8_t *out, const edb_value *v, int collation, bool descending);
+static inline size_t key_encode(uint8_t *out, const edb_value *v, int collation, bool descending);
 /* Bytes of the part that begins at key, 0 if the bytes are no valid part. */
 size_t key_part_size(const uint8_t *key, size_t size, bool descending);
 /* Reads one part back. Numbers: INTEGER when the value is integral and `integral` is set, else REAL. Text and blob
@@ -46,12 +46,33 @@ size_t key_part_size(const uint8_t *key, size_t size, bool descending);
 static inline size_t key_decode(const uint8_t *key, size_t size, bool descending, bool integral, uint8_t *scratch,
                                 edb_value *out);
 /* Whether key_decode gives back exactly v (its type and bytes), for a column whose numbers are read `integral`. */
-bool key_restores(const edb_value *v, int collation, bool integral);
+static inline bool key_restores(const edb_value *v, int collation, bool integral);
 
+size_t key_encode_slow(uint8_t *out, const edb_value *v, int collation, bool descending);
+bool key_restores_slow(const edb_value *v, int collation, bool integral);
 size_t key_decode_slow(const uint8_t *key, size_t size, bool descending, bool integral, uint8_t *scratch,
                        edb_value *out);
 
-/* Inline for what index scans mostly meet: ascending whole numbers from 1 to 2^53-1 of an INTEGER column. */
+/* Inline for what indexes mostly hold: ascending whole numbers, to be written from 0 to 2^53-1. */
+static inline size_t key_encode(uint8_t *out, const edb_value *v, int collation, bool descending)
+{
+    if (v->type == VALUE_INTEGER && !descending && v->integer >= 0 && v->integer < INT64_C(1) << 53) {
+        double d = (double)v->integer;
+        uint64_t bits;
+        memcpy(&bits, &d, 8);
+        out[0] = KEY_NUMBER;
+        store64be(out + 1, bits | 1ULL << 63);
+        return 9;
+    }
+    return key_encode_slow(out, v, collation, descending);
+}
+
+static inline bool key_restores(const edb_value *v, int collation, bool integral)
+{
+    return v->type == VALUE_INTEGER ? integral : key_restores_slow(v, collation, integral);
+}
+
+/* And to be read, from 1 to 2^53-1 of an INTEGER column. */
 static inline size_t key_decode(const uint8_t *key, size_t size, bool descending, bool integral, uint8_t *scratch,
                                 edb_value *out)
 {

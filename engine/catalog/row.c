@@ -8,19 +8,17 @@
 
 #define BUFFER_KEEP (1u << 20)      /* bytes a buffer may keep between rows */
 
-uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
+uint8_t *buffer_grow(table_buffer *buffer, size_t n)
 {
-    if (!buffer->bf_bytes || buffer->bf_room - buffer->bf_size < n) {
-        size_t room = buffer->bf_size + n + 256;
-        if (room < 2 * buffer->bf_room)
-            room = 2 * buffer->bf_room;
-        uint8_t *bytes = realloc(buffer->bf_bytes, room);
-        if (!bytes)
-            return NULL;
-        buffer->bf_bytes = bytes;
-        buffer->bf_room = room;
-    }
-    return buffer->bf_bytes + buffer->bf_size;
+    size_t room = buffer->bf_size + n + 256;
+    if (room < 2 * buffer->bf_room)
+        room = 2 * buffer->bf_room;
+    uint8_t *bytes = realloc(buffer->bf_bytes, room);
+    if (!bytes)
+        return NULL;
+    buffer->bf_bytes = bytes;
+    buffer->bf_room = room;
+    return bytes + buffer->bf_size;
 }
 
 void buffer_free(table_buffer *buffer)
@@ -49,7 +47,8 @@ int row_damaged(const edb_table *table, int64_t rowid)
                     table->et_name);
 }
 
-int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
+/* The row id, or a column that the row was written without. */
+int row_value_missing(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
 {
     const edb_column *column = &table->et_columns[i];
     if ((int)i == table->et_rowid_column) {
@@ -57,8 +56,6 @@ int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint3
         out->integer = rowid;
         return 0;
     }
-    if (column->id < view->rw_columns)
-        return row_column(view, column->id, out);
     for (uint32_t k = 0; k < column->n_earlier; k++)
         if (column->earlier[k] < view->rw_columns)
             return row_column(view, column->earlier[k], out);

@@ -15,14 +15,14 @@ typedef struct {
 } table_buffer;
 
 /* n bytes more at the end; NULL when memory is exhausted. Earlier pointers into it end. */
-uint8_t *buffer_reserve(table_buffer *buffer, size_t n);
+static inline uint8_t *buffer_reserve(table_buffer *buffer, size_t n);
 void buffer_clear(table_buffer *buffer);            /* empties it, and gives an unusually large one back */
 void buffer_free(table_buffer *buffer);
 
 /* Column i of a stored row, not a virtual one; one added after the row was written has the value it was added with. One
  * whose type got another affinity since is as it was stored, which is not what it means: see generate_column().
  * -1: the row is damaged. */
-int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
+static inline int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
 int row_damaged(const edb_table *table, int64_t rowid);     /* sets the message; EDB_CORRUPT */
 /* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
 int row_id_of_entry(const edb_table *table, const edb_entry *entry, int64_t *rowid);
@@ -35,5 +35,25 @@ int index_entry(table_buffer *keys, const edb_index *index, const edb_table *tab
                 int64_t rowid, size_t *key_size, size_t *value_size, bool *has_null);
 /* Whether numbers of the column are read back from keys as integers where they are whole. */
 static inline bool column_integral(const edb_column *column) { return column->affinity != AFFINITY_REAL; }
+
+/* ---- inline: for every row of a walk, and every entry of an index ---- */
+
+uint8_t *buffer_grow(table_buffer *buffer, size_t n);
+int row_value_missing(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
+
+static inline uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
+{
+    if (!buffer->bf_bytes || buffer->bf_room - buffer->bf_size < n)
+        return buffer_grow(buffer, n);
+    return buffer->bf_bytes + buffer->bf_size;
+}
+
+static inline int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
+{
+    uint32_t id = table->et_columns[i].id;
+    if (id < view->rw_columns && (int)i != table->et_rowid_column)
+        return row_column(view, id, out);
+    return row_value_missing(table, view, rowid, i, out);
+}
 
 #endif

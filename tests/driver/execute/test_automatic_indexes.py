@@ -10,7 +10,7 @@ import pytest
 from entitydb_dialect import driver
 
 from ..asking import plan
-from ..beside import Beside
+from ..beside import Beside, kinds
 
 ROWS = 3000
 SCHEMA = (
@@ -226,3 +226,31 @@ def test_rows_that_are_left_out_count_and_can_be_interrupted(both: Beside) -> No
     db.create_function("stop", 0, lambda: db.interrupt() or 1)
     with pytest.raises(driver.OperationalError, match="interrupted"):
         db.execute(f"{sql} AND stop() AND b.s = '-'").fetchall()
+
+
+# ---- entries that a statement makes for itself ----
+
+LATER = ("i", "i DESC, n", "r, i", "r DESC", "v DESC, i", "t, i", "z, i DESC", "w", "b, n", "g, i", "late, i",
+         "i, late DESC")  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", LATER)
+def test_entries_of_an_index_made_later_hold_what_the_rows_hold(alike: Beside, parts: str) -> None:
+    db = alike.mine
+    moment = db.last_commit[1]
+    columns = ", ".join(part.removesuffix(" DESC") for part in parts.split(", "))
+    ordered = f"SELECT {columns}, id FROM many ORDER BY {parts}, id"
+    first = columns.split(", ")[0]
+    sought = f"SELECT {columns}, id FROM many WHERE {first} IS ? ORDER BY id"
+    for side in (db, alike.theirs):
+        side.execute(f"CREATE INDEX later ON many({parts})")
+    expected = kinds(alike.theirs.execute(ordered))
+    found = [(value, kinds(alike.theirs.execute(sought, (value,)))) for value in VALUES]
+    db.execute("DELETE FROM many WHERE id % 2 = 0")
+    db.commit()
+    cursor = db.cursor()
+    cursor.as_of = moment
+    assert "INDEX later" in plan(db, ordered)
+    assert kinds(cursor.execute(ordered).fetchall()) == expected
+    for value, rows in found:
+        assert kinds(cursor.execute(sought, (value,)).fetchall()) == rows, value
