@@ -258,8 +258,8 @@ size_t test_list_count(const test_list *t)
 
 void test_node_get(const skip_node *node, test_node *out)
 {
-    *out = (test_node){ node->nd_seq, node->nd_tree, node->nd_key, node->nd_value, node->nd_key_size,
-                        node->nd_value_size, node->nd_tombstone };
+    *out = (test_node){ node->nd_seq, node->nd_tree, node->nd_head.kv_key, keyed_value(&node->nd_head), node->nd_head.kv_key_size,
+                        node->nd_head.kv_value_size, node->nd_tombstone };
 }
 
 bool test_list_sound(const test_list *t)
@@ -271,7 +271,7 @@ bool test_list_sound(const test_list *t)
         const skip_node *node = t->list.sk_head[level].kl_node;
         for (; node; before = node, node = node->nd_links[level].kl_node) {
             if (before) {
-                int order = skiplist_compare(before->nd_tree, before->nd_key, before->nd_key_size, node);
+                int order = skiplist_compare(before->nd_tree, before->nd_head.kv_key, before->nd_head.kv_key_size, node);
                 if (order > 0 || (order == 0 && before->nd_seq <= node->nd_seq))
                     return false;
             }

@@ -24,14 +24,14 @@ void skiplist_init(skiplist *list, arena *memory)
 /* Orders two keys whose links are equal: what the links hold is skipped where both keys have it. */
 static int compare_rest(const uint8_t *key, size_t key_size, const skip_node *node)
 {
-    size_t common = key_size < node->nd_key_size ? key_size : node->nd_key_size;
+    size_t common = key_size < node->nd_head.kv_key_size ? key_size : node->nd_head.kv_key_size;
 
     if (common > LINK_KEY_BYTES) {
-        int order = memcmp(key + LINK_KEY_BYTES, node->nd_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
+        int order = memcmp(key + LINK_KEY_BYTES, node->nd_head.kv_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
         if (order)
             return order;
     }
-    return key_size < node->nd_key_size ? -1 : key_size > node->nd_key_size;
+    return key_size < node->nd_head.kv_key_size ? -1 : key_size > node->nd_head.kv_key_size;
 }
 
 /* The first 12 bytes of a key as numbers, missing ones 0. They order as the keys do, and are equal for keys that
@@ -50,13 +50,13 @@ static inline skip_link link_make(uint32_t tree, const uint8_t *key, size_t size
 int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node)
 {
     const uint8_t *bytes = key;
-    size_t common = key_size < node->nd_key_size ? key_size : node->nd_key_size;
+    size_t common = key_size < node->nd_head.kv_key_size ? key_size : node->nd_head.kv_key_size;
     int order;
 
     if (tree != node->nd_tree)
         return tree < node->nd_tree ? -1 : 1;
-    order = common ? memcmp(bytes, node->nd_key, common) : 0;
-    return order ? order : key_size < node->nd_key_size ? -1 : key_size > node->nd_key_size;
+    order = common ? memcmp(bytes, node->nd_head.kv_key, common) : 0;
+    return order ? order : key_size < node->nd_head.kv_key_size ? -1 : key_size > node->nd_head.kv_key_size;
 }
 
 /* A node's height: 1, and one more with chance 1/4 each, which costs as many comparisons as 1/2 and fewer links. */
@@ -164,11 +164,10 @@ static skip_node *node_new(skiplist *list, const target *t, int height, const vo
     memset(node, 0, sizeof *node);
     node->nd_seq = t->seq;
     node->nd_tree = t->tree;
-    node->nd_key_size = (uint32_t)t->key_size;
-    node->nd_value_size = (uint32_t)value_size;
+    node->nd_head.kv_key_size = (uint32_t)t->key_size;
+    node->nd_head.kv_value_size = (uint32_t)value_size;
     node->nd_height = (uint8_t)height;
-    node->nd_key = bytes;
-    node->nd_value = bytes + t->key_size;
+    node->nd_head.kv_key = bytes;
     if (t->key_size)
         memcpy(bytes, t->key, t->key_size);
     if (value_size)
@@ -189,7 +188,7 @@ skip_node *skiplist_make(skiplist *list, uint32_t tree, const void *key, size_t 
 
 void skiplist_link(skiplist *list, skip_node *node)
 {
-    const target t = target_make(node->nd_tree, node->nd_key, node->nd_key_size, node->nd_seq);
+    const target t = target_make(node->nd_tree, node->nd_head.kv_key, node->nd_head.kv_key_size, node->nd_seq);
     skip_finger *finger = &list->sk_fingers[node->nd_tree & (SKIPLIST_FINGERS - 1)];
     skip_link *found[SKIPLIST_LEVELS];
     int height = node->nd_height;

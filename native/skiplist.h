@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "native/arena.h"
+#include "native/keysort.h"
 
 #define SKIPLIST_LEVELS 14      /* a quarter of the nodes of one level are on the next: 2^28 nodes, more get slower */
 #define SKIPLIST_FINGERS 8      /* a power of two */
@@ -27,15 +28,13 @@ typedef struct {
 } skip_link;
 
 struct skip_node {
+    keyed_bytes nd_head;      /* first, so that what leads to it leads to the node; the bytes are in the arena */
     uint64_t nd_seq;        /* write sequence number; unique in the list */
     uint64_t nd_from;       /* the commit number of the version this write replaces, 0 if it replaces none */
-    const uint8_t *nd_key, *nd_value;       /* in the arena */
-    uint32_t nd_value_size; /* bytes */
     uint8_t nd_height;
     uint8_t nd_tombstone;   /* 1: the key is deleted */
     uint8_t nd_flags;       /* the caller's */
     uint32_t nd_tree;
-    uint32_t nd_key_size;   /* bytes */
     skip_link nd_links[];   /* nd_height of them; use skiplist_next and, until it is added, skiplist_waits */
 };
 

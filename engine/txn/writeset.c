@@ -2,7 +2,7 @@
  *
  * A write behind all of its tree goes into the list at once, which costs little. Any other *waits*: a search for its place
  * misses the cache at each step, and a table's indexes are written row by row, but mostly not read before COMMIT. Whoever
- * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/nodesort.c), so
+ * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/keysort.c), so
  * that each is found from the one before. When there is no memory to sort in, each is searched for alone. A filter says of
  * most keys of rows, and of unique keys, that they were not written, so that asking for them is no look at the list.
  *
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "native/nodesort.h"
+#include "native/keysort.h"
 #include "engine/txn/ws_internal.h"
 
 static int no_memory(void)
@@ -190,30 +190,35 @@ enum {
     NEAR = 3,                       /* nodes that are tried before a search */
 };
 
-static void link_sorted(skiplist *list, const sorted_node *nodes, size_t n)
+static skip_node *node_of(const sorted_key *sorted)
+{
+    return (skip_node *)sorted->ks_key;
+}
+
+static void link_sorted(skiplist *list, const sorted_key *nodes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
-            __builtin_prefetch(nodes[i + AHEAD].ns_node, 1);
-        skiplist_link(list, nodes[i].ns_node);
+            __builtin_prefetch(nodes[i + AHEAD].ks_key, 1);
+        skiplist_link(list, node_of(&nodes[i]));
     }
 }
 
-/* What waits of the tree, in order; room for twice as many. */
-static void sort_waiting(const ws_tree *wt, sorted_node *nodes)
+/* What waits of the tree, in order, of one key the newest first; room for twice as many. */
+static void sort_waiting(const ws_tree *wt, sorted_key *nodes)
 {
     size_t n = 0;
 
     for (skip_node *node = wt->wt_waiting; node; node = *skiplist_waits(node))
-        nodes[n++].ns_node = node;
-    nodes_sort(nodes, nodes + n, n);
+        nodes[n++].ks_key = &node->nd_head;
+    keys_sort(nodes, nodes + n, n);
 }
 
 static void settle(writeset *ws, ws_tree *wt)
 {
     skiplist *list = &ws->ws_now->gn_list;
     size_t n = wt->wt_n_waiting;
-    sorted_node *nodes = n > 1 ? malloc(2 * n * sizeof *nodes) : NULL;
+    sorted_key *nodes = n > 1 ? malloc(2 * n * sizeof *nodes) : NULL;
 
     if (nodes) {
         sort_waiting(wt, nodes);
@@ -249,14 +254,14 @@ typedef struct {                    /* the list and what waits on the way into a
     writeset *sg_ws;
     const skip_node *sg_node;       /* the list's next; NULL: none */
     size_t sg_tree;                 /* whose waiting writes are next */
-    sorted_node *sg_sorted;         /* those of the one before it */
+    sorted_key *sg_sorted;         /* those of the one before it */
     size_t sg_at, sg_n;
 } spilling;
 
 /* Whether a belongs before b. */
 static bool node_before(const skip_node *a, const skip_node *b)
 {
-    int order = skiplist_compare(a->nd_tree, a->nd_key, a->nd_key_size, b);
+    int order = skiplist_compare(a->nd_tree, a->nd_head.kv_key, a->nd_head.kv_key_size, b);
 
     return order < 0 || (order == 0 && a->nd_seq > b->nd_seq);
 }
@@ -279,9 +284,9 @@ static const skip_node *spill_next(void *arg)
         }
         bool waits = sg->sg_at < sg->sg_n;
         if (waits && sg->sg_at + AHEAD < sg->sg_n)
-            __builtin_prefetch(sg->sg_sorted[sg->sg_at + AHEAD].ns_node);
-        if (waits && (!sg->sg_node || node_before(sg->sg_sorted[sg->sg_at].ns_node, sg->sg_node))) {
-            node = sg->sg_sorted[sg->sg_at++].ns_node;
+            __builtin_prefetch(sg->sg_sorted[sg->sg_at + AHEAD].ks_key);
+        if (waits && (!sg->sg_node || node_before(node_of(&sg->sg_sorted[sg->sg_at]), sg->sg_node))) {
+            node = node_of(&sg->sg_sorted[sg->sg_at++]);
         } else {
             if (!(node = sg->sg_node))
                 return NULL;
@@ -511,11 +516,11 @@ bool ws_first_in_list(writeset *ws, uint32_t tree, const void *prefix, size_t si
     ws_tree *wt = tree_find(ws, tree);
     const skip_node *node = wt ? list_seek(ws, wt, prefix, size) : NULL, *last = NULL;
 
-    for (; node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size);
+    for (; node && node->nd_tree == tree && has_prefix(node->nd_head.kv_key, node->nd_head.kv_key_size, prefix, size);
          node = skiplist_next(node)) {
         /* A key is decided by its first visible node, which is its newest. */
         if (!ws_visible(ws, node->nd_seq, UINT64_MAX)
-            || (last && !skiplist_compare(tree, last->nd_key, last->nd_key_size, node)))
+            || (last && !skiplist_compare(tree, last->nd_head.kv_key, last->nd_head.kv_key_size, node)))
             continue;
         last = node;
         if (!(node->nd_flags & WS_TOMBSTONE)) {
@@ -538,7 +543,7 @@ bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size)
         return false;
     /* Keys that begin with the prefix follow it at once. In ascending loads the prefix lies behind everything. */
     node = list_seek(ws, wt, prefix, size);
-    if (node && node->nd_tree == tree && has_prefix(node->nd_key, node->nd_key_size, prefix, size))
+    if (node && node->nd_tree == tree && has_prefix(node->nd_head.kv_key, node->nd_head.kv_key_size, prefix, size))
         return true;
     for (size_t i = ws->ws_n_runs; i-- > 0;) {
         if (!(part = run_find_tree(ws->ws_run[i], tree)))

@@ -134,7 +134,7 @@ static bool source_seek_last(const ws_cursor *wc, source *sr, const void *key, s
                : skiplist_before(list, wc->wc_tree + 1, NULL, 0);
     if (!stand_in_list(wc, sr, node))
         return false;
-    return stand_in_list(wc, sr, skiplist_seek(list, wc->wc_tree, node->nd_key, node->nd_key_size));
+    return stand_in_list(wc, sr, skiplist_seek(list, wc->wc_tree, node->nd_head.kv_key, node->nd_head.kv_key_size));
 }
 
 /* To the next entry of the same key. */

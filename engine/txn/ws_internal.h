@@ -51,8 +51,8 @@ static inline bool ws_visible(const writeset *ws, uint64_t seq, uint64_t reader)
 
 static inline void ws_entry_from_node(const skip_node *node, ws_entry *out)
 {
-    *out = (ws_entry){ .key = node->nd_key, .value = node->nd_value, .key_size = node->nd_key_size,
-                       .value_size = node->nd_value_size, .tree = node->nd_tree, .flags = node->nd_flags,
+    *out = (ws_entry){ .key = node->nd_head.kv_key, .value = keyed_value(&node->nd_head), .key_size = node->nd_head.kv_key_size,
+                       .value_size = node->nd_head.kv_value_size, .tree = node->nd_tree, .flags = node->nd_flags,
                        .seq = node->nd_seq, .seen_from = node->nd_from };
 }
 

@@ -139,13 +139,13 @@ static int note_entry(run_writer *w, uint32_t tree)
 static int write_entry(run_writer *w, const skip_node *node)
 {
     static const uint8_t zeros[8];
-    const run_head head = { node->nd_seq, node->nd_from, node->nd_tree, node->nd_key_size, node->nd_value_size,
+    const run_head head = { node->nd_seq, node->nd_from, node->nd_tree, node->nd_head.kv_key_size, node->nd_head.kv_value_size,
                             node->nd_flags };
     size_t padding = -((size_t)head.key_size + head.value_size) & 7;
     int rc;
 
     if ((rc = note_entry(w, head.tree)) || (rc = append(w, &head, sizeof head))
-        || (rc = append(w, node->nd_key, head.key_size)) || (rc = append(w, node->nd_value, head.value_size)))
+        || (rc = append(w, node->nd_head.kv_key, head.key_size)) || (rc = append(w, keyed_value(&node->nd_head), head.value_size)))
         return rc;
     return append(w, zeros, padding);
 }
