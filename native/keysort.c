@@ -14,18 +14,24 @@
 
 enum { HEAD = 8, FEW = 24, AHEAD = 8 };     /* AHEAD: keys that are fetched before they are needed */
 
-typedef size_t counts[HEAD][256];
+typedef size_t counts[256];
 
-static inline uint64_t head_at(const keyed_bytes *kv, size_t depth)
+/* A key that has no eight bytes from there on. */
+static uint64_t last_head(const keyed_bytes *kv, size_t depth)
 {
     uint8_t bytes[HEAD] = { 0 };
-    size_t left = kv->kv_key_size > depth ? kv->kv_key_size - depth : 0;
+    size_t size = kv->kv_key_size, left = size > depth ? size - depth : 0;
 
-    if (left >= HEAD)
-        return load64be(kv->kv_key + depth);
+    if (left && size >= HEAD)
+        return load64be(kv->kv_key + size - HEAD) << 8 * (HEAD - left);
     if (left)
         memcpy(bytes, kv->kv_key + depth, left);
     return load64be(bytes);
+}
+
+static inline uint64_t head_at(const keyed_bytes *kv, size_t depth)
+{
+    return depth + HEAD <= kv->kv_key_size ? load64be(kv->kv_key + depth) : last_head(kv, depth);
 }
 
 /* Whether a comes behind b; their keys agree in the first `depth` bytes. */
@@ -98,25 +104,32 @@ static void turn_round(sorted_key *keys, size_t n)
     }
 }
 
+/* Of writes in the order of their keys the last comes first, so that all are turned round. */
+static bool come_sorted(sorted_key *keys, size_t n, const heads_seen *seen)
+{
+    if (seen->descending)
+        turn_round(keys, n);
+    return seen->ascending || seen->descending;
+}
+
 static void sort_heads(sorted_key *keys, sorted_key *spare, size_t n, uint64_t differ, counts count)
 {
     sorted_key *from = keys, *to = spare, *other;
 
-    memset(count, 0, sizeof(counts));
-    for (size_t i = 0; i < n; i++)
-        for (unsigned byte = 0; byte < HEAD; byte++)
-            count[byte][keys[i].ks_head >> 8 * byte & 0xff]++;
     for (unsigned byte = 0; byte < HEAD; byte++) {
         size_t place = 0;
         if (!(differ >> 8 * byte & 0xff))
             continue;
+        memset(count, 0, sizeof(counts));
+        for (size_t i = 0; i < n; i++)
+            count[from[i].ks_head >> 8 * byte & 0xff]++;
         for (unsigned value = 0; value < 256; value++) {
-            size_t here = count[byte][value];
-            count[byte][value] = place;
+            size_t here = count[value];
+            count[value] = place;
             place += here;
         }
         for (size_t i = 0; i < n; i++)
-            to[count[byte][from[i].ks_head >> 8 * byte & 0xff]++] = from[i];
+            to[count[from[i].ks_head >> 8 * byte & 0xff]++] = from[i];
         other = from;
         from = to;
         to = other;
@@ -144,14 +157,14 @@ static void sort_step(sorted_key *keys, sorted_key *spare, size_t n, size_t dept
         }
         depth += HEAD;
     }
+    if (come_sorted(keys, n, &seen))
+        return;
     if (seen.differ >> 56 == 0) {
         depth += (unsigned)__builtin_clzll(seen.differ) / 8;
         seen = read_heads(keys, n, depth);
+        if (come_sorted(keys, n, &seen))
+            return;
     }
-    if (seen.descending)            /* written in the order of their keys, so they come from the last to the first */
-        turn_round(keys, n);
-    if (seen.ascending || seen.descending)
-        return;
     if (n <= FEW) {
         sort_few(keys, n, depth);
         return;

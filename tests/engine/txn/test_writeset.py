@@ -307,7 +307,7 @@ def test_many_runs_merge_in_random_order(make, rng):
 # ---- writes that wait: out of order, and not looked at
 
 def alike(rng, n):
-    """Keys that differ early, late, by their length, by zeros, or not at all."""
+    """Keys that differ early, late, by their length, by zeros, or not at all; at times with beginnings in order."""
     stem = bytes(rng.randrange(2) for _ in range(rng.randrange(40)))
     numbers = itertools.count()
     kinds = [
@@ -321,7 +321,11 @@ def alike(rng, n):
         lambda: stem + bytes([rng.randrange(3)]) + (n - next(numbers)).to_bytes(8, "big"),
     ]
     chosen = rng.sample(kinds, rng.randrange(1, len(kinds) + 1))
-    return [rng.choice(chosen)() for _ in range(n)]
+    found = [rng.choice(chosen)() for _ in range(n)]
+    if rng.random() < 0.4:
+        beginning = rng.randrange(len(stem) + 12)
+        found.sort(key=lambda key: key[:beginning], reverse=rng.random() < 0.7)
+    return found
 
 
 @pytest.mark.slow
