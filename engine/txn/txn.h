@@ -18,7 +18,7 @@
 
 #include "engine/edb.h"
 #include "engine/tree/tree.h"
-#include "engine/txn/writeset.h"
+#include "engine/txn/private_entries.h"
 
 #define TREE_CATALOG 0              /* the tree that holds the catalog, keyed by table id */
 
@@ -40,6 +40,8 @@ typedef struct {
     struct read_watch *cu_watch;    /* owned; SERIALIZABLE: notes what is walked; NULL: nobody wants to know */
     tree_cursor cu_tree;
     ws_cursor *cu_writes;
+    private_entries *cu_private;    /* counted; in memory, walked instead of all; NULL: none are */
+    size_t cu_place;                /* among them */
 } edb_cursor;
 
 /* ---- statements, for the virtual table ---- */
@@ -89,11 +91,8 @@ int stmt_run_begins(edb_conn *conn);
 /* ---- reading at the statement's moment, own earlier writes included (not as of) ---- */
 
 int cursor_open(edb_stmt *stmt, uint32_t tree, edb_cursor *out);    /* a tree unknown at T is empty */
-/* Entries that a statement computes for itself, under keys of its own: in a write set that nobody commits, in memory up to
- * the database's spill_bytes and in a temporary file beyond. Once they are read nothing may be added. */
-int private_new(edb_stmt *stmt, writeset **out);    /* ws_unref() it */
-int private_add(writeset *entries, const void *key, size_t key_size, const void *value, size_t value_size);
-int cursor_private(edb_stmt *stmt, writeset *entries, edb_cursor *out);
+int private_new(edb_stmt *stmt, private_entries **out);     /* private_make(), with the database's spill_bytes */
+int cursor_private(edb_stmt *stmt, private_entries *entries, edb_cursor *out);
 /* Entries of the tree at the statement's moment; without own writes to it, no row is visited. */
 int cursor_count(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 void cursor_close(edb_cursor *cu);

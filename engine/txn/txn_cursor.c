@@ -58,6 +58,7 @@ int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
     memset(out, 0, offsetof(edb_cursor, cu_tree));
     out->cu_stmt = st;
     out->cu_writes = NULL;
+    out->cu_private = NULL;
     out->cu_tree.tc_valid = false;
     if ((rc = stmt_tree(st, tree, &state)))
         return rc;
@@ -78,26 +79,29 @@ int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
     return EDB_OK;
 }
 
-#define TREE_PRIVATE 1              /* the one tree of a private write set */
-
-int private_new(edb_stmt *st, writeset **out)
+int private_new(edb_stmt *st, private_entries **out)
 {
-    return ws_new(st->st_conn->cn_db->db_spill_bytes, out);
+    return private_make(st->st_conn->cn_db->db_spill_bytes, out);
 }
 
-int private_add(writeset *entries, const void *key, size_t key_size, const void *value, size_t value_size)
+int cursor_private(edb_stmt *st, private_entries *entries, edb_cursor *out)
 {
-    return ws_put(entries, TREE_PRIVATE, key, key_size, value, value_size, 0, 0);
-}
+    uint32_t tree;
+    writeset *spilled = private_spilled(entries, &tree);
+    int rc = spilled ? EDB_OK : private_ready(entries);
 
-int cursor_private(edb_stmt *st, writeset *entries, edb_cursor *out)
-{
+    if (rc)
+        return rc;
     memset(out, 0, offsetof(edb_cursor, cu_tree));
     out->cu_stmt = st;
     out->cu_tree.tc_valid = false;
     out->cu_writes = NULL;
+    out->cu_private = NULL;
     out->cu_own = true;
-    return ws_is_empty(entries) ? EDB_OK : ws_cursor_open(entries, TREE_PRIVATE, ws_seq(entries), &out->cu_writes);
+    if (spilled)
+        return ws_cursor_open(spilled, tree, ws_seq(spilled), &out->cu_writes);
+    out->cu_private = private_ref(entries);
+    return EDB_OK;
 }
 
 void cursor_close(edb_cursor *cu)
@@ -107,8 +111,10 @@ void cursor_close(edb_cursor *cu)
     if (cu->cu_base)
         tree_cursor_close(&cu->cu_tree);
     ws_cursor_close(cu->cu_writes);
+    private_unref(cu->cu_private);
     cu->cu_base = false;
     cu->cu_writes = NULL;
+    cu->cu_private = NULL;
     cu->valid = false;
 }
 
@@ -192,9 +198,32 @@ static int merge(edb_cursor *cu)
     }
 }
 
+/* Before the first, the place wraps to one that is behind the last. */
+static int stand_private(edb_cursor *cu, size_t place)
+{
+    const keyed_bytes *kv = private_at(cu->cu_private, place);
+
+    cu->cu_place = place;
+    cu->valid = kv != NULL;
+    if (kv)
+        cu->at = (edb_entry){ .key = kv->kv_key, .value = keyed_value(kv), .key_size = kv->kv_key_size,
+                              .value_size = kv->kv_value_size };
+    return EDB_OK;
+}
+
+static int seek_private(edb_cursor *cu, bool forward, const void *key, size_t key_size)
+{
+    if (forward)
+        return stand_private(cu, key ? private_rank(cu->cu_private, key, key_size, false) : 0);
+    return stand_private(cu, (key ? private_rank(cu->cu_private, key, key_size, true) : private_count(cu->cu_private)) - 1);
+}
+
 static int seek(edb_cursor *cu, bool forward, const void *key, size_t key_size)
 {
     int rc = EDB_OK;
+
+    if (cu->cu_private)
+        return seek_private(cu, forward, key, key_size);
 
     if (cursor_watched(cu)) {
         watch_end(cu);
@@ -231,6 +260,8 @@ static int step(edb_cursor *cu, bool forward)
 
     if (!cu->valid)
         return EDB_OK;
+    if (cu->cu_private)
+        return stand_private(cu, forward ? cu->cu_place + 1 : cu->cu_place - 1);
     /* Turning round: the side that did not give the current key stands beyond it. Start again from the key. */
     if (cu->cu_forward != forward && (rc = seek(cu, forward, cu->at.key, cu->at.key_size)))
         return rc;

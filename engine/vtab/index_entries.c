@@ -81,8 +81,8 @@ static int compute_parts(entry_builder *lb, edb_stmt *stmt, const edb_table *tab
     return rc;
 }
 
-static int add_row(writeset *entries, entry_builder *lb, edb_stmt *stmt, const edb_table *table, const edb_index *index,
-                   const edb_entry *entry)
+static int add_row(private_entries *entries, entry_builder *lb, edb_stmt *stmt, const edb_table *table,
+                   const edb_index *index, const edb_entry *entry)
 {
     const uint8_t *row = entry->value;
     size_t size = entry->value_size, key_size = 0, value_size = 0;
@@ -115,10 +115,10 @@ static int add_row(writeset *entries, entry_builder *lb, edb_stmt *stmt, const e
     return private_add(entries, key, key_size, key + key_size, value_size);
 }
 
-int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out)
+int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, private_entries **out)
 {
     entry_builder lb = {.lb_values = NULL};
-    writeset *entries = NULL;
+    private_entries *entries = NULL;
     edb_cursor cu;
     bool open = false;
     int rc = builder_init(&lb, table, index);
@@ -141,7 +141,7 @@ int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *
         cursor_close(&cu);
     builder_free(&lb);
     if (rc) {
-        ws_unref(entries);
+        private_unref(entries);
         return rc;
     }
     *out = entries;

@@ -23,7 +23,7 @@ struct kept_entries {
     kept_entries *kp_next;
     const edb_table *kp_table;      /* counted */
     uint64_t kp_sees;
-    writeset *kp_entries;           /* owned; NULL: not made yet */
+    private_entries *kp_entries;    /* owned; NULL: not made yet */
     uint32_t kp_tree;               /* of the index; 0: automatic */
     /* an automatic index */
     char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
@@ -42,7 +42,7 @@ typedef struct {                    /* what a statement keeps */
 
 static void kept_drop(kept_entries *kp)
 {
-    ws_unref(kp->kp_entries);
+    private_unref(kp->kp_entries);
     table_unref(kp->kp_table);
     free(kp->kp_plan);
     free(kp);
@@ -116,7 +116,7 @@ static bool is_of(const kept_entries *kp, const edb_stmt *stmt, const edb_table 
 
 /* ---- indexes made later --------------------------------------------------------------------------------------- */
 
-int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out)
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, private_entries **out)
 {
     kept_entries *kp = kept_first(stmt);
     while (kp && !is_of(kp, stmt, table, index->tree))
@@ -194,7 +194,8 @@ int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base
     return EDB_OK;
 }
 
-int kept_wanted(kept_entries *kp, edb_stmt *stmt, uint64_t visited, writeset **entries, const edb_index **index)
+int kept_wanted(kept_entries *kp, edb_stmt *stmt, uint64_t visited, private_entries **entries,
+                const edb_index **index)
 {
     int rc = EDB_OK;
     if (kp->kp_walking && visited >= kp->kp_before)

@@ -65,7 +65,7 @@ typedef struct scan {
     const capture *cu_capture;      /* the statement's; its rows are walked on WAY_RETURNED */
     /* the walk */
     bool cu_walk_over;
-    writeset *cu_private;           /* private entries of the statement, walked instead of a tree; NULL: a tree is */
+    private_entries *cu_private;    /* of the statement, walked instead of a tree; NULL: a tree is */
     entry_list *cu_sorted;          /* owned; walked instead of both, if there is one */
     size_t cu_list_at;              /* also of the captured rows */
     edb_entry cu_item;              /* where the walk stands in the list */
@@ -145,7 +145,7 @@ int scan_enter(scan *cu, vtab_entity *vt);
 void scan_leave(scan *cu);
 /* What is walked: a table's own tree (index NULL), an index, or its entries as the statement has computed them (NULL: its
  * tree). */
-int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writeset *entries);
+int scan_choose(scan *cu, const edb_table *table, const edb_index *index, private_entries *entries);
 int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan);
 int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int arguments);
 

@@ -80,7 +80,7 @@ static int room_for(scan *cu, const edb_table *table, const edb_index *index)
     return EDB_OK;
 }
 
-int scan_choose(scan *cu, const edb_table *table, const edb_index *index, writeset *entries)
+int scan_choose(scan *cu, const edb_table *table, const edb_index *index, private_entries *entries)
 {
     if (table == cu->cu_table && index == cu->cu_index && entries == cu->cu_private && !cu->cu_sorted && !cu->cu_n_sides)
         return EDB_OK;
@@ -151,7 +151,7 @@ static int look_at_growth(scan *cu, const edb_table *table, const char *plan)
 
 /* The automatic index of the plan, if it is time for it: *entries, *index. */
 static int automatic_index(scan *cu, const edb_table *table, const edb_index *base, const char *plan, int arguments,
-                           writeset **entries, const edb_index **index)
+                           private_entries **entries, const edb_index **index)
 {
     const vtab_binding *bd = ((vtab_any *)cu->cu_base.pVtab)->ay_binding;
     kept_entries *kept;
@@ -168,7 +168,7 @@ int scan_base(scan *cu, uint32_t tree, const edb_table *table, const char *plan)
 {
     const vtab_entity *vt = (const vtab_entity *)cu->cu_base.pVtab;
     const edb_index *index = table_index(table, tree);
-    writeset *entries = NULL;
+    private_entries *entries = NULL;
     bool late = false;
     int rc = index ? index_is_late(cu, vt, table, index, &late) : EDB_OK;
     if (!rc && late && table_will_do(index, plan)) {
@@ -187,7 +187,7 @@ int scan_prepare(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int
 {
     const edb_table *table;
     const edb_index *index = NULL;
-    writeset *entries = NULL;
+    private_entries *entries = NULL;
     int rc = scan_enter(cu, vt);
     if (!rc)
         rc = vtab_table(vt, cu->cu_stmt, &table);

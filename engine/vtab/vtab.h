@@ -270,7 +270,7 @@ size_t list_rank(const entry_list *list, const uint8_t *key, size_t key_size);
 /* ---- index_entries.c ---- */
 
 /* The index as it would have been at the statement's moment, from the table's rows: private entries (txn.h). */
-int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out);
+int entries_from_table(edb_stmt *stmt, const edb_table *table, const edb_index *index, private_entries **out);
 
 /* ---- kept_entries.c: what belongs to a statement, since its cursors come and go ---- */
 
@@ -278,7 +278,7 @@ typedef struct kept_entries kept_entries;
 #define SIEVE_MOST 4                /* conditions by which a walk of the table passes rows over */
 #define AUTOMATIC_COLUMNS 8         /* the most columns that an automatic index has beside those of the walk it spares */
 /* The entries of an index at the statement's moment; computed when they are first asked for. */
-int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, writeset **out);
+int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, private_entries **out);
 /* The automatic index of a plan over a table: parts are the equalities of the plan (base: the index it walks, NULL: the
  * table), then the columns of its tail. NULL in *out: it must not be made. */
 int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
@@ -286,7 +286,8 @@ int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base
 /* Called before a walk that the automatic index would spare, `visited` being the connection's count, or VISITED_ENOUGH.
  * *entries NULL: it is not worth it yet. */
 #define VISITED_ENOUGH UINT64_MAX
-int kept_wanted(kept_entries *kept, edb_stmt *stmt, uint64_t visited, writeset **entries, const edb_index **index);
+int kept_wanted(kept_entries *kept, edb_stmt *stmt, uint64_t visited, private_entries **entries,
+                const edb_index **index);
 
 /* ---- vtab_scan.c ---- */
 

@@ -309,6 +309,30 @@ def test_transactions_that_spill(tmp_path: Path, on: bool) -> None:
     assert breaches == []
 
 
+@pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("spill_bytes", [1 << 20, 1 << 13], ids=["in memory", "spilled"])
+def test_automatic_indexes(tmp_path: Path, spill_bytes: int, on: bool) -> None:
+    database = driver.Database(tmp_path / "automatic.edb", driver.Options(spill_bytes=spill_bytes))
+    db = driver.connect(database)
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, k INTEGER, s TEXT)")
+    db.executemany("INSERT INTO t VALUES (?, ?, ?)", [(n, n * 7 % 100, f"s{n * 3 % 50}") for n in range(200)])
+    db.commit()
+    db.execute("SELECT entitydb_planner('+automatic')").fetchall()
+    sql = "SELECT count(*), sum(b.id) FROM t a CROSS JOIN t b ON b.{0} = a.{0} WHERE a.id < 20"
+    wanted = {"k": [(40, 2380)], "s": [(80, 6760)]}
+    for column, rows in wanted.items():
+        used: list[int] = []
+        while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
+            assert len(used) < 8, (column, used)
+            for found, error in memory_faults(lambda column=column: run(db, sql.format(column)), on):   # type: ignore[misc]
+                assert error is not None or found == rows
+                db.rollback()
+            assert error is None
+            used.append(in_use())
+    db.close()
+    database.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 def test_opening_asking_and_checking(both: tuple[driver.Connection, apsw.Connection], path: Path, on: bool) -> None:

@@ -254,3 +254,41 @@ def test_entries_of_an_index_made_later_hold_what_the_rows_hold(alike: Beside, p
     assert kinds(cursor.execute(ordered).fetchall()) == expected
     for value, rows in found:
         assert kinds(cursor.execute(sought, (value,)).fetchall()) == rows, value
+
+
+WALKS = (
+    "SELECT k, n, id FROM t ORDER BY k, n DESC, id",
+    "SELECT k, n, id FROM t ORDER BY k DESC, n, id DESC",
+    "SELECT k, id FROM t WHERE k = 7 ORDER BY n DESC, id",
+    "SELECT k, id FROM t WHERE k = 7 AND n = 1 AND id < 1000 ORDER BY id DESC",
+    "SELECT id FROM t WHERE k = 7 AND n = 1 AND id < (SELECT max(id) FROM t WHERE k = 7 AND n = 1) ORDER BY id DESC",
+    "SELECT id FROM t WHERE k = 7 AND n = 1 AND id >= (SELECT min(id) FROM t WHERE k = 7 AND n = 1) ORDER BY id",
+    "SELECT k, n, id FROM t WHERE k > 90 ORDER BY k, n DESC, id",
+    "SELECT k, n, id FROM t WHERE k >= 90 AND k < 95 ORDER BY k DESC, n, id DESC",
+    "SELECT k, n, id FROM t WHERE k <= 3 ORDER BY k DESC, n, id DESC",
+    "SELECT k, n, id FROM t WHERE k = 5 AND n <= 1 ORDER BY n DESC, id",
+    "SELECT k, n, id FROM t WHERE k IN (3, 99, 1, 200) ORDER BY k, n DESC, id",
+    "SELECT n, id FROM t WHERE k IS NULL ORDER BY n DESC, id",
+    "SELECT k, id FROM t WHERE k = 100",
+    "SELECT min(k), max(k), count(DISTINCT k) FROM t",
+    "SELECT DISTINCT k FROM t ORDER BY k DESC",
+)
+
+
+@pytest.mark.parametrize("spill_bytes", [1 << 30, 40_000, 4096], ids=["in memory", "half of them", "often"])
+def test_entries_of_a_statement_are_walked_alike_in_memory_and_spilled(rng: random.Random, spill_bytes: int) -> None:
+    with driver.connect(spill_bytes=spill_bytes) as db:
+        both = Beside(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, k INTEGER, n INTEGER, filler TEXT)")
+        rows = [(i, rng.choice((rng.randrange(100), None, i % 9)), rng.randrange(3), "-" * 20) for i in range(1500)]
+        both.fill("t", rows)
+        db.commit()
+        moment = db.last_commit[1]
+        expected = [(sql, kinds(both.theirs.execute(sql))) for sql in WALKS]
+        db.execute("CREATE INDEX t_k ON t(k, n DESC)")
+        db.execute("UPDATE t SET k = k + 1, n = n + 1")
+        db.commit()
+        cursor = db.cursor()
+        cursor.as_of = moment
+        for sql, wanted in expected:
+            assert kinds(cursor.execute(sql).fetchall()) == wanted, sql
+        assert "INDEX t_k" in plan(db, WALKS[0])
