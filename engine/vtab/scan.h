@@ -28,6 +28,7 @@ typedef struct {                    /* how a group is sorted: a term of ORDER BY
 
 typedef struct {                    /* a column, and how it has to compare with a value */
     uint32_t svt_column;
+    uint32_t svt_place;             /* of the column in rows that have so many; UINT32_MAX: it is not read so simply */
     char svt_op;                    /* '=' '<' 'l' '>' 'g', as in the plan */
     bool svt_texts;                 /* texts are compared as they are, byte by byte */
     edb_value svt_value;

@@ -24,11 +24,18 @@ static bool compares_texts(const scan *cu, uint32_t column, char collation)
     return collation - '0' == COLLATE_BINARY && (affinity == AFFINITY_TEXT || affinity == AFFINITY_BLOB);
 }
 
+static uint32_t place_of(const edb_table *table, uint32_t column)
+{
+    const edb_column *stored = &table->et_columns[column];
+    return stored->lazy || (int)column == table->et_rowid_column ? UINT32_MAX : stored->id;
+}
+
 /* at: the column, four digits, and its collation, one. */
 static int add(scan *cu, const char *at, char op, sqlite3_value *value)
 {
     sieve *sv = &cu->cu_sieve[cu->cu_n_sieve];
     *sv = (sieve){.svt_column = plan_number(at, 4), .svt_op = op};
+    sv->svt_place = place_of(cu->cu_table, sv->svt_column);
     sv->svt_texts = compares_texts(cu, sv->svt_column, at[4]);
     int rc = value_read(value, &sv->svt_value);
     if (rc || !(is_number(&sv->svt_value) || (sv->svt_value.type == VALUE_TEXT && sv->svt_texts)))
@@ -97,6 +104,26 @@ static bool surely_fails(const edb_value *value, const sieve *sv)
     }
 }
 
+enum { ROW_STAYS, ROW_IS_OUT, ROW_IS_OPEN };
+
+/* What the bytes of the row tell at once. Open: a column is not in them, or they are damaged, which is_out() says. */
+static inline int look(const scan *cu)
+{
+    const edb_entry *at = &cu->cu_entries.at;
+    row_view row;
+    if (unlikely(at->overflow || row_open(&row, at->value, at->value_size)))
+        return ROW_IS_OPEN;
+    for (uint32_t i = 0; i < cu->cu_n_sieve; i++) {
+        const sieve *sv = &cu->cu_sieve[i];
+        edb_value value;
+        if (unlikely(sv->svt_place >= row.rw_columns || row_column(&row, sv->svt_place, &value)))
+            return ROW_IS_OPEN;
+        if (surely_fails(&value, sv))
+            return ROW_IS_OUT;
+    }
+    return ROW_STAYS;
+}
+
 /* Whether the row that the scan stands on is left out. */
 static int is_out(scan *cu, bool *out)
 {
@@ -114,10 +141,12 @@ static int is_out(scan *cu, bool *out)
 
 int sieve_pass(scan *cu)
 {
-    bool out = true;
     int rc = EDB_OK;
     for (uint32_t passed = 1; !rc && cu->cu_entries.valid; passed++) {
-        rc = is_out(cu, &out);
+        int seen = look(cu);
+        bool out = seen == ROW_IS_OUT;
+        if (seen == ROW_IS_OPEN)
+            rc = is_out(cu, &out);
         if (rc || !out)
             break;
         if (passed % LOOKS == 0 && conn_interrupted(stmt_conn(cu->cu_stmt)))

@@ -292,3 +292,34 @@ def test_entries_of_a_statement_are_walked_alike_in_memory_and_spilled(rng: rand
         for sql, wanted in expected:
             assert kinds(cursor.execute(sql).fetchall()) == wanted, sql
         assert "INDEX t_k" in plan(db, WALKS[0])
+
+
+@pytest.mark.parametrize("condition", ["many.{0} = one.v", "many.{0} = one.v AND many.k = one.k",
+                                       "many.k IS one.k AND many.{0} IS one.v"])  # fmt: skip
+@pytest.mark.parametrize("column", ["i", "t", "g", "late", "later"])
+def test_rows_of_every_age_and_size_are_left_out_rightly(db: driver.Connection, column: str, condition: str) -> None:
+    """Rows that lack the newest columns, rows too large for a page, a column dropped and one computed."""
+    both = Beside(
+        db,
+        "CREATE TABLE one(id INTEGER PRIMARY KEY, k INTEGER, v)",
+        "CREATE TABLE many(id INTEGER PRIMARY KEY, filler, gone, k INTEGER, i INTEGER, t TEXT, g AS (i % 3))",
+        "ALTER TABLE many DROP COLUMN gone",
+    )
+    values = (0, 1, 2, 7, "7", "x", None)
+    sides = (both.mine, both.theirs)
+    for age, added in enumerate(("late DEFAULT 7", "later TEXT DEFAULT 'x'", None)):
+        for side in sides:
+            names = ("id, filler, k, i, t", "id, filler, k, i, t, late", "id, filler, k, i, t, late, later")[age]
+            rows = [(100 * age + n, "-" * (50_000 if n % 5 == 0 else 3), n % 2, n % 9, values[n % 7], n % 3, "x")
+                    for n in range(40)]  # fmt: skip
+            marks = ", ".join("?" * (5 + age))
+            side.executemany(f"INSERT INTO many({names}) VALUES ({marks})", [row[:5 + age] for row in rows])
+            if added:
+                side.execute(f"ALTER TABLE many ADD COLUMN {added}")
+    for side in sides:
+        side.executemany("INSERT INTO one(k, v) VALUES (?, ?)", [(k, v) for k in (0, 1) for v in values])
+        side.execute("UPDATE many SET i = i + 1 WHERE id % 7 = 0")
+    db.commit()
+    sql = f"SELECT one.id, many.id FROM one CROSS JOIN many ON {condition.format(column)} WHERE one.id = ? ORDER BY 2"
+    for one in range(1, 15):
+        assert db.execute(sql, (one,)).fetchall() == list(both.theirs.execute(sql, (one,))), one
