@@ -28,6 +28,7 @@ static edb_stmt *stmt_new(edb_conn *conn)
     st->st_tree_known = 0;
     st->st_got = false;
     st->st_conn = conn;
+    st->st_id = ++conn->cn_begun;
     st->st_target = st;
     atomic_fetch_add_explicit(&conn->cn_refs, 1, memory_order_relaxed);
     if ((st->st_next = conn->cn_stmts))
@@ -326,6 +327,11 @@ void stmt_view_restore(edb_stmt *st, const stmt_view *before)
 }
 
 /* ---- what it is and has done ------------------------------------------------------------------------------------ */
+
+uint64_t stmt_id(const edb_stmt *st)
+{
+    return st->st_id;
+}
 
 edb_conn *stmt_conn(edb_stmt *st)
 {

@@ -80,6 +80,8 @@ bool stmt_notes_reads(const edb_stmt *stmt);        /* SERIALIZABLE: what is rea
 /* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound is compared with what has an affinity. */
 bool stmt_row_in(const edb_stmt *stmt);
 bool stmt_plain_bounds(const edb_stmt *stmt);
+/* Tells it apart from all others of its connection, those that ended included; never 0. */
+uint64_t stmt_id(const edb_stmt *stmt);
 /* Whether stmt_acquire() would give this statement, which is in use. */
 bool stmt_goes_on(edb_conn *conn, const edb_stmt *stmt);
 void stmt_count(edb_stmt *stmt, int64_t changes);   /* adds */

@@ -123,6 +123,7 @@ struct edb_conn {
     edb_stmt *cn_current;           /* the one entered */
     edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */
     edb_stmt *cn_spare;             /* a freed one, to be used again */
+    uint64_t cn_begun;              /* how many have begun */
     edb_outcome cn_outcome;         /* of the last edb_stmt_finish() */
     bool cn_is_declared;
     uint64_t cn_declared;           /* schema the declarations in SQLite were made from */
@@ -147,6 +148,7 @@ struct edb_conn {
 
 struct edb_stmt {
     edb_conn *st_conn;              /* counted */
+    uint64_t st_id;                 /* the connection has no other of this number, ever; from 1 */
     edb_stmt *st_next, **st_back;   /* among the connection's */
     snapshot st_root;               /* pinned */
     uint64_t st_moment;             /* T */

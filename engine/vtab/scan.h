@@ -25,6 +25,7 @@ typedef struct {                    /* how a group is sorted: a term of ORDER BY
 } order_term;
 
 #define GROUP_TERMS 64
+#define PLAN_REMEMBERED 64         /* bytes of a plan, its end included; longer ones are not remembered by their text */
 
 typedef struct {                    /* a column, and how it has to compare with a value */
     uint32_t svt_column;
@@ -54,6 +55,12 @@ typedef struct scan {
      * tree to walk; and whether it is an equality of the row id alone. */
     const char *cu_again;
     bool cu_looks_up;
+    /* The same plan, by its text, since what SQLite keeps may be another one's by now; and the statement (stmt_id) in which the
+     * scan was closed with all that it had chosen by it, 0: it is open, or has chosen nothing. */
+    char cu_plan[PLAN_REMEMBERED];
+    uint32_t cu_plan_tree;
+    int cu_plan_arguments;
+    uint64_t cu_rests_in;
     const edb_index *cu_index;      /* of cu_table, or automatic; NULL: the table's own tree is walked */
     int16_t *cu_part_of;            /* column -> part of the index that holds it, -1: none */
     uint32_t *cu_part_at;           /* where parts begin in the entry's key; cu_parts_known of them */
@@ -144,6 +151,13 @@ int groups_sort_all(scan *cu);
 
 int scan_enter(scan *cu, vtab_entity *vt);
 void scan_leave(scan *cu);
+/* The cursor is closed and may be opened again in the same statement, for a filter by the plan of cu_again: what was chosen
+ * stays. */
+void scan_rest(scan *cu);
+/* A statement for a scan that rests; if it is not the one it rests in, what was chosen is given up. */
+int scan_wake(scan *cu, vtab_entity *vt);
+/* Gives up what was chosen; the statement stays. */
+void scan_unchoose(scan *cu);
 /* What is walked: a table's own tree (index NULL), an index, or its entries as the statement has computed them (NULL: its
  * tree). */
 int scan_choose(scan *cu, const edb_table *table, const edb_index *index, private_entries *entries);

@@ -14,18 +14,50 @@ static void close_entries(scan *cu)
     cu->cu_private = NULL;
 }
 
-void scan_leave(scan *cu)
+void scan_unchoose(scan *cu)
 {
     close_entries(cu);
     cu->cu_again = NULL;
+    cu->cu_rests_in = 0;
     table_unref(cu->cu_table);
     cu->cu_table = NULL;
     cu->cu_near = (tree_near){.tnr_leaf = NULL};
     cu->cu_index = NULL;            /* an automatic one is the statement's, and may end with it */
+    cu->cu_measured = false;
+}
+
+static void give_back_stmt(scan *cu)
+{
     if (cu->cu_stmt)
         stmt_release(cu->cu_stmt);
     cu->cu_stmt = NULL;
-    cu->cu_measured = false;
+}
+
+void scan_leave(scan *cu)
+{
+    scan_unchoose(cu);
+    give_back_stmt(cu);
+}
+
+/* Nothing is kept that keeps the statement: it may end, and then its number does not come again. */
+void scan_rest(scan *cu)
+{
+    close_entries(cu);
+    cu->cu_again = NULL;
+    cu->cu_rests_in = stmt_id(cu->cu_stmt);
+    give_back_stmt(cu);
+}
+
+int scan_wake(scan *cu, vtab_entity *vt)
+{
+    uint64_t in = cu->cu_rests_in;
+    int rc = vtab_acquire(vt->vt_any.ay_binding, false, &cu->cu_stmt);
+    cu->cu_rests_in = 0;
+    if (rc)
+        cu->cu_stmt = NULL;
+    if (rc || stmt_id(cu->cu_stmt) != in)
+        scan_unchoose(cu);
+    return rc;
 }
 
 /* From the statement to one at the scan's own moment. Kept from filter to filter: a moment that lies ahead of the clock means the
@@ -47,6 +79,8 @@ static int dated_stmt(const scan *cu, edb_stmt **stmt)
 int scan_enter(scan *cu, vtab_entity *vt)
 {
     edb_stmt *stmt;
+    if (cu->cu_rests_in)
+        scan_unchoose(cu);
     int rc = vtab_acquire(vt->vt_any.ay_binding, false, &stmt);
     if (!rc && unlikely(cu->cu_dated))
         rc = dated_stmt(cu, &stmt);

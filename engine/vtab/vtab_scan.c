@@ -23,6 +23,7 @@ int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
 
 static void free_scan(scan *cu)
 {
+    scan_unchoose(cu);
     range_free(&cu->cu_range);
     buffer_free(&cu->cu_prefix);
     buffer_free(&cu->cu_sort_key);
@@ -40,7 +41,8 @@ static void tidy(scan *cu)
 {
     list_free(cu->cu_group);
     cu->cu_group = NULL;
-    range_tidy(&cu->cu_range);
+    if (!cu->cu_rests_in || !cu->cu_looks_up)
+        range_tidy(&cu->cu_range);  /* a lookup puts its row id where the one before has its own */
     buffer_clear(&cu->cu_prefix);
     buffer_clear(&cu->cu_sort_key);
     buffer_clear(&cu->cu_chain);
@@ -53,7 +55,10 @@ int vtab_close(sqlite3_vtab_cursor *base)
 {
     vtab_entity *vt = (vtab_entity *)base->pVtab;
     scan *cu = (scan *)base;
-    scan_leave(cu);
+    if (cu->cu_again && cu->cu_plan_tree && !vt->vt_spare)
+        scan_rest(cu);
+    else
+        scan_leave(cu);
     tidy(cu);
     if (vt->vt_spare)
         free_scan(cu);
@@ -206,6 +211,26 @@ static bool is_prepared(const scan *cu, vtab_entity *vt, const char *plan)
            && (stmt_is_past(cu->cu_stmt) || vt->vt_fixed || vt->vt_schema == stmt_schema(cu->cu_stmt));
 }
 
+static void remember_plan(scan *cu, uint32_t tree, const char *plan, int argc)
+{
+    size_t size = strlen(plan) + 1;
+    bool fits = size <= sizeof cu->cu_plan;
+    cu->cu_plan_tree = fits ? tree : 0;
+    cu->cu_plan_arguments = argc;
+    if (fits)
+        memcpy(cu->cu_plan, plan, size);
+}
+
+/* A scan that was closed goes on, if it is in the same statement and filtered by the plan that it remembers. */
+static int wake(scan *cu, vtab_entity *vt, uint32_t tree, const char *plan, int argc)
+{
+    bool again = tree == cu->cu_plan_tree && argc == cu->cu_plan_arguments && !cu->cu_dated && !strcmp(plan, cu->cu_plan);
+    int rc = again ? scan_wake(cu, vt) : EDB_OK;
+    if (!rc && again && cu->cu_table)
+        cu->cu_again = plan;
+    return rc;
+}
+
 /* An automatic index may be made from one filter to the next, and a dated scan may go to another moment. */
 static bool prepares_once(const scan *cu, const vtab_entity *vt, const char *plan, int argc)
 {
@@ -233,11 +258,14 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
 {
     key_range *kr = &cu->cu_range;
     vtab_entity *vt = (vtab_entity *)cu->cu_base.pVtab;
+    int rc = cu->cu_rests_in ? wake(cu, vt, tree, plan, argc) : EDB_OK;
+    if (rc)
+        return rc;
     bool prepared = is_prepared(cu, vt, plan);
     if (prepared && cu->cu_looks_up && sqlite3_value_type(argv[0]) == SQLITE_INTEGER)
         return look_up(cu, sqlite3_value_int64(argv[0]));
     cu->cu_again = NULL;
-    int rc = prepared ? EDB_OK : scan_prepare(cu, vt, tree, plan, argc);
+    rc = prepared ? EDB_OK : scan_prepare(cu, vt, tree, plan, argc);
     if (!rc)
         rc = decode(cu, plan, argc, argv);
     if (!rc && kr->kr_automatic && kr->kr_inexact) {
@@ -259,6 +287,8 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     if (!rc)
         rc = sieve_read(cu, plan, argc, argv);
     if (!rc && prepares_once(cu, vt, plan, argc)) {
+        if (!prepared)
+            remember_plan(cu, tree, plan, argc);
         cu->cu_again = plan;
         cu->cu_looks_up = is_lookup(cu, plan, argc);
     }
