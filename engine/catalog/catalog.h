@@ -53,6 +53,14 @@ static inline bool column_lacks(const edb_column *column, uint32_t width)
 
 /* Column i in a set of columns: bit 63 stands for all from there on. */
 static inline uint64_t column_bit(uint32_t i) { return UINT64_C(1) << (i < 63 ? i : 63); }
+/* Those of n columns that are flagged. */
+static inline uint64_t columns_flagged(const bool *flags, uint32_t n)
+{
+    uint64_t columns = 0;
+    for (uint32_t i = 0; i < n; i++)
+        columns |= flags[i] ? column_bit(i) : 0;
+    return columns;
+}
 
 typedef struct {
     uint32_t column;                /* index into et_columns */

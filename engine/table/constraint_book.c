@@ -65,6 +65,22 @@ static int book_link(edb_stmt *stmt, const constraint_book *cb, table_constraint
     return rc;
 }
 
+static uint64_t link_columns(const fk_link *link, const uint32_t *columns)
+{
+    uint64_t found = link->fl_whole ? 0 : UINT64_MAX;
+    for (uint32_t i = 0; link->fl_whole && i < link->fl_key->n_columns; i++)
+        found |= column_bit(columns[i]);
+    return found;
+}
+
+static void note_keyed(table_constraints *cl)
+{
+    for (uint32_t i = 0; i < cl->cl_table->et_n_fkeys; i++)
+        cl->cl_keyed |= link_columns(&cl->cl_links[i], cl->cl_links[i].fl_key->columns);
+    for (uint32_t i = 0; i < cl->cl_n_children; i++)
+        cl->cl_keyed |= link_columns(cl->cl_children[i], cl->cl_children[i]->fl_parent_columns);
+}
+
 int book_make(edb_stmt *stmt, constraint_book **out)
 {
     edb_table **tables = NULL;
@@ -87,6 +103,8 @@ int book_make(edb_stmt *stmt, constraint_book **out)
     free(tables);
     for (size_t i = 0; !rc && i < n; i++)
         rc = book_link(stmt, cb, &cb->cb_tables[i]);
+    for (size_t i = 0; !rc && i < n; i++)
+        note_keyed(&cb->cb_tables[i]);
     cb->cb_schema = stmt_schema(stmt);
     if (rc)
         book_free(cb);

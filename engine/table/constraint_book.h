@@ -12,6 +12,7 @@ typedef struct {                    /* of one table */
     fk_link *cl_links;              /* its foreign keys, owned */
     fk_link **cl_children;          /* foreign keys that mean it */
     uint32_t cl_n_children;
+    uint64_t cl_keyed;              /* columns (column_bit) of either; all, if one of either is not whole */
 } table_constraints;
 
 typedef struct constraint_book constraint_book;

@@ -266,14 +266,15 @@ static int change_end(row_change *rg, constraints *cs, row_scratch *sw, edb_stmt
     return rc;
 }
 
-/* On failure nothing is left to end. */
-static int change_begin(row_change *rg, constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table)
+/* columns: those that change (column_bit). On failure nothing is left to end. */
+static int change_begin(row_change *rg, constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table,
+                        uint64_t columns)
 {
     rg->rg_mark = txn_mark(stmt_conn(stmt));
     int rc = constraints_of(cs, stmt, table, &rg->rg_table);
     if (rc)
         return rc;
-    rg->rg_links = links_begin(cs, stmt, rg->rg_table);
+    rg->rg_links = rg->rg_table && rg->rg_table->cl_keyed & columns && links_begin(cs, stmt, rg->rg_table);
     sw->sw_arg = cs;
     /* Tags are compared with the old row behind what REPLACE removes, which must not lie where that was loaded. */
     sw->sw_remove = rg->rg_links || table->et_has_tags ? remove_row : NULL;
@@ -311,7 +312,7 @@ int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
                        bool fresh, edb_value *values, bool replace)
 {
     row_change rg;
-    int rc = change_begin(&rg, cs, sw, stmt, table);
+    int rc = change_begin(&rg, cs, sw, stmt, table, UINT64_MAX);
     if (rc)
         return rc;
     /* What REPLACE removes may be a parent. */
@@ -331,7 +332,7 @@ int constraints_update(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
         rc = evaluate_changed(stmt_conn(stmt), table, &old->rd_view, old->rd_rowid, rowid, &sw->sw_computed, values,
                               changed);
     if (!rc)
-        rc = change_begin(&rg, cs, sw, stmt, table);
+        rc = change_begin(&rg, cs, sw, stmt, table, replace ? UINT64_MAX : columns_flagged(changed, table->et_n_columns));
     if (rc)
         return rc;
     if (rg.rg_links)

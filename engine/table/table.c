@@ -304,15 +304,8 @@ typedef struct {                    /* a row, before and after */
     int64_t wo_rowid;
     edb_value *wo_values;           /* NULL: the row goes */
     const bool *wo_changed;         /* when there are both */
+    uint64_t wo_columns;            /* the same as column_bit() has it */
 } row_write;
-
-static bool any_changed(const edb_table *table, uint64_t columns, const bool *changed)
-{
-    for (uint32_t i = 0; i < table->et_n_columns; i++)
-        if (columns & column_bit(i) && changed[i])
-            return true;
-    return false;
-}
 
 /* Whether the row's entry may have changed. What an index looks at may be a column that the row lacks, and whose value
  * nobody knows yet; then it is said to have changed. */
@@ -323,7 +316,7 @@ static int index_concerned(const row_write *wo, const edb_index *index, bool *co
     if (!wo->wo_old || !wo->wo_values || wo->wo_old->rd_rowid != wo->wo_rowid)
         return EDB_OK;
     int rc = evaluate_looks_at(stmt_conn(wo->wo_stmt), wo->wo_table, index, &columns);
-    *concerned = rc || any_changed(wo->wo_table, columns, wo->wo_changed);
+    *concerned = rc || columns & wo->wo_columns;
     return rc;
 }
 
@@ -499,7 +492,8 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
                      bool fresh, edb_value *values, const bool *changed, bool replace)
 {
     const row_write wo = {.wo_scratch = sw, .wo_stmt = stmt, .wo_table = table, .wo_old = old, .wo_rowid = rowid,
-                          .wo_values = values, .wo_changed = changed};
+                          .wo_values = values, .wo_changed = changed,
+                          .wo_columns = changed ? columns_flagged(changed, table->et_n_columns) : 0};
     index_change changes[CATALOG_INDEXES];
     uint32_t n = 0;
     size_t keys = sw->sw_keys.bf_size;

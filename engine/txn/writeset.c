@@ -123,8 +123,14 @@ static size_t tree_place(const writeset *ws, uint32_t tree)
 
 static ws_tree *tree_find(const writeset *ws, uint32_t tree)
 {
-    size_t at = tree_place(ws, tree);
+    size_t at = ws->ws_tree_hint;
 
+    /* Mostly it is the one written last; and what stands behind all trees is asked for with every row, and seldom there. */
+    if (at < ws->ws_n_trees && ws->ws_tree[at].wt_tree == tree)
+        return &ws->ws_tree[at];
+    if (!ws->ws_n_trees || ws->ws_tree[ws->ws_n_trees - 1].wt_tree < tree)
+        return NULL;
+    at = tree_place(ws, tree);
     return at < ws->ws_n_trees && ws->ws_tree[at].wt_tree == tree ? &ws->ws_tree[at] : NULL;
 }
 
