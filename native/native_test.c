@@ -121,6 +121,25 @@ size_t test_row_encode(uint8_t *out, const test_value *values, size_t n)
     return size;
 }
 
+int64_t test_row_replace(const uint8_t *row, size_t size, const test_value *values, const bool *changed, uint8_t *out,
+                         size_t room)
+{
+    row_view view;
+
+    if (row_open(&view, row, size))
+        return -1;
+    edb_value *new = to_values(values, view.rw_columns);
+    size_t bound = new ? row_replace_bound(&view, new, changed) : 0;
+    uint8_t *made = malloc(bound);          /* of that size, so that it is seen when more is written */
+    size_t n = new && made ? row_replace(made, &view, new, changed) : 0;
+
+    if (n && n <= room)
+        memcpy(out, made, n);
+    free(made);
+    free(new);
+    return n && n <= room ? (int64_t)n : -1;
+}
+
 int64_t test_row_decode(const uint8_t *row, size_t size, test_value *out, size_t room)
 {
     row_view view;

@@ -34,6 +34,10 @@ bool test_key_restores(const test_value *v, int collation, bool integral);
 
 size_t test_row_bound(const test_value *values, size_t n);
 size_t test_row_encode(uint8_t *out, const test_value *values, size_t n);
+/* The row with the flagged columns changed, at most `room` bytes; there are as many values and flags as columns. -> its bytes, -1
+ * when the old row is damaged. */
+int64_t test_row_replace(const uint8_t *row, size_t size, const test_value *values, const bool *changed, uint8_t *out,
+                         size_t room);
 /* All columns, at most `room`; -> how many there are, -1 when the row or one of the columns read is damaged. */
 int64_t test_row_decode(const uint8_t *row, size_t size, test_value *out, size_t room);
 

@@ -43,6 +43,34 @@ static size_t column_size(const edb_value *v, uint8_t type)
     }
 }
 
+static unsigned width_code_of(size_t data_size)
+{
+    assert(data_size <= UINT32_MAX);
+    return data_size <= 0xff ? 0 : data_size <= 0xffff ? 1 : 2;
+}
+
+static inline void store_end(uint8_t *ends, size_t i, unsigned width_code, size_t end)
+{
+    switch (width_code) {
+    case 0:
+        ends[i] = (uint8_t)end;
+        break;
+    case 1:
+        store16(ends + 2 * i, (uint16_t)end);
+        break;
+    default:
+        store32(ends + 4 * i, (uint32_t)end);
+    }
+}
+
+static inline void store_data(uint8_t *data, const edb_value *v, uint8_t type, size_t size)
+{
+    if (type == ROW_INTEGER || type == ROW_REAL)
+        memcpy(data, &v->integer, size);    /* little-endian: the low bytes come first */
+    else if (size)
+        memcpy(data, v->bytes, size);
+}
+
 size_t row_encode_bound(const edb_value *values, size_t n)
 {
     size_t bound = VARINT_MAX + n * 5;
@@ -60,8 +88,7 @@ size_t row_encode(uint8_t *out, const edb_value *values, size_t n)
 
     for (size_t i = 0; i < n; i++)
         data_size += column_size(&values[i], column_type(&values[i]));
-    assert(data_size <= UINT32_MAX);
-    width_code = data_size <= 0xff ? 0 : data_size <= 0xffff ? 1 : 2;
+    width_code = width_code_of(data_size);
     types = varint_store(out, (uint64_t)n << 2 | width_code);
     ends = types + n;
     data = ends + (n << width_code);
@@ -69,21 +96,74 @@ size_t row_encode(uint8_t *out, const edb_value *values, size_t n)
         uint8_t type = column_type(&values[i]);
         size_t size = column_size(&values[i], type);
         types[i] = type;
-        if (type == ROW_INTEGER || type == ROW_REAL)
-            memcpy(data + end, &values[i].integer, size);       /* little-endian: the low bytes come first */
-        else if (size)
-            memcpy(data + end, values[i].bytes, size);
+        store_data(data + end, &values[i], type, size);
         end += size;
-        switch (width_code) {
-        case 0:
-            ends[i] = (uint8_t)end;
-            break;
-        case 1:
-            store16(ends + 2 * i, (uint16_t)end);
-            break;
-        default:
-            store32(ends + 4 * i, (uint32_t)end);
-        }
+        store_end(ends, i, width_code, end);
     }
     return (size_t)(data - out) + end;
+}
+
+/* ---- a row out of another -------------------------------------------------------------------------------------- */
+
+size_t row_replace_bound(const row_view *old, const edb_value *values, const bool *changed)
+{
+    size_t bound = VARINT_MAX + (size_t)old->rw_columns * 5 + old->rw_data_size;
+
+    for (uint32_t i = 0; i < old->rw_columns; i++)
+        if (changed[i])
+            bound += values[i].type >= VALUE_TEXT ? values[i].size : 8;
+    return bound;
+}
+
+/* Whether row_column() would take a column of the type with so many bytes. */
+static inline bool stored_fits(uint8_t type, uint32_t size)
+{
+    switch (type) {
+    case ROW_INTEGER:
+        return size == 1 || size == 2 || size == 4 || size == 8;
+    case ROW_REAL:
+        return size == 8;
+    default:
+        return type <= ROW_BLOB;
+    }
+}
+
+/* Columns that stay and lie side by side are copied together. */
+size_t row_replace(uint8_t *out, const row_view *old, const edb_value *values, const bool *changed)
+{
+    uint32_t n = old->rw_columns, from = 0, start = 0;     /* what stays lies in the old data from `from` on */
+    size_t data_size = 0, at = 0;
+    unsigned width_code;
+    uint8_t *types, *ends, *data;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t end = row_end(old, i);
+        if (end < start || end > old->rw_data_size || !stored_fits(old->rw_types[i], end - start))
+            return 0;
+        data_size += changed[i] ? column_size(&values[i], column_type(&values[i])) : end - start;
+        start = end;
+    }
+    width_code = width_code_of(data_size);
+    types = varint_store(out, (uint64_t)n << 2 | width_code);
+    ends = types + n;
+    data = ends + ((size_t)n << width_code);
+    memcpy(types, old->rw_types, n);
+    start = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t end = row_end(old, i);
+        if (changed[i]) {
+            uint8_t type = column_type(&values[i]);
+            size_t size = column_size(&values[i], type);
+            memcpy(data + at, old->rw_data + from, start - from);
+            at += start - from;
+            types[i] = type;
+            store_data(data + at, &values[i], type, size);
+            at += size;
+            from = end;
+        }
+        store_end(ends, i, width_code, at + (end - from));
+        start = end;
+    }
+    memcpy(data + at, old->rw_data + from, start - from);
+    return (size_t)(data - out) + at + (start - from);
 }

@@ -12,6 +12,7 @@
 #ifndef EDB_ROWCODE_H
 #define EDB_ROWCODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,12 @@ typedef struct {
 size_t row_encode_bound(const edb_value *values, size_t n);
 /* Writes the row at out; -> bytes written. At most 2^32-1 bytes of data. */
 size_t row_encode(uint8_t *out, const edb_value *values, size_t n);
+
+/* The row that `old` becomes when the flagged columns get new values; values[i] of the others are not looked at. Writes at most
+ * row_replace_bound() bytes at out, which must not overlap the old row. -> bytes written; 0: the old row is damaged. What is
+ * written is what row_encode() makes of all values. */
+size_t row_replace_bound(const row_view *old, const edb_value *values, const bool *changed);
+size_t row_replace(uint8_t *out, const row_view *old, const edb_value *values, const bool *changed);
 
 /* Looks at a stored row. -> 0, or -1 when the header does not fit in `size` bytes. Cheap: called once a row. */
 static inline int row_open(row_view *view, const uint8_t *row, size_t size)

@@ -344,6 +344,16 @@ int constraints_update(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
     return change_end(&rg, cs, sw, stmt, rc);
 }
 
+int constraints_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, const table_row *old, const bool *changed,
+                      bool *out)
+{
+    table_constraints *cl;
+    int rc = constraints_of(cs, stmt, table, &cl);
+    *out = !rc && cl && !(cl->cl_keyed & columns_flagged(changed, table->et_n_columns))
+           && table_changes_alone(table, old, changed);
+    return rc;
+}
+
 int constraints_delete(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                        bool *existed)
 {

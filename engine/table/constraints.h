@@ -31,6 +31,9 @@ int constraints_insert(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
 /* values, changed: of the columns that are not generated; the others' are filled in. */
 int constraints_update(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old,
                        int64_t rowid, edb_value *values, bool *changed, bool replace);
+/* Whether table_update_alone() does what constraints_update() would, nothing else following from the change. */
+int constraints_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, const table_row *old, const bool *changed,
+                      bool *out);
 int constraints_delete(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                        bool *existed);
 

@@ -523,6 +523,11 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
         buffer_clear(&sw->sw_keys);
     return rc;
 }
+static int not_null(const edb_table *table, const edb_column *column)
+{
+    return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name, column->name);
+}
+
 /* REPLACE puts a default in a NULL's place, after it has looked at the columns without one. */
 static int judge_not_null(const edb_table *table, const edb_value *values, bool replace)
 {
@@ -530,7 +535,7 @@ static int judge_not_null(const edb_table *table, const edb_value *values, bool 
         for (uint32_t i = 0; i < table->et_n_columns; i++) {
             const edb_column *column = &table->et_columns[i];
             if (values[i].type == VALUE_NULL && column->not_null && (pass || !column->has_default))
-                return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name, column->name);
+                return not_null(table, column);
         }
     return EDB_OK;
 }
@@ -570,6 +575,62 @@ int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const 
 {
     int rc = table_judge(stmt, table, rowid, values, replace);
     return rc ? rc : write_row(sw, stmt, table, old, rowid, false, values, changed, replace);
+}
+
+bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed)
+{
+    uint64_t columns = columns_flagged(changed, table->et_n_columns);
+    const row_view *view = &old->rd_view;
+    if (table->et_has_computed || table->et_has_lazy || table->et_n_checks || table->et_strict || table->et_has_tags)
+        return false;
+    /* A column that was dropped is not taken along, and one that was added since has to be written. */
+    if (table->et_width != table->et_n_columns || view->rw_columns != table->et_width)
+        return false;
+    for (uint32_t i = 0; i < table->et_n_indexes; i++)
+        if (table->et_indexes[i].where || table->et_indexes[i].columns & columns)
+            return false;
+    for (uint32_t i = 0; i < table->et_n_columns; i++) {
+        const edb_column *column = &table->et_columns[i];
+        bool lacks = column->not_null && !changed[i] && view->rw_types[i] == ROW_NULL && (int)i != table->et_rowid_column;
+        if (column->id != i || lacks)
+            return false;           /* its NOT NULL is to be judged */
+    }
+    return true;
+}
+
+static int judge_changed_null(const edb_table *table, const edb_value *values, const bool *changed)
+{
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (changed[i] && values[i].type == VALUE_NULL && table->et_columns[i].not_null)
+            return not_null(table, &table->et_columns[i]);
+    return EDB_OK;
+}
+
+int table_update_alone(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old,
+                       const edb_value *values, const bool *changed)
+{
+    capture *cp = take_capture(sw);
+    size_t kept = cp ? capture_count(cp) : 0;
+    uint8_t key[8];
+    int rc = judge_changed_null(table, values, changed);
+    sw->sw_gone = false;
+    if (rc)
+        return rc;
+    buffer_clear(&sw->sw_row);
+    uint8_t *row = buffer_reserve(&sw->sw_row, row_replace_bound(&old->rd_view, values, changed));
+    if (!row)
+        return no_memory(table);
+    sw->sw_row.bf_size = row_replace(row, &old->rd_view, values, changed);
+    if (!sw->sw_row.bf_size)
+        return row_damaged(table, old->rd_rowid);
+    if (cp)
+        rc = capture_add(cp, old->rd_rowid, row, sw->sw_row.bf_size);
+    rowid_store(key, old->rd_rowid);
+    if (!rc)
+        rc = txn_put(stmt, table->et_id, key, sizeof key, row, sw->sw_row.bf_size, old->rd_seen_from);
+    if (rc && cp)
+        capture_drop(cp, kept);
+    return rc;
 }
 
 int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed)

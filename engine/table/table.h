@@ -52,6 +52,12 @@ int table_insert(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_
 /* changed[i]: column i is not copied from the old row. `values` may point into the old row. */
 int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old, int64_t rowid,
                  edb_value *values, const bool *changed, bool replace);
+/* Whether an update of the flagged columns, by which the row id stays, looks at no value that stays: none has an index, a CHECK, a
+ * generated column or a tag to serve. Foreign keys are not looked at. */
+bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed);
+/* table_update() of such a row, whose other values are not wanted and go from the old row's bytes into the new one's. */
+int table_update_alone(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old,
+                       const edb_value *values, const bool *changed);
 int table_delete(row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid, bool *existed);
 /* STRICT: whether the values, affinities applied, have the declared types. */
 int table_judge_types(const edb_table *table, const edb_value *values);

@@ -226,13 +226,11 @@ static int result_order(scan *cu, sqlite3_context *context, const order_column *
     return rc;
 }
 
-int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
+static __attribute__((noinline)) int give_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
 {
     scan *cu = (scan *)base;
     edb_value v;
     bool lasting, computed;
-    if (sqlite3_vtab_nochange(context))
-        return SQLITE_OK;           /* an UPDATE that leaves the column alone: vtab_update() copies it */
     if (unlikely(i >= (int)cu->cu_table->et_n_columns)) {
         const order_column *oc = declared_order(&((vtab_entity *)base->pVtab)->vt_orders, i);
         if (!oc)
@@ -249,4 +247,11 @@ int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
         return vtab_result(base->pVtab, rc);
     value_result(context, &v, !lasting);
     return SQLITE_OK;
+}
+
+int vtab_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i)
+{
+    if (sqlite3_vtab_nochange(context))
+        return SQLITE_OK;           /* an UPDATE that leaves the column alone: vtab_update() copies it */
+    return give_column(base, context, i);
 }

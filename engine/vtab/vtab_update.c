@@ -203,6 +203,35 @@ static int update_rowid(const update *up, int64_t old, sqlite3_value *rowid, int
     return rc || given ? rc : mismatch();
 }
 
+/* The values that stay. */
+static int old_values(const update *up, const table_row *old)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *sw = up->up_row;
+    int rc = EDB_OK;
+    for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
+        if (!sw->sw_changed[i] && (int)i != table->et_rowid_column)
+            rc = evaluate_column(stmt_conn(up->up_stmt), table, &old->rd_view, old->rd_rowid, i, &sw->sw_computed,
+                                 &sw->sw_values[i]);
+    return rc;
+}
+
+/* sw_values and sw_changed are there, but for the values that stay. */
+static int change_row(const update *up, const table_row *old, int64_t rowid)
+{
+    row_scratch *sw = up->up_row;
+    bool alone = false;
+    int rc = EDB_OK;
+    if (rowid == old->rd_rowid && !up->up_replace)
+        rc = constraints_alone(constraints_of(up), up->up_stmt, up->up_table, old, sw->sw_changed, &alone);
+    if (!rc && alone)
+        return table_update_alone(sw, up->up_stmt, up->up_table, old, sw->sw_values, sw->sw_changed);
+    if (!rc)
+        rc = old_values(up, old);
+    return rc ? rc : constraints_update(constraints_of(up), sw, up->up_stmt, up->up_table, old, rowid, sw->sw_values,
+                                        sw->sw_changed, up->up_replace);
+}
+
 static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_rowid)
 {
     const edb_table *table = up->up_table;
@@ -225,15 +254,12 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
             v->type = VALUE_NULL;   /* constraints_update() has them computed */
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
             sw->sw_changed[i] = false;
-            rc = evaluate_column(stmt_conn(up->up_stmt), table, &old.rd_view, old_rowid, i, &sw->sw_computed,
-                                 v);
         } else {
             rc = column_value(up, i, false, v);
         }
     }
     if (!rc)
-        rc = constraints_update(constraints_of(up), sw, up->up_stmt, table, &old, rowid, sw->sw_values, sw->sw_changed,
-                          up->up_replace);
+        rc = change_row(up, &old, rowid);
     if (rc)
         return rc;
     if (rowid != old_rowid)

@@ -74,6 +74,14 @@ class Primitives:
         assert size <= bound
         return bytes(self.ffi.buffer(out, size))
 
+    def replaced(self, row: bytes, values: list[Value], changed: list[bool]) -> bytes | None:
+        """The row with new values in the flagged columns, None if it is damaged."""
+        room = len(row) + 5 * len(values) + 20 + sum(len(v) * 4 if isinstance(v, str | bytes) else 8 for v in values)
+        data, out = self.ffi.from_buffer("uint8_t[]", row or b"\0"), self.ffi.new("uint8_t[]", room)
+        flags = self.ffi.new("bool[]", changed or [False])
+        size = self.lib.test_row_replace(data, len(row), self.values(values), flags, out, room)
+        return None if size < 0 else bytes(self.ffi.buffer(out, size))
+
     def columns(self, row: bytes) -> list[Value] | None:
         """The row's columns, None if it is damaged."""
         data = self.ffi.new("uint8_t[]", row or b"\0")

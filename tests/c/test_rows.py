@@ -13,6 +13,8 @@ integers = st.one_of(
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 values = st.one_of(st.none(), integers, st.floats(), texts, st.binary(max_size=40))
+words = st.text(st.characters(max_codepoint=127), max_size=40)
+plain = st.one_of(st.none(), integers, st.floats(), words, st.binary(max_size=40))
 
 
 def reference(values: list) -> bytes:
@@ -110,3 +112,39 @@ def test_damaged_rows_are_refused(p, bytes_, what) -> None:
 def test_a_nan_made_by_damage_reads_as_null(p) -> None:
     """No value handed on may be NaN: keys and comparisons rely on it."""
     assert p.columns(bytes.fromhex("04" + "04" + "08") + struct.pack("<d", math.nan)) == [None]
+
+
+changes = st.lists(st.tuples(values, values, st.booleans()), min_size=1, max_size=40)
+
+
+@settings(max_examples=300)
+@given(row=changes)
+def test_a_row_that_is_changed_is_the_row_that_is_written_anew(p, row) -> None:
+    old, new, changed = ([column[i] for column in row] for i in range(3))
+    assert p.replaced(p.row(old), new, changed) == p.row([new if flag else old for old, new, flag in row])
+
+
+@pytest.mark.parametrize("kept", [0, 100, 254, 255, 256, 65534, 65535, 65536])
+def test_changed_rows_have_the_width_that_their_data_want(p, kept) -> None:
+    long = "x" * kept
+    wide = "y" * 70_000
+    for old, new in (([long, wide, 7], "z"), ([long, "z", 7], wide), ([long, "z", 7], ""), ([long, 1, 7], None)):
+        assert p.replaced(p.row(old), [None, new, None], [False, True, False]) == p.row([long, new, 7])
+
+
+@settings(max_examples=300)
+@given(row=st.lists(st.tuples(plain, plain, st.booleans()), min_size=1, max_size=12), cut=st.integers(0, 200),
+       at=st.integers(0, 60), byte=st.integers(0, 127))
+def test_a_damaged_row_is_not_changed_or_only_to_what_it_shows(p, row, cut, at, byte) -> None:
+    old, new, changed = ([column[i] for column in row] for i in range(3))
+    bytes_ = bytearray(p.row(old))
+    bytes_[at % len(bytes_)] = byte
+    damaged = bytes(bytes_[: max(len(bytes_) - cut // 20, 1)])
+    if not 0 < (damaged[0] & 0x7F) >> 2 <= len(row) or damaged[0] > 0x7F:
+        return  # another number of columns than there are values
+    made = p.replaced(damaged, new, changed)
+    if made is not None:
+        shown = p.columns(damaged)
+        assert shown is not None
+        wanted = [new if flag else old for old, new, flag in zip(shown, new, changed, strict=False)]
+        assert p.columns(made) == as_stored(wanted)

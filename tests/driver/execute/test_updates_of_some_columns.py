@@ -36,6 +36,11 @@ TABLES: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         "t",
         ("a", "b", "c", "d", "e", "id"),
     ),
+    "a partial index": (
+        ("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c, d)", "CREATE INDEX t_part ON t(d) WHERE a IS NOT NULL"),
+        "t",
+        ("a", "b", "c", "d"),
+    ),
     "not null": (
         ("CREATE TABLE t(id INTEGER PRIMARY KEY, a NOT NULL, b TEXT NOT NULL DEFAULT 'd', c NOT NULL DEFAULT 7, d)",),
         "t",
