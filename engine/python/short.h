@@ -79,6 +79,7 @@ struct known {
     PyObject *kt_description;       /* NULL: not prepared yet */
     PyObject *kt_bound;             /* the parameters, which SQLite reads where they are; NULL: it is not running */
     Py_ssize_t kt_total;            /* parameters of the whole text; -1: as many as kt_parts[0] has */
+    Py_ssize_t kt_taken;            /* how many sets the last known_each() has begun */
     bool kt_busy;                   /* a cursor has rows of it to fetch */
     bool kt_used;                   /* it was executed again */
     enum known_at kt_at;

@@ -12,41 +12,93 @@
 
 /* ---- parameters ------------------------------------------------------------------------------------------------ */
 
+typedef struct {                    /* a value as SQLite is given it; its bytes are the Python object's */
+    int pv_type, pv_size;
+    union {
+        long long pv_integer;
+        double pv_real;
+        const char *pv_bytes;
+    };
+} plain_value;
+
+/* false: it is not for the short way. */
+static bool read_value(PyObject *value, plain_value *out)
+{
+    Py_ssize_t size = 0;
+
+    if (value == Py_None) {
+        out->pv_type = SQLITE_NULL;
+    } else if (PyUnicode_Check(value)) {
+        out->pv_type = SQLITE_TEXT;
+        out->pv_bytes = PyUnicode_AsUTF8AndSize(value, &size);
+        if (!out->pv_bytes)
+            return false;
+    } else if (PyLong_Check(value)) {
+        out->pv_type = SQLITE_INTEGER;
+        out->pv_integer = PyLong_AsLongLong(value);
+        if (out->pv_integer == -1 && PyErr_Occurred())
+            return false;
+    } else if (PyFloat_Check(value)) {
+        out->pv_type = SQLITE_FLOAT;
+        out->pv_real = PyFloat_AsDouble(value);
+    } else if (PyBytes_CheckExact(value)) {
+        out->pv_type = SQLITE_BLOB;
+        size = PyBytes_Size(value);
+        out->pv_bytes = PyBytes_AsString(value);
+    } else {
+        return false;
+    }
+    out->pv_size = (int)size;
+    return size <= INT_MAX;
+}
+
+static int bind_plain(sqlite3_stmt *stmt, int at, const plain_value *value)
+{
+    switch (value->pv_type) {
+    case SQLITE_TEXT:
+        return sqlite3_bind_text(stmt, at, value->pv_bytes, value->pv_size, SQLITE_STATIC);
+    case SQLITE_INTEGER:
+        return sqlite3_bind_int64(stmt, at, value->pv_integer);
+    case SQLITE_FLOAT:
+        return sqlite3_bind_double(stmt, at, value->pv_real);
+    case SQLITE_BLOB:
+        return sqlite3_bind_blob(stmt, at, value->pv_bytes, value->pv_size, SQLITE_STATIC);
+    default:
+        return sqlite3_bind_null(stmt, at);
+    }
+}
+
 /* -> SQLite's result; -1: the value is not for the short way. */
 static int bind_value(sqlite3_stmt *stmt, int at, PyObject *value)
 {
-    if (value == Py_None)
-        return sqlite3_bind_null(stmt, at);
-    if (PyUnicode_Check(value)) {
-        Py_ssize_t size;
-        const char *text = PyUnicode_AsUTF8AndSize(value, &size);
-        return !text || size > INT_MAX ? -1 : sqlite3_bind_text(stmt, at, text, (int)size, SQLITE_STATIC);
-    }
-    if (PyLong_Check(value)) {
-        long long number = PyLong_AsLongLong(value);
-        return number == -1 && PyErr_Occurred() ? -1 : sqlite3_bind_int64(stmt, at, number);
-    }
-    if (PyFloat_Check(value))
-        return sqlite3_bind_double(stmt, at, PyFloat_AsDouble(value));
-    if (PyBytes_CheckExact(value)) {
-        Py_ssize_t size = PyBytes_Size(value);
-        return size > INT_MAX ? -1 : sqlite3_bind_blob(stmt, at, PyBytes_AsString(value), (int)size, SQLITE_STATIC);
-    }
-    return -1;
+    plain_value plain;
+
+    return read_value(value, &plain) ? bind_plain(stmt, at, &plain) : -1;
+}
+
+/* How many parameters of a set are bound, and which: its i-th. */
+static Py_ssize_t part_count(const part *pp)
+{
+    return pp->pp_uses == Py_None ? sqlite3_bind_parameter_count(pp->pp_stmt) : PyTuple_Size(pp->pp_uses);
+}
+
+static PyObject *part_value(const part *pp, PyObject *parameters, Py_ssize_t i)
+{
+    Py_ssize_t which = pp->pp_uses == Py_None ? i : PyLong_AsSsize_t(PyTuple_GetItem(pp->pp_uses, i));
+
+    return PyTuple_GetItem(parameters, pp->pp_first + which);
 }
 
 static bool bind_part(part *pp, PyObject *parameters)
 {
     int at = (int)PyTuple_Size(pp->pp_always);
-    Py_ssize_t n = pp->pp_uses == Py_None ? sqlite3_bind_parameter_count(pp->pp_stmt) : PyTuple_Size(pp->pp_uses);
+    Py_ssize_t n = part_count(pp);
 
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t which = pp->pp_first + (pp->pp_uses == Py_None ? i : PyLong_AsSsize_t(PyTuple_GetItem(pp->pp_uses, i)));
-        if (bind_value(pp->pp_stmt, ++at, PyTuple_GetItem(parameters, which))) {
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (bind_value(pp->pp_stmt, ++at, part_value(pp, parameters, i))) {
             PyErr_Clear();
             return false;
         }
-    }
     return true;
 }
 
@@ -282,21 +334,110 @@ static void raise_found(session *ps, PyObject *error)
 
 /* ---- one execution for each set of parameters ------------------------------------------------------------------- */
 
-enum { SETS_BETWEEN_SIGNALS = 256 };
+/* Python's global lock is given up once for several executions, since giving it up and taking it costs a tenth of a short one; so
+ * their values are read before. */
+enum { SETS_TOGETHER = 32, VALUES_TOGETHER = 256, BATCHES_BETWEEN_SIGNALS = 8 };
 
-/* -> SQLite's result of the last step; -1: the set is not for the short way, or an exception */
-static int run_once(part *pp, known *pk, PyObject *set)
+typedef struct {
+    PyObject *bt_sets[SETS_TOGETHER];   /* tuples; they keep what the values point to */
+    Py_ssize_t bt_n, bt_room;       /* sets; how many there may be */
+    Py_ssize_t bt_each;             /* values of a set */
+    plain_value *bt_values;         /* of all, owned */
+} batch;
+
+static bool batch_init(batch *bt, const part *pp)
 {
-    PyObject *bound = whole_set(pk, set);
-    int code = -1;
+    bt->bt_n = 0;
+    bt->bt_each = part_count(pp);
+    bt->bt_room = bt->bt_each * SETS_TOGETHER <= VALUES_TOGETHER ? SETS_TOGETHER : VALUES_TOGETHER / bt->bt_each;
+    if (!bt->bt_room)
+        bt->bt_room = 1;
+    bt->bt_values = PyMem_Malloc((size_t)(bt->bt_room * bt->bt_each + 1) * sizeof *bt->bt_values);
+    return bt->bt_values || PyErr_NoMemory();
+}
 
-    if (bound && bound != Py_None && bind_part(pp, bound)) {
-        Py_BEGIN_ALLOW_THREADS
-        while ((code = sqlite3_step(pp->pp_stmt)) == SQLITE_ROW) {
-        }
-        Py_END_ALLOW_THREADS
+static void batch_clear(batch *bt)
+{
+    while (bt->bt_n)
+        Py_DECREF(bt->bt_sets[--bt->bt_n]);
+}
+
+/* Adds a set. false: it is not for the short way, or an exception. */
+static bool batch_add(batch *bt, part *pp, known *pk, PyObject *set)
+{
+    plain_value *to = bt->bt_values + bt->bt_n * bt->bt_each;
+    PyObject *bound = whole_set(pk, set);
+
+    if (!bound)
+        return false;
+    bool plain = bound != Py_None;
+    for (Py_ssize_t i = 0; plain && i < bt->bt_each; i++)
+        plain = read_value(part_value(pp, bound, i), &to[i]);
+    if (plain) {
+        bt->bt_sets[bt->bt_n++] = bound;
+        return true;
     }
-    Py_XDECREF(bound);          /* what is bound is read no more: the statement is over, or has failed */
+    PyErr_Clear();
+    Py_DECREF(bound);
+    return false;
+}
+
+/* Sets from one on. What hinders one that is not the first is found again when it is. */
+static void batch_read(batch *bt, part *pp, known *pk, PyObject *sets, Py_ssize_t from)
+{
+    bool more = true;
+
+    while (more && bt->bt_n < bt->bt_room && from + bt->bt_n < PySequence_Size(sets)) {
+        PyObject *set = PySequence_GetItem(sets, from + bt->bt_n);
+        more = set && batch_add(bt, pp, pk, set);
+        Py_XDECREF(set);
+    }
+    if (bt->bt_n)
+        PyErr_Clear();
+}
+
+/* Without the global lock. *ran: how many came to their end. -> SQLite's result of the last step; -1: it does not take a value. */
+static int batch_run(const batch *bt, part *pp, int always, Py_ssize_t *ran)
+{
+    for (*ran = 0; *ran < bt->bt_n; ++*ran) {
+        const plain_value *values = bt->bt_values + *ran * bt->bt_each;
+        int code = SQLITE_OK;
+        for (Py_ssize_t i = 0; !code && i < bt->bt_each; i++)
+            code = bind_plain(pp->pp_stmt, always + (int)i + 1, &values[i]);
+        if (code)
+            return -1;
+        while (!code || code == SQLITE_ROW)
+            code = sqlite3_step(pp->pp_stmt);
+        if (code != SQLITE_DONE)
+            return code;
+        sqlite3_reset(pp->pp_stmt);
+    }
+    return SQLITE_DONE;
+}
+
+/* *done: how many sets came to their end; kt_taken: how many were begun. -> SQLite's result of the last step; -1: the next set is
+ * not for the short way, or an exception. */
+static int run_batches(known *pk, PyObject *sets, batch *bt, Py_ssize_t *done)
+{
+    part *pp = pk->kt_parts;
+    int code = SQLITE_DONE, always = (int)PyTuple_Size(pp->pp_always);
+
+    for (unsigned batches = 1; code == SQLITE_DONE && !PyErr_Occurred() && *done < PySequence_Size(sets); batches++) {
+        Py_ssize_t ran;
+        batch_read(bt, pp, pk, sets, *done);
+        if (!bt->bt_n) {
+            pk->kt_taken = *done + 1;
+            return -1;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        code = batch_run(bt, pp, always, &ran);
+        Py_END_ALLOW_THREADS
+        *done += ran;
+        pk->kt_taken = *done + (code != SQLITE_DONE);
+        batch_clear(bt);            /* what is bound is read no more: the statement is over, or has failed */
+        if (batches % BATCHES_BETWEEN_SIGNALS == 0)
+            PyErr_CheckSignals();   /* no code of Python's runs meanwhile, which would do it */
+    }
     return code;
 }
 
@@ -304,34 +445,26 @@ static PyObject *known_each(PyObject *self, PyObject *sets)
 {
     known *pk = (known *)self;
     part *pp = pk->kt_parts;
-    PyObject *set = NULL, *error = NULL;
-    int code = SQLITE_DONE;
-    unsigned done = 0;
+    PyObject *error = NULL;
+    Py_ssize_t done = 0;
+    batch bt;
 
+    pk->kt_taken = 0;
     if (!pk->kt_session || pk->kt_busy || (!pp->pp_stmt && !prepare_part(pp, pk->kt_session->ses_sqlite)))
-        return PyTuple_New(0);
+        return PyLong_FromLong(0);
+    if (!batch_init(&bt, pp))
+        return NULL;
     pk->kt_busy = true;
-    while (code == SQLITE_DONE && !PyErr_Occurred() && (set = PyIter_Next(sets))) {
-        code = run_once(pp, pk, set);
-        if (code != SQLITE_DONE)
-            break;
-        Py_CLEAR(set);
-        sqlite3_reset(pp->pp_stmt);
-        if (++done % SETS_BETWEEN_SIGNALS == 0)
-            PyErr_CheckSignals();       /* no code of Python's runs meanwhile, which would do it */
-    }
+    int code = run_batches(pk, sets, &bt, &done);
     if (PyErr_Occurred() || (code != SQLITE_DONE && code != -1))
         error = known_error(pk->kt_session, code);
     known_reset(pk);
     sqlite3_clear_bindings(pp->pp_stmt);
-    if (error) {
-        raise_found(pk->kt_session, error);
-        Py_XDECREF(set);
-        return NULL;
-    }
-    PyObject *left = code == -1 ? PyTuple_Pack(1, set) : counted(Py_None);
-    Py_XDECREF(set);
-    return left;
+    PyMem_Free(bt.bt_values);
+    if (!error)
+        return PyLong_FromSsize_t(done);
+    raise_found(pk->kt_session, error);
+    return NULL;
 }
 
 /* ---- as a source of rows, for the driver's own fetching: what apsw's cursors have ------------------------------- */
@@ -513,8 +646,8 @@ static PyMethodDef known_methods[] = {
     { "fetchone", known_fetchone, METH_NOARGS, "The next row, or None." },
     { "fetchall", known_fetchall, METH_NOARGS, "The rows that are left." },
     { "each", known_each, METH_O,
-      "Execute it once for each set of parameters, in the context that is current.\n\n"
-      "-> None: done. A tuple of what is left before the rest of the iterator, at most one set: the short way will not do." },
+      "Execute it once for each set of parameters of a list or tuple, in the context that is current.\n\n"
+      "-> how many were executed; for the next one the short way will not do." },
     { "close", known_close, METH_VARARGS, "Gives up the rows." },
     { NULL, NULL, 0, NULL },
 };
@@ -522,6 +655,7 @@ static PyMethodDef known_methods[] = {
 static PyMemberDef known_members[] = {
     { "returns", T_BOOL, offsetof(known, kt_returns), READONLY, "Whether it has RETURNING." },
     { "variants", T_OBJECT, offsetof(known, kt_variants), READONLY, "By what parameters fulfil, the texts that are run; None: it is run itself." },
+    { "taken", T_PYSSIZET, offsetof(known, kt_taken), READONLY, "How many sets the last each() has begun to execute." },
     { "prepared", T_OBJECT, offsetof(known, kt_prepared), READONLY, "What the driver knows of it; None: it never looked." },
     { NULL, 0, 0, 0, NULL },
 };

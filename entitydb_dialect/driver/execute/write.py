@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -78,7 +77,8 @@ def write(
         told = apart.values(parameters)
         parameters = [told[i] for i in apart.change.uses]
     sql = prepared.variant(None if many else parameters).sql if text is None else text
-    sets = iter(parameters if many else ())  # how far executemany() has come
+    sets = iter(parameters if many else ())  # how far executemany() has come; while it is `each` that runs, its `taken`
+    each: _short.Known | None = None
     stmt = begin_prepared(session, schema_changes, is_open or begin, schema)
     judged = 0
     if compared := prepared.compares | session.hidden_compares:
@@ -95,9 +95,10 @@ def write(
             if apart is not None and schema is not None:
                 tell_conflicts(session, schema, prepared, told)
             if many:
-                left = _each(session, prepared, sql).each(sets)
-                if left is not None:
-                    cursor._raw.executemany(sql, chain(left, sets))
+                each = _each(session, prepared, sql)
+                if (done := each.each(parameters)) < len(parameters):
+                    each, sets = None, iter(parameters[done:])
+                    cursor._raw.executemany(sql, sets)
             else:
                 cursor._raw.execute(sql, parameters)
                 if statement.returning:
@@ -123,7 +124,7 @@ def write(
         if many and not repeats and (judged or lib.edb_stmt_judge(stmt)) == _FOREIGN_KEY:
             translated = OfMany(None, translated)
         elif repeats and not judged and raw.in_transaction:
-            taken = len(parameters) - length_hint(sets, -1)
+            taken = each.taken if each is not None else len(parameters) - length_hint(sets, -1)
             if taken != lib.edb_stmt_runs(stmt):  # it failed before it began: the run before is not its to undo
                 lib.edb_stmt_undo_runs(stmt)
                 translated = OfMany(taken - 1, translated)

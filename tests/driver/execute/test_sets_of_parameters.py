@@ -172,4 +172,4 @@ def test_what_executes_them_ends_with_the_schema_and_the_connection(connect: Con
     assert db.execute("SELECT * FROM t").fetchall() == [(1, 1, "added"), (2, 2, "added"), (3, 3, "added")]
     each = db._session.prepared[sql].each
     db.close()
-    assert each.each(iter([(4, 4)])) == ()
+    assert each.each([(4, 4)]) == 0

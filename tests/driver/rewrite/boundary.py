@@ -91,7 +91,11 @@ class _Each:
         given = list(sets)
         if _seen and not _seen[-1].inside:
             _seen[-1].texts.append(Told(self._real.sql, given, True))
-        return self._real.each(iter(given))
+        return self._real.each(given)
+
+    @property
+    def taken(self) -> Any:
+        return self._real.taken
 
 
 class _Connection(apsw.Connection):
