@@ -301,29 +301,10 @@ unsigned page_entries_within(const uint8_t *page, const void *low, size_t low_si
                            page_search(page, old, dead, 2, low, low_size, false), dead_end, out);
 }
 
-bool entry_same_key(const page_entry *a, const page_entry *b)
-{
-    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0;
-}
-
 void entries_mark(page_entry *e, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         e[i].newest = i == 0 || !entry_same_key(&e[i - 1], &e[i]);
-}
-
-static uint32_t cell_bytes(const page_entry *e, bool leaf, unsigned fixed)
-{
-    uint32_t size = e->key_size + (fixed ? 0 : (uint32_t)varint_size(e->key_size));
-
-    if (!leaf)
-        return size + CHILD_SIZE;
-    return size + (uint32_t)varint_size((uint64_t)e->value_size << 1) + e->value_size;
-}
-
-uint32_t entry_bytes(const page_entry *e, bool leaf, unsigned fixed)
-{
-    return cell_bytes(e, leaf, fixed) + (entry_living(e, leaf) ? SLOT_LIVE : SLOT_DEAD);
 }
 
 static void cell_store(uint8_t *p, const page_entry *e, bool leaf, unsigned fixed)

@@ -158,13 +158,30 @@ unsigned page_entries(const uint8_t *page, page_entry *out);
 /* The same, of the keys low <= key < high (NULL: no end) alone. */
 unsigned page_entries_within(const uint8_t *page, const void *low, size_t low_size, const void *high, size_t high_size,
                              page_entry *out);
-bool entry_same_key(const page_entry *a, const page_entry *b);
+static inline bool entry_same_key(const page_entry *a, const page_entry *b)
+{
+    if (a->key_size == 8 && b->key_size == 8)
+        return load64(a->key) == load64(b->key);
+    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0;
+}
 /* Sets `newest` in a sorted array. */
 void entries_mark(page_entry *e, size_t n);
 /* Whether a marked entry goes into the first directory. */
 static inline bool entry_living(const page_entry *e, bool leaf) { return e->newest && !(leaf && e->tombstone); }
+static inline uint32_t cell_bytes(const page_entry *e, bool leaf, unsigned fixed)
+{
+    uint32_t size = e->key_size + (fixed ? 0 : (uint32_t)varint_size(e->key_size));
+
+    if (!leaf)
+        return size + CHILD_SIZE;
+    return size + (uint32_t)varint_size((uint64_t)e->value_size << 1) + e->value_size;
+}
+
 /* Bytes a marked entry takes in a page, directory included. */
-uint32_t entry_bytes(const page_entry *e, bool leaf, unsigned fixed);
+static inline uint32_t entry_bytes(const page_entry *e, bool leaf, unsigned fixed)
+{
+    return cell_bytes(e, leaf, fixed) + (entry_living(e, leaf) ? SLOT_LIVE : SLOT_DEAD);
+}
 /* Fills a page (all but what pager_write fills) with marked entries that fit. */
 void page_build(uint8_t *page, uint32_t page_size, bool leaf, unsigned level, uint32_t owner, unsigned fixed,
                 const page_entry *e, size_t n);
