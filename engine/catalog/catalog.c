@@ -288,7 +288,7 @@ static int name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
     return found ? EDB_OK : EDB_NOSUCH;
 }
 
-static const txn_hooks catalog_hooks = {.hk_name = "catalog", .hk_name_tree = name_tree};
+static txn_hooks catalog_hooks = {.hk_name = "catalog", .hk_name_tree = name_tree};
 
 __attribute__((constructor)) static void catalog_load(void)
 {

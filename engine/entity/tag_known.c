@@ -51,7 +51,7 @@ static void known_count(void *data, edb_stats *out)
     out->intern_misses = counts.misses;
 }
 
-static const txn_hooks known_hooks = {
+static txn_hooks known_hooks = {
     .hk_name = "known tags", .hk_db_make = known_make, .hk_db_free = known_free, .hk_db_count = known_count
 };
 

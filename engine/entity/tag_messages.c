@@ -54,7 +54,7 @@ static int name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t 
     return name_tagging(stmt, &trees, &tg, out, room);
 }
 
-static const txn_hooks names_hooks = { .hk_name = "names of tags", .hk_name_entry = name_entry };
+static txn_hooks names_hooks = { .hk_name = "names of tags", .hk_name_entry = name_entry };
 
 __attribute__((constructor)) static void names_register(void)
 {

@@ -159,7 +159,7 @@ static int judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
     return rc;
 }
 
-static const txn_hooks promises_hooks = { .hk_name = "promises of tags", .hk_judge = judge, .hk_conn_free = free };
+static txn_hooks promises_hooks = { .hk_name = "promises of tags", .hk_judge = judge, .hk_conn_free = free };
 
 __attribute__((constructor)) static void promises_register(void)
 {

@@ -17,7 +17,7 @@ typedef struct {                    /* what a connection knows of the catalog */
     tag_trees ktr_made;              /* made by the transaction under way; all 0: none were */
 } known_trees;
 
-static const txn_hooks trees_hooks = { .hk_name = "trees of tags", .hk_conn_free = free };
+static txn_hooks trees_hooks = { .hk_name = "trees of tags", .hk_conn_free = free };
 
 __attribute__((constructor)) static void trees_register(void)
 {

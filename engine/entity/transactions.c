@@ -28,7 +28,7 @@ static void *trees_make(void)
 
 static int add_info(edb_conn *conn, struct commit *cm);
 
-static const txn_hooks info_hooks = {
+static txn_hooks info_hooks = {
     .hk_name = "transaction info", .hk_commit = add_info, .hk_conn_free = free, .hk_db_make = trees_make, .hk_db_free = free
 };
 

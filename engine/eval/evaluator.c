@@ -6,7 +6,7 @@
 #include "engine/catalog/affinity.h"
 #include "engine/txn/hooks.h"
 
-static const txn_hooks evaluator_hooks = {.hk_name = "evaluator"};
+static txn_hooks evaluator_hooks = {.hk_name = "evaluator"};
 
 __attribute__((constructor)) static void evaluator_load(void)
 {

@@ -273,7 +273,7 @@ static void book_count(void *data, edb_stats *out)
     pthread_mutex_unlock(&book->fb_mutex);
 }
 
-static const txn_hooks filter_hooks = {
+static txn_hooks filter_hooks = {
     .hk_name = "filters", .hk_applied = book_applied, .hk_published = book_published, .hk_db_make = book_make,
     .hk_db_free = book_free, .hk_db_count = book_count,
 };

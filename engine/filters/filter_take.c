@@ -138,7 +138,7 @@ static void seats_free(void *seats)
     free(seats);
 }
 
-static const txn_hooks seat_hooks = { .hk_name = "seats at filters", .hk_conn_free = seats_free };
+static txn_hooks seat_hooks = { .hk_name = "seats at filters", .hk_conn_free = seats_free };
 
 __attribute__((constructor)) static void seats_register(void)
 {

@@ -41,7 +41,7 @@ static void views_end(void *data)
     }
 }
 
-static const txn_hooks view_hooks = { .hk_name = "views of filters", .hk_stmt_free = views_end };
+static txn_hooks view_hooks = { .hk_name = "views of filters", .hk_stmt_free = views_end };
 
 __attribute__((constructor)) static void views_register(void)
 {

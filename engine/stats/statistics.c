@@ -46,7 +46,7 @@ static void *book_new(void)
     return book;
 }
 
-static const txn_hooks stats_hooks = { .hk_name = "statistics", .hk_db_make = book_new, .hk_db_free = book_free };
+static txn_hooks stats_hooks = { .hk_name = "statistics", .hk_db_make = book_new, .hk_db_free = book_free };
 
 __attribute__((constructor)) static void stats_register(void)
 {

@@ -542,7 +542,7 @@ static int judge_promises(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
     return rc;
 }
 
-static const txn_hooks fkey_hooks = {.hk_name = "foreign keys", .hk_judge = judge_promises};
+static txn_hooks fkey_hooks = {.hk_name = "foreign keys", .hk_judge = judge_promises};
 
 __attribute__((constructor)) static void fkey_load(void)
 {

@@ -275,7 +275,7 @@ size_t test_hooks_told(test_told *out, size_t room)
     return n;
 }
 
-static const txn_hooks features[FEATURES] = {
+static txn_hooks features[FEATURES] = {
     { .hk_name = "first test", .hk_stmt_free = first_stmt_free, .hk_conn_free = first_conn_free, .hk_db_make = made,
       .hk_db_free = unmade, .hk_applied = applied, .hk_published = published },
     { .hk_name = "second test", .hk_stmt_free = second_stmt_free, .hk_conn_free = second_conn_free },

@@ -9,20 +9,17 @@
 static const txn_hooks *registered[HOOKS_MAX];
 static size_t n_registered;         /* fixed once the library is loaded (H1) */
 
-void hooks_register(const txn_hooks *hooks)
+void hooks_register(txn_hooks *hooks)
 {
     assert(n_registered < HOOKS_MAX);
+    hooks->hk_place = (uint32_t)n_registered;
     registered[n_registered++] = hooks;
 }
 
 static size_t place_of(const txn_hooks *key)
 {
-    size_t at = 0;
-
-    while (at < n_registered && registered[at] != key)
-        at++;
-    assert(at < n_registered);
-    return at;
+    assert(key->hk_place < n_registered && registered[key->hk_place] == key);
+    return key->hk_place;
 }
 
 /* ---- data ------------------------------------------------------------------------------------------------------- */
@@ -59,7 +56,8 @@ void conn_data_set(edb_conn *conn, const txn_hooks *key, void *data)
 void hooks_stmt_free(hooks_data *data)
 {
     for (size_t i = 0; i < n_registered; i++)
-        data_set(&data->hd_of[i], NULL, registered[i]->hk_stmt_free);
+        if (data->hd_of[i])
+            data_set(&data->hd_of[i], NULL, registered[i]->hk_stmt_free);
 }
 
 void hooks_conn_free(hooks_data *data)

@@ -37,6 +37,7 @@ struct commit;                      /* commit.c */
 
 typedef struct {
     const char *hk_name;            /* of the feature, for a debugger */
+    uint32_t hk_place;              /* among the registered ones: hooks_register() sets it */
     /* How an error names the tree: "table t". Called while COMMIT makes a sentence; stmt reads the newest commit with
      * all own writes. EDB_NOSUCH: the feature does not know the tree. */
     int (*hk_name_tree)(edb_stmt *stmt, uint32_t tree, char *out, size_t room);
@@ -72,7 +73,7 @@ int commit_statement(struct commit *cm, edb_stmt **out);
 int commit_add(struct commit *cm, uint32_t tree, const void *key, size_t key_size, const void *value, size_t value_size);
 int commit_add_tree(struct commit *cm, uint8_t key_size, uint32_t *tree);  /* a tree; whoever adds it enters it in the catalog */
 
-void hooks_register(const txn_hooks *hooks);
+void hooks_register(txn_hooks *hooks);
 
 /* The feature's data on a statement; NULL: none. It has registered. */
 void *stmt_data(const edb_stmt *stmt, const txn_hooks *key);

@@ -58,7 +58,7 @@ static void kept_free(void *data)
     free(book);
 }
 
-static const txn_hooks kept_hooks = {.hk_name = "kept entries", .hk_stmt_free = kept_free};
+static txn_hooks kept_hooks = {.hk_name = "kept entries", .hk_stmt_free = kept_free};
 
 __attribute__((constructor)) static void kept_register(void)
 {

@@ -7,7 +7,7 @@
 #include "engine/txn/hooks.h"
 #include "engine/vtab/control_table.h"
 
-static const txn_hooks put_hooks = { .hk_name = "put" };
+static txn_hooks put_hooks = { .hk_name = "put" };
 
 __attribute__((constructor)) static void put_register(void)
 {

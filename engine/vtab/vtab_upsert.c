@@ -82,7 +82,7 @@ static void upsert_free(void *arg)
     free(us);
 }
 
-static const txn_hooks upsert_hooks = {.hk_name = "upsert", .hk_stmt_free = upsert_free};
+static txn_hooks upsert_hooks = {.hk_name = "upsert", .hk_stmt_free = upsert_free};
 
 __attribute__((constructor)) static void upsert_load(void)
 {
