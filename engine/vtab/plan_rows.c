@@ -76,14 +76,12 @@ static bool column_value(const planner *pl, int i, edb_value *out)
     return !value_convert(&pl->pl_vt->vt_any.ay_binding->bd_values, value, affinity, out);
 }
 
-/* An index whose first part is the column, under its collation, and that all rows are in. */
-static const edb_index *index_beginning_with(const planner *pl, uint32_t column)
+/* An index whose first part is the column, under the collation, and that all rows are in. */
+static const edb_index *index_beginning_with(const planner *pl, uint32_t column, int collation)
 {
-    const edb_table *table = pl->pl_table;
-    for (uint32_t k = 0; k < table->et_n_indexes; k++) {
-        const edb_index *index = &table->et_indexes[k];
-        if (!index->where && index->parts[0].column == column
-            && index->parts[0].collation == table->et_columns[column].collation)
+    for (uint32_t k = 0; k < pl->pl_table->et_n_indexes; k++) {
+        const edb_index *index = &pl->pl_table->et_indexes[k];
+        if (!index->where && index->parts[0].column == column && index->parts[0].collation == collation)
             return index;
     }
     return NULL;
@@ -92,7 +90,8 @@ static const edb_index *index_beginning_with(const planner *pl, uint32_t column)
 /* Of an unknown value. An index that begins with the column knows, and is mostly asked anyway. */
 static double share_equal(const planner *pl, uint32_t column, char op)
 {
-    const edb_index *index = pl->pl_guess || op == 'n' ? NULL : index_beginning_with(pl, column);
+    int collation = pl->pl_table->et_columns[column].collation;
+    const edb_index *index = pl->pl_guess || op == 'n' ? NULL : index_beginning_with(pl, column, collation);
     column_share cs = {0.05, 0.1, 0.1};
     if (!pl->pl_guess && !index)
         cs = stats_column(pl->pl_conn, pl->pl_table, column);
@@ -115,18 +114,13 @@ static double share_of_value(const planner *pl, int i, share_op op, const edb_va
 static bool share_by_index(const planner *pl, int i, char op, double *out)
 {
     plan_step step = {.sp_constraint = i, .sp_op = op};
-    int column = pl->pl_info->aConstraint[i].iColumn;
-    for (uint32_t k = 0; k < pl->pl_table->et_n_indexes; k++) {
-        const edb_index *index = &pl->pl_table->et_indexes[k];
-        if (index->where || (int)index->parts[0].column != column
-            || collation_number(sqlite3_vtab_collation(pl->pl_info, i)) != index->parts[0].collation)
-            continue;
-        if (!rows_known(pl, index, &step, 1, out))
-            return false;
-        *out = fmin(1, *out / pl->pl_rows);
-        return true;
-    }
-    return false;
+    uint32_t column = (uint32_t)pl->pl_info->aConstraint[i].iColumn;
+    int collation = collation_number(sqlite3_vtab_collation(pl->pl_info, i));
+    const edb_index *index = index_beginning_with(pl, column, collation);
+    if (!index || !rows_known(pl, index, &step, 1, out))
+        return false;
+    *out = fmin(1, *out / pl->pl_rows);
+    return true;
 }
 
 static double share_rowid(const planner *pl, int i, char op)
