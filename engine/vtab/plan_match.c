@@ -95,13 +95,19 @@ char bound_op(const planner *pl, int i)
     return 0;
 }
 
+char comparison_op(const planner *pl, int i)
+{
+    char equality = equality_op(pl, i);
+    return equality ? equality : bound_op(pl, i);
+}
+
 bool right_side(const planner *pl, int i, sqlite3_value **out)
 {
     *out = NULL;
     return sqlite3_vtab_rhs_value(pl->pl_info, i, out) == SQLITE_OK && *out;
 }
 
-static bool right_side_known(const planner *pl, int i)
+bool right_side_known(const planner *pl, int i)
 {
     sqlite3_value *value;
     return right_side(pl, i, &value);

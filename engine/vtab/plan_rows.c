@@ -182,7 +182,7 @@ static double share_pattern(const planner *pl, int i, share_test test)
 static double share_asked(const planner *pl, int i)
 {
     int column = pl->pl_info->aConstraint[i].iColumn, kind = pl->pl_info->aConstraint[i].op;
-    char equality = equality_op(pl, i), op = equality ? equality : bound_op(pl, i);
+    char op = comparison_op(pl, i);
     if (column >= (int)pl->pl_table->et_n_columns || is_argument(pl, column) || kind == SQLITE_INDEX_CONSTRAINT_LIMIT
         || kind == SQLITE_INDEX_CONSTRAINT_OFFSET)
         return 1;
@@ -233,8 +233,7 @@ static int other_end(const planner *pl, int i)
  * the other leaves. */
 static double share_between(const planner *pl, int one, int other)
 {
-    sqlite3_value *value;
-    if (!right_side(pl, one, &value) || !right_side(pl, other, &value))
+    if (!right_side_known(pl, one) || !right_side_known(pl, other))
         return share_left(pl, one) * share_left(pl, other);
     return fmax(share_left(pl, one) + share_left(pl, other) - 1, RANGE_LEAST);
 }

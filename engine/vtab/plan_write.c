@@ -41,10 +41,9 @@ static void write_automatic(plan_writer *pw)
 {
     const candidate *ca = pw->pn_candidate;
     for (uint32_t k = 0; k < ca->ca_n_automatic; k++) {
-        sqlite3_value *value;
         int i = ca->ca_automatic[k];
         write_step(pw, i, equality_op(pw->pn_planner, i) == 's' ? 'A' : 'a',
-                   right_side(pw->pn_planner, i, &value) ? 'k' : '-', '-', false);
+                   right_side_known(pw->pn_planner, i) ? 'k' : '-', '-', false);
     }
 }
 
@@ -67,18 +66,25 @@ static void write_aside(plan_writer *pw)
 #define COUNTED_FROM 2              /* times as many rows are met as are left, or more */
 #define FILTERED 3                  /* a third of the rows is left, or fewer */
 
-/* A comparison of a stored column with a value that is there when the walk begins. */
-static bool can_sieve(const planner *pl, int i)
+/* A condition on a column of the table, which may be its row id. */
+static bool is_of_column(const planner *pl, int i)
 {
     const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
-    sqlite3_value *value;
-    char op = equality_op(pl, i);
-    if (!op)
-        op = bound_op(pl, i);
-    return op && strchr("=<l>g", op) && given->usable && !is_rowid(pl, given->iColumn)
-           && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
-           && !column_virtual(&pl->pl_table->et_columns[given->iColumn])
-           && !pl->pl_info->aConstraintUsage[i].argvIndex && right_side(pl, i, &value);
+    return given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn);
+}
+
+/* A comparison with a value that is there when the walk begins. */
+static bool can_filter(const planner *pl, int i)
+{
+    return is_of_column(pl, i) && comparison_op(pl, i) && right_side_known(pl, i);
+}
+
+/* Of a stored column, so that the bytes of a row tell what it leaves out. */
+static bool can_sieve(const planner *pl, int i)
+{
+    int column = pl->pl_info->aConstraint[i].iColumn;
+    return can_filter(pl, i) && strchr("=<l>g", comparison_op(pl, i)) && !is_rowid(pl, column)
+           && !column_virtual(&pl->pl_table->et_columns[column]) && !pl->pl_info->aConstraintUsage[i].argvIndex;
 }
 
 /* Few rows of a walk are left: most need not go through SQLite, which judges those that do. */
@@ -105,26 +111,21 @@ static void write_filter(plan_writer *pw)
     write_sieve(pw);
     if (pw->pn_arguments)
         return;
-    for (int i = 0; i < pl->pl_info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
-        sqlite3_value *value;
-        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
-            && (equality_op(pl, i) || bound_op(pl, i)) && right_side(pl, i, &value)) {
+    for (int i = 0; i < pl->pl_info->nConstraint; i++)
+        if (can_filter(pl, i)) {
             write_step(pw, i, 'p', 'k', '-', false);
             return;
         }
-    }
 }
 
 /* Whether what is used says of at most one table that it must come first. */
 static bool uses_one_unknown(const planner *pl, const candidate *ca)
 {
     uint32_t unknown = 0;
-    sqlite3_value *value;
     for (uint32_t k = 0; k < ca->ca_n_steps; k++)
         unknown += !ca->ca_steps[k].sp_known;
     for (uint32_t k = 0; k < ca->ca_n_automatic; k++)
-        unknown += !right_side(pl, ca->ca_automatic[k], &value);
+        unknown += !right_side_known(pl, ca->ca_automatic[k]);
     return unknown <= 1;
 }
 
@@ -135,15 +136,12 @@ static void write_counted(plan_writer *pw)
 {
     const planner *pl = pw->pn_planner;
     const candidate *ca = pw->pn_candidate;
-    sqlite3_value *value;
     if (ca->ca_one_row || ca->ca_rows < COUNTED_FROM * ca->ca_left || !uses_one_unknown(pl, ca))
         return;
     for (int i = 0; i < pl->pl_info->nConstraint; i++) {
-        const struct sqlite3_index_constraint *given = &pl->pl_info->aConstraint[i];
         char op = equality_op(pl, i);
-        if (given->usable && given->iColumn < (int)pl->pl_table->et_n_columns && !is_argument(pl, given->iColumn)
-            && (op == '=' || op == 's') && !pl->pl_info->aConstraintUsage[i].argvIndex && !right_side(pl, i, &value)
-            && !constraint_may_loop(pl, i))
+        if (is_of_column(pl, i) && (op == '=' || op == 's') && !pl->pl_info->aConstraintUsage[i].argvIndex
+            && !right_side_known(pl, i) && !constraint_may_loop(pl, i))
             write_step(pw, i, 'p', '-', '-', false);
     }
 }
@@ -182,9 +180,8 @@ static void write_tail(plan_writer *pw)
         sqlite3_str_appendall(pw->pn_out, "/w");
     for (int k = 0; k < pw->pn_n_sieve; k++) {
         int i = pw->pn_sieve[k];
-        char op = equality_op(pl, i);
         sqlite3_str_appendf(pw->pn_out, "%04x%c%c", column_number(pl, info->aConstraint[i].iColumn),
-                            '0' + collation_number(sqlite3_vtab_collation(pl->pl_info, i)), op ? op : bound_op(pl, i));
+                            '0' + collation_number(sqlite3_vtab_collation(pl->pl_info, i)), comparison_op(pl, i));
     }
 }
 

@@ -93,7 +93,9 @@ void candidate_match(const planner *pl, candidate *ca);
 void candidate_automatic(const planner *pl, candidate *ca);
 char equality_op(const planner *pl, int constraint);    /* '=', 'i', 's', 'n'; 0: it is none */
 char bound_op(const planner *pl, int constraint);       /* '>', 'g', '<', 'l', 'N'; 0 */
+char comparison_op(const planner *pl, int constraint);  /* of either; 0 */
 bool right_side(const planner *pl, int constraint, sqlite3_value **out);    /* a constant of the statement */
+bool right_side_known(const planner *pl, int constraint);                   /* whether it is one */
 bool constraint_used(const candidate *ca, int constraint);
 /* Numbers, row ids, and the expressions of indexes: keys decide comparisons as SQLite does. */
 bool part_is_exact(const planner *pl, const candidate *ca, uint32_t part);
