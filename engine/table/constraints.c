@@ -348,9 +348,9 @@ int constraints_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, c
                       bool *out)
 {
     table_constraints *cl;
+    uint64_t columns = columns_flagged(changed, table->et_n_columns);
     int rc = constraints_of(cs, stmt, table, &cl);
-    *out = !rc && cl && !(cl->cl_keyed & columns_flagged(changed, table->et_n_columns))
-           && table_changes_alone(table, old, changed);
+    *out = !rc && cl && !(cl->cl_keyed & columns) && table_changes_alone(table, old, changed, columns);
     return rc;
 }
 

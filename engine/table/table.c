@@ -523,6 +523,7 @@ static int write_row(row_scratch *sw, edb_stmt *stmt, const edb_table *table, co
         buffer_clear(&sw->sw_keys);
     return rc;
 }
+
 static int not_null(const edb_table *table, const edb_column *column)
 {
     return edb_fail(EDB_NOTNULL, "NOT NULL constraint failed: %s.%s", table->et_name, column->name);
@@ -577,9 +578,8 @@ int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const 
     return rc ? rc : write_row(sw, stmt, table, old, rowid, false, values, changed, replace);
 }
 
-bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed)
+bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed, uint64_t columns)
 {
-    uint64_t columns = columns_flagged(changed, table->et_n_columns);
     const row_view *view = &old->rd_view;
     if (table->et_has_computed || table->et_has_lazy || table->et_n_checks || table->et_strict || table->et_has_tags)
         return false;
