@@ -17,13 +17,11 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import EDB_BOUND_BY_COLUMN, LONG, Statement
-from ..sql.tokens import BLOB, NUMBER, QUOTED, STRING, VARIABLE, WORD
+from ..sql.tokens import CONSTANTS, QUERIES, QUOTED, WORD
 from .query_names import Place, QueryNames, hidden_names
 from .schemas import Schemas
 
 _SIGNS = frozenset(("<", ">", "<=", ">=", "BETWEEN"))
-_CONSTANTS = frozenset((NUMBER, STRING, BLOB, VARIABLE))
-_QUERIES = frozenset(("SELECT", "VALUES", "WITH"))
 # Bare words that are no names in expressions, whatever columns are called, nor functions before a parenthesis.
 _NO_NAMES = frozenset((
     *("CAST", "AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "GLOB", "REGEXP", "MATCH", "ESCAPE", "IS", "WHEN", "THEN"),
@@ -54,7 +52,7 @@ def _own_tokens(text: Statement, core: Core) -> Iterator[int]:
     conditions = [reference.on for reference in core.references] + [core.where]
     for at, end in (condition for condition in conditions if condition is not None):
         while at < end:
-            if text.uppers[at] == "(" and text.upper(at + 1) in _QUERIES:
+            if text.uppers[at] == "(" and text.upper(at + 1) in QUERIES:
                 at = text.closing(at)
             else:
                 yield at
@@ -66,7 +64,7 @@ def _own_tokens(text: Statement, core: Core) -> Iterator[int]:
 
 def _is_plain(text: Statement, at: int) -> bool:
     """Has one side no affinity, as the words show?"""
-    if at and (text.kinds[at - 1] in _CONSTANTS or _ends_call(text, at - 1)):
+    if at and (text.kinds[at - 1] in CONSTANTS or _ends_call(text, at - 1)):
         return True
     return all(_starts_plain(text, start) for start in _right_sides(text, at))
 
@@ -76,7 +74,7 @@ def _starts_plain(text: Statement, at: int) -> bool:
         at += 1
     elif _is_call(text, at):
         return True
-    return at < len(text) and text.kinds[at] in _CONSTANTS
+    return at < len(text) and text.kinds[at] in CONSTANTS
 
 
 def _ends_call(text: Statement, at: int) -> bool:

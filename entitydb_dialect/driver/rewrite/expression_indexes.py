@@ -29,7 +29,7 @@ from ..sql.cores import Core
 from ..sql.statement import Statement
 from ..sql.terms import Names, Words, items, split, stripped, top_level, without_order, words
 from ..sql.text import Edit, Range
-from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, STRING, VARIABLE, WORD, quote
+from ..sql.tokens import CONSTANTS, LIST, NUMBER, OPERATOR, STRING, WORD, quote
 from .indexes import Indexes
 
 _COMPARISONS = frozenset(("=", "==", "<>", "!=", "<", ">", "<=", ">="))
@@ -37,7 +37,7 @@ _COMPARISONS = frozenset(("=", "==", "<>", "!=", "<", ">", "<=", ">="))
 _OTHERWISE = frozenset(("LIKE", "GLOB", "REGEXP", "MATCH", "ESCAPE", "DISTINCT", "EXISTS"))
 _NO_CALLS = frozenset(("CAST", "SELECT", "VALUES", "WITH", "EXISTS", "NOT", "IN", "AND", "OR", "RAISE"))
 _AGGREGATES = frozenset(("COUNT", "SUM", "MIN", "MAX", "AVG", "TOTAL", "GROUP_CONCAT", "STRING_AGG"))
-_VALUES = (NUMBER, STRING, BLOB, VARIABLE, LIST)
+_VALUES = CONSTANTS | {LIST}
 
 
 def rewrite(statement: Statement, indexes: Indexes) -> list[Edit]:

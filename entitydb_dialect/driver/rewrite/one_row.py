@@ -43,11 +43,9 @@ from ..sql.cores import Core
 from ..sql.statement import LONG, MAY_FIND_ONE, Statement
 from ..sql.terms import items, without_order
 from ..sql.text import Edit, Range
-from ..sql.tokens import BLOB, NUMBER, STRING, VARIABLE
+from ..sql.tokens import CONSTANTS, NUMBER, STRING
 from .query_names import Place, QueryNames, equalities, hidden_names
 from .schemas import Schemas
-
-_CONSTANTS = frozenset((BLOB, NUMBER, STRING, VARIABLE))
 
 
 class _Equals(NamedTuple):
@@ -135,7 +133,7 @@ def _is_constant(text: Statement, at: Range) -> bool:
     start, end = at
     if end - start == 2 and text.upper(start) in ("-", "+"):
         return text.kinds[start + 1] == NUMBER
-    return end - start == 1 and text.kinds[start] in _CONSTANTS
+    return end - start == 1 and text.kinds[start] in CONSTANTS
 
 
 # ---- the clause ----

@@ -25,7 +25,7 @@ from ... import _exceptions as ex
 from .._catalog import rowid_name
 from ..sql.statement import UPDATES_FROM, Statement
 from ..sql.text import Edit, Range, edited
-from ..sql.tokens import LIST, OPERATOR, VARIABLE, parameters_of, quote
+from ..sql.tokens import LIST, OPERATOR, QUERIES, VARIABLE, parameters_of, quote
 from .schemas import Schemas
 
 _MATCHES = '"entitydb matches"'
@@ -158,7 +158,7 @@ def _values(statement: Statement, columns: list[str], value: Range) -> list[str]
         return [statement.span(value)]
     if statement.upper(first) != "(" or statement.closing(first) != behind - 1:
         return None
-    if statement.upper(first + 1) in ("SELECT", "VALUES", "WITH"):
+    if statement.upper(first + 1) in QUERIES:
         return _numbered(statement, value)
     found = []
     at = first + 1

@@ -19,7 +19,7 @@ from ..sql.parameters import Numbering, Piece
 from ..sql.statement import Statement
 from ..sql.terms import expression_words
 from ..sql.text import Edit, Range, Reader, Text
-from ..sql.tokens import BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE, WORD, parameters_of, quote
+from ..sql.tokens import CONSTANTS, LIST, OPERATOR, QUERIES, QUOTED, WORD, parameters_of, quote
 from .partial_indexes import means
 
 _CAPTURED = '"entitydb returned"'
@@ -33,7 +33,7 @@ _AGGREGATES = frozenset((
     *("JSON_GROUP_ARRAY", "JSON_GROUP_OBJECT", "JSONB_GROUP_ARRAY", "JSONB_GROUP_OBJECT"),
 ))  # fmt: skip
 
-_CONSTANTS = (OPERATOR, NUMBER, STRING, BLOB, VARIABLE)
+_NAMELESS = CONSTANTS | {OPERATOR}  # kinds of tokens that name nothing
 # Words of an expression that are no names. END can be one, so CASE is not among them.
 _NO_NAMES = frozenset(("NULL", "NOT", "AND", "OR", "IS", "ISNULL", "NOTNULL", "BETWEEN"))
 
@@ -182,7 +182,7 @@ def _refused(text: Text, tokens: Range, calls: set[str]) -> str | None:
         if upper == ")":
             return 'near ")": syntax error'
         if upper == "(":
-            inner = text.upper(at + 1) in ("SELECT", "VALUES", "WITH")
+            inner = text.upper(at + 1) in QUERIES
             closing = min(text.closing(at), end)
             if not inner:
                 wrong = _misused_within(text, (at + 1, closing), calls)
@@ -203,7 +203,7 @@ def _misused_within(text: Text, tokens: Range, calls: set[str]) -> str | None:
     """What is wrong with a function inside of parentheses; subqueries have their own."""
     at, end = tokens
     while at < end:
-        if text.uppers[at] == "(" and text.upper(at + 1) in ("SELECT", "VALUES", "WITH"):
+        if text.uppers[at] == "(" and text.upper(at + 1) in QUERIES:
             at = text.closing(at)
         else:
             wrong = _misused(text, at, end, calls)
@@ -395,7 +395,7 @@ class _Clauses:
                 values.append(self.value((sign + 1, end)))
                 return
             raise ex.OperationalError(f"{len(columns)} columns assigned 1 values")
-        if text.uppers[sign + 2] in ("SELECT", "VALUES", "WITH"):
+        if text.uppers[sign + 2] in QUERIES:
             values += self.each((sign + 2, end - 1), len(columns))
             return
         given = self.listed((sign + 2, end - 1))
@@ -411,7 +411,7 @@ def _asks_excluded_alone(text: Text, tokens: Range) -> bool:
     while at < end and level >= 0:
         if text.kinds[at] in (WORD, QUOTED) and text.name_at(at).lower() == "excluded" and text.upper(at + 1) == ".":
             at += 2
-        elif text.kinds[at] not in _CONSTANTS and not (text.kinds[at] == WORD and text.uppers[at] in _NO_NAMES):
+        elif text.kinds[at] not in _NAMELESS and not (text.kinds[at] == WORD and text.uppers[at] in _NO_NAMES):
             return False
         level += (text.upper(at) == "(") - (text.upper(at) == ")")
         at += 1

@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .text import Range, Text
-from .tokens import BLOB, LIST, NUMBER, OPERATOR, QUOTED, STRING, VARIABLE, WORD
+from .tokens import CONSTANTS, LIST, OPERATOR, QUOTED, WORD
 
 AS_OF, FROM_TO, BETWEEN, CONTAINED_IN, ALL = "as of", "from to", "between", "contained in", "all"
 
 _BINARY = frozenset(("+", "-", "*", "/", "%", "||", "&", "|", "<<", ">>", "->", "->>"))
 _UNARY = frozenset(("+", "-", "~"))
-_VALUES = frozenset((NUMBER, STRING, BLOB, VARIABLE))
 
 
 class Period(NamedTuple):
@@ -94,7 +93,7 @@ def _behind_operand(text: Text, at: int) -> int:
     kind, upper = text.kinds[at], text.uppers[at]
     if upper == "(":
         return min(text.closing(at) + 1, len(text))
-    if kind == LIST or kind in _VALUES:
+    if kind == LIST or kind in CONSTANTS:
         return at + 1
     if kind not in (WORD, QUOTED):
         return start

@@ -25,6 +25,7 @@ LIST: int = lib.SQL_LIST  # at least eight bare ? with commas between, or as man
 BAD: int = lib.SQL_BAD  # an unterminated quote, and all that is behind it
 
 NAMES = frozenset((WORD, QUOTED, STRING))  # what can be a name: SQLite takes 'x' for one as well
+CONSTANTS = frozenset((NUMBER, STRING, BLOB, VARIABLE))  # what is a value by itself
 QUOTES = "'\"`["
 BLANK = " \t\n\f\r"  # what is white space to SQLite
 MOST_VARIABLES = 32766  # of a statement; SQLite's
@@ -131,6 +132,9 @@ def parameters_of(start: int, text: str) -> list[int]:
     """Where the parameters of a LIST stand in the SQL."""
     return [start + i for i, sign in enumerate(text) if sign == "?"]
 
+
+# Words that a query can begin with.
+QUERIES = frozenset(("SELECT", "VALUES", "WITH"))
 
 # Words that may follow a table's name and are no alias of it.
 NO_ALIAS = frozenset((
