@@ -9,6 +9,7 @@ import gc
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +165,13 @@ def test_statements(
     before = contents(db)
     for sql in rng.sample(statements, len(statements) // 3):
         theirs.execute("SAVEPOINT s")
-        wanted, refused = outcome(lambda sql=sql: run(theirs, sql))         # type: ignore[misc]
+        wanted, refused = outcome(partial(run, theirs, sql))
         after = contents(theirs)
         theirs.execute("ROLLBACK TO s; RELEASE s")
         used: list[int] = []
         while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
             assert len(used) < 8, (sql, used)
-            for found, error in memory_faults(lambda sql=sql: run(db, sql), on):    # type: ignore[misc]
+            for found, error in memory_faults(partial(run, db, sql), on):
                 if error is None:
                     assert refused is None, sql
                     assert sorted(found, key=repr) == sorted(wanted, key=repr), sql
@@ -195,7 +196,7 @@ def test_definitions(both: tuple[driver.Connection, apsw.Connection], on: bool) 
     for sql in DDL:
         after = None
         for attempt in range(2):
-            for _, error in memory_faults(lambda sql=sql: run(db, sql), on):        # type: ignore[misc]
+            for _, error in memory_faults(partial(run, db, sql), on):
                 if error is None and attempt:
                     assert schema(db) == after, sql
                 elif error is not None:
@@ -324,7 +325,7 @@ def test_automatic_indexes(tmp_path: Path, spill_bytes: int, on: bool) -> None:
         used: list[int] = []
         while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
             assert len(used) < 8, (column, used)
-            for found, error in memory_faults(lambda column=column: run(db, sql.format(column)), on):   # type: ignore[misc]
+            for found, error in memory_faults(partial(run, db, sql.format(column)), on):
                 assert error is not None or found == rows
                 db.rollback()
             assert error is None

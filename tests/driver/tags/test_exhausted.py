@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_statements(db: driver.Connection, rng: random.Random, statements: tuple
         used: list[int] = []
         while len(used) < 3 or used[-1] != used[-2]:  # the first ones make room that is kept
             assert len(used) < 8, (sql, used)
-            for found, error in memory_faults(lambda sql=sql: run(db, sql), on):    # type: ignore[misc]
+            for found, error in memory_faults(partial(run, db, sql), on):
                 if error is None:
                     assert (found, refused) == (wanted, None), sql
                 assert contents(db) == (after if error is None else before), (sql, error)
