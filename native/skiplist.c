@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "native/bytes.h"
+#include "native/keycode.h"
 
 #define LINK_KEY_BYTES 12
 
@@ -24,14 +25,12 @@ void skiplist_init(skiplist *list, arena *memory)
 /* Orders two keys whose links are equal: what the links hold is skipped where both keys have it. */
 static int compare_rest(const uint8_t *key, size_t key_size, const skip_node *node)
 {
-    size_t common = key_size < node->nd_head.kv_key_size ? key_size : node->nd_head.kv_key_size;
+    const uint8_t *other = node->nd_head.kv_key;
+    size_t other_size = node->nd_head.kv_key_size;
 
-    if (common > LINK_KEY_BYTES) {
-        int order = memcmp(key + LINK_KEY_BYTES, node->nd_head.kv_key + LINK_KEY_BYTES, common - LINK_KEY_BYTES);
-        if (order)
-            return order;
-    }
-    return key_size < node->nd_head.kv_key_size ? -1 : key_size > node->nd_head.kv_key_size;
+    if (key_size <= LINK_KEY_BYTES || other_size <= LINK_KEY_BYTES)
+        return (key_size > other_size) - (key_size < other_size);
+    return key_compare(key + LINK_KEY_BYTES, key_size - LINK_KEY_BYTES, other + LINK_KEY_BYTES, other_size - LINK_KEY_BYTES);
 }
 
 /* The first 12 bytes of a key as numbers, missing ones 0. They order as the keys do, and are equal for keys that
@@ -49,14 +48,9 @@ static inline skip_link link_make(uint32_t tree, const uint8_t *key, size_t size
 
 int skiplist_compare(uint32_t tree, const void *key, size_t key_size, const skip_node *node)
 {
-    const uint8_t *bytes = key;
-    size_t common = key_size < node->nd_head.kv_key_size ? key_size : node->nd_head.kv_key_size;
-    int order;
-
     if (tree != node->nd_tree)
         return tree < node->nd_tree ? -1 : 1;
-    order = common ? memcmp(bytes, node->nd_head.kv_key, common) : 0;
-    return order ? order : key_size < node->nd_head.kv_key_size ? -1 : key_size > node->nd_head.kv_key_size;
+    return key_compare(key, key_size, node->nd_head.kv_key, node->nd_head.kv_key_size);
 }
 
 /* A node's height: 1, and one more with chance 1/4 each, which costs as many comparisons as 1/2 and fewer links. */
