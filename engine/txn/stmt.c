@@ -23,9 +23,10 @@ static edb_stmt *stmt_new(edb_conn *conn)
         conn->cn_spare = NULL;
     else if (!(st = malloc(sizeof *st)))
         return NULL;
+    else
+        st->st_trees_number = UINT64_MAX;
     /* The tree states and the cursor need no zeros; they are most of it. */
     memset(st, 0, offsetof(edb_stmt, st_now_cursor));
-    st->st_tree_known = 0;
     st->st_got = false;
     st->st_conn = conn;
     st->st_id = ++conn->cn_begun;
@@ -205,6 +206,7 @@ int stmt_begin(edb_conn *conn, const edb_stmt_options *o, bool implicit, edb_stm
         stmt_free(st);
         return rc;
     }
+    stmt_trees_begin(st);
     st->st_now = st->st_reads ? st->st_moment : st->st_root.sn_number;
     conn_announce(conn);
     *out = st;

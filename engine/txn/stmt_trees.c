@@ -4,6 +4,18 @@
 #include "native/hash.h"
 #include "engine/txn/txn_internal.h"
 
+/* Statements follow each other at the same root while nobody commits, and within a transaction that writes. */
+void stmt_trees_begin(edb_stmt *st)
+{
+    const snapshot *root = &st->st_root;
+
+    if (st->st_trees_number == root->sn_number && st->st_trees_page == root->sn_trees.ar_root.page)
+        return;
+    st->st_tree_known = 0;
+    st->st_trees_number = root->sn_number;
+    st->st_trees_page = root->sn_trees.ar_root.page;
+}
+
 int stmt_tree(edb_stmt *st, uint32_t tree, const tree_state **out)
 {
     uint32_t at = tree % STMT_TREES;

@@ -186,6 +186,8 @@ struct edb_stmt {
     uint32_t st_got_tree;
     uint64_t st_got_moment, st_got_key;     /* the moment may be FOREVER: at all that it reads */
     tree_version st_got_version;
+    uint64_t st_trees_number;       /* the root that what follows was read from: its commit number, */
+    uint64_t st_trees_page;         /* and the page of its list of trees */
     uint32_t st_tree_known;         /* bit i: st_tree[i] is filled */
     bool st_tree_exists[STMT_TREES];
     tree_state st_tree[STMT_TREES];
@@ -210,6 +212,8 @@ void conn_registry_lock(void);
 void conn_registry_unlock(void);
 
 /* ---- stmt_trees.c */
+/* The statement has pinned its root: forgets tree states that its memory holds of another one. */
+void stmt_trees_begin(edb_stmt *stmt);
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
 int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
 
