@@ -41,12 +41,6 @@ static int no_memory(const edb_table *table)
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
 
-int row_damaged(const edb_table *table, int64_t rowid)
-{
-    return edb_fail(EDB_CORRUPT, "row %lld of table %s cannot be read: its bytes are damaged", (long long)rowid,
-                    table->et_name);
-}
-
 /* The row id, or a column that the row was written without. */
 int row_value_missing(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out)
 {

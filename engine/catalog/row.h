@@ -23,7 +23,7 @@ void buffer_free(table_buffer *buffer);
  * whose type got another affinity since is as it was stored, which is not what it means: see generate_column().
  * -1: the row is damaged. */
 static inline int row_value(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
-int row_damaged(const edb_table *table, int64_t rowid);     /* sets the message; EDB_CORRUPT */
+static inline int row_damaged(const edb_table *table, int64_t rowid);
 /* The row id that the key of an entry of the table is; EDB_CORRUPT: none. */
 int row_id_of_entry(const edb_table *table, const edb_entry *entry, int64_t *rowid);
 /* Opens the row of an entry; one that lies in a chain, or that a write may move, is copied to `buffer` first. */
@@ -40,6 +40,12 @@ static inline bool column_integral(const edb_column *column) { return column->af
 
 uint8_t *buffer_grow(table_buffer *buffer, size_t n);
 int row_value_missing(const edb_table *table, const row_view *view, int64_t rowid, uint32_t i, edb_value *out);
+
+static inline int row_damaged(const edb_table *table, int64_t rowid)
+{
+    return edb_fail(EDB_CORRUPT, "row %lld of table %s cannot be read: its bytes are damaged", (long long)rowid,
+                    table->et_name);
+}
 
 static inline uint8_t *buffer_reserve(table_buffer *buffer, size_t n)
 {

@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-int writer_no_memory(void)
-{
-    return edb_fail(EDB_NOMEM, "no memory to apply the changes of a commit");
-}
-
 bool writer_is_node(const writer *w, const uint8_t *page)
 {
     return (page[PH_KIND] == PAGE_LEAF || page[PH_KIND] == PAGE_INTERIOR) && load16(page + TP_KEY_SIZE) == w->tw_fixed;

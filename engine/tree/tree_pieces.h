@@ -52,7 +52,7 @@ typedef struct {
 } writer;
 
 /* ---- tree_pieces.c */
-int writer_no_memory(void);
+static inline int writer_no_memory(void) { return edb_fail(EDB_NOMEM, "no memory to apply the changes of a commit"); }
 /* Of a page that is not what its parent's entry says. */
 bool writer_is_node(const writer *w, const uint8_t *page);
 int writer_not_a_node(const writer *w, page_ref ref);
