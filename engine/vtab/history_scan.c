@@ -136,7 +136,7 @@ static int find_version(history_scan *hs)
     }
     hs->hs_row_ready = false;
     hs->hs_over = rc != 0;
-    ++*hs->hs_scan.cu_visited;
+    hs->hs_scan.cu_visited++;
     return rc;
 }
 

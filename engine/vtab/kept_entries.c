@@ -8,8 +8,9 @@
  *
  * An automatic index is made for equalities with columns that the walked tree does not lead to. Nobody knows beforehand
  * how often a walk will be made, so the walks pay first: when they have visited as many entries as the table has rows,
- * the index is made, which costs about as much again, and is asked from then on. So its price is never more than a
- * fixed multiple of the best that could have been done (the ski-rental rule).
+ * the index is made, which costs about as much again. So its price is never more than a fixed multiple of the best that
+ * could have been done (the ski-rental rule). From then on the way is taken that has visited fewer entries for each walk:
+ * a walk with narrow bounds may be short, and a value may have many entries in the index.
  *
  * Entries are of one table as a statement sees it at one time; where a statement sees its own writes as they come
  * (STMT_SEES_ALL) none are kept. */
@@ -18,6 +19,10 @@
 
 #include "engine/txn/hooks.h"
 #include "engine/vtab/vtab.h"
+
+typedef struct {                    /* walks of one way */
+    uint64_t wk_walks, wk_entries;  /* how many; entries that they visited */
+} walks;
 
 struct kept_entries {
     kept_entries *kp_next;
@@ -29,9 +34,7 @@ struct kept_entries {
     char *kp_plan;                  /* owned; the plan it is for, and idxNum's tree: kp_base */
     uint32_t kp_base;
     uint64_t kp_enough;             /* entries visited that are worth an index */
-    uint64_t kp_walked;             /* entries visited since the first walk without it, of whatever table */
-    uint64_t kp_before;             /* the connection's count when the last walk began */
-    bool kp_walking;
+    walks kp_without, kp_with;
     edb_index kp_index;
     edb_index_part kp_parts[];
 };
@@ -194,17 +197,30 @@ int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base
     return EDB_OK;
 }
 
-int kept_wanted(kept_entries *kp, edb_stmt *stmt, uint64_t visited, private_entries **entries,
-                const edb_index **index)
+/* The worse way is tried again now and then, for a fraction of what the better one costs: values differ. */
+#define TRIED_AGAIN 4
+
+static bool is_better_with(const kept_entries *kp)
+{
+    const walks *with = &kp->kp_with, *without = &kp->kp_without;
+    return (double)with->wk_entries * (double)without->wk_walks <= (double)without->wk_entries * (double)with->wk_walks
+           || with->wk_entries < without->wk_entries / TRIED_AGAIN;
+}
+
+int kept_wanted(kept_entries *kp, edb_stmt *stmt, bool eager, private_entries **entries, const edb_index **index)
 {
     int rc = EDB_OK;
-    if (kp->kp_walking && visited >= kp->kp_before)
-        kp->kp_walked += visited - kp->kp_before;
-    kp->kp_walking = true;
-    kp->kp_before = visited;
-    if (!kp->kp_entries && (visited == VISITED_ENOUGH || kp->kp_walked > kp->kp_enough))
+    if (!kp->kp_entries && (eager || kp->kp_without.wk_entries > kp->kp_enough))
         rc = entries_from_table(stmt, kp->kp_table, &kp->kp_index, &kp->kp_entries);
-    *entries = kp->kp_entries;
-    *index = &kp->kp_index;
+    *entries = eager || is_better_with(kp) ? kp->kp_entries : NULL;
+    if (*entries)
+        *index = &kp->kp_index;
     return rc;
+}
+
+void kept_walked(kept_entries *kp, bool with_index, uint64_t visited)
+{
+    walks *wk = with_index ? &kp->kp_with : &kp->kp_without;
+    wk->wk_walks++;
+    wk->wk_entries += visited;
 }

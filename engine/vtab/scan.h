@@ -37,7 +37,8 @@ typedef struct {                    /* a column, and how it has to compare with 
 
 typedef struct scan {
     sqlite3_vtab_cursor cu_base;
-    uint64_t *cu_visited;           /* the binding's count */
+    uint64_t cu_visited;            /* entries, since the last scan_end_walk() */
+    kept_entries *cu_kept;          /* whose index the walk uses or could use; NULL: none */
     const edb_entry *cu_at;         /* the entry it stands on, unless cu_eof */
     /* what next and column touch */
     bool cu_eof, cu_plain;          /* plain: the whole tree, forward */
@@ -150,6 +151,8 @@ int groups_sort_all(scan *cu);
 /* ---- scan_tree.c ---- */
 
 int scan_enter(scan *cu, vtab_entity *vt);
+/* Says what the walk has visited to those who count it; before the next filter, and before the statement is left. */
+void scan_end_walk(scan *cu);
 void scan_leave(scan *cu);
 /* The cursor is closed and may be opened again in the same statement, for a filter by the plan of cu_again: what was chosen
  * stays. */

@@ -43,7 +43,7 @@ static int find_row(scan *cu, edb_entry *out)
     bool found;
     if (at->key_size < 8)
         return scan_damaged_entry(cu);
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     int rc = cursor_get_near(cu->cu_stmt, cu->cu_table->et_id, at->key + at->key_size - 8, 8, &cu->cu_near, out,
                              &found);
     if (!rc && !found)

@@ -51,7 +51,7 @@ static int side_seek(scan *cu, scan_side *sd)
     if (rc)
         return rc;
     sd->sd_open = true;
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     rc = scan_seek(&sd->sd_entries, cu->cu_range.kr_reverse, &sd->sd_low, side_end(sd));
     if (!rc)
         side_settle(cu, sd);
@@ -129,7 +129,7 @@ int merge_next(scan *cu)
 {
     scan_side *sd = &cu->cu_sides[cu->cu_side];
     bool reverse = cu->cu_range.kr_reverse;
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     int rc = reverse ? cursor_prev(&sd->sd_entries) : cursor_next(&sd->sd_entries);
     if (rc)
         return rc;

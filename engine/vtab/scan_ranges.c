@@ -89,7 +89,7 @@ static int seek_tree(scan *cu, const table_buffer *low, const table_buffer *end)
 
 static int seek(scan *cu, const table_buffer *low, const table_buffer *end)
 {
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     return cu->cu_sorted ? seek_list(cu, low, end) : seek_tree(cu, low, end);
 }
 
@@ -104,7 +104,7 @@ static int seek_range(scan *cu)
 static int get_single(scan *cu)
 {
     bool found;
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     int rc = cursor_get_near(cu->cu_stmt, cu->cu_table->et_id, range_rowid(&cu->cu_range), 8, &cu->cu_near,
                              &cu->cu_entries.at, &found);
     if (!rc)
@@ -149,7 +149,7 @@ int ranges_start(scan *cu)
 
 static int step(scan *cu)
 {
-    ++*cu->cu_visited;
+    cu->cu_visited++;
     if (!cu->cu_sorted)
         return cu->cu_range.kr_reverse ? cursor_prev(&cu->cu_entries) : cursor_next(&cu->cu_entries);
     cu->cu_list_at += cu->cu_range.kr_reverse ? (size_t)-1 : 1;

@@ -152,7 +152,7 @@ int sieve_pass(scan *cu)
         if (passed % LOOKS == 0 && conn_interrupted(stmt_conn(cu->cu_stmt)))
             return edb_fail(EDB_INTERRUPT, "reading table %s was interrupted", cu->cu_table->et_name);
         scan_moved(cu);
-        ++*cu->cu_visited;
+        cu->cu_visited++;
         rc = cursor_next(&cu->cu_entries);
     }
     cu->cu_eof = !cu->cu_entries.valid;

@@ -76,6 +76,15 @@ static int dated_stmt(const scan *cu, edb_stmt **stmt)
     return rc;
 }
 
+void scan_end_walk(scan *cu)
+{
+    if (cu->cu_kept)
+        kept_walked(cu->cu_kept, cu->cu_range.kr_automatic, cu->cu_visited);
+    cu->cu_kept = NULL;
+    ((vtab_any *)cu->cu_base.pVtab)->ay_binding->bd_visited += cu->cu_visited;
+    cu->cu_visited = 0;
+}
+
 int scan_enter(scan *cu, vtab_entity *vt)
 {
     edb_stmt *stmt;
@@ -188,13 +197,9 @@ static int automatic_index(scan *cu, const edb_table *table, const edb_index *ba
                            private_entries **entries, const edb_index **index)
 {
     const vtab_binding *bd = ((vtab_any *)cu->cu_base.pVtab)->ay_binding;
-    kept_entries *kept;
-    int rc = kept_automatic(cu->cu_stmt, table, base, plan, arguments, &kept);
+    int rc = kept_automatic(cu->cu_stmt, table, base, plan, arguments, &cu->cu_kept);
     *entries = NULL;
-    if (rc || !kept)
-        return rc;
-    return kept_wanted(kept, cu->cu_stmt, bd->bd_paths_off & PATH_EAGER ? VISITED_ENOUGH : *cu->cu_visited, entries,
-                       index);
+    return rc || !cu->cu_kept ? rc : kept_wanted(cu->cu_kept, cu->cu_stmt, bd->bd_paths_off & PATH_EAGER, entries, index);
 }
 
 /* Walks the tree of the plan, or private entries where it knows nothing of the moment. */

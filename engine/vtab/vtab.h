@@ -283,11 +283,11 @@ int kept_late(edb_stmt *stmt, const edb_table *table, const edb_index *index, pr
  * table), then the columns of its tail. NULL in *out: it must not be made. */
 int kept_automatic(edb_stmt *stmt, const edb_table *table, const edb_index *base, const char *plan, int arguments,
                    kept_entries **out);
-/* Called before a walk that the automatic index would spare, `visited` being the connection's count, or VISITED_ENOUGH.
- * *entries NULL: it is not worth it yet. */
-#define VISITED_ENOUGH UINT64_MAX
-int kept_wanted(kept_entries *kept, edb_stmt *stmt, uint64_t visited, private_entries **entries,
-                const edb_index **index);
+/* Called before a walk that the automatic index would spare. *entries NULL: the walk is the better way, or nobody knows
+ * yet. eager: the index is made and used in any case. */
+int kept_wanted(kept_entries *kept, edb_stmt *stmt, bool eager, private_entries **entries, const edb_index **index);
+/* What came of it: how many entries were visited, with the index or without it. */
+void kept_walked(kept_entries *kept, bool with_index, uint64_t visited);
 
 /* ---- vtab_scan.c ---- */
 

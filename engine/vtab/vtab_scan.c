@@ -16,7 +16,6 @@ int vtab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out)
     if (!cu)
         return vtab_no_cursor(base);
     vt->vt_spare = NULL;
-    cu->cu_visited = &vt->vt_any.ay_binding->bd_visited;
     *out = &cu->cu_base;
     return SQLITE_OK;
 }
@@ -55,6 +54,7 @@ int vtab_close(sqlite3_vtab_cursor *base)
 {
     vtab_entity *vt = (vtab_entity *)base->pVtab;
     scan *cu = (scan *)base;
+    scan_end_walk(cu);
     if (cu->cu_again && cu->cu_plan_tree && !vt->vt_spare)
         scan_rest(cu);
     else
@@ -298,6 +298,7 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
 int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc, sqlite3_value **argv)
 {
     scan *cu = (scan *)base;
+    scan_end_walk(cu);
     scan_moved(cu);
     return vtab_result(base->pVtab, tree == PLAN_RETURNED ? filter_returned(cu)
                                                           : filter(cu, (uint32_t)tree, plan, argc, argv));
@@ -333,7 +334,7 @@ int vtab_next(sqlite3_vtab_cursor *base)
     int rc;
     scan_moved(cu);
     if (likely(cu->cu_plain)) {
-        ++*cu->cu_visited;
+        cu->cu_visited++;
         rc = cursor_next(&cu->cu_entries);
         cu->cu_eof = !cu->cu_entries.valid;
         if (unlikely(cu->cu_n_sieve) && !rc && !cu->cu_eof)

@@ -323,3 +323,27 @@ def test_rows_of_every_age_and_size_are_left_out_rightly(db: driver.Connection, 
     sql = f"SELECT one.id, many.id FROM one CROSS JOIN many ON {condition.format(column)} WHERE one.id = ? ORDER BY 2"
     for one in range(1, 15):
         assert db.execute(sql, (one,)).fetchall() == list(both.theirs.execute(sql, (one,))), one
+
+
+# Outer rows with the upper bound and the value that they look for. 600 rows: a is the row number, k has 2 values, u 600.
+WAYS = {
+    "narrow bounds beside frequent values": ("k", [(3, i % 2) for i in range(600)], 600 * 11),
+    "wide bounds beside rare values": ("u", [(600, i) for i in range(600)], 600 * 11),
+    "narrow bounds, then wide ones": ("u", [(3 if i < 300 else 600, i) for i in range(600)], 600 * 11),
+    "wide bounds, then narrow ones": ("u", [(600 if i < 300 else 3, i) for i in range(600)], 600 * 11),
+}
+
+
+@pytest.mark.parametrize("walks", WAYS)
+def test_the_way_is_taken_that_visits_less(db: driver.Connection, walks: str) -> None:
+    column, outer, most = WAYS[walks]
+    both = Beside(db, "CREATE TABLE o(id INTEGER PRIMARY KEY, high INT, x INT)",
+                  "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, k INT, u INT)", "CREATE INDEX t_a ON t(a)")
+    for one in (both.mine, both.theirs):
+        one.executemany("INSERT INTO o VALUES (?, ?, ?)", [(i, *row) for i, row in enumerate(outer)])
+        one.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", [(i, i, i % 2, i) for i in range(600)])
+    db.commit()
+    sql = f"SELECT o.id, (SELECT count(*) FROM t WHERE t.a < o.high AND t.{column} = o.x) FROM o ORDER BY o.id"
+    assert "OR AUTOMATIC INDEX" in plan(db, sql)
+    assert db.execute(sql).fetchall() == list(both.theirs.execute(sql))
+    assert visited(db, sql) < most
