@@ -157,8 +157,9 @@ void declare_columns(const edb_table *table, sqlite3_str *sql)
 {
     for (uint32_t i = 0; i < table->et_n_columns; i++) {
         const edb_column *column = &table->et_columns[i];
-        sqlite3_str_appendf(sql, "%s\"%w\" %s%s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
-                            column->hidden ? " HIDDEN" : "", collation_name(column->collation));
+        sqlite3_str_appendf(sql, "%s\"%w\" %s%s%s COLLATE %s", i ? ", " : "", column->name, declared_type(column),
+                            column->hidden ? " HIDDEN" : "", (int)i == table->et_rowid_column ? " NOT NULL" : "",
+                            collation_name(column->collation));
     }
 }
 

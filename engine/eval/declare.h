@@ -1,10 +1,11 @@
 /* What SQLite is told of a table's columns: names, types and collations, nothing else.
  *
- * NOT NULL would let SQLite fold `IS NULL` to false, and hide the rows of a day when the column could be NULL. The
- * affinity SQLite derives from the declared type has to be the catalog's, since comparisons are made with it: a type
- * that would give another, or that SQLite reads as something else than a type, is declared as the plain name of the
- * affinity. Generated columns are declared like others, since SQLite has none in virtual tables; the driver keeps
- * statements from writing to them. The expression of an index is a hidden column. */
+ * NOT NULL would let SQLite fold `IS NULL` to false, and hide the rows of a day when the column could be NULL. Only a
+ * row id never could, so its column is declared NOT NULL. The affinity SQLite derives from the declared type has to be
+ * the catalog's, since comparisons are made with it: a type that would give another, or that SQLite reads as something
+ * else than a type, is declared as the plain name of the affinity. Generated columns are declared like others, since
+ * SQLite has none in virtual tables; the driver keeps statements from writing to them. The expression of an index is a
+ * hidden column. */
 #ifndef EDB_DECLARE_H
 #define EDB_DECLARE_H
 
