@@ -42,7 +42,7 @@ class Primitives:
         if value.type == REAL:
             return value.real
         data = bytes(self.ffi.buffer(value.bytes, value.size))
-        return data.decode() if value.type == TEXT else data
+        return data.decode(errors="surrogateescape") if value.type == TEXT else data  # damage may be no UTF-8
 
     def key(self, value: Value, collation: str = "BINARY", descending: bool = False) -> bytes:
         array = self.values([value])
