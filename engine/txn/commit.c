@@ -356,15 +356,15 @@ static int prepare(edb_conn *conn)
     txn *tx = &conn->cn_txn;
     size_t n = ws_trees(tx->tx_writes, NULL, 0);
     uint32_t *trees = malloc(n * sizeof *trees);
-    bool publish, any;
+    bool publish, any, nothing;
     int rc;
 
     if (!trees)
         return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
     ws_trees(tx->tx_writes, trees, n);
-    if ((rc = txn_any_stands(tx->tx_writes, trees, n, &any)))
+    if ((rc = txn_changes_nothing(conn, trees, n, &nothing)) || (!nothing && (rc = txn_any_stands(tx->tx_writes, trees, n, &any))))
         goto done;
-    if (!any) {
+    if (nothing || !any) {
         tx->tx_state = TXN_PREPARED;
         goto done;
     }

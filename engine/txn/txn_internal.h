@@ -12,6 +12,7 @@
  *   row_ids.c     row ids
  *   stmt.c        statements: what is pinned, which moment, who still uses it
  *   promises.c    what must hold at the end of a statement and at COMMIT
+ *   unchanged.c   transactions that leave everything as it is
  *   validate.c    whether a transaction may become the next commit
  *   commit.c      net application, publishing
  *   attached.c    several databases behind one SQLite connection
@@ -270,6 +271,11 @@ void stmt_end(edb_stmt *stmt);
 /* ---- promises.c */
 int stmt_judge(edb_stmt *stmt);                     /* those to be judged at the statement's end; undoes it if one fails */
 int txn_judge(edb_conn *conn);                      /* all, at the transaction's moment */
+
+/* ---- unchanged.c */
+/* Whether its writes, which are the trees', are what is there, so that nothing has to be committed. Where *out is false, nothing
+ * is known. */
+int txn_changes_nothing(edb_conn *conn, const uint32_t *trees, size_t n, bool *out);
 
 /* ---- validate.c: steps 1 to 5 of a commit */
 int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, size_t n);

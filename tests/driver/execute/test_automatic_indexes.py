@@ -325,7 +325,7 @@ def test_rows_of_every_age_and_size_are_left_out_rightly(db: driver.Connection, 
         assert db.execute(sql, (one,)).fetchall() == list(both.theirs.execute(sql, (one,))), one
 
 
-# Outer rows with the upper bound and the value that they look for. 600 rows: a is the row number, k has 2 values, u 600.
+# Outer rows with the upper bound and the value that they look for. Of 600 rows a is the number, k has 2 values, u 600.
 WAYS = {
     "narrow bounds beside frequent values": ("k", [(3, i % 2) for i in range(600)], 600 * 11),
     "wide bounds beside rare values": ("u", [(600, i) for i in range(600)], 600 * 11),
