@@ -70,14 +70,17 @@ bool name_same(const char *a, const char *b)
 static bool mentions(const uint8_t *bytes, size_t size, const char *name)
 {
     size_t n = strlen(name), same;
+    unsigned char first = folded((unsigned char)*name);
 
     for (size_t at = 0; at + n <= size; at++) {
+        if ((bytes[at] | 0x20) != (first | 0x20))   /* most bytes end here; the bit is where cases differ */
+            continue;
         for (same = 0; same < n && folded(bytes[at + same]) == folded((unsigned char)name[same]); same++)
             ;
         if (same == n)
             return true;
     }
-    return false;
+    return n == 0;
 }
 
 /* names NULL: all entries are wanted. What lies on other pages is not searched. */

@@ -64,53 +64,107 @@ static group_size mean_of(const group_sums *sums)
     return (group_size){ sums->gu_n / sums->gu_inverses, sums->gu_sizes / sums->gu_n };
 }
 
-#define EACH 4                      /* entries first met are so many places apart */
-#define ALIKE 2.0                   /* sizes of which none is over so many times another */
+/* ---- entries met at random ---- */
 
-/* Places in the order of keys: first every fourth one, then the others. */
-static uint32_t place_of(uint32_t i, uint32_t met)
+typedef struct {
+    const tree_look *gtk_look;
+    const edb_index *gtk_index;
+    uint8_t *gtk_bytes;              /* of a page */
+    size_t gtk_room;
+    group_sums *gtk_sums;            /* for each number of parts */
+    uint32_t gtk_n;                  /* entries met */
+} group_taking;
+
+/* -> false: the tree cannot be read. */
+static bool meet(group_taking *gt, uint64_t place)
 {
-    uint32_t rest = i - met / EACH;
+    tree_version entry;
+    bool found;
 
-    return i < met / EACH ? EACH * i : EACH * (rest / (EACH - 1)) + rest % (EACH - 1) + 1;
+    if (tree_sample(gt->gtk_look->lo_pager, &gt->gtk_look->lo_tree, place, &entry, &found))
+        return false;
+    if (found && entry.key_size <= gt->gtk_room) {
+        add_entry(gt->gtk_look, gt->gtk_index, &entry, gt->gtk_bytes, gt->gtk_sums);
+        gt->gtk_n++;
+    }
+    return true;
 }
 
-/* Whether the first entries met say what the others would: the groups of all of them are about as large. */
-static bool are_alike(const group_sums *sums, uint32_t parts, uint32_t n)
+static void forget(group_taking *gt)
 {
-    for (uint32_t part = 0; part < parts; part++)
-        if (sums[part].gu_n < n || sums[part].gu_most > ALIKE * sums[part].gu_least)
+    memset(gt->gtk_sums, 0, gt->gtk_index->n_parts * sizeof *gt->gtk_sums);
+    gt->gtk_n = 0;
+}
+
+#define ALIKE 2.0                   /* sizes of which none is over so many times another */
+
+static bool are_alike(const group_taking *gt)
+{
+    for (uint32_t part = 0; part < gt->gtk_index->n_parts; part++) {
+        const group_sums *gu = &gt->gtk_sums[part];
+        if (gu->gu_n < gt->gtk_n || gu->gu_most > ALIKE * gu->gu_least)
             return false;
-    return true;
+    }
+    return gt->gtk_n > 0;
+}
+
+/* Does a value of the first part have a whole leaf at this place, or more? */
+static bool has_leaf(const group_taking *gt, uint64_t place)
+{
+    bool descending = gt->gtk_index->parts[0].descending, found;
+    leaf_bounds lb;
+
+    if (tree_sample_leaf(gt->gtk_look->lo_pager, &gt->gtk_look->lo_tree, place, &lb, &found) || !found)
+        return false;
+    size_t size = key_part_size(lb.lfb_low, lb.lfb_low_size, descending);
+    return size && size <= lb.lfb_high_size && !memcmp(lb.lfb_low, lb.lfb_high, size);
+}
+
+/* A page that nobody has looked at yet is dear, so a few are looked at first: some parents of leaves, which say where a
+ * value has more than a leaf, and entries of two leaves. These say what others would, if their groups are all about as
+ * large, and none has more than a leaf. */
+enum { FIRST_PARENTS = 8, FIRST_LEAVES = 2, NEIGHBOURS = 4, NEIGHBOURS_APART = 16 };
+
+static bool first_are_alike(group_taking *gt)
+{
+    const tree_state *tree = &gt->gtk_look->lo_tree;
+    uint64_t apart = (uint64_t)(NEIGHBOURS_APART / (double)(tree->ts_live + NEIGHBOURS_APART) * 0x1p63) << 1;
+
+    for (uint32_t i = 0; i < FIRST_PARENTS; i++)
+        if (has_leaf(gt, stats_place(tree->ts_id, i, FIRST_PARENTS)))
+            return false;
+    for (uint32_t i = 0; i < FIRST_LEAVES; i++)
+        for (uint32_t k = 0; k < NEIGHBOURS; k++)
+            if (!meet(gt, stats_place(tree->ts_id, i, FIRST_LEAVES) + k * apart))
+                return false;
+    return are_alike(gt);
+}
+
+static void take(group_taking *gt, uint32_t met)
+{
+    if (met == GROUPS_MET && first_are_alike(gt))
+        return;
+    forget(gt);
+    for (uint32_t i = 0; i < met; i++)
+        if (!meet(gt, stats_place(gt->gtk_look->lo_tree.ts_id, i, met)))
+            return;
 }
 
 void groups_take(stats_record *sm, const tree_look *look, const edb_index *index, uint32_t met)
 {
-    uint32_t room = pager_page_size(look->lo_pager), n = 0;
-    uint8_t *bytes = malloc(room);
-    group_sums *sums = calloc(index->n_parts, sizeof *sums);
+    group_taking gt = { .gtk_look = look, .gtk_index = index, .gtk_room = pager_page_size(look->lo_pager) };
 
+    gt.gtk_bytes = malloc(gt.gtk_room);
+    gt.gtk_sums = calloc(index->n_parts, sizeof *gt.gtk_sums);
     sm->sm_groups = malloc(index->n_parts * sizeof *sm->sm_groups);
-    if (!bytes || !sums || !sm->sm_groups)
-        goto done;
-    for (uint32_t i = 0; i < met; i++) {
-        tree_version entry;
-        bool found;
-        uint64_t place = stats_place(look->lo_tree.ts_id, place_of(i, met), met);
-        if ((i == GROUPS_MET / EACH && met == GROUPS_MET && are_alike(sums, index->n_parts, i))
-            || tree_sample(look->lo_pager, &look->lo_tree, place, &entry, &found))
-            break;
-        if (!found || entry.key_size > room)
-            continue;
-        add_entry(look, index, &entry, bytes, sums);
-        n++;
+    if (gt.gtk_bytes && gt.gtk_sums && sm->sm_groups) {
+        take(&gt, met);
+        for (uint32_t part = 0; part < index->n_parts; part++)
+            sm->sm_groups[part] = mean_of(&gt.gtk_sums[part]);
+        sm->sm_n = gt.gtk_n ? index->n_parts : 0;
     }
-    for (uint32_t part = 0; part < index->n_parts; part++)
-        sm->sm_groups[part] = mean_of(&sums[part]);
-    sm->sm_n = n ? index->n_parts : 0;
-done:
-    free(bytes);
-    free(sums);
+    free(gt.gtk_bytes);
+    free(gt.gtk_sums);
 }
 
 group_size stats_groups(edb_conn *conn, const edb_index *index, uint32_t parts)

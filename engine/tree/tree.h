@@ -162,6 +162,14 @@ int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t lo
 /* A living entry met at random; `random` chooses it, all numbers being about equally likely. */
 int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found);
 
+typedef struct {                    /* what its parent says of a leaf: each of its keys is at or behind low, and before high */
+    const uint8_t *lfb_low, *lfb_high;
+    uint32_t lfb_low_size, lfb_high_size;
+} leaf_bounds;
+
+/* A leaf met at random, which is not read. *found false: it is the last of its parent, or has none. */
+int tree_sample_leaf(pager *pg, const tree_state *state, uint64_t random, leaf_bounds *out, bool *found);
+
 /* ---- writing: inside a commit --------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -102,31 +102,58 @@ int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t lo
     return EDB_OK;
 }
 
-int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found)
+/* Goes to the node of a level at a place, and to one of its entries; *page NULL: there is none. */
+static int go_random(pager *pg, const tree_state *state, uint64_t random, unsigned level, const uint8_t **page, unsigned *at)
 {
     const pager_view *view = pager_get_view(pg);
     page_ref ref = state->ts_root;
     double place = (double)(random >> 11) * 0x1p-53;        /* in [0, 1), within the node at hand */
 
-    *found = false;
-    for (unsigned above = LEVEL_ANY; ref.page;) {
-        const uint8_t *page;
-        int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
+    *page = NULL;
+    for (unsigned above = LEVEL_ANY; ref.page; above = page_level(*page)) {
+        int rc = node_open(pg, view, ref, above, state->ts_key_size, page);
         if (rc != EDB_OK)
             return rc;
-        unsigned n = page_live(page), i = (unsigned)(place * n);
-        if (n == 0)
+        unsigned n = page_live(*page);
+        if (n == 0 || page_level(*page) < level)
+            break;
+        *at = (unsigned)(place * n);
+        if (page_level(*page) == level)
             return EDB_OK;
-        uint64_t word = page_live_slots(page)[i];
-        if (page_is_leaf(page)) {
-            cell_leaf(page + slot_offset(word), load16(page + TP_KEY_SIZE), out);
-            out->from = slot_from(word);
-            *found = true;
-            return EDB_OK;
-        }
-        place = place * n - i;
-        above = page_level(page);
-        ref = cell_child(page + slot_offset(word), load16(page + TP_KEY_SIZE));
+        place = place * n - *at;
+        ref = cell_child(*page + slot_offset(page_live_slots(*page)[*at]), load16(*page + TP_KEY_SIZE));
     }
+    *page = NULL;
     return EDB_OK;
+}
+
+int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found)
+{
+    const uint8_t *page;
+    unsigned at;
+    int rc = go_random(pg, state, random, 0, &page, &at);
+
+    *found = page != NULL;
+    if (rc == EDB_OK && page) {
+        uint64_t word = page_live_slots(page)[at];
+        cell_leaf(page + slot_offset(word), load16(page + TP_KEY_SIZE), out);
+        out->from = slot_from(word);
+    }
+    return rc;
+}
+
+int tree_sample_leaf(pager *pg, const tree_state *state, uint64_t random, leaf_bounds *out, bool *found)
+{
+    const uint8_t *page;
+    unsigned at;
+    int rc = go_random(pg, state, random, 1, &page, &at);
+
+    *found = rc == EDB_OK && page && at + 1 < page_live(page);
+    if (*found) {
+        const uint64_t *slots = page_live_slots(page) + at;
+        unsigned fixed = load16(page + TP_KEY_SIZE);
+        cell_key(page + slot_offset(slots[0]), fixed, &out->lfb_low, &out->lfb_low_size);
+        cell_key(page + slot_offset(slots[1]), fixed, &out->lfb_high, &out->lfb_high_size);
+    }
+    return rc;
 }
