@@ -171,8 +171,9 @@ void edb_stmt_undo(edb_stmt *stmt);
  *   EDB_ROW_IN           `(a, b) IN ...`. SQLite loops over such a list itself and compares the rows found once more,
  *                        without the affinity of the list's columns; so texts must not be looked up by it.
  *   EDB_BOUND_BY_COLUMN  <, <=, >, >= or BETWEEN between a column and something that has an affinity. A text is then
- *                        perhaps compared as a number, so that keys do not decide an upper bound of texts. */
-enum { EDB_ROW_IN = 1, EDB_BOUND_BY_COLUMN = 2 };
+ *                        perhaps compared as a number, so that keys do not decide an upper bound of texts.
+ *   EDB_EQUAL_BY_COLUMN  The same of =, IS and IN. A number is then perhaps equal to texts that look like it. */
+enum { EDB_ROW_IN = 1, EDB_BOUND_BY_COLUMN = 2, EDB_EQUAL_BY_COLUMN = 4 };
 void edb_stmt_compares(edb_stmt *stmt, int what);
 /* To be called when a statement that writes is over, with its context still open: whether the foreign keys it touched
  * hold now. EDB_FOREIGNKEY: no; what the statement wrote is undone. Without this call COMMIT asks. */

@@ -141,6 +141,39 @@ static bool is_bound_by_column(const reader *r, int32_t at)
     return code(r, behind) != SQL_W_AND || behind_plain(r, behind + 1) < 0;
 }
 
+/* Does the list that opens here hold something that may have an affinity? */
+static bool is_list_of_columns(const reader *r, int32_t opening)
+{
+    int32_t end = closing(r, opening), at = opening + 1;
+    while (at < end) {
+        at = code(r, at) == SQL_W_VALUES ? -1 : behind_plain(r, at);
+        if (at < 0 || (at < end && r->codes[at] != ','))
+            return true;
+        at++;
+    }
+    return false;
+}
+
+/* The same of equalities. What SET assigns is none. */
+static bool is_equal_by_column(const reader *r, int32_t at, bool assigns)
+{
+    int32_t right = at + 1;
+    switch (r->codes[at]) {
+    case '=':
+        return !assigns && !is_constant(r, at - 1) && behind_plain(r, right) < 0;
+    case SQL_W_IS:
+        right += code(r, right) == SQL_W_NOT;
+        if (code(r, right) == SQL_W_NULL)
+            return false;
+        right += code(r, right) == SQL_W_DISTINCT ? 2 : 0;      /* FROM */
+        return !is_constant(r, at - 1) && behind_plain(r, right) < 0;
+    case SQL_W_IN:
+        return !(right < r->n && r->kinds[right] == SQL_LIST) && (code(r, right) != '(' || is_list_of_columns(r, right));
+    default:
+        return false;
+    }
+}
+
 /* Where the walk over a statement is: a bit for each level of parentheses, the innermost lowest, set in FROM. */
 typedef uint64_t from_levels;
 
@@ -189,7 +222,8 @@ typedef struct {
     int joined, n_sides;
     int fixed, equated;                 /* equalities of a name with a constant, and of two names */
     int32_t sides[MOST_SIDES];          /* the names on both sides of equalities: their first tokens */
-    bool orders, otherwise, terms;
+    int selects;
+    bool orders, otherwise, terms, assigns;     /* assigns: behind SET */
 } term_words;
 
 static bool is_column_name(const reader *r, int32_t at)
@@ -292,6 +326,12 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
     case SQL_W_JOIN:
         counted->joined++;
         break;
+    case SQL_W_SELECT:
+        counted->selects++;
+        break;
+    case SQL_W_SET:
+        counted->assigns = true;
+        break;
     case SQL_W_ORDER:
         counted->orders = counted->terms = true;
         break;
@@ -303,6 +343,7 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
     case SQL_W_ON:
     case SQL_W_GROUP:
         counted->terms = true;
+        counted->assigns = false;
         break;
     default:
         break;
@@ -312,7 +353,9 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
 static int32_t flags_of_terms(const reader *r, const term_words *counted)
 {
     return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0) | (may_find_one(counted) ? SQL_MAY_FIND_ONE : 0)
-           | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0);
+           | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0)
+           /* USING and NATURAL are equalities, too; and a query around this one has its own columns. */
+           | (counted->joined || counted->selects > 1 ? SQL_EQUAL_BY_COLUMN : 0);
 }
 
 static int32_t flags_of_words(const reader *r)
@@ -332,6 +375,8 @@ static int32_t flags_of_words(const reader *r)
             flags |= SQL_ROW_IN;
         else if (is_bound_by_column(r, i))
             flags |= SQL_BOUND_BY_COLUMN;
+        if (is_equal_by_column(r, i, counted.assigns))
+            flags |= SQL_EQUAL_BY_COLUMN;
     }
     return flags | flags_of_terms(r, &counted);
 }

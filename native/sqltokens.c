@@ -291,7 +291,7 @@ static uint8_t sign_code(at_byte p, size_t size)
     if (size == 1)
         return *p < SQL_W_SCHEMA ? *p : SQL_W_NONE;
     if (size == 2 && p[1] == '=')
-        return *p == '<' ? SQL_W_AT_MOST : *p == '>' ? SQL_W_AT_LEAST : SQL_W_NONE;
+        return *p == '<' ? SQL_W_AT_MOST : *p == '>' ? SQL_W_AT_LEAST : *p == '=' ? '=' : SQL_W_NONE;
     return SQL_W_NONE;
 }
 

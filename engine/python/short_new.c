@@ -144,7 +144,7 @@ static known *known_with_tail(session *ps, PyObject *sql, const char *text, cons
 static int compares(const session *ps, const sql_shape *shape)
 {
     return (shape->flags & SQL_ROW_IN ? EDB_ROW_IN : 0) | (shape->flags & SQL_BOUND_BY_COLUMN ? EDB_BOUND_BY_COLUMN : 0)
-           | ps->ses_hidden_compares;
+           | (shape->flags & SQL_EQUAL_BY_COLUMN ? EDB_EQUAL_BY_COLUMN : 0) | ps->ses_hidden_compares;
 }
 
 static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ssize_t size, const sql_shape *shape)

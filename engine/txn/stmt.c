@@ -439,6 +439,11 @@ bool stmt_plain_bounds(const edb_stmt *st)
     return st->st_conn->cn_tells && !st->st_implicit && !(st->st_compares & EDB_BOUND_BY_COLUMN);
 }
 
+bool stmt_plain_equalities(const edb_stmt *st)
+{
+    return st->st_conn->cn_tells && !st->st_implicit && !(st->st_compares & EDB_EQUAL_BY_COLUMN);
+}
+
 void stmt_count(edb_stmt *st, int64_t changes)
 {
     st->st_changes += changes;

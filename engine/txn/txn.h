@@ -77,9 +77,11 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 #define STMT_SEES_ALL UINT64_MAX
 uint64_t stmt_sees(const edb_stmt *stmt);
 bool stmt_notes_reads(const edb_stmt *stmt);        /* SERIALIZABLE: what is read must still hold at COMMIT */
-/* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound is compared with what has an affinity. */
+/* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound, and nothing by an equality, is compared with
+ * what has an affinity. */
 bool stmt_row_in(const edb_stmt *stmt);
 bool stmt_plain_bounds(const edb_stmt *stmt);
+bool stmt_plain_equalities(const edb_stmt *stmt);
 /* Tells it apart from all others of its connection, those that ended included; never 0. */
 uint64_t stmt_id(const edb_stmt *stmt);
 /* Whether stmt_acquire() would give this statement, which is in use. */

@@ -172,7 +172,7 @@ struct edb_stmt {
     edb_stmt *st_attached, *st_next_attached;   /* those of attached databases, begun with it; the next of its host's */
     int st_failed;                  /* the code it answers when it is used; 0: it has begun */
     char *st_failed_message;
-    int st_compares;                /* EDB_ROW_IN, EDB_BOUND_BY_COLUMN */
+    int st_compares;                /* EDB_ROW_IN, ... */
     uint8_t *st_mask;               /* columns supplied; NULL: all */
     size_t st_columns;
     hooks_data st_data;             /* of the layers above */

@@ -118,7 +118,7 @@ static void add_step(const planner *pl, candidate *ca, int constraint, char op, 
     bool known = right_side_known(pl, constraint);
     ca->ca_steps[ca->ca_n_steps++] = (plan_step){
         .sp_constraint = constraint, .sp_op = op, .sp_omit = omit, .sp_known = known,
-        .sp_plain = known || (pl->pl_plain_bounds && !plan_is_equality(op))};
+        .sp_plain = known || (plan_is_equality(op) ? pl->pl_plain_equalities : pl->pl_plain_bounds)};
 }
 
 #define LISTS_TOLD 32               /* of conditions from this one on SQLite does not say that they are lists */

@@ -98,14 +98,14 @@ static bool term_is_constant(const planner *pl, const candidate *ca, const term 
     return false;
 }
 
-/* NULLs out of their place in the index: walked first or last, as two ranges of the part behind the equalities. Where
- * that part has a bound there are none. */
+/* NULLs out of their place in the index: walked first or last, as two ranges of the part behind the equalities, which keys
+ * have to decide. Where that part has a bound there are none. */
 static bool place_nulls(const planner *pl, candidate *ca, uint32_t part, const term *tm)
 {
     if (part != ca->ca_n_equal || ca->ca_merged || part_is_rowid(ca, part))
         return false;
     for (uint32_t k = 0; k < ca->ca_n_equal; k++)
-        if (ca->ca_steps[k].sp_op == 'i' || !part_is_exact(pl, ca, k))
+        if (ca->ca_steps[k].sp_op == 'i' || !(ca->ca_steps[k].sp_plain || part_is_exact(pl, ca, k)))
             return false;
     if (ca->ca_n_steps == ca->ca_n_equal)
         ca->ca_laps = tm->tm_descends ? 'f' : 'l';

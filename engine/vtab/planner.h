@@ -60,7 +60,7 @@ typedef struct {                    /* what all candidates look at */
     double pl_rows;                 /* rows of the table, as candidates are compared: ROWS_LEAST or more */
     double pl_there;                /* what it has indeed */
     bool pl_guess;                  /* statistics are off, or say nothing of so few rows */
-    bool pl_plain_bounds;           /* what bounds are compared with has no affinity */
+    bool pl_plain_bounds, pl_plain_equalities;  /* what they are compared with has no affinity */
     bool pl_row_in;                 /* an equality may be a row value's list */
     edb_conn *pl_conn;              /* NULL: not bound yet */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */

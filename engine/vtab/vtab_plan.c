@@ -148,6 +148,7 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
         return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
     pl.pl_plain_bounds = stmt && stmt_plain_bounds(stmt);
+    pl.pl_plain_equalities = stmt && stmt_plain_equalities(stmt);
     double rows = conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0;
     pl.pl_there = rows;
     pl.pl_guess = !conn || rows < STATISTICS_FROM || pl.pl_off & PATH_STATISTICS;

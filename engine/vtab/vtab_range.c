@@ -9,8 +9,8 @@
  *
  * The table's own tree is an index of one part, the row id; in an index it is the last part.
  *
- * Where values turn out not to be decided by keys (a text column against a number), the bounds from that part on are
- * given up (kr_inexact): a superset, which SQLite filters. */
+ * Where values turn out not to be decided by keys, the bounds behind that part are given up (kr_inexact): a superset, which
+ * SQLite filters. The part's own are given up where it is a TEXT column's beside a number (kr_given_up). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,24 +80,32 @@ static int part_affinity(const key_range *kr, uint32_t part)
 }
 
 /* The right side of a comparison with the part. Every numeric column applies NUMERIC affinity to it: an integer stays
- * one beside a REAL column, where not all integers have an equal. */
-static int read_side(key_range *kr, uint32_t part, sqlite3_value *in, edb_value *out)
+ * one beside a REAL column, where not all integers have an equal. A TEXT column makes a number a text where the number
+ * is plain, without an affinity of its own; the text lasts until values_drop(). */
+static int read_side(value_scratch *vs, const key_range *kr, uint32_t part, bool plain, sqlite3_value *in, edb_value *out)
 {
-    bool numeric = part_affinity(kr, part) >= AFFINITY_NUMERIC;
-    return numeric ? value_convert(&kr->kr_bd->bd_values, in, AFFINITY_NUMERIC, out) : value_read(in, out);
+    int affinity = part_affinity(kr, part);
+    if (affinity >= AFFINITY_NUMERIC)
+        return value_convert(vs, in, AFFINITY_NUMERIC, out);
+    return affinity == AFFINITY_TEXT && plain ? value_convert(vs, in, AFFINITY_TEXT, out) : value_read(in, out);
 }
 
-/* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers against text: '012' is
- * not 12 as a text but is when 12 came from a numeric column. A text from a numeric column ('2024-01-01' in a DATE
+static bool is_number(const edb_value *v)
+{
+    return v->type == VALUE_INTEGER || v->type == VALUE_REAL;
+}
+
+/* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers that may be of a numeric
+ * column, against text: '012' is not 12 as a text but is then. A text from a numeric column ('2024-01-01' in a DATE
  * column) is not decided either where it is an upper bound: '3000' would be compared as a number, and numbers are
  * smaller than texts. Texts from ':' on are above all that could be read as a number. */
-static bool keys_decide(const key_range *kr, uint32_t part, char op, bool known, const edb_value *v)
+static bool keys_decide(const key_range *kr, uint32_t part, char op, bool plain, const edb_value *v)
 {
-    if (part_exact(kr, part) || v->type == VALUE_BLOB || v->type == VALUE_NULL)
+    if (plain || part_exact(kr, part) || v->type == VALUE_BLOB || v->type == VALUE_NULL)
         return true;
-    if (v->type != VALUE_TEXT)
+    if (is_number(v))
         return false;
-    return known || (op != '<' && op != 'l') || (v->size && *(const uint8_t *)v->bytes >= ':');
+    return (op != '<' && op != 'l') || (v->size && *(const uint8_t *)v->bytes >= ':');
 }
 
 /* -> whether a row id can be equal to v. */
@@ -131,6 +139,20 @@ static int add_equal(key_range *kr, uint32_t part, char op, const edb_value *v)
     return rc;
 }
 
+/* All texts, by the byte that they begin with. */
+static int add_texts(key_range *kr, uint32_t part)
+{
+    bool descending = kr->kr_index->parts[part].descending;
+    int rc = item_room(kr);
+    uint8_t *at = rc ? NULL : buffer_reserve(&kr->kr_codes, 1);
+    if (!at)
+        return rc ? rc : no_memory();
+    *at = descending ? (uint8_t)~KEY_TEXT : KEY_TEXT;
+    kr->kr_items[kr->kr_n_items++] = (scan_code){.co_at = (uint32_t)kr->kr_codes.bf_size, .co_size = 1};
+    kr->kr_codes.bf_size++;
+    return EDB_OK;
+}
+
 static int compare_items(const void *a, const void *b, void *codes)
 {
     const scan_code *x = a, *y = b;
@@ -147,35 +169,59 @@ static bool in_order(const key_range *kr, const scan_code *items, uint32_t count
     return true;
 }
 
-/* SQLite hands the values of a list over in its own order, which is most often that of the keys. */
-static void sort_wheel(key_range *kr, scan_wheel *wheel)
+/* Whether all that begins with one begins with the other: they are equal, or the other stands for all texts. */
+static bool is_within(const key_range *kr, const scan_code *one, const scan_code *other)
+{
+    const uint8_t *bytes = kr->kr_codes.bf_bytes;
+    return one->co_size >= other->co_size && !memcmp(bytes + one->co_at, bytes + other->co_at, other->co_size);
+}
+
+/* SQLite hands the values of a list over in its own order, which is most often that of the keys. texts: an item stands for
+ * all of them. */
+static void sort_wheel(key_range *kr, scan_wheel *wheel, bool texts)
 {
     scan_code *items = kr->kr_items + wheel->wh_first;
     uint32_t n = 0;
-    if (in_order(kr, items, wheel->wh_count))
+    if (!texts && in_order(kr, items, wheel->wh_count))
         return;
     qsort_r(items, wheel->wh_count, sizeof *items, compare_items, kr->kr_codes.bf_bytes);
     for (uint32_t i = 0; i < wheel->wh_count; i++)
-        if (!n || compare_items(&items[n - 1], &items[i], kr->kr_codes.bf_bytes))
+        if (!n || !is_within(kr, &items[i], &items[n - 1]))
             items[n++] = items[i];
     wheel->wh_count = n;
 }
 
-/* A part bound by a list; *decided false: by something that keys do not decide. */
-static int add_list(key_range *kr, uint32_t part, sqlite3_value *list, bool *decided)
+/* What a part is bound to by equalities. */
+typedef enum {
+    BOUND_BY_KEYS,                  /* the values added are all that is equal */
+    BOUND_TO_TEXTS,                 /* texts may be, too */
+    UNBOUND,                        /* anything may be */
+} bound_to;
+
+/* A value of an equality. A column without affinity holds numbers and texts apart, so that a number that keys do not decide
+ * is equal to itself and perhaps to texts; in a TEXT column it is equal to no number. */
+static int add_value(key_range *kr, uint32_t part, char op, bool plain, sqlite3_value *in, bound_to *bound)
+{
+    value_scratch vs = {.vs_held = NULL};
+    edb_value v = {.type = VALUE_NULL};
+    int rc = op == 'n' ? EDB_OK : read_side(&vs, kr, part, plain, in, &v);
+    bool decided = keys_decide(kr, part, op, plain, &v);
+    if (!decided && part_affinity(kr, part) != AFFINITY_BLOB)
+        *bound = UNBOUND;
+    else if (!decided && *bound == BOUND_BY_KEYS)
+        *bound = BOUND_TO_TEXTS;
+    if (!rc && *bound != UNBOUND)
+        rc = add_equal(kr, part, op, &v);
+    values_free(&vs);
+    return rc;
+}
+
+static int add_list(key_range *kr, uint32_t part, bool plain, sqlite3_value *list, bound_to *bound)
 {
     sqlite3_value *member;
-    edb_value v;
-    int rc = EDB_OK, sqlite;
-    for (sqlite = sqlite3_vtab_in_first(list, &member); sqlite == SQLITE_OK && member;
-         sqlite = sqlite3_vtab_in_next(list, &member)) {
-        rc = read_side(kr, part, member, &v);
-        if (!rc && !keys_decide(kr, part, 'i', false, &v)) {
-            *decided = false;
-            return EDB_OK;
-        }
-        if (!rc)
-            rc = add_equal(kr, part, 'i', &v);
+    int sqlite = sqlite3_vtab_in_first(list, &member);
+    for (; sqlite == SQLITE_OK && member && *bound != UNBOUND; sqlite = sqlite3_vtab_in_next(list, &member)) {
+        int rc = add_value(kr, part, 'i', plain, member, bound);
         if (rc)
             return rc;
     }
@@ -186,33 +232,30 @@ static int add_list(key_range *kr, uint32_t part, sqlite3_value *list, bool *dec
 
 /* ---- the plan, decoded ---------------------------------------------------------------------------------------- */
 
-/* An equality: one more wheel, unless the keys do not decide it. */
+/* An equality: one more wheel, unless nothing is known of what is equal. */
 static int decode_equality(key_range *kr, uint32_t part, char op, char side, sqlite3_value *value)
 {
     scan_wheel *wheel = &kr->kr_wheels[kr->kr_n_wheels];
-    edb_value v = {.type = VALUE_NULL};
-    bool decided = true;
-    int rc = EDB_OK;
+    bound_to bound = BOUND_BY_KEYS;
+    int rc;
     wheel->wh_first = kr->kr_n_items;
-    if (op == 'i') {
-        rc = add_list(kr, part, value, &decided);
-    } else {
-        if (op != 'n')
-            rc = read_side(kr, part, value, &v);
-        decided = keys_decide(kr, part, op, side == 'k', &v);
-        if (!rc && decided)
-            rc = add_equal(kr, part, op, &v);
-    }
+    if (op == 'i')
+        rc = add_list(kr, part, side == 'k', value, &bound);
+    else
+        rc = add_value(kr, part, op, side == 'k', value, &bound);
+    if (!rc && bound == BOUND_TO_TEXTS)
+        rc = add_texts(kr, part);
     if (rc)
         return rc;
-    if (!decided) {
+    kr->kr_inexact = bound != BOUND_BY_KEYS;
+    kr->kr_given_up = bound == UNBOUND;
+    if (kr->kr_given_up) {
         kr->kr_n_items = wheel->wh_first;
-        kr->kr_inexact = true;
         return EDB_OK;
     }
     wheel->wh_count = kr->kr_n_items - wheel->wh_first;
-    if (op == 'i')
-        sort_wheel(kr, wheel);
+    if (op == 'i' || bound == BOUND_TO_TEXTS)
+        sort_wheel(kr, wheel, bound == BOUND_TO_TEXTS);
     if (!wheel->wh_count)
         kr->kr_empty = true;
     kr->kr_n_wheels++;
@@ -291,26 +334,23 @@ static int bound_part(key_range *kr, uint32_t part, char op, const edb_value *v)
 
 static int decode_bound(key_range *kr, uint32_t part, const char *step, sqlite3_value *value)
 {
+    bool plain = step[STEP_SIDE] == 'k';
+    value_scratch vs = {.vs_held = NULL};
     edb_value v = {.type = VALUE_NULL};
-    int rc = EDB_OK;
-    if (step[STEP_OP] != 'N') {
-        rc = read_side(kr, part, value, &v);
-        if (rc)
-            return rc;
-        if (v.type == VALUE_NULL) {
-            kr->kr_empty = true;      /* a comparison with NULL is never true */
-            return EDB_OK;
-        }
-    }
-    if (part_rowid(kr, part)) {
+    int rc = step[STEP_OP] == 'N' ? EDB_OK : read_side(&vs, kr, part, plain, value, &v);
+    if (rc)
+        goto done;
+    if (step[STEP_OP] != 'N' && v.type == VALUE_NULL)
+        kr->kr_empty = true;          /* a comparison with NULL is never true */
+    else if (part_rowid(kr, part))
         bound_rowid(kr, step[STEP_OP], &v);
-        return EDB_OK;
-    }
-    if (!keys_decide(kr, part, step[STEP_OP], step[STEP_SIDE] == 'k', &v)) {
+    else if (keys_decide(kr, part, step[STEP_OP], plain, &v))
+        rc = bound_part(kr, part, step[STEP_OP], &v);
+    else
         kr->kr_inexact = true;
-        return EDB_OK;
-    }
-    return bound_part(kr, part, step[STEP_OP], &v);
+done:
+    values_free(&vs);
+    return rc;
 }
 
 /* A bounded part is not NULL: NULLs lie before an ascending part's values, behind a descending one's. */
@@ -340,7 +380,7 @@ static int make_rowid_ends(key_range *kr)
 
 static void range_clear(key_range *kr)
 {
-    kr->kr_empty = kr->kr_inexact = false;
+    kr->kr_empty = kr->kr_inexact = kr->kr_given_up = false;
     kr->kr_laps = 0;
     kr->kr_n_wheels = kr->kr_n_items = 0;
     kr->kr_codes.bf_size = 0;

@@ -37,7 +37,8 @@ typedef struct {
     bool kr_at_nulls;               /* that is in turn */
     bool kr_reverse;                /* walked from the end */
     bool kr_empty;                  /* nothing can be found */
-    bool kr_inexact;                /* bounds were given up */
+    bool kr_inexact;                /* more is found than is equal, or within the bounds */
+    bool kr_given_up;               /* an equality bounds nothing */
     uint32_t kr_n_wheels;
     scan_wheel kr_wheels[WHEELS_MAX];
     scan_end kr_from, kr_to;

@@ -268,8 +268,8 @@ static int filter(scan *cu, uint32_t tree, const char *plan, int argc, sqlite3_v
     rc = prepared ? EDB_OK : scan_prepare(cu, vt, tree, plan, argc);
     if (!rc)
         rc = decode(cu, plan, argc, argv);
-    if (!rc && kr->kr_automatic && kr->kr_inexact) {
-        /* The value is not one that keys decide: without the automatic index, then. */
+    if (!rc && kr->kr_automatic && kr->kr_given_up) {
+        /* The value is not one that keys tell anything of: without the automatic index, then. */
         rc = scan_base(cu, tree, cu->cu_table, plan);
         if (!rc)
             rc = decode(cu, plan, argc, argv);

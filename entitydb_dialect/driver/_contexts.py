@@ -198,7 +198,8 @@ class Contexts(_short.Session):
     ) -> list[Any]:
         """Runs a statement of the driver's own to its end."""
         stmt = self.open_statement(writes, as_of, bool(self.raw.in_transaction), schema)
-        lib.edb_stmt_compares(stmt, lib.EDB_BOUND_BY_COLUMN)  # it may have taken over a query of the program's
+        # It may have taken over a query of the program's.
+        lib.edb_stmt_compares(stmt, lib.EDB_BOUND_BY_COLUMN | lib.EDB_EQUAL_BY_COLUMN)
         try:
             before = self.enter(stmt)
             try:

@@ -52,9 +52,11 @@ class Ddl:
 
 ROW_IN: int = lib.SQL_ROW_IN
 BOUND_BY_COLUMN: int = lib.SQL_BOUND_BY_COLUMN
-TOLD = ROW_IN | BOUND_BY_COLUMN
+EQUAL_BY_COLUMN: int = lib.SQL_EQUAL_BY_COLUMN
+TOLD = ROW_IN | BOUND_BY_COLUMN | EQUAL_BY_COLUMN
 EDB_ROW_IN: int = lib.EDB_ROW_IN
 EDB_BOUND_BY_COLUMN: int = lib.EDB_BOUND_BY_COLUMN
+EDB_EQUAL_BY_COLUMN: int = lib.EDB_EQUAL_BY_COLUMN
 SEVERAL: int = lib.SQL_SEVERAL
 IS_OF_COMMIT: int = lib.SQL_OF_COMMIT
 NAMES_MOMENT: int = lib.SQL_NAMES_MOMENT
@@ -89,7 +91,7 @@ class Statement(Text):
     verb_at = 0  # its token
     several = False  # more than one statement
     flags = 0  # SQL_..., of its shape
-    compares = 0  # what the engine has to be told of: (a, b) IN ..., and bounds that are columns
+    compares = 0  # what the engine has to be told of: (a, b) IN ..., bounds that are columns, and equalities
     names_moment = False  # it may name a history table or FOR SYSTEM_TIME, or give arguments to what it reads from
     asks_schema = False  # it may ask for sqlite_master or pragma_...()
 
@@ -159,8 +161,10 @@ class Statement(Text):
         kind, verb = _SHAPES[number]
         self.flags = flags
         if flags & TOLD:
-            self.compares = (EDB_ROW_IN if flags & ROW_IN else 0) | (
-                EDB_BOUND_BY_COLUMN if flags & BOUND_BY_COLUMN else 0
+            self.compares = (
+                (EDB_ROW_IN if flags & ROW_IN else 0)
+                | (EDB_BOUND_BY_COLUMN if flags & BOUND_BY_COLUMN else 0)
+                | (EDB_EQUAL_BY_COLUMN if flags & EQUAL_BY_COLUMN else 0)
             )
         if flags & SEVERAL:
             self.several = True
