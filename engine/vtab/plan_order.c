@@ -188,27 +188,31 @@ static bool keys_identify(const edb_column *column)
     return column->collation == COLLATE_BINARY && column->affinity != AFFINITY_BLOB && column->affinity != AFFINITY_REAL;
 }
 
-/* Whether nothing but the terms asked for is looked at, so that rows equal in them are alike to everybody. */
-static bool terms_are_all(const planner *pl)
+/* Whether nothing but columns of the first parts is looked at, so that rows equal in them are alike to everybody. */
+static bool parts_are_all(const planner *pl, const candidate *ca, uint32_t parts)
 {
-    uint64_t terms = 0;
+    uint64_t identified = 0;
+    for (uint32_t i = 0; i < parts; i++) {
+        const edb_index_part *p = &ca->ca_index->parts[i];
+        const edb_column *column = &pl->pl_table->et_columns[p->column];
+        if (keys_identify(column) && p->collation == column->collation)
+            identified |= column_bit(p->column);
+    }
     for (int i = 0; i < pl->pl_info->nOrderBy; i++) {
         int column = pl->pl_info->aOrderBy[i].iColumn;
-        if (column < 0 || column >= (int)pl->pl_table->et_n_columns
-            || !keys_identify(&pl->pl_table->et_columns[column]))
+        if (column < 0 || column >= (int)pl->pl_table->et_n_columns || !(identified & column_bit((uint32_t)column)))
             return false;
-        terms |= column_bit((uint32_t)column);
     }
-    return !(pl->pl_info->colUsed & ~terms) && !(terms >> 63);
+    return !(pl->pl_info->colUsed & ~identified) && !(identified >> 63);
 }
 
 /* From this version on SQLite does not say DISTINCT where the row id is looked at, which colUsed does not show. */
 #define ROWID_IS_TOLD 3047000
 
-static bool may_skip(const planner *pl, int asked)
+static bool may_skip(const planner *pl, const candidate *ca, int asked, uint32_t parts)
 {
     return (asked == DISTINCT || asked == DISTINCT_SORTED) && !(pl->pl_off & PATH_SKIP)
-           && sqlite3_libversion_number() >= ROWID_IS_TOLD && terms_are_all(pl);
+           && sqlite3_libversion_number() >= ROWID_IS_TOLD && parts_are_all(pl, ca, parts);
 }
 
 static bool order_merged(const planner *pl, candidate *ca)
@@ -271,7 +275,7 @@ void candidate_order(const planner *pl, candidate *ca)
         ca->ca_ordered = order_grouped(pl, ca, &parts);
     }
     if (ca->ca_ordered && ca->ca_index && parts && parts <= ca->ca_index->n_parts && parts <= PARTS_WRITTEN
-        && may_skip(pl, asked))
+        && may_skip(pl, ca, asked, parts))
         ca->ca_skip_parts = parts;
     if (!ca->ca_ordered && asked != GROUPED && asked != DISTINCT)
         ca->ca_ordered = order_merged(pl, ca) || order_completed(pl, ca);

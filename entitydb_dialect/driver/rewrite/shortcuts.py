@@ -1,4 +1,4 @@
-"""Two queries that are asked in another way, because the engine knows the answer or an index has it.
+"""Three queries that are asked in another way, because the engine knows the answer or an index has it.
 
 A bare count(*) is told by the engine, which need not visit the rows:
 
@@ -11,6 +11,12 @@ understood:
 
     SELECT min(a) AS n FROM t WHERE b = ?
     SELECT +(SELECT a FROM t WHERE (b = ?) AND a IS NOT NULL ORDER BY a LIMIT 1) AS "n"
+
+count(DISTINCT) of such a column: SQLite goes from each value to the next in an index of its own table. A virtual table
+it asks for that where rows are to be DISTINCT, but not of an aggregate:
+
+    SELECT count(DISTINCT a) AS n FROM t WHERE b = ?
+    SELECT count(*) AS "n" FROM (SELECT DISTINCT a FROM t WHERE (b = ?) AND a IS NOT NULL)
 """
 
 from __future__ import annotations
@@ -34,9 +40,11 @@ class Counted(NamedTuple):
     label: str  # the result column's name
 
 
-class Least(NamedTuple):
-    """`SELECT min(column) [AS label] FROM table [AS alias] [WHERE condition]` and nothing else."""
+class OfColumn(NamedTuple):
+    """`SELECT min(column) [AS label] FROM table [AS alias] [WHERE condition]` and nothing else, or the same of
+    `count(DISTINCT column)`."""
 
+    function: str  # MIN or COUNT
     schema: str | None
     table: str
     column: str
@@ -55,15 +63,15 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
     located = schemas.locate(found.schema, found.table)
     if located is None:
         return []
-    if isinstance(found, Least):
-        return _least_edits(statement, found) if pays(found, located.table) else []
+    if isinstance(found, OfColumn):
+        return _edits(statement, found) if pays(found, located.table) else []
     literal = "'" + located.table.name.replace("'", "''") + "'"
     text = f"SELECT entitydb_count({located.table.id}, {literal}{located.counted}) AS {quote(found.label)}"
     return [Edit(0, len(statement.sql), text)]
 
 
-def shortcut(statement: Statement) -> Counted | Least | None:
-    """The form that the statement has; None: neither."""
+def shortcut(statement: Statement) -> Counted | OfColumn | None:
+    """The form that the statement has; None: another."""
     if not statement.flags & MAY_SHORTEN or statement.kind is not READ or statement.several:
         return None
     at = statement.verb_at
@@ -75,8 +83,8 @@ def shortcut(statement: Statement) -> Counted | Least | None:
     # WITH may give the table's name another meaning.
     if statement.upper(at) != "SELECT" or not (explains or all(word == ";" for word in statement.uppers[:at])):
         return None
-    if statement.upper(at + 1) == "MIN":
-        return _least(statement, at)
+    if statement.upper(at + 1) == "MIN" or statement.upper(at + 3) == "DISTINCT":
+        return _of_column(statement, at)
     return _counted(statement, at) if statement.upper(at + 1) == "COUNT" and not explains else None
 
 
@@ -104,12 +112,13 @@ def _behind_name(statement: Statement, at: int) -> int:
     return at + 3 if statement.upper(at + 1) == "." and statement.is_name(at + 2) else at + 1
 
 
-def _least(statement: Statement, select: int) -> Least | None:
+def _of_column(statement: Statement, select: int) -> OfColumn | None:
     end = len(statement)
     while end and statement.uppers[end - 1] == ";":
         end -= 1
     reader = Reader(statement, select + 1)
-    if not reader.take("MIN", "("):
+    function = statement.upper(reader.at)
+    if not (reader.take("MIN", "(") or reader.take("COUNT", "(", "DISTINCT")):
         return None
     column = reader.at
     reader.at = _behind_name(statement, column)
@@ -148,7 +157,7 @@ def _least(statement: Statement, select: int) -> Least | None:
         condition = (behind + 1, end)
         if statement.upper(behind) != "WHERE" or behind + 1 == end or not _is_condition(statement, condition):
             return None
-    return Least(schema, table, name, select, reference, label, (source, behind), condition)
+    return OfColumn(function, schema, table, name, select, reference, label, (source, behind), condition)
 
 
 def _is_condition(statement: Statement, tokens: Range) -> bool:
@@ -166,25 +175,32 @@ def _is_condition(statement: Statement, tokens: Range) -> bool:
     return True
 
 
-def pays(least: Least, table: Table) -> bool:
-    """Is there an index in which the column may come in order?"""
+def pays(asked: OfColumn, table: Table) -> bool:
+    """Is there an index in which the column may come in order? Row ids are all different."""
     names = [column.name.lower() for column in table.columns]
-    if least.column.lower() not in names:
+    if asked.column.lower() not in names:
         return False
-    at = names.index(least.column.lower())
-    return at == table.rowid_column or any(part.column == at for index in table.indexes for part in index.parts)
+    at = names.index(asked.column.lower())
+    if at == table.rowid_column:
+        return asked.function == "MIN"
+    return any(part.column == at for index in table.indexes for part in index.parts)
 
 
-def _least_edits(statement: Statement, least: Least) -> list[Edit]:
+def _edits(statement: Statement, asked: OfColumn) -> list[Edit]:
     starts, ends, end = statement.starts, statement.ends, len(statement.sql)
-    reference = statement.span(least.reference)
-    head = Edit(starts[least.select], starts[least.source[0]], f"SELECT +(SELECT {reference} FROM ")
-    tail = f"{reference} IS NOT NULL ORDER BY {reference} LIMIT 1) AS {quote(least.label)}"
-    behind = ends[least.source[1] - 1]
-    if least.condition is None:
+    reference, label = statement.span(asked.reference), quote(asked.label)
+    if asked.function == "MIN":
+        begin = f"SELECT +(SELECT {reference}"
+        tail = f"{reference} IS NOT NULL ORDER BY {reference} LIMIT 1) AS {label}"
+    else:
+        begin = f"SELECT count(*) AS {label} FROM (SELECT DISTINCT {reference}"
+        tail = f"{reference} IS NOT NULL)"
+    head = Edit(starts[asked.select], starts[asked.source[0]], f"{begin} FROM ")
+    behind = ends[asked.source[1] - 1]
+    if asked.condition is None:
         return [head, Edit(behind, end, f" WHERE {tail}")]
-    first, last = least.condition
+    first, last = asked.condition
     return [head, Edit(behind, starts[first], " WHERE ("), Edit(ends[last - 1], end, f"\n) AND {tail}")]
 
 
-__all__ = ["Counted", "Least", "pays", "rewrite", "shortcut"]
+__all__ = ["Counted", "OfColumn", "pays", "rewrite", "shortcut"]

@@ -1,4 +1,4 @@
-"""min() of an indexed column looks at one entry, and says what SQLite says."""
+"""min() and count(DISTINCT) of an indexed column look at one entry, or one for each value, and say what SQLite says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from entitydb_dialect import driver
-from entitydb_dialect.driver.rewrite.shortcuts import Least, shortcut
+from entitydb_dialect.driver.rewrite.shortcuts import OfColumn, shortcut
 from entitydb_dialect.driver.sql.statement import parse
 
 from ..beside import kinds
@@ -33,6 +33,16 @@ QUESTIONS = (
     "SELECT min(d) FROM t",
     "SELECT min(a) FROM t WHERE c IN ('a', 'B') AND a < ?",
     "SELECT min(rowid) FROM t",
+    "SELECT count(DISTINCT a) FROM t",
+    "SELECT COUNT ( DISTINCT t . c ) AS many FROM main.t",
+    'SELECT count(distinct "x"."b") "how many" FROM t x WHERE c = \'b\' OR a > 3 -- why\n;',
+    "SELECT count(DISTINCT c) FROM t WHERE b = 1",
+    "SELECT count(DISTINCT b) FROM t WHERE c IN ('a', 'B') AND a < ?",
+    "SELECT count(DISTINCT c) FROM t WHERE b = 2.5",
+    "SELECT count(DISTINCT a) FROM t WHERE a > (SELECT min(a) FROM t WHERE a > 0)",
+    "SELECT count(DISTINCT b) FROM t WHERE false",
+    "SELECT count(DISTINCT d) FROM t",
+    "SELECT count(DISTINCT id) FROM t",
 )
 OTHERS = (
     "SELECT min(a), max(a) FROM t",
@@ -61,6 +71,16 @@ OTHERS = (
     "WITH t AS (SELECT 1 AS a) SELECT min(a) FROM t",
     "SELECT min(a) FROM t; SELECT 1",
     "SELECT 1 + min(a) FROM t",
+    "SELECT count(DISTINCT a), count(*) FROM t",
+    "SELECT count(DISTINCT a + 1) FROM t",
+    "SELECT count(DISTINCT a, b) FROM t",
+    "SELECT count(DISTINCT a) FROM t GROUP BY b",
+    "SELECT count(DISTINCT a) FILTER (WHERE b) FROM t",
+    "SELECT count(DISTINCT a) FROM t, t AS u",
+    "SELECT count(ALL a) FROM t",
+    "SELECT count(a) FROM t",
+    "SELECT count(DISTINCT) FROM t",
+    "SELECT count(DISTINCT *) FROM t",
 )
 
 
@@ -77,7 +97,7 @@ def test_it_says_what_sqlite_says(db: driver.Connection, rng: random.Random, sql
     plain = apsw.Connection(":memory:")
     for one in SCHEMA:
         plain.execute(one)
-    assert isinstance(shortcut(parse(sql)), Least)
+    assert isinstance(shortcut(parse(sql)), OfColumn)
     values = (7,) * sql.count("?")
     for _ in range(5):
         assert kinds(db.execute(sql, values).fetchall()) == kinds(plain.execute(sql, values).fetchall())
@@ -93,7 +113,7 @@ def test_it_says_what_sqlite_says(db: driver.Connection, rng: random.Random, sql
 
 @pytest.mark.parametrize("sql", OTHERS)
 def test_other_statements_are_sqlites(sql: str) -> None:
-    assert not isinstance(shortcut(parse(sql)), Least)
+    assert not isinstance(shortcut(parse(sql)), OfColumn)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +130,25 @@ def test_one_entry_is_read_however_many_there_are(db: driver.Connection, sql: st
         db.set_progress_handler(None, 1)
         steps.append(len(calls))
     assert steps[0] == steps[1] < 60
+
+
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [("SELECT count(DISTINCT b) FROM m", 7), ("SELECT count(DISTINCT c) FROM m WHERE b = 3", 20),
+     ("SELECT count(DISTINCT c) FROM m WHERE b = ? AND c > 'c1'", 18)],
+)  # fmt: skip
+def test_one_entry_is_read_for_each_value(db: driver.Connection, sql: str, values: int) -> None:
+    def visited() -> int:
+        return int(db.execute("SELECT entitydb_visited()").fetchall()[0][0])
+
+    db.execute("CREATE TABLE m(id INTEGER PRIMARY KEY, b INT, c TEXT)")
+    db.execute("CREATE INDEX m_b ON m(b, c DESC)")
+    rows = [(None if i % 9 == 0 else i % 7, None if i % 13 == 0 else f"c{i // 7 % 20}") for i in range(5000)]
+    db.executemany("INSERT INTO m(b, c) VALUES (?, ?)", rows)
+    db.commit()
+    before = visited()
+    assert db.execute(sql, (3,) * sql.count("?")).fetchall() == [(values,)]
+    assert visited() - before < 4 * values
 
 
 def test_of_a_moment_and_of_views_and_temporary_tables(db: driver.Connection) -> None:
