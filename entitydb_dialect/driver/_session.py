@@ -84,6 +84,7 @@ class Session(Transactions):
         self.catalog_snapshot: _master.Snapshot | None = None  # the catalogs as the running statement sees them
         self.temporary_names: frozenset[str] = frozenset()  # lower-case names of TEMP tables and views
         self.temporary_names_stale = False  # there may be others by now
+        self.makes_temporary = False  # a statement has made or dropped TEMP tables, or views
         self.hidden_compares = 0  # Statement.compares of views and TEMP triggers, which queries may use
         self.total_changes = 0  # rows changed through the connection's cursors
         # Aggregates by lower-case name, with the numbers of arguments they were made for. RETURNING has to know them.
@@ -157,7 +158,7 @@ class Session(Transactions):
         return self.temporary_names
 
     def temporary_tables_changed(self) -> None:
-        self.temporary_names_stale = True
+        self.temporary_names_stale = self.makes_temporary
 
     # ---- declarations ----
 

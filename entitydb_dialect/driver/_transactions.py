@@ -63,7 +63,7 @@ class Transactions(Contexts):
         raise NotImplementedError
 
     def temporary_tables_changed(self) -> None:
-        """There may be other TEMP tables than before."""
+        """What was done to TEMP tables has been undone, perhaps."""
         raise NotImplementedError
 
     # ---- begin ----

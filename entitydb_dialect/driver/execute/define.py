@@ -97,7 +97,7 @@ def _run_by_sqlite(session: Session, statement: Statement, sql: str, parameters:
         text, _ = taken_from_table(sql)  # SQLite would take the clause for a part of the type
     session.run(text or sql, parameters, writes=True)
     session.can_restart = False
-    session.temporary_names_stale = True
+    session.temporary_names_stale = session.makes_temporary = True
     session.hidden_compares |= statement.compares
     session.schema_changed()
 
