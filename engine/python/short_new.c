@@ -126,7 +126,8 @@ static known *known_with_tail(session *ps, PyObject *sql, const char *text, cons
 {
     int32_t token = shape->on_conflict >= 0 ? shape->on_conflict : shape->returning;
     int32_t at = sql_tokens_of(shape).tka_starts[token];
-    Py_ssize_t before = bare_before(text, shape, token), uses;
+    bool turned = shape->returning >= 0 && shape->returning < token;    /* RETURNING in front: no SQL, for the driver to say */
+    Py_ssize_t before = turned ? -1 : bare_before(text, shape, token), uses;
     PyObject *key = before < 0 ? NULL : Py_BuildValue("(NN)", PyUnicode_Substring(sql, shape->table_start, shape->table_end),
                                                       PyUnicode_Substring(sql, at, PyUnicode_GetLength(sql)));
     PyObject *found = key ? PyDict_GetItemWithError(ps->ses_tails, key) : NULL, *parts, *head;
