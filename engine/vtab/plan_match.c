@@ -1,10 +1,11 @@
 /* Which constraints a tree can use: one equality for each part from the first on, bounds on the next.
  *
  * Which may be left to us alone (omit)? Only those that keys decide exactly as SQLite does: columns of numeric affinity
- * (and the row id), because every comparison with them applies numeric affinity to the other side. A text column compared
- * with a number means one thing if the number is a literal and another if it is a column of numeric affinity, and both
- * look alike here; so the scan returns a superset and SQLite judges. Once a part is left inexact the parts behind it are
- * too, because the scan may have to give up bounds from there on.
+ * (and the row id), because every comparison with them applies numeric affinity to the other side; and others, compared
+ * byte by byte, where the other side has no affinity. A text column compared with a number means one thing if the number
+ * is a literal and another if it is a column of numeric affinity. Where that is not known the scan returns a superset and
+ * SQLite judges. Once a part is left inexact the parts behind it are too, because the scan may have to give up bounds from
+ * there on.
  *
  * One comparison must not even be used: a text column with a list that SQLite loops over by itself, which looks like an
  * equality here. SQLite compares such rows once more with each value of the list, but without the affinity of the
@@ -113,12 +114,21 @@ bool right_side_known(const planner *pl, int i)
     return right_side(pl, i, &value);
 }
 
-static void add_step(const planner *pl, candidate *ca, int constraint, char op, bool omit)
+/* NOCASE of SQLite's ends at the first 00 byte, and keys do not. */
+static bool part_is_binary(const candidate *ca, uint32_t part)
+{
+    return !part_is_rowid(ca, part) && ca->ca_index->parts[part].collation == COLLATE_BINARY;
+}
+
+/* exact: the parts before it are. -> whether it is, too. */
+static bool add_step(const planner *pl, candidate *ca, uint32_t part, int constraint, char op, bool exact)
 {
     bool known = right_side_known(pl, constraint);
+    bool plain = plan_is_equality(op) ? pl->pl_plain_equalities : pl->pl_plain_bounds;
+    exact = exact && (part_is_exact(pl, ca, part) || (plain && part_is_binary(ca, part)));
     ca->ca_steps[ca->ca_n_steps++] = (plan_step){
-        .sp_constraint = constraint, .sp_op = op, .sp_omit = omit, .sp_known = known,
-        .sp_plain = known || (plan_is_equality(op) ? pl->pl_plain_equalities : pl->pl_plain_bounds)};
+        .sp_constraint = constraint, .sp_op = op, .sp_omit = exact, .sp_known = known, .sp_plain = plain};
+    return exact;
 }
 
 #define LISTS_TOLD 32               /* of conditions from this one on SQLite does not say that they are lists */
@@ -142,8 +152,8 @@ uint64_t constraint_loops(const planner *pl)
     return found;
 }
 
-/* -> whether an equality binds the part. */
-static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool exact)
+/* -> whether an equality binds the part. *exact: whether all parts so far are. */
+static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool *exact)
 {
     int best = -1;
     char best_op = 0;
@@ -158,7 +168,7 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
     }
     if (best < 0)
         return false;
-    add_step(pl, ca, best, best_op, exact);
+    *exact = add_step(pl, ca, part, best, best_op, *exact);
     return true;
 }
 
@@ -178,11 +188,11 @@ static void match_bounds(const planner *pl, candidate *ca, uint32_t part, bool e
             not_null = i;
     }
     if (low >= 0)
-        add_step(pl, ca, low, bound_op(pl, low), exact);
+        add_step(pl, ca, part, low, bound_op(pl, low), exact);
     if (high >= 0)
-        add_step(pl, ca, high, bound_op(pl, high), exact);
+        add_step(pl, ca, part, high, bound_op(pl, high), exact);
     if (not_null >= 0 && low < 0 && high < 0)
-        add_step(pl, ca, not_null, 'N', exact);
+        add_step(pl, ca, part, not_null, 'N', exact);
 }
 
 void candidate_match(const planner *pl, candidate *ca)
@@ -190,8 +200,7 @@ void candidate_match(const planner *pl, candidate *ca)
     bool exact = true;
     uint32_t part = 0;
     for (; part < ca->ca_n_parts && ca->ca_n_steps + 2 < STEPS_MAX; part++) {
-        exact = exact && part_is_exact(pl, ca, part);
-        if (!match_equality(pl, ca, part, exact))
+        if (!match_equality(pl, ca, part, &exact))
             break;
     }
     ca->ca_n_equal = part;

@@ -46,7 +46,7 @@ static bool rows_known(const planner *pl, const edb_index *index, const plan_ste
         if (steps[i].sp_op != 'n' && steps[i].sp_op != 'N' && !right_side(pl, steps[i].sp_constraint, &values[i]))
             return false;
         step[STEP_OP] = steps[i].sp_op;
-        step[STEP_SIDE] = 'k';
+        step[STEP_SIDE] = steps[i].sp_plain ? 'p' : 'k';
         step[STEP_ROLE] = '-';
     }
     memset(&kr, 0, sizeof kr);

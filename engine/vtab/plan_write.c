@@ -24,6 +24,11 @@ static void write_step(plan_writer *pw, int constraint, char op, char side, char
     sqlite3_str_append(pw->pn_out, step, PLAN_STEP);
 }
 
+static char step_side(const plan_step *step)
+{
+    return step->sp_plain ? 'p' : step->sp_known ? 'k' : '-';
+}
+
 /* A condition is left to us alone (omit) where every walk that may be made decides it: not where the walk may turn to the
  * table, and no bound where an automatic index may be asked. */
 static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
@@ -32,7 +37,7 @@ static void write_steps(plan_writer *pw, uint32_t from, uint32_t to)
     for (uint32_t k = from; k < to; k++) {
         const plan_step *step = &ca->ca_steps[k];
         bool omit = step->sp_omit && !ca->ca_may_turn && (k < ca->ca_n_equal || !ca->ca_n_automatic);
-        write_step(pw, step->sp_constraint, step->sp_op, step->sp_plain ? 'k' : '-',
+        write_step(pw, step->sp_constraint, step->sp_op, step_side(step),
                    part_is_constant(pw->pn_planner, ca, k) ? 'c' : '-', omit);
     }
 }

@@ -21,7 +21,7 @@ typedef struct {
     char sp_op;
     bool sp_omit;                   /* decided exactly by the key */
     bool sp_known;                  /* the right side is a constant of the statement */
-    bool sp_plain;                  /* it has no affinity */
+    bool sp_plain;                  /* it has no affinity, as the driver has told */
 } plan_step;
 
 typedef struct {

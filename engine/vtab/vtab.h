@@ -189,7 +189,8 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
  *                         'a' 'A' equals, IS: of a column that the tree does not lead to, for an automatic index
  *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
- *          right side     'k' has no affinity: a constant of the statement; '-' anything
+ *          right side     'p' plain: it has no affinity; 'k' a constant of the statement, which CAST may have given one;
+ *                         '-' anything
  *          role           'c' an equality whose part has no place in the promised order, '-' any other
  *     tail                what is there of: "/sPP" one entry of each value of the first PP parts is enough
  *                         "/gPP" and terms: entries equal in the first PP parts are sorted by them

@@ -82,12 +82,12 @@ static int part_affinity(const key_range *kr, uint32_t part)
 /* The right side of a comparison with the part. Every numeric column applies NUMERIC affinity to it: an integer stays
  * one beside a REAL column, where not all integers have an equal. A TEXT column makes a number a text where the number
  * is plain, without an affinity of its own; the text lasts until values_drop(). */
-static int read_side(value_scratch *vs, const key_range *kr, uint32_t part, bool plain, sqlite3_value *in, edb_value *out)
+static int read_side(value_scratch *vs, const key_range *kr, uint32_t part, char side, sqlite3_value *in, edb_value *out)
 {
     int affinity = part_affinity(kr, part);
     if (affinity >= AFFINITY_NUMERIC)
         return value_convert(vs, in, AFFINITY_NUMERIC, out);
-    return affinity == AFFINITY_TEXT && plain ? value_convert(vs, in, AFFINITY_TEXT, out) : value_read(in, out);
+    return affinity == AFFINITY_TEXT && side == 'p' ? value_convert(vs, in, AFFINITY_TEXT, out) : value_read(in, out);
 }
 
 static bool is_number(const edb_value *v)
@@ -98,14 +98,15 @@ static bool is_number(const edb_value *v)
 /* Whether the keys decide the comparison, or at least never lose a row of it. Not for numbers that may be of a numeric
  * column, against text: '012' is not 12 as a text but is then. A text from a numeric column ('2024-01-01' in a DATE
  * column) is not decided either where it is an upper bound: '3000' would be compared as a number, and numbers are
- * smaller than texts. Texts from ':' on are above all that could be read as a number. */
-static bool keys_decide(const key_range *kr, uint32_t part, char op, bool plain, const edb_value *v)
+ * smaller than texts. Texts from ':' on are above all that could be read as a number, and a constant text was not made
+ * a number. */
+static bool keys_decide(const key_range *kr, uint32_t part, char op, char side, const edb_value *v)
 {
-    if (plain || part_exact(kr, part) || v->type == VALUE_BLOB || v->type == VALUE_NULL)
+    if (side == 'p' || part_exact(kr, part) || v->type == VALUE_BLOB || v->type == VALUE_NULL)
         return true;
     if (is_number(v))
         return false;
-    return (op != '<' && op != 'l') || (v->size && *(const uint8_t *)v->bytes >= ':');
+    return side == 'k' || (op != '<' && op != 'l') || (v->size && *(const uint8_t *)v->bytes >= ':');
 }
 
 /* -> whether a row id can be equal to v. */
@@ -200,12 +201,12 @@ typedef enum {
 
 /* A value of an equality. A column without affinity holds numbers and texts apart, so that a number that keys do not decide
  * is equal to itself and perhaps to texts; in a TEXT column it is equal to no number. */
-static int add_value(key_range *kr, uint32_t part, char op, bool plain, sqlite3_value *in, bound_to *bound)
+static int add_value(key_range *kr, uint32_t part, char op, char side, sqlite3_value *in, bound_to *bound)
 {
     value_scratch vs = {.vs_held = NULL};
     edb_value v = {.type = VALUE_NULL};
-    int rc = op == 'n' ? EDB_OK : read_side(&vs, kr, part, plain, in, &v);
-    bool decided = keys_decide(kr, part, op, plain, &v);
+    int rc = op == 'n' ? EDB_OK : read_side(&vs, kr, part, side, in, &v);
+    bool decided = keys_decide(kr, part, op, side, &v);
     if (!decided && part_affinity(kr, part) != AFFINITY_BLOB)
         *bound = UNBOUND;
     else if (!decided && *bound == BOUND_BY_KEYS)
@@ -216,12 +217,12 @@ static int add_value(key_range *kr, uint32_t part, char op, bool plain, sqlite3_
     return rc;
 }
 
-static int add_list(key_range *kr, uint32_t part, bool plain, sqlite3_value *list, bound_to *bound)
+static int add_list(key_range *kr, uint32_t part, char side, sqlite3_value *list, bound_to *bound)
 {
     sqlite3_value *member;
     int sqlite = sqlite3_vtab_in_first(list, &member);
     for (; sqlite == SQLITE_OK && member && *bound != UNBOUND; sqlite = sqlite3_vtab_in_next(list, &member)) {
-        int rc = add_value(kr, part, 'i', plain, member, bound);
+        int rc = add_value(kr, part, 'i', side, member, bound);
         if (rc)
             return rc;
     }
@@ -240,9 +241,9 @@ static int decode_equality(key_range *kr, uint32_t part, char op, char side, sql
     int rc;
     wheel->wh_first = kr->kr_n_items;
     if (op == 'i')
-        rc = add_list(kr, part, side == 'k', value, &bound);
+        rc = add_list(kr, part, side, value, &bound);
     else
-        rc = add_value(kr, part, op, side == 'k', value, &bound);
+        rc = add_value(kr, part, op, side, value, &bound);
     if (!rc && bound == BOUND_TO_TEXTS)
         rc = add_texts(kr, part);
     if (rc)
@@ -334,17 +335,17 @@ static int bound_part(key_range *kr, uint32_t part, char op, const edb_value *v)
 
 static int decode_bound(key_range *kr, uint32_t part, const char *step, sqlite3_value *value)
 {
-    bool plain = step[STEP_SIDE] == 'k';
+    char side = step[STEP_SIDE];
     value_scratch vs = {.vs_held = NULL};
     edb_value v = {.type = VALUE_NULL};
-    int rc = step[STEP_OP] == 'N' ? EDB_OK : read_side(&vs, kr, part, plain, value, &v);
+    int rc = step[STEP_OP] == 'N' ? EDB_OK : read_side(&vs, kr, part, side, value, &v);
     if (rc)
         goto done;
     if (step[STEP_OP] != 'N' && v.type == VALUE_NULL)
         kr->kr_empty = true;          /* a comparison with NULL is never true */
     else if (part_rowid(kr, part))
         bound_rowid(kr, step[STEP_OP], &v);
-    else if (keys_decide(kr, part, step[STEP_OP], plain, &v))
+    else if (keys_decide(kr, part, step[STEP_OP], side, &v))
         rc = bound_part(kr, part, step[STEP_OP], &v);
     else
         kr->kr_inexact = true;

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .._catalog import Index, Table
     from .._session import Session
 
-_STEPS = "(?:[=isnaANgl<>pPw][k-][c-])*"
+_STEPS = "(?:[=isnaANgl<>pPw][pk-][c-])*"
 _TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+|/w(?:[0-9a-f]{5}[=<l>g])+)*"
 _STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
 _PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)

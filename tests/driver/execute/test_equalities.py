@@ -70,15 +70,21 @@ def conditions(rng: random.Random, column: str) -> list[str]:
         f"{column} = ?", f"? = {column}", f"{column} == ?", f"{column} IS ?", f"{column} IS NOT DISTINCT FROM ?",
         f"{column} IN (?, ?, {one})", f"{column} IN ({one}, {two}, {three})", f"{column} = {one}",
         f"{column} IS {one} AND {other} = {two}", f"{column} = {one} AND {other} > {two}",
-        f"{column} = ? AND {other} = ?",
-        f"{column} = CAST(? AS INTEGER)", f"{column} = abs(?)", f"{column} = lower(?)", f"{column} = {other}",
-        f"{column} == {other}", f"{column} IS {other}", f"{column} IN ({other}, ?)", f"{column} = +{other}",
-        f"{column} = (SELECT {other} FROM u WHERE id = 3)", f"{column} IN (SELECT {other} FROM u)",
-        f"EXISTS (SELECT 1 FROM u WHERE u.{other} = t.{column})", f"({column}, {other}) = (?, {one})",
-        f"({column}, {other}) IN (SELECT {other}, {column} FROM u)", f"{column} = ? OR {other} = {one}",
-        f"{column} > ?", f"{column} <= {one}", f"{column} BETWEEN ? AND {one}", f"NOT ({column} <> ?)",
-        f"{column} = CASE WHEN 1 THEN {other} END", f"{column} = likely({other})", f"{column} = {other} COLLATE NOCASE",
-    ]
+        f"{column} = ? AND {other} = ?", f"{column} = CAST(? AS INTEGER)", f"{column} = CAST({one} AS NUMERIC)",
+        f"{column} IS CAST({one} AS TEXT)", f"{column} IN (?, CAST({one} AS REAL))",
+        f"{column} >= CAST({one} AS INTEGER)", f"{column} = -CAST({one} AS INTEGER)",
+        f"{column} < CAST({one} AS NUMERIC) AND {other} = {two}", f"{column} = abs(?)", f"{column} = lower(?)",
+        f"{column} = {other}", f"{column} == {other}", f"{column} IS {other}", f"{column} IN ({other}, ?)",
+        f"{column} = +{other}", f"{column} = (SELECT {other} FROM u WHERE id = 3)",
+        f"{column} IN (SELECT {other} FROM u)", f"EXISTS (SELECT 1 FROM u WHERE u.{other} = t.{column})",
+        f"({column}, {other}) = (?, {one})", f"({column}, {other}) IN (SELECT {other}, {column} FROM u)",
+        f"{column} = ? OR {other} = {one}", f"{column} > ?", f"{column} <= {one}", f"{column} BETWEEN ? AND {one}",
+        f"NOT ({column} <> ?)", f"{column} = CASE WHEN 1 THEN {other} END", f"{column} = likely({other})",
+        f"{column} = coalesce({other}, {one})", f"{column} = iif(id > 40, {other}, ?)",
+        f"{column} IN (unlikely({other}))", f"{column} = max({other}, {other})",
+        f"{column} >= ifnull({other}, {two})", f"{column} < likelihood({other}, 0.5)",
+        f"{column} = nullif({other}, ?)", f"{column} IS trim({other})", f"{column} = {other} COLLATE NOCASE",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("column", COLUMNS)
