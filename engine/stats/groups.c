@@ -69,10 +69,10 @@ static group_size mean_of(const group_sums *sums)
 typedef struct {
     const tree_look *gtk_look;
     const edb_index *gtk_index;
-    uint8_t *gtk_bytes;              /* of a page */
+    uint8_t *gtk_bytes;             /* of a page */
     size_t gtk_room;
-    group_sums *gtk_sums;            /* for each number of parts */
-    uint32_t gtk_n;                  /* entries met */
+    group_sums *gtk_sums;           /* for each number of parts */
+    uint32_t gtk_n;                 /* entries met */
 } group_taking;
 
 /* -> false: the tree cannot be read. */
