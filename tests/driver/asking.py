@@ -1,4 +1,4 @@
-"""What tests ask of a connection: rows, now or as of a moment, the moment of a commit, and a plan."""
+"""What tests ask of a connection: rows, now or as of a moment, the moment of a commit, a plan, entries visited."""
 
 from __future__ import annotations
 
@@ -22,3 +22,15 @@ def moment(connection: Any) -> int:
 def plan(connection: Any, sql: str, parameters: Any = ()) -> str:
     """SQLite's plan of a statement, its steps in one line."""
     return "; ".join(row[3] for row in rows(connection, f"EXPLAIN QUERY PLAN {sql}", parameters))
+
+
+def visited(connection: Any) -> int:
+    """How many entries the connection's scans have visited."""
+    return int(rows(connection, "SELECT entitydb_visited()")[0][0])
+
+
+def visits(connection: Any, sql: str, parameters: Any = ()) -> int:
+    """How many a statement visits, read to its end."""
+    before = visited(connection)
+    rows(connection, sql, parameters)
+    return visited(connection) - before

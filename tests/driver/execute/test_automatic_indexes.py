@@ -9,7 +9,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import plan
+from ..asking import plan, visited, visits
 from ..beside import Beside, kinds
 
 ROWS = 3000
@@ -41,15 +41,6 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
     return found
 
 
-def visited(db: driver.Connection, sql: str, parameters: Any = ()) -> int:
-    def count() -> int:
-        return int(db.execute("SELECT entitydb_visited()").fetchall()[0][0])
-
-    before = count()
-    db.execute(sql, parameters).fetchall()
-    return count() - before
-
-
 QUERIES = [
     "SELECT count(*), sum(a.id), sum(b.id) FROM a JOIN b ON a.k = b.k",
     "SELECT count(*), sum(b.id) FROM a LEFT JOIN b ON a.k = b.k AND b.s > '5'",
@@ -68,7 +59,7 @@ QUERIES = [
 @pytest.mark.parametrize("sql", QUERIES)
 def test_a_join_without_index_is_not_quadratic(both: Beside, sql: str) -> None:
     assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
-    assert visited(both.mine, sql) < 15 * ROWS
+    assert visits(both.mine, sql) < 15 * ROWS
     assert "AUTOMATIC INDEX" in plan(both.mine, sql)
 
 
@@ -125,8 +116,8 @@ def test_it_spills_like_a_transaction(rng: random.Random) -> None:
 
 def test_a_walk_that_is_made_once_makes_none(both: Beside) -> None:
     assert "AUTOMATIC" not in plan(both.mine, "SELECT * FROM b WHERE k = 5")
-    assert visited(both.mine, "SELECT * FROM b WHERE k = ?", (5,)) <= ROWS + 1
-    assert visited(both.mine, "SELECT a.id, b.id FROM a JOIN b ON a.k = b.k LIMIT 1") <= 3 * ROWS
+    assert visits(both.mine, "SELECT * FROM b WHERE k = ?", (5,)) <= ROWS + 1
+    assert visits(both.mine, "SELECT a.id, b.id FROM a JOIN b ON a.k = b.k LIMIT 1") <= 3 * ROWS
 
 
 def test_an_interrupt_ends_its_making(both: Beside) -> None:
@@ -141,11 +132,11 @@ def test_an_interrupt_ends_its_making(both: Beside) -> None:
 def test_runs_of_executemany_keep_nothing_of_each_other(both: Beside) -> None:
     both.mine.execute("ANALYZE")
     sets = [(i, i % 3, str(i)) for i in range(3000)]
-    before = both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    before = visited(both.mine)
     for one in (both.mine, both.theirs):
         one.executemany("UPDATE b SET v = ? WHERE g = ? AND s = ? AND id < 60", sets)
     both.compare()
-    assert both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 3000 * 200
+    assert visited(both.mine) - before < 3000 * 200
 
 
 # ---- the walks before it is there leave out what an equality cannot hold for ----
@@ -222,7 +213,7 @@ def test_equalities_of_several_texts_keep_each(db: driver.Connection, condition:
 def test_rows_that_are_left_out_count_and_can_be_interrupted(both: Beside) -> None:
     db = both.mine
     sql = "SELECT count(*) FROM a CROSS JOIN b ON b.k = a.id WHERE a.id = 7"
-    assert visited(db, sql) >= ROWS
+    assert visits(db, sql) >= ROWS
     db.create_function("stop", 0, lambda: db.interrupt() or 1)
     with pytest.raises(driver.OperationalError, match="interrupted"):
         db.execute(f"{sql} AND stop() AND b.s = '-'").fetchall()
@@ -346,4 +337,4 @@ def test_the_way_is_taken_that_visits_less(db: driver.Connection, walks: str) ->
     sql = f"SELECT o.id, (SELECT count(*) FROM t WHERE t.a < o.high AND t.{column} = o.x) FROM o ORDER BY o.id"
     assert "OR AUTOMATIC INDEX" in plan(db, sql)
     assert db.execute(sql).fetchall() == list(both.theirs.execute(sql))
-    assert visited(db, sql) < most
+    assert visits(db, sql) < most

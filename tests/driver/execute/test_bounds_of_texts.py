@@ -15,6 +15,8 @@ from entitydb_dialect._native import lib
 from entitydb_dialect import driver
 from entitydb_dialect.driver.sql.statement import parse
 
+from ..asking import visits
+
 TEXTS = [None, "1990-01-01", "2024-01-01", "2024-06-01", "3000", "012", "9", " 7", "-1", "+2", ".5", "a", ":", "", "zz"]
 DATES = ["2024-01-01", "1990-06-01", 12, 3000, 2.5, None, "x"]
 SCHEMA = [
@@ -80,12 +82,8 @@ def test_a_bound_by_a_parameter_reads_its_range_alone() -> None:
     connection.executemany("INSERT INTO t(day) VALUES (?)", [(f"2024-01-{i % 28 + 1:02d}",) for i in range(2800)])
     connection.commit()
 
-    def visited() -> int:
-        return connection.execute("SELECT entitydb_visited()").fetchone()[0]
-
-    before = visited()
-    connection.execute("SELECT count(day) FROM t WHERE day >= ? AND day < ?", ("2024-01-05", "2024-01-07")).fetchall()
-    assert visited() - before <= 202
+    sql = "SELECT count(day) FROM t WHERE day >= ? AND day < ?"
+    assert visits(connection, sql, ("2024-01-05", "2024-01-07")) <= 202
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import plan
+from ..asking import plan, visited
 from ..beside import Beside
 
 SCHEMA = (
@@ -37,9 +37,9 @@ def both(db: driver.Connection) -> Beside:
 @pytest.mark.parametrize("sql", ["SELECT DISTINCT a FROM t", "SELECT DISTINCT a, b FROM t", "SELECT DISTINCT n FROM t",
                                  "SELECT DISTINCT a FROM t WHERE a > 0 ORDER BY a DESC"])
 def test_one_entry_of_each_value_is_read(both: Beside, sql: str) -> None:
-    before = both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    before = visited(both.mine)
     rows = both.mine.execute(sql).fetchall()
-    assert both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 60
+    assert visited(both.mine) - before < 60
     assert "SKIPPING DUPLICATES" in plan(both.mine, sql)
     assert sorted(map(repr, rows)) == sorted(map(repr, both.theirs.execute(sql)))
 

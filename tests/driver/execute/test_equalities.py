@@ -15,7 +15,7 @@ from entitydb_dialect._native import lib
 from entitydb_dialect import driver
 from entitydb_dialect.driver.sql.statement import parse
 
-from ..asking import rows
+from ..asking import rows, visited
 from ..beside import Beside
 
 TYPES = ("", "TEXT", "INTEGER", "REAL", "NUMERIC", "BLOB", "VARCHAR(9) COLLATE NOCASE")
@@ -140,28 +140,25 @@ NARROW: tuple[tuple[str, tuple[Any, ...]], ...] = (
 
 @pytest.mark.parametrize(("sql", "parameters"), NARROW)
 def test_no_more_is_visited_than_is_found(db: driver.Connection, sql: str, parameters: tuple[Any, ...]) -> None:
-    def visited() -> int:
-        return int(db.execute("SELECT entitydb_visited()").fetchall()[0][0])
-
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, i INTEGER, s TEXT, n, x)")
     for column in ("i", "s", "n"):
         db.execute(f"CREATE INDEX t_{column} ON t({column})")
     values = [(i, i % 1000, str(i % 1000), i % 1000) for i in range(ROWS)]
     db.executemany("INSERT INTO t VALUES (?, ?, ?, ?, 0)", values)
     db.commit()
-    before = visited()
+    before = visited(db)
     found = db.execute(sql, parameters).fetchall()
     assert sorted(found) == [(5,), (1005,)]
-    assert visited() - before < 25
+    assert visited(db) - before < 25
 
 
 def test_a_join_of_columns_without_types_is_not_quadratic(db: driver.Connection) -> None:
     db.execute("CREATE TABLE t(a, b)")
     db.executemany("INSERT INTO t VALUES (?, ?)", [(i, ROWS - i) for i in range(ROWS)])
     db.commit()
-    before = int(rows(db, "SELECT entitydb_visited()")[0][0])
+    before = visited(db)
     assert rows(db, "SELECT count(*) FROM t x JOIN t y ON x.a = y.b") == [(ROWS - 1,)]
-    assert int(rows(db, "SELECT entitydb_visited()")[0][0]) - before < 10 * ROWS
+    assert visited(db) - before < 10 * ROWS
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import moment, plan, rows
+from ..asking import moment, plan, rows, visited, visits
 from ..beside import Beside
-from .test_automatic_indexes import visited
 
 DAYS = 4000
 
@@ -66,7 +65,7 @@ def test_an_automatic_index_of_a_large_table_begins_with_the_filtered_one(
     both = stock(db, rng)
     sql = "SELECT count(*), sum(line) FROM ware, entry WHERE ware.id = entry.ware AND ware.name LIKE 'green%'"
     assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
-    assert visited(both.mine, sql) < 2 * 20_000
+    assert visits(both.mine, sql) < 2 * 20_000
 
 
 TRADE = "SELECT n.name, sum(l.price) FROM customer c, bill b, line l, supplier s, nation n, region r WHERE "
@@ -106,7 +105,7 @@ def test_what_filters_comes_before_what_multiplies(rng: random.Random) -> None:
     for _ in range(5):
         both = trade(driver.connect(":memory:"), rng)
         assert both.mine.execute(sql).fetchall() == list(both.theirs.execute(sql))
-        found.append(visited(both.mine, sql))
+        found.append(visits(both.mine, sql))
         both.mine.close()
     assert sorted(found)[2] < 12_000, found
 
@@ -118,9 +117,9 @@ def test_an_automatic_index_is_made_as_soon_at_a_moment_with_fewer_rows(
     """One walk of the whole table is enough, though there are more rows now than it has met."""
     both = stock(db, rng)
     sql = "SELECT count(*), sum(line) FROM ware, entry WHERE ware.id = entry.ware AND ware.name LIKE 'green%'"
-    now, then, answer = visited(db, sql), moment(db), db.execute(sql).fetchall()
+    now, then, answer = visits(db, sql), moment(db), db.execute(sql).fetchall()
     both.run("INSERT INTO entry SELECT bill + 100000, line, ware FROM entry WHERE bill < 200")
     db.commit()
-    before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    before = visited(db)
     assert rows(db, sql, as_of=then) == answer
-    assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before < 1.1 * now
+    assert visited(db) - before < 1.1 * now

@@ -9,16 +9,9 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import visits
+
 QUERY = "SELECT count(*) FROM parent JOIN child ON child.parent = parent.id WHERE parent.kind = ?"
-
-
-def visited(db: driver.Connection, sql: str, parameters: tuple[object, ...]) -> int:
-    def count() -> int:
-        return int(db.execute("SELECT entitydb_visited()").fetchone()[0])
-
-    before = count()
-    db.execute(sql, parameters).fetchall()
-    return count() - before
 
 
 @pytest.fixture
@@ -47,14 +40,14 @@ def grow(db: driver.Connection) -> None:
 def test_a_statement_is_planned_anew_behind_the_first_run(connect: Callable[[], driver.Connection]) -> None:
     db, other, fresh = connect(), connect(), connect()
     for one in (db, other):
-        visited(one, QUERY, (7,))
+        visits(one, QUERY, (7,))
     grow(db)
     for one in (db, other):
         one.rollback()
-        visited(one, QUERY, (7,))       # meets the outgrown plan
-    best = visited(fresh, QUERY, (7,))
+        visits(one, QUERY, (7,))       # meets the outgrown plan
+    best = visits(fresh, QUERY, (7,))
     assert best < 300
-    assert visited(db, QUERY, (7,)) == visited(other, QUERY, (7,)) == best
+    assert visits(db, QUERY, (7,)) == visits(other, QUERY, (7,)) == best
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import moment, rows
+from ..asking import moment, rows, visited
 from ..beside import Beside
 
 KEYS: tuple[Any, ...] = (
@@ -95,6 +95,6 @@ def test_a_lookup_is_one_visit(db: driver.Connection) -> None:
     db.executemany("INSERT INTO t VALUES (?, ?)", [(i, i) for i in range(100)])
     db.executemany("INSERT INTO o VALUES (?)", [(i % 100,) for i in range(500)])
     db.commit()
-    before = rows(db, "SELECT entitydb_visited()")[0][0]
+    before = visited(db)
     assert rows(db, "SELECT sum(t.v) FROM o CROSS JOIN t ON t.id = o.k") == [(24750,)]
-    assert rows(db, "SELECT entitydb_visited()")[0][0] - before <= 1002
+    assert visited(db) - before <= 1002

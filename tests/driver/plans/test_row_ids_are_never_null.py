@@ -6,7 +6,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import moment
+from ..asking import moment, rows, visited
 from ..beside import Beside
 
 NOTHING = (
@@ -42,12 +42,9 @@ def both(db: driver.Connection) -> Beside:
 
 @pytest.mark.parametrize("sql", NOTHING)
 def test_no_entry_is_visited(both: Beside, sql: str) -> None:
-    def count() -> int:
-        return int(both.mine.execute("SELECT entitydb_visited()").fetchall()[0][0])
-
-    before = count()
+    before = visited(both.mine)
     found = both.mine.execute(sql).fetchall()
-    assert count() == before
+    assert visited(both.mine) == before
     assert found == [tuple(row) for row in both.theirs.execute(sql)]
 
 
@@ -66,7 +63,5 @@ def test_a_column_that_may_have_been_null_is_asked(db: driver.Connection) -> Non
     db.execute("DROP TABLE t")
     db.execute("ALTER TABLE new RENAME TO t")
     db.commit()
-    cursor = db.cursor()
-    cursor.as_of = at
-    assert cursor.execute("SELECT id FROM t WHERE v IS NULL").fetchall() == [(1,)]
-    assert db.execute("SELECT id FROM t WHERE v IS NULL").fetchall() == []
+    assert rows(db, "SELECT id FROM t WHERE v IS NULL", as_of=at) == [(1,)]
+    assert rows(db, "SELECT id FROM t WHERE v IS NULL") == []

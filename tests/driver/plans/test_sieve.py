@@ -9,7 +9,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import moment, plan, rows
+from ..asking import moment, plan, rows, visited
 from ..beside import Beside
 
 COLUMNS = {"i": "INTEGER", "r": "REAL", "n": "NUMERIC", "s": "TEXT", "nc": "TEXT COLLATE NOCASE",
@@ -122,9 +122,9 @@ def test_every_row_is_visited_and_few_go_through_sqlite(db: driver.Connection) -
     db.commit()
     sql = "SELECT id FROM t WHERE v = 7"
     assert plan(db, sql) == "SCAN t"
-    before = rows(db, "SELECT entitydb_visited()")[0][0]
+    before = visited(db)
     assert len(rows(db, sql)) == 50
-    assert rows(db, "SELECT entitydb_visited()")[0][0] - before <= 5001
+    assert visited(db) - before <= 5001
     steps: list[int] = []
 
     def step() -> bool:

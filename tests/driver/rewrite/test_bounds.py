@@ -12,7 +12,7 @@ from entitydb_dialect._native import lib
 from entitydb_dialect import driver
 from entitydb_dialect.driver.sql.statement import parse
 
-from ..asking import rows
+from ..asking import rows, visited
 from ..beside import Beside
 from .test_unseen import is_unseen
 
@@ -117,9 +117,9 @@ def test_an_upper_bound_that_is_found_out_later_is_kept_beside_a_comparison_of_c
             "SELECT id FROM day WHERE at >= '2024-01-05' AND at < date('2024-01-05', '+2 days')"
             f" AND planned < at AND id > {n}"
         )
-        before = rows(db, "SELECT entitydb_visited()")[0][0]
+        before = visited(db)
         assert len(rows(db, sql)) == 200
-        assert rows(db, "SELECT entitydb_visited()")[0][0] - before <= 402
+        assert visited(db) - before <= 402
         assert n == 0 or is_unseen(db, sql)
 
 

@@ -12,6 +12,7 @@ from entitydb_dialect import driver
 from entitydb_dialect.driver.rewrite.shortcuts import OfColumn, shortcut
 from entitydb_dialect.driver.sql.statement import parse
 
+from ..asking import visited
 from ..beside import kinds
 
 SCHEMA = (
@@ -138,17 +139,14 @@ def test_one_entry_is_read_however_many_there_are(db: driver.Connection, sql: st
      ("SELECT count(DISTINCT c) FROM m WHERE b = ? AND c > 'c1'", 18)],
 )  # fmt: skip
 def test_one_entry_is_read_for_each_value(db: driver.Connection, sql: str, values: int) -> None:
-    def visited() -> int:
-        return int(db.execute("SELECT entitydb_visited()").fetchall()[0][0])
-
     db.execute("CREATE TABLE m(id INTEGER PRIMARY KEY, b INT, c TEXT)")
     db.execute("CREATE INDEX m_b ON m(b, c DESC)")
     rows = [(None if i % 9 == 0 else i % 7, None if i % 13 == 0 else f"c{i // 7 % 20}") for i in range(5000)]
     db.executemany("INSERT INTO m(b, c) VALUES (?, ?)", rows)
     db.commit()
-    before = visited()
+    before = visited(db)
     assert db.execute(sql, (3,) * sql.count("?")).fetchall() == [(values,)]
-    assert visited() - before < 4 * values
+    assert visited(db) - before < 4 * values
 
 
 def test_of_a_moment_and_of_views_and_temporary_tables(db: driver.Connection) -> None:

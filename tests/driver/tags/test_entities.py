@@ -11,6 +11,8 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import visited
+
 Connect = Callable[..., driver.Connection]
 
 
@@ -77,9 +79,9 @@ def test_one_entity_is_a_lookup_and_one_type_a_walk(db: driver.Connection) -> No
         ("type = 'a' AND id = 'x'", 0, 0), ("type = 'a' AND id IN (1, 5, 500)", 2, 2),
         ("type = 'a' AND id = 1 OR type = 'b' AND id = 1", 2, 2),
     ]:  # fmt: skip
-        before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+        before = visited(db)
         assert len(db.execute(f"SELECT type, id FROM entitydb_entities WHERE {where}").fetchall()) == expected, where
-        assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before <= visits, where
+        assert visited(db) - before <= visits, where
 
 
 def test_entities_join_tags_and_tables(db: driver.Connection) -> None:

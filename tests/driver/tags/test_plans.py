@@ -8,6 +8,8 @@ import pytest
 
 from entitydb_dialect import driver
 
+from ..asking import visited
+
 JOINED = "t.type = 'article' AND t.entity = a.id"
 
 
@@ -49,6 +51,6 @@ def db() -> Iterator[driver.Connection]:
 def test_what_there_is_least_of_comes_first(
     db: driver.Connection, sql: str, parameters: tuple[str, ...], rows: int, most: int
 ) -> None:
-    before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    before = visited(db)
     assert len(db.execute(sql, parameters).fetchall()) == rows
-    assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before <= most
+    assert visited(db) - before <= most

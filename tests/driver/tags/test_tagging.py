@@ -10,6 +10,8 @@ import pytest
 from entitydb_dialect import _exceptions as ex
 from entitydb_dialect import driver
 
+from ..asking import visited
+
 Connect = Callable[..., driver.Connection]
 INSERT = "INSERT INTO entitydb_tags(type, entity, tag) VALUES (?, ?, ?)"
 
@@ -235,10 +237,10 @@ def test_an_entity_is_looked_up_in_an_expression_and_a_lower_bound_is_begun_at(d
     ask = "SELECT entity FROM entitydb_tagged('article', 'a') WHERE "
     for where, expected in [("entity = 5", [5]), ("entity = 50", []), ("entity > 8", [9, 10]), ("entity >= 9.5", [10]),
                             ("entity = 'x'", []), ("rowid = 3", [3]), ("entity BETWEEN 4 AND 5", [4, 5])]:  # fmt: skip
-        before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+        before = visited(db)
         assert [e for (e,) in db.execute(ask + where).fetchall()] == expected
         if "=" in where.split() and expected:
-            assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before == 1
+            assert visited(db) - before == 1
     assert db.execute(ask + "1 ORDER BY entity DESC LIMIT 1").fetchall() == [(10,)]
 
 
@@ -264,9 +266,9 @@ def test_conditions_reach_the_trees(db: driver.Connection, where: str, most: int
     db.executemany(INSERT, [("article", 1, "m:"), ("person", 1, "all")])
     db.commit()
     every = db.execute("SELECT type, entity, tag FROM entitydb_tags").fetchall()
-    before = db.execute("SELECT entitydb_visited()").fetchall()[0][0]
+    before = visited(db)
     found = db.execute(f"SELECT type, entity, tag FROM entitydb_tags WHERE {where}").fetchall()
-    assert db.execute("SELECT entitydb_visited()").fetchall()[0][0] - before <= most
+    assert visited(db) - before <= most
     assert len(every) == 31
     beside = db.execute(
         f"SELECT type, entity, tag FROM (SELECT *, 0 + 0 FROM entitydb_tags LIMIT -1 OFFSET 0) WHERE {where}"
