@@ -27,6 +27,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "engine/txn/capture.h"
 #include "engine/txn/hooks.h"
@@ -217,6 +218,13 @@ void conn_registry_unlock(void);
 void stmt_trees_begin(edb_stmt *stmt);
 /* State of a tree in the statement's root; *out NULL: the root does not know it. Valid until the next call. */
 int stmt_tree(edb_stmt *stmt, uint32_t tree, const tree_state **out);
+
+/* Whether the version has the bytes that the write leaves; one in a chain is not looked at. */
+static inline bool version_has(const tree_version *version, const ws_entry *w)
+{
+    return !version->overflow && version->value_size == w->value_size
+           && (!w->value_size || !memcmp(version->value, w->value, w->value_size));
+}
 
 /* Whether the write set's tree is a tree, and not what it holds beside rows. */
 static inline bool tree_is_real(uint32_t tree) { return tree < TREE_AT_ONCE; }

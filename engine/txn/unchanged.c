@@ -4,10 +4,7 @@
  * plain: each of its writes, which are few, is what its T has; and nobody has committed since T, so that validation
  * would find nothing. A commit that comes meanwhile comes after this one. Whatever is not as plain is found out by the
  * commit itself, which applies what differs. */
-#include <string.h>
-
 #include "engine/txn/txn_internal.h"
-#include "engine/txn/ws_run.h"
 
 enum { WRITES_FEW = 8 };
 
@@ -24,12 +21,6 @@ static edb_stmt *statement_at_newest(edb_conn *conn)
     return NULL;
 }
 
-static bool is_same(const ws_entry *w, const tree_version *version)
-{
-    return !(w->flags & (WS_TOMBSTONE | WS_ALWAYS)) && !version->overflow && version->value_size == w->value_size
-           && (!w->value_size || !memcmp(version->value, w->value, w->value_size));
-}
-
 /* Whether the tree has what the cursor's writes leave. */
 static int stays(edb_stmt *st, uint32_t tree, ws_cursor *wc, int *left, bool *out)
 {
@@ -43,7 +34,7 @@ static int stays(edb_stmt *st, uint32_t tree, ws_cursor *wc, int *left, bool *ou
         bool there = false;
         if ((*left)-- > 0)
             rc = tree_get(st->st_conn->cn_pager, state, st->st_root.sn_number, w->key, w->key_size, &version, &there);
-        *out = there && is_same(w, &version);
+        *out = there && !(w->flags & (WS_TOMBSTONE | WS_ALWAYS)) && version_has(&version, w);
     }
     return rc;
 }

@@ -101,8 +101,7 @@ static bool agrees(const ws_entry *w, const tree_version *version, bool living)
         return false;
     if (w->flags & WS_TOMBSTONE || !living)
         return (w->flags & WS_TOMBSTONE) && !living;
-    return !version->overflow && version->value_size == w->value_size
-           && (!w->value_size || !memcmp(version->value, w->value, w->value_size));
+    return version_has(version, w);
 }
 
 static int conflict_in_entry(validation *va, const ws_entry *w)
