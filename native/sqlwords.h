@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A sign by itself has its ASCII code, and == that of =; what is no word of these, no such sign and no sign by itself has SQL_W_NONE. */
+/* A sign by itself has its ASCII code, and == that of =; what is no word of these, no such sign and no sign by itself has
+ * SQL_W_NONE. */
 enum {
     SQL_W_NONE = 0,
     SQL_W_SCHEMA = 0x80,    /* a name, quoted or not, that begins with sqlite_ or pragma_ */

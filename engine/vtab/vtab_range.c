@@ -81,13 +81,14 @@ static int part_affinity(const key_range *kr, uint32_t part)
 
 /* The right side of a comparison with the part. Every numeric column applies NUMERIC affinity to it: an integer stays
  * one beside a REAL column, where not all integers have an equal. A TEXT column makes a number a text where the number
- * is plain, without an affinity of its own; the text lasts until values_drop(). */
-static int read_side(value_scratch *vs, const key_range *kr, uint32_t part, char side, sqlite3_value *in, edb_value *out)
+ * is plain, without an affinity of its own; the text lasts until the next range_decode(). */
+static int read_side(key_range *kr, uint32_t part, char side, sqlite3_value *in, edb_value *out)
 {
     int affinity = part_affinity(kr, part);
     if (affinity >= AFFINITY_NUMERIC)
-        return value_convert(vs, in, AFFINITY_NUMERIC, out);
-    return affinity == AFFINITY_TEXT && side == 'p' ? value_convert(vs, in, AFFINITY_TEXT, out) : value_read(in, out);
+        return value_convert(&kr->kr_values, in, AFFINITY_NUMERIC, out);
+    return affinity == AFFINITY_TEXT && side == 'p' ? value_convert(&kr->kr_values, in, AFFINITY_TEXT, out)
+                                                      : value_read(in, out);
 }
 
 static bool is_number(const edb_value *v)
@@ -203,9 +204,8 @@ typedef enum {
  * is equal to itself and perhaps to texts; in a TEXT column it is equal to no number. */
 static int add_value(key_range *kr, uint32_t part, char op, char side, sqlite3_value *in, bound_to *bound)
 {
-    value_scratch vs = {.vs_held = NULL};
     edb_value v = {.type = VALUE_NULL};
-    int rc = op == 'n' ? EDB_OK : read_side(&vs, kr, part, side, in, &v);
+    int rc = op == 'n' ? EDB_OK : read_side(kr, part, side, in, &v);
     bool decided = keys_decide(kr, part, op, side, &v);
     if (!decided && part_affinity(kr, part) != AFFINITY_BLOB)
         *bound = UNBOUND;
@@ -213,7 +213,6 @@ static int add_value(key_range *kr, uint32_t part, char op, char side, sqlite3_v
         *bound = BOUND_TO_TEXTS;
     if (!rc && *bound != UNBOUND)
         rc = add_equal(kr, part, op, &v);
-    values_free(&vs);
     return rc;
 }
 
@@ -336,11 +335,10 @@ static int bound_part(key_range *kr, uint32_t part, char op, const edb_value *v)
 static int decode_bound(key_range *kr, uint32_t part, const char *step, sqlite3_value *value)
 {
     char side = step[STEP_SIDE];
-    value_scratch vs = {.vs_held = NULL};
     edb_value v = {.type = VALUE_NULL};
-    int rc = step[STEP_OP] == 'N' ? EDB_OK : read_side(&vs, kr, part, side, value, &v);
+    int rc = step[STEP_OP] == 'N' ? EDB_OK : read_side(kr, part, side, value, &v);
     if (rc)
-        goto done;
+        return rc;
     if (step[STEP_OP] != 'N' && v.type == VALUE_NULL)
         kr->kr_empty = true;          /* a comparison with NULL is never true */
     else if (part_rowid(kr, part))
@@ -349,8 +347,6 @@ static int decode_bound(key_range *kr, uint32_t part, const char *step, sqlite3_
         rc = bound_part(kr, part, step[STEP_OP], &v);
     else
         kr->kr_inexact = true;
-done:
-    values_free(&vs);
     return rc;
 }
 
@@ -385,6 +381,7 @@ static void range_clear(key_range *kr)
     kr->kr_laps = 0;
     kr->kr_n_wheels = kr->kr_n_items = 0;
     kr->kr_codes.bf_size = 0;
+    values_drop(&kr->kr_values);
     kr->kr_from.en_set = kr->kr_to.en_set = false;
     kr->kr_least = INT64_MIN;
     kr->kr_most = INT64_MAX;
@@ -581,6 +578,7 @@ void range_set_rowid(key_range *kr, int64_t rowid)
 
 void range_tidy(key_range *kr)
 {
+    values_drop(&kr->kr_values);
     buffer_clear(&kr->kr_low);
     buffer_clear(&kr->kr_end);
     buffer_clear(&kr->kr_codes);
@@ -596,5 +594,6 @@ void range_free(key_range *kr)
     buffer_free(&kr->kr_low);
     buffer_free(&kr->kr_end);
     buffer_free(&kr->kr_codes);
+    values_free(&kr->kr_values);
     free(kr->kr_items);
 }

@@ -46,6 +46,7 @@ typedef struct {
     scan_code *kr_items;
     uint32_t kr_n_items, kr_items_room;
     table_buffer kr_codes;
+    value_scratch kr_values;        /* what converted values point into */
 } key_range;
 
 int range_decode(key_range *kr, const char *plan, int argc, sqlite3_value **argv);
