@@ -117,6 +117,7 @@ def test_a_nan_made_by_damage_reads_as_null(p) -> None:
 changes = st.lists(st.tuples(values, values, st.booleans()), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(row=changes)
 def test_a_row_that_is_changed_is_the_row_that_is_written_anew(p, row) -> None:
@@ -132,6 +133,7 @@ def test_changed_rows_have_the_width_that_their_data_want(p, kept) -> None:
         assert p.replaced(p.row(old), [None, new, None], [False, True, False]) == p.row([long, new, 7])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(row=st.lists(st.tuples(plain, plain, st.booleans()), min_size=1, max_size=12), cut=st.integers(0, 200),
        at=st.integers(0, 60), byte=st.integers(0, 127))

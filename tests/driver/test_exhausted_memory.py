@@ -310,6 +310,7 @@ def test_transactions_that_spill(tmp_path: Path, on: bool) -> None:
     assert breaches == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("spill_bytes", [1 << 20, 1 << 13], ids=["in memory", "spilled"])
 def test_automatic_indexes(tmp_path: Path, spill_bytes: int, on: bool) -> None:

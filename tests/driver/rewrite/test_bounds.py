@@ -144,6 +144,7 @@ def test_a_type_that_changes_is_asked_anew(both: Beside, again: bool) -> None:
 # ---- any conditions ----
 
 
+@pytest.mark.slow
 def test_answers_of_random_conditions_are_those_of_sqlite(both: Beside, rng: random.Random) -> None:
     names = {"t": ("a", "b", "n", "r", "x", '"end"', '"case"'), "u": ("a", "b", "n", "only", "nocase")}
     literals = ("'2024-06-01'", "'9'", "7", "2.5", "lower('B')", "?", "-1", "''", "date('2024-06-01')")
