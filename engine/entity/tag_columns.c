@@ -163,6 +163,7 @@ int tag_columns_replaced(edb_stmt *stmt, const edb_table *before, const edb_tabl
 
 static const row_watch watch = {
     .rwa_deleted = tags_row_deleted,
+    .rwa_returned = tags_row_returned,
     .rwa_moved = tags_row_moved,
     .rwa_written = tag_columns_written,
     .rwa_replaced = tag_columns_replaced,

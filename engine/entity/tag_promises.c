@@ -1,4 +1,4 @@
-/* Promises about tags (tag_promises.h). A key has PROMISE_OF_TAGS, the table and the kind. */
+/* Promises about tags (tag_promises.h). A key has PROMISE_OF_TAGS, the table, the kind, and the row of one that returned. */
 #include "engine/entity/tag_promises.h"
 
 #include <inttypes.h>
@@ -8,7 +8,8 @@
 #include "engine/entity/tag_messages.h"
 #include "engine/txn/txn_internal.h"
 
-enum { ROWS = 'r', ALONE = 'a', PROMISE_HEAD = 4, PROMISE_KEY = PROMISE_HEAD + TAG_TYPE + 1 };
+enum { ROWS = 'r', ALONE = 'a', RETURNED = 'n' };
+enum { PROMISE_HEAD = 4, PROMISE_KIND = PROMISE_HEAD + TAG_TYPE, PROMISE_KEY = PROMISE_KIND + 1 };
 
 static int interrupted(edb_stmt *stmt)
 {
@@ -106,14 +107,69 @@ static int judge_rows(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
     return rc;
 }
 
+/* ---- returned ------------------------------------------------------------------------------------------------------ */
+
+/* Shows the statement what others have committed, without what this transaction has written. */
+static stmt_view view_of_others(edb_stmt *stmt)
+{
+    const stmt_view own = { .vi_writes = stmt->st_writes, .vi_seq = stmt->st_seq };
+
+    stmt->st_writes = NULL;
+    return own;
+}
+
+/* Of the row's tags that others have committed, whether there is one that this transaction neither takes nor gives. */
+static int tagged_by_others(edb_stmt *stmt, const tag_trees *trees, const uint8_t prefix[TAG_TYPE + TAG_ENTITY], bool *out)
+{
+    const size_t size = TAG_TYPE + TAG_ENTITY;
+    const stmt_view own = view_of_others(stmt);
+    bool more = false;
+    edb_cursor cu;
+    int rc = cursor_open(stmt, trees->tt_reverse, &cu);
+
+    *out = false;
+    if (!rc) {
+        if (!(rc = cursor_seek(&cu, prefix, size)))
+            rc = taggings_stand(&cu, prefix, size, &more);
+        while (!rc && more && !*out) {
+            ws_entry w;
+            *out = !ws_get(stmt->st_conn->cn_txn.tx_writes, trees->tt_reverse, cu.at.key, cu.at.key_size, UINT64_MAX, &w);
+            if (!(rc = cursor_next(&cu)))
+                rc = taggings_stand(&cu, prefix, size, &more);
+        }
+        cursor_close(&cu);
+    }
+    stmt_view_restore(stmt, &own);
+    return rc;
+}
+
+static int judge_returned(edb_stmt *stmt, const tag_trees *trees, const uint8_t *key)
+{
+    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
+    char name[TABLE_NAME_ROOM];
+    bool tagged = false;
+    tree_state state;
+    int rc = changed_by_others(stmt, trees->tt_reverse, &state, &tagged);
+
+    if (rc || !tagged)
+        return rc;
+    memcpy(prefix, key + PROMISE_HEAD, TAG_TYPE);
+    memcpy(prefix + TAG_TYPE, key + PROMISE_KEY, TAG_ENTITY);
+    rc = tagged_by_others(stmt, trees, prefix, &tagged);
+    if (!rc && tagged)
+        rc = edb_fail(EDB_CONFLICT, "another transaction tagged row %" PRId64 " of %s, which this one has deleted and made "
+                      "again; roll back and retry", rowid_load(key + PROMISE_KEY),
+                      table_named(stmt, big32_load(prefix), name));
+    return rc ? rc : interrupted(stmt);
+}
+
 /* ---- alone --------------------------------------------------------------------------------------------------------- */
 
 /* The table's name in what others have committed: this transaction may have dropped it. */
 static const char *named_by_others(edb_stmt *stmt, uint32_t table, char out[TABLE_NAME_ROOM])
 {
-    const stmt_view own = { .vi_writes = stmt->st_writes, .vi_seq = stmt->st_seq };
+    const stmt_view own = view_of_others(stmt);
 
-    stmt->st_writes = NULL;
     table_named(stmt, table, out);
     stmt_view_restore(stmt, &own);
     return out;
@@ -142,6 +198,20 @@ static int judge_alone(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
 
 /* ---- promising and judging ----------------------------------------------------------------------------------------- */
 
+static int judge_one(edb_stmt *stmt, const tag_trees *trees, const uint8_t *key)
+{
+    uint32_t table = big32_load(key + PROMISE_HEAD);
+
+    switch (key[PROMISE_KIND]) {
+    case ROWS:
+        return judge_rows(stmt, trees, table);
+    case ALONE:
+        return judge_alone(stmt, trees, table);
+    default:
+        return judge_returned(stmt, trees, key);
+    }
+}
+
 static int judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
 {
     const uint32_t whose = PROMISE_OF_TAGS;
@@ -152,9 +222,8 @@ static int judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit)
         return rc;
     for (bool more = true; more && !rc; more = ws_cursor_next(promises)) {
         const ws_entry *w = ws_cursor_at(promises);
-        uint32_t table = big32_load(w->key + PROMISE_HEAD);
         if (!(w->flags & WS_TOMBSTONE))
-            rc = (w->key[PROMISE_HEAD + TAG_TYPE] == ROWS ? judge_rows : judge_alone)(stmt, &trees, table);
+            rc = judge_one(stmt, &trees, w->key);
     }
     return rc;
 }
@@ -166,13 +235,18 @@ __attribute__((constructor)) static void promises_register(void)
     hooks_register(&promises_hooks);
 }
 
+static void promise_key(uint8_t key[PROMISE_KEY], uint32_t table, uint8_t kind)
+{
+    store32(key, PROMISE_OF_TAGS);
+    big32_store(key + PROMISE_HEAD, table);
+    key[PROMISE_KIND] = kind;
+}
+
 static int promise(edb_stmt *stmt, uint32_t table, uint8_t kind)
 {
     uint8_t key[PROMISE_KEY];
 
-    store32(key, PROMISE_OF_TAGS);
-    big32_store(key + PROMISE_HEAD, table);
-    key[PROMISE_HEAD + TAG_TYPE] = kind;
+    promise_key(key, table, kind);
     return txn_promise(stmt, key, sizeof key, "", 0, false, false);
 }
 
@@ -202,4 +276,13 @@ int tag_promise_rows(edb_stmt *stmt, uint32_t table)
 int tag_promise_alone(edb_stmt *stmt, uint32_t table)
 {
     return promise(stmt, table, ALONE);
+}
+
+int tag_promise_returned(edb_stmt *stmt, uint32_t table, int64_t rowid)
+{
+    uint8_t key[PROMISE_KEY + TAG_ENTITY];
+
+    promise_key(key, table, RETURNED);
+    rowid_store(key + PROMISE_KEY, rowid);
+    return txn_promise(stmt, key, sizeof key, "", 0, false, false);
 }

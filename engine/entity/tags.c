@@ -238,6 +238,14 @@ int tags_row_deleted(edb_stmt *stmt, const edb_table *table, int64_t rowid)
     return take_met(stmt, &trees, &met, rc);
 }
 
+int tags_row_returned(edb_stmt *stmt, const edb_table *table, int64_t rowid)
+{
+    tag_trees trees;
+    int rc = tag_trees_find(stmt, &trees);
+
+    return rc || !trees.tt_dictionary ? rc : tag_promise_returned(stmt, table->et_id, rowid);
+}
+
 int tags_row_moved(edb_stmt *stmt, const edb_table *table, int64_t from, int64_t to)
 {
     met_tags met = { NULL, 0, 0 };

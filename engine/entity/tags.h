@@ -35,9 +35,10 @@ int tag_take(edb_stmt *stmt, const tag_trees *trees, const edb_table *table, int
 int tags_drop(edb_stmt *stmt, uint32_t table, const char *ns);
 int tags_in_namespace(edb_stmt *stmt, uint32_t table, const char *ns, bool *any);
 
-/* ---- rows that go (watch.h) ---- */
+/* ---- rows that go and come back (watch.h) ---- */
 
 int tags_row_deleted(edb_stmt *stmt, const edb_table *table, int64_t rowid);
+int tags_row_returned(edb_stmt *stmt, const edb_table *table, int64_t rowid);
 int tags_row_moved(edb_stmt *stmt, const edb_table *table, int64_t from, int64_t to);
 
 #endif

@@ -453,6 +453,8 @@ static int write_judged(const row_write *wo, uint64_t seen_from, const index_cha
     }
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = write_index(sw, wo->wo_stmt, &changes[i]);
+    if (!rc && seen_from && (!old || moved) && watch)
+        rc = watch->rwa_returned(wo->wo_stmt, table, wo->wo_rowid);
     if (!rc && moved && watch)
         rc = watch->rwa_moved(wo->wo_stmt, table, old->rd_rowid, wo->wo_rowid);
     if (!rc && table->et_has_tags && watch)

@@ -9,6 +9,8 @@
 typedef struct {
     /* The row was deleted. */
     int (*rwa_deleted)(edb_stmt *stmt, const edb_table *table, int64_t rowid);
+    /* One stands again under a row id where this transaction has deleted, or moved away, one that others know. */
+    int (*rwa_returned)(edb_stmt *stmt, const edb_table *table, int64_t rowid);
     /* It has another row id. */
     int (*rwa_moved)(edb_stmt *stmt, const edb_table *table, int64_t from, int64_t to);
     /* Of tables with tag columns: it was inserted (old NULL) or changed; changed[i]: column i may have another value. */

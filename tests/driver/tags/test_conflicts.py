@@ -53,6 +53,10 @@ APART = [  # neither sees what the other does
     ((INSERT, (1, "new")), ("UPDATE t SET v = 9 WHERE id = 1", ())),
     ((INSERT, (1, "old")), (DELETE, (1, "old"))),  # the first has changed nothing
     ((INSERT, (1, "new")), ("DELETE FROM t WHERE id = 2", ())),
+    ((INSERT, (1, "new")), ("INSERT OR REPLACE INTO t VALUES (2, 9), (5, 9)", ())),
+    ((DELETE, (1, "old")), ("INSERT OR REPLACE INTO t VALUES (2, 9)", ())),
+    ((INSERT, (1, "old")), ("INSERT OR REPLACE INTO t VALUES (1, 9)", ())),  # the first has changed nothing
+    (("INSERT OR REPLACE INTO t VALUES (2, 9)", ()), (INSERT, (2, "new"))),  # the new row has it
 ]
 ALIKE = [  # both do the same
     ((INSERT, (2, "new")), (INSERT, (2, "new"))),
@@ -66,6 +70,9 @@ AGAINST = [
     ((INSERT, (2, "new")), ("DELETE FROM t WHERE id = 2", ()), "row 2 of table t"),
     (("UPDATE t SET id = 20 WHERE id = 1", ()), (INSERT, (1, "new")), "row 1 of table t"),
     ((INSERT, (1, "new")), ("UPDATE t SET id = 20 WHERE id = 1", ()), "row 1 of table t"),
+    ((INSERT, (2, "new")), ("INSERT OR REPLACE INTO t VALUES (2, 9)", ()), "row 2 of table t"),
+    ((INSERT, (1, "new")), ("INSERT OR REPLACE INTO t VALUES (1, 9)", ()), "row 1 of table t"),
+    ((INSERT, (2, "new")), ("UPDATE OR REPLACE t SET id = 2 WHERE id = 1", ()), "row 2 of table t"),
 ]
 
 

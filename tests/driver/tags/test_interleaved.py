@@ -1,8 +1,9 @@
 """Transactions of three connections, interleaved at random, beside a model that knows what each has seen.
 
 At REPEATABLE READ the model says which COMMIT fails: one that gives a tag another has taken meanwhile or the other way
-round, one that tags a row another has deleted, one that deletes a row another has tagged, one that writes a row another
-has written; and no other. At each level the state after a COMMIT is the one before with what the transaction wrote.
+round, one that tags a row another has deleted, one that deletes a row another has tagged (though it inserts it again),
+one that writes a row another has written; and no other. At each level the state after a COMMIT is the one before with
+what the transaction wrote.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Transaction:
         self.rows: dict[int, Any] = {}
         self.tags: dict[tuple[int, str], bool | None] = {}
         self.seen: dict[tuple[str, Key], int] = {}
+        self.returned: set[int] = set()     # rows that it has deleted and inserted again
 
     def begin_statement(self) -> None:
         if self.level == "READ COMMITTED":
@@ -98,6 +100,8 @@ class Transaction:
             return "UNIQUE"
         if id_ not in self.rows:
             self.seen["row", id_] = self.base.rows.at(id_, self.moment)[0]
+        if self.seen["row", id_]:
+            self.returned.add(id_)
         self.rows[id_] = value
         return 1
 
@@ -153,6 +157,9 @@ class Transaction:
                 left = [t for t in TAGS if (self.tags[id_, t] if (id_, t) in self.tags
                                             else base.tags.at((id_, t), base.number)[1])]
                 if value is None and left:
+                    return True
+                there = [t for t in TAGS if base.tags.at((id_, t), base.number)[1]]
+                if id_ in self.returned and any((id_, t) not in self.tags for t in there):
                     return True
         return False
 
