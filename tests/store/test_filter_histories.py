@@ -66,10 +66,11 @@ def play(world: World, mode: str, steps: int, *, killing: bool = False) -> None:
         session.own = session.base = None
 
     rng = world.rng
-    for _ in range(steps):
+    for step in range(steps):
         world.step()
-        if rng.random() < 0.02:             # those there are go, and the next are made in the middle of it
-            rng.choice(world.sessions).store.run(f"SELECT entitydb_bloom({mode})")
+        again = rng.choice(world.sessions) if rng.random() < 0.02 else world.sessions[0] if step % 40 == 0 else None
+        if again:                           # those there are go, and the next are made in the middle of it
+            again.store.run(f"SELECT entitydb_bloom({mode})")
         there = [session for session in world.sessions if isinstance(session.store, There)]
         if killing and there and rng.random() < 0.03:
             kill(rng.choice(there))
