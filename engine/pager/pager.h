@@ -119,9 +119,9 @@ void pager_slot_moment(reader_slot *slot, uint64_t number);
 
 uint64_t pager_published(const pager *pg);
 uint64_t pager_durable(const pager *pg);
-/* DESIGN's "settled": no later commit will get a commit time at or before `moment_ns`. Then the newest commit with
- * time <= moment is final. Costs a short lock only when the moment is later than the last published commit. */
-int pager_settle(pager *pg, int64_t moment_ns);
+/* Afterwards no later commit will get a commit time at or before `moment_ns` (I6). Then the newest commit with
+ * time <= moment is final, and survives a power loss once it and commit *until are durable; 0: nobody else is. */
+int pager_settle(pager *pg, int64_t moment_ns, uint64_t *until);
 
 /* The page, checked (kind, number, tag) once per (page, tag). Stays valid and unchanged while the pin lasts.
  * EDB_CORRUPT names the page. Also serves pages the running commit has just written. kind 0: any. At that first touch

@@ -378,47 +378,91 @@ uint64_t pager_durable(const pager *pg)
  *
  * Times only grow, so an intent never comes back with the same value. */
 
-int pager_settle(pager *pg, int64_t moment_ns)
+static void raise_time(_Atomic int64_t *word, int64_t time_ns)
+{
+    int64_t now = atomic_load(word);
+
+    while (now < time_ns && !atomic_compare_exchange_weak(word, &now, time_ns))
+        ;
+}
+
+/* Whether the commit is published within SETTLE_NS. */
+static bool published_soon(const pager *pg, uint64_t number)
+{
+    for (int64_t until = os_ticks_ns() + SETTLE_NS; os_ticks_ns() < until;) {
+        if (atomic_load(&pg->pg_shm->sh_published) >= number)
+            return true;
+        struct timespec pause = { 0, 20000 };
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+/* A record whose time was taken back may stand in the ring, or on the disk under the one that was written over it. A living
+ * committer replaces it at once, and syncs that; where none does, the disk is told that it does not count. */
+static int settle_void(pager *pg, int64_t moment_ns, uint64_t *until)
+{
+    shm_area *shm = pg->pg_shm;
+    uint64_t number = atomic_load(&shm->sh_void);
+    int64_t marked = atomic_load(&shm->sh_void_marked);
+
+    if (pg->pg_memory || number <= atomic_load(&shm->sh_durable) || atomic_load(&shm->sh_void_time) <= marked)
+        return EDB_OK;
+    int rc = FAILPOINT("settle:taken-back");
+    if (rc)
+        return rc;
+    if (published_soon(pg, number)) {
+        *until = number;
+        return EDB_OK;
+    }
+    if (moment_ns < marked)
+        moment_ns = marked;
+    rc = mark_write_settled(pg, number, moment_ns);
+    if (!rc)
+        raise_time(&shm->sh_void_marked, moment_ns);
+    return rc;
+}
+
+/* Takes back the time of a commit that is being published, where it is not later than the moment; lets one that is decided count. */
+static void settle_intent(pager *pg, int64_t moment_ns)
+{
+    shm_area *shm = pg->pg_shm;
+    uint64_t intent = atomic_load(&shm->sh_intent);
+
+    while (intent && (int64_t)(intent >> 1) <= moment_ns) {
+        uint64_t number = atomic_load(&shm->sh_intent_number);
+        if (intent & 1) {                   /* it is in, whether its committer goes on or not */
+            if (atomic_load(&shm->sh_intent) == intent)
+                shm_raise(&shm->sh_published, number);
+            return;
+        }
+        shm_raise(&shm->sh_void, number);   /* both before the time is taken back: nobody misses it */
+        raise_time(&shm->sh_void_time, (int64_t)(intent >> 1));
+        if (atomic_compare_exchange_strong(&shm->sh_intent, &intent, 0))
+            return;
+    }
+}
+
+int pager_settle(pager *pg, int64_t moment_ns, uint64_t *until)
 {
     shm_area *shm = pg->pg_shm;
     int rc = pager_alive(pg);
+    uint64_t number;
+    int64_t newest;
 
+    *until = 0;
     if (!rc && !shm_intact(&pg->pg_lock))
         rc = shm_overwritten(&pg->pg_lock);
     if (rc)
         return rc;
-    uint64_t number;
-    int64_t newest;
     do {
         number = atomic_load(&shm->sh_published);
         newest = record_time(ring_slot(pg, number));
         atomic_thread_fence(memory_order_acquire);
     } while (slot_overwritten(pg, number));
-    if (moment_ns <= newest)
-        return EDB_OK;
-    int64_t floor = atomic_load(&shm->sh_floor);
-    while (floor < moment_ns && !atomic_compare_exchange_weak(&shm->sh_floor, &floor, moment_ns))
-        ;
-    uint64_t intent = atomic_load(&shm->sh_intent);
-    for (;;) {
-        number = atomic_load(&shm->sh_intent_number);
-        if (!intent || (int64_t)(intent >> 1) > moment_ns)
-            return EDB_OK;
-        if (intent & 1) {                   /* decided: it is in, whether its committer goes on or not */
-            if (atomic_load(&shm->sh_intent) == intent)
-                shm_raise(&shm->sh_published, number);
-            return EDB_OK;
-        }
-        if (!atomic_compare_exchange_strong(&shm->sh_intent, &intent, 0))
-            continue;
-        /* Its record may stand in the ring already. A live committer replaces it at once; one that does not might
-         * leave it there for a power loss to find, so say on disk that it does not count. */
-        for (int64_t until = os_ticks_ns() + SETTLE_NS; os_ticks_ns() < until;) {
-            if (atomic_load(&shm->sh_published) >= number)
-                return EDB_OK;
-            struct timespec pause = { 0, 20000 };
-            nanosleep(&pause, NULL);
-        }
-        return pg->pg_memory ? EDB_OK : mark_write_settled(pg, number, moment_ns);
+    if (moment_ns > newest) {
+        raise_time(&shm->sh_floor, moment_ns);
+        settle_intent(pg, moment_ns);
     }
+    return settle_void(pg, moment_ns, until);
 }

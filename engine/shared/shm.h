@@ -61,6 +61,10 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Alignas(64) _Atomic int64_t sh_floor;          /* no later commit gets a time at or before it */
     _Atomic uint64_t sh_intent;                     /* time << 1 of the commit being published, lowest bit: decided */
     _Atomic uint64_t sh_intent_number;              /* its number; written before sh_intent */
+    _Atomic uint64_t sh_void;                       /* newest commit whose time was taken back: until it is durable, a record
+                                                       with that time may be on the disk, under the one in the page cache */
+    _Atomic int64_t sh_void_time;                   /* that time */
+    _Atomic int64_t sh_void_marked;                 /* the settled mark on the disk says so up to this time */
     _Alignas(64) _Atomic uint32_t sh_poisoned;      /* a sync failed: no more writes until everybody has closed */
     _Atomic uint32_t sh_unrecovered;                /* the first opener could not write: records beyond the published
                                                        one still stand in the ring */

@@ -34,7 +34,7 @@ void test_pager_unpin(test_pager *t, uint64_t oldest);
 uint64_t test_pager_size(const test_pager *t);
 int test_pager_values(test_pager *t, uint64_t *values, uint64_t room);
 int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns);
-int test_pager_settle(test_pager *t, int64_t moment_ns);
+int test_pager_settle(test_pager *t, int64_t moment_ns, uint64_t *until);
 int test_pager_begin(test_pager *t);
 int test_pager_set(test_pager *t, uint64_t index, uint64_t value);
 int test_pager_prepare(test_pager *t);

@@ -155,9 +155,9 @@ int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns)
     return rc;
 }
 
-int test_pager_settle(test_pager *t, int64_t moment_ns)
+int test_pager_settle(test_pager *t, int64_t moment_ns, uint64_t *until)
 {
-    return pager_settle(t->pg, moment_ns);
+    return pager_settle(t->pg, moment_ns, until);
 }
 
 int test_pager_begin(test_pager *t)

@@ -104,7 +104,7 @@ int moment_resolve(pager *pg, reader_slot *slot, int64_t ns, snapshot *root, mom
 {
     moment mo = { .mo_resolved_ns = ns, .mo_settled = true };
     int64_t limit = clock_end();
-    uint64_t count;
+    uint64_t count, until;
     int rc;
 
     if (ns > limit) {
@@ -118,7 +118,7 @@ int moment_resolve(pager *pg, reader_slot *slot, int64_t ns, snapshot *root, mom
             mo.mo_settled = false;
         }
     }
-    if ((rc = pager_settle(pg, mo.mo_resolved_ns)))
+    if ((rc = pager_settle(pg, mo.mo_resolved_ns, &until)))
         return rc;
     /* Pinned after settling: the root has every commit at or before the moment. */
     if ((rc = pager_pin(pg, slot, PIN_PUBLISHED, root)) || (rc = count_upto(pg, root, mo.mo_resolved_ns, &count)))
@@ -126,8 +126,10 @@ int moment_resolve(pager *pg, reader_slot *slot, int64_t ns, snapshot *root, mom
     if (count <= 1 || count - 1 < root->sn_horizon)
         return too_early(pg, root, ns);
     mo.mo_number = count - 1;
-    if (pager_synchronous(pg) == SYNC_FULL && mo.mo_number > pager_durable(pg)
-        && (rc = pager_wait_durable(pg, mo.mo_number, false)))
+    if (until < mo.mo_number)
+        until = mo.mo_number;
+    if (pager_synchronous(pg) == SYNC_FULL && until > pager_durable(pg)
+        && (rc = pager_wait_durable(pg, until, false)))
         return rc;
     if ((rc = moment_of(pg, root, mo.mo_number, &mo.mo_commit_ns)))
         return rc;

@@ -119,8 +119,11 @@ class BarePager:
         done(lib.test_pager_time(self.handle, number, time_ns))
         return time_ns[0]
 
-    def settle(self, moment_ns: int) -> None:
-        done(lib.test_pager_settle(self.handle, moment_ns))
+    def settle(self, moment_ns: int) -> int:
+        """-> the commit that must be durable before the answer is final, 0: none"""
+        until = ffi.new("uint64_t *")
+        done(lib.test_pager_settle(self.handle, moment_ns, until))
+        return until[0]
 
     def check(self) -> None:
         """Every page of the newest commit is accounted for exactly once."""

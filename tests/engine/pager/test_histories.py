@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from ..bare_pager import (
@@ -200,6 +202,52 @@ def test_settled_while_a_commit_is_being_published(tmp_path, point):
             assert seen == number - 1
             assert drawn > moment
         assert reader.values() == [2]
+
+
+def test_what_a_power_loss_could_bring_back_is_told_to_all_who_ask(tmp_path):
+    """A record was written with a time that a reader has taken back; one with a later time stands over it, unsynced."""
+    path = tmp_path / "a.edb"
+    with BarePager(path, 512) as db, BarePager(path) as reader, BarePager(path) as other:
+        first = db.commit({0: 1})[0]
+        taken, killed_already = [], []
+
+        def action(name):
+            if name == "commit:record-written" and not taken:
+                taken.append(lib_clock() + 1_000_000)
+                assert reader.settle(taken[0]) == 0     # nobody publishes: the mark on the disk says it
+                assert mark(path) == (first + 1, taken[0])
+                assert other.settle(taken[0] - 1) == 0
+                assert mark(path) == (first + 1, taken[0])
+            elif name == "commit:published":
+                assert reader.settle(lib_clock()) == 0      # the mark says enough
+
+        with failpoint(action):
+            number, drawn = db.commit({0: 2}, wait=False)
+        assert drawn > taken[0]
+
+        def killed(name):       # who takes it back again comes no further
+            if name == "settle:taken-back" and not killed_already:
+                killed_already.append(name)
+                return "IO"
+            if name == "commit:record-written" and len(taken) == 1:
+                taken.append(lib_clock() + 1_000_000)
+                with pytest.raises(PagerError, match="IO"):
+                    reader.settle(taken[1])
+                assert other.settle(taken[0] - 1) == 0
+                assert mark(path) == (number + 1, taken[0])     # it never says less than before
+            return None
+
+        with failpoint(killed):
+            number, drawn = db.commit({0: 3}, wait=False)
+        for moment in (taken[1], drawn - 1, drawn):
+            assert [side.settle(moment) for side in (reader, other)] == [number, number]
+        db.wait(number, force=True)
+        assert reader.settle(drawn) == 0
+
+
+def mark(path):
+    number, time_ns = struct.unpack_from("<QQ", path.read_bytes(), 6144 + 8)
+    return number, time_ns
 
 
 def lib_clock() -> int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import time
 from pathlib import Path
 
 import pytest
 
+from ..bare_pager import failpoint
 from ..bare_txn import FULL, NORMAL, Database, Duplicate, EngineError, done, ffi, lib, raw
 
 
@@ -544,6 +546,39 @@ def test_a_reader_at_full_does_not_see_what_is_not_durable_and_a_writer_does(ope
     assert database.stats().syncs == syncs + 1
     assert database.newest() == number + 1
     assert b.get(tree, 1, transaction=False) == b"published"
+    a.close()
+    b.close()
+
+
+def test_an_answer_waits_for_a_commit_whose_time_was_taken_back(open_database):
+    """Until that is durable with its later time, a power loss could bring back the record with the first one."""
+    database = open_database(synchronous=FULL)
+    a, b = database.connect(), database.connect()
+    tree = a.make_tree()
+    a.put(tree, 1, b"before")
+    a.commit()
+    taken = []
+
+    def killed(name):           # who has taken it back comes no further
+        if name == "settle:taken-back":
+            return "IO"
+        if name == "commit:record-written" and not taken:
+            taken.append(time.time_ns())
+            with pytest.raises(EngineError, match="IO"):
+                b.get(tree, 1, as_of=taken[0])
+            b.rollback()
+        return None
+
+    a.put(tree, 1, b"after")
+    a.prepare()
+    with failpoint(killed):
+        a.publish()             # and nobody waits for the disk
+    number, syncs = database.newest(), database.stats().syncs
+    assert b.get(tree, 1, as_of=taken[0]) == b"before"
+    assert database.stats().syncs == syncs + 1
+    assert database.newest() == number + 1
+    assert b.get(tree, 1, as_of=taken[0]) == b"before"
+    assert database.stats().syncs == syncs + 1
     a.close()
     b.close()
 
