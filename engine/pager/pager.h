@@ -103,12 +103,17 @@ int pager_alive(const pager *pg);
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
-typedef struct reader_slot reader_slot;     /* a slot of the lock file, owned by one connection */
-int pager_slot_take(pager *pg, reader_slot **out);      /* EDB_SLOTS when all 1,024 are taken */
+/* One connection's use of the lock file's slots. It has one from its first pin until it is idle and another connection,
+ * which finds all 1,024 taken, takes it over; its next pin takes another. */
+typedef struct reader_slot reader_slot;
+int pager_slot_take(pager *pg, reader_slot **out);
 void pager_slot_give(pager *pg, reader_slot *slot);
+/* Nothing is pinned, and no moment announced. Until it is called the slot cannot be taken over. */
+void pager_slot_idle(pager *pg, reader_slot *slot);
 
 /* Announces and copies the newest published (or newest durable) commit. Nested pins of one slot: the slot keeps the
- * oldest number announced; pager_pin_move lowers the protection to `oldest` (UINT64_MAX: nothing is pinned). */
+ * oldest number announced; pager_pin_move lowers the protection to `oldest` (UINT64_MAX: nothing is pinned).
+ * pager_pin: EDB_SLOTS when all slots are taken by who is not idle. */
 enum { PIN_PUBLISHED = 0, PIN_DURABLE = 1 };
 /* What who only reads may see: at full nothing that a power loss could take back. */
 int pager_pin_of_readers(const pager *pg);

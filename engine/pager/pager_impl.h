@@ -81,7 +81,8 @@ struct pager {
 };
 
 struct reader_slot {
-    shm_slot *sl_slot;
+    shm_slot *sl_slot;              /* NULL before the first pin */
+    bool sl_idle;                   /* nothing is announced; somebody may have taken it over */
     bool sl_cached;
     snapshot sl_snapshot;           /* the last record decoded through this slot */
 };

@@ -273,21 +273,33 @@ int pager_slot_take(pager *pg, reader_slot **out)
     reader_slot *slot = calloc(1, sizeof *slot);
     if (!slot)
         return edb_fail(EDB_NOMEM, "no memory for a reader slot");
-    rc = shm_slot_take(&pg->pg_lock, &slot->sl_slot);
-    if (rc)
-        free(slot);
-    else
-        *out = slot;
-    return rc;
+    slot->sl_idle = true;
+    *out = slot;
+    return EDB_OK;
+}
+
+static bool slot_resume(pager *pg, reader_slot *slot)
+{
+    slot->sl_idle = !slot->sl_slot || !shm_slot_resume(&pg->pg_lock, slot->sl_slot);
+    return !slot->sl_idle;
 }
 
 void pager_slot_give(pager *pg, reader_slot *slot)
 {
     if (!slot)
         return;
-    if (pg->pg_generation == atomic_load(&pager_generation))
-        shm_slot_give(slot->sl_slot);       /* else it is the parent's */
+    /* In a forked child it is the parent's. */
+    if (pg->pg_generation == atomic_load(&pager_generation) && (!slot->sl_idle || slot_resume(pg, slot)))
+        shm_slot_give(slot->sl_slot);
     free(slot);
+}
+
+void pager_slot_idle(pager *pg, reader_slot *slot)
+{
+    if (slot->sl_idle || pg->pg_generation != atomic_load_explicit(&pager_generation, memory_order_relaxed))
+        return;
+    slot->sl_idle = true;
+    shm_slot_idle(slot->sl_slot);
 }
 
 static uint64_t pin_load(const pager *pg, int which)
@@ -310,6 +322,11 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
 
     if (rc)
         return rc;
+    if (slot->sl_idle && !slot_resume(pg, slot)) {
+        if ((rc = shm_slot_take(&pg->pg_lock, &slot->sl_slot)))
+            return rc;
+        slot->sl_idle = false;
+    }
     shm_slot *shared = slot->sl_slot;
     uint64_t low = atomic_load_explicit(&shared->ss_low, memory_order_relaxed);
     uint64_t high = atomic_load_explicit(&shared->ss_high, memory_order_relaxed);
@@ -345,13 +362,14 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
 
 void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest)
 {
-    if (pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
+    if (!slot->sl_idle && pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
         atomic_store_explicit(&slot->sl_slot->ss_low, oldest, memory_order_release);
 }
 
 void pager_slot_moment(reader_slot *slot, uint64_t number)
 {
-    atomic_store_explicit(&slot->sl_slot->ss_moment, number, memory_order_release);
+    if (!slot->sl_idle)
+        atomic_store_explicit(&slot->sl_slot->ss_moment, number, memory_order_release);
 }
 
 int pager_pin_of_readers(const pager *pg)

@@ -183,7 +183,7 @@ static void area_free_slots(shm_area *area, int process)
 
     for (uint32_t i = 0; i < used && i < SHM_SLOTS; i++) {
         shm_slot *slot = &area->sh_slot[i];
-        if (atomic_load(&slot->ss_owner) == (uint32_t)process + 1)
+        if ((atomic_load(&slot->ss_owner) & ~SHM_IDLE) == (uint32_t)process + 1)
             shm_slot_give(slot);
     }
 }
@@ -438,17 +438,49 @@ static shm_slot *slot_find(shm_area *area, uint32_t owner)
     return NULL;
 }
 
+static shm_slot *slot_take_over(shm_area *area, uint32_t owner)
+{
+    for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+        shm_slot *slot = &area->sh_slot[i];
+        uint32_t now = atomic_load_explicit(&slot->ss_owner, memory_order_relaxed);
+        if (now & SHM_IDLE && atomic_compare_exchange_strong(&slot->ss_owner, &now, owner))
+            return slot;
+    }
+    return NULL;
+}
+
+static uint32_t slot_owner(const shm_lock *lock)
+{
+    return (uint32_t)lock->lk_process + 1;
+}
+
 int shm_slot_take(shm_lock *lock, shm_slot **out)
 {
-    uint32_t owner = (uint32_t)lock->lk_process + 1;
-    shm_slot *slot = slot_find(lock->lk_area, owner);
+    shm_slot *slot = slot_find(lock->lk_area, slot_owner(lock));
 
-    if (!slot && shm_reclaim(lock, true))
-        slot = slot_find(lock->lk_area, owner);
     if (!slot)
-        return edb_fail(EDB_SLOTS, "all %d reader slots are taken; close connections", SHM_SLOTS);
+        slot = slot_take_over(lock->lk_area, slot_owner(lock));
+    if (!slot && shm_reclaim(lock, true))
+        slot = slot_find(lock->lk_area, slot_owner(lock));
+    if (!slot)
+        return edb_fail(EDB_SLOTS, "all %d reader slots are taken: so many statements are running, or transactions open; "
+                        "end some", SHM_SLOTS);
     *out = slot;
     return EDB_OK;
+}
+
+void shm_slot_idle(shm_slot *slot)
+{
+    uint32_t owner = atomic_load_explicit(&slot->ss_owner, memory_order_relaxed);
+
+    atomic_store_explicit(&slot->ss_owner, owner | SHM_IDLE, memory_order_release);
+}
+
+bool shm_slot_resume(shm_lock *lock, shm_slot *slot)
+{
+    uint32_t idle = slot_owner(lock) | SHM_IDLE;
+
+    return atomic_compare_exchange_strong(&slot->ss_owner, &idle, slot_owner(lock));
 }
 
 void shm_slot_give(shm_slot *slot)

@@ -28,9 +28,10 @@
 #define SHM_SYNCS 16
 #define SHM_RING 256
 #define SHM_NONE UINT64_MAX         /* a slot that announces nothing */
+#define SHM_IDLE 0x80000000u        /* its owner announces nothing: whoever needs a slot may take it over */
 
 typedef struct {                    /* a reader slot: one cache line, written by its owner alone */
-    _Atomic uint32_t ss_owner;      /* 0: free; else the owner's process entry + 1 */
+    _Atomic uint32_t ss_owner;      /* 0: free; else the owner's process entry + 1, and SHM_IDLE */
     uint32_t ss_unused;
     _Atomic uint64_t ss_low;        /* oldest commit number in use, SHM_NONE: none. Stored after ss_high */
     _Atomic uint64_t ss_high;       /* newest one; means nothing while ss_low is SHM_NONE */
@@ -125,9 +126,13 @@ void shm_close(shm_lock *lock);
 /* In a forked child: gives up the descriptor, so that the parent's locks end with the parent. */
 void shm_forked(shm_lock *lock);
 
-/* A free slot, looking for dead owners when there is none. EDB_SLOTS. */
+/* A free slot; when there is none, an idle one, or that of a dead owner. EDB_SLOTS. */
 int shm_slot_take(shm_lock *lock, shm_slot **out);
+/* Of a slot that is not idle: */
 void shm_slot_give(shm_slot *slot);
+void shm_slot_idle(shm_slot *slot);             /* nothing may be announced in it */
+/* Of an idle one: whether nobody has taken it over. Only then it is the caller's again. */
+bool shm_slot_resume(shm_lock *lock, shm_slot *slot);
 /* Frees the slots of dead processes; at most every 100 ms unless `now`. -> whether it looked. */
 bool shm_reclaim(shm_lock *lock, bool now);
 

@@ -31,6 +31,7 @@ void test_pager_close(test_pager *t);
 int test_pager_alive(test_pager *t);
 int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns);
 void test_pager_unpin(test_pager *t, uint64_t oldest);
+void test_pager_idle(test_pager *t);
 uint64_t test_pager_size(const test_pager *t);
 int test_pager_values(test_pager *t, uint64_t *values, uint64_t room);
 int test_pager_time(test_pager *t, uint64_t number, int64_t *time_ns);

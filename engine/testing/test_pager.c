@@ -101,6 +101,11 @@ void test_pager_unpin(test_pager *t, uint64_t oldest)
     pager_pin_move(t->pg, t->slot, oldest);
 }
 
+void test_pager_idle(test_pager *t)
+{
+    pager_slot_idle(t->pg, t->slot);
+}
+
 uint64_t test_pager_size(const test_pager *t)
 {
     return t->sn.sn_trees.ar_count;

@@ -133,6 +133,8 @@ void conn_announce(edb_conn *conn)
         moment = conn->cn_txn.tx_moment;
     pager_pin_move(conn->cn_pager, conn->cn_slot, root);
     pager_slot_moment(conn->cn_slot, moment);
+    if (root == UINT64_MAX && moment == UINT64_MAX)
+        pager_slot_idle(conn->cn_pager, conn->cn_slot);
 }
 
 int conn_isolation(edb_conn *conn, int level)

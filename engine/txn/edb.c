@@ -87,6 +87,7 @@ static int db_ask(edb *db)
 static void db_unask(edb *db)
 {
     pager_pin_move(db->db_pager, db->db_slot, UINT64_MAX);
+    pager_slot_idle(db->db_pager, db->db_slot);
     db_unlock(db);
 }
 

@@ -101,6 +101,10 @@ class BarePager:
     def unpin(self, oldest: int = NONE) -> None:
         lib.test_pager_unpin(self.handle, oldest)
 
+    def idle(self) -> None:
+        """Lets others have the slot."""
+        lib.test_pager_idle(self.handle)
+
     def pinned_values(self) -> list[int]:
         room = lib.test_pager_size(self.handle)
         values = ffi.new("uint64_t[]", room + 1)

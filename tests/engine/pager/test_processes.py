@@ -450,19 +450,56 @@ def test_all_slots_taken_and_those_of_the_dead_reclaimed(tmp_path):
         db.commit({0: 1})
 
         def work():
-            kept = [BarePager(path) for _ in range(1023)]
+            kept = [BarePager(path) for _ in range(1025)]
+            for connection in kept[:-1]:
+                connection.pin()
             with pytest.raises(PagerError, match="reader slots") as caught:
-                BarePager(path)
+                kept[-1].pin()
             assert caught.value.name == "SLOTS"
-            kept.pop().close()
-            BarePager(path)
+            kept[0].close()
+            kept[-1].pin()
             kill_self()
 
+        db.idle()
         assert finish(start(work)) == -signal.SIGKILL
         more = [BarePager(path) for _ in range(1023)]
-        assert more[-1].values() == [1]
+        for connection in (*more, db):
+            connection.pin()
+        assert more[-1].pinned_values() == db.pinned_values() == [1]
         for connection in more:
             connection.close()
+
+
+def test_idle_connections_hold_no_slot(tmp_path):
+    """More connections than slots, in two processes: each reads in its turn, and what is pinned stays announced."""
+    path = tmp_path / "a.edb"
+    line, end = Line(), Line()
+    with BarePager(path, 512) as db:
+        db.commit({0: 1})
+
+        def use(connections):
+            for connection in connections:
+                assert connection.values() == [1]
+                connection.idle()
+
+        def work():
+            use([BarePager(path) for _ in range(1500)])
+            line.say()
+            end.hear()
+
+        db.pin()
+        pid = start(work)
+        line.hear()
+        more = [BarePager(path) for _ in range(1500)]
+        use(more)
+        use(more)               # whoever has lost its slot takes another
+        assert db.pinned_values() == [1]
+        assert db.stats()["oldest"] == 1
+        for connection in more:
+            connection.close()
+        end.say()
+        assert finish(pid) == 0
+        db.unpin()
 
 
 @pytest.mark.parametrize("harm", ["remove", "garbage", "truncate", "zero"])
