@@ -36,8 +36,9 @@ typedef struct session {
     sqlite3 *ses_sqlite;
     PyObject *ses_as_context;        /* a function: the address of an edb_stmt -> what Python has of it */
     PyObject *ses_as_error;         /* a function: what known_error() gives -> the exception */
-    unsigned long ses_holder;        /* thread, when ses_holds */
+    unsigned long ses_holder;        /* thread that holds it, or did last */
     int ses_holds;
+    bool ses_ending;                 /* it is held only to end a statement, soon: others wait */
     context ses_running;
     PyObject *ses_current;           /* the context that the engine has as current, or None; Python's side only */
     PyObject *ses_known, *ses_orphans, *ses_lost;

@@ -1,6 +1,7 @@
 /* A session: the handles, who holds it, and which of its cursors have rows to fetch. */
 #include "engine/python/short.h"
 
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <structmember.h>
@@ -34,8 +35,13 @@ bool session_hold(session *ps)
 {
     unsigned long me = PyThread_get_thread_ident();
 
-    if (ps->ses_holds && ps->ses_holder != me)
-        return false;
+    while (ps->ses_holds && ps->ses_holder != me) {
+        if (!ps->ses_ending)
+            return false;
+        Py_BEGIN_ALLOW_THREADS
+        sched_yield();
+        Py_END_ALLOW_THREADS
+    }
     ps->ses_holder = me;
     ps->ses_holds++;
     return true;
@@ -43,13 +49,25 @@ bool session_hold(session *ps)
 
 void session_let_go(session *ps)
 {
-    ps->ses_holds--;
+    if (!--ps->ses_holds)
+        ps->ses_ending = false;
 }
 
 static PyObject *session_acquire(PyObject *self, PyObject *unused)
 {
     (void)unused;
     return PyBool_FromLong(session_hold((session *)self));
+}
+
+static PyObject *session_acquire_to_end(PyObject *self, PyObject *unused)
+{
+    session *ps = (session *)self;
+    bool ours = !ps->ses_holds && ps->ses_holder == PyThread_get_thread_ident();
+
+    (void)unused;
+    if (ours)
+        ps->ses_ending = session_hold(ps);
+    return PyBool_FromLong(ours);
 }
 
 static PyObject *session_release(PyObject *self, PyObject *unused)
@@ -209,6 +227,8 @@ static void session_dealloc(PyObject *self)
 }
 
 static PyMethodDef session_methods[] = {
+    { "acquire_to_end", session_acquire_to_end, METH_NOARGS,
+      "Hold the session to end a statement, if nobody does and this thread did last. -> whether" },
     { "acquire", session_acquire, METH_NOARGS, "Hold the session, if no other thread does; as often as wanted. -> whether" },
     { "release", session_release, METH_NOARGS, "Let go of it, once." },
     { "attach", session_attach, METH_VARARGS, "The addresses of the handles, and what makes a context of an address and an exception of what was found." },

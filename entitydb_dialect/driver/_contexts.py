@@ -180,6 +180,16 @@ class Contexts(_short.Session):
         except apsw.BusyError:
             self.outgrown = True
 
+    def orphan(self, raw_cursor: Any, stmt: Any) -> None:
+        """A cursor with rows left was collected, in whichever thread. Its statement is ended at once by the thread that
+        used the connection last, if that is not at work now; else when the connection is used next."""
+        self.orphans.append((raw_cursor, stmt))
+        if not self.inherited() and self.acquire_to_end():
+            try:
+                self.reap()
+            finally:
+                self.release()
+
     def reap(self) -> None:
         """Ends what the garbage collector left behind."""
         while self.orphans:

@@ -397,9 +397,8 @@ class Cursor(_short.Cursor):
     def __del__(self) -> None:
         stmt = getattr(self, "_stmt", None)
         if stmt is not None:
-            # Maybe in another thread, while the connection works: it ends the context itself.
             self._fetching = False
-            self._session.orphans.append((self._source, stmt))
+            self._session.orphan(self._source, stmt)
 
     def __enter__(self) -> Cursor:
         return self

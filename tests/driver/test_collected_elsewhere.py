@@ -1,15 +1,17 @@
 """Cursors that another thread lets go of, or collects, while the connection works.
 
-SQLite's own mutex is off (one thread at a time holds the connection), so nothing of SQLite may be touched by whoever
-drops the last reference to a cursor.
+SQLite's own mutex is off (one thread at a time holds the connection), so nothing of SQLite may be touched by another
+thread that drops the last reference to a cursor. The connection's own ends the cursor's statement at once.
 """
 
 from __future__ import annotations
 
+import gc
 import queue
 import random
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -79,3 +81,35 @@ def test_cursors_in_every_state_are_let_go_of_by_another_thread(
     finally:
         dropped.put(None)
         other.join()
+
+
+@pytest.mark.parametrize("sql", ["SELECT id FROM t", "SELECT count(*) FROM t"])
+@pytest.mark.parametrize("level", [None, "REPEATABLE READ"])
+def test_rows_left_of_a_cursor_that_is_gone_hold_nothing(connection: driver.Connection, sql: str, level: Any) -> None:
+    connection.commit()
+    connection.isolation_level = level
+    pins = connection.database.stats
+    nothing = pins()["oldest_pin"]
+    assert connection.execute(sql).fetchone()
+    assert pins()["oldest_pin"] == nothing
+    cyclic = Cyclic(connection.execute(sql))
+    assert cyclic.cursor.fetchone()
+    assert pins()["oldest_pin"] != nothing
+    del cyclic
+    gc.collect()
+    assert pins()["oldest_pin"] == nothing
+
+
+def test_a_cursor_that_is_gone_within_a_function_of_sql_waits(connection: driver.Connection) -> None:
+    """The connection is at work; what is left behind is ended when it is used next."""
+    connection.commit()
+    connection.isolation_level = None
+
+    def drop(value: int) -> int:
+        assert connection.execute("SELECT id FROM t").fetchone()
+        return value
+
+    connection.create_function("drop_rows", 1, drop)
+    assert connection.execute("SELECT drop_rows(id) FROM t WHERE id < 3").fetchall() == [(0,), (1,), (2,)]
+    assert connection.execute("SELECT count(*) FROM t").fetchall() == [(60,)]
+    assert connection.database.stats()["oldest_pin"] == 2**64 - 1
