@@ -12,6 +12,7 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     past_models.py  which past class a model has
     past_objects.py of which moment an object is
     loads.py        at which moment a Session with past objects reads
+    parents.py      past objects that statements of another moment compare with
     plain.py        past objects in a Session of the program's own
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()

@@ -13,6 +13,7 @@ from sqlalchemy import exc
 
 from .backend import Backend
 from .moments import Nanoseconds, clock_ns, ns_of
+from .parents import refuse_other_parents
 from .plain import first_load, models_among
 
 Schema: TypeAlias = Literal["today", "then"]
@@ -35,13 +36,15 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
 
     Raises:
         ArgumentError: what an option says is not a moment, or no schema.
-        InvalidRequestError: the Connection's option would have mapped classes of the past loaded into a Session.
+        InvalidRequestError: the Connection's option would have mapped classes of the past loaded into a Session; or the
+            statement compares with an object of another moment.
     """
     moment = _option(context, "as_of")
     if is_then(_option(context, "schema")):
         backend.read_schema_then(cursor)
-    if moment is not None:
-        ns = ns_of(moment, context.root_connection, backend)
+    ns = None if moment is None else ns_of(moment, context.root_connection, backend)
+    refuse_other_parents(context, ns)
+    if ns is not None:
         if _loads_past_objects(context, moment):
             if ns > clock_ns():  # what stays in the Session shows the same each time it is asked for
                 ns = Nanoseconds(backend.resolve(context.root_connection, ns))
