@@ -37,14 +37,16 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
     Raises:
         ArgumentError: what an option says is not a moment, or no schema.
         InvalidRequestError: the Connection's option would have mapped classes of the past loaded into a Session; or the
-            statement compares with an object of another moment.
+            statement compares with an object of another moment, or loads the present as a past object.
     """
     moment = _option(context, "as_of")
     if is_then(_option(context, "schema")):
         backend.read_schema_then(cursor)
     ns = None if moment is None else ns_of(moment, context.root_connection, backend)
     refuse_other_parents(context, ns)
-    if ns is not None:
+    if ns is None:
+        _refuse_past_identity(context)
+    else:
         if _loads_past_objects(context, moment):
             if ns > clock_ns():  # what stays in the Session shows the same each time it is asked for
                 ns = Nanoseconds(backend.resolve(context.root_connection, ns))
@@ -87,6 +89,25 @@ def _loads_past_objects(context: Any, moment: Any) -> bool:
             'the statement the moment: `execution_options={"as_of": moment}`; or select columns'
         )
     return bool(models)
+
+
+def _refuse_past_identity(context: Any) -> None:
+    """Refuses to load rows of now as objects of a past moment.
+
+    merge() of a past object does that in a Session of now, which knows no moment: it loads by the object's identity,
+    moment included, and then gives what it has loaded the values of then. A flush would write them.
+    """
+    options = context.execution_options.get("_sa_orm_load_options")
+    if options is None:
+        return
+    states = (one for one in (options._lazy_loaded_from, options._refresh_state) if one is not None)
+    if any(isinstance(token, Nanoseconds) for token in (options._identity_token, *(s.identity_token for s in states))):
+        name = models_among(context.compiled.compile_state._entities)[0].__name__
+        raise exc.InvalidRequestError(
+            f"the Session would load the {name} of now as one of a past moment, as merge() of a past object does, and "
+            f"write over it: to bring back what it was write `restore(session, ({name}, key), to=moment_of(obj))`; to "
+            "look at it beside the present use a TemporalSession, or in a Session of its own the statement's `as_of`"
+        )
 
 
 __all__ = ["Schema", "apply_as_of", "is_then"]

@@ -25,7 +25,8 @@ from sqlalchemy.orm import (
     with_parent,
 )
 
-from entitydb_dialect import PastWriteError, TemporalSession, at, commit_moment, moment_of, temporal
+from entitydb_dialect import PastWriteError, TemporalSession, at, commit_moment, moment_of, restore, temporal
+from entitydb_dialect.history.moments import Nanoseconds
 
 from ..models import Employee
 from ..test_at import LOADERS as COMPANY_LOADERS
@@ -261,6 +262,12 @@ def test_past_objects_of_temporal_are_not_of_now(session: Session, shop: Shop) -
     lamp = lamp_of(session, shop.first)
     is_first(lamp)
     assert (kept.price, [label.text for label in kept.labels]) == (12, ["new!"])
+    session.expunge(kept)
+    with Session(shop.engine) as other:
+        now = other.get_one(Product, 2)
+        other.add(kept)
+        other.expire(kept)
+        assert (kept.price, now.part_of) == (12, None)
 
 
 def test_an_object_of_now_is_not_added_to_past_ones(session: Session, shop: Shop) -> None:
@@ -333,6 +340,88 @@ def test_bulk_statements_leave_past_objects_alone(session: Session, shop: Shop, 
     session.execute(delete(Review), execution_options=options)
     assert session.scalar(select(Product.price).where(Product.id == 1)) == 7
     is_first(lamp)
+
+
+def past_lamps(shop: Shop) -> dict[str, Product]:
+    """The lamp of then, with what belongs to it, from wherever one can have it."""
+    with Session(shop.engine) as plain:
+        of_plain = lamp_of(plain, shop.first)
+        is_first(of_plain)
+    with at(shop.engine, shop.first) as past:
+        of_at = past.get_one(Product, 1)
+        is_first(of_at)
+    with TemporalSession(shop.engine) as both:
+        of_both = both.get_one(Product, 1, as_of=shop.first)
+        is_first(of_both)
+    return {"plain": of_plain, "at": of_at, "TemporalSession": of_both, "pickle": pickle.loads(pickle.dumps(of_at))}
+
+
+@pytest.mark.parametrize("load", [True, False], ids=["load", "without loading"])
+@pytest.mark.parametrize("source", ["plain", "at", "TemporalSession", "pickle"])
+def test_a_past_object_is_not_merged_into_the_present(session: Session, shop: Shop, source: str, load: bool) -> None:
+    lamp = past_lamps(shop)[source]
+    now = session.get_one(Product, 1)
+    kept = [now, *now.labels, *now.reviews, *now.parts]
+    for _ in range(2):
+        with pytest.raises(
+            exc.InvalidRequestError, match=r"restore\(session, \(Product, (key|1)\), to=moment_of\(obj\)\)"
+        ):
+            session.merge(lamp, load=load)
+    assert not session.dirty
+    assert not session.new
+    assert {moment_of(obj) for obj in session} == {None}
+    session.flush()
+    session.expire_all()
+    assert [(now.title, now.price), len(kept)] == [("LAMP", 14), 3]
+
+
+def test_a_past_object_is_not_merged_into_an_empty_session_of_now(session: Session, shop: Shop) -> None:
+    """Nor what has been deleted since, which would be a new object."""
+    with at(shop.engine, shop.first) as past:
+        lamp, chair = past.get_one(Product, 1), past.get_one(Product, 3)
+    lamp_of(session, shop.second)
+    session.expunge_all()  # it was one of past objects
+    with Session(shop.engine) as other:
+        for one in (other, session):
+            for obj in (lamp, chair):
+                with pytest.raises(exc.InvalidRequestError, match="restore"):
+                    one.merge(obj)
+            assert not one.new
+            assert not list(one)
+
+
+def test_merging_among_past_objects_changes_nothing(session: Session, shop: Shop) -> None:
+    with at(shop.engine, shop.first) as past:
+        lamp = past.get_one(Product, 1)
+        assert lamp.labels
+        assert lamp.reviews
+    chair = session.scalars(select(Product).where(Product.id == 3), execution_options={"as_of": shop.first}).one()
+    merged = session.merge(lamp)
+    session.flush()
+    assert (moment_of(merged), moment_of(chair)) == (shop.first, shop.first)
+    is_first(merged)
+    merged.price = 0
+    with pytest.raises(PastWriteError):
+        session.flush()
+
+
+def test_what_merge_says_brings_the_object_back(session: Session, shop: Shop) -> None:
+    lamp = past_lamps(shop)["at"]
+    moment = moment_of(lamp)
+    assert moment is not None
+    restore(session, (Product, 1), to=moment)
+    now = session.get_one(Product, 1)
+    assert (now.title, now.price, moment_of(now)) == ("lamp", 10, None)
+
+
+def test_a_moment_given_by_hand_is_not_mixed_with_the_present(session: Session, shop: Shop) -> None:
+    """An identity token is SQLAlchemy's, so a program can give a moment as one; its Session does not know of it."""
+    by_hand = {"as_of": shop.first, "identity_token": Nanoseconds(shop.first)}
+    lamp = session.scalars(select(Product).where(Product.id == 1), execution_options=by_hand).one()
+    assert lamp.price == 10
+    for load in (lambda: lamp.labels, lambda: lamp.text, lambda: session.refresh(lamp)):
+        with pytest.raises(exc.InvalidRequestError, match="TemporalSession"):
+            load()
 
 
 # ---- which of the two it is (5) ----
