@@ -102,7 +102,10 @@ def _refuse_past_identity(context: Any) -> None:
         return
     states = (one for one in (options._lazy_loaded_from, options._refresh_state) if one is not None)
     if any(isinstance(token, Nanoseconds) for token in (options._identity_token, *(s.identity_token for s in states))):
-        name = models_among(context.compiled.compile_state._entities)[0].__name__
+        models = models_among(context.compiled.compile_state._entities)
+        if not models:
+            return  # of a past class, which has its moment in its key
+        name = models[0].__name__
         raise exc.InvalidRequestError(
             f"the Session would load the {name} of now as one of a past moment, as merge() of a past object does, and "
             f"write over it: to bring back what it was write `restore(session, ({name}, key), to=moment_of(obj))`; to "

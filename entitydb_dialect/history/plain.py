@@ -5,7 +5,7 @@ holds then:
 
 1. In such a Session are objects of now or past objects of the models, never both. Who would bring the others gets an
    error: a statement that loads them, a result that is fetched later, add(), merge(), a cascade. Those of `temporal()`
-   are of classes of their own and stand beside either.
+   are of classes of their own and stand beside either, and so do Transactions, which do not change.
 2. A past object has its moment as identity token. So a row at two moments is two objects, and a Session may have
    objects of several moments.
 3. What is loaded for a past object later, and however, is as of its moment. What is loaded in its Session for no object
@@ -37,6 +37,10 @@ from .loads import NOW, KeepsMoments, moment_of_statement, read_at
 from .moments import Nanoseconds
 from .past_models import Past
 from .past_objects import moment_of_state, refuse_past_changes
+from .transactions import Transaction
+
+# The classes whose objects stand beside those of now and past ones.
+_BESIDE = (Past, Transaction)
 
 # The Sessions that have had past objects, with the moment of the first.
 _watched: WeakKeyDictionary[Session, Nanoseconds] = WeakKeyDictionary()
@@ -84,13 +88,13 @@ class _First:
 def models_among(entities: Iterable[Any]) -> list[type[Any]]:
     """The models whose objects the rows of a statement have, by SQLAlchemy's entities of the statement."""
     mappers = (one.mapper for one in entities if type(one).__name__ == "_MapperEntity")
-    return [mapper.class_ for mapper in mappers if not issubclass(mapper.class_, Past)]
+    return [mapper.class_ for mapper in mappers if not issubclass(mapper.class_, _BESIDE)]
 
 
 def _tokens(objects: IdentityMap) -> Iterator[Any]:
     """The identity tokens of the models' objects in a Session."""
     keys = objects.keys()
-    return (key[2] for key in keys if not issubclass(key[0], Past))
+    return (key[2] for key in keys if not issubclass(key[0], _BESIDE))
 
 
 def _has_past(session: Session) -> bool:
@@ -115,7 +119,7 @@ def _watch(session: Session, ns: Nanoseconds) -> None:
 
 def _add_one_kind(reference: ref[Any], state: InstanceState[Any], key: Any) -> None:
     objects: Any = reference()
-    if not issubclass(key[0], Past):
+    if not issubclass(key[0], _BESIDE):
         is_past = isinstance(key[2], Nanoseconds)
         if isinstance(next(_tokens(objects), key[2]), Nanoseconds) != is_past:
             came, there = ("of the past", "of now") if is_past else ("of now", "of the past")
@@ -165,7 +169,7 @@ def _refuse_present(statement: Any) -> None:
     elements: Any = getattr(statement, "_raw_columns", None) or getattr(statement, "_returning", ())
     for element in elements:
         entity = element._annotations.get("parententity")
-        if entity is not None and isinstance(element, FromClause) and not issubclass(entity.mapper.class_, Past):
+        if entity is not None and isinstance(element, FromClause) and not issubclass(entity.mapper.class_, _BESIDE):
             name = entity.mapper.class_.__name__
             raise exc.InvalidRequestError(
                 f"the Session has past objects, and {name} objects of now would be mixed with them: call "
@@ -183,7 +187,7 @@ def keep_apart() -> None:
 
 def _refuse_mixing(session: Session, state: InstanceState[Any]) -> None:
     moment = None if state.key is None else moment_of_state(state)
-    if (moment is None and not _watched) or isinstance(session, KeepsMoments) or issubclass(state.class_, Past):
+    if (moment is None and not _watched) or isinstance(session, KeepsMoments) or issubclass(state.class_, _BESIDE):
         return
     name = state.class_.__name__
     if moment is None:

@@ -25,7 +25,17 @@ from sqlalchemy.orm import (
     with_parent,
 )
 
-from entitydb_dialect import PastWriteError, TemporalSession, at, commit_moment, moment_of, restore, temporal
+from entitydb_dialect import (
+    PastWriteError,
+    TemporalSession,
+    Transaction,
+    at,
+    commit_moment,
+    history,
+    moment_of,
+    restore,
+    temporal,
+)
 from entitydb_dialect.history.moments import Nanoseconds
 
 from ..models import Employee
@@ -270,6 +280,20 @@ def test_past_objects_of_temporal_are_not_of_now(session: Session, shop: Shop) -
         assert (kept.price, now.part_of) == (12, None)
 
 
+def test_transactions_are_of_no_moment(session: Session, shop: Shop) -> None:
+    first = session.scalars(select(Transaction).order_by(Transaction.id)).first()
+    lamp = lamp_of(session, shop.first)
+    assert first is session.get(Transaction, 1)
+    assert session.scalars(select(Transaction), execution_options={"as_of": shop.first}).all()
+    entry = next(history(session, lamp))
+    assert entry.transaction.id == entry.transaction_id
+    session.expunge(lamp)
+    assert first in session
+    now = session.get_one(Product, 1)
+    assert session.scalars(select(Transaction), execution_options={"as_of": shop.first}).all()
+    assert now.price == 14
+
+
 def test_an_object_of_now_is_not_added_to_past_ones(session: Session, shop: Shop) -> None:
     with Session(shop.engine) as other:
         now = other.get_one(Product, 2)
@@ -403,6 +427,18 @@ def test_merging_among_past_objects_changes_nothing(session: Session, shop: Shop
     merged.price = 0
     with pytest.raises(PastWriteError):
         session.flush()
+
+
+def test_an_object_of_temporal_is_merged_as_it_is(session: Session, shop: Shop) -> None:
+    """A TemporalSession gives it the moment of the statement beside that in its key."""
+    then = temporal(Product, as_of=shop.second)
+    with TemporalSession(shop.engine) as both:
+        query = select(then).where(then.id == 1).execution_options(as_of=shop.first)
+        lamp = both.scalars(query).one()
+    now = session.get_one(Product, 1)
+    merged = session.merge(lamp)
+    assert (merged.price, moment_of(merged), now.price) == (12, shop.second, 14)
+    assert [label.text for label in merged.labels] == ["new!"]
 
 
 def test_what_merge_says_brings_the_object_back(session: Session, shop: Shop) -> None:

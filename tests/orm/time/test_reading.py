@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from entitydb_dialect import (
     PastWriteError,
+    TemporalSession,
     Transaction,
     at,
     blame,
@@ -186,6 +187,19 @@ def test_neighbours(engine: Engine) -> None:
         for bad in (Product(id=5), 7):
             with pytest.raises(exc.ArgumentError, match="not in a Session"):
                 previous(bad)
+
+
+@pytest.mark.parametrize("kind", [Session, TemporalSession])
+def test_past_objects_of_the_models_have_them_too(engine: Engine, kind: type[Session]) -> None:
+    moments = changed_by_everything(engine)
+    with kind(engine) as session:
+        query = select(Product).execution_options(as_of=moments[1])
+        lamp = session.scalars(query).one()
+        before, after = previous(lamp), next_version(lamp)
+        assert [(p.title, p.price) for p in (before, lamp, after) if p] == [("lamp", 10), ("lamp", 11), ("LAMP", 11)]
+        found = blame(session, lamp)
+        assert (found["title"].transaction.reason, found["price"].transaction.actor) == ("new", "bob")
+        assert [entry.valid_from for entry in history(session, lamp)][:3] == moments[:3]
 
 
 def test_random_histories_tell_the_states_they_went_through(engine: Engine, rng: random.Random) -> None:
