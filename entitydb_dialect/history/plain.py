@@ -29,7 +29,6 @@ from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import Result, Select, event, exc
 from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
-from sqlalchemy.orm.identity import IdentityMap
 from sqlalchemy.sql.selectable import FromClause
 
 from .._exceptions import PastWriteError
@@ -91,18 +90,27 @@ def models_among(entities: Iterable[Any]) -> list[type[Any]]:
     return [mapper.class_ for mapper in mappers if not issubclass(mapper.class_, _BESIDE)]
 
 
-def _tokens(objects: IdentityMap) -> Iterator[Any]:
-    """The identity tokens of the models' objects in a Session."""
-    keys = objects.keys()
+def _tokens(keys: Iterable[Any]) -> Iterator[Any]:
+    """The identity tokens of the models' objects, by their identities."""
     return (key[2] for key in keys if not issubclass(key[0], _BESIDE))
 
 
+def _one_token(session: Session, default: Any) -> Any:
+    """The token of one of the models' objects in a Session, which by 1 stands for all."""
+    while True:
+        try:
+            return next(_tokens(session.identity_map.keys()), default)
+        except RuntimeError:  # meanwhile the garbage collector has taken an object
+            continue
+
+
 def _has_past(session: Session) -> bool:
-    return isinstance(next(_tokens(session.identity_map), None), Nanoseconds)  # by 1 one stands for all
+    return isinstance(_one_token(session, None), Nanoseconds)
 
 
 def _has_present(session: Session) -> bool:
-    return bool(session._new) or any(not isinstance(token, Nanoseconds) for token in _tokens(session.identity_map))
+    tokens = _tokens(list(session.identity_map.keys()))
+    return bool(session._new) or any(not isinstance(token, Nanoseconds) for token in tokens)
 
 
 def _watch(session: Session, ns: Nanoseconds) -> None:
@@ -110,25 +118,25 @@ def _watch(session: Session, ns: Nanoseconds) -> None:
     if "_add_unpresent" not in vars(objects):
         # Results are fetched when the program likes. A loader asks the identity map to take each new object, and
         # SQLAlchemy puts this method aside in the same way when it discards the map.
-        objects._add_unpresent = partial(_add_one_kind, objects._wr)
+        objects._add_unpresent = partial(_add_one_kind, ref(session))
     if session not in _watched:
         _watched[session] = ns
         event.listen(session, "do_orm_execute", _keep_moments)
         event.listen(session, "before_flush", _refuse_past_changes)
 
 
-def _add_one_kind(reference: ref[Any], state: InstanceState[Any], key: Any) -> None:
-    objects: Any = reference()
+def _add_one_kind(reference: ref[Session], state: InstanceState[Any], key: Any) -> None:
+    session: Any = reference()
     if not issubclass(key[0], _BESIDE):
         is_past = isinstance(key[2], Nanoseconds)
-        if isinstance(next(_tokens(objects), key[2]), Nanoseconds) != is_past:
+        if isinstance(_one_token(session, key[2]), Nanoseconds) != is_past or (is_past and session._new):
             came, there = ("of the past", "of now") if is_past else ("of now", "of the past")
             raise exc.InvalidRequestError(
                 f"a result would bring {key[0].__name__} objects {came} among those {there} that the Session has got "
                 "since it was executed: fetch it first, as all() does, and call `session.expunge_all()`; or use a "
                 "TemporalSession, which has both"
             )
-    type(objects)._add_unpresent(objects, state, key)
+    type(session.identity_map)._add_unpresent(session.identity_map, state, key)
 
 
 def _refuse_past_changes(session: Session, flush_context: Any, instances: Any) -> None:

@@ -265,6 +265,23 @@ def test_results_that_are_fetched_later_do_not_mix(session: Session, shop: Shop)
         is_first(kept)
         session.expunge_all()
 
+        past = session.scalars(query, execution_options={"as_of": shop.first, **option})
+        session.add(new := Label(id=9, text="new"))
+        with session.no_autoflush, pytest.raises(exc.InvalidRequestError, match=r"of the past among those of now"):
+            past.all()
+        session.expunge(new)
+
+
+def test_the_garbage_collector_may_take_objects_at_any_time(session: Session, shop: Shop) -> None:
+    limits = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(20):
+            is_first(lamp_of(session, shop.first, *LOADERS["joined"]))
+            session.scalars(select(Product.price)).all()
+    finally:
+        gc.set_threshold(*limits)
+
 
 def test_past_objects_of_temporal_are_not_of_now(session: Session, shop: Shop) -> None:
     then = temporal(Product, as_of=shop.second)
