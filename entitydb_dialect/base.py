@@ -26,7 +26,7 @@ from ._types import Instant, is_instant, reflected
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
 from .driver.schemas.definitions import Readable
-from .history import apply_as_of, is_then, ns_of
+from .history import apply_as_of, is_then, keep_apart, ns_of
 
 # SQLAlchemy refuses to reflect an option it does not know; 2.0 before 2.0.37 does not know STRICT.
 _KNOWS_STRICT = any("strict" in options for _, options in SQLiteDialect.construct_arguments or [])
@@ -70,6 +70,7 @@ class EntityDialect(SQLiteDialect):
         kwargs.pop("native_datetime", None)
         super().__init__(**kwargs)
         self.history_backend = EntityBackend()
+        keep_apart()
         _raised.listen(self)
         _plugin.bring()
 

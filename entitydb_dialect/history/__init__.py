@@ -10,6 +10,10 @@ in its attribute `history_backend`. EntityDB's is entitydb_dialect/_backend.py.
     commits.py      who committed what, for backends
     past.py         the Session of a moment; at.py: at(); aio.py: the same for asyncio
     past_models.py  which past class a model has
+    past_objects.py of which moment an object is
+    loads.py        at which moment a Session with past objects reads
+    parents.py      past objects that statements of another moment compare with
+    plain.py        past objects in a Session of the program's own
     database.py     commit_moment(), resolve(), begin_at()
     labels.py       label_moment(), labels()
     changes.py      changes(), follow_changes(): what transactions did
@@ -33,6 +37,7 @@ from .database import begin_at, commit_moment, resolve
 from .diff import RowDiff, diff
 from .labels import label_moment, labels
 from .moments import Moment, from_ns, label, ns_of, to_ns, transaction
+from .plain import keep_apart
 from .restore import RestoreStep, restore
 from .retry import run_transaction
 from .sources import AsyncSource, Source, ns_in
@@ -63,6 +68,7 @@ __all__ = [
     "follow_changes",
     "from_ns",
     "is_then",
+    "keep_apart",
     "label",
     "label_moment",
     "labels",

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import exc
 
 from .backend import Backend
-from .moments import ns_of
-from .past_models import Past
+from .moments import Nanoseconds, clock_ns, ns_of
+from .parents import refuse_other_parents
+from .plain import first_load, models_among
 
 Schema: TypeAlias = Literal["today", "then"]
 
@@ -35,14 +36,21 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
 
     Raises:
         ArgumentError: what an option says is not a moment, or no schema.
-        InvalidRequestError: the statement would load mapped classes of the past into a Session of now.
+        InvalidRequestError: the Connection's option would have mapped classes of the past loaded into a Session; or the
+            statement compares with an object of another moment, or loads the present as a past object.
     """
     moment = _option(context, "as_of")
     if is_then(_option(context, "schema")):
         backend.read_schema_then(cursor)
-    if moment is not None:
-        ns = ns_of(moment, context.root_connection, backend)
-        _refuse_mapped_classes(context, moment)
+    ns = None if moment is None else ns_of(moment, context.root_connection, backend)
+    refuse_other_parents(context, ns)
+    if ns is None:
+        _refuse_past_identity(context)
+    else:
+        if _loads_past_objects(context, moment):
+            if ns > clock_ns():  # what stays in the Session shows the same each time it is asked for
+                ns = Nanoseconds(backend.resolve(context.root_connection, ns))
+            first_load(context, ns)
         backend.read_as_of(cursor, ns)
 
 
@@ -57,30 +65,52 @@ def _option(context: Any, name: str) -> Any:
     return found
 
 
-def _refuse_mapped_classes(context: Any, moment: Any) -> None:
-    """Refuses to load mapped classes of the past into a Session of now: one identity would stand for two states.
+def _loads_past_objects(context: Any, moment: Any) -> bool:
+    """Would the execution load mapped classes of the past into a Session, whose objects nobody has given the moment?
 
-    A Session made by at() marks its statements with an identity token; under an Engine with the option every statement
-    has the same moment.
+    at() and TemporalSession mark their statements with an identity token; under an Engine with the option every
+    statement has the same moment.
     """
     options = context.execution_options
     load_options = options.get("_sa_orm_load_options")
     if load_options is None:
         if "_result_disable_adapt_to_context" not in options:
-            return  # Core: rows, no identities
+            return False  # Core: rows, no identities
     elif load_options._identity_token is not None:
+        return False
+    connection = context.root_connection
+    if connection.engine.get_execution_options().get("as_of") is moment:
+        return False
+    models = models_among(getattr(getattr(context.compiled, "compile_state", None), "_entities", ()))
+    if models and connection.get_execution_options().get("as_of") is moment:
+        raise exc.InvalidRequestError(
+            f"the connection's as_of would load {models[0].__name__} objects of the past into a Session, which does "
+            "not know the moment; use `with entitydb_dialect.at(session, moment) as past:` and query `past`, or give "
+            'the statement the moment: `execution_options={"as_of": moment}`; or select columns'
+        )
+    return bool(models)
+
+
+def _refuse_past_identity(context: Any) -> None:
+    """Refuses to load rows of now as objects of a past moment.
+
+    merge() of a past object does that in a Session of now, which knows no moment: it loads by the object's identity,
+    moment included, and then gives what it has loaded the values of then. A flush would write them.
+    """
+    options = context.execution_options.get("_sa_orm_load_options")
+    if options is None:
         return
-    if context.root_connection.engine.get_execution_options().get("as_of") is moment:
-        return
-    state = getattr(context.compiled, "compile_state", None)
-    for entity in getattr(state, "_entities", ()):
-        if type(entity).__name__ == "_MapperEntity" and not issubclass(entity.mapper.class_, Past):
-            name = entity.mapper.class_.__name__
-            raise exc.InvalidRequestError(
-                "as_of with mapped classes would mix past and present objects in one Session; use "
-                "`with entitydb_dialect.at(session, moment) as past:` and query `past`, a TemporalSession, or "
-                f"`select(temporal({name}, as_of=moment))`; or select columns"
-            )
+    states = (one for one in (options._lazy_loaded_from, options._refresh_state) if one is not None)
+    if any(isinstance(token, Nanoseconds) for token in (options._identity_token, *(s.identity_token for s in states))):
+        models = models_among(context.compiled.compile_state._entities)
+        if not models:
+            return  # of a past class, which has its moment in its key
+        name = models[0].__name__
+        raise exc.InvalidRequestError(
+            f"the Session would load the {name} of now as one of a past moment, as merge() of a past object does, and "
+            f"write over it: to bring back what it was write `restore(session, ({name}, key), to=moment_of(obj))`; to "
+            "look at it beside the present use a TemporalSession, or in a Session of its own the statement's `as_of`"
+        )
 
 
 __all__ = ["Schema", "apply_as_of", "is_then"]

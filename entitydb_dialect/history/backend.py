@@ -4,7 +4,8 @@ The functions of this package ask a Backend and nothing else, so any SQLAlchemy 
 takes part in two ways:
 
 - It has a Backend in its attribute `history_backend`.
-- Before it executes a statement it calls `apply_as_of()` of as_of.py, which carries out the execution option `as_of`.
+- Before it executes a statement it calls `apply_as_of()` of as_of.py, which carries out the execution option `as_of`;
+  and `keep_apart()` of plain.py when it is made.
 
 What holds for every backend:
 

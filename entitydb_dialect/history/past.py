@@ -18,11 +18,12 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from .._exceptions import PastWriteError
 from .as_of import Schema, is_then
+from .loads import KeepsMoments
 from .moments import Moment
 from .sources import Source, ns_in, unscoped
 
 
-class PastSession(Session):
+class PastSession(KeepsMoments, Session):
     """A Session that reads as of one moment and refuses to write. Made by at()."""
 
     def __init__(self, source: Session | Engine | Connection, moment_ns: int, schema: Schema = "today") -> None:

@@ -18,11 +18,11 @@ from ..history.changes import differing
 from ..history.diff import key_names, mapped_target
 from ..history.moments import refuse_inverted
 from ..history.past_models import model_of
+from ..history.past_objects import moment_of_state
 from ..history.sources import session_of
 from ..history.transactions import Transaction
 from .entities import versions
 from .guards import is_past
-from .tables import AS_OF
 from .tag_events import SAID, TagEvent, identity_of, tag_events
 
 T = TypeVar("T")
@@ -280,7 +280,8 @@ def blame(session: Session | scoped_session[Any], target: Any) -> dict[str, Blam
     Example:
         blame(session, account)["balance"].transaction.actor
     """
-    until = getattr(target, AS_OF) if not isinstance(target, (type, tuple)) and is_past(target) else None
+    past = not isinstance(target, (type, tuple)) and is_past(target)
+    until = moment_of_state(inspect(target)) if past else None
     found: dict[str, Blame] = {}
     for entry in history(session, target, until=until):
         if entry.operation == "delete":
@@ -317,20 +318,19 @@ def next_version(obj: T) -> T | None:
 
 
 def _neighbour(obj: T, *, forward: bool) -> T | None:
-    state = inspect(obj, raiseerr=False)
+    state: Any = inspect(obj, raiseerr=False)
     session = None if state is None or not hasattr(state, "session") else object_session(obj)
     if session is None:
         raise exc.ArgumentError(f"{obj!r} is not in a Session, which could load its other versions")
-    past = is_past(obj)
-    if forward and not past:
+    moment = moment_of_state(state)
+    if forward and moment is None:
         return None
     mapper, condition = _wanted(obj)
     v = versions(mapper.class_)
     statement = select(v.entity).where(condition(v.entity), v.operation != "delete").limit(1)
-    moment = getattr(obj, AS_OF, None)
     if forward:
         statement = statement.where(v.valid_from > moment).order_by(v.valid_from)
-    elif past:
+    elif moment is not None:
         statement = statement.where(v.valid_to <= moment).order_by(v.valid_from.desc())
     else:
         statement = statement.where(v.valid_to.is_not(None)).order_by(v.valid_from.desc())

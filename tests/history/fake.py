@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util.concurrency import await_only
 
 from entitydb_dialect._exceptions import HorizonError, PastWriteError
-from entitydb_dialect.history import Backend, Commits, apply_as_of
+from entitydb_dialect.history import Backend, Commits, apply_as_of, keep_apart
 
 
 class Commit:
@@ -179,6 +179,7 @@ class FakeDialect(SQLiteDialect_pysqlite):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.history_backend = FakeBackend(awaits=self.is_async)
+        keep_apart()
 
     @classmethod
     def get_pool_class(cls, url: Any) -> type[pool.Pool]:

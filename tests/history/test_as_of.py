@@ -44,12 +44,30 @@ def test_any_kind_of_moment_reaches_the_backend_as_nanoseconds(
             connection.scalar(BALANCE, execution_options={"as_of": "yesterday"})
 
 
-def test_mapped_classes_of_the_past_are_refused_in_a_plain_session(engine: Engine, moments: list[int]) -> None:
+def test_mapped_classes_of_the_past_are_refused_beside_those_of_now(engine: Engine, moments: list[int]) -> None:
     with Session(engine) as session:
+        now = session.get_one(Account, 1)
         for _ in range(2):  # the second time out of the statement cache
             with pytest.raises(exc.InvalidRequestError, match=r"at\(session, moment\)"):
                 session.scalars(select(Account), execution_options={"as_of": moments[0]}).all()
         assert session.scalar(BALANCE, execution_options={"as_of": moments[0]}) == 0
-        assert session.get_one(Account, 1).balance == 3
+        assert session.get_one(Account, 1) is now
+        assert now.balance == 3
     with Session(engine.execution_options(as_of=moments[1])) as session:
         assert session.get_one(Account, 1).balance == 1
+
+
+def test_mapped_classes_of_the_past_in_a_session_with_nothing_else(
+    engine: Engine, backend: FakeBackend, moments: list[int]
+) -> None:
+    with Session(engine) as session:
+        accounts = session.scalars(select(Account), execution_options={"as_of": moments[2]}).all()
+        assert [(account.balance, len(account.entries)) for account in accounts] == [(2, 2)]
+        session.expire_all()
+        assert [(account.balance, len(account.entries)) for account in accounts] == [(2, 2)]
+        assert set(backend.seen) == {moments[2]}
+        with pytest.raises(exc.InvalidRequestError, match=r"session\.expunge_all\(\)"):
+            session.get(Account, 1)
+        session.expunge_all()
+        assert session.get_one(Account, 1).balance == 3
+        assert accounts[0].balance == 2

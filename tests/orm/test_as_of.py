@@ -210,13 +210,14 @@ def test_flush_of_a_session_on_a_past_engine_is_refused(engine: Engine) -> None:
         assert isinstance(caught.value.orig, PastWriteError)
 
 
-def test_plain_session_refuses_past_entities(engine: Engine) -> None:
+def test_plain_session_with_objects_of_now_refuses_past_entities(engine: Engine) -> None:
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add(Room(name="one"))
         session.commit()
         moment = commit_moment(session)
-        session.scalars(select(Room)).one().name = "two"
+        room = session.scalars(select(Room)).one()
+        room.name = "two"
         session.commit()
         for _ in range(2):  # the second time out of the statement cache
             for call in (
@@ -231,7 +232,8 @@ def test_plain_session_refuses_past_entities(engine: Engine) -> None:
                 with pytest.raises(exc.InvalidRequestError, match=r"at\(session, moment\)"):
                     call()
         assert session.execute(select(Room.name).execution_options(as_of=moment)).scalars().all() == ["one"]
-        assert session.scalars(select(Room)).one().name == "two"
+        assert session.scalars(select(Room)).one() is room
+        assert room.name == "two"
 
 
 def test_connection_option_on_a_fresh_session_is_guarded_too(engine: Engine) -> None:

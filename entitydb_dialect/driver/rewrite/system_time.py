@@ -23,7 +23,7 @@ from ... import _exceptions as ex
 from ..._moments import NotAMoment, to_ns
 from .._catalog import OWN_PREFIX, View
 from ..sql.cores import shadowed
-from ..sql.periods import AS_OF, FROM_TO, Period
+from ..sql.periods import ALL, AS_OF, BETWEEN, CONTAINED_IN, FROM_TO, Period
 from ..sql.sources import FROM, IN, TARGET, Lost, Source, qualified, sources
 from ..sql.statement import Statement
 from ..sql.text import Edit, Range, Text, edited
@@ -36,6 +36,12 @@ _SUFFIX = " history"
 _VERSION = frozenset(("as_of", "valid_from", "valid_to", "operation", "transaction_id"))
 _DATED_OWN = ("entitydb_tags", "entitydb_entities")  # tables of the engine's own that take a moment
 _DEEPEST = 100  # views within views
+_CLAUSE_OF = {
+    FROM_TO: "FROM a TO b",
+    BETWEEN: "BETWEEN a AND b",
+    CONTAINED_IN: "CONTAINED IN (a, b)",
+    ALL: "ALL",
+}
 _CLAUSES = "AS OF moment, FROM a TO b, BETWEEN a AND b, CONTAINED IN (a, b) or ALL"
 
 
@@ -226,12 +232,10 @@ def _of_own(schemas: Schemas, schema: str | None, name: str, at: _At) -> str:
 def _of_view(schemas: Schemas, view: View, home: str, at: _At, depth: int) -> str:
     """A view's query, with everything it reads at the moment."""
     if at.kind != AS_OF:
-        raise ex.NotSupportedError(f"{view.name} FOR SYSTEM_TIME: a view takes AS OF alone")
+        raise ex.NotSupportedError(_no_versions(schemas, view, home, _CLAUSE_OF[at.kind]))
     if depth > _DEEPEST:
         raise ex.OperationalError(f"view {view.name} is circularly defined")
-    text = Text(view.sql)
-    names, query = parts_of_view(text)
-    body = Text(text.span((query, len(text))).rstrip("; \n\t\r\f"))
+    names, body = _query_of(view)
     ctes = frozenset(shadowed(body))
     made: list[Edit] = []
     for source in sources(body):
@@ -247,6 +251,45 @@ def _of_view(schemas: Schemas, view: View, home: str, at: _At, depth: int) -> st
     if not names:
         return f"({ready})"
     return f'(WITH "entitydb view"{names} AS ({ready}) SELECT * FROM "entitydb view")'
+
+
+def _query_of(view: View) -> tuple[str, Text]:
+    """A view's list of names, as for parts_of_view(), and its query."""
+    text = Text(view.sql)
+    names, query = parts_of_view(text)
+    return names, Text(text.span((query, len(text))).rstrip("; \n\t\r\f"))
+
+
+def _no_versions(schemas: Schemas, view: View, home: str, clause: str) -> str:
+    """Why a view has no intervals, and what to write.
+
+    The versions of several tables side by side are no rows that the view ever had: they are of different times. And a
+    row of a view has no key by which what a query gives before and after a commit would be one row that changed.
+    """
+    tables = ", ".join(f"{table} FOR SYSTEM_TIME {clause}" for table in _tables_of(schemas, view, home))
+    return (
+        f"{view.name} FOR SYSTEM_TIME {clause}: the rows of a view have no versions of their own; read {view.name} FOR "
+        f"SYSTEM_TIME AS OF each moment{', or the versions of what it reads: ' + tables if tables else ''}"
+    )
+
+
+def _tables_of(schemas: Schemas, view: View, home: str) -> list[str]:
+    """The tables that a view reads, and those that the views in it do, as they are written; each once."""
+    found: list[str] = []
+    views = [(view, home)]
+    for one, schema in views:
+        _, body = _query_of(one)
+        ctes = frozenset(shadowed(body))
+        for source in sources(body):
+            if source.arguments is not None or (source.schema is None and source.name.lower() in ctes):
+                continue
+            inner = schemas.view(source.schema or schema, source.name)
+            if inner is not None:
+                views += [inner] if inner not in views else []
+            elif source.name.lower() in _DATED_OWN or schemas.locate(source.schema or schema, source.name) is not None:
+                written = source.written if source.schema or schema == "main" else f"{quote(schema)}.{source.written}"
+                found += [written] if written not in found else []
+    return found
 
 
 def parts_of_view(text: Text) -> tuple[str, int]:

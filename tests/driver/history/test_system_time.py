@@ -225,6 +225,55 @@ def test_a_view_of_one_row_for_each_moment(at: Moments) -> None:
     assert at.ask(sql, at.first, at.second) == [(1,), (2,)]
 
 
+@pytest.mark.parametrize(
+    ("clause", "shown"),
+    [
+        ("ALL", "ALL"),
+        ("FROM 5 TO :m", "FROM a TO b"),
+        ("BETWEEN 5 AND 6", "BETWEEN a AND b"),
+        ("CONTAINED IN (5, 6)", r"CONTAINED IN \(a, b\)"),
+    ],
+)
+def test_a_view_over_an_interval_says_which_tables_to_read(
+    at: Moments, tmp_path: Path, clause: str, shown: str
+) -> None:
+    db = at.db
+    db.execute("CREATE VIEW v AS SELECT t.a, u.b FROM t JOIN u USING (id) WHERE t.id IN (SELECT id FROM t)")
+    db.execute("CREATE TABLE c (hidden INTEGER PRIMARY KEY)")
+    db.execute("CREATE VIEW w AS WITH c AS (SELECT * FROM v) SELECT * FROM c, entitydb_tags, json_each('[]')")
+    db.execute("CREATE VIEW no AS SELECT 1")
+    db.execute("CREATE VIEW ring AS SELECT a FROM t")
+    db.execute("CREATE VIEW back AS SELECT * FROM ring UNION SELECT * FROM ring")
+    db.execute("DROP VIEW ring")
+    db.execute("CREATE VIEW ring AS SELECT * FROM back UNION SELECT * FROM back UNION SELECT a FROM t")
+    db.commit()
+    db.execute(f"ATTACH '{tmp_path}/other.edb' AS other")
+    db.execute("CREATE TABLE other.t (id INTEGER PRIMARY KEY)")
+    db.execute('CREATE VIEW other.x AS SELECT "id" FROM t')
+    db.commit()
+    tables = {
+        "v": ["t", "u"],
+        "main.v AS z": ["t", "u"],
+        "w": ["entitydb_tags", "t", "u"],
+        "ring": ["t"],
+        "other.x": ['"other".t'],
+    }
+    for view, read in tables.items():
+        instead = ", ".join(f"{one} FOR SYSTEM_TIME {shown}" for one in read)
+        name = view.removeprefix("main.").removeprefix("other.").removesuffix(" AS z")
+        said = (
+            f"^{name} FOR SYSTEM_TIME {shown}: .*{name} FOR SYSTEM_TIME AS OF each moment.* what it reads: {instead}$"
+        )
+        with pytest.raises(driver.NotSupportedError, match=said):
+            db.execute(f"SELECT * FROM {view} FOR SYSTEM_TIME {clause}", {"m": 6} if ":m" in clause else ())
+    with pytest.raises(driver.NotSupportedError, match=r"AS OF each moment$"):
+        db.execute(f"SELECT * FROM no FOR SYSTEM_TIME {clause}", {"m": 6} if ":m" in clause else ())
+    every = "SELECT valid_from FROM t FOR SYSTEM_TIME ALL"
+    moments = [row[0] for row in db.execute(f"SELECT DISTINCT valid_from FROM ({every}) ORDER BY 1")]
+    found = [at.ask("SELECT a, b FROM v FOR SYSTEM_TIME AS OF ? ORDER BY a", moment) for moment in moments]
+    assert found[0] == [("one", "u one")], "what the message says works"
+
+
 # ---- leaks that were found when the mechanisms were tried ----
 
 
@@ -298,7 +347,7 @@ def test_a_delete_with_a_moment_does_not_reach_the_rows_of_now(at: Moments) -> N
         ("SELECT * FROM temporary FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
         ("SELECT * FROM sqlite_master FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
         ("SELECT * FROM entitydb_labels FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "none of EntityDB"),
-        ("SELECT * FROM view FOR SYSTEM_TIME ALL", driver.NotSupportedError, "AS OF alone"),
+        ("SELECT * FROM view FOR SYSTEM_TIME ALL", driver.NotSupportedError, "no versions of their own"),
         ("SELECT * FROM asks FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "asks for the schema"),
         ("CREATE VIEW n AS SELECT * FROM t FOR SYSTEM_TIME AS OF 5", driver.NotSupportedError, "behind the view"),
         ("SELECT * FROM missing FOR SYSTEM_TIME AS OF 5", driver.OperationalError, "no such table: missing"),

@@ -7,9 +7,10 @@ import gc
 import pickle
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, exc, func, select, update
+from sqlalchemy import Column, ForeignKey, Integer, String, Table, delete, exc, func, select, update
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -20,9 +21,10 @@ from sqlalchemy.orm import (
     mapped_column,
     registry,
     relationship,
+    with_parent,
 )
 
-from entitydb_dialect import PastWriteError, Tagged, TemporalSession, commit_moment
+from entitydb_dialect import PastWriteError, Tagged, TemporalSession, at, commit_moment, moment_of
 from entitydb_dialect.temporal import past_class, temporal, versions
 
 from .conftest import Shop, is_first, made
@@ -257,8 +259,6 @@ def test_making_a_past_class_leaves_the_model_as_it_was() -> None:
     assert not hasattr(Product, "_entitydb_as_of")
 
 
-
-
 def test_a_query_of_a_class_that_shares_its_table_is_refused() -> None:
     """It would be of the whole table."""
 
@@ -335,3 +335,54 @@ def test_attributes_without_a_history_are_refused() -> None:
             assert set(before.tags) == {"status:draft"}
             assert before.newest == []  # type: ignore[attr-defined]
             assert len(article.newest) == 1  # type: ignore[attr-defined]
+
+
+PARENTS: dict[str, Any] = {
+    "with_parent": lambda obj: select(Review.stars).where(with_parent(obj, Product.reviews)),
+    "secondary": lambda obj: select(Label.text).where(with_parent(obj, Product.labels)),
+    "equal": lambda obj: select(Review.stars).where(Review.product == obj),
+    "contains": lambda obj: select(Label.text).where(Label.products.contains(obj)),
+    "in a subquery": lambda obj: select(Review.id).where(
+        Review.id.in_(select(Review.id).where(with_parent(obj, Product.reviews)))
+    ),
+    "update": lambda obj: update(Review).where(with_parent(obj, Product.reviews)).values(stars=0),
+    "delete": lambda obj: delete(Review).where(Review.product == obj),
+}
+
+
+@pytest.mark.parametrize("way", list(PARENTS))
+@pytest.mark.parametrize("kind", ["temporal", "at"])
+def test_a_statement_of_now_does_not_compare_with_a_past_object(
+    session: Session, shop: Shop, lamp: Product, way: str, kind: str
+) -> None:
+    if kind == "at":
+        with at(session, shop.first) as past:
+            lamp = past.get_one(Product, 1)
+    now = session.get_one(Product, 1)
+    statement = PARENTS[way](lamp)
+    # A statement of the same form that compares with a value or with an object of now is cached before and after.
+    for _ in range(2):
+        for connection in (session, session.connection()):
+            with pytest.raises(exc.InvalidRequestError, match=r'"as_of": moment_of\(obj\).*past_class\(Product\)\.x'):
+                connection.execute(statement)
+        with pytest.raises(exc.InvalidRequestError, match="at another one"):
+            session.execute(statement, execution_options={"as_of": shop.second})
+        session.execute(PARENTS[way](now), execution_options={"synchronize_session": False})
+    session.rollback()
+
+
+def test_the_moment_of_the_object_is_one_to_compare_with_it(session: Session, shop: Shop, lamp: Product) -> None:
+    assert moment_of(lamp) == shop.first
+    for way, found in (("with_parent", [5, 2]), ("equal", [5, 2]), ("secondary", ["new", "old"])):
+        options = {"as_of": moment_of(lamp)}
+        assert session.scalars(PARENTS[way](lamp), execution_options=options).all() == found
+    reviews = select(Review).where(with_parent(lamp, Product.reviews)).order_by(Review.id)
+    found = session.scalars(reviews, execution_options={"as_of": moment_of(lamp)}).all()
+    assert [(review.stars, moment_of(review)) for review in found] == [(5, shop.first), (2, shop.first)]
+    with at(session, shop.first) as past:
+        assert [review.stars for review in past.scalars(reviews)] == [5, 2]
+
+
+def test_comparisons_are_looked_at_without_the_cache_too(session: Session, shop: Shop, lamp: Product) -> None:
+    with pytest.raises(exc.InvalidRequestError, match="past_class"):
+        session.execute(PARENTS["with_parent"](lamp), execution_options={"compiled_cache": None})

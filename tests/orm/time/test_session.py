@@ -350,8 +350,10 @@ def test_what_moment_of_is_asked(session: TemporalSession) -> None:
 
 def test_a_plain_session_says_how_to_write_it(shop: Shop) -> None:
     with Session(shop.engine) as session:
+        now = session.get_one(Product, 1)
         with pytest.raises(exc.InvalidRequestError, match=r"select\(temporal\(Product, as_of=moment\)\)"):
             session.scalars(select(Product), execution_options={"as_of": shop.first})
         then = temporal(Product, as_of=shop.first)
         query = select(then).where(then.id == 1)
         is_first(session.scalars(query, execution_options={"as_of": shop.second}).one())
+        assert now.price == 14
