@@ -480,7 +480,8 @@ def test_a_moment_given_by_hand_is_not_mixed_with_the_present(session: Session, 
 # ---- which of the two it is (5) ----
 
 
-@pytest.mark.parametrize("end", [Session.expunge_all, Session.close, Session.reset, None], ids=str)
+@pytest.mark.parametrize("end", [Session.expunge_all, Session.close, Session.reset, None],
+                         ids=["expunge_all", "close", "reset", "collected"])
 def test_a_session_without_past_objects_is_one_of_now(shop: Shop, end: Callable[[Session], None] | None) -> None:
     session = Session(shop.engine)
     for _ in range(2):
