@@ -12,13 +12,15 @@
  * written. A chain page whose entries are all taken becomes a free page itself.
  *
  * The reclamation rule (I5). A commit may write over the page of an entry if
- *   (a) freed <= durable, and no reader announces a number before freed; or
- *   (b) made > floor, where the floor is the number below which recovery never goes, and neither a reader nor a sync
- *       under way announces a number in [made, freed).
- * Under (a) neither recovery nor a reader can stand at a commit that needs the page. Under (b) recovery could, but
- * would see by the lists of records that the page is not what the commit wrote, and go further back; nobody was
- * promised anything about commits in between, and a sync that would promise it announces its number. Only young
- * entries know `made`, so (b) is for them.
+ *   neither a reader nor a sync under way announces a number in [made, freed), and
+ *   (a) freed <= durable; or
+ *   (b) made > floor, where the floor is the number below which recovery never goes.
+ * Under (a) recovery cannot stand at a commit that needs the page. Under (b) it could, but would see by the lists of
+ * records that the page is not what the commit wrote, and go further back; nobody was promised anything about commits
+ * in between, and a sync that would promise it announces its number.
+ *
+ * Young entries know `made`. Of the others the page itself says it, in its header, unless somebody has written there since and
+ * come to nothing: it had been free to him, so it is still.
  *
  * Here chain pages are read; free_chain.c writes them. Everything works on the commit's private copy; publishing the
  * record makes it true. */
@@ -92,8 +94,11 @@ static int pins_scan(pager_commit *pc)
     }
     for (int i = 0; i < SHM_SYNCS; i++) {
         uint64_t target = atomic_load(&shm->sh_sync_target[i]);
-        if (target)
-            pc->pc_pins[pc->pc_n_pins++] = (pin_range){ target, target };
+        if (target <= pc->pc_durable)       /* none, or it came to its end, or to none */
+            continue;
+        if (target < pc->pc_oldest)
+            pc->pc_oldest = target;
+        pc->pc_pins[pc->pc_n_pins++] = (pin_range){ target, target };
     }
     return EDB_OK;
 }
@@ -111,22 +116,37 @@ static int pins_scan_once(pager_commit *pc)
     return rc;
 }
 
-static bool reusable_durable(const pager_commit *pc, uint64_t freed)
+static bool is_announced(const pager_commit *pc, uint64_t made, uint64_t freed)
 {
-    return freed <= pc->pc_durable && freed <= pc->pc_oldest;
+    for (uint32_t i = 0; freed > pc->pc_oldest && i < pc->pc_n_pins; i++)
+        if (pc->pc_pins[i].pin_low < freed && pc->pc_pins[i].pin_high >= made)
+            return true;
+    return false;
 }
 
 static bool reusable(const pager_commit *pc, const free_entry *e)
 {
-    if (reusable_durable(pc, e->fe_freed))
-        return true;
-    if (e->fe_made <= pc->pc_floor)
-        return false;
-    for (uint32_t i = 0; i < pc->pc_n_pins; i++)
-        if (pc->pc_pins[i].pin_low < e->fe_freed && pc->pc_pins[i].pin_high >= e->fe_made)
-            return false;
-    return true;
+    return (e->fe_freed <= pc->pc_durable || e->fe_made > pc->pc_floor) && !is_announced(pc, e->fe_made, e->fe_freed);
 }
+
+/* Whether somebody announces a commit that may need the page of an entry of the chain. */
+static int chain_announced(pager_commit *pc, free_entry *e, bool *out)
+{
+    const pager *pg = pc->pc_pager;
+    uint8_t head[PH_SIZE];
+
+    *out = false;
+    if (e->fe_freed <= pc->pc_oldest)
+        return EDB_OK;
+    int rc = os_read(pg->pg_fd, head, sizeof head, e->fe_page << pg->pg_page_shift, pg->pg_name);
+    if (!rc) {
+        e->fe_made = load64(head + PH_WRITER);
+        *out = is_announced(pc, e->fe_made, e->fe_freed);
+    }
+    return rc;
+}
+
+#define PUT_BACK_MOST 32            /* entries that one commit puts back: it is not to pay for all that a reader holds */
 
 /* ---- taking --------------------------------------------------------------------------------------------------- */
 
@@ -145,41 +165,75 @@ static uint64_t young_take(pager_commit *pc)
     return 0;
 }
 
-static int chain_take(pager_commit *pc, uint64_t *out)
+/* The first entry of the chain, which is not empty. */
+static int chain_front(pager_commit *pc, free_entry *out)
 {
     pager *pg = pc->pc_pager;
-    free_state *fr = &pc->pc_record.rc_free;
-
-    if (!fr->fr_chain)
-        return EDB_OK;
+    const free_state *fr = &pc->pc_record.rc_free;
     int rc = EDB_OK;
+
     if (!pc->pc_chain)
         rc = chain_load(pg, fr->fr_head, fr->fr_seq, pc->pc_record.rc_snapshot.sn_pages, &pc->pc_chain);
     if (rc)
         return rc;
-    const uint8_t *page = pc->pc_chain;
-    uint32_t count = load32(page + PH_COUNT);
-    if (fr->fr_index >= count)
+    if (fr->fr_index >= load32(pc->pc_chain + PH_COUNT))
         return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: the list of free pages begins behind its end",
                         pg->pg_name, (unsigned long long)fr->fr_head);
-    free_entry e = chain_entry(page, fr->fr_index);
-    if (!reusable_durable(pc, e.fe_freed))
+    *out = chain_entry(pc->pc_chain, fr->fr_index);
+    return page_in_use(pg, out->fe_page, pc->pc_record.rc_snapshot.sn_pages);
+}
+
+/* Takes the first entry off the chain, and the page it stood in, if it was the last there. */
+static int chain_pop(pager_commit *pc)
+{
+    free_state *fr = &pc->pc_record.rc_free;
+    const uint8_t *page = pc->pc_chain;
+
+    fr->fr_entries--;
+    if (++fr->fr_index < load32(page + PH_COUNT))
         return EDB_OK;
-    rc = page_in_use(pg, e.fe_page, pc->pc_record.rc_snapshot.sn_pages);
+    uint64_t done = fr->fr_head;
+    fr->fr_head = load64(page + FP_NEXT);
+    fr->fr_seq++;
+    fr->fr_chain--;
+    fr->fr_index = 0;
+    pc->pc_chain = NULL;
+    return free_add(pc, done, load64(page + PH_WRITER));
+}
+
+/* An entry that a reader holds back goes to the end of the queue, as the oldest of the young ones, which go there first. */
+static int chain_put_back(pager_commit *pc, free_entry e)
+{
+    int rc = free_young_push(pc, e);
+
     if (rc)
         return rc;
-    fr->fr_entries--;
-    if (++fr->fr_index == count) {
-        uint64_t done = fr->fr_head;
-        fr->fr_head = load64(page + FP_NEXT);
-        fr->fr_seq++;
-        fr->fr_chain--;
-        fr->fr_index = 0;
-        pc->pc_chain = NULL;
-        rc = free_add(pc, done, load64(page + PH_WRITER));
+    memmove(pc->pc_young + 1, pc->pc_young, (pc->pc_n_young - 1) * sizeof *pc->pc_young);
+    pc->pc_young[0] = e;
+    pc->pc_n_base++;
+    pc->pc_scan++;
+    return EDB_OK;
+}
+
+static int chain_take(pager_commit *pc, uint64_t *out)
+{
+    free_entry e;
+    bool held;
+    int rc = EDB_OK;
+
+    while (!rc && pc->pc_record.rc_free.fr_chain) {
+        if ((rc = chain_front(pc, &e)) || e.fe_freed > pc->pc_durable || (rc = chain_announced(pc, &e, &held)))
+            break;
+        if (held && pc->pc_put_back++ >= PUT_BACK_MOST)
+            break;
+        if ((rc = chain_pop(pc)))
+            break;
+        if (!held) {
+            *out = e.fe_page;
+            break;
+        }
+        rc = chain_put_back(pc, e);
     }
-    if (!rc)
-        *out = e.fe_page;
     return rc;
 }
 

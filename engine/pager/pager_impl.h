@@ -168,6 +168,7 @@ struct pager_commit {
     uint64_t pc_durable;            /* newest durable commit */
     uint64_t pc_floor;              /* recovery never goes below it */
     uint64_t pc_oldest;             /* oldest number announced, SHM_NONE: none */
+    uint32_t pc_put_back;           /* entries of the chain that a reader held back */
     pin_range *pc_pins;
     uint32_t pc_n_pins;
 };

@@ -240,7 +240,9 @@ class Writing:
         self.durable = shared.durable                   # before the pins
         self.floor = max(self.durable, shared.synced_pages)
         self.pins = list(shared.pins.values()) if "pins" in file.rules else []
-        self.syncs = list(shared.syncs.values()) if "syncs announced" in file.rules else []
+        syncs = [target for target in shared.syncs.values() if target > self.durable]
+        if "syncs announced" in file.rules:
+            self.pins += syncs
 
     def get(self, ref: Ref) -> Content:
         return self.memory.get(ref)
@@ -256,9 +258,8 @@ class Writing:
     def _take(self) -> int:
         for entry in self.free:
             page, made, freed = entry
-            old = freed <= self.durable and all(pin >= freed for pin in self.pins)
-            young = made > self.floor and not any(made <= pin < freed for pin in (*self.pins, *self.syncs))
-            if old or young:
+            needed = any(made <= pin < freed for pin in self.pins)
+            if not needed and (freed <= self.durable or made > self.floor):
                 self.free.remove(entry)
                 return page
         self.end += 1

@@ -204,6 +204,27 @@ def test_settled_while_a_commit_is_being_published(tmp_path, point):
         assert reader.values() == [2]
 
 
+@pytest.mark.parametrize("synchronous", [NORMAL, FULL])
+def test_a_reader_that_stays_holds_back_no_more_than_it_needs(tmp_path, synchronous):
+    """Pages that were made and dropped since are used again, and those behind held back ones in the queue, too."""
+    path = tmp_path / "a.edb"
+    with BarePager(path, 512, synchronous) as db, BarePager(path) as reader:
+        db.commit(dict.fromkeys(range(400), 1))
+        seen = reader.values()
+        reader.pin()
+        pages, changed = db.stats()["pages"], 0
+        for i in range(800):
+            before = db.stats()["written"]
+            db.commit({(i * 7 + k) % 400: i + 100 for k in range(40)})
+            changed += db.stats()["written"] - before
+        grown = db.stats()["pages"] - pages
+        assert changed > 9000
+        assert grown < 2000, f"{grown} pages for the {pages} of the reader"
+        assert reader.pinned_values() == seen
+        db.check()
+        reader.unpin()
+
+
 def test_what_a_power_loss_could_bring_back_is_told_to_all_who_ask(tmp_path):
     """A record was written with a time that a reader has taken back; one with a later time stands over it, unsynced."""
     path = tmp_path / "a.edb"
