@@ -174,6 +174,12 @@ static bool is_equal_by_column(const reader *r, int32_t at, bool assigns)
     }
 }
 
+static bool lists_query(const reader *r, int32_t at)
+{
+    return r->codes[at] == SQL_W_IN && code(r, at - 1) != SQL_W_NOT && code(r, at + 1) == '('
+           && code(r, at + 2) == SQL_W_SELECT;
+}
+
 /* Where the walk over a statement is: a bit for each level of parentheses, the innermost lowest, set in FROM. */
 typedef uint64_t from_levels;
 
@@ -377,6 +383,8 @@ static int32_t flags_of_words(const reader *r)
             flags |= SQL_BOUND_BY_COLUMN;
         if (is_equal_by_column(r, i, counted.assigns))
             flags |= SQL_EQUAL_BY_COLUMN;
+        if (lists_query(r, i))
+            flags |= SQL_LISTS_QUERY;
     }
     return flags | flags_of_terms(r, &counted);
 }

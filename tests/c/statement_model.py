@@ -57,6 +57,8 @@ class Shape:
             self.flags.add("several")
         if any(self._is_row_in(i) for i, word in enumerate(self.uppers) if word == "IN"):
             self.flags.add("row_in")
+        if any(self._lists_query(i) for i in range(at, self.n)):
+            self.flags.add("lists_query")
         if any(self._is_bound_by_column(i) for i in range(at, self.n)):
             self.flags.add("bound_by_column")
         if self.upper(at) == "WITH":
@@ -86,6 +88,10 @@ class Shape:
                 self.flags.add("updates_from")
         elif verb == "DELETE":
             self._target(at + 1, "FROM")
+
+    def _lists_query(self, at: int) -> bool:
+        words = [self.upper(at + ahead) for ahead in (-1, 0, 1, 2)]
+        return words[0] != "NOT" and words[1:] == ["IN", "(", "SELECT"]
 
     def _may_chain(self) -> bool:
         """Three tables in FROM, and a name in two equalities; a quoted one may be any."""

@@ -23,6 +23,7 @@ from . import (
     expression_indexes,
     generated_columns,
     implied_equalities,
+    list_lengths,
     one_row,
     order_terms,
     partial_indexes,
@@ -47,7 +48,10 @@ IN_TURN: tuple[Rewrite, ...] = (
     one_row.rewrite,
     order_terms.rewrite,
     implied_equalities.rewrite,
+    list_lengths.rewrite,
 )
+# What they make of a text no literal decides.
+KEEP_LITERALS = frozenset((one_row.rewrite, list_lengths.rewrite))
 AT_ONCE: tuple[Callable[[Statement, Indexes], list[Edit]], ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 
 
@@ -136,7 +140,7 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
         if edits:
             statement = Statement.of(statement.edited(edits))
             lists_columns |= rewrite is generated_columns.rewrite
-            keeps_literals &= rewrite is one_row.rewrite
+            keeps_literals &= rewrite in KEEP_LITERALS
     prepared = Prepared(statement, is_ours)
     prepared.lists_columns, prepared.shows_schema = lists_columns, shows_schema
     prepared.compares = bounds.compares(statement, schemas)

@@ -71,6 +71,7 @@ MAY_FIND_ONE: int = lib.SQL_MAY_FIND_ONE
 ORDERS_OTHERWISE: int = lib.SQL_ORDERS_OTHERWISE
 UPDATES_FROM: int = lib.SQL_UPDATES_FROM
 HAS_TERMS: int = lib.SQL_HAS_TERMS
+LISTS_QUERY: int = lib.SQL_LISTS_QUERY
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -358,6 +359,7 @@ __all__ = [
     "HAS_TERMS",
     "INFO",
     "LABEL",
+    "LISTS_QUERY",
     "LONG",
     "MAY_CHAIN",
     "MAY_FIND_ONE",
