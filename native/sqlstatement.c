@@ -180,6 +180,16 @@ static bool lists_query(const reader *r, int32_t at)
            && code(r, at + 2) == SQL_W_SELECT;
 }
 
+static bool bounds_row(const reader *r, int32_t at)
+{
+    uint8_t here = r->codes[at];
+    if ((here != '<' && here != '>' && here != SQL_W_AT_MOST && here != SQL_W_AT_LEAST) || code(r, at - 1) != ')'
+        || code(r, at + 1) != '(')
+        return false;
+    int32_t first = at + 2 + (code(r, at + 2) == '-');
+    return is_constant(r, first) && r->kinds[first] != SQL_VARIABLE && code(r, first + 1) == ',';
+}
+
 /* Where the walk over a statement is: a bit for each level of parentheses, the innermost lowest, set in FROM. */
 typedef uint64_t from_levels;
 
@@ -385,6 +395,8 @@ static int32_t flags_of_words(const reader *r)
             flags |= SQL_EQUAL_BY_COLUMN;
         if (lists_query(r, i))
             flags |= SQL_LISTS_QUERY;
+        if (bounds_row(r, i))
+            flags |= SQL_BOUNDS_ROW;
     }
     return flags | flags_of_terms(r, &counted);
 }

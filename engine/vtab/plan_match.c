@@ -118,6 +118,12 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
     return true;
 }
 
+/* The better of two bounds of one side, either may be missing (-1): one that is known. */
+static int better_bound(const planner *pl, int one, int other)
+{
+    return one >= 0 && right_side_known(pl, one) && !right_side_known(pl, other) ? one : other;
+}
+
 /* One lower and one upper bound; NOT NULL is a lower bound by itself. */
 static void match_bounds(const planner *pl, candidate *ca, uint32_t part, bool exact)
 {
@@ -127,9 +133,9 @@ static void match_bounds(const planner *pl, candidate *ca, uint32_t part, bool e
         if (!op || !constraint_fits(pl, ca, part, i))
             continue;
         if (op == '>' || op == 'g')
-            low = i;
+            low = better_bound(pl, low, i);
         else if (op == '<' || op == 'l')
-            high = i;
+            high = better_bound(pl, high, i);
         else
             not_null = i;
     }

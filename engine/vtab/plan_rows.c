@@ -232,6 +232,22 @@ static bool of_one_column(const planner *pl, int i, int k)
            && pl->pl_info->aConstraint[k].iColumn == pl->pl_info->aConstraint[i].iColumn;
 }
 
+/* Whether nothing is known of bound i where another of its side is known: then it counts for nothing. So it is of row
+ * values, of whose first value the driver makes a bound of its own (driver/rewrite/row_bounds.py). */
+static bool is_vague(const planner *pl, int i)
+{
+    char op = bound_op(pl, i);
+    if ((!is_low(op) && !is_high(op)) || right_side_known(pl, i))
+        return false;
+    for (int k = 0; k < pl->pl_info->nConstraint; k++) {
+        char other = bound_op(pl, k);
+        bool same = is_low(op) ? is_low(other) : is_high(other);
+        if (same && of_one_column(pl, i, k) && right_side_known(pl, k))
+            return true;
+    }
+    return false;
+}
+
 /* The other end of a range that bound i is one end of: both together leave what neither cuts off. -1: none. */
 static int other_end(const planner *pl, int i)
 {
@@ -239,7 +255,7 @@ static int other_end(const planner *pl, int i)
     for (int k = 0; (is_low(op) || is_high(op)) && k < pl->pl_info->nConstraint; k++) {
         char other = bound_op(pl, k);
         bool opposite = is_low(op) ? is_high(other) : is_low(other);
-        if (opposite && of_one_column(pl, i, k))
+        if (opposite && of_one_column(pl, i, k) && !is_vague(pl, k))
             return k;
     }
     return -1;
@@ -260,7 +276,7 @@ static double shares_left(const planner *pl, const candidate *ca)
 {
     double left = 1;
     for (int i = 0; i < pl->pl_info->nConstraint && i < SHARES_KEPT; i++) {
-        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i))
+        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i) || is_vague(pl, i))
             continue;
         int end = other_end(pl, i);
         if (end >= 0 && !constraint_used(ca, end)) {

@@ -27,6 +27,7 @@ from . import (
     one_row,
     order_terms,
     partial_indexes,
+    row_bounds,
     schema_names,
     shortcuts,
     system_time,
@@ -49,6 +50,7 @@ IN_TURN: tuple[Rewrite, ...] = (
     order_terms.rewrite,
     implied_equalities.rewrite,
     list_lengths.rewrite,
+    row_bounds.rewrite,
 )
 # What they make of a text no literal decides.
 KEEP_LITERALS = frozenset((one_row.rewrite, list_lengths.rewrite))

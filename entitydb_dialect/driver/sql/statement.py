@@ -72,6 +72,7 @@ ORDERS_OTHERWISE: int = lib.SQL_ORDERS_OTHERWISE
 UPDATES_FROM: int = lib.SQL_UPDATES_FROM
 HAS_TERMS: int = lib.SQL_HAS_TERMS
 LISTS_QUERY: int = lib.SQL_LISTS_QUERY
+BOUNDS_ROW: int = lib.SQL_BOUNDS_ROW
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -353,6 +354,7 @@ def parse(sql: str) -> Statement:
 
 
 __all__ = [
+    "BOUNDS_ROW",
     "CONTROL",
     "DDL",
     "EMPTY",
