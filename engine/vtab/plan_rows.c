@@ -157,7 +157,7 @@ static double share_comparison(const planner *pl, int i, char op)
     if (share_by_index(pl, i, op, &share))
         return share;
     if (!column_value(pl, i, &v))
-        return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND;
+        return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND * (1 - share_null(pl, i));
     if (v.type == VALUE_NULL)
         return op == 's' ? share_null(pl, i) : 0;
     return share_of_value(pl, i, equality ? SHARE_EQUAL : share_op_of(op), &v);
