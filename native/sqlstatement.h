@@ -34,6 +34,7 @@ enum {
     SQL_EQUAL_BY_COLUMN = 32768,    /* =, IS or IN may compare a column with something that has an affinity */
     SQL_LISTS_QUERY = 65536,    /* IN (SELECT, without NOT */
     SQL_BOUNDS_ROW = 131072,    /* a row value, <, <=, > or >=, and one whose first value is a literal */
+    SQL_IS_COLUMN = 262144,     /* IS between two names */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

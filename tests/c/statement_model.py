@@ -59,6 +59,8 @@ class Shape:
             self.flags.add("row_in")
         if any(self._lists_query(i) for i in range(at, self.n)):
             self.flags.add("lists_query")
+        if any(self._is_is_column(i) for i in range(at, self.n)):
+            self.flags.add("is_column")
         if any(self._bounds_row(i) for i in range(at, self.n)):
             self.flags.add("bounds_row")
         if any(self._is_bound_by_column(i) for i in range(at, self.n)):
@@ -100,6 +102,10 @@ class Shape:
         around = [self.upper(i) for i in (at - 1, at + 1, first + 1)] == [")", "(", ","]
         literal = self._is_constant(first) and self.kinds[first] != "variable"
         return self.upper(at) in ("<", "<=", ">", ">=") and around and literal
+
+    def _is_is_column(self, at: int) -> bool:
+        names = self._is_column(at - 1) and self._is_column(at + 1)
+        return self.upper(at) == "IS" and names and self.upper(at + 1) not in ("NOT", "DISTINCT", "NULL")
 
     def _may_chain(self) -> bool:
         """Three tables in FROM, and a name in two equalities; a quoted one may be any."""

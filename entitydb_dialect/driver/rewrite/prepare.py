@@ -20,6 +20,7 @@ from ..sql.statement import WRITE, Statement
 from ..sql.text import Edit
 from . import (
     bounds,
+    equal_by_is,
     expression_indexes,
     generated_columns,
     implied_equalities,
@@ -48,6 +49,7 @@ IN_TURN: tuple[Rewrite, ...] = (
     join_minimum.rewrite,
     generated_columns.rewrite,
     update_from.rewrite,
+    equal_by_is.rewrite,
     one_row.rewrite,
     order_terms.rewrite,
     implied_equalities.rewrite,
@@ -55,7 +57,7 @@ IN_TURN: tuple[Rewrite, ...] = (
     row_bounds.rewrite,
 )
 # What they make of a text no literal decides.
-KEEP_LITERALS = frozenset((one_row.rewrite, list_lengths.rewrite))
+KEEP_LITERALS = frozenset((equal_by_is.rewrite, one_row.rewrite, list_lengths.rewrite))
 AT_ONCE: tuple[Callable[[Statement, Indexes], list[Edit]], ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 
 

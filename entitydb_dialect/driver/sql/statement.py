@@ -73,6 +73,7 @@ UPDATES_FROM: int = lib.SQL_UPDATES_FROM
 HAS_TERMS: int = lib.SQL_HAS_TERMS
 LISTS_QUERY: int = lib.SQL_LISTS_QUERY
 BOUNDS_ROW: int = lib.SQL_BOUNDS_ROW
+IS_COLUMN: int = lib.SQL_IS_COLUMN
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -360,6 +361,7 @@ __all__ = [
     "EMPTY",
     "HAS_TERMS",
     "INFO",
+    "IS_COLUMN",
     "LABEL",
     "LISTS_QUERY",
     "LONG",
