@@ -119,6 +119,13 @@ def test_a_short_list_drives_a_join(big: driver.Connection) -> None:
     assert visits(big, sql) <= 1000 + 150
 
 
+def test_row_ids_in_a_list_are_not_one_row(big: driver.Connection) -> None:
+    """That a has few rows beside its list is so only where b has been met."""
+    sql = JOIN.format("SELECT id FROM t WHERE id < 1500")
+    assert plan(big, sql).startswith("SEARCH b USING INDEX t_kind (kind=?); SEARCH a USING INTEGER PRIMARY KEY")
+    assert visits(big, sql) <= 1500 + 3 * 1500 + 100
+
+
 def test_lists_of_constants_and_of_queries_may_stand_beside_each_other(big: driver.Connection) -> None:
     sql = "SELECT count(*) FROM t a WHERE a.id IN (1, 2, 3) AND a.id IN (SELECT id FROM t)"
     assert rows(big, sql) == [(3,)]

@@ -116,3 +116,12 @@ def test_a_wide_bound_leaves_a_limit_its_order(big: driver.Connection) -> None:
 
 def test_a_narrow_bound_is_better_than_the_order(big: driver.Connection) -> None:
     assert visits(big, "SELECT b FROM t WHERE (a, b) > (995, 3) ORDER BY id LIMIT 10") <= 10
+
+
+def test_a_wide_bound_does_not_drive_a_join(big: driver.Connection) -> None:
+    """Nor does the comparison itself count as one that leaves a quarter."""
+    big.execute("CREATE TABLE w(id INTEGER PRIMARY KEY, t INTEGER)")
+    big.execute("CREATE INDEX w_t ON w(t)")
+    big.executemany("INSERT INTO w(t) VALUES (?)", [(i,) for i in range(1, 401)])
+    big.commit()
+    assert plan(big, "SELECT count(*) FROM t, w WHERE t.id = w.t AND (t.a, t.b) >= (1, 3)").startswith("SCAN w")
