@@ -174,6 +174,31 @@ static bool is_equal_by_column(const reader *r, int32_t at, bool assigns)
     }
 }
 
+static bool lists_query(const reader *r, int32_t at)
+{
+    return r->codes[at] == SQL_W_IN && code(r, at - 1) != SQL_W_NOT && code(r, at + 1) == '('
+           && code(r, at + 2) == SQL_W_SELECT;
+}
+
+static bool bounds_row(const reader *r, int32_t at)
+{
+    uint8_t here = r->codes[at];
+    if ((here != '<' && here != '>' && here != SQL_W_AT_MOST && here != SQL_W_AT_LEAST) || code(r, at - 1) != ')'
+        || code(r, at + 1) != '(')
+        return false;
+    int32_t first = at + 2 + (code(r, at + 2) == '-');
+    return is_constant(r, first) && r->kinds[first] != SQL_VARIABLE && code(r, first + 1) == ',';
+}
+
+/* Words that may follow IS are none: NOT, DISTINCT and NULL. */
+static bool is_is_column(const reader *r, int32_t at)
+{
+    uint8_t next = code(r, at + 1);
+    return r->codes[at] == SQL_W_IS && at > 0 && at + 1 < r->n && next != SQL_W_NOT && next != SQL_W_DISTINCT
+           && next != SQL_W_NULL && (r->kinds[at - 1] == SQL_WORD || r->kinds[at - 1] == SQL_QUOTED)
+           && (r->kinds[at + 1] == SQL_WORD || r->kinds[at + 1] == SQL_QUOTED);
+}
+
 /* Where the walk over a statement is: a bit for each level of parentheses, the innermost lowest, set in FROM. */
 typedef uint64_t from_levels;
 
@@ -377,6 +402,12 @@ static int32_t flags_of_words(const reader *r)
             flags |= SQL_BOUND_BY_COLUMN;
         if (is_equal_by_column(r, i, counted.assigns))
             flags |= SQL_EQUAL_BY_COLUMN;
+        if (lists_query(r, i))
+            flags |= SQL_LISTS_QUERY;
+        if (bounds_row(r, i))
+            flags |= SQL_BOUNDS_ROW;
+        if (is_is_column(r, i))
+            flags |= SQL_IS_COLUMN;
     }
     return flags | flags_of_terms(r, &counted);
 }

@@ -32,6 +32,9 @@ enum {
     SQL_HAS_TERMS = 8192,       /* WHERE, ON, ORDER or GROUP */
     SQL_MAY_FIND_ONE = 16384,   /* ORDER, two tables or more in FROM, and as many equalities of names, one with a constant */
     SQL_EQUAL_BY_COLUMN = 32768,    /* =, IS or IN may compare a column with something that has an affinity */
+    SQL_LISTS_QUERY = 65536,    /* IN (SELECT, without NOT */
+    SQL_BOUNDS_ROW = 131072,    /* a row value, <, <=, > or >=, and one whose first value is a literal */
+    SQL_IS_COLUMN = 262144,     /* IS between two names */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

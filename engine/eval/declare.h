@@ -13,7 +13,8 @@
 #include "engine/eval/sqlite.h"
 
 /* Behind the table's columns every declaration has a hidden one, always NULL to look at. WHERE it is 1, the rows are
- * those that the statement's capture kept (txn/capture.h), in their order. */
+ * those that the statement's capture kept (txn/capture.h), in their order. IS NOT a text, it tells the planner of a list
+ * (vtab/plan_lists.c). */
 #define COLUMN_RETURNED "entitydb returned"
 #define COLUMN_PARTIAL "entitydb partial"           /* behind it, where an index is partial: vtab/partial_plan.h */
 

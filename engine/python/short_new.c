@@ -12,7 +12,7 @@ enum {
     MOST_KNOWN = 128,               /* texts of a connection: each keeps statements of SQLite's */
     /* What the driver has to look at. */
     LOOKED_AT = SQL_SEVERAL | SQL_ASKS_SCHEMA | SQL_DEFAULT_VALUES | SQL_OF_COMMIT | SQL_NAMES_MOMENT | SQL_MAY_SHORTEN
-                | SQL_MAY_CHAIN | SQL_ORDERS_OTHERWISE | SQL_UPDATES_FROM,
+                | SQL_MAY_CHAIN | SQL_ORDERS_OTHERWISE | SQL_UPDATES_FROM | SQL_BOUNDS_ROW,
 };
 
 static const sql_shape *read_shape(session *ps, const char *sql, size_t size)
@@ -156,7 +156,7 @@ static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ss
     if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
         return NULL;
     bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
-    bool may_change = shape->flags & (SQL_MAY_FIND_ONE | SQL_BOUND_BY_COLUMN)
+    bool may_change = shape->flags & (SQL_MAY_FIND_ONE | SQL_BOUND_BY_COLUMN | SQL_LISTS_QUERY | SQL_IS_COLUMN)
                       || (shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size));
     if (!has_tail && !may_change)
         return known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));

@@ -32,7 +32,8 @@ static double rows_until_limit(const planner *pl, const candidate *ca)
 static double cost_of_skipping(const planner *pl, candidate *ca)
 {
     double size = fmax(stats_groups(pl->pl_conn, ca->ca_index, ca->ca_skip_parts).gs_mean, 1);
-    double values = fmax(ca->ca_rows / size, 1), search = log2(ca->ca_entries + 2) + COST_ROW;
+    bool listed = ca->ca_n_equal >= ca->ca_skip_parts;
+    double values = listed ? list_values(pl, ca) : fmax(ca->ca_rows / size, 1), search = log2(ca->ca_entries + 2) + COST_ROW;
     if (values * search >= ca->ca_rows * cost_of_entry(ca)) {
         ca->ca_skip_parts = 0;
         return -1;
@@ -60,13 +61,19 @@ static bool equality_varies(const candidate *ca)
     return false;
 }
 
+/* The values of a list ascend, so that one row id is found near the one before. */
+static double cost_of_searches(const planner *pl, const candidate *ca)
+{
+    double searches = fmin(list_values(pl, ca), ca->ca_entries), each = log2(ca->ca_entries + 2);
+    return each + (searches - 1) * (ca->ca_index ? each : fmin(each, COST_LOOKUP));
+}
+
 void candidate_cost(const planner *pl, candidate *ca)
 {
     double rows = rows_until_limit(pl, ca), skipping = -1;
     if (ca->ca_skip_parts && !pl->pl_guess)
         skipping = cost_of_skipping(pl, ca);
-    double searches = fmin(list_values(ca), ca->ca_entries);
-    ca->ca_cost = searches * log2(ca->ca_entries + 2) + rows * cost_of_entry(ca);
+    ca->ca_cost = cost_of_searches(pl, ca) + rows * cost_of_entry(ca);
     if (skipping >= 0)
         ca->ca_cost = fmin(ca->ca_cost, skipping);
     if (ca->ca_group_parts)
@@ -78,12 +85,20 @@ void candidate_cost(const planner *pl, candidate *ca)
  * one entry of the table itself, and to find it costs less than to have SQLite judge all. */
 #define TURN_ROWS 1000
 
+static bool has_lists(const candidate *ca)
+{
+    for (uint32_t k = 0; k < ca->ca_n_equal; k++)
+        if (ca->ca_steps[k].sp_op == 'i')
+            return true;
+    return false;
+}
+
 bool candidate_may_turn(const planner *pl, const candidate *ca)
 {
     bool unknown = false;
     if (ca->ca_ordered || !ca->ca_index || ca->ca_index->where)
         return false;
-    if (list_values(ca) > 1)
+    if (has_lists(ca))
         return true;
     if (pl->pl_guess || ca->ca_covers || ca->ca_one_row || ca->ca_entries < TURN_ROWS)
         return false;

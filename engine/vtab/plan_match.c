@@ -16,27 +16,6 @@
 #include "engine/eval/declare.h"
 #include "engine/vtab/planner.h"
 
-static bool collation_is(const char *name, int collation)
-{
-    return sqlite3_stricmp(name, collation_name(collation)) == 0;
-}
-
-int collation_number(const char *name)
-{
-    for (int collation = COLLATE_BINARY; collation <= COLLATE_RTRIM; collation++)
-        if (collation_is(name, collation))
-            return collation;
-    return -1;
-}
-
-bool constraint_used(const candidate *ca, int i)
-{
-    for (uint32_t k = 0; k < ca->ca_n_steps; k++)
-        if (ca->ca_steps[k].sp_constraint == i)
-            return true;
-    return false;
-}
-
 /* Whether constraint i is about part `part` of the candidate, under the same collation. Of a column that the index has
  * twice: a constraint can be used for one of its parts. */
 static bool constraint_fits(const planner *pl, const candidate *ca, uint32_t part, int i)
@@ -50,7 +29,7 @@ static bool constraint_fits(const planner *pl, const candidate *ca, uint32_t par
     const edb_index_part *p = &ca->ca_index->parts[part];
     if (is_rowid(pl, column))
         return (int)p->column == pl->pl_table->et_rowid_column;
-    return (int)p->column == column && collation_is(sqlite3_vtab_collation(pl->pl_info, i), p->collation);
+    return (int)p->column == column && collation_number(sqlite3_vtab_collation(pl->pl_info, i)) == p->collation;
 }
 
 /* The expressions of indexes: the driver compares those with nothing that has an affinity. */
@@ -64,54 +43,6 @@ static int equality_rank(char op)
 {
     static const char order[] = "=sni";
     return op ? (int)(strchr(order, op) - order) : 9;
-}
-
-char equality_op(const planner *pl, int i)
-{
-    switch (pl->pl_info->aConstraint[i].op) {
-    case SQLITE_INDEX_CONSTRAINT_EQ:
-        return sqlite3_vtab_in(pl->pl_info, i, -1) ? 'i' : '=';
-    case SQLITE_INDEX_CONSTRAINT_IS:
-        return 's';
-    case SQLITE_INDEX_CONSTRAINT_ISNULL:
-        return 'n';
-    }
-    return 0;
-}
-
-char bound_op(const planner *pl, int i)
-{
-    switch (pl->pl_info->aConstraint[i].op) {
-    case SQLITE_INDEX_CONSTRAINT_GT:
-        return '>';
-    case SQLITE_INDEX_CONSTRAINT_GE:
-        return 'g';
-    case SQLITE_INDEX_CONSTRAINT_LT:
-        return '<';
-    case SQLITE_INDEX_CONSTRAINT_LE:
-        return 'l';
-    case SQLITE_INDEX_CONSTRAINT_ISNOTNULL:
-        return 'N';
-    }
-    return 0;
-}
-
-char comparison_op(const planner *pl, int i)
-{
-    char equality = equality_op(pl, i);
-    return equality ? equality : bound_op(pl, i);
-}
-
-bool right_side(const planner *pl, int i, sqlite3_value **out)
-{
-    *out = NULL;
-    return sqlite3_vtab_rhs_value(pl->pl_info, i, out) == SQLITE_OK && *out;
-}
-
-bool right_side_known(const planner *pl, int i)
-{
-    sqlite3_value *value;
-    return right_side(pl, i, &value);
 }
 
 /* NOCASE of SQLite's ends at the first 00 byte, and keys do not. */
@@ -152,6 +83,20 @@ uint64_t constraint_loops(const planner *pl)
     return found;
 }
 
+#define LIST_OF_MOST 0.75
+
+/* Whether a list leads to most of what the parts before bind, or has more values than that has rows: then it is read, and not
+ * searched for each value. */
+static bool list_is_long(const planner *pl, const candidate *ca, uint32_t part, int i, char op)
+{
+    if (op != 'i')
+        return false;
+    double values = list_length(pl, i);
+    if (part)
+        return values > rows_equal(pl, ca->ca_index, part);
+    return values * (ca->ca_index ? rows_equal(pl, ca->ca_index, 1) : 1) > LIST_OF_MOST * ca->ca_entries;
+}
+
 /* -> whether an equality binds the part. *exact: whether all parts so far are. */
 static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool *exact)
 {
@@ -161,7 +106,8 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
         char op = equality_op(pl, i);
         if (may_be_loop(pl, i, op) && !part_is_exact(pl, ca, part))
             continue;
-        if (op && constraint_fits(pl, ca, part, i) && equality_rank(op) < equality_rank(best_op)) {
+        if (op && constraint_fits(pl, ca, part, i) && equality_rank(op) < equality_rank(best_op)
+            && !list_is_long(pl, ca, part, i, op)) {
             best = i;
             best_op = op;
         }
@@ -170,6 +116,12 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
         return false;
     *exact = add_step(pl, ca, part, best, best_op, *exact);
     return true;
+}
+
+/* The better of two bounds of one side, either may be missing (-1): one that is known. */
+static int better_bound(const planner *pl, int one, int other)
+{
+    return one >= 0 && right_side_known(pl, one) && !right_side_known(pl, other) ? one : other;
 }
 
 /* One lower and one upper bound; NOT NULL is a lower bound by itself. */
@@ -181,9 +133,9 @@ static void match_bounds(const planner *pl, candidate *ca, uint32_t part, bool e
         if (!op || !constraint_fits(pl, ca, part, i))
             continue;
         if (op == '>' || op == 'g')
-            low = i;
+            low = better_bound(pl, low, i);
         else if (op == '<' || op == 'l')
-            high = i;
+            high = better_bound(pl, high, i);
         else
             not_null = i;
     }

@@ -203,7 +203,9 @@ static bool parts_are_all(const planner *pl, const candidate *ca, uint32_t parts
         if (column < 0 || column >= (int)pl->pl_table->et_n_columns || !(identified & column_bit((uint32_t)column)))
             return false;
     }
-    return !(pl->pl_info->colUsed & ~identified) && !(identified >> 63);
+    /* That of the driver's terms is NULL in all rows (eval/declare.h). */
+    uint64_t told = pl->pl_table->et_n_columns < 63 ? column_bit(pl->pl_table->et_n_columns) : 0;
+    return !(pl->pl_info->colUsed & ~identified & ~told) && !(identified >> 63);
 }
 
 /* From this version on SQLite does not say DISTINCT where the row id is looked at, which colUsed does not show. */

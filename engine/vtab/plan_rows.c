@@ -11,10 +11,7 @@
 #include "engine/vtab/planner.h"
 #include "engine/vtab/vtab_range.h"
 
-#define ROWS_IN 5                   /* a guess at the length of a list */
-#define LIST_MOST 0.5               /* and that it leaves out half the rows at least: it is there to leave some out */
-#define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
-#define UNKNOWN_TEST 0.5
+#define LIST_MOST 0.5               /* a list leaves out half the rows at least: it is there to leave some out */
 
 static double between_means(double mean, double met)
 {
@@ -88,17 +85,23 @@ static const edb_index *index_beginning_with(const planner *pl, uint32_t column,
 }
 
 /* Of an unknown value. An index that begins with the column knows, and is mostly asked anyway. */
-static double share_equal(const planner *pl, uint32_t column, char op)
+static double share_equal(const planner *pl, int i, char op)
 {
+    uint32_t column = (uint32_t)pl->pl_info->aConstraint[i].iColumn;
     int collation = pl->pl_table->et_columns[column].collation;
-    const edb_index *index = pl->pl_guess || op == 'n' ? NULL : index_beginning_with(pl, column, collation);
+    const edb_index *index = pl->pl_guess ? NULL : index_beginning_with(pl, column, collation);
     column_share cs = {0.05, 0.1, 0.1};
     if (!pl->pl_guess && !index)
         cs = stats_column(pl->pl_conn, pl->pl_table, column);
-    if (op == 'n')
-        return cs.sv_null;
     double share = index ? rows_equal(pl, index, 1) / pl->pl_rows : between_means(cs.sv_mean, cs.sv_met);
-    return op == 'i' ? fmin(ROWS_IN * share, LIST_MOST) : fmin(share, 1);
+    return op == 'i' ? fmin(list_length(pl, i) * share, LIST_MOST) : fmin(share, 1);
+}
+
+static double share_null(const planner *pl, int i)
+{
+    if (pl->pl_guess)
+        return 0.05;
+    return stats_column(pl->pl_conn, pl->pl_table, (uint32_t)pl->pl_info->aConstraint[i].iColumn).sv_null;
 }
 
 static double share_of_value(const planner *pl, int i, share_op op, const edb_value *v)
@@ -131,7 +134,7 @@ static double share_rowid(const planner *pl, int i, char op)
         return fmin(1, rows / pl->pl_rows);
     if (op == '=' || op == 's')
         return 1 / pl->pl_rows;
-    return op == 'i' ? fmin(1, ROWS_IN / pl->pl_rows) : UNKNOWN_BOUND;
+    return op == 'i' ? fmin(1, list_length(pl, i) / pl->pl_rows) : UNKNOWN_BOUND;
 }
 
 static share_op share_op_of(char op)
@@ -148,15 +151,15 @@ static double share_comparison(const planner *pl, int i, char op)
     if (is_rowid(pl, column))
         return share_rowid(pl, i, op);
     if (op == 'n')
-        return share_equal(pl, (uint32_t)column, op);
+        return share_null(pl, i);
     if (op == 'N')
-        return 1 - share_equal(pl, (uint32_t)column, 'n');
+        return 1 - share_null(pl, i);
     if (share_by_index(pl, i, op, &share))
         return share;
     if (!column_value(pl, i, &v))
-        return equality ? share_equal(pl, (uint32_t)column, op) : UNKNOWN_BOUND;
+        return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND * (1 - share_null(pl, i));
     if (v.type == VALUE_NULL)
-        return op == 's' ? share_equal(pl, (uint32_t)column, 'n') : 0;
+        return op == 's' ? share_null(pl, i) : 0;
     return share_of_value(pl, i, equality ? SHARE_EQUAL : share_op_of(op), &v);
 }
 
@@ -200,7 +203,7 @@ static double share_asked(const planner *pl, int i)
 void shares_forget(const planner *pl)
 {
     for (int i = 0; i < SHARES_KEPT; i++)
-        pl->pl_shares[i] = -1;
+        pl->pl_shares[i] = pl->pl_lengths[i] = -1;
 }
 
 /* The share of rows that the constraint leaves; asked once for all candidates. */
@@ -213,15 +216,46 @@ static double share_left(const planner *pl, int i)
     return pl->pl_shares[i];
 }
 
+static bool is_low(char op)
+{
+    return op == '>' || op == 'g';
+}
+
+static bool is_high(char op)
+{
+    return op == '<' || op == 'l';
+}
+
+static bool of_one_column(const planner *pl, int i, int k)
+{
+    return pl->pl_info->aConstraint[k].usable
+           && pl->pl_info->aConstraint[k].iColumn == pl->pl_info->aConstraint[i].iColumn;
+}
+
+/* Whether nothing is known of bound i where another of its side is known: then it counts for nothing. So it is of row
+ * values, of whose first value the driver makes a bound of its own (driver/rewrite/row_bounds.py). */
+static bool is_vague(const planner *pl, int i)
+{
+    char op = bound_op(pl, i);
+    if ((!is_low(op) && !is_high(op)) || right_side_known(pl, i))
+        return false;
+    for (int k = 0; k < pl->pl_info->nConstraint; k++) {
+        char other = bound_op(pl, k);
+        bool same = is_low(op) ? is_low(other) : is_high(other);
+        if (same && of_one_column(pl, i, k) && right_side_known(pl, k))
+            return true;
+    }
+    return false;
+}
+
 /* The other end of a range that bound i is one end of: both together leave what neither cuts off. -1: none. */
 static int other_end(const planner *pl, int i)
 {
     char op = bound_op(pl, i);
-    for (int k = 0; op && op != 'N' && k < pl->pl_info->nConstraint; k++) {
+    for (int k = 0; (is_low(op) || is_high(op)) && k < pl->pl_info->nConstraint; k++) {
         char other = bound_op(pl, k);
-        bool opposite = (op == '>' || op == 'g') ? (other == '<' || other == 'l') : (other == '>' || other == 'g');
-        if (opposite && pl->pl_info->aConstraint[k].usable
-            && pl->pl_info->aConstraint[k].iColumn == pl->pl_info->aConstraint[i].iColumn)
+        bool opposite = is_low(op) ? is_high(other) : is_low(other);
+        if (opposite && of_one_column(pl, i, k) && !is_vague(pl, k))
             return k;
     }
     return -1;
@@ -242,7 +276,7 @@ static double shares_left(const planner *pl, const candidate *ca)
 {
     double left = 1;
     for (int i = 0; i < pl->pl_info->nConstraint && i < SHARES_KEPT; i++) {
-        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i))
+        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i) || is_vague(pl, i))
             continue;
         int end = other_end(pl, i);
         if (end >= 0 && !constraint_used(ca, end)) {
@@ -257,12 +291,12 @@ static double shares_left(const planner *pl, const candidate *ca)
 
 /* ---- rows of a candidate -------------------------------------------------------------------------------------- */
 
-double list_values(const candidate *ca)
+double list_values(const planner *pl, const candidate *ca)
 {
     double values = 1;
     for (uint32_t k = 0; k < ca->ca_n_equal; k++)
         if (ca->ca_steps[k].sp_op == 'i')
-            values *= ROWS_IN;
+            values *= list_length(pl, ca->ca_steps[k].sp_constraint);
     return values;
 }
 
@@ -276,8 +310,8 @@ static double rows_of_equalities(const planner *pl, const candidate *ca)
     if (rows_known(pl, ca->ca_index, ca->ca_steps, parts, &known))
         return known;
     if (!ca->ca_index || parts > ca->ca_index->n_parts)
-        return list_values(ca);
-    rows = fmin(pl->pl_guess ? rows / 2 : rows, rows_equal(pl, ca->ca_index, parts) * list_values(ca));
+        return list_values(pl, ca);
+    rows = fmin(pl->pl_guess ? rows / 2 : rows, rows_equal(pl, ca->ca_index, parts) * list_values(pl, ca));
     for (uint32_t n = parts - 1; n; n--)
         if (rows_known(pl, ca->ca_index, ca->ca_steps, n, &known))
             return fmin(rows, known);
@@ -307,18 +341,21 @@ void candidate_rows(const planner *pl, candidate *ca)
 {
     uint32_t all = ca->ca_index ? ca->ca_index->n_parts : 1;
     bool unique = !ca->ca_index || ca->ca_index->unique;
-    ca->ca_one_row = unique && ca->ca_n_equal >= all;
+    bool keyed = unique && ca->ca_n_equal >= all;
+    ca->ca_one_row = keyed;
     ca->ca_scan_unique = ca->ca_one_row && ca->ca_whole;
     for (uint32_t k = 0; k < ca->ca_n_equal; k++) {
         const plan_step *step = &ca->ca_steps[k];
         /* NULLs are never equal, but IS finds as many as there are. */
         if (step->sp_op == 'n' || step->sp_op == 's')
+            keyed = false;
+        if (step->sp_op != '=')
             ca->ca_one_row = false;
         if (step->sp_op != '=' || !step->sp_omit)
             ca->ca_scan_unique = false;
     }
     ca->ca_scan_unique = ca->ca_scan_unique && ca->ca_one_row;
-    ca->ca_rows = ca->ca_one_row ? list_values(ca) : rows_met(pl, ca);
+    ca->ca_rows = keyed ? list_values(pl, ca) : rows_met(pl, ca);
     ca->ca_rows = fmax(fmin(ca->ca_rows, ca->ca_entries), 1);
     ca->ca_left = ca->ca_rows;
     /* SQLite takes no estimate below one row, so nothing is asked about a single one. */

@@ -52,13 +52,13 @@ static void write_automatic(plan_writer *pw)
     }
 }
 
-/* Terms about partial indexes are ours alone, whatever is walked. Evidence is SQLite's to judge. */
+/* Terms of the driver's are ours alone, whatever is walked. Evidence is SQLite's to judge. */
 static void write_aside(plan_writer *pw)
 {
     const planner *pl = pw->pn_planner;
     sqlite3_index_info *info = pl->pl_info;
     for (int i = 0; i < info->nConstraint; i++) {
-        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i);
+        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i) || list_told(pl, i);
         bool evidence = i < 64 && pw->pn_candidate->ca_evidence >> i & 1 && !info->aConstraintUsage[i].argvIndex;
         if (!ours && !evidence)
             continue;
@@ -199,7 +199,7 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     write_steps(&pw, 0, ca->ca_n_equal);
     write_automatic(&pw);
     write_steps(&pw, ca->ca_n_equal, ca->ca_n_steps);
-    if (pl->pl_table->et_has_partial && !pl->pl_vt->vt_history)
+    if (!pl->pl_vt->vt_history)
         write_aside(&pw);
     write_filter(&pw);
     write_counted(&pw);

@@ -1,8 +1,10 @@
 /* The planner: what the files of best-index share. Internal to vtab_plan.c and plan_*.c.
  *
+ *   plan_constraints.c  what a constraint says
  *   plan_match.c    which constraints a tree can use
  *   plan_order.c    whether its order is the one asked for
  *   plan_rows.c     how many rows are met, and how many are left
+ *   plan_lists.c    how many values a list has
  *   plan_cost.c     what a walk costs
  *   plan_write.c    the plan as a string
  *   vtab_plan.c     best-index: makes the candidates and takes the cheapest
@@ -66,7 +68,9 @@ typedef struct {                    /* what all candidates look at */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */
     double pl_limit;                /* rows wanted at most; infinite: all */
     unsigned pl_off;                /* paths switched off: PATH_... */
-    double *pl_shares;              /* of the first SHARES_KEPT constraints: plan_rows.c; below 0: not asked for yet */
+    /* Of the first SHARES_KEPT constraints, below 0 where not asked for yet: */
+    double *pl_shares;              /* plan_rows.c */
+    double *pl_lengths;             /* plan_lists.c */
 } planner;
 
 static inline bool is_rowid(const planner *pl, int column)
@@ -86,23 +90,26 @@ static inline bool part_is_rowid(const candidate *ca, uint32_t part)
     return !ca->ca_index || part == ca->ca_index->n_parts;
 }
 
-/* ---- plan_match.c ---- */
+/* ---- plan_constraints.c ---- */
 
-void candidate_match(const planner *pl, candidate *ca);
-/* Equalities that no step uses, for which an automatic index would be made. */
-void candidate_automatic(const planner *pl, candidate *ca);
 char equality_op(const planner *pl, int constraint);    /* '=', 'i', 's', 'n'; 0: it is none */
 char bound_op(const planner *pl, int constraint);       /* '>', 'g', '<', 'l', 'N'; 0 */
 char comparison_op(const planner *pl, int constraint);  /* of either; 0 */
 bool right_side(const planner *pl, int constraint, sqlite3_value **out);    /* a constant of the statement */
 bool right_side_known(const planner *pl, int constraint);                   /* whether it is one */
 bool constraint_used(const candidate *ca, int constraint);
+/* A collation by its name, -1: none of SQLite's own. */
+int collation_number(const char *name);
+
+/* ---- plan_match.c ---- */
+
+void candidate_match(const planner *pl, candidate *ca);
+/* Equalities that no step uses, for which an automatic index would be made. */
+void candidate_automatic(const planner *pl, candidate *ca);
 /* Numbers, row ids, and the expressions of indexes: keys decide comparisons as SQLite does. */
 bool part_is_exact(const planner *pl, const candidate *ca, uint32_t part);
 bool constraint_may_loop(const planner *pl, int constraint);    /* SQLite may loop over it, a call for each value */
 uint64_t constraint_loops(const planner *pl);           /* those of which it may */
-/* A collation by its name, -1: none of SQLite's own. */
-int collation_number(const char *name);
 
 /* ---- plan_order.c ---- */
 
@@ -112,12 +119,20 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
 
 /* ---- plan_rows.c: sets ca_rows, ca_left ---- */
 
+#define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
+#define UNKNOWN_TEST 0.5
+
 /* How many values the lists among the equalities stand for together, a guess; 1: there are no lists. */
-double list_values(const candidate *ca);
+double list_values(const planner *pl, const candidate *ca);
 void shares_forget(const planner *pl);      /* what was guessed is asked anew */
 void candidate_rows(const planner *pl, candidate *ca);
 /* Entries in one group of the first `parts` parts of the index. */
 double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);
+
+/* ---- plan_lists.c ---- */
+
+double list_length(const planner *pl, int constraint);
+bool list_told(const planner *pl, int constraint);      /* it is the driver's term about a list */
 
 /* ---- plan_cost.c ---- */
 

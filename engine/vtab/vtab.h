@@ -203,7 +203,7 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *     at the end          '|' and a letter: how many rows the table had, 'a' one, 'b' two, 'c' four, ... 'z'
  *
  * The operators '=', 'i', 's' and 'n' come first, one for each part of the key from the first on; then 'a' and 'A'; the
- * others bound the part behind them. Last stand 'p', a term of the driver's about a partial index or a condition that
+ * others bound the part behind them. Last stand 'p', a term of the driver's or a condition that
  * SQLite judges, 'P', which asks for the rows that a partial index has, and 'w', a condition that SQLite judges and that
  * lets a walk of the table pass rows over: they take an argument and say nothing of keys. */
 /* Of WHERE "entitydb returned" = 1 (eval/declare.h): the rows of the statement's capture. */

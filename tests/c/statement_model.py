@@ -57,6 +57,12 @@ class Shape:
             self.flags.add("several")
         if any(self._is_row_in(i) for i, word in enumerate(self.uppers) if word == "IN"):
             self.flags.add("row_in")
+        if any(self._lists_query(i) for i in range(at, self.n)):
+            self.flags.add("lists_query")
+        if any(self._is_is_column(i) for i in range(at, self.n)):
+            self.flags.add("is_column")
+        if any(self._bounds_row(i) for i in range(at, self.n)):
+            self.flags.add("bounds_row")
         if any(self._is_bound_by_column(i) for i in range(at, self.n)):
             self.flags.add("bound_by_column")
         if self.upper(at) == "WITH":
@@ -86,6 +92,20 @@ class Shape:
                 self.flags.add("updates_from")
         elif verb == "DELETE":
             self._target(at + 1, "FROM")
+
+    def _lists_query(self, at: int) -> bool:
+        words = [self.upper(at + ahead) for ahead in (-1, 0, 1, 2)]
+        return words[0] != "NOT" and words[1:] == ["IN", "(", "SELECT"]
+
+    def _bounds_row(self, at: int) -> bool:
+        first = at + 2 + (self.upper(at + 2) == "-")
+        around = [self.upper(i) for i in (at - 1, at + 1, first + 1)] == [")", "(", ","]
+        literal = self._is_constant(first) and self.kinds[first] != "variable"
+        return self.upper(at) in ("<", "<=", ">", ">=") and around and literal
+
+    def _is_is_column(self, at: int) -> bool:
+        names = self._is_column(at - 1) and self._is_column(at + 1)
+        return self.upper(at) == "IS" and names and self.upper(at + 1) not in ("NOT", "DISTINCT", "NULL")
 
     def _may_chain(self) -> bool:
         """Three tables in FROM, and a name in two equalities; a quoted one may be any."""

@@ -10,7 +10,7 @@ from test_sqltokens import KINDS, Read
 
 FLAGS = ("several", "row_in", "asks_schema", "default_values", "plain_values", "of_commit", "plain_list")
 FLAGS += ("bound_by_column", "may_shorten", "may_chain", "orders_otherwise", "updates_from", "has_terms")
-FLAGS += ("may_find_one",)
+FLAGS += ("may_find_one", "lists_query", "bounds_row", "is_column")
 VERBS = ("NOTHING", "SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "OTHER")
 PIECES = (
     *("SELECT", "VALUES", "EXPLAIN", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "RECURSIVE", "AS", "NOT"),
@@ -21,6 +21,7 @@ PIECES = (
     *("<", "<=", ">", ">=", "BETWEEN", "AND", "CAST", "CAST(a AS INT)", "-", "x'00'"),
     *("count(*)", "MIN", "ORDER BY", "GROUP BY", "NULLS LAST", "COLLATE", "JOIN", "FROM a, b", "a.x = b.x"),
     *("x = a.x", '"a".x = y', "a.x = ?", "1 = x", "x = -1", "ORDER"),
+    *("IN (SELECT", "(a, b) < (1, 2)", "> (-1,", "IS", "IS NULL", "NULL"),
 )  # fmt: skip
 BEGINNINGS = (
     "", "INSERT INTO t", "INSERT OR", "REPLACE INTO main.t AS x", "UPDATE t SET a = 1", "DELETE FROM", ";;", "SELECT",

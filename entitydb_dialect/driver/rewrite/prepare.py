@@ -20,12 +20,16 @@ from ..sql.statement import WRITE, Statement
 from ..sql.text import Edit
 from . import (
     bounds,
+    equal_by_is,
     expression_indexes,
     generated_columns,
     implied_equalities,
+    join_minimum,
+    list_lengths,
     one_row,
     order_terms,
     partial_indexes,
+    row_bounds,
     schema_names,
     shortcuts,
     system_time,
@@ -42,12 +46,18 @@ IN_TURN: tuple[Rewrite, ...] = (
     system_time.rewrite,
     schema_names.rewrite,
     shortcuts.rewrite,
+    join_minimum.rewrite,
     generated_columns.rewrite,
     update_from.rewrite,
+    equal_by_is.rewrite,
     one_row.rewrite,
     order_terms.rewrite,
     implied_equalities.rewrite,
+    list_lengths.rewrite,
+    row_bounds.rewrite,
 )
+# What they make of a text no literal decides.
+KEEP_LITERALS = frozenset((equal_by_is.rewrite, one_row.rewrite, list_lengths.rewrite))
 AT_ONCE: tuple[Callable[[Statement, Indexes], list[Edit]], ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 
 
@@ -136,7 +146,7 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
         if edits:
             statement = Statement.of(statement.edited(edits))
             lists_columns |= rewrite is generated_columns.rewrite
-            keeps_literals &= rewrite is one_row.rewrite
+            keeps_literals &= rewrite in KEEP_LITERALS
     prepared = Prepared(statement, is_ours)
     prepared.lists_columns, prepared.shows_schema = lists_columns, shows_schema
     prepared.compares = bounds.compares(statement, schemas)

@@ -71,6 +71,9 @@ MAY_FIND_ONE: int = lib.SQL_MAY_FIND_ONE
 ORDERS_OTHERWISE: int = lib.SQL_ORDERS_OTHERWISE
 UPDATES_FROM: int = lib.SQL_UPDATES_FROM
 HAS_TERMS: int = lib.SQL_HAS_TERMS
+LISTS_QUERY: int = lib.SQL_LISTS_QUERY
+BOUNDS_ROW: int = lib.SQL_BOUNDS_ROW
+IS_COLUMN: int = lib.SQL_IS_COLUMN
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -352,12 +355,15 @@ def parse(sql: str) -> Statement:
 
 
 __all__ = [
+    "BOUNDS_ROW",
     "CONTROL",
     "DDL",
     "EMPTY",
     "HAS_TERMS",
     "INFO",
+    "IS_COLUMN",
     "LABEL",
+    "LISTS_QUERY",
     "LONG",
     "MAY_CHAIN",
     "MAY_FIND_ONE",

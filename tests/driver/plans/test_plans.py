@@ -1,7 +1,7 @@
 """Random queries over skewed tables: SQLite's answers, and seldom over four times the entries of the best forced plan.
 
 A plan is far from the best, too, where it visits more than twice as many entries as SQLite takes operations: that finds
-what no forced plan avoids. A few far plans are left (docs/limits.md has their kinds), about one in fifty; so many more
+what no forced plan avoids. A few far plans are left (docs/limits.md has their kinds), about one in eighty; so many more
 of them that chance cannot explain it are a failure. A wrong answer always is.
 
 ENTITYDB_PLAN_QUERIES says how many queries; the default takes about a minute.

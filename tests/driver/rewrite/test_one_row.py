@@ -122,7 +122,7 @@ MORE = (
     "SELECT * FROM (a JOIN b ON b.id = a.b_id) WHERE a.id = 1 ORDER BY b.s",
     "SELECT * FROM a JOIN json_each('[3, 1, 2]') AS j ON j.id = 1 WHERE a.id = 1 ORDER BY j.value",
     "WITH b AS (SELECT 1 AS id, v FROM a) SELECT * FROM a JOIN b ON b.id = 1 WHERE a.id = 1 ORDER BY b.v",
-    "SELECT id FROM a WHERE v IN (SELECT b.v FROM b, c WHERE b.id = a.id AND c.id = 1 ORDER BY b.v) ORDER BY id",
+    "SELECT id FROM a WHERE v IN (SELECT b.v || '' FROM b, c WHERE b.id = a.id AND c.id = 1 ORDER BY b.v) ORDER BY id",
     "SELECT DISTINCT a.s FROM a JOIN b ON b.id = a.b_id WHERE a.id = 1 ORDER BY a.s",
     "SELECT a.s FROM a JOIN b ON b.id = a.b_id WHERE a.id = 1 GROUP BY a.s ORDER BY a.s",
     "SELECT a.id FROM a JOIN b ON b.id = a.b_id WHERE a.id = 1 HAVING count(*) ORDER BY a.id",
