@@ -108,6 +108,7 @@ def test_difference_is_that_of_sets(native, ids, without, in_place) -> None:
     assert Sets(native, [ids, without]).difference(in_place) == sorted(set(ids) - set(without))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("short", [1, 15, 16, 17, 1000])
 @pytest.mark.parametrize("ratio", [1, 4, 5, 100])
 def test_lists_of_very_different_lengths(native, rng, short, ratio) -> None:

@@ -125,6 +125,7 @@ def test_cursor_keeps_its_place_while_nodes_are_added(native, rng) -> None:
     assert tested.sound()
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(sizes=st.lists(st.one_of(st.integers(0, 300), st.integers(0, 300000)), max_size=100))
 def test_arena_pieces_are_aligned_and_apart(native, sizes) -> None:

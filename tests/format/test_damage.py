@@ -222,6 +222,7 @@ def test_truncated_files_are_refused_or_name_the_page(judge: Judge, rng: random.
     assert not judge.judge(judge.data[:end]), "what is behind the last page is spare"
 
 
+@pytest.mark.slow
 def test_files_that_are_not_databases(judge: Judge, rng: random.Random) -> None:
     for data in (b"x", b"SQLite format 3\0" + bytes(4096), bytes(20_000), bytes(3_000_000), rng.randbytes(2_000_000),
                  b"EntityDB", b"EntityDB\r\n\x1a\n", b"EntityDB\n" + bytes(3_000_000)):

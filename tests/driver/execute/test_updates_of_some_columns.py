@@ -130,6 +130,7 @@ def change(
     both.run(f"{verb} {table} SET {sets} WHERE {ids} = ?{tail}", (*(rng.choice(values) for _ in some), key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TABLES)
 def test_the_other_columns_stay(connect: Callable[..., driver.Connection], rng: random.Random, kind: str) -> None:
     db = connect(page_size=8192)

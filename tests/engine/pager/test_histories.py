@@ -204,6 +204,7 @@ def test_settled_while_a_commit_is_being_published(tmp_path, point):
         assert reader.values() == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("synchronous", [NORMAL, FULL])
 def test_a_reader_that_stays_holds_back_no_more_than_it_needs(tmp_path, synchronous):
     """Pages that were made and dropped since are used again, and those behind held back ones in the queue, too."""

@@ -46,6 +46,7 @@ def walks(keys: list[bytes], rnd: random.Random) -> Iterator[list[tuple[bytes, s
         yield [(key, rnd.choice("--np")) for key in order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
 def test_keys_asked_one_after_the_other_are_found_as_each_alone(

@@ -100,6 +100,7 @@ def test_single_table_inheritance(company: Company) -> None:
         assert session.execute(select(then.budget, later.budget).join(later, later.id == then.id)).all() == [(7, None)]
 
 
+@pytest.mark.slow
 def test_types_in_relationships(company: Company) -> None:
     departments = temporal(Department, as_of=company.then)
     with Session(company.engine) as session:
