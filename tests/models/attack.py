@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import paged_tree as tree
-from .redo import RULES, Damaged, File, Process, Record, Ring, Steps
+from .redo import RULES, USUAL, Damaged, File, Process, Record, Ring, Steps
 
 KEYS = 8
 
@@ -175,7 +175,7 @@ class Attack:
 
 
 def attack(
-    seed: int, rules: Iterable[str] = RULES, ring: Ring = Ring(), style: Style | None = None  # noqa: B008
+    seed: int, rules: Iterable[str] = RULES, ring: Ring = USUAL, style: Style | None = None
 ) -> dict[str, int]:
     """-> what was done
 

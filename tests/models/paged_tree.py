@@ -47,9 +47,12 @@ class Root:
 Content = Leaf | Root
 
 
-class Pages(Protocol):
-    def get(self, ref: Ref) -> Content: ...
+class Target(Protocol):
     def put(self, content: Content) -> Ref: ...
+
+
+class Pages(Target, Protocol):
+    def get(self, ref: Ref) -> Content: ...
     def drop(self, ref: Ref) -> None: ...
 
 
@@ -133,7 +136,7 @@ def _write_leaf(
     ]
 
 
-def store(source: Pages, target: Pages, ref: Ref) -> Ref:
+def store(source: Pages, target: Target, ref: Ref) -> Ref:
     """Copies what is reached through private pages alone, bottom up. -> where it is in the target"""
     if not ref.is_private:
         return ref

@@ -55,6 +55,9 @@ class Ring:
         return self.unsynced + self.small < self.slots
 
 
+USUAL = Ring()
+
+
 class Damaged(Exception):
     """What is read is not what was written."""
 
@@ -143,7 +146,7 @@ class Truth:
 
 
 class File:
-    def __init__(self, rules: Iterable[str] = RULES, ring: Ring = Ring(), seed: int = 0) -> None:
+    def __init__(self, rules: Iterable[str] = RULES, ring: Ring = USUAL, seed: int = 0) -> None:
         self.rules, self.ring = frozenset(rules), ring
         self.rng = random.Random(seed)
         self.disk, self.truth = Disk(frozenset(("settled",))), Truth()
@@ -232,8 +235,8 @@ class Memory:
 class Writing:
     """Pages that a commit will write to the file."""
 
-    def __init__(self, file: File, memory: Memory, number: int, base: Record) -> None:
-        self.file, self.memory, self.number = file, memory, number
+    def __init__(self, file: File, number: int, base: Record) -> None:
+        self.file, self.number = file, number
         self.free, self.end = list(base.free), base.end
         self.waiting: list[tuple[Ref, Page]] = []
         shared = file.shared
@@ -243,12 +246,6 @@ class Writing:
         syncs = [target for target in shared.syncs.values() if target > self.durable]
         if "syncs announced" in file.rules:
             self.pins += syncs
-
-    def get(self, ref: Ref) -> Content:
-        return self.memory.get(ref)
-
-    def drop(self, ref: Ref) -> None:
-        raise NotImplementedError       # store() drops nothing
 
     def put(self, content: Content) -> Ref:
         ref = Ref(self._take(), next(self.file.serial))
@@ -448,7 +445,7 @@ class Process:
         root = tree.apply(self.memory, state.root, number, net)
         dropped = {*state.dropped, *self.memory.dropped}
         made = {ref: file.page(ref).writer for ref in dropped}
-        target = Writing(file, self.memory, number, state.base)
+        target = Writing(file, number, state.base)
         stored = tree.store(self.memory, target, root)
         for ref, page in target.waiting:
             file.disk.write(("page", ref.page), page)

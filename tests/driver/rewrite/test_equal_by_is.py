@@ -87,9 +87,11 @@ def test_of_joins_each_condition_stands_by_itself(both: Beside, sql: str, change
 
 @pytest.mark.slow
 def test_random_joins_answer_as_sqlite_does(both: Beside, rng: random.Random) -> None:
+    def column() -> str:
+        return f"{rng.choice('abc')}.{rng.choice(('x', 'x', 's', 'id'))}"
+
     changed = 0
     for _ in range(200):
-        column = lambda: f"{rng.choice('abc')}.{rng.choice(('x', 'x', 's', 'id'))}"  # noqa: E731
         terms = [f"{column()} IS {column()}", *(f"{column()} {rng.choice(('=', '<', 'IS', '<>'))} "
                  f"{rng.choice((column(), '1', 'NULL'))}" for _ in range(rng.randrange(3)))]
         rng.shuffle(terms)
