@@ -243,12 +243,30 @@ static int leaf_merge(writer *w, const page_entry *old, size_t n_old, const tree
     return EDB_OK;
 }
 
+/* The page under construction takes the leaf's place. */
+static int leaf_edited(writer *w, page_ref ref, uint64_t born, pieces *out)
+{
+    page_ref copy;
+    uint64_t page;
+    int rc = pager_alloc(w->tw_commit, &page);
+
+    if (rc == EDB_OK)
+        rc = pager_write(w->tw_commit, page, w->tw_page, &copy);
+    if (rc == EDB_OK)
+        rc = pieces_add(w, out, NULL, born, copy);
+    return rc == EDB_OK ? pager_free(w->tw_commit, ref) : rc;
+}
+
 int leaf_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, const tree_change *c, size_t n,
                bool is_root, bool rightmost, pieces *out, bool *changed)
 {
     size_t n_old = 0, n_new = 0, added = 0;
     int rc = EDB_OK;
 
+    if (page && n == 1 && leaf_edit_one(w, page, born, c)) {
+        *changed = true;
+        return leaf_edited(w, ref, born, out);
+    }
     if (page) {
         rc = entry_room(&w->tw_old, page_live(page) + page_dead(page));
         if (rc != EDB_OK)

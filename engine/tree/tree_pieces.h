@@ -64,6 +64,10 @@ int pieces_add(writer *w, pieces *to, const page_entry *low, uint64_t from, page
 size_t pieces_entries(const pieces *from, const uint8_t *key, uint32_t key_size, page_entry *out);
 size_t entries_middle(const writer *w, bool leaf, const page_entry *e, size_t n, uint64_t bytes);
 
+/* ---- leaf_edit.c */
+/* A copy of the leaf with the change in tw_page; false: that takes more than an edit. The header is still the page's. */
+bool leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c);
+
 /* ---- tree_leaf.c */
 /* ref page 0: the range was empty; a new leaf begins here. *changed false: nothing to do after all. */
 int leaf_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, const tree_change *c, size_t n,
