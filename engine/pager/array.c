@@ -229,6 +229,37 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
     return EDB_OK;
 }
 
+/* ---- storing ----------------------------------------------------------------------------------------------------- */
+
+static int subtree_store(pager_commit *pc, page_ref *ref, uint32_t size, uint32_t level, uint64_t first, array_element_fn fn)
+{
+    pager *pg = pager_commit_pager(pc);
+    uint8_t page[PAGE_SIZE_MAX];
+    const uint8_t *old;
+
+    if (pager_stored(pc, ref))
+        return EDB_OK;
+    int rc = node_get(pg, *ref, level, 0, &old);
+    if (rc)
+        return rc;
+    memcpy(page, old, pager_page_size(pg));
+    for (uint32_t i = 0; !rc && i < load32(page + PH_COUNT); i++) {
+        if (level) {
+            page_ref child = ref_load(page, i);
+            rc = subtree_store(pc, &child, size, level - 1, first + i * span_below(pg, size, level), fn);
+            ref_store(page, i, child);
+        } else if (fn) {
+            rc = fn(pc, first + i, page + PH_SIZE + i * size);
+        }
+    }
+    return rc ? rc : pager_store(pc, ref, page);
+}
+
+int array_store(pager_commit *pc, array_state *a, uint32_t size, array_element_fn fn)
+{
+    return a->ar_count ? subtree_store(pc, &a->ar_root, size, a->ar_levels, 0, fn) : EDB_OK;
+}
+
 /* ---- searching and walking ------------------------------------------------------------------------------------- */
 
 int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, uint64_t *out)

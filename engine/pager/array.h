@@ -14,6 +14,10 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
               uint64_t n);
 /* The number of elements whose first eight bytes, as a signed integer, are <= key; the list ascends by them. */
 int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, uint64_t *out);
+/* Stores the pages of the list that lie in memory (pager_store). fn changes an element so that it refers to the file alone;
+ * NULL: elements refer to nothing. */
+typedef int (*array_element_fn)(pager_commit *pc, uint64_t index, uint8_t *element);
+int array_store(pager_commit *pc, array_state *a, uint32_t size, array_element_fn fn);
 /* For check: every page of the list. */
 typedef int (*array_page_fn)(void *arg, page_ref ref);
 int array_walk(pager *pg, const array_state *a, array_page_fn fn, void *arg);

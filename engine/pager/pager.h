@@ -59,6 +59,11 @@ typedef struct {
     uint32_t ar_levels;     /* interior levels above the element pages */
 } array_state;
 
+/* Whether a page with this number lies in this process's memory alone: a commit without pages of its own was replayed there. */
+#define PAGES_IN_MEMORY (1ULL << 20)
+#define PAGE_IN_MEMORY_FIRST ((1ULL << 40) - PAGES_IN_MEMORY)
+static inline bool pager_in_memory(uint64_t page) { return page >= PAGE_IN_MEMORY_FIRST; }
+
 #define RECORD_STAMPS 64            /* newest commit times held in the record itself */
 
 /* What one published commit record says; a plain copy, valid for ever. */
@@ -114,7 +119,7 @@ void pager_slot_idle(pager *pg, reader_slot *slot);
 /* Announces and copies the newest published (or newest durable) commit. Nested pins of one slot: the slot keeps the
  * oldest number announced; pager_pin_move lowers the protection to `oldest` (UINT64_MAX: nothing is pinned).
  * pager_pin: EDB_SLOTS when all slots are taken by who is not idle. */
-enum { PIN_PUBLISHED = 0, PIN_DURABLE = 1 };
+enum { PIN_PUBLISHED = 0, PIN_DURABLE = 1 };       /* the latter only at full */
 /* What who only reads may see: at full nothing that a power loss could take back. */
 int pager_pin_of_readers(const pager *pg);
 int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out);
@@ -175,6 +180,37 @@ int pager_write(pager_commit *pc, uint64_t page, uint8_t *page_bytes, page_ref *
 int pager_free(pager_commit *pc, page_ref ref);
 /* Whether this commit wrote the page. */
 bool pager_is_private(const pager_commit *pc, const uint8_t *page_bytes);
+
+/* ---- commits that write no pages: replay.c, memory_commit.c ---- */
+
+/* From here on the commit makes its pages in memory; false: this database writes pages with every commit. */
+bool pager_commit_small(pager_commit *pc);
+/* Whether it may end with pager_commit_prepare_redo(). Else pager_store_begin(), and everything to the file. */
+bool pager_commit_may_redo(pager_commit *pc);
+#define REDO_CHANGES_MOST 4032      /* bytes of changes in a record */
+/* Like pager_commit_prepare(), with a record of what the commit changes in place of its roots, which readers in this
+ * process find nevertheless. pager_replay understands the bytes. */
+int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const uint8_t *changes, size_t size);
+
+/* Making the changes of records again: by the layer above, which registers itself when the library is loaded. */
+typedef struct {
+    int (*begin)(pager_commit *pc, const array_state *trees, void **work);
+    /* Those of commit pager_commit_number(pc). EDB_CORRUPT: nobody can have written them. */
+    int (*apply)(void *work, const uint8_t *changes, size_t size);
+    int (*end)(void *work, array_state *trees);
+    void (*free)(void *work);
+} pager_replayer;
+extern const pager_replayer *pager_replay;
+
+/* The commit goes on in the file. What is reached from its roots and still lies in memory must be stored before
+ * pager_commit_prepare(): array_store() does it for lists, the layer above for the rest. */
+int pager_store_begin(pager_commit *pc);
+/* Whether the page lies in the file; *ref is the reference to it there. */
+bool pager_stored(const pager_commit *pc, page_ref *ref);
+/* Writes the bytes of a page in memory, whose references all lead to the file, to a page of the file. *ref: to that. */
+int pager_store(pager_commit *pc, page_ref *ref, uint8_t *bytes);
+/* Whether the base has pages in memory. */
+bool pager_commit_replayed(const pager_commit *pc);
 
 /* The roots the record will hold. `schema_changed`: this commit changed the catalog. Makes the record complete but
  * for the commit time; syncs first where the ring or the list demands it (I7). May fail; then abort. */

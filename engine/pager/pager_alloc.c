@@ -89,6 +89,8 @@ int pager_alloc(pager_commit *pc, uint64_t *out)
     assert(!pc->pc_prepared);
     int rc = FAILPOINT("commit:alloc");
     uint64_t page = 0;
+    if (!rc && pc->pc_in_memory)
+        return memory_alloc(pc, out);
     if (!rc && pc->pc_n_reuse)
         page = pc->pc_reuse[--pc->pc_n_reuse];
     if (!rc && !page)
@@ -106,6 +108,10 @@ int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
 {
     pager *pg = pc->pc_pager;
 
+    if (pc->pc_in_memory) {
+        memory_write(pc, page, bytes, out);
+        return EDB_OK;
+    }
     assert(written_find(pc, page)->wp_page == page);
     store64(bytes + PH_PAGE, page);
     store64(bytes + PH_WRITER, pc->pc_number);
@@ -135,10 +141,12 @@ int pager_free(pager_commit *pc, page_ref ref)
     if (made > pc->pc_number)
         return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: it says commit %llu wrote it, which is not yet",
                         pc->pc_pager->pg_name, (unsigned long long)ref.page, (unsigned long long)made);
-    return free_add(pc, ref.page, made);
+    if (pc->pc_in_memory)
+        return memory_free(pc, ref, made);
+    return !pager_in_memory(ref.page) ? free_add(pc, ref.page, made) : EDB_OK;     /* else it goes with its replay */
 }
 
 bool pager_is_private(const pager_commit *pc, const uint8_t *page)
 {
-    return load64(page + PH_WRITER) == pc->pc_number;
+    return load64(page + PH_WRITER) >= pc->pc_first;
 }

@@ -28,6 +28,8 @@ static void commit_free(pager_commit *pc)
     free(pc->pc_reuse);
     free(pc->pc_young);
     free(pc->pc_pins);
+    free(pc->pc_moved);
+    memory_end(pc);
     free(pc);
 }
 
@@ -70,28 +72,27 @@ static int commit_lock(pager *pg, const atomic_bool *interrupted)
     return rc;
 }
 
+/* What the commit starts from. Free space is learnt when it is needed (free_known). */
 static int commit_load(pager_commit *pc)
 {
     pager *pg = pc->pc_pager;
+    bool stale = false;
     int rc = files_base_record(pg, &pc->pc_record);
 
     if (rc)
         return rc;
-    pc->pc_base = pc->pc_record.rc_snapshot;
-    pc->pc_number = pc->pc_base.sn_number + 1;
-    pc->pc_young_room = 2 * RECORD_YOUNG;
-    pc->pc_young = malloc(pc->pc_young_room * sizeof *pc->pc_young);
-    if (!pc->pc_young)
-        return edb_fail(EDB_NOMEM, "no memory for a commit");
-    pc->pc_n_young = pc->pc_n_base = pc->pc_record.rc_n_young;
-    memcpy(pc->pc_young, pc->pc_record.rc_young, pc->pc_n_young * sizeof *pc->pc_young);
-    if (pc->pc_record.rc_free.fr_next < pg->pg_first_page || pc->pc_record.rc_free.fr_next >= pc->pc_base.sn_pages)
-        return edb_fail(EDB_CORRUPT, "%s: commit %llu reserves page %llu, which is not one", pg->pg_name,
-                        (unsigned long long)pc->pc_base.sn_number, (unsigned long long)pc->pc_record.rc_free.fr_next);
-    for (uint64_t i = 0; i < pc->pc_n_young; i++)
-        if (pc->pc_young[i].fe_page < pg->pg_first_page || pc->pc_young[i].fe_page >= pc->pc_base.sn_pages)
-            return edb_fail(EDB_CORRUPT, "%s: commit %llu lists page %llu as free, which is not one", pg->pg_name,
-                            (unsigned long long)pc->pc_base.sn_number, (unsigned long long)pc->pc_young[i].fe_page);
+    uint64_t number = pc->pc_record.rc_snapshot.sn_number;
+    pc->pc_file_base = pc->pc_record.rc_base;
+    if (pc->pc_file_base == number)
+        pc->pc_base = pc->pc_record.rc_snapshot;
+    else
+        rc = replay_snapshot(pg, number, &pc->pc_base, &stale);
+    if (!rc && stale)           /* nobody else can have published anything */
+        rc = shm_overwritten(&pg->pg_lock);
+    if (rc)
+        return rc;
+    pc->pc_record.rc_snapshot = pc->pc_base;
+    pc->pc_number = pc->pc_first = number + 1;
     return EDB_OK;
 }
 
@@ -106,10 +107,9 @@ int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit *
     rc = sync_poisoned(pg);
     if (rc)
         return rc;
-    pager_commit *pc = calloc(1, sizeof *pc);
+    pager_commit *pc = commit_new(pg);
     if (!pc)
         return edb_fail(EDB_NOMEM, "no memory for a commit");
-    pc->pc_pager = pg;
     rc = commit_lock(pg, interrupted);
     if (rc) {
         commit_free(pc);
@@ -137,4 +137,25 @@ uint64_t pager_commit_number(const pager_commit *pc)
 const snapshot *pager_commit_base(const pager_commit *pc)
 {
     return &pc->pc_base;
+}
+
+/* ---- from memory to the file -------------------------------------------------------------------------------------- */
+
+static int give_back(void *arg, page_ref ref)
+{
+    return pager_free(arg, ref);
+}
+
+int pager_store_begin(pager_commit *pc)
+{
+    memory_made *mk = &pc->pc_memory;
+    int rc = FAILPOINT("commit:to-file");
+
+    assert(!pc->pc_prepared);
+    pc->pc_in_memory = false;
+    if (!rc && pc->pc_file_base != pc->pc_base.sn_number)
+        rc = replay_dropped(pc->pc_pager, pc->pc_base.sn_number, give_back, pc);
+    for (size_t i = 0; !rc && i < mk->mmd_n_dropped; i++)
+        rc = pager_free(pc, mk->mmd_dropped[i]);
+    return rc;
 }

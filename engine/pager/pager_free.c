@@ -35,7 +35,7 @@ uint32_t free_chain_room(const pager *pg)
     return (pg->pg_page_size - FP_ENTRIES) / FP_ENTRY_SIZE;
 }
 
-static free_entry chain_entry(const uint8_t *page, uint32_t index)
+free_entry chain_entry(const uint8_t *page, uint32_t index)
 {
     const uint8_t *p = page + FP_ENTRIES + index * FP_ENTRY_SIZE;
 
@@ -50,8 +50,7 @@ static int page_in_use(const pager *pg, uint64_t page, uint64_t pages)
                     (unsigned long long)page);
 }
 
-/* A chain page, with the sequence number it must have. */
-static int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uint8_t **out)
+int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uint8_t **out)
 {
     const uint8_t *bytes;
     int rc = page_in_use(pg, page, pages);
@@ -74,6 +73,8 @@ static int pins_scan(pager_commit *pc)
 {
     shm_area *shm = pc->pc_pager->pg_shm;
 
+    if (!shm_intact(&pc->pc_pager->pg_lock))
+        return shm_overwritten(&pc->pc_pager->pg_lock);
     pc->pc_durable = atomic_load(&shm->sh_durable);     /* before the slots: I4 */
     uint64_t big = atomic_load(&shm->sh_big);
     pc->pc_floor = big > pc->pc_durable ? big : pc->pc_durable;
@@ -103,12 +104,48 @@ static int pins_scan(pager_commit *pc)
     return EDB_OK;
 }
 
-/* Looks at pins and the durable number, once for each commit. */
-static int pins_scan_once(pager_commit *pc)
+/* What the newest page record says of free space. */
+static int free_load(pager_commit *pc)
+{
+    pager *pg = pc->pc_pager;
+    record *rc = &pc->pc_record;
+    uint32_t checksum = rc->rc_checksum;
+    bool stale = false;
+    int code = EDB_OK;
+
+    if (rc->rc_base != rc->rc_snapshot.sn_number) {
+        code = ring_load_pages(pg, rc->rc_snapshot.sn_number, rc, &stale);
+        if (!code && stale)         /* nobody else can have published anything */
+            code = shm_overwritten(&pg->pg_lock);
+        rc->rc_snapshot = pc->pc_base;
+        rc->rc_checksum = checksum;
+    }
+    if (code)
+        return code;
+    pc->pc_young_room = 2 * RECORD_YOUNG;
+    pc->pc_young = malloc(pc->pc_young_room * sizeof *pc->pc_young);
+    if (!pc->pc_young)
+        return edb_fail(EDB_NOMEM, "no memory for a commit");
+    pc->pc_n_young = pc->pc_n_base = rc->rc_n_young;
+    memcpy(pc->pc_young, rc->rc_young, pc->pc_n_young * sizeof *pc->pc_young);
+    if (rc->rc_free.fr_next < pg->pg_first_page || rc->rc_free.fr_next >= pc->pc_base.sn_pages)
+        return edb_fail(EDB_CORRUPT, "%s: commit %llu reserves page %llu, which is not one", pg->pg_name,
+                        (unsigned long long)pc->pc_file_base, (unsigned long long)rc->rc_free.fr_next);
+    for (uint64_t i = 0; i < pc->pc_n_young; i++)
+        if (pc->pc_young[i].fe_page < pg->pg_first_page || pc->pc_young[i].fe_page >= pc->pc_base.sn_pages)
+            return edb_fail(EDB_CORRUPT, "%s: commit %llu lists page %llu as free, which is not one", pg->pg_name,
+                            (unsigned long long)pc->pc_file_base, (unsigned long long)pc->pc_young[i].fe_page);
+    return EDB_OK;
+}
+
+/* What the record, pins and the durable number say of free space, once for each commit. */
+int free_known(pager_commit *pc)
 {
     if (pc->pc_scanned)
         return EDB_OK;
-    int rc = pins_scan(pc);
+    int rc = pc->pc_young ? EDB_OK : free_load(pc);
+    if (!rc)
+        rc = pins_scan(pc);
     /* A pin that holds pages back may be a dead process's. */
     if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false))
         rc = pins_scan(pc);
@@ -146,7 +183,8 @@ static int chain_announced(pager_commit *pc, free_entry *e, bool *out)
     return rc;
 }
 
-#define PUT_BACK_MOST 32            /* entries that one commit puts back: it is not to pay for all that a reader holds */
+/* Entries that a commit puts back, beside one for each page it draws: it is not to pay for all that a reader holds. */
+#define PUT_BACK_MOST 32
 
 /* ---- taking --------------------------------------------------------------------------------------------------- */
 
@@ -224,7 +262,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
     while (!rc && pc->pc_record.rc_free.fr_chain) {
         if ((rc = chain_front(pc, &e)) || e.fe_freed > pc->pc_durable || (rc = chain_announced(pc, &e, &held)))
             break;
-        if (held && pc->pc_put_back++ >= PUT_BACK_MOST)
+        if (held && pc->pc_put_back++ >= PUT_BACK_MOST + pc->pc_table_used)
             break;
         if ((rc = chain_pop(pc)))
             break;
@@ -239,7 +277,7 @@ static int chain_take(pager_commit *pc, uint64_t *out)
 
 int free_take(pager_commit *pc, uint64_t *page)
 {
-    int rc = pins_scan_once(pc);
+    int rc = free_known(pc);
 
     if (rc)
         return rc;
@@ -279,7 +317,7 @@ int free_young_push(pager_commit *pc, free_entry e)
 
 int free_add(pager_commit *pc, uint64_t page, uint64_t made)
 {
-    int rc = pins_scan_once(pc);
+    int rc = free_known(pc);
 
     if (rc)
         return rc;
@@ -291,60 +329,4 @@ int free_add(pager_commit *pc, uint64_t page, uint64_t made)
     if (made > pc->pc_durable)
         rc = written_set(pc, page, 0);
     return rc ? rc : free_young_push(pc, (free_entry){ page, made, pc->pc_number });
-}
-
-/* ---- for check ------------------------------------------------------------------------------------------------ */
-
-int pager_free_walk(pager *pg, const snapshot *sn, pager_free_fn fn, void *arg)
-{
-    bool stale;
-    record *rc_copy = malloc(sizeof *rc_copy);
-
-    if (!rc_copy)
-        return edb_fail(EDB_NOMEM, "no memory to walk the free pages");
-    int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
-    if (!rc && stale)
-        rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to walk its free pages; ask for a newer one", pg->pg_name,
-                      (unsigned long long)sn->sn_number);
-    const free_state *fr = &rc_copy->rc_free;
-    for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++)
-        rc = fn(arg, rc_copy->rc_young[i].fe_page, FREE_LISTED);
-    uint64_t at = fr->fr_head, index = fr->fr_index;
-    for (uint64_t i = 0; !rc && i < fr->fr_chain; i++) {
-        const uint8_t *page;
-        rc = chain_load(pg, at, fr->fr_seq + i, sn->sn_pages, &page);
-        if (!rc)
-            rc = fn(arg, at, FREE_CHAIN);
-        for (uint32_t k = (uint32_t)index; !rc && k < load32(page + PH_COUNT); k++)
-            rc = fn(arg, chain_entry(page, k).fe_page, FREE_LISTED);
-        if (!rc)
-            at = load64(page + FP_NEXT);
-        index = 0;
-    }
-    if (!rc)
-        rc = fn(arg, fr->fr_next, FREE_RESERVED);
-    free(rc_copy);
-    return rc;
-}
-
-int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, void *arg)
-{
-    bool stale;
-    record *rc_copy = malloc(sizeof *rc_copy);
-
-    if (!rc_copy)
-        return edb_fail(EDB_NOMEM, "no memory to judge a commit record");
-    int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
-    if (!rc && stale)
-        rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to judge its record; ask for a newer one", pg->pg_name,
-                      (unsigned long long)sn->sn_number);
-    for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++) {
-        const free_entry *e = &rc_copy->rc_young[i];
-        if (e->fe_made > e->fe_freed || e->fe_freed > sn->sn_number)
-            breach(arg, "I5", e->fe_page, "a free page was made after it was freed, or freed by a commit yet to come");
-    }
-    if (!rc && rc_copy->rc_durable <= sn->sn_number && sn->sn_number - rc_copy->rc_durable > UNSYNCED_COMMITS)
-        breach(arg, "I7", 0, "the record is too far from the commit that it says was durable");
-    free(rc_copy);
-    return rc;
 }

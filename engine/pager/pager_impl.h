@@ -3,18 +3,25 @@
  *   pager_self.c     what an open pager is: fork generation, sizes, ids, the checksum of a page
  *   record.c         commit records as bytes
  *   pager_marks.c    the durable and the settled mark
- *   pager_read.c     the map, pages, pins, settled moments
+ *   memory_pages.c   pages in this process's memory
+ *   pager_read.c     the map, pages, records in the ring
  *   pager_files.c    whether the files are still the ones that were opened, and may be written
  *   pager_sync.c     durability: group sync, the background sync of `normal`, poisoning
  *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
- *   pager_open.c     opening and closing, the process's list of pagers, fork
  *   pager_written.c  the pages that a commit allocated or dropped
  *   pager_free.c     free space: which page a commit may use, the front of the queue of free pages
+ *   memory_commit.c  drawing, writing and dropping pages in memory
  *   pager_alloc.c    drawing, writing and dropping pages
+ *   pager_store.c    writing pages from memory to the file
  *   array.c          lists in copy-on-write pages
+ *   stamps.c         the list of commit times
  *   free_chain.c     the end of the queue of free pages
+ *   replay.c         what redo records left: replaying them into pages in memory
+ *   pager_pins.c     pins, settled moments
+ *   pager_open.c     opening and closing, the process's list of pagers, fork
+ *   free_walk.c      free space, for check
  *   pager_commit.c   beginning and ending a commit
- *   pager_publish.c  its record, its time, publishing
+ *   pager_publish.c  a commit's record, its time, publishing
  *
  * Each uses only what stands above it in this list. */
 #ifndef EDB_PAGER_IMPL_H
@@ -34,7 +41,7 @@
 #define RING_END (RING_OFFSET + (uint64_t)RECORD_RING * RECORD_SIZE)
 #define UNSYNCED_COMMITS 128        /* I7: a record is at most so far from the newest durable one */
 #define UNSYNCED_PAGES 1000         /* I7: and so many pages at most are listed between the two */
-#define PAGE_LIMIT (1ULL << 40)     /* page numbers have 40 bits */
+#define PAGE_LIMIT PAGE_IN_MEMORY_FIRST     /* the file has smaller numbers */
 
 typedef struct mapping mapping;
 struct mapping {                    /* one reservation over the file; replaced by a larger one, unmapped at close */
@@ -43,6 +50,19 @@ struct mapping {                    /* one reservation over the file; replaced b
     _Atomic uint8_t *mp_touched;    /* one byte for each extent of EXTENT_SIZE that was read in */
     mapping *mp_older;
 };
+
+typedef struct {                    /* memory_pages.c */
+    pthread_mutex_t mm_mutex;       /* guards what changes, but mm_tag */
+    uint8_t *mm_map;                /* the reservation; NULL: no page was needed yet */
+    uint64_t mm_room;               /* pages of it */
+    _Atomic uint64_t mm_used;       /* so many of them were given out, and are in use or free */
+    uint64_t *mm_free, mm_n_free;
+    uint64_t *mm_owner;             /* of each: which replay (its base + 1); 0: a commit that is being made */
+    uint64_t mm_tables;             /* room of both */
+    _Atomic uint32_t mm_tag;        /* the last one drawn */
+} memory_pages;
+
+typedef struct replay replay;       /* replay.c */
 
 struct pager {
     _Atomic(mapping *) pg_mapping;  /* the newest */
@@ -68,10 +88,15 @@ struct pager {
     _Atomic uint64_t pg_pages_read, pg_pages_written;
     _Atomic uint64_t pg_newest;     /* newest commit that this process published */
 
-    pthread_mutex_t pg_sync_mutex;  /* guards the four below */
+    memory_pages pg_memory_pages;
+    pthread_mutex_t pg_replay_mutex;    /* guards the list, and what replays hold */
+    replay *_Atomic pg_replays;     /* newest base first */
+    const pager_replayer *pg_replayer;  /* pager_replay */
+
+    pthread_mutex_t pg_sync_mutex;  /* guards the five below */
     pthread_cond_t pg_sync_cond;
     pthread_t pg_sync_thread;
-    bool pg_sync_running, pg_sync_wanted, pg_sync_stop;
+    bool pg_sync_running, pg_sync_wanted, pg_sync_at_once, pg_sync_stop;
 
     uint64_t pg_device, pg_inode;   /* registry: guarded by its mutex */
     int pg_references;
@@ -97,14 +122,30 @@ bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time);
 int mark_write_durable(pager *pg);
 int mark_write_settled(pager *pg, uint64_t number, int64_t floor);
 
+/* ---- memory_pages.c ---- */
+void mempage_init(pager *pg);
+void mempage_close(pager *pg);
+int mempage_take(pager *pg, uint64_t *page);
+void mempage_give(pager *pg, const uint64_t *pages, size_t n);
+/* From now on they belong to a replay: what mempage_give_of() gives back. */
+void mempage_own(pager *pg, const uint64_t *pages, size_t n, uint64_t owner);
+void mempage_give_of(pager *pg, uint64_t owner);
+/* Fills PH_CHECKSUM and PH_PAGE of the bytes, and copies them into the page. */
+void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out);
+int mempage_read(pager *pg, page_ref ref, int kind, const uint8_t **out);
+
 /* ---- pager_read.c ---- */
 int map_open(pager *pg, uint64_t file_size);
 void map_close(pager *pg);
 /* Page `page`, checked against itself alone, for pages of the free queue; its tag is not known. */
 int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out);
 const uint8_t *ring_slot(const pager *pg, uint64_t number);
+/* Commit N + 256 overwrites N's slot, and may do so as soon as N + 255 is published. */
+bool ring_overwritten(const pager *pg, uint64_t number);
 /* The record of commit `number`, whole and checked. *stale: its slot has been given to a later one meanwhile. */
 int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale);
+/* That of the commit, or of its base, which has the roots in pages and the free space. */
+int ring_load_pages(pager *pg, uint64_t number, record *rc, bool *stale);
 
 /* ---- pager_files.c ---- */
 /* Before anything is written: EDB_REPLACED when one of the files was. */
@@ -119,6 +160,8 @@ bool files_ours(pager *pg);
 /* ---- pager_recover.c ---- */
 int recover_create(pager *pg, uint32_t page_size);
 int recover_header(pager *pg);
+/* Makes the header say that there may be redo records. Under the committer lock. */
+int header_allow_redo(pager *pg);
 /* Chooses the record to stand at, and makes it and what it needs durable. The caller is alone. */
 int recover_file(pager *pg, const shm_before *before);
 /* A process died while it published, or the first opener could not write or found the disk full: voids the records after
@@ -143,13 +186,36 @@ typedef struct {
     uint64_t pin_low, pin_high;
 } pin_range;
 
+typedef struct {                    /* a page in memory that commit lp_made wrote and commit lp_freed needs no longer */
+    uint64_t lp_page, lp_made, lp_freed;
+} left_page;
+
+typedef struct {                    /* memory_commit.c */
+    uint64_t *mmd_pages;             /* drawn by this commit */
+    size_t mmd_n, mmd_room;
+    uint64_t *mmd_reuse;             /* and dropped again; has room for all of them */
+    size_t mmd_n_reuse, mmd_reuse_room;
+    left_page *mmd_left;             /* dropped, and made by another commit */
+    size_t mmd_n_left, mmd_left_room;
+    page_ref *mmd_dropped;           /* dropped pages of the file */
+    size_t mmd_n_dropped, mmd_dropped_room;
+} memory_made;
+
+typedef struct {                    /* a page in memory that was stored in the file */
+    uint64_t mv_from;               /* 0: empty place of the table */
+    page_ref mv_to;
+} moved_page;
+
 struct pager_commit {
     pager *pc_pager;
-    record pc_record;               /* the base's at first, then this commit's */
-    snapshot pc_base;
     uint64_t pc_number;
-    uint8_t pc_bytes[RECORD_SIZE];
-    bool pc_prepared;
+    uint64_t pc_file_base;          /* the newest commit up to pc_base that has a page record */
+    uint64_t pc_first;              /* pages of commits from it on are its own: pc_number, or where a replay begins */
+    bool pc_in_memory;              /* it makes pages in memory */
+    memory_made pc_memory;
+    moved_page *pc_moved;           /* open addressing, a power of two places; pager_store.c */
+    uint64_t pc_moved_size, pc_moved_used;
+    bool pc_prepared, pc_redo;
     uint64_t pc_allocated;          /* pages drawn from the end of the file */
 
     written_page *pc_table;         /* open addressing, a power of two places */
@@ -171,7 +237,41 @@ struct pager_commit {
     uint32_t pc_put_back;           /* entries of the chain that a reader held back */
     pin_range *pc_pins;
     uint32_t pc_n_pins;
+
+    /* What follows is not cleared when a commit begins. */
+    record pc_record;               /* the base's at first, then this commit's */
+    snapshot pc_base;
+    uint8_t pc_bytes[RECORD_SIZE];
 };
+
+/* Memory for a commit, or for replaying some; NULL: there is none. */
+pager_commit *commit_new(pager *pg);
+
+/* ---- memory_commit.c ---- */
+/* Room for one more element of a list that grows. */
+int list_room(void **list, size_t *room, size_t n, size_t each);
+int memory_alloc(pager_commit *pc, uint64_t *page);
+void memory_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out);
+int memory_free(pager_commit *pc, page_ref ref, uint64_t made);
+/* Gives back the pages that no replay has taken over, and the lists. */
+void memory_end(pager_commit *pc);
+
+/* ---- stamps.c ---- */
+/* The commit time behind all others; 0: record_stamp() fills it in. */
+int stamps_add(pager_commit *pc, snapshot *sn, int64_t time_ns);
+
+/* ---- replay.c ---- */
+/* What commit `number` left, whose record is a redo record. The caller has announced it, or holds the committer lock.
+ * *stale: it is not in the ring any more, or nobody needs it now; look at the numbers again. */
+int replay_snapshot(pager *pg, uint64_t number, snapshot *out, bool *stale);
+/* The commit is about to be published; its pages stay for those who will read it. */
+void replay_take(pager_commit *pc, int64_t time_ns);
+/* The commit with this number has a page record: replays of older bases end. */
+void replay_base_seen(pager *pg, uint64_t number);
+/* Calls fn for each page of the file that a commit between its base and `number` dropped. */
+typedef int (*dropped_fn)(void *arg, page_ref ref);
+int replay_dropped(pager *pg, uint64_t number, dropped_fn fn, void *arg);
+void replay_close(pager *pg);
 
 /* ---- pager_written.c ---- */
 /* The page's place in the table; its wp_page is 0 when it is not there. The table must not be empty. */
@@ -181,6 +281,10 @@ int written_set(pager_commit *pc, uint64_t page, uint32_t tag);
 /* ---- pager_free.c ---- */
 enum { FP_NEXT = PH_SIZE, FP_SEQ = FP_NEXT + 8, FP_ENTRIES = FP_SEQ + 8, FP_ENTRY_SIZE = 11 };  /* a chain page */
 uint32_t free_chain_room(const pager *pg);      /* entries in a chain page */
+/* A chain page, with the sequence number it must have. */
+int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uint8_t **out);
+free_entry chain_entry(const uint8_t *page, uint32_t index);
+int free_known(pager_commit *pc);
 /* A page from free space; *page = 0 when there is none. */
 int free_take(pager_commit *pc, uint64_t *page);
 int free_add(pager_commit *pc, uint64_t page, uint64_t made);

@@ -173,6 +173,9 @@ static pager *pager_new(const char *name, const pager_options *options)
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&pg->pg_sync_mutex, NULL);
     pthread_mutex_init(&pg->pg_map_mutex, NULL);
+    pthread_mutex_init(&pg->pg_replay_mutex, NULL);
+    mempage_init(pg);
+    pg->pg_replayer = pager_replay;
     const char *any_clock = getenv("ENTITYDB_ANY_CLOCK");
     pg->pg_fd = pg->pg_lock_fd = -1;
     pg->pg_lock.lk_fd = -1;
@@ -190,6 +193,7 @@ static pager *pager_new(const char *name, const pager_options *options)
 
 static void pager_delete(pager *pg)
 {
+    replay_close(pg);
     map_close(pg);
     shm_close(&pg->pg_lock);
     if (pg->pg_fd >= 0)
@@ -197,6 +201,7 @@ static void pager_delete(pager *pg)
     if (pg->pg_lock_fd >= 0)
         close(pg->pg_lock_fd);
     pthread_mutex_destroy(&pg->pg_map_mutex);
+    pthread_mutex_destroy(&pg->pg_replay_mutex);
     if (pg->pg_generation == atomic_load(&pager_generation)) {
         pthread_mutex_destroy(&pg->pg_sync_mutex);
         pthread_cond_destroy(&pg->pg_sync_cond);
@@ -495,7 +500,7 @@ void pager_get_stats(pager *pg, pager_stats *out)
     }
     bool stale = false;
     record *newest = malloc(sizeof *newest);
-    if (newest && !ring_load(pg, out->ps_published, newest, NULL, &stale) && !stale) {
+    if (newest && !ring_load_pages(pg, out->ps_published, newest, &stale) && !stale) {
         out->ps_pages = newest->rc_snapshot.sn_pages;
         out->ps_free_pages = newest->rc_n_young + newest->rc_free.fr_entries;
     }

@@ -14,23 +14,6 @@
 
 /* ---- prepare -------------------------------------------------------------------------------------------------- */
 
-/* Commit times: the record's own are moved to the list when it is full, which leaves room for this commit's. */
-static int prepare_stamps(pager_commit *pc)
-{
-    snapshot *sn = &pc->pc_record.rc_snapshot;
-
-    if (sn->sn_tail == RECORD_STAMPS) {
-        uint8_t bytes[RECORD_STAMPS * 8];
-        memcpy(bytes, sn->sn_tail_ns, sizeof bytes);
-        int rc = array_set(pc, &sn->sn_stamps, 0, 8, sn->sn_stamps.ar_count, bytes, RECORD_STAMPS);
-        if (rc)
-            return rc;
-        sn->sn_tail = 0;
-    }
-    sn->sn_tail_ns[sn->sn_tail++] = 0;          /* record_stamp fills it in */
-    return EDB_OK;
-}
-
 /* I7: whether the record can list its pages. */
 static bool list_fits(const pager_commit *pc, uint64_t durable)
 {
@@ -106,10 +89,14 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
     record *rc = &pc->pc_record;
     snapshot *sn = &rc->rc_snapshot;
 
-    assert(!pc->pc_prepared);
+    assert(!pc->pc_prepared && !pc->pc_in_memory);
     int code = shm_intact(&pc->pc_pager->pg_lock) ? check_clock(pc) : shm_overwritten(&pc->pc_pager->pg_lock);
     if (!code)
-        code = prepare_stamps(pc);
+        code = free_known(pc);
+    if (!code)
+        code = array_store(pc, &sn->sn_stamps, 8, NULL);
+    if (!code)
+        code = stamps_add(pc, sn, 0);
     if (!code)
         code = free_flush(pc);
     if (code)
@@ -126,6 +113,55 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
     if (!code)
         code = FAILPOINT("commit:prepared");
     pc->pc_prepared = code == EDB_OK;
+    return code;
+}
+
+/* ---- a record without pages --- */
+
+bool pager_commit_small(pager_commit *pc)
+{
+    pc->pc_in_memory = !pc->pc_pager->pg_memory;
+    return pc->pc_in_memory;
+}
+
+bool pager_commit_replayed(const pager_commit *pc)
+{
+    return pc->pc_file_base != pc->pc_base.sn_number;
+}
+
+bool pager_commit_may_redo(pager_commit *pc)
+{
+    return pc->pc_in_memory && pc->pc_number - pc->pc_file_base <= REDO_COMMITS
+           && !atomic_load(&pc->pc_pager->pg_shm->sh_want_pages);
+}
+
+int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const uint8_t *changes, size_t size)
+{
+    pager *pg = pc->pc_pager;
+    record *rc = &pc->pc_record;
+
+    assert(!pc->pc_prepared && pc->pc_in_memory && size <= REDO_ROOM);
+    int code = shm_intact(&pg->pg_lock) ? check_clock(pc) : shm_overwritten(&pg->pg_lock);
+    if (!code)
+        code = header_allow_redo(pg);
+    if (!code && pc->pc_number - atomic_load(&pg->pg_shm->sh_durable) > UNSYNCED_COMMITS)
+        code = sync_force(pg);
+    if (!code)
+        code = stamps_add(pc, &rc->rc_snapshot, 0);
+    if (code)
+        return code;
+    rc->rc_before = rc->rc_checksum;
+    rc->rc_durable = atomic_load(&pg->pg_shm->sh_durable);
+    rc->rc_base = pc->pc_file_base;
+    rc->rc_n_list = 0;
+    rc->rc_flags = RECORD_REDO;
+    rc->rc_changes = changes;
+    rc->rc_changes_size = (uint32_t)size;
+    rc->rc_snapshot.sn_number = pc->pc_number;
+    rc->rc_snapshot.sn_trees = *trees;
+    record_store_redo(pc->pc_bytes, rc);
+    code = FAILPOINT("commit:prepared");
+    pc->pc_prepared = pc->pc_redo = code == EDB_OK;
     return code;
 }
 
@@ -171,7 +207,7 @@ static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *
     }
     record_stamp(pc->pc_bytes, time);
     atomic_store(&shm->sh_checksum[pc->pc_number % SHM_RING], load32(pc->pc_bytes));
-    rc = os_write(pg->pg_fd, pc->pc_bytes, RECORD_SIZE, RING_OFFSET + pc->pc_number % RECORD_RING * RECORD_SIZE,
+    rc = os_write(pg->pg_fd, pc->pc_bytes, pc->pc_redo ? record_size(pc->pc_bytes) : RECORD_SIZE, RING_OFFSET + pc->pc_number % RECORD_RING * RECORD_SIZE,
                   pg->pg_name);
     if (!rc)
         rc = FAILPOINT("commit:record-written");
@@ -206,6 +242,10 @@ int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out)
             rc = publish_try(pc, time_ns, &drawn, &decided);
     }
     if (decided) {
+        if (pc->pc_redo)
+            replay_take(pc, drawn);
+        else
+            atomic_store(&shm->sh_want_pages, 0);
         shm_raise(&pg->pg_newest, number);
         shm_raise(&shm->sh_published, number);
         atomic_store(&shm->sh_intent, 0);

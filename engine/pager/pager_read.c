@@ -1,4 +1,4 @@
-/* Reading: the map, pages and their verification, pins, settled moments.
+/* Reading: the map, pages and their verification, records in the ring.
  *
  * The file is mapped once over a reservation much larger than it (a mapping may reach beyond the end of a file; the
  * part becomes readable when the file grows), so nothing moves under a reader. When the file outgrows it, a second
@@ -12,25 +12,19 @@
  * matches. A lost entry (two threads verifying two tags cannot happen under pins) would cost a checksum.
  *
  * First touch of an extent reads it in by madvise(MADV_POPULATE_READ), which reports a bad sector where a plain access
- * would raise SIGBUS, and reads ahead; where that fails, the one page is read with pread, which tells the reason.
- *
- * The pin protocol (I4): load number, store slot, load number again, retry if it moved; all four sequentially
- * consistent. A committer stores the number and only then scans the slots (pager_free.c). In the one total order of
- * these operations either the slot's store comes before the scan, or the second load sees the newer number. */
+ * would raise SIGBUS, and reads ahead; where that fails, the one page is read with pread, which tells the reason. */
 #define _GNU_SOURCE
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine/pager/pager_impl.h"
 
 #define EXTENT_SHIFT 18                     /* 256 KiB */
 #define RESERVE_SIZE (1ULL << 36)           /* 64 GiB, or four times the file */
-#define SETTLE_NS 2000000                   /* how long a live committer may take to publish what was undecided */
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -193,8 +187,10 @@ int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out)
 {
     mapping *mp;
     const uint8_t *bytes;
-    int rc = page_bytes(pg, ref.page, &mp, &bytes);
 
+    if (pager_in_memory(ref.page))
+        return mempage_read(pg, ref, kind, out);
+    int rc = page_bytes(pg, ref.page, &mp, &bytes);
     if (rc)
         return rc;
     _Atomic uint32_t *verified = &mp->mp_view.verified[ref.page];
@@ -232,8 +228,7 @@ const uint8_t *ring_slot(const pager *pg, uint64_t number)
     return pager_get_view(pg)->map + RING_OFFSET + number % RECORD_RING * RECORD_SIZE;
 }
 
-/* Commit N + 256 overwrites N's slot, and may do so as soon as N + 255 is published. */
-static bool slot_overwritten(const pager *pg, uint64_t number)
+bool ring_overwritten(const pager *pg, uint64_t number)
 {
     return atomic_load(&pg->pg_shm->sh_published) - number >= RECORD_RING - 1;
 }
@@ -250,7 +245,7 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
         good = record_whole(bytes, &found) && found == number;
     good = good && (rc ? record_load(bytes, rc) : record_load_snapshot(bytes, sn));
     atomic_thread_fence(memory_order_acquire);
-    if (slot_overwritten(pg, number)) {
+    if (ring_overwritten(pg, number)) {
         *stale = true;
         return EDB_OK;
     }
@@ -262,225 +257,16 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
     return EDB_OK;
 }
 
-/* ---- pins ---------------------------------------------------------------------------------------------------- */
-
-int pager_slot_take(pager *pg, reader_slot **out)
+int ring_load_pages(pager *pg, uint64_t number, record *rc, bool *stale)
 {
-    int rc = pager_alive(pg);
+    int code = ring_load(pg, number, rc, NULL, stale);
 
-    if (rc)
-        return rc;
-    reader_slot *slot = calloc(1, sizeof *slot);
-    if (!slot)
-        return edb_fail(EDB_NOMEM, "no memory for a reader slot");
-    slot->sl_idle = true;
-    *out = slot;
-    return EDB_OK;
-}
-
-static bool slot_resume(pager *pg, reader_slot *slot)
-{
-    slot->sl_idle = !slot->sl_slot || !shm_slot_resume(&pg->pg_lock, slot->sl_slot);
-    return !slot->sl_idle;
-}
-
-void pager_slot_give(pager *pg, reader_slot *slot)
-{
-    if (!slot)
-        return;
-    /* In a forked child it is the parent's. */
-    if (pg->pg_generation == atomic_load(&pager_generation) && (!slot->sl_idle || slot_resume(pg, slot)))
-        shm_slot_give(slot->sl_slot);
-    free(slot);
-}
-
-void pager_slot_idle(pager *pg, reader_slot *slot)
-{
-    if (slot->sl_idle || pg->pg_generation != atomic_load_explicit(&pager_generation, memory_order_relaxed))
-        return;
-    slot->sl_idle = true;
-    shm_slot_idle(slot->sl_slot);
-}
-
-static uint64_t pin_load(const pager *pg, int which)
-{
-    return which == PIN_DURABLE ? atomic_load(&pg->pg_shm->sh_durable) : atomic_load(&pg->pg_shm->sh_published);
-}
-
-/* Announces the number, beside what the slot held before. */
-static void pin_store(shm_slot *slot, uint64_t number, uint64_t low, uint64_t high)
-{
-    bool nested = low != SHM_NONE;
-
-    atomic_store(&slot->ss_high, nested && high > number ? high : number);
-    atomic_store(&slot->ss_low, nested && low < number ? low : number);
-}
-
-int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
-{
-    int rc = pager_alive(pg);
-
-    if (rc)
-        return rc;
-    if (slot->sl_idle && !slot_resume(pg, slot)) {
-        if ((rc = shm_slot_take(&pg->pg_lock, &slot->sl_slot)))
-            return rc;
-        slot->sl_idle = false;
-    }
-    shm_slot *shared = slot->sl_slot;
-    uint64_t low = atomic_load_explicit(&shared->ss_low, memory_order_relaxed);
-    uint64_t high = atomic_load_explicit(&shared->ss_high, memory_order_relaxed);
-    for (;;) {
-        if (!shm_intact(&pg->pg_lock)) {
-            rc = shm_overwritten(&pg->pg_lock);
-            break;
-        }
-        uint64_t number = pin_load(pg, which);
-        rc = FAILPOINT("pin:between-loads");
-        if (rc)
-            break;
-        pin_store(shared, number, low, high);
-        if (pin_load(pg, which) != number)
-            continue;
-        if (!slot->sl_cached || slot->sl_snapshot.sn_number != number) {
-            bool stale;
-            slot->sl_cached = false;
-            rc = ring_load(pg, number, NULL, &slot->sl_snapshot, &stale);
-            if (!rc && stale)
-                continue;
-            if (rc)
-                break;
-            slot->sl_cached = true;
-        }
-        memcpy(out, &slot->sl_snapshot, offsetof(snapshot, sn_tail_ns)
-               + slot->sl_snapshot.sn_tail * sizeof slot->sl_snapshot.sn_tail_ns[0]);
-        return EDB_OK;
-    }
-    atomic_store(&shared->ss_low, low);     /* as before; a raised ss_high only protects too much */
-    return rc;
-}
-
-void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest)
-{
-    if (!slot->sl_idle && pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
-        atomic_store_explicit(&slot->sl_slot->ss_low, oldest, memory_order_release);
-}
-
-void pager_slot_moment(reader_slot *slot, uint64_t number)
-{
-    if (!slot->sl_idle)
-        atomic_store_explicit(&slot->sl_slot->ss_moment, number, memory_order_release);
-}
-
-int pager_pin_of_readers(const pager *pg)
-{
-    return pager_synchronous(pg) == SYNC_FULL ? PIN_DURABLE : PIN_PUBLISHED;
-}
-
-uint64_t pager_published(const pager *pg)
-{
-    return atomic_load(&pg->pg_shm->sh_published);
-}
-
-uint64_t pager_durable(const pager *pg)
-{
-    return atomic_load(&pg->pg_shm->sh_durable);
-}
-
-/* ---- settled moments (I6) -------------------------------------------------------------------------------------
- *
- * A committer stores its intent (time, undecided), looks whether the floor is still below, writes its record and then
- * turns the intent to "decided" in one compare-and-swap; what is decided counts as published. A reader raises the
- * floor and then takes back an undecided intent at or before its moment: the committer's swap fails and it draws a
- * later time. So no lock is held anywhere, and a committer stopped at any point delays nobody who reads.
- *
- * Times only grow, so an intent never comes back with the same value. */
-
-static void raise_time(_Atomic int64_t *word, int64_t time_ns)
-{
-    int64_t now = atomic_load(word);
-
-    while (now < time_ns && !atomic_compare_exchange_weak(word, &now, time_ns))
-        ;
-}
-
-/* Whether the commit is published within SETTLE_NS. */
-static bool published_soon(const pager *pg, uint64_t number)
-{
-    for (int64_t until = os_ticks_ns() + SETTLE_NS; os_ticks_ns() < until;) {
-        if (atomic_load(&pg->pg_shm->sh_published) >= number)
-            return true;
-        struct timespec pause = { 0, 20000 };
-        nanosleep(&pause, NULL);
-    }
-    return false;
-}
-
-/* A record whose time was taken back may stand in the ring, or on the disk under the one that was written over it. A living
- * committer replaces it at once, and syncs that; where none does, the disk is told that it does not count. */
-static int settle_void(pager *pg, int64_t moment_ns, uint64_t *until)
-{
-    shm_area *shm = pg->pg_shm;
-    uint64_t number = atomic_load(&shm->sh_void);
-    int64_t marked = atomic_load(&shm->sh_void_marked);
-
-    if (pg->pg_memory || number <= atomic_load(&shm->sh_durable) || atomic_load(&shm->sh_void_time) <= marked)
-        return EDB_OK;
-    int rc = FAILPOINT("settle:taken-back");
-    if (rc)
-        return rc;
-    if (published_soon(pg, number)) {
-        *until = number;
-        return EDB_OK;
-    }
-    if (moment_ns < marked)
-        moment_ns = marked;
-    rc = mark_write_settled(pg, number, moment_ns);
-    if (!rc)
-        raise_time(&shm->sh_void_marked, moment_ns);
-    return rc;
-}
-
-/* Takes back the time of a commit that is being published, where it is not later than the moment; lets one that is decided count. */
-static void settle_intent(pager *pg, int64_t moment_ns)
-{
-    shm_area *shm = pg->pg_shm;
-    uint64_t intent = atomic_load(&shm->sh_intent);
-
-    while (intent && (int64_t)(intent >> 1) <= moment_ns) {
-        uint64_t number = atomic_load(&shm->sh_intent_number);
-        if (intent & 1) {                   /* it is in, whether its committer goes on or not */
-            if (atomic_load(&shm->sh_intent) == intent)
-                shm_raise(&shm->sh_published, number);
-            return;
-        }
-        shm_raise(&shm->sh_void, number);   /* both before the time is taken back: nobody misses it */
-        raise_time(&shm->sh_void_time, (int64_t)(intent >> 1));
-        if (atomic_compare_exchange_strong(&shm->sh_intent, &intent, 0))
-            return;
-    }
-}
-
-int pager_settle(pager *pg, int64_t moment_ns, uint64_t *until)
-{
-    shm_area *shm = pg->pg_shm;
-    int rc = pager_alive(pg);
-    uint64_t number;
-    int64_t newest;
-
-    *until = 0;
-    if (!rc && !shm_intact(&pg->pg_lock))
-        rc = shm_overwritten(&pg->pg_lock);
-    if (rc)
-        return rc;
-    do {
-        number = atomic_load(&shm->sh_published);
-        newest = record_time(ring_slot(pg, number));
-        atomic_thread_fence(memory_order_acquire);
-    } while (slot_overwritten(pg, number));
-    if (moment_ns > newest) {
-        raise_time(&shm->sh_floor, moment_ns);
-        settle_intent(pg, moment_ns);
-    }
-    return settle_void(pg, moment_ns, until);
+    if (code || *stale || rc->rc_base == number)
+        return code;
+    uint64_t base = rc->rc_base;
+    code = ring_load(pg, base, rc, NULL, stale);
+    if (!code && !*stale && rc->rc_base != base)
+        code = edb_fail(EDB_CORRUPT, "%s: the record of commit %llu, which commit %llu is based on, is damaged", pg->pg_name,
+                        (unsigned long long)base, (unsigned long long)number);
+    return code;
 }

@@ -7,6 +7,8 @@
  *      Whatever was overwritten since C was synced was not needed by C (I5), so C is taken without looking.
  *   2. A later commit N counts if all records of C+1 .. N are whole, and of every page that they list the newest
  *      listed tag is that of the page in the file. Tag 0 says that the page is not needed any more.
+ *      Each must follow upon the one before, by its checksum. And where N has a redo record, the records from its base on must
+ *      be whole.
  *   3. The newest N that counts wins. If none does, C; and if the record of C is not whole, the file is damaged.
  *
  * I7 keeps the records C+1 .. N in the ring: a slot is overwritten only when its commit cannot be needed (a record is
@@ -27,6 +29,7 @@
 #include "engine/pager/pager_impl.h"
 
 #define FILE_VERSION 1
+#define FEATURE_REDO 1ULL           /* of the required ones: there may be redo records */
 #define CREATE_PAGES_SIZE (1u << 20)
 /* Pages that may be missing at the end of the file behind a commit that is not known durable: those of unsynced commits
  * are listed (I7) or were made and dropped by one of them, which uses what it dropped again. Amply. */
@@ -56,6 +59,7 @@ int recover_create(pager *pg, uint32_t page_size)
     memcpy(header + FH_MAGIC, file_magic, sizeof file_magic);
     store32(header + FH_VERSION, FILE_VERSION);
     store32(header + FH_PAGE_SIZE, page_size);
+    store64(header + FH_REQUIRED, FEATURE_REDO);
     store64(header + FH_CREATED, (uint64_t)os_clock_ns());
     if (getrandom(header + FH_ID, 16, 0) != 16)
         return edb_fail(EDB_IO, "%s: the system gives no random numbers: %s", pg->pg_name, strerror(errno));
@@ -80,6 +84,40 @@ int recover_create(pager *pg, uint32_t page_size)
     return code;
 }
 
+static bool header_whole(const uint8_t *header)
+{
+    return load32(header + FH_CHECKSUM) == crc32c(0, header, FH_CHECKSUM);
+}
+
+/* Whether a power loss has kept one end of the header that header_allow_redo() wrote, and not the other. */
+static bool header_torn(const uint8_t *header)
+{
+    uint8_t other[FILE_HEADER_SIZE];
+
+    memcpy(other, header, sizeof other);
+    store64(other + FH_REQUIRED, load64(header + FH_REQUIRED) ^ FEATURE_REDO);
+    return header_whole(other);
+}
+
+int header_allow_redo(pager *pg)
+{
+    uint8_t header[FILE_HEADER_SIZE];
+
+    if (atomic_load_explicit(&pg->pg_shm->sh_redo, memory_order_relaxed))
+        return EDB_OK;
+    int rc = os_read(pg->pg_fd, header, sizeof header, 0, pg->pg_name);
+    if (rc)
+        return rc;
+    store64(header + FH_REQUIRED, load64(header + FH_REQUIRED) | FEATURE_REDO);
+    store32(header + FH_CHECKSUM, crc32c(0, header, FH_CHECKSUM));
+    rc = os_write(pg->pg_fd, header, sizeof header, 0, pg->pg_name);
+    if (!rc)
+        rc = sync_force(pg);
+    if (!rc)
+        atomic_store(&pg->pg_shm->sh_redo, 1);
+    return rc;
+}
+
 int recover_header(pager *pg)
 {
     uint8_t header[FILE_HEADER_SIZE];
@@ -98,13 +136,16 @@ int recover_header(pager *pg)
     if (rc)
         return rc;
     uint32_t version = load32(header + FH_VERSION), page_size = load32(header + FH_PAGE_SIZE);
-    if (load32(header + FH_CHECKSUM) != crc32c(0, header, FH_CHECKSUM))
+    bool whole = header_whole(header);
+    if (!whole && !header_torn(header))
         return edb_fail(EDB_CORRUPT, "%s: the file header (page 0) is damaged", pg->pg_name);
-    if (version != FILE_VERSION || load64(header + FH_REQUIRED) || load32(header + FH_RING) != RECORD_RING)
+    if (version != FILE_VERSION || (load64(header + FH_REQUIRED) & ~FEATURE_REDO) || load32(header + FH_RING) != RECORD_RING)
         return edb_fail(EDB_VERSION, "%s: format version %u with features %llx needs another version of EntityDB",
                         pg->pg_name, version, (unsigned long long)load64(header + FH_REQUIRED));
     if (page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX || (page_size & (page_size - 1)))
         return edb_fail(EDB_CORRUPT, "%s: the file header (page 0) names a page size of %u", pg->pg_name, page_size);
+    if (whole && load64(header + FH_REQUIRED) & FEATURE_REDO)
+        atomic_store(&pg->pg_shm->sh_redo, 1);
     pg->pg_page_size = page_size;
     pg->pg_page_shift = (uint32_t)__builtin_ctz(page_size);
     pg->pg_first_page = (RING_END + page_size - 1) / page_size;
@@ -248,23 +289,50 @@ static bool recovery_verifies(const recovery *rv, uint64_t number)
     return true;
 }
 
+/* Whether the record of the next commit was written upon this one's. */
+static bool recovery_follows(const recovery *rv, uint64_t number)
+{
+    const uint8_t *bytes = recovery_record(rv, number), *next = recovery_record(rv, number + 1);
+    record one;
+
+    return next && (!bytes || (record_load(next, &one) && one.rc_before == load32(bytes)));
+}
+
+/* Whether what the commit left can be made out: its record has pages, or all records from its base on are there. */
+static bool recovery_based(const recovery *rv, uint64_t number)
+{
+    const uint8_t *bytes = recovery_record(rv, number);
+    record one;
+
+    if (!bytes || !record_load(bytes, &one))
+        return false;
+    uint64_t base = one.rc_base;
+    for (uint64_t n = number; n > base; n--)
+        if (!recovery_record(rv, n - 1) || !recovery_follows(rv, n - 1))
+            return false;
+    return record_load(recovery_record(rv, base), &one) && one.rc_base == base;
+}
+
 static int recovery_choose(pager *pg, recovery *rv)
 {
     if (!rv->rv_any)
         return edb_fail(EDB_CORRUPT, "%s: no commit record is left (bytes %d to %llu); restore it from a backup",
                         pg->pg_name, RING_OFFSET, (unsigned long long)RING_END);
     uint64_t last = rv->rv_claimed;
-    while (last < rv->rv_claimed + RECORD_RING && recovery_record(rv, last + 1))
+    while (last < rv->rv_claimed + RECORD_RING && recovery_follows(rv, last))
         last++;
     int rc = recovery_list(pg, rv, last);
     if (rc)
         return rc;
-    while (last > rv->rv_claimed && !recovery_verifies(rv, last))
+    while (last > rv->rv_claimed && !(recovery_verifies(rv, last) && recovery_based(rv, last)))
         last--;
     if (!recovery_record(rv, last))
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu, which was durable, is damaged (byte %llu); "
                         "restore it from a backup", pg->pg_name, (unsigned long long)last,
                         (unsigned long long)(RING_OFFSET + last % RECORD_RING * RECORD_SIZE));
+    if (!recovery_based(rv, last))
+        return edb_fail(EDB_CORRUPT, "%s: a record before commit %llu, which was durable and needs it, is damaged; restore it "
+                        "from a backup", pg->pg_name, (unsigned long long)last);
     rv->rv_chosen = last;
     return EDB_OK;
 }
@@ -305,13 +373,14 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
 {
     shm_area *shm = pg->pg_shm;
     const uint8_t *bytes = recovery_record(rv, rv->rv_chosen);
-    record chosen;
+    record chosen, base;
     bool dirty = rv->rv_chosen != rv->rv_claimed || before->old_poisoned;
 
     (void)record_load(bytes, &chosen);
-    uint64_t size = chosen.rc_snapshot.sn_pages << pg->pg_page_shift;
+    (void)record_load(recovery_record(rv, chosen.rc_base), &base);
+    uint64_t pages = base.rc_snapshot.sn_pages, size = pages << pg->pg_page_shift;
     int rc = EDB_OK;
-    if (chosen.rc_snapshot.sn_pages <= pg->pg_first_page || chosen.rc_snapshot.sn_pages > PAGE_LIMIT)
+    if (pages <= pg->pg_first_page || pages > PAGE_LIMIT)
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu is damaged", pg->pg_name,
                         (unsigned long long)rv->rv_chosen);
     if (rv->rv_file_size < size && rv->rv_chosen == rv->rv_claimed)
@@ -356,7 +425,7 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
         floor = rv->rv_floor;           /* else the next opening would take that commit for the void one */
     atomic_store(&shm->sh_floor, floor);
     atomic_store(&shm->sh_file_pages, rv->rv_file_size >> pg->pg_page_shift);
-    atomic_store(&shm->sh_zeroed, chosen.rc_snapshot.sn_pages);
+    atomic_store(&shm->sh_zeroed, pages);
     return EDB_OK;
 }
 
@@ -390,9 +459,13 @@ int recover_running(pager *pg)
             break;
     }
     uint64_t published = atomic_load(&shm->sh_published);
-    bool any = false;
+    bool any = false, stale = false;
     record newest;
     int rc = files_newest_record(pg, &newest);      /* else what would be voided is somebody else's */
+    if (!rc)
+        rc = ring_load_pages(pg, published, &newest, &stale);
+    if (!rc && stale)
+        rc = shm_overwritten(&pg->pg_lock);
     if (!rc && !pg->pg_memory)
         rc = os_extend(pg->pg_fd, newest.rc_snapshot.sn_pages << pg->pg_page_shift, pg->pg_name);
     if (rc)

@@ -34,6 +34,21 @@ int pager_synchronous(const pager *pg)
     return pg->pg_synchronous;
 }
 
+int pager_pin_of_readers(const pager *pg)
+{
+    return pager_synchronous(pg) == SYNC_FULL ? PIN_DURABLE : PIN_PUBLISHED;
+}
+
+uint64_t pager_published(const pager *pg)
+{
+    return atomic_load(&pg->pg_shm->sh_published);
+}
+
+uint64_t pager_durable(const pager *pg)
+{
+    return atomic_load(&pg->pg_shm->sh_durable);
+}
+
 uint64_t pager_first_page(const pager *pg)
 {
     return pg->pg_first_page;

@@ -120,10 +120,10 @@ static void *sync_main(void *arg)
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
-        while (!pg->pg_sync_stop
+        while (!pg->pg_sync_stop && !pg->pg_sync_at_once
                && pthread_cond_timedwait(&pg->pg_sync_cond, &pg->pg_sync_mutex, &until) != ETIMEDOUT)
             ;
-        pg->pg_sync_wanted = false;
+        pg->pg_sync_wanted = pg->pg_sync_at_once = false;
         pthread_mutex_unlock(&pg->pg_sync_mutex);
         sync_run(pg, atomic_load(&pg->pg_shm->sh_published));    /* a failure poisons: the next commit reports it */
         pthread_mutex_lock(&pg->pg_sync_mutex);
@@ -132,7 +132,8 @@ static void *sync_main(void *arg)
     return NULL;
 }
 
-static int sync_want(pager *pg)
+/* at_once: so many commits wait for it that one will soon have to wait itself (I7). */
+static int sync_want(pager *pg, bool at_once)
 {
     int rc = 0;
 
@@ -141,8 +142,9 @@ static int sync_want(pager *pg)
         rc = pthread_create(&pg->pg_sync_thread, NULL, sync_main, pg);
         pg->pg_sync_running = rc == 0;
     }
-    if (!pg->pg_sync_wanted) {
+    if (!pg->pg_sync_wanted || (at_once && !pg->pg_sync_at_once)) {
         pg->pg_sync_wanted = true;
+        pg->pg_sync_at_once = at_once;
         pthread_cond_signal(&pg->pg_sync_cond);
     }
     pthread_mutex_unlock(&pg->pg_sync_mutex);
@@ -168,12 +170,13 @@ int pager_wait_durable(pager *pg, uint64_t number, bool force)
         return rc;
     if (!shm_intact(&pg->pg_lock))          /* its numbers mean nothing; what this process wrote is durable then */
         return os_sync(pg->pg_fd, pg->pg_name);
-    uint64_t published = atomic_load(&pg->pg_shm->sh_published);
+    uint64_t published = atomic_load(&pg->pg_shm->sh_published), durable = atomic_load(&pg->pg_shm->sh_durable);
     if (number > published)
         number = published;
-    if (atomic_load(&pg->pg_shm->sh_durable) >= number)
+    if (durable >= number)
         return EDB_OK;
-    if (!force && pg->pg_shm->sh_synchronous == SYNC_NORMAL && sync_want(pg) == 0)
+    bool at_once = number - durable >= UNSYNCED_COMMITS / 2;
+    if (!force && pg->pg_shm->sh_synchronous == SYNC_NORMAL && sync_want(pg, at_once) == 0)
         return sync_poisoned(pg);
     return sync_run(pg, number);
 }

@@ -17,10 +17,13 @@ enum {                              /* offsets of the fixed part */
     RC_N_YOUNG = 156, RC_N_TAIL = 160, RC_N_LIST = 164, RC_BEFORE = 168, RC_EXTRA = 172,
 };
 
+enum { RR_BASE = 40, RR_BEFORE = 48 };      /* in place of what follows RC_DURABLE in a page record */
+
 _Static_assert(FIXED + RECORD_STAMPS * 8 + RECORD_YOUNG * YOUNG_SIZE + 64 * LIST_SIZE <= RECORD_SIZE,
                "a full record still lists the pages of a small commit");
 
-_Static_assert(RC_NUMBER == 16 && RC_TIME == 24, "record_number and record_time read them there");
+_Static_assert(RC_NUMBER == 16 && RC_TIME == 24 && RC_FLAGS == 12 && RC_SIZE == 8,
+               "record_number, record_time, record_is_redo and record_size read them there");
 
 static void store48(uint8_t *p, uint64_t v)
 {
@@ -106,10 +109,24 @@ void record_store(uint8_t out[RECORD_SIZE], const record *rc)
         memcpy(p, rc->rc_list, list_size);
 }
 
+void record_store_redo(uint8_t out[RECORD_SIZE], const record *rc)
+{
+    memset(out, 0, REDO_HEAD);
+    store32(out + RC_MAGIC, RECORD_MAGIC);
+    store32(out + RC_SIZE, REDO_HEAD + rc->rc_changes_size);
+    store32(out + RC_FLAGS, RECORD_REDO);
+    store64(out + RC_NUMBER, rc->rc_snapshot.sn_number);
+    store64(out + RC_DURABLE, rc->rc_durable);
+    store64(out + RR_BASE, rc->rc_base);
+    store32(out + RR_BEFORE, rc->rc_before);
+    memcpy(out + REDO_HEAD, rc->rc_changes, rc->rc_changes_size);
+}
+
 void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns)
 {
     store64(bytes + RC_TIME, (uint64_t)time_ns);
-    store64(bytes + FIXED + (load32(bytes + RC_N_TAIL) - 1) * 8, (uint64_t)time_ns);
+    if (!record_is_redo(bytes))
+        store64(bytes + FIXED + (load32(bytes + RC_N_TAIL) - 1) * 8, (uint64_t)time_ns);
     store32(bytes, crc32c(0, bytes + 4, load32(bytes + RC_SIZE) - 4));
 }
 
@@ -117,7 +134,7 @@ bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number)
 {
     uint32_t size = load32(bytes + RC_SIZE);
 
-    if (load32(bytes + RC_MAGIC) != RECORD_MAGIC || size < FIXED || size > RECORD_SIZE
+    if (load32(bytes + RC_MAGIC) != RECORD_MAGIC || size < REDO_HEAD || size > RECORD_SIZE
         || load32(bytes) != crc32c(0, bytes + 4, size - 4) || load64(bytes + RC_NUMBER) >= COMMIT_LIMIT)
         return false;
     *number = load64(bytes + RC_NUMBER);
@@ -127,6 +144,8 @@ bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number)
 /* Whether counts and commit numbers are possible; whatever they say of pages is verified when the pages are touched. */
 static bool counts_fit(const uint8_t *bytes)
 {
+    if (load32(bytes + RC_SIZE) < FIXED)
+        return false;
     uint64_t n_young = load32(bytes + RC_N_YOUNG), n_tail = load32(bytes + RC_N_TAIL);
     uint64_t n_list = load32(bytes + RC_N_LIST), stamps = load64(bytes + RC_STAMPS + 16);
 
@@ -153,14 +172,38 @@ bool record_load_snapshot(const uint8_t bytes[RECORD_SIZE], snapshot *sn)
     return true;
 }
 
+static bool redo_load(const uint8_t *bytes, record *rc)
+{
+    uint64_t number = load64(bytes + RC_NUMBER), base = load64(bytes + RR_BASE);
+
+    if (load32(bytes + RC_FLAGS) != RECORD_REDO || base >= number || number - base > REDO_COMMITS
+        || load64(bytes + RC_DURABLE) >= number)
+        return false;
+    rc->rc_snapshot = (snapshot){ .sn_number = number, .sn_time_ns = (int64_t)load64(bytes + RC_TIME) };
+    rc->rc_flags = RECORD_REDO;
+    rc->rc_before = load32(bytes + RR_BEFORE);
+    rc->rc_checksum = load32(bytes);
+    rc->rc_durable = load64(bytes + RC_DURABLE);
+    rc->rc_base = base;
+    rc->rc_changes = bytes + REDO_HEAD;
+    rc->rc_changes_size = load32(bytes + RC_SIZE) - REDO_HEAD;
+    rc->rc_n_young = rc->rc_n_list = 0;
+    return true;
+}
+
 bool record_load(const uint8_t bytes[RECORD_SIZE], record *rc)
 {
+    if (record_is_redo(bytes))
+        return redo_load(bytes, rc);
     if (!record_load_snapshot(bytes, &rc->rc_snapshot))
         return false;
     rc->rc_flags = load32(bytes + RC_FLAGS);
     rc->rc_before = load32(bytes + RC_BEFORE);
     rc->rc_checksum = load32(bytes);
     rc->rc_durable = load64(bytes + RC_DURABLE);
+    rc->rc_base = rc->rc_snapshot.sn_number;
+    rc->rc_changes = NULL;
+    rc->rc_changes_size = 0;
     rc->rc_free = (free_state){
         .fr_head = load64(bytes + RC_FREE_HEAD),
         .fr_seq = load64(bytes + RC_FREE_SEQ),

@@ -12,7 +12,18 @@
 #define RECORD_YOUNG 96             /* free entries held in the record itself */
 #define COMMIT_LIMIT ((1ULL << 48) - 1) /* every commit number is smaller: one that is not counts as none */
 
-enum { RECORD_BIG = 1 };            /* flag: its pages were durable before it was written, so it lists none */
+#define REDO_COMMITS 127            /* a redo record is at most so many commits behind its base */
+#define REDO_HEAD 64                /* bytes before the changes of a redo record */
+#define REDO_ROOM (RECORD_SIZE - REDO_HEAD)
+
+/* Flags. A *page record* has the roots of everything in pages of the file. A *redo record* says what its commit changes, and
+ * names its *base*: the newest page record before it. */
+enum {
+    RECORD_BIG = 1,                 /* a page record whose pages were durable before it was written, so it lists none */
+    RECORD_REDO = 2,
+};
+
+_Static_assert(REDO_ROOM == REDO_CHANGES_MOST, "the layers above fill it");
 
 typedef struct {                    /* a page that is free from commit fe_freed on; fe_made: the commit that wrote it */
     uint64_t fe_page, fe_made, fe_freed;
@@ -32,7 +43,10 @@ typedef struct {
     uint32_t rc_before;             /* checksum of the record before, 0 for commit 0 */
     uint32_t rc_checksum;           /* its own, set by decoding */
     uint64_t rc_durable;            /* D: newest commit known durable when it was written */
-    snapshot rc_snapshot;
+    uint64_t rc_base;               /* its own number in a page record */
+    const uint8_t *rc_changes;      /* of a redo record: rc_changes_size bytes, which the layers above understand */
+    uint32_t rc_changes_size;
+    snapshot rc_snapshot;           /* of a redo record: number and time alone */
     free_state rc_free;
     uint32_t rc_n_young;
     free_entry rc_young[RECORD_YOUNG];
@@ -47,16 +61,21 @@ uint32_t record_list_room(uint32_t n_young, uint32_t n_tail);
 void record_store(uint8_t out[RECORD_SIZE], const record *rc);
 void record_list_store(uint8_t *out, uint64_t page, uint32_t tag);
 void record_list_load(const uint8_t *in, uint64_t *page, uint32_t *tag);
-/* Writes the commit time, twice (it is the last of the newest times), and the checksum. */
+/* The same for a redo record; the changes are copied from rc_changes. */
+void record_store_redo(uint8_t out[RECORD_SIZE], const record *rc);
+/* Writes the commit time (in a page record twice: it is the last of the newest times), and the checksum. */
 void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns);
 
 /* Whether the bytes are a whole record, and its number. */
 bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number);
 /* What stands where a record has its number. */
 static inline uint64_t record_number(const uint8_t bytes[RECORD_SIZE]) { return load64(bytes + 16); }
+static inline bool record_is_redo(const uint8_t bytes[RECORD_SIZE]) { return load32(bytes + 12) & RECORD_REDO; }
+/* Bytes in use of a whole record. */
+static inline uint32_t record_size(const uint8_t bytes[RECORD_SIZE]) { return load32(bytes + 8); }
 /* The commit time of a whole record. */
 static inline int64_t record_time(const uint8_t bytes[RECORD_SIZE]) { return (int64_t)load64(bytes + 24); }
-/* Decodes the readers' part of a record known to be whole, or the whole of it. False: the counts do not fit. */
+/* Decodes the readers' part of a page record known to be whole, or the whole of any. False: the counts do not fit. */
 bool record_load_snapshot(const uint8_t bytes[RECORD_SIZE], snapshot *out);
 bool record_load(const uint8_t bytes[RECORD_SIZE], record *out);
 

@@ -69,6 +69,8 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Alignas(64) _Atomic uint32_t sh_poisoned;      /* a sync failed: no more writes until everybody has closed */
     _Atomic uint32_t sh_unrecovered;                /* the first opener could not write: records beyond the published
                                                        one still stand in the ring */
+    _Atomic uint32_t sh_redo;                       /* the file's header says that there may be redo records */
+    _Atomic uint32_t sh_want_pages;                 /* a reader could not follow the redo records: the next commit writes pages */
     _Atomic uint64_t sh_big;                        /* newest commit whose record claims its own durability */
     _Atomic uint64_t sh_file_pages;                 /* file size in pages; grows, under the committer lock */
     _Atomic uint64_t sh_zeroed;                     /* pages below it were written once (pager_alloc.c, growth) */

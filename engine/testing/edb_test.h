@@ -29,6 +29,7 @@ int test_pager_open(const char *path, uint32_t page_size, int synchronous, int f
                     test_pager **out);
 void test_pager_close(test_pager *t);
 int test_pager_alive(test_pager *t);
+void test_pager_redo(test_pager *t, bool redo);
 int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns);
 void test_pager_unpin(test_pager *t, uint64_t oldest);
 void test_pager_idle(test_pager *t);

@@ -22,7 +22,13 @@ struct test_pager {
     snapshot sn;
     pager_commit *pc;
     array_state trees;              /* of the commit */
+    bool redo;                      /* commits write redo records where they can */
+    bool in_memory;                 /* this one may still */
+    size_t changes_size;
+    uint8_t changes[REDO_CHANGES_MOST];     /* pairs of (index u64, value u64) */
 };
+
+static const pager_replayer *test_pager_replayer(void);
 
 void test_failpoint(int (*fn)(const char *name))
 {
@@ -64,6 +70,7 @@ int test_pager_open(const char *path, uint32_t page_size, int synchronous, int f
     if (!rc)
         rc = pager_slot_take(t->pg, &t->slot);
     if (!rc) {
+        t->pg->pg_replayer = test_pager_replayer();
         *out = t;
         return EDB_OK;
     }
@@ -111,10 +118,10 @@ uint64_t test_pager_size(const test_pager *t)
     return t->sn.sn_trees.ar_count;
 }
 
-static int value_read(test_pager *t, const array_state *a, uint64_t index, page_ref *ref, uint64_t *value)
+static int value_read(pager *pg, const array_state *a, uint64_t index, page_ref *ref, uint64_t *value)
 {
     const uint8_t *element, *page;
-    int rc = array_get(t->pg, a, ELEMENT, index, &element);
+    int rc = array_get(pg, a, ELEMENT, index, &element);
 
     if (rc)
         return rc;
@@ -122,11 +129,11 @@ static int value_read(test_pager *t, const array_state *a, uint64_t index, page_
     *value = 0;
     if (!ref->page)
         return EDB_OK;
-    rc = pager_page(t->pg, pager_get_view(t->pg), *ref, PAGE_OVERFLOW, &page);
+    rc = pager_page(pg, pager_get_view(pg), *ref, PAGE_OVERFLOW, &page);
     if (rc)
         return rc;
     *value = load64(page + PH_SIZE);
-    for (uint32_t at = PH_SIZE; at + 8 <= pager_page_size(t->pg); at += 8)
+    for (uint32_t at = PH_SIZE; at + 8 <= pager_page_size(pg); at += 8)
         if (load64(page + at) != *value)
             return edb_fail(EDB_CORRUPT, "page %llu holds two values", (unsigned long long)ref->page);
     return EDB_OK;
@@ -137,7 +144,7 @@ int test_pager_values(test_pager *t, uint64_t *values, uint64_t room)
 {
     for (uint64_t i = 0; i < t->sn.sn_trees.ar_count && i < room; i++) {
         page_ref ref;
-        int rc = value_read(t, &t->sn.sn_trees, i, &ref, &values[i]);
+        int rc = value_read(t->pg, &t->sn.sn_trees, i, &ref, &values[i]);
         if (rc)
             return rc;
     }
@@ -165,44 +172,142 @@ int test_pager_settle(test_pager *t, int64_t moment_ns, uint64_t *until)
     return pager_settle(t->pg, moment_ns, until);
 }
 
-int test_pager_begin(test_pager *t)
-{
-    int rc = pager_commit_begin(t->pg, NULL, &t->pc);
-
-    if (!rc)
-        t->trees = pager_commit_base(t->pc)->sn_trees;
-    return rc;
-}
-
 /* Value 0 drops the element's page. */
-int test_pager_set(test_pager *t, uint64_t index, uint64_t value)
+static int value_set(pager_commit *pc, array_state *trees, uint64_t index, uint64_t value)
 {
+    pager *pg = pager_commit_pager(pc);
     uint8_t element[ELEMENT] = {0}, page[PAGE_SIZE_MAX];
     page_ref ref = { 0, 0 };
     uint64_t before = 0, at;
-    int rc = index < t->trees.ar_count ? value_read(t, &t->trees, index, &ref, &before) : EDB_OK;
+    int rc = index < trees->ar_count ? value_read(pg, trees, index, &ref, &before) : EDB_OK;
 
     if (!rc && ref.page)
-        rc = pager_free(t->pc, ref);
+        rc = pager_free(pc, ref);
     if (!rc && value) {
-        rc = pager_alloc(t->pc, &at);
+        rc = pager_alloc(pc, &at);
         memset(page, 0, PH_SIZE);
         page[PH_KIND] = PAGE_OVERFLOW;
-        for (uint32_t i = PH_SIZE; i + 8 <= pager_page_size(t->pg); i += 8)
+        for (uint32_t i = PH_SIZE; i + 8 <= pager_page_size(pg); i += 8)
             store64(page + i, value);
         if (!rc)
-            rc = pager_write(t->pc, at, page, &ref);
+            rc = pager_write(pc, at, page, &ref);
         if (rc)
             return rc;
         store64(element, ref.page);
         store32(element + 8, ref.tag);
     }
-    return rc ? rc : array_set(t->pc, &t->trees, 0, ELEMENT, index, element, 1);
+    return rc ? rc : array_set(pc, trees, 0, ELEMENT, index, element, 1);
+}
+
+/* ---- redo records ---- */
+
+typedef struct {
+    pager_commit *pc;
+    array_state trees;
+} rework;
+
+static int replay_begin(pager_commit *pc, const array_state *trees, void **work)
+{
+    rework *rw = calloc(1, sizeof *rw);
+
+    if (!rw)
+        return edb_fail(EDB_NOMEM, "no memory");
+    *rw = (rework){ pc, *trees };
+    *work = rw;
+    return EDB_OK;
+}
+
+static int replay_apply(void *work, const uint8_t *changes, size_t size)
+{
+    rework *rw = work;
+    int rc = size % 16 ? edb_fail(EDB_CORRUPT, "half a change") : EDB_OK;
+
+    for (size_t at = 0; !rc && at < size; at += 16)
+        rc = value_set(rw->pc, &rw->trees, load64(changes + at), load64(changes + at + 8));
+    return rc;
+}
+
+static int replay_end(void *work, array_state *trees)
+{
+    *trees = ((rework *)work)->trees;
+    return EDB_OK;
+}
+
+static const pager_replayer replayer = { replay_begin, replay_apply, replay_end, free };
+
+static const pager_replayer *test_pager_replayer(void)
+{
+    return &replayer;
+}
+
+static int value_store(pager_commit *pc, uint64_t index, uint8_t *element)
+{
+    page_ref ref = { load64(element), load32(element + 8) };
+    uint8_t copy[PAGE_SIZE_MAX];
+    const uint8_t *page;
+
+    (void)index;
+    if (!ref.page || pager_stored(pc, &ref))
+        return EDB_OK;
+    int rc = pager_page(pager_commit_pager(pc), pager_get_view(pager_commit_pager(pc)), ref, PAGE_OVERFLOW, &page);
+    if (rc)
+        return rc;
+    memcpy(copy, page, pager_page_size(pager_commit_pager(pc)));
+    rc = pager_store(pc, &ref, copy);
+    store64(element, ref.page);
+    store32(element + 8, ref.tag);
+    return rc;
+}
+
+static int to_file(test_pager *t)
+{
+    int rc = pager_store_begin(t->pc);
+
+    t->in_memory = false;
+    return rc ? rc : array_store(t->pc, &t->trees, ELEMENT, value_store);
+}
+
+/* Whether commits write redo records where they can. */
+void test_pager_redo(test_pager *t, bool redo)
+{
+    t->redo = redo;
+}
+
+/* ---- commits ---- */
+
+int test_pager_begin(test_pager *t)
+{
+    int rc = pager_commit_begin(t->pg, NULL, &t->pc);
+
+    if (rc)
+        return rc;
+    t->trees = pager_commit_base(t->pc)->sn_trees;
+    t->changes_size = 0;
+    t->in_memory = t->redo && pager_commit_small(t->pc);
+    rc = t->in_memory ? EDB_OK : to_file(t);
+    if (rc)
+        test_pager_abort(t);
+    return rc;
+}
+
+int test_pager_set(test_pager *t, uint64_t index, uint64_t value)
+{
+    int rc = t->in_memory && t->changes_size + 16 > sizeof t->changes ? to_file(t) : EDB_OK;
+
+    if (!rc && t->in_memory) {
+        store64(t->changes + t->changes_size, index);
+        store64(t->changes + t->changes_size + 8, value);
+        t->changes_size += 16;
+    }
+    return rc ? rc : value_set(t->pc, &t->trees, index, value);
 }
 
 int test_pager_prepare(test_pager *t)
 {
-    return pager_commit_prepare(t->pc, &t->trees, false);
+    if (t->in_memory && pager_commit_may_redo(t->pc))
+        return pager_commit_prepare_redo(t->pc, &t->trees, t->changes, t->changes_size);
+    int rc = t->in_memory ? to_file(t) : EDB_OK;
+    return rc ? rc : pager_commit_prepare(t->pc, &t->trees, false);
 }
 
 int test_pager_check_time(test_pager *t, int64_t time_ns)
@@ -256,6 +361,8 @@ typedef struct {
 
 static int account(accounting *ac, uint64_t page, const char *as)
 {
+    if (pager_in_memory(page))
+        return EDB_OK;
     if (page >= ac->first && page < ac->pages && !ac->seen[page]) {
         ac->seen[page] = 1;
         return EDB_OK;
@@ -291,7 +398,7 @@ int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches)
     for (uint64_t i = 0; !rc && i < sn->sn_trees.ar_count; i++) {
         page_ref ref;
         uint64_t value;
-        rc = value_read(t, &sn->sn_trees, i, &ref, &value);
+        rc = value_read(t->pg, &sn->sn_trees, i, &ref, &value);
         if (!rc && ref.page)
             rc = account(&ac, ref.page, "value");
     }

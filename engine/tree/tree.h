@@ -12,6 +12,7 @@
  *   tree_since.c  the keys written since a moment
  *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
+ *   tree_store.c  pages from memory to the file
  *   tree_check.c  the invariants, walked
  */
 #ifndef EDB_TREE_H
@@ -21,6 +22,7 @@
 #include "engine/pager/pager.h"
 
 #define TREE_STATE_SIZE 128         /* bytes of a tree's element in the list of trees */
+#define TREE_ROOT_SIZE 24           /* bytes of an old root in its list */
 #define TREE_ROOTS 2                /* newest old roots kept in the state itself */
 #define FOREVER UINT64_MAX          /* "still current": the moment of reading now */
 
@@ -47,6 +49,8 @@ void tree_state_store(uint8_t out[TREE_STATE_SIZE], const tree_state *state);
 void tree_state_load(tree_state *state, uint32_t id, const uint8_t in[TREE_STATE_SIZE]);
 /* The state of tree `id` in a snapshot; EDB_NOSUCH when the snapshot does not know it. */
 int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out);
+/* The same in a list of trees. */
+int tree_state_listed(pager *pg, const array_state *trees, uint32_t id, tree_state *out);
 /* A new, empty tree, with its first page. */
 int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out);
 
@@ -187,6 +191,9 @@ uint32_t tree_key_max(uint32_t page_size);
  * nothing, a value equal to the living one) is dropped here and stores no version, unless it is `always`. May be called several times in one
  * commit with disjoint, ascending key ranges. Keeps ts_live. On failure the commit must be aborted. */
 int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n);
+
+/* Stores the pages of the tree that lie in memory: afterwards the state refers to the file alone. tree_store.c */
+int tree_store(pager_commit *pc, tree_state *state);
 
 /* ---- checking ------------------------------------------------------------------------------------------------- */
 

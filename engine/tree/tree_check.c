@@ -8,11 +8,15 @@
 #include "engine/tree/page.h"
 
 typedef struct {
+    uint8_t *snp_of;                 /* per page: SEEN_... */
+    uint64_t snp_n;
+} seen_pages;
+
+typedef struct {
     pager *cw_pager;
     const tree_state *cw_state;
     const tree_checker *cw_checker;
-    uint8_t *cw_seen;               /* per page: SEEN_... */
-    uint64_t cw_seen_pages;
+    seen_pages cw_seen[2];          /* those of the file, those in memory */
     uint64_t cw_live;               /* living entries of current leaves */
     uint64_t cw_latest;             /* no version may be younger */
     page_entry *cw_entries;
@@ -32,24 +36,39 @@ static void breach(walk_state *w, const char *invariant, uint64_t page, const ch
     w->cw_checker->breach(w->cw_checker->arg, invariant, page, sentence);
 }
 
+/* What is known of a page, in the file or in memory. */
+static int seen_page(walk_state *w, uint64_t page, uint8_t **out)
+{
+    seen_pages *sp = &w->cw_seen[pager_in_memory(page)];
+    uint64_t at = pager_in_memory(page) ? page - PAGE_IN_MEMORY_FIRST : page;
+
+    if (at >= sp->snp_n) {
+        uint64_t pages = at * 2 + 64;
+        uint8_t *seen = realloc(sp->snp_of, pages);
+        if (!seen)
+            return edb_fail(EDB_NOMEM, "no memory to check the file");
+        memset(seen + sp->snp_n, 0, pages - sp->snp_n);
+        sp->snp_of = seen;
+        sp->snp_n = pages;
+    }
+    *out = sp->snp_of + at;
+    return EDB_OK;
+}
+
 /* -> whether the page is to be judged: it was not seen before. */
 static int mark(walk_state *w, page_ref ref, int kind, bool history, bool *fresh)
 {
+    uint8_t *seen;
+    int rc = seen_page(w, ref.page, &seen);
+
     *fresh = false;
-    if (ref.page >= w->cw_seen_pages) {
-        uint64_t pages = ref.page * 2 + 64;
-        uint8_t *seen = realloc(w->cw_seen, pages);
-        if (!seen)
-            return edb_fail(EDB_NOMEM, "no memory to check the file");
-        memset(seen + w->cw_seen_pages, 0, pages - w->cw_seen_pages);
-        w->cw_seen = seen;
-        w->cw_seen_pages = pages;
-    }
-    uint8_t before = w->cw_seen[ref.page], now = history ? SEEN_HISTORY : SEEN_CURRENT;
+    if (rc)
+        return rc;
+    uint8_t before = *seen, now = history ? SEEN_HISTORY : SEEN_CURRENT;
     if (before && (before != now || !history))
         breach(w, "I14", ref.page, history ? "a current page is entered as history as well"
                                            : "a current page has more than one entry in its parents");
-    w->cw_seen[ref.page] = before | now;
+    *seen = before | now;
     *fresh = before == 0;
     if (*fresh && w->cw_checker->page(w->cw_checker->arg, ref, kind, history))
         w->cw_stopped = true;
@@ -74,7 +93,10 @@ static int check_overflow(walk_state *w, const page_entry *e, uint64_t leaf, uin
         int rc = pager_page(w->cw_pager, pager_get_view(w->cw_pager), ref, PAGE_OVERFLOW, &page);
         if (rc != EDB_OK)
             return rc;
-        if (ref.page >= w->cw_seen_pages || !w->cw_seen[ref.page]) {
+        uint8_t *seen;
+        if ((rc = seen_page(w, ref.page, &seen)))
+            return rc;
+        if (!*seen) {
             rc = mark(w, ref, PAGE_OVERFLOW, true, &fresh);
             if (rc != EDB_OK)
                 return rc;
@@ -270,7 +292,7 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
     int rc = w.cw_entries && w.cw_page ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to check the file");
     key_range all = { .low = lowest_key, .low_size = state->ts_key_size };
     if (rc == EDB_OK)
-        rc = check_page(&w, state->ts_root, 256, state->ts_changed, false, &all);
+        rc = check_page(&w, state->ts_root, 256, w.cw_latest, false, &all);
     if (rc == EDB_OK && w.cw_live != state->ts_live)
         breach(&w, "I21", state->ts_root.page, "a tree's count of living entries is wrong");
     if (rc == EDB_OK)
@@ -281,6 +303,7 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
     }
     free(w.cw_entries);
     free(w.cw_page);
-    free(w.cw_seen);
+    free(w.cw_seen[0].snp_of);
+    free(w.cw_seen[1].snp_of);
     return rc;
 }

@@ -17,7 +17,6 @@
 #include "engine/tree/page.h"
 #include "engine/tree/tree_events.h"
 
-#define ROOT_SIZE 24
 
 typedef struct {                    /* what a page answers for */
     const uint8_t *pt_low, *pt_high;    /* keys; high NULL: no upper end */
@@ -300,7 +299,7 @@ static int root_number(const tree_events *tes, uint64_t i, tree_root *out)
     } else if (i >= state->ts_roots.ar_count) {
         *out = state->ts_recent[i - state->ts_roots.ar_count];
     } else {
-        int rc = array_get(tes->tes_pager, &state->ts_roots, ROOT_SIZE, i, &element);
+        int rc = array_get(tes->tes_pager, &state->ts_roots, TREE_ROOT_SIZE, i, &element);
         if (rc)
             return rc;
         *out = (tree_root){ load64(element), { load64(element + 8), load32(element + 16) } };
@@ -361,7 +360,7 @@ int tree_events_start(tree_events *tes, const void *low, size_t low_size, const 
     tes->tes_n_made = tes->tes_made_at = 0;
     tes->tes_root = 0;
     if (state->ts_roots.ar_count)
-        rc = array_bisect(tes->tes_pager, &state->ts_roots, ROOT_SIZE, (int64_t)tes->tes_after, &tes->tes_root);
+        rc = array_bisect(tes->tes_pager, &state->ts_roots, TREE_ROOT_SIZE, (int64_t)tes->tes_after, &tes->tes_root);
     tes->tes_root -= tes->tes_root > 0;
     return rc;
 }

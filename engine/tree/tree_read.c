@@ -24,7 +24,6 @@ struct tree_step {
 
 /* ---- roots ------------------------------------------------------------------------------------------------------ */
 
-#define ROOT_SIZE 24    /* bytes of an old root in its list */
 
 int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out, uint64_t *since)
 {
@@ -42,11 +41,11 @@ int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *
             return EDB_OK;
         }
     uint64_t older;
-    int rc = array_bisect(pg, &state->ts_roots, ROOT_SIZE, (int64_t)moment, &older);
+    int rc = array_bisect(pg, &state->ts_roots, TREE_ROOT_SIZE, (int64_t)moment, &older);
     if (rc != EDB_OK || older == 0)
         return rc;
     const uint8_t *element;
-    rc = array_get(pg, &state->ts_roots, ROOT_SIZE, older - 1, &element);
+    rc = array_get(pg, &state->ts_roots, TREE_ROOT_SIZE, older - 1, &element);
     if (rc == EDB_OK) {
         *out = (page_ref){ load64(element + 8), load32(element + 16) };
         *since = load64(element);

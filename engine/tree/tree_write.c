@@ -23,8 +23,6 @@
 
 #include "engine/tree/tree_pieces.h"
 
-#define ROOT_SIZE 24        /* bytes of an old root in its list */
-
 int node_apply(writer *w, page_ref ref, unsigned above, uint64_t born, const tree_change *c, size_t n,
                bool is_root, bool rightmost, pieces *out, bool *changed)
 {
@@ -49,13 +47,13 @@ static int root_file(writer *w, uint64_t since, page_ref root)
     tree_state *s = w->tw_state;
 
     if (s->ts_n_recent == TREE_ROOTS) {
-        uint8_t elements[TREE_ROOTS * ROOT_SIZE] = { 0 };
+        uint8_t elements[TREE_ROOTS * TREE_ROOT_SIZE] = { 0 };
         for (uint32_t i = 0; i < TREE_ROOTS; i++) {
-            store64(elements + i * ROOT_SIZE, s->ts_recent[i].since);
-            store64(elements + i * ROOT_SIZE + 8, s->ts_recent[i].root.page);
-            store32(elements + i * ROOT_SIZE + 16, s->ts_recent[i].root.tag);
+            store64(elements + i * TREE_ROOT_SIZE, s->ts_recent[i].since);
+            store64(elements + i * TREE_ROOT_SIZE + 8, s->ts_recent[i].root.page);
+            store32(elements + i * TREE_ROOT_SIZE + 16, s->ts_recent[i].root.tag);
         }
-        int rc = array_set(w->tw_commit, &s->ts_roots, s->ts_id, ROOT_SIZE, s->ts_roots.ar_count, elements, TREE_ROOTS);
+        int rc = array_set(w->tw_commit, &s->ts_roots, s->ts_id, TREE_ROOT_SIZE, s->ts_roots.ar_count, elements, TREE_ROOTS);
         if (rc != EDB_OK)
             return rc;
         s->ts_n_recent = 0;
@@ -274,17 +272,26 @@ void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZ
     s->ts_changed = load64(in + 112);
 }
 
-int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out)
+int tree_state_listed(pager *pg, const array_state *trees, uint32_t id, tree_state *out)
 {
     const uint8_t *element = NULL;
 
-    if (id < sn->sn_trees.ar_count) {
-        int rc = array_get(pg, &sn->sn_trees, TREE_STATE_SIZE, id, &element);
+    if (id < trees->ar_count) {
+        int rc = array_get(pg, trees, TREE_STATE_SIZE, id, &element);
         if (rc != EDB_OK)
             return rc;
     }
     if (!element || load64(element) == 0)
-        return edb_fail(EDB_NOSUCH, "there is no tree %u at commit %llu", id, (unsigned long long)sn->sn_number);
+        return edb_fail(EDB_NOSUCH, "there is no tree %u", id);
     tree_state_load(out, id, element);
     return EDB_OK;
+}
+
+int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out)
+{
+    int rc = tree_state_listed(pg, &sn->sn_trees, id, out);
+
+    if (rc == EDB_NOSUCH)
+        return edb_fail(EDB_NOSUCH, "there is no tree %u at commit %llu", id, (unsigned long long)sn->sn_number);
+    return rc;
 }

@@ -21,16 +21,12 @@
 #include <string.h>
 
 #include "engine/shared/os.h"
+#include "engine/txn/commit_trees.h"
+#include "engine/txn/redo.h"
 #include "engine/txn/txn_internal.h"
 #include "engine/txn/ws_run.h"
 
 enum { CHANGES_FEW = 64, CHANGES_MANY = 16384 };    /* changes handed to a tree at once: few first, then many */
-
-typedef struct {
-    tree_state wn_state;
-    bool wn_made;                   /* by this commit */
-    bool wn_dirty;                  /* its state must be stored */
-} written_tree;
 
 typedef struct commit {
     edb_conn *cm_conn;
@@ -38,61 +34,38 @@ typedef struct commit {
     pager *cm_pager;
     pager_commit *cm_commit;
     const snapshot *cm_base;
-    written_tree *cm_trees;         /* ascending by id */
-    size_t cm_n_trees, cm_trees_room;
+    commit_trees cm_trees;
+    bool cm_in_memory;              /* its pages are made in memory, and cm_redo says what it changes */
+    redo_buffer cm_redo;
     bool cm_catalog;                /* the catalog changed, or a tree was made: nobody else may make one of that id */
 } commit;
 
 /* ---- trees of this commit ---------------------------------------------------------------------------------------- */
 
-static size_t tree_place(const commit *cm, uint32_t id)
-{
-    size_t at = 0;
-
-    while (at < cm->cm_n_trees && cm->cm_trees[at].wn_state.ts_id < id)
-        at++;
-    return at;
-}
-
-static int tree_add(commit *cm, const tree_state *state, bool made, written_tree **out)
-{
-    size_t at = tree_place(cm, state->ts_id);
-    int rc = array_room((void **)&cm->cm_trees, &cm->cm_trees_room, cm->cm_n_trees, sizeof *cm->cm_trees);
-
-    if (rc)
-        return rc;
-    memmove(cm->cm_trees + at + 1, cm->cm_trees + at, (cm->cm_n_trees - at) * sizeof *cm->cm_trees);
-    cm->cm_trees[at] = (written_tree){ .wn_state = *state, .wn_made = made, .wn_dirty = made };
-    cm->cm_n_trees++;
-    *out = &cm->cm_trees[at];
-    return EDB_OK;
-}
-
 static int tree_make(commit *cm, uint32_t id, uint8_t key_size, written_tree **out)
 {
-    tree_state state;
-    int rc = tree_create(cm->cm_commit, id, key_size, &state);
-
     cm->cm_catalog = true;
-    return rc ? rc : tree_add(cm, &state, true, out);
+    return commit_tree_make(&cm->cm_trees, id, key_size, out);
 }
 
-/* The tree as this commit leaves it so far; NULL when it does not exist. Valid until the next call. */
-static int tree_of(commit *cm, uint32_t id, written_tree **out)
+static int to_file(commit *cm)
 {
-    size_t at = tree_place(cm, id);
-    tree_state state;
-    int rc;
+    cm->cm_in_memory = false;
+    return commit_trees_to_file(&cm->cm_trees);
+}
 
-    *out = NULL;
-    if (at < cm->cm_n_trees && cm->cm_trees[at].wn_state.ts_id == id) {
-        *out = &cm->cm_trees[at];
-        return EDB_OK;
-    }
-    rc = tree_state_get(cm->cm_pager, cm->cm_base, id, &state);
-    if (rc == EDB_NOSUCH)
-        return EDB_OK;
-    return rc ? rc : tree_add(cm, &state, false, out);
+/* Applies changes to a tree, and notes them where the record will say them. */
+static int tree_change_it(commit *cm, written_tree *tree, const tree_change *changes, size_t n)
+{
+    page_ref before = tree->wn_state.ts_root;
+    int rc = tree_apply(cm->cm_commit, &tree->wn_state, changes, n);
+
+    if (rc || (tree->wn_state.ts_root.page == before.page && tree->wn_state.ts_root.tag == before.tag))
+        return rc;                  /* all of them were dropped: they change nothing */
+    commit_tree_dirty(&cm->cm_trees, tree);
+    if (cm->cm_in_memory)
+        redo_add(&cm->cm_redo, tree->wn_state.ts_id, changes, n);
+    return EDB_OK;
 }
 
 /* Trees made by the transaction and not rolled back. */
@@ -156,7 +129,7 @@ static int apply_tree(commit *cm, uint32_t id)
         return rc;
     if (!ws_cursor_seek(wc, NULL, 0))
         goto done;                  /* all rolled back */
-    if ((rc = tree_of(cm, id, &tree)))
+    if ((rc = commit_tree(&cm->cm_trees, id, &tree)))
         goto done;
     if (!tree && id == TREE_CATALOG)
         rc = tree_make(cm, id, 8, &tree);
@@ -170,15 +143,16 @@ static int apply_tree(commit *cm, uint32_t id)
             goto done;
         if (!(n = take_changes(conn->cn_changes, room, wc)))
             break;
-        if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, conn->cn_changes, n)))
+        if ((rc = tree_change_it(cm, tree, conn->cn_changes, n)))
             goto done;
         hooks_applied(conn->cn_db->db_home, id, before, now, room == CHANGES_FEW, conn->cn_changes, n);
         if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
             goto done;
         room = CHANGES_MANY;
+        if (cm->cm_in_memory && cm->cm_redo.rb_full && ((rc = to_file(cm)) || (rc = commit_tree(&cm->cm_trees, id, &tree))))
+            goto done;
     } while (n >= CHANGES_FEW);
-    tree->wn_dirty |= tree->wn_state.ts_changed == now;
-    cm->cm_catalog |= id == TREE_CATALOG && tree->wn_dirty;
+    cm->cm_catalog |= id == TREE_CATALOG && tree->wn_state.ts_changed == now;
 done:
     ws_cursor_close(wc);
     return rc;
@@ -200,79 +174,15 @@ static int apply_ids(commit *cm)
             used = far;
         if (!used)
             continue;
-        if ((rc = tree_of(cm, ids->ti_tree, &tree)))
+        if ((rc = commit_tree(&cm->cm_trees, ids->ti_tree, &tree)))
             return rc;
         if (tree && tree->wn_state.ts_next_id <= used) {
             tree->wn_state.ts_next_id = used + 1;
-            tree->wn_dirty = true;
+            commit_tree_dirty(&cm->cm_trees, tree);
+            redo_add_next_id(&cm->cm_redo, ids->ti_tree, used + 1);
         }
     }
     return EDB_OK;
-}
-
-static bool anything_changed(const commit *cm)
-{
-    for (size_t i = 0; i < cm->cm_n_trees; i++)
-        if (cm->cm_trees[i].wn_dirty)
-            return true;
-    return false;
-}
-
-enum { STATES_RUN = 16 };           /* states stored at once */
-
-typedef struct {                    /* a run of neighbouring elements of the list of trees */
-    uint64_t ru_first;
-    size_t ru_n;
-    uint8_t ru_bytes[STATES_RUN * TREE_STATE_SIZE];
-} state_run;
-
-static int run_store(commit *cm, array_state *list, state_run *run)
-{
-    int rc = EDB_OK;
-
-    if (run->ru_n)
-        rc = array_set(cm->cm_commit, list, 0, TREE_STATE_SIZE, run->ru_first, run->ru_bytes, run->ru_n);
-    run->ru_first += run->ru_n;
-    run->ru_n = 0;
-    return rc;
-}
-
-/* NULL: a tree that does not exist. */
-static int run_add(commit *cm, array_state *list, state_run *run, uint64_t id, const tree_state *state)
-{
-    uint8_t *element;
-    int rc;
-
-    if ((id != run->ru_first + run->ru_n || run->ru_n == STATES_RUN) && (rc = run_store(cm, list, run)))
-        return rc;
-    if (!run->ru_n)
-        run->ru_first = id;
-    element = run->ru_bytes + TREE_STATE_SIZE * run->ru_n++;
-    memset(element, 0, TREE_STATE_SIZE);
-    if (state)
-        tree_state_store(element, state);
-    return EDB_OK;
-}
-
-/* The states of changed trees into the list of trees; ids that nobody got (a tree made and rolled back) become trees
- * that do not exist. */
-static int store_states(commit *cm, array_state *list)
-{
-    state_run run = { .ru_n = 0 };
-    uint64_t end = list->ar_count;
-    int rc = EDB_OK;
-
-    for (size_t i = 0; i < cm->cm_n_trees && !rc; i++) {
-        const written_tree *tree = &cm->cm_trees[i];
-        if (!tree->wn_dirty)
-            continue;
-        for (; end < tree->wn_state.ts_id && !rc; end++)
-            rc = run_add(cm, list, &run, end, NULL);
-        if (!rc)
-            rc = run_add(cm, list, &run, tree->wn_state.ts_id, &tree->wn_state);
-        end += end == tree->wn_state.ts_id;
-    }
-    return rc ? rc : run_store(cm, list, &run);
 }
 
 static int apply(commit *cm, const uint32_t *trees, size_t n)
@@ -282,7 +192,7 @@ static int apply(commit *cm, const uint32_t *trees, size_t n)
     for (size_t i = 0; i < n && !rc; i++)
         if (tree_is_real(trees[i]))
             rc = apply_tree(cm, trees[i]);
-    if (!rc && anything_changed(cm))
+    if (!rc && cm->cm_trees.cmt_changed)
         rc = apply_ids(cm);
     return rc;
 }
@@ -298,24 +208,18 @@ int commit_add(commit *cm, uint32_t id, const void *key, size_t key_size, const 
 
     if (key_size > tree_key_max(pager_page_size(cm->cm_pager)))
         return edb_fail(EDB_TOOBIG, "a key of %zu bytes is too large", key_size);
-    if ((rc = tree_of(cm, id, &tree)))
+    if ((rc = commit_tree(&cm->cm_trees, id, &tree)))
         return rc;
     if (!tree)
         return edb_fail(EDB_CORRUPT, "the catalog has a tree %" PRIu32 ", which does not exist", id);
-    if ((rc = tree_apply(cm->cm_commit, &tree->wn_state, &change, 1)))
-        return rc;
-    tree->wn_dirty = true;
-    return EDB_OK;
+    return tree_change_it(cm, tree, &change, 1);
 }
 
 int commit_add_tree(commit *cm, uint8_t key_size, uint32_t *id)
 {
-    uint64_t next = cm->cm_base->sn_trees.ar_count;
     written_tree *made;
 
-    if (cm->cm_n_trees && cm->cm_trees[cm->cm_n_trees - 1].wn_state.ts_id >= next)
-        next = cm->cm_trees[cm->cm_n_trees - 1].wn_state.ts_id + 1;
-    *id = (uint32_t)next;
+    *id = commit_tree_free_id(&cm->cm_trees);
     return tree_make(cm, *id, key_size, &made);
 }
 
@@ -326,33 +230,56 @@ int commit_statement(commit *cm, edb_stmt **out)
 
 /* ---- the steps ---------------------------------------------------------------------------------------------------- */
 
+/* The record: what it changes, or pages with all of it and of the commits that wrote none. */
+static int prepare_record(commit *cm)
+{
+    const redo_buffer *rb = &cm->cm_redo;
+    array_state *list = &cm->cm_trees.cmt_list;
+    bool redo = cm->cm_in_memory && !rb->rb_full && !cm->cm_catalog && pager_commit_may_redo(cm->cm_commit);
+    int rc = commit_trees_store(&cm->cm_trees);
+
+    if (!rc && redo)
+        return pager_commit_prepare_redo(cm->cm_commit, list, rb->rb_bytes, rb->rb_size);
+    if (!rc && cm->cm_in_memory)
+        rc = to_file(cm);
+    return rc ? rc : pager_commit_prepare(cm->cm_commit, list, cm->cm_catalog);
+}
+
 /* Under the committer lock. *publish: there is something to publish, and the record is ready. */
 static int prepare_locked(commit *cm, const uint32_t *trees, size_t n, bool *publish)
 {
-    array_state list = cm->cm_base->sn_trees;
     int rc;
 
     *publish = false;
     if ((rc = FAILPOINT("txn:locked")) || (rc = txn_validate(cm->cm_conn, cm->cm_base, trees, n))
         || (rc = FAILPOINT("txn:validated")) || (rc = apply(cm, trees, n)) || (rc = FAILPOINT("txn:applied")))
         return rc;
-    if (!anything_changed(cm))
+    if (!cm->cm_trees.cmt_changed)
         return EDB_OK;
     if (cm->cm_conn->cn_commit_ns && (rc = pager_commit_check_time(cm->cm_commit, cm->cm_conn->cn_commit_ns))) {
         cm->cm_conn->cn_commit_ns = 0;
         return rc;
     }
-    if ((rc = hooks_commit(cm->cm_conn, cm)) || (rc = store_states(cm, &list))
-        || (rc = pager_commit_prepare(cm->cm_commit, &list, cm->cm_catalog))
-        || (rc = FAILPOINT("txn:prepared")))
+    if ((rc = hooks_commit(cm->cm_conn, cm)) || (rc = prepare_record(cm)) || (rc = FAILPOINT("txn:prepared")))
         return rc;
     *publish = true;
     return EDB_OK;
 }
 
+static void commit_init(commit *cm, edb_conn *conn)
+{
+    cm->cm_conn = conn;
+    cm->cm_txn = &conn->cn_txn;
+    cm->cm_pager = conn->cn_pager;
+    cm->cm_commit = NULL;
+    cm->cm_trees = (commit_trees){ .cmt_n = 0 };
+    cm->cm_redo.rb_size = 0;
+    cm->cm_redo.rb_full = cm->cm_in_memory = cm->cm_catalog = false;
+}
+
 static int prepare(edb_conn *conn)
 {
-    commit cm = { .cm_conn = conn, .cm_txn = &conn->cn_txn, .cm_pager = conn->cn_pager };
+    commit cm;                      /* its buffer need not be cleared */
     txn *tx = &conn->cn_txn;
     size_t n = ws_trees(tx->tx_writes, NULL, 0);
     uint32_t *trees = malloc(n * sizeof *trees);
@@ -361,6 +288,7 @@ static int prepare(edb_conn *conn)
 
     if (!trees)
         return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
+    commit_init(&cm, conn);
     ws_trees(tx->tx_writes, trees, n);
     if ((rc = txn_changes_nothing(conn, trees, n, &nothing)) || (!nothing && (rc = txn_any_stands(tx->tx_writes, trees, n, &any))))
         goto done;
@@ -375,6 +303,8 @@ static int prepare(edb_conn *conn)
     if ((rc = pager_commit_begin(conn->cn_pager, &conn->cn_interrupted, &cm.cm_commit)))
         goto done;
     cm.cm_base = pager_commit_base(cm.cm_commit);
+    cm.cm_trees = commit_trees_of(cm.cm_commit, &cm.cm_base->sn_trees);
+    cm.cm_in_memory = pager_commit_small(cm.cm_commit);
     rc = prepare_locked(&cm, trees, n, &publish);
     if (rc || !publish) {
         pager_commit_abort(cm.cm_commit);
@@ -392,7 +322,7 @@ done:
         conn->cn_changes = NULL;
         conn->cn_changes_room = 0;
     }
-    free(cm.cm_trees);
+    commit_trees_free(&cm.cm_trees);
     free(trees);
     return rc;
 }

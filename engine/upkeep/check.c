@@ -24,6 +24,8 @@ static void mark(check *ck, uint64_t page, uint8_t what)
 {
     uint8_t before;
 
+    if (pager_in_memory(page))      /* it stands for pages of the file that were dropped, which free space accounts for */
+        return;
     if (page < pager_first_page(ck->ck_pager) || page >= ck->ck_root.sn_pages) {
         check_breach(ck, "I36", page, "page %" PRIu64 " is used as %s but lies outside the file's pages", page,
                      page_words[what]);

@@ -33,12 +33,15 @@ def done(code: int) -> None:
 class BarePager:
     """One connection: a reader slot, and at most one commit at a time."""
 
+    redo = False            # its commits write redo records where they can
+
     def __init__(self, path: Path | None, page_size: int = 0, synchronous: int = -1, flags: int = 0,
                  busy_ms: int = 5000) -> None:
         out = ffi.new("test_pager **")
         name = str(path).encode() if path else ffi.NULL
         done(lib.test_pager_open(name, page_size, synchronous, flags, busy_ms, out))
         self.handle = out[0]
+        lib.test_pager_redo(self.handle, self.redo)
 
     def close(self) -> None:
         if self.handle is not None:

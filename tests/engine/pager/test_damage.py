@@ -164,6 +164,7 @@ def test_an_empty_file_and_a_creation_cut_short_become_databases(tmp_path):
         assert read(path) == (1, [1])
 
 
+@pytest.mark.parametrize("records", ["pages"], indirect=True)
 def test_a_stale_page_is_found(tmp_path):
     """A write that the disk lost: the page before it is whole, but is not the one its parent means."""
     path = tmp_path / "a.edb"

@@ -476,14 +476,15 @@ def test_a_commit_that_fails_half_way_leaves_nothing_and_can_be_retried(database
     def fail(name):
         return CODES[code] if ffi.string(name).decode() == point else 0
 
+    new = b"new" * 50                           # too much for a record: the commit draws pages
     for key in range(200):
-        a.put(tree, key, b"new")
+        a.put(tree, key, new)
     lib.test_failpoint(fail)
     with pytest.raises(EngineError) as error:
         a.prepare()
     lib.test_failpoint(ffi.NULL)
     assert error.value.name == code
-    assert a.get(tree, 7) == b"new"             # still there, to be rolled back or tried again
+    assert a.get(tree, 7) == new                # still there, to be rolled back or tried again
     a.commit()
     assert len(a.scan(tree, transaction=False)) == 200
     assert database.stats().pages - database.stats().free_pages > free
