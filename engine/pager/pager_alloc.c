@@ -54,12 +54,13 @@ static void zero_ahead(pager_commit *pc, uint64_t page)
     shm_area *shm = pg->pg_shm;
     uint64_t zeroed = atomic_load(&shm->sh_zeroed), file = atomic_load(&shm->sh_file_pages);
 
+    pc->pc_allocated++;
     if (pg->pg_memory || page < zeroed)
         return;
     uint64_t n = ZERO_AHEAD >> pg->pg_page_shift;
     if (n > file - page)
         n = file - page;
-    if (++pc->pc_allocated > SMALL_COMMIT)
+    if (pc->pc_allocated > SMALL_COMMIT)
         n = 1;
     else
         (void)os_write(pg->pg_fd, zeros, n << pg->pg_page_shift, page << pg->pg_page_shift, pg->pg_name);

@@ -15,11 +15,14 @@ from ..bare_pager import (
     NORMAL,
     PUBLISHED,
     READ_ONLY,
+    WRITE,
     BarePager,
     PagerError,
     apply,
     failpoint,
+    logging,
     random_changes,
+    read_log,
 )
 
 
@@ -107,6 +110,20 @@ def test_hot_row_leaves_the_file_small(tmp_path):
         db.check()
     stamps = (5000 - 1000) * 8 // 400               # the one thing that does grow
     assert late["pages"] - early["pages"] <= stamps + 60
+
+
+def test_a_large_commit_writes_its_pages_once(tmp_path):
+    """Zeros go ahead of small commits, and a large one notices that it is none by the pages it has drawn."""
+    with BarePager(tmp_path / "a.edb", 8192, NORMAL) as db:
+        db.commit({0: 1})
+        before = db.stats()["written"]
+        with logging(tmp_path / "log"):
+            db.commit({k: k for k in range(1, 1200)})
+        pages = db.stats()["written"] - before
+        db.check()
+    assert pages > 1000
+    written = sum(entry.size for entry in read_log(tmp_path / "log") if entry.kind == WRITE)
+    assert written < pages * 8192 + (2 << 20)
 
 
 @pytest.mark.slow
