@@ -97,8 +97,8 @@ static int leaf_split(writer *w, page_entry *e, size_t n, const page_entry *low,
 
     if (born == now)
         n = leaf_keep_living(e, n);             /* what ended now is in history already */
-    uint64_t bytes = entries_bytes(w, true, e, n), limit = w->tw_capacity;
-    if (bytes > limit && born < now) {
+    uint64_t bytes = entries_bytes(w, true, e, n);
+    if (bytes > w->tw_capacity && born < now) {
         uint64_t dead = 0;
         for (size_t i = 0; i < n; i++)
             dead += entry_living(&e[i], true) ? 0 : entry_bytes(&e[i], true, w->tw_fixed);
@@ -111,10 +111,9 @@ static int leaf_split(writer *w, page_entry *e, size_t n, const page_entry *low,
             n = leaf_keep_living(e, n);
             born = now;
             bytes = entries_bytes(w, true, e, n);
-            limit = limit * FILL_SHARE / 100;
         }
     }
-    if (n > 0 && bytes > limit && !entries_one_key(e, n))
+    if (n > 0 && bytes > w->tw_capacity && !entries_one_key(e, n))
         return leaf_cut(w, e, n, low, born, append, bytes, out);
     if (leaf_alive(e, n)) {
         page_ref ref;

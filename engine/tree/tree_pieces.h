@@ -13,7 +13,7 @@
 #include "engine/tree/page.h"
 
 #define DEAD_SHARE 34       /* percent of a node's bytes a time split must free to be preferred to a key split */
-#define FILL_SHARE 75       /* percent: a node fuller than this after a time split is also split by key */
+#define FILL_SHARE 75       /* percent: an interior node fuller than this after a time split is also split by key */
 
 typedef struct {
     const uint8_t *low;     /* separator, in the arena; NULL: the node's own */

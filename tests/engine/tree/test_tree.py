@@ -174,6 +174,22 @@ def test_an_emptied_queue_leaves_one_page_to_read(tmp_path: Path) -> None:
         tree.close()
 
 
+def test_a_leaf_changed_whole_becomes_one_leaf(tmp_path: Path) -> None:
+    """Each version of each key is in one page and takes its room once, however often all keys are changed at once."""
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(500)]
+        tree.apply(dict.fromkeys(keys, b"0" * 12))
+        assert tree.check() == []
+        loaded = tree.pages
+        for i in range(1, 9):
+            tree.apply(dict.fromkeys(keys, b"%d" % i * 12))
+        assert tree.check() == []
+        assert tree.pages <= loaded * 9 * 1.2
+    finally:
+        tree.close()
+
+
 def test_a_bulk_load_in_key_order_fills_its_pages(tmp_path: Path) -> None:
     tree = BareTree(tmp_path / "t.edb", 1024, 8)
     try:
