@@ -29,6 +29,8 @@ static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b,
         uint64_t x = load64be(a), y = load64be(b);
         if (x != y)
             return x < y ? -1 : 1;
+        if (common == 8)
+            return (a_size > b_size) - (a_size < b_size);
     }
     int order = common ? memcmp(a, b, common) : 0;
     return order ? order : (a_size > b_size) - (a_size < b_size);

@@ -4,7 +4,8 @@
  * misses the cache at each step, and a table's indexes are written row by row, but mostly not read before COMMIT. Whoever
  * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/keysort.c), so
  * that each is found from the one before. When there is no memory to sort in, each is searched for alone. A filter says of
- * most keys of rows, and of unique keys, that they were not written, so that asking for them is no look at the list.
+ * most keys of rows, and of unique keys, that they were not written, so that asking for them is no look at the list. What is
+ * written in order is put into it when it is first asked: each key is a miss of the cache, and a load in order never asks.
  *
  * Rolling back removes nothing: it notes that the sequence numbers above the mark are dead, and readers skip them.
  * So it is as cheap as a savepoint, it works on runs that are already in a file, and a cursor never loses the entry it
@@ -248,6 +249,32 @@ void ws_settle(writeset *ws, uint32_t tree)
         settle(ws, wt);
 }
 
+/* ---- the filter ----------------------------------------------------------------------------------------------- */
+
+static void know(ws_tree *wt, const skip_node *node)
+{
+    const keyed_bytes *kv = &node->nd_head;
+
+    if (kv->kv_key_size == ROW_KEY)
+        filter_add(&wt->wt_known, kv->kv_key, ROW_KEY);
+    if (node->nd_flags & WS_UNIQUE)
+        filter_add(&wt->wt_known, kv->kv_key, kv->kv_key_size - ROW_KEY);
+}
+
+static void know_all(ws_tree *wt)
+{
+    for (const skip_node *node = wt->wt_unknown; node && node->nd_tree == wt->wt_tree; node = skiplist_next(node))
+        know(wt, node);
+    wt->wt_unknown = NULL;
+}
+
+static bool known_perhaps(ws_tree *wt, const void *key, size_t size)
+{
+    if (wt->wt_unknown)
+        know_all(wt);
+    return filter_perhaps(&wt->wt_known, key, size);
+}
+
 /* Whether the key is behind all writes of the tree that are in memory. */
 static inline bool behind_all(const ws_tree *wt, const void *key, size_t key_size)
 {
@@ -342,6 +369,8 @@ static int spill(writeset *ws)
     else
         run_free(run);
     for (size_t i = 0; i < ws->ws_n_trees; i++)
+        know_all(&ws->ws_tree[i]);
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
         ws->ws_tree[i] = (ws_tree){ .wt_tree = ws->ws_tree[i].wt_tree, .wt_known = ws->ws_tree[i].wt_known };
     ws_release(ws->ws_now);
     ws->ws_now = next;
@@ -370,14 +399,13 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
     node->nd_from = seen_from;
     ws->ws_last_seq++;
     wt->wt_newest = node;
-    if (key_size == ROW_KEY)
-        filter_add(&wt->wt_known, key, key_size);
-    if (flags & WS_UNIQUE)
-        filter_add(&wt->wt_known, key, key_size - ROW_KEY);
     if (behind_all(wt, key, key_size)) {
         skiplist_link(&ws->ws_now->gn_list, node);
         wt->wt_last = node;
+        if (!wt->wt_unknown)
+            wt->wt_unknown = node;
     } else {
+        know(wt, node);
         *skiplist_waits(node) = wt->wt_waiting;
         wt->wt_waiting = node;
         wt->wt_n_waiting++;
@@ -495,7 +523,7 @@ bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint6
         return false;
     if (get_newest(ws, wt, key, key_size, seq, out))
         return true;
-    if (key_size == ROW_KEY && !filter_perhaps(&wt->wt_known, key, key_size))
+    if (key_size == ROW_KEY && !known_perhaps(wt, key, key_size))
         return false;
     if (get_from_list(ws, wt, key, key_size, seq, out))
         return true;
@@ -505,11 +533,11 @@ bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint6
     return false;
 }
 
-bool ws_may_have_unique(const writeset *ws, uint32_t tree, const void *prefix, size_t size)
+bool ws_may_have_unique(writeset *ws, uint32_t tree, const void *prefix, size_t size)
 {
-    const ws_tree *wt = tree_find(ws, tree);
+    ws_tree *wt = tree_find(ws, tree);
 
-    return wt && filter_perhaps(&wt->wt_known, prefix, size);
+    return wt && known_perhaps(wt, prefix, size);
 }
 
 static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, size_t size)

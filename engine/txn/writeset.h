@@ -60,7 +60,7 @@ bool ws_has_prefix(writeset *ws, uint32_t tree, const void *prefix, size_t size)
  * spilled. */
 bool ws_first_in_list(writeset *ws, uint32_t tree, const void *prefix, size_t size, ws_entry *out);
 /* Whether a WS_UNIQUE write may have this key, but for its last 8 bytes: cheaper yet. */
-bool ws_may_have_unique(const writeset *ws, uint32_t tree, const void *prefix, size_t size);
+bool ws_may_have_unique(writeset *ws, uint32_t tree, const void *prefix, size_t size);
 
 typedef struct ws_cursor ws_cursor;                 /* one tree's visible writes, one entry a key, tombstones included */
 int ws_cursor_open(writeset *ws, uint32_t tree, uint64_t seq, ws_cursor **out);

@@ -20,6 +20,7 @@ typedef struct {
     skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
     size_t wt_n_waiting;
     filter wt_known;                /* keys of 8 bytes, and those of WS_UNIQUE writes but for their last 8 */
+    const skip_node *wt_unknown;    /* the first node in the list whose key is not in wt_known; behind it none need be. NULL: all are */
 } ws_tree;
 
 typedef struct {                    /* rolled back: low < seq <= high */

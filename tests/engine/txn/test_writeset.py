@@ -368,6 +368,24 @@ def test_whatever_looks_first_finds_what_waits(make, rng, look):
     assert [key for key, _ in tested.scan(7)] == sorted(keys)
 
 
+@pytest.mark.parametrize("spill", [1 << 40, 1 << 14])
+def test_row_ids_written_in_order_are_known_when_somebody_asks(make, rng, spill):
+    """The filter that spares looks at the list gets keys written in order only when it is asked."""
+    writes, model = make(spill), Model()
+    keys = [(2 * i).to_bytes(8, "big") for i in range(600)]
+    for i, key in enumerate(keys):
+        model.put(1, key, b"%d" % i, 0)
+        assert writes.put(1, key, b"%d" % i) == 0
+        if i % 100 == 99:                           # an index's keys come between, in any order
+            for odd in rng.sample(range(i), 5):
+                model.put(1, (2 * odd + 1).to_bytes(8, "big"), b"odd", 0)
+                assert writes.put(1, (2 * odd + 1).to_bytes(8, "big"), b"odd") == 0
+            there = model.visible(1, EVER)
+            for number in rng.sample(range(2 * i + 4), 50):
+                key = number.to_bytes(8, "big")
+                assert writes.get(1, key) == there.get(key)
+
+
 def test_what_waits_is_found_when_there_is_no_memory_to_sort_in(make, native, rng):
     tested = make()
     keys = [b"%05d" % i for i in range(300)]
