@@ -172,8 +172,10 @@ void edb_stmt_undo(edb_stmt *stmt);
  *                        without the affinity of the list's columns; so texts must not be looked up by it.
  *   EDB_BOUND_BY_COLUMN  <, <=, >, >= or BETWEEN between a column and something that has an affinity. A text is then
  *                        perhaps compared as a number, so that keys do not decide an upper bound of texts.
- *   EDB_EQUAL_BY_COLUMN  The same of =, IS and IN. A number is then perhaps equal to texts that look like it. */
-enum { EDB_ROW_IN = 1, EDB_BOUND_BY_COLUMN = 2, EDB_EQUAL_BY_COLUMN = 4 };
+ *   EDB_EQUAL_BY_COLUMN  The same of =, IS and IN. A number is then perhaps equal to texts that look like it.
+ *   EDB_SETS_ROWS        Nothing, but that rows are changed where they are found (vtab/vtab_set.c): an index does not do instead
+ *                        of the rows. */
+enum { EDB_ROW_IN = 1, EDB_BOUND_BY_COLUMN = 2, EDB_EQUAL_BY_COLUMN = 4, EDB_SETS_ROWS = 8 };
 void edb_stmt_compares(edb_stmt *stmt, int what);
 /* To be called when a statement that writes is over, with its context still open: whether the foreign keys it touched
  * hold now. EDB_FOREIGNKEY: no; what the statement wrote is undone. Without this call COMMIT asks. */

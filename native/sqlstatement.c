@@ -248,6 +248,7 @@ typedef struct {
     int fixed, equated;                 /* equalities of a name with a constant, and of two names */
     int32_t sides[MOST_SIDES];          /* the names on both sides of equalities: their first tokens */
     int selects;
+    int chooses;                     /* =, IN and IS, but IS NULL, outside of what SET assigns */
     bool orders, otherwise, terms, assigns;     /* assigns: behind SET */
 } term_words;
 
@@ -344,6 +345,13 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
     switch (r->codes[at]) {
     case '=':
         count_equality(r, at, counted);
+        counted->chooses += !counted->assigns;
+        break;
+    case SQL_W_IN:
+        counted->chooses++;
+        break;
+    case SQL_W_IS:
+        counted->chooses += code(r, at + 1) != SQL_W_NULL && code(r, at + 1) != SQL_W_NOT;
         break;
     case ',':
         counted->joined += levels & 1;
@@ -379,6 +387,7 @@ static int32_t flags_of_terms(const reader *r, const term_words *counted)
 {
     return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0) | (may_find_one(counted) ? SQL_MAY_FIND_ONE : 0)
            | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0)
+           | (!counted->selects && !counted->chooses ? SQL_SETS_ROWS : 0)       /* if it is an UPDATE */
            /* USING and NATURAL are equalities, too; and a query around this one has its own columns. */
            | (counted->joined || counted->selects > 1 ? SQL_EQUAL_BY_COLUMN : 0);
 }
@@ -560,6 +569,9 @@ static void look(reader *r, sql_shape *shape)
     shape->verb = r->at < r->n ? r->at : r->n;
     if (r->at < r->n)
         by_verb(r, shape);
+    if (shape->kind != SQL_UPDATE || shape->conflict >= 0 || shape->returning >= 0
+        || shape->flags & (SQL_UPDATES_FROM | SQL_SEVERAL))
+        shape->flags &= ~SQL_SETS_ROWS;
 }
 
 /* ---- tokens ---- */

@@ -35,6 +35,7 @@ enum {
     SQL_LISTS_QUERY = 65536,    /* IN (SELECT, without NOT */
     SQL_BOUNDS_ROW = 131072,    /* a row value, <, <=, > or >=, and one whose first value is a literal */
     SQL_IS_COLUMN = 262144,     /* IS between two names */
+    SQL_SETS_ROWS = 524288,     /* UPDATE without OR, FROM, RETURNING, a query, and =, IN or IS in its WHERE */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

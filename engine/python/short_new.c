@@ -12,7 +12,7 @@ enum {
     MOST_KNOWN = 128,               /* texts of a connection: each keeps statements of SQLite's */
     /* What the driver has to look at. */
     LOOKED_AT = SQL_SEVERAL | SQL_ASKS_SCHEMA | SQL_DEFAULT_VALUES | SQL_OF_COMMIT | SQL_NAMES_MOMENT | SQL_MAY_SHORTEN
-                | SQL_MAY_CHAIN | SQL_ORDERS_OTHERWISE | SQL_UPDATES_FROM | SQL_BOUNDS_ROW,
+                | SQL_MAY_CHAIN | SQL_ORDERS_OTHERWISE | SQL_UPDATES_FROM | SQL_BOUNDS_ROW | SQL_SETS_ROWS,
 };
 
 static const sql_shape *read_shape(session *ps, const char *sql, size_t size)

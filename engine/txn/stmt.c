@@ -434,6 +434,11 @@ bool stmt_row_in(const edb_stmt *st)
     return st->st_compares & EDB_ROW_IN;
 }
 
+bool stmt_sets_rows(const edb_stmt *st)
+{
+    return st->st_compares & EDB_SETS_ROWS;
+}
+
 bool stmt_plain_bounds(const edb_stmt *st)
 {
     return st->st_conn->cn_tells && !st->st_implicit && !(st->st_compares & EDB_BOUND_BY_COLUMN);

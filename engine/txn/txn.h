@@ -77,9 +77,10 @@ bool stmt_supplied(const edb_stmt *stmt, size_t column);
 #define STMT_SEES_ALL UINT64_MAX
 uint64_t stmt_sees(const edb_stmt *stmt);
 bool stmt_notes_reads(const edb_stmt *stmt);        /* SERIALIZABLE: what is read must still hold at COMMIT */
-/* What edb_stmt_compares() has told: a row value is on the left of an IN; no bound, and nothing by an equality, is compared with
- * what has an affinity. */
+/* What edb_stmt_compares() has told: a row value is on the left of an IN; rows are changed where they are found; no bound, and
+ * nothing by an equality, is compared with what has an affinity. */
 bool stmt_row_in(const edb_stmt *stmt);
+bool stmt_sets_rows(const edb_stmt *stmt);
 bool stmt_plain_bounds(const edb_stmt *stmt);
 bool stmt_plain_equalities(const edb_stmt *stmt);
 /* Tells it apart from all others of its connection, those that ended included; never 0. */
@@ -188,6 +189,8 @@ int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, 
 /* The tree is known not to have the row at any moment the statement reads, its root included: looks at it, as long as they
  * follow at once, are spared the way down. */
 void stmt_row_absent(edb_stmt *stmt, uint32_t tree, const uint8_t key[8]);
+/* Likewise of a row that a cursor of the statement stands on. */
+void stmt_row_met(edb_stmt *stmt, uint32_t tree, const edb_entry *entry);
 /* now_get() of what no answer depends on: it is not noted as read. */
 int now_peek(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* now_peek() of a key that the tree is known not to have, likewise. */

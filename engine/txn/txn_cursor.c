@@ -328,6 +328,18 @@ void stmt_row_absent(edb_stmt *st, uint32_t tree, const uint8_t key[8])
     st->st_got_key = load64(key);
 }
 
+void stmt_row_met(edb_stmt *st, uint32_t tree, const edb_entry *entry)
+{
+    if (!entry->from || entry->key_size != sizeof st->st_got_key || st->st_root.sn_number != st->st_moment)
+        return;                     /* an own write, or there may be a younger version */
+    st->st_got = st->st_got_found = true;
+    st->st_got_tree = tree;
+    st->st_got_moment = st->st_moment;
+    st->st_got_key = load64(entry->key);
+    st->st_got_version = (tree_version){ .key = entry->key, .value = entry->value, .key_size = entry->key_size,
+                                         .value_size = entry->value_size, .from = entry->from, .overflow = entry->overflow };
+}
+
 /* What an own write says of its key; -> false: there is none. */
 static bool own_get(writeset *own, uint32_t tree, const void *key, size_t key_size, uint64_t seq, edb_entry *out,
                     bool *found)

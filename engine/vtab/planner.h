@@ -63,6 +63,7 @@ typedef struct {                    /* what all candidates look at */
     double pl_there;                /* what it has indeed */
     bool pl_guess;                  /* statistics are off, or say nothing of so few rows */
     bool pl_plain_bounds, pl_plain_equalities;  /* what they are compared with has no affinity */
+    bool pl_sets_rows;              /* rows are changed where they are found */
     bool pl_row_in;                 /* an equality may be a row value's list */
     edb_conn *pl_conn;              /* NULL: not bound yet */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */

@@ -233,8 +233,10 @@ static __attribute__((noinline)) int give_column(sqlite3_vtab_cursor *base, sqli
     bool lasting, computed;
     if (unlikely(i >= (int)cu->cu_table->et_n_columns)) {
         const order_column *oc = declared_order(&((vtab_entity *)base->pVtab)->vt_orders, i);
-        if (!oc)
-            return SQLITE_OK;       /* the other hidden ones: NULL */
+        if (!oc) {                  /* the other hidden ones: NULL */
+            ((vtab_any *)base->pVtab)->ay_binding->bd_stands = cu;
+            return SQLITE_OK;
+        }
         int failed = result_order(cu, context, oc);
         return failed ? vtab_result(base->pVtab, failed) : SQLITE_OK;
     }

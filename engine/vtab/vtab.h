@@ -18,6 +18,7 @@
  *   commit_list.c   functions that tell what commits did (commit_list.h)
  *   vtab_names.c    the function entitydb_names(): what tables were called
  *   vtab_update.c   INSERT, UPDATE, DELETE
+ *   vtab_set.c      the eponymous table entitydb_set: UPDATE of the row that a scan stands on (vtab_set.h)
  *   vtab_upsert.c   ON CONFLICT clauses
  *   conflict_clause.c  what such a clause says (conflict_clause.h)
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -65,6 +66,7 @@ typedef struct vtab_binding {
     bool bd_writing;                /* an xUpdate is at work, and the two scratches in use: a write inside a write (a
                                      * function in a DEFAULT) has its own */
     uint32_t bd_tables;             /* tables connected */
+    struct scan *bd_stands;         /* a scan that was asked for where it stands; NULL: none. See vtab_set.c */
     uint64_t bd_visited;            /* entries visited: entitydb_visited() */
     unsigned bd_paths_off;          /* PATH_...: entitydb_planner() */
     constraints bd_constraints;
@@ -335,7 +337,7 @@ extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_mo
 
 extern const sqlite3_module vtab_versions_module, vtab_changes_module;
 extern const sqlite3_module vtab_entities_module, vtab_tags_module, vtab_tagged_module, vtab_transactions_module,
-    vtab_put_module;
+    vtab_put_module, vtab_set_module;
 
 /* entitydb_label(): refuses, since the driver runs the statement that consists of it. */
 void function_label(sqlite3_context *context, int argc, sqlite3_value **argv);

@@ -158,6 +158,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = module_add(bd, "entitydb_put", &vtab_put_module);
     if (!rc)
+        rc = module_add(bd, "entitydb_set", &vtab_set_module);
+    if (!rc)
         rc = function_add(bd, "entitydb_label", -1, SQLITE_DIRECTONLY, function_label);
     if (!rc)
         rc = function_add(bd, "entitydb_transaction_info", -1, SQLITE_DIRECTONLY, function_transaction_info);

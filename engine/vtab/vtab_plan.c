@@ -43,7 +43,7 @@ static bool candidate_make(const planner *pl, const edb_index *index, bool whole
     ca->ca_evidence = evidence;
     ca->ca_n_parts = index ? index->n_parts + 1 : 1;
     ca->ca_entries = index && index->where ? partial_entries(pl, index) : pl->pl_rows;
-    ca->ca_covers = index && index_covers(pl, index, &ca->ca_narrow);
+    ca->ca_covers = index && index_covers(pl, index, &ca->ca_narrow) && !pl->pl_sets_rows;
     candidate_match(pl, ca);
     candidate_order(pl, ca);
     candidate_rows(pl, ca);
@@ -147,6 +147,7 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
     if (returned >= 0)
         return returned;
     pl.pl_row_in = stmt && stmt_row_in(stmt);
+    pl.pl_sets_rows = stmt && stmt_sets_rows(stmt);
     pl.pl_plain_bounds = stmt && stmt_plain_bounds(stmt);
     pl.pl_plain_equalities = stmt && stmt_plain_equalities(stmt);
     double rows = conn ? (double)conn_tree_rows(conn, vt->vt_table->et_id) : 0;

@@ -55,6 +55,8 @@ int vtab_close(sqlite3_vtab_cursor *base)
     vtab_entity *vt = (vtab_entity *)base->pVtab;
     scan *cu = (scan *)base;
     scan_end_walk(cu);
+    if (vt->vt_any.ay_binding->bd_stands == cu)
+        vt->vt_any.ay_binding->bd_stands = NULL;
     if (cu->cu_again && cu->cu_plan_tree && !vt->vt_spare)
         scan_rest(cu);
     else

@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "engine/eval/evaluator.h"
-#include "engine/vtab/vtab.h"
+#include "engine/vtab/vtab_set.h"
 
 typedef struct {                    /* one call */
     vtab_entity *up_vt;
+    sqlite3_vtab *up_told;          /* of an error */
     sqlite3 *up_db;
     row_scratch *up_row;
     value_scratch *up_values;       /* what the values of up_row point into */
@@ -34,10 +35,10 @@ static int mismatch(void)
 
 /* ---- values --------------------------------------------------------------------------------------------------- */
 
-static int column_value(const update *up, uint32_t i, bool inserting, edb_value *out)
+static int column_value(const update *up, uint32_t i, sqlite3_value *in, bool inserting, edb_value *out)
 {
     const edb_column *column = &up->up_table->et_columns[i];
-    int rc = value_convert(up->up_values, up->up_columns[i], column->affinity, out);
+    int rc = value_convert(up->up_values, in, column->affinity, out);
     if (rc)
         return rc;
     /* Left out, or, under REPLACE, a NULL where none may be: the default. */
@@ -156,7 +157,7 @@ static int do_insert(const update *up, sqlite3_value *given, sqlite3_int64 *out)
     int rc = insert_rowid(up, given, &rowid, &fresh);
     for (uint32_t i = 0; !rc && i < table->et_n_columns; i++)
         if ((int)i != table->et_rowid_column && !table->et_columns[i].computed)
-            rc = column_value(up, i, true, &sw->sw_values[i]);
+            rc = column_value(up, i, up->up_columns[i], true, &sw->sw_values[i]);
     if (rc)
         return rc;
     if (table->et_rowid_column >= 0) {
@@ -255,7 +256,7 @@ static int do_update(const update *up, int64_t old_rowid, sqlite3_value *new_row
         } else if (sqlite3_value_nochange(up->up_columns[i])) {
             sw->sw_changed[i] = false;
         } else {
-            rc = column_value(up, i, false, v);
+            rc = column_value(up, i, up->up_columns[i], false, v);
         }
     }
     if (!rc)
@@ -277,7 +278,49 @@ static int do_delete(const update *up, int64_t rowid)
     return rc;
 }
 
-static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+typedef struct {                    /* columns of the row that a scan stands on */
+    scan *sng_scan;
+    const uint32_t *sng_columns;
+    uint32_t sng_n;
+    sqlite3_value **sng_values;
+} setting;
+
+static int do_set(const update *up, const setting *sng)
+{
+    const edb_table *table = up->up_table;
+    row_scratch *sw = up->up_row;
+    table_row old;
+    int64_t rowid;
+    bool found;
+    int rc = scan_rowid(sng->sng_scan, &rowid);
+    if (rc)
+        return rc;
+    if (!sng->sng_scan->cu_index && sng->sng_scan->cu_stmt == up->up_stmt)
+        stmt_row_met(up->up_stmt, table->et_id, sng->sng_scan->cu_at);
+    rc = table_row_load(sw, up->up_stmt, table, rowid, &old, &found);
+    if (rc || !found)
+        return rc;
+    for (uint32_t i = 0; i < table->et_n_columns; i++) {
+        sw->sw_changed[i] = table->et_columns[i].computed;
+        sw->sw_values[i].type = VALUE_NULL;
+    }
+    if (table->et_rowid_column >= 0)
+        sw->sw_values[table->et_rowid_column] = (edb_value){ .type = VALUE_INTEGER, .integer = rowid };
+    for (uint32_t k = 0; !rc && k < sng->sng_n; k++) {
+        uint32_t i = sng->sng_columns[k];
+        if (i >= table->et_n_columns || (int)i == table->et_rowid_column || table->et_columns[i].computed)
+            return edb_fail(EDB_MISUSE, "entitydb_set: column %u of table %s cannot be set", i, table->et_name);
+        sw->sw_changed[i] = true;
+        rc = column_value(up, i, sng->sng_values[k], false, &sw->sw_values[i]);
+    }
+    if (!rc)
+        rc = change_row(up, &old, rowid);
+    if (!rc)
+        stmt_count(up->up_stmt, !sw->sw_gone);
+    return rc;
+}
+
+static int do_change(update *up, const setting *sng, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     edb_conn *conn = stmt_conn(up->up_stmt);
     int rc = values_prepare(up->up_values, up->up_table->et_n_columns);
@@ -288,7 +331,9 @@ static int do_change(update *up, int argc, sqlite3_value **argv, sqlite3_int64 *
     capture *cp = stmt_capture(up->up_stmt, up->up_table->et_id);
     size_t kept = cp ? capture_count(cp) : 0;
     up->up_row->sw_capture = cp;
-    if (argc == 1)
+    if (sng)
+        rc = do_set(up, sng);
+    else if (argc == 1)
         rc = do_delete(up, sqlite3_value_int64(argv[0]));
     else if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
         rc = do_insert(up, argv[1], rowid);
@@ -307,24 +352,24 @@ static int failure(const update *up, int rc)
 {
     bool aborts = rc == EDB_DATATYPE || rc == EDB_FOREIGNKEY || up->up_vt->vt_any.ay_binding->bd_constraints.cs_aborts;
     int clause = sqlite3_vtab_on_conflict(up->up_db);
-    int result = vtab_result(&up->up_vt->vt_any.ay_base, rc);
+    int result = vtab_result(up->up_told, rc);
     if (!aborts || clause == SQLITE_ABORT || clause == SQLITE_REPLACE || (result & 0xff) != SQLITE_CONSTRAINT)
         return result;
     return SQLITE_ERROR;
 }
 
-int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+static int change(vtab_entity *vt, sqlite3_vtab *told, const setting *sng, int argc, sqlite3_value **argv,
+                  sqlite3_int64 *rowid)
 {
-    vtab_entity *vt = (vtab_entity *)base;
     vtab_binding *bd = vt->vt_any.ay_binding;
     row_scratch own_row = {.sw_values = NULL};
     value_scratch own_values = {.vs_held = NULL};
-    update up = {.up_vt = vt, .up_db = bd->bd_db, .up_columns = argv + 2};
+    update up = {.up_vt = vt, .up_told = told, .up_db = bd->bd_db, .up_columns = argv ? argv + 2 : NULL};
     bool nested = bd->bd_writing;
     /* A table made in this transaction got no xBegin: every write begins. */
     int rc = vtab_acquire(bd, true, &up.up_stmt);
     if (rc)
-        return vtab_result(base, rc);
+        return vtab_result(told, rc);
     rc = txn_begin_write(up.up_stmt);
     if (!rc)
         rc = vtab_current(vt, up.up_stmt);
@@ -336,7 +381,7 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
     bd->bd_constraints.cs_aborts = false;
     vt->vt_writing++;
     if (!rc)
-        rc = do_change(&up, argc, argv, rowid);
+        rc = do_change(&up, sng, argc, argv, rowid);
     vt->vt_writing--;
     bd->bd_writing = nested;
     if (nested) {
@@ -348,4 +393,15 @@ int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int6
     }
     stmt_release(up.up_stmt);
     return likely(!rc) ? SQLITE_OK : failure(&up, rc);
+}
+
+int vtab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
+{
+    return change((vtab_entity *)base, base, NULL, argc, argv, rowid);
+}
+
+int vtab_set(sqlite3_vtab *told, scan *cu, const uint32_t *columns, uint32_t n, sqlite3_value **values)
+{
+    const setting sng = {.sng_scan = cu, .sng_columns = columns, .sng_n = n, .sng_values = values};
+    return change((vtab_entity *)cu->cu_base.pVtab, told, &sng, 0, NULL, NULL);
 }

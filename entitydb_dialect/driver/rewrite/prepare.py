@@ -7,7 +7,8 @@
 
 A rewrite answers edits of the statement that it is given. Those of IN_TURN see each what the one before has made of the
 statement. RETURNING and ON CONFLICT are then taken off, and AT_ONCE change what is left, each in places of its own. A
-statement that is not understood passes unchanged, to be refused by SQLite in SQLite's words.
+statement that is not understood passes unchanged, to be refused by SQLite in SQLite's words. At the end an UPDATE may
+become the INSERT by which SQLite runs it in one pass.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ... import _exceptions as ex
-from ..sql.statement import WRITE, Statement
+from ..sql.statement import EDB_SETS_ROWS, WRITE, Statement
 from ..sql.text import Edit
 from . import (
     bounds,
@@ -31,6 +32,7 @@ from . import (
     partial_indexes,
     row_bounds,
     schema_names,
+    set_rows,
     shortcuts,
     system_time,
     update_from,
@@ -158,7 +160,17 @@ def prepare(statement: Statement, schemas: Schemas, is_ours: bool = True) -> Pre
         prepared._plain = Variant(statement.sql)
     else:
         _choose(prepared, schemas)
+    if is_ours and prepared.choices is None and prepared.apart is None:
+        _make_one_pass(prepared, schemas)
     return prepared
+
+
+def _make_one_pass(prepared: Prepared, schemas: Schemas) -> None:
+    """Gives SQLite another text of an UPDATE that it would run in two; the statement stays what it is."""
+    text = set_rows.one_pass(prepared.statement, schemas)
+    if text is not None:
+        prepared._plain = Variant(text)
+        prepared.compares |= EDB_SETS_ROWS
 
 
 def _choose(prepared: Prepared, schemas: Schemas) -> None:
