@@ -128,29 +128,39 @@ static inline bool stored_fits(uint8_t type, uint32_t size)
     }
 }
 
-/* Columns that stay and lie side by side are copied together. */
-size_t row_replace(uint8_t *out, const row_view *old, const edb_value *values, const bool *changed)
+static inline __attribute__((always_inline)) uint32_t end_at(const uint8_t *ends, uint32_t i, uint32_t width)
 {
-    uint32_t n = old->rw_columns, from = 0, start = 0;     /* what stays lies in the old data from `from` on */
-    size_t data_size = 0, at = 0;
-    unsigned width_code;
-    uint8_t *types, *ends, *data;
+    return width == 1 ? ends[i] : width == 2 ? load16(ends + 2 * (size_t)i) : load32(ends + 4 * (size_t)i);
+}
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t end = row_end(old, i);
+/* Bytes of the new data; SIZE_MAX: the old row is damaged. */
+static inline __attribute__((always_inline)) size_t replaced_size(const row_view *old, const edb_value *values,
+                                                                  const bool *changed, uint32_t width)
+{
+    size_t data_size = 0;
+    uint32_t start = 0;
+
+    for (uint32_t i = 0; i < old->rw_columns; i++) {
+        uint32_t end = end_at(old->rw_ends, i, width);
         if (end < start || end > old->rw_data_size || !stored_fits(old->rw_types[i], end - start))
-            return 0;
+            return SIZE_MAX;
         data_size += changed[i] ? column_size(&values[i], column_type(&values[i])) : end - start;
         start = end;
     }
-    width_code = width_code_of(data_size);
-    types = varint_store(out, (uint64_t)n << 2 | width_code);
-    ends = types + n;
-    data = ends + ((size_t)n << width_code);
-    memcpy(types, old->rw_types, n);
-    start = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t end = row_end(old, i);
+    return data_size;
+}
+
+/* Columns that stay and lie side by side are copied together. -> bytes of data written */
+static inline __attribute__((always_inline)) size_t replace(uint8_t *types, uint8_t *ends, uint8_t *data, const row_view *old,
+                                                            const edb_value *values, const bool *changed, uint32_t width,
+                                                            unsigned width_code)
+{
+    uint32_t from = 0, start = 0;           /* what stays lies in the old data from `from` on */
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < old->rw_columns; i++) {
+        uint32_t end = end_at(old->rw_ends, i, width);
+        types[i] = old->rw_types[i];
         if (changed[i]) {
             uint8_t type = column_type(&values[i]);
             size_t size = column_size(&values[i], type);
@@ -165,5 +175,26 @@ size_t row_replace(uint8_t *out, const row_view *old, const edb_value *values, c
         start = end;
     }
     memcpy(data + at, old->rw_data + from, start - from);
-    return (size_t)(data - out) + at + (start - from);
+    return at + (start - from);
+}
+
+/* Most rows have less than 256 bytes of data, before and after: their ends are read and written without a look at widths. */
+size_t row_replace(uint8_t *out, const row_view *old, const edb_value *values, const bool *changed)
+{
+    uint32_t n = old->rw_columns, width = old->rw_width;
+    size_t data_size = width == 1 ? replaced_size(old, values, changed, 1) : replaced_size(old, values, changed, width);
+    unsigned width_code;
+    uint8_t *types, *ends, *data;
+
+    if (data_size == SIZE_MAX)
+        return 0;
+    width_code = width_code_of(data_size);
+    types = varint_store(out, (uint64_t)n << 2 | width_code);
+    ends = types + n;
+    data = ends + ((size_t)n << width_code);
+    if (width == 1 && width_code == 0)
+        data_size = replace(types, ends, data, old, values, changed, 1, 0);
+    else
+        data_size = replace(types, ends, data, old, values, changed, width, width_code);
+    return (size_t)(data - out) + data_size;
 }

@@ -40,6 +40,10 @@ static inline skip_link link_make(uint32_t tree, const uint8_t *key, size_t size
     uint8_t head[LINK_KEY_BYTES] = { 0 };
     uint32_t first;
 
+    if (size == 8) {                        /* a row id */
+        uint64_t whole = load64be(key);
+        return (skip_link){ NULL, (uint64_t)tree << 32 | whole >> 32, whole << 32 };
+    }
     if (size)
         memcpy(head, key, size < LINK_KEY_BYTES ? size : LINK_KEY_BYTES);
     memcpy(&first, head, 4);
@@ -155,14 +159,15 @@ static skip_node *node_new(skiplist *list, const target *t, int height, const vo
     if (!(node = arena_alloc(list->sk_arena, head + t->key_size + value_size)))
         return NULL;
     bytes = (uint8_t *)node + head;
-    memset(node, 0, sizeof *node);
+    node->nd_head = (keyed_bytes){ bytes, (uint32_t)t->key_size, (uint32_t)value_size };
     node->nd_seq = t->seq;
-    node->nd_tree = t->tree;
-    node->nd_head.kv_key_size = (uint32_t)t->key_size;
-    node->nd_head.kv_value_size = (uint32_t)value_size;
+    node->nd_from = 0;
     node->nd_height = (uint8_t)height;
-    node->nd_head.kv_key = bytes;
-    if (t->key_size)
+    node->nd_tombstone = node->nd_flags = 0;
+    node->nd_tree = t->tree;
+    if (t->key_size == 8)
+        memcpy(bytes, t->key, 8);
+    else if (t->key_size)
         memcpy(bytes, t->key, t->key_size);
     if (value_size)
         memcpy(bytes + t->key_size, value, value_size);

@@ -354,6 +354,15 @@ int constraints_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, c
     return rc;
 }
 
+int constraints_may_be_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, const bool *changed, bool *out)
+{
+    table_constraints *cl;
+    uint64_t columns = columns_flagged(changed, table->et_n_columns);
+    int rc = constraints_of(cs, stmt, table, &cl);
+    *out = !rc && cl && !(cl->cl_keyed & columns) && table_may_change_alone(table, columns);
+    return rc;
+}
+
 int constraints_delete(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                        bool *existed)
 {

@@ -34,6 +34,8 @@ int constraints_update(constraints *cs, row_scratch *sw, edb_stmt *stmt, const e
 /* Whether table_update_alone() does what constraints_update() would, nothing else following from the change. */
 int constraints_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, const table_row *old, const bool *changed,
                       bool *out);
+/* The same of all rows of which table_may_change_alone() tells. */
+int constraints_may_be_alone(constraints *cs, edb_stmt *stmt, const edb_table *table, const bool *changed, bool *out);
 int constraints_delete(constraints *cs, row_scratch *sw, edb_stmt *stmt, const edb_table *table, int64_t rowid,
                        bool *existed);
 

@@ -580,23 +580,30 @@ int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const 
     return rc ? rc : write_row(sw, stmt, table, old, rowid, false, values, changed, replace);
 }
 
-bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed, uint64_t columns)
+bool table_may_change_alone(const edb_table *table, uint64_t columns)
 {
-    const row_view *view = &old->rd_view;
     if (table->et_has_computed || table->et_has_lazy || table->et_n_checks || table->et_strict || table->et_has_tags)
         return false;
     /* A column that was dropped is not taken along, and one that was added since has to be written. */
-    if (table->et_width != table->et_n_columns || view->rw_columns != table->et_width)
+    if (table->et_width != table->et_n_columns)
         return false;
     for (uint32_t i = 0; i < table->et_n_indexes; i++)
         if (table->et_indexes[i].where || table->et_indexes[i].columns & columns)
             return false;
-    for (uint32_t i = 0; i < table->et_n_columns; i++) {
-        const edb_column *column = &table->et_columns[i];
-        bool lacks = column->not_null && !changed[i] && view->rw_types[i] == ROW_NULL && (int)i != table->et_rowid_column;
-        if (column->id != i || lacks)
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (table->et_columns[i].id != i)
+            return false;
+    return true;
+}
+
+bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed, uint64_t columns)
+{
+    const row_view *view = &old->rd_view;
+    if (view->rw_columns != table->et_width || !table_may_change_alone(table, columns))
+        return false;
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (table->et_columns[i].not_null && !changed[i] && view->rw_types[i] == ROW_NULL && (int)i != table->et_rowid_column)
             return false;           /* its NOT NULL is to be judged */
-    }
     return true;
 }
 

@@ -55,6 +55,8 @@ int table_update(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const 
 /* Whether an update of the flagged columns, by which the row id stays, looks at no value that stays: none has an index, a CHECK, a
  * generated column or a tag to serve. Foreign keys are not looked at. columns: the same columns (columns_flagged). */
 bool table_changes_alone(const edb_table *table, const table_row *old, const bool *changed, uint64_t columns);
+/* The same of all rows that have all columns, and NULL in none that may not have it. */
+bool table_may_change_alone(const edb_table *table, uint64_t columns);
 /* table_update() of such a row, whose other values are not wanted and go from the old row's bytes into the new one's. */
 int table_update_alone(row_scratch *sw, edb_stmt *stmt, const edb_table *table, const table_row *old,
                        const edb_value *values, const bool *changed);

@@ -191,6 +191,9 @@ int newest_get(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, 
 void stmt_row_absent(edb_stmt *stmt, uint32_t tree, const uint8_t key[8]);
 /* Likewise of a row that a cursor of the statement stands on. */
 void stmt_row_met(edb_stmt *stmt, uint32_t tree, const edb_entry *entry);
+/* Whether a row that a cursor of the statement stands on is as the newest root that the statement knows has it, and the
+ * transaction has not written it. */
+bool stmt_row_stands(edb_stmt *stmt, uint32_t tree, const edb_entry *entry);
 /* now_get() of what no answer depends on: it is not noted as read. */
 int now_peek(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
 /* now_peek() of a key that the tree is known not to have, likewise. */

@@ -340,6 +340,15 @@ void stmt_row_met(edb_stmt *st, uint32_t tree, const edb_entry *entry)
                                          .value_size = entry->value_size, .from = entry->from, .overflow = entry->overflow };
 }
 
+bool stmt_row_stands(edb_stmt *st, uint32_t tree, const edb_entry *entry)
+{
+    writeset *own = all_writes(st, tree);
+    ws_entry write;
+
+    return entry->from && st->st_root.sn_number == st->st_moment
+           && !(own && ws_get(own, tree, entry->key, entry->key_size, UINT64_MAX, &write));
+}
+
 /* What an own write says of its key; -> false: there is none. */
 static bool own_get(writeset *own, uint32_t tree, const void *key, size_t key_size, uint64_t seq, edb_entry *out,
                     bool *found)

@@ -16,6 +16,7 @@ void binding_unref(vtab_binding *bd)
     }
     scratch_free(&bd->bd_row);
     values_free(&bd->bd_values);
+    free(bd->bd_course);
     constraints_free(&bd->bd_constraints);
     conflict_clauses_forget(&bd->bd_clauses);
     sqlite_evaluator_end(&bd->bd_evaluator);

@@ -18,7 +18,7 @@
  *   commit_list.c   functions that tell what commits did (commit_list.h)
  *   vtab_names.c    the function entitydb_names(): what tables were called
  *   vtab_update.c   INSERT, UPDATE, DELETE
- *   vtab_set.c      the eponymous table entitydb_set: UPDATE of the row that a scan stands on (vtab_set.h)
+ *   vtab_set.c      the eponymous table entitydb_set: UPDATE of the row that a scan stands on; with set_course.c (vtab_set.h)
  *   vtab_upsert.c   ON CONFLICT clauses
  *   conflict_clause.c  what such a clause says (conflict_clause.h)
  *   control_table.c what the eponymous tables have in common (control_table.h)
@@ -67,6 +67,7 @@ typedef struct vtab_binding {
                                      * function in a DEFAULT) has its own */
     uint32_t bd_tables;             /* tables connected */
     struct scan *bd_stands;         /* a scan that was asked for where it stands; NULL: none. See vtab_set.c */
+    struct set_course *bd_course;   /* owned; see vtab_set.h */
     uint64_t bd_visited;            /* entries visited: entitydb_visited() */
     unsigned bd_paths_off;          /* PATH_...: entitydb_planner() */
     constraints bd_constraints;

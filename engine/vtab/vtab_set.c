@@ -14,22 +14,31 @@
  *
  * columns: which columns the values are for, a byte each from the lowest on: the column's position and one. */
 #include "engine/vtab/control_table.h"
+
 #include "engine/vtab/vtab_set.h"
 
 enum { SET_STANDS, SET_COLUMNS, SET_VALUES };
+
+static int set_row(sqlite3_vtab *told, scan *cu, uint64_t packed, sqlite3_value **values)
+{
+    set_course *course = set_course_of(cu, packed);
+    bool done = false;
+    int rc = course ? set_alone(course, cu, values, &done) : EDB_OK;
+    if (rc || done)
+        return vtab_result(told, rc);
+    uint32_t columns[SET_MOST];
+    return vtab_set(told, cu, columns, set_columns(packed, columns), values);
+}
 
 static int set_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
     vtab_binding *bd = ((vtab_any *)base)->ay_binding;
     scan *cu = bd->bd_stands;
-    uint32_t columns[SET_MOST], n = 0;
     if (argc == 1 || sqlite3_value_type(argv[0]) != SQLITE_NULL || !cu || cu->cu_eof || cu->cu_dated)
         return vtab_result(base, edb_fail(EDB_MISUSE, "entitydb_set is for UPDATEs that the driver makes INSERTs"));
     bd->bd_stands = NULL;
-    for (uint64_t of = (uint64_t)sqlite3_value_int64(argv[2 + SET_COLUMNS]); of & 0xff && n < SET_MOST; of >>= 8)
-        columns[n++] = (uint32_t)(of & 0xff) - 1;
     *rowid = sqlite3_last_insert_rowid(bd->bd_db);      /* SQLite takes it for the id of a new row */
-    return vtab_set(base, cu, columns, n, argv + 2 + SET_VALUES);
+    return set_row(base, cu, (uint64_t)sqlite3_value_int64(argv[2 + SET_COLUMNS]), argv + 2 + SET_VALUES);
 }
 
 static int set_column(control_scan *cts, sqlite3_context *context, int column)

@@ -127,6 +127,43 @@ def test_a_row_that_fails_undoes_the_rows_before_it(
         assert both.run("UPDATE t SET b = b + 1, a = a - 5 WHERE id > 3") == []
 
 
+def test_rows_unlike_the_others_of_their_statement(db: driver.Connection) -> None:
+    """The first row tells how the others are changed, but for those that differ from it."""
+    both = Beside(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, a NOT NULL, b)")
+    both.fill("t", [(i, i, "long " * (4000 if i % 5 == 3 else 3)) for i in range(1, 31)])  # some lie in chains
+    both.mine.commit()
+    for sql in ("ALTER TABLE t ADD COLUMN c", "ALTER TABLE t ADD COLUMN d NOT NULL DEFAULT 7"):  # which these rows lack
+        both.run(sql)
+    both.mine.commit()
+    both.run("INSERT INTO t SELECT id + 100, a, b, 'c', id FROM t WHERE id > 20")
+    both.mine.commit()
+    both.run("INSERT INTO t SELECT id + 300, a, b, 'own', id FROM t WHERE id > 25")  # own writes
+    for sql in (
+        "UPDATE t SET b = a",
+        "UPDATE t SET c = d, b = 'x' || a WHERE id > 3",
+        "UPDATE t SET c = a WHERE id < 110",
+    ):
+        both.run(sql)
+        both.run(sql)
+    assert both.run("UPDATE t SET b = 'gone', a = CASE WHEN id < 105 THEN a END") == "NOT NULL constraint failed: t.a"
+    assert both.run("UPDATE t SET d = CASE WHEN id < 27 THEN 1 END") == "NOT NULL constraint failed: t.d"
+
+
+def test_rows_that_actions_have_changed_meanwhile(db: driver.Connection) -> None:
+    """What a foreign key's action has written of a row that the walk comes to later is not written over."""
+    db.execute("PRAGMA foreign_keys = ON")
+    both = Beside(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, k UNIQUE, up REFERENCES t(k) ON UPDATE CASCADE, n)")
+    both.theirs.execute("COMMIT")
+    both.theirs.execute("PRAGMA foreign_keys = ON")
+    both.theirs.execute("BEGIN")
+    both.fill("t", [(i, i, i - 1 or None, 0) for i in range(1, 30)])
+    both.mine.commit()
+    for sql in ("UPDATE t SET k = k + 1000", "UPDATE t SET n = n + up WHERE id > 4") * 3:
+        both.mine.execute(sql)
+        both.theirs.execute(sql)  # counts what the actions change, too
+        both.compare(sql)
+
+
 def test_savepoints_take_it_back(both: Beside) -> None:
     for sql in ("SAVEPOINT one", "UPDATE t SET a = a + 1", "SAVEPOINT two", "UPDATE t SET b = a, a = 0 WHERE a > 2"):
         both.run(sql)
