@@ -5,7 +5,8 @@
  * looks at the list, and whoever spills it, first puts into it what waits of the tree, sorted (native/keysort.c), so
  * that each is found from the one before. When there is no memory to sort in, each is searched for alone. A filter says of
  * most keys of rows, and of unique keys, that they were not written, so that asking for them is no look at the list. What is
- * written in order is put into it when it is first asked: each key is a miss of the cache, and a load in order never asks.
+ * written in order is put into it when it is first asked, out of runs too: each key is a miss of the cache, and a load in
+ * order never asks. A key behind all others, those in runs included, was not written.
  *
  * Rolling back removes nothing: it notes that the sequence numbers above the mark are dead, and readers skip them.
  * So it is as cheap as a savepoint, it works on runs that are already in a file, and a cursor never loses the entry it
@@ -251,27 +252,40 @@ void ws_settle(writeset *ws, uint32_t tree)
 
 /* ---- the filter ----------------------------------------------------------------------------------------------- */
 
-static void know(ws_tree *wt, const skip_node *node)
+static void know(ws_tree *wt, const uint8_t *key, size_t size, unsigned flags)
 {
-    const keyed_bytes *kv = &node->nd_head;
-
-    if (kv->kv_key_size == ROW_KEY)
-        filter_add(&wt->wt_known, kv->kv_key, ROW_KEY);
-    if (node->nd_flags & WS_UNIQUE)
-        filter_add(&wt->wt_known, kv->kv_key, kv->kv_key_size - ROW_KEY);
+    if (size == ROW_KEY)
+        filter_add(&wt->wt_known, key, ROW_KEY);
+    if (flags & WS_UNIQUE)
+        filter_add(&wt->wt_known, key, size - ROW_KEY);
 }
 
-static void know_all(ws_tree *wt)
+static void know_node(ws_tree *wt, const skip_node *node)
 {
+    know(wt, node->nd_head.kv_key, node->nd_head.kv_key_size, node->nd_flags);
+}
+
+static void know_all(const writeset *ws, ws_tree *wt)
+{
+    ws_entry entry;
+
     for (const skip_node *node = wt->wt_unknown; node && node->nd_tree == wt->wt_tree; node = skiplist_next(node))
-        know(wt, node);
+        know_node(wt, node);
     wt->wt_unknown = NULL;
+    for (; wt->wt_known_runs < ws->ws_n_runs; wt->wt_known_runs++) {
+        const ws_run *run = ws->ws_run[wt->wt_known_runs];
+        const run_tree *part = run_find_tree(run, wt->wt_tree);
+        for (uint64_t at = part ? part->rt_first : 0; part && at < part->rt_end; at++) {
+            run_entry(run, at, &entry);
+            know(wt, entry.key, entry.key_size, entry.flags);
+        }
+    }
 }
 
-static bool known_perhaps(ws_tree *wt, const void *key, size_t size)
+static bool known_perhaps(const writeset *ws, ws_tree *wt, const void *key, size_t size)
 {
-    if (wt->wt_unknown)
-        know_all(wt);
+    if (wt->wt_unknown || wt->wt_known_runs < ws->ws_n_runs)
+        know_all(ws, wt);
     return filter_perhaps(&wt->wt_known, key, size);
 }
 
@@ -279,6 +293,12 @@ static bool known_perhaps(ws_tree *wt, const void *key, size_t size)
 static inline bool behind_all(const ws_tree *wt, const void *key, size_t key_size)
 {
     return !wt->wt_last || skiplist_compare(wt->wt_tree, key, key_size, wt->wt_last) > 0;
+}
+
+/* Whether it is behind those in runs, too: so that it was never written. */
+static inline bool behind_runs(const ws_tree *wt, const void *key, size_t key_size)
+{
+    return !wt->wt_run_last || key_compare(key, key_size, wt->wt_run_last, wt->wt_run_last_size) > 0;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
@@ -349,6 +369,26 @@ static int write_run(writeset *ws, ws_run **run)
     return rc;
 }
 
+/* What is left to know of a tree whose writes are in `run`, the newest; NULL: all were rolled back. */
+static ws_tree tree_spilled(const writeset *ws, const ws_tree *wt, const ws_run *run)
+{
+    const run_tree *part = run ? run_find_tree(run, wt->wt_tree) : NULL;
+    ws_tree left = { .wt_tree = wt->wt_tree, .wt_known = wt->wt_known, .wt_known_runs = wt->wt_known_runs,
+                     .wt_run_last = wt->wt_run_last, .wt_run_last_size = wt->wt_run_last_size };
+    ws_entry last;
+
+    if (!wt->wt_unknown && wt->wt_known_runs == ws->ws_n_runs - (run != NULL))
+        left.wt_known_runs = ws->ws_n_runs;
+    if (part) {
+        run_entry(run, part->rt_end - 1, &last);
+        if (behind_runs(wt, last.key, last.key_size)) {
+            left.wt_run_last = last.key;
+            left.wt_run_last_size = last.key_size;
+        }
+    }
+    return left;
+}
+
 /* Writes the list out as a run and begins a new generation. */
 static int spill(writeset *ws)
 {
@@ -364,14 +404,14 @@ static int spill(writeset *ws)
         ws_release(next);
         return rc;
     }
-    if (run->rn_count)
+    if (run->rn_count) {
         ws->ws_run[ws->ws_n_runs++] = run;
-    else
+    } else {
         run_free(run);
+        run = NULL;
+    }
     for (size_t i = 0; i < ws->ws_n_trees; i++)
-        know_all(&ws->ws_tree[i]);
-    for (size_t i = 0; i < ws->ws_n_trees; i++)
-        ws->ws_tree[i] = (ws_tree){ .wt_tree = ws->ws_tree[i].wt_tree, .wt_known = ws->ws_tree[i].wt_known };
+        ws->ws_tree[i] = tree_spilled(ws, &ws->ws_tree[i], run);
     ws_release(ws->ws_now);
     ws->ws_now = next;
     return EDB_OK;
@@ -405,7 +445,7 @@ int ws_put(writeset *ws, uint32_t tree, const void *key, size_t key_size, const 
         if (!wt->wt_unknown)
             wt->wt_unknown = node;
     } else {
-        know(wt, node);
+        know_node(wt, node);
         *skiplist_waits(node) = wt->wt_waiting;
         wt->wt_waiting = node;
         wt->wt_n_waiting++;
@@ -519,11 +559,11 @@ bool ws_get(writeset *ws, uint32_t tree, const void *key, size_t key_size, uint6
 {
     ws_tree *wt = tree_find(ws, tree);
 
-    if (!wt || (!ws->ws_n_runs && behind_all(wt, key, key_size)))
+    if (!wt || (behind_all(wt, key, key_size) && behind_runs(wt, key, key_size)))
         return false;
     if (get_newest(ws, wt, key, key_size, seq, out))
         return true;
-    if (key_size == ROW_KEY && !known_perhaps(wt, key, key_size))
+    if (key_size == ROW_KEY && !known_perhaps(ws, wt, key, key_size))
         return false;
     if (get_from_list(ws, wt, key, key_size, seq, out))
         return true;
@@ -537,7 +577,7 @@ bool ws_may_have_unique(writeset *ws, uint32_t tree, const void *prefix, size_t 
 {
     ws_tree *wt = tree_find(ws, tree);
 
-    return wt && known_perhaps(wt, prefix, size);
+    return wt && known_perhaps(ws, wt, prefix, size);
 }
 
 static bool has_prefix(const uint8_t *key, size_t key_size, const void *prefix, size_t size)

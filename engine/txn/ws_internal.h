@@ -15,11 +15,14 @@ struct ws_generation {
 typedef struct {
     uint32_t wt_tree;
     const skip_node *wt_last;       /* a node with the largest key that is in the list or waits; NULL: there is none */
+    const uint8_t *wt_run_last;     /* the largest key in the runs, in the map of one of them; NULL: none has the tree */
+    uint32_t wt_run_last_size;
     const skip_node *wt_near;       /* of the tree, before the key found last; NULL: not known */
     const skip_node *wt_newest;     /* written last, in the list or waiting */
     skip_node *wt_waiting;          /* nodes to be put into the list when somebody reads the tree, newest first */
     size_t wt_n_waiting;
     filter wt_known;                /* keys of 8 bytes, and those of WS_UNIQUE writes but for their last 8 */
+    size_t wt_known_runs;           /* how many of the runs, from the first on, have all their keys in wt_known */
     const skip_node *wt_unknown;    /* the first node in the list whose key is not in wt_known; behind it none need be. NULL: all are */
 } ws_tree;
 
