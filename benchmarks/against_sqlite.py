@@ -1,4 +1,4 @@
-"""Against SQLite, through the same calls of apsw: reads of a table updated three times over, bulk loads, commits.
+"""Against SQLite, through the same calls of apsw: reads of a table updated three times over, loads, updates, commits.
 
 Both sides get the same statements with the same values, on apsw cursors. SQLite is in WAL mode, otherwise with its
 defaults (`--tuned` gives it 256 MiB of cache and mmap); ours keeps every version.
@@ -11,6 +11,8 @@ from itertools import count as count_up
 from typing import Any
 
 import apsw
+
+from entitydb_dialect import driver
 
 from .measure import (
     Row,
@@ -184,6 +186,45 @@ def insert_once(setting: Setting, side: str, schema: tuple[str, ...], data: list
     finally:
         remove(path)
     return seconds
+
+
+@benchmark
+def updates(setting: Setting) -> Iterator[Row]:
+    """UPDATE of all rows in one commit, durable, again and again; ours through the driver, which rewrites it."""
+    rows = setting.size(300_000, 50_000)
+    show(f"SQLite: updates of {rows:,} rows")
+    data = items(setting, rows)
+    index = "CREATE INDEX item_b ON item(b)"
+    for name, schema, bounds in (
+        ("UPDATE of all rows in one commit", (CREATE,), {"at_most": 1.3}),
+        ("UPDATE of all rows in one commit, with another column's index", (CREATE, INDEX), {}),
+        ("UPDATE of all rows in one commit, with the column's index", (CREATE, index), {}),
+    ):
+        yield updated(setting, name, schema, data, **bounds)
+
+
+def updated(setting: Setting, name: str, schema: tuple[str, ...], data: list[Any], **bounds: Any) -> Row:
+    paths = setting.folder / "updates.edb", setting.folder / "updates.sqlite"
+    connection = open_ours(paths[0], synchronous="full")
+    theirs = open_sqlite(paths[1], setting, "FULL")
+
+    def update(side: driver.Connection | apsw.Connection) -> None:
+        for sql in ("BEGIN IMMEDIATE", "UPDATE item SET b = b + 1", "COMMIT"):
+            side.execute(sql)
+
+    try:
+        for sql in schema:
+            connection.execute(sql)
+            theirs.execute(sql)
+        for side in (cursors(connection), theirs):
+            bulk(side, INSERT, data)
+        wait_durable(connection)
+        return raced(GROUP, name, lambda: update(connection), lambda: update(theirs), "SQLite", again=False, **bounds)
+    finally:
+        connection.close()
+        theirs.close()
+        for path in paths:
+            remove(path)
 
 
 @benchmark
