@@ -192,14 +192,6 @@ static bool same_constant(const proof *pf, int i, const constant *ct)
            && sqlite3_value_int64(value) == ct->ct_integer;
 }
 
-/* Whether the constraint is never true of a NULL. LIKE and the like may have been redefined. */
-static bool refuses_null(int op)
-{
-    return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_NE || op == SQLITE_INDEX_CONSTRAINT_GT
-           || op == SQLITE_INDEX_CONSTRAINT_GE || op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE
-           || op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
-}
-
 enum { ASKS_NOT_NULL = -1, ASKS_NULL = -2 };        /* else an operator of best-index */
 
 static bool is_constraint(const proof *pf, int i, int column)

@@ -30,4 +30,12 @@ bool partial_told(const edb_table *table, sqlite3_index_info *info, int i);
 int partial_asked(const edb_table *table, sqlite3_index_info *info, bool *asked, int *constraint,
                   const edb_index **index);
 
+/* Whether a constraint is never true of a NULL. LIKE and the like may have been redefined. */
+static inline bool refuses_null(int op)
+{
+    return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_NE || op == SQLITE_INDEX_CONSTRAINT_GT
+           || op == SQLITE_INDEX_CONSTRAINT_GE || op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE
+           || op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+}
+
 #endif

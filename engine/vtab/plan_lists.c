@@ -69,7 +69,7 @@ static double rows_of_value(const list_source *lq, uint32_t column)
     return fmax(stats_column(lq->lq_conn, lq->lq_table, column).sv_mean * lq->lq_rows, 1);
 }
 
-static double share_null(const list_source *lq, uint32_t column)
+static double null_share(const list_source *lq, uint32_t column)
 {
     if ((int)column == lq->lq_table->et_rowid_column)
         return 0;
@@ -84,7 +84,7 @@ static double share_of_term(const list_source *lq, char op, uint32_t column)
     if (op == '?' || column >= lq->lq_table->et_n_columns)
         return UNKNOWN_TEST;
     if (op == 'n' || op == 'N')
-        return op == 'n' ? share_null(lq, column) : 1 - share_null(lq, column);
+        return op == 'n' ? null_share(lq, column) : 1 - null_share(lq, column);
     return fmin(1, (op == 'i' ? LIST_GUESS : 1) * rows_of_value(lq, column) / lq->lq_rows);
 }
 
@@ -100,7 +100,7 @@ static double values_of_query(const list_source *lq, const char *at)
     uint32_t column = number_at(&at);
     if (column >= lq->lq_table->et_n_columns || lq->lq_rows < 1)
         return LIST_GUESS;
-    double there = fmax(lq->lq_rows * (1 - share_null(lq, column)), 1), left = 1;
+    double there = fmax(lq->lq_rows * (1 - null_share(lq, column)), 1), left = 1;
     double values = fmin(fmax(there / rows_of_value(lq, column), 1), there), kept = 1;
     while (*at == ' ' && at[1]) {
         char op = at[1];

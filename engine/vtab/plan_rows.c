@@ -94,14 +94,9 @@ static double share_equal(const planner *pl, int i, char op)
     if (!pl->pl_guess && !index)
         cs = stats_column(pl->pl_conn, pl->pl_table, column);
     double share = index ? rows_equal(pl, index, 1) / pl->pl_rows : between_means(cs.sv_mean, cs.sv_met);
+    if (op == 's' && !pl->pl_guess)
+        share += nulls_met(pl, (int)column);
     return op == 'i' ? fmin(list_length(pl, i) * share, LIST_MOST) : fmin(share, 1);
-}
-
-static double share_null(const planner *pl, int i)
-{
-    if (pl->pl_guess)
-        return 0.05;
-    return stats_column(pl->pl_conn, pl->pl_table, (uint32_t)pl->pl_info->aConstraint[i].iColumn).sv_null;
 }
 
 static double share_of_value(const planner *pl, int i, share_op op, const edb_value *v)
@@ -151,15 +146,15 @@ static double share_comparison(const planner *pl, int i, char op)
     if (is_rowid(pl, column))
         return share_rowid(pl, i, op);
     if (op == 'n')
-        return share_null(pl, i);
+        return share_null(pl, column);
     if (op == 'N')
-        return 1 - share_null(pl, i);
+        return 1 - share_null(pl, column);
     if (share_by_index(pl, i, op, &share))
         return share;
     if (!column_value(pl, i, &v))
-        return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND * (1 - share_null(pl, i));
+        return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND * (1 - share_null(pl, column));
     if (v.type == VALUE_NULL)
-        return op == 's' ? share_null(pl, i) : 0;
+        return op == 's' ? share_null(pl, column) : 0;
     return share_of_value(pl, i, equality ? SHARE_EQUAL : share_op_of(op), &v);
 }
 
@@ -300,6 +295,18 @@ double list_values(const planner *pl, const candidate *ca)
     return values;
 }
 
+/* How many times as many rows IS finds, since NULLs are partners of each other, of which the statistics of groups say nothing. */
+static double times_by_nulls(const planner *pl, const candidate *ca)
+{
+    double times = 1;
+    for (uint32_t k = 0; k < ca->ca_n_equal && k < ca->ca_index->n_parts && !pl->pl_guess; k++) {
+        int i = ca->ca_steps[k].sp_constraint, column = (int)ca->ca_index->parts[k].column;
+        if (ca->ca_steps[k].sp_op == 's' && !ca->ca_steps[k].sp_known && !is_rowid(pl, column))
+            times *= share_left(pl, i) / fmax(share_left(pl, i) - nulls_met(pl, column), 1 / pl->pl_rows);
+    }
+    return times;
+}
+
 /* What the equalities leave, some of their values unknown. */
 static double rows_of_equalities(const planner *pl, const candidate *ca)
 {
@@ -311,7 +318,8 @@ static double rows_of_equalities(const planner *pl, const candidate *ca)
         return known;
     if (!ca->ca_index || parts > ca->ca_index->n_parts)
         return list_values(pl, ca);
-    rows = fmin(pl->pl_guess ? rows / 2 : rows, rows_equal(pl, ca->ca_index, parts) * list_values(pl, ca));
+    rows = fmin(pl->pl_guess ? rows / 2 : rows, rows_equal(pl, ca->ca_index, parts) * list_values(pl, ca)
+                                                 * times_by_nulls(pl, ca));
     for (uint32_t n = parts - 1; n; n--)
         if (rows_known(pl, ca->ca_index, ca->ca_steps, n, &known))
             return fmin(rows, known);
@@ -360,5 +368,5 @@ void candidate_rows(const planner *pl, candidate *ca)
     ca->ca_left = ca->ca_rows;
     /* SQLite takes no estimate below one row, so nothing is asked about a single one. */
     if (ca->ca_rows > 1 && !(pl->pl_off & PATH_STATISTICS))
-        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca), 0.01);
+        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca) * nulls_left(pl), 0.01);
 }

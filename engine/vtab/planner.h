@@ -4,6 +4,7 @@
  *   plan_match.c    which constraints a tree can use
  *   plan_order.c    whether its order is the one asked for
  *   plan_rows.c     how many rows are met, and how many are left
+ *   plan_nulls.c    what NULLs leave out
  *   plan_lists.c    how many values a list has
  *   plan_cost.c     what a walk costs
  *   plan_write.c    the plan as a string
@@ -129,6 +130,14 @@ void shares_forget(const planner *pl);      /* what was guessed is asked anew */
 void candidate_rows(const planner *pl, candidate *ca);
 /* Entries in one group of the first `parts` parts of the index. */
 double rows_equal(const planner *pl, const edb_index *index, uint32_t parts);
+
+/* ---- plan_nulls.c ---- */
+
+double share_null(const planner *pl, int column);       /* of a stored column */
+/* What is left of the rows by comparisons that no NULL fulfils, where these count for nothing else. */
+double nulls_left(const planner *pl);
+/* The share of rows that are NULL in the column and meet a NULL by IS. */
+double nulls_met(const planner *pl, int column);
 
 /* ---- plan_lists.c ---- */
 
