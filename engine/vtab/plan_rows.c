@@ -227,6 +227,13 @@ static bool of_one_column(const planner *pl, int i, int k)
            && pl->pl_info->aConstraint[k].iColumn == pl->pl_info->aConstraint[i].iColumn;
 }
 
+/* With one value: not a list. */
+static bool is_single_equality(const planner *pl, int i)
+{
+    char op = equality_op(pl, i);
+    return op == '=' || op == 's';
+}
+
 /* Whether nothing is known of bound i where another of its side is known: then it counts for nothing. So it is of row
  * values, of whose first value the driver makes a bound of its own (driver/rewrite/row_bounds.py). */
 static bool is_vague(const planner *pl, int i)
@@ -267,11 +274,29 @@ static double share_between(const planner *pl, int one, int other)
     return fmax(share_left(pl, one) + share_left(pl, other) - 1, RANGE_LEAST);
 }
 
+/* Whether constraint i is an equality with a column with which another one counts already: one that is used, one with a
+ * known value, or the first. What the column is compared with is equal then in all rows that are left. */
+static bool is_repeated(const planner *pl, const candidate *ca, int i)
+{
+    if (!is_single_equality(pl, i))
+        return false;
+    bool known = right_side_known(pl, i);
+    for (int k = 0; k < pl->pl_info->nConstraint; k++) {
+        if (k == i || !of_one_column(pl, i, k) || !is_single_equality(pl, k))
+            continue;
+        bool other = right_side_known(pl, k);
+        if (constraint_used(ca, k) || (other && !known) || (other == known && k < i))
+            return true;
+    }
+    return false;
+}
+
 static double shares_left(const planner *pl, const candidate *ca)
 {
     double left = 1;
     for (int i = 0; i < pl->pl_info->nConstraint && i < SHARES_KEPT; i++) {
-        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i) || is_vague(pl, i))
+        if (!pl->pl_info->aConstraint[i].usable || constraint_used(ca, i) || is_vague(pl, i)
+            || is_repeated(pl, ca, i))
             continue;
         int end = other_end(pl, i);
         if (end >= 0 && !constraint_used(ca, end)) {
