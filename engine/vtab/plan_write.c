@@ -190,6 +190,16 @@ static void write_tail(plan_writer *pw)
     }
 }
 
+/* SQLite takes no estimate below one row, and so does not see that what finds a row at most should come before a walk that
+ * leaves about one: if it finds none, the walk is not made. So of a walk two rows are told at least. */
+#define WALKED_FROM 100
+
+static sqlite3_int64 rows_told(const candidate *ca)
+{
+    double least = ca->ca_rows >= WALKED_FROM ? 2 : 1;
+    return (sqlite3_int64)fmax(ca->ca_left + 0.5, least);
+}
+
 int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
 {
     sqlite3_index_info *info = pl->pl_info;
@@ -213,6 +223,6 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     info->orderByConsumed = ca->ca_ordered;
     info->idxFlags = ca->ca_scan_unique ? SQLITE_INDEX_SCAN_UNIQUE : 0;
     info->estimatedCost = cost_told(ca);
-    info->estimatedRows = (sqlite3_int64)fmax(ca->ca_left + 0.5, 1);
+    info->estimatedRows = rows_told(ca);
     return SQLITE_OK;
 }
