@@ -249,7 +249,7 @@ typedef struct {
     int32_t sides[MOST_SIDES];          /* the names on both sides of equalities: their first tokens */
     int selects;
     int chooses;                     /* =, IN and IS, but IS NULL, outside of what SET assigns */
-    bool orders, otherwise, terms, assigns;     /* assigns: behind SET */
+    bool orders, limits, otherwise, terms, assigns;     /* assigns: behind SET */
 } term_words;
 
 static bool is_column_name(const reader *r, int32_t at)
@@ -368,6 +368,9 @@ static void count_term_words(const reader *r, int32_t at, from_levels levels, te
     case SQL_W_ORDER:
         counted->orders = counted->terms = true;
         break;
+    case SQL_W_LIMIT:
+        counted->limits = true;
+        break;
     case SQL_W_NULLS:
     case SQL_W_COLLATE:
         counted->otherwise = true;
@@ -388,6 +391,7 @@ static int32_t flags_of_terms(const reader *r, const term_words *counted)
     return (may_chain(r, counted) ? SQL_MAY_CHAIN : 0) | (may_find_one(counted) ? SQL_MAY_FIND_ONE : 0)
            | (counted->orders && counted->otherwise ? SQL_ORDERS_OTHERWISE : 0) | (counted->terms ? SQL_HAS_TERMS : 0)
            | (!counted->selects && !counted->chooses ? SQL_SETS_ROWS : 0)       /* if it is an UPDATE */
+           | (counted->orders && counted->limits && counted->joined ? SQL_LIMITS_JOIN : 0)
            /* USING and NATURAL are equalities, too; and a query around this one has its own columns. */
            | (counted->joined || counted->selects > 1 ? SQL_EQUAL_BY_COLUMN : 0);
 }

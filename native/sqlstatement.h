@@ -36,6 +36,7 @@ enum {
     SQL_BOUNDS_ROW = 131072,    /* a row value, <, <=, > or >=, and one whose first value is a literal */
     SQL_IS_COLUMN = 262144,     /* IS between two names */
     SQL_SETS_ROWS = 524288,     /* UPDATE without OR, FROM, RETURNING, a query, and =, IN or IS in its WHERE */
+    SQL_LIMITS_JOIN = 1048576,  /* ORDER, LIMIT, and two tables or more in FROM */
 };
 
 /* Parts are indices of tokens; -1: there is none. */

@@ -156,7 +156,8 @@ static known *known_of_shape(session *ps, PyObject *sql, const char *text, Py_ss
     if (inserts(shape) && !find_supplied(ps, sql, shape, &start))
         return NULL;
     bool has_tail = shape->on_conflict >= 0 || shape->returning >= 0;
-    bool may_change = shape->flags & (SQL_MAY_FIND_ONE | SQL_BOUND_BY_COLUMN | SQL_LISTS_QUERY | SQL_IS_COLUMN)
+    bool may_change = shape->flags & (SQL_MAY_FIND_ONE | SQL_BOUND_BY_COLUMN | SQL_LISTS_QUERY | SQL_IS_COLUMN
+                                       | SQL_LIMITS_JOIN)
                       || (shape->flags & SQL_HAS_TERMS && has_words_of_index(ps, text, (size_t)size));
     if (!has_tail && !may_change)
         return known_of_text(ps, sql, NULL, 0, -1, &start, inserts(shape));

@@ -20,9 +20,7 @@ static double cost_of_entry(const candidate *ca)
 static double rows_until_limit(const planner *pl, const candidate *ca)
 {
     double each = ca->ca_rows / fmax(ca->ca_left, 0.1);     /* rows met for one that is left */
-    if (pl->pl_info->nOrderBy && !ca->ca_ordered)
-        return ca->ca_rows;
-    double enough = pl->pl_limit * each;
+    double enough = limit_for(pl, ca) * each;
     if (ca->ca_group_parts)
         enough += rows_equal(pl, ca->ca_index, ca->ca_group_parts);
     return fmin(ca->ca_rows, enough);

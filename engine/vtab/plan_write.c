@@ -58,7 +58,7 @@ static void write_aside(plan_writer *pw)
     const planner *pl = pw->pn_planner;
     sqlite3_index_info *info = pl->pl_info;
     for (int i = 0; i < info->nConstraint; i++) {
-        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i) || list_told(pl, i);
+        bool ours = i == pl->pl_asked || partial_told(pl->pl_table, info, i) || told_by(pl, i);
         bool evidence = i < 64 && pw->pn_candidate->ca_evidence >> i & 1 && !info->aConstraintUsage[i].argvIndex;
         if (!ours && !evidence)
             continue;
@@ -194,10 +194,10 @@ static void write_tail(plan_writer *pw)
  * leaves about one: if it finds none, the walk is not made. So of a walk two rows are told at least. */
 #define WALKED_FROM 100
 
-static sqlite3_int64 rows_told(const candidate *ca)
+static sqlite3_int64 rows_told(const planner *pl, const candidate *ca)
 {
     double least = ca->ca_rows >= WALKED_FROM ? 2 : 1;
-    return (sqlite3_int64)fmax(ca->ca_left + 0.5, least);
+    return (sqlite3_int64)fmax(fmin(ca->ca_left, limit_for(pl, ca)) + 0.5, least);
 }
 
 int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
@@ -223,6 +223,6 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     info->orderByConsumed = ca->ca_ordered;
     info->idxFlags = ca->ca_scan_unique ? SQLITE_INDEX_SCAN_UNIQUE : 0;
     info->estimatedCost = cost_told(ca);
-    info->estimatedRows = rows_told(ca);
+    info->estimatedRows = rows_told(pl, ca);
     return SQLITE_OK;
 }

@@ -5,6 +5,8 @@
  *   plan_order.c    whether its order is the one asked for
  *   plan_rows.c     how many rows are met, and how many are left
  *   plan_nulls.c    what NULLs leave out
+ *   plan_told.c     what the driver tells of other tables
+ *   plan_limits.c   how many rows of the first table of a join are wanted
  *   plan_lists.c    how many values a list has
  *   plan_cost.c     what a walk costs
  *   plan_write.c    the plan as a string
@@ -69,6 +71,7 @@ typedef struct {                    /* what all candidates look at */
     edb_conn *pl_conn;              /* NULL: not bound yet */
     int pl_asked;                   /* the constraint that asks for the rows of a partial index; -1: none does */
     double pl_limit;                /* rows wanted at most; infinite: all */
+    uint64_t pl_joined;             /* columns that other tables are joined by, if the limit is one of a join */
     unsigned pl_off;                /* paths switched off: PATH_... */
     /* Of the first SHARES_KEPT constraints, below 0 where not asked for yet: */
     double *pl_shares;              /* plan_rows.c */
@@ -139,10 +142,36 @@ double nulls_left(const planner *pl);
 /* The share of rows that are NULL in the column and meet a NULL by IS. */
 double nulls_met(const planner *pl, int column);
 
+/* ---- plan_told.c ---- */
+
+#define LIST_GUESS 5                /* values of a list of which nothing is told */
+
+/* What the driver tells by constraint i; NULL: it is no such term. */
+const char *told_by(const planner *pl, int i);
+uint32_t told_number(const char **at);
+
+typedef struct {                    /* a table that is told of */
+    edb_conn *td_conn;
+    edb_table *td_table;
+    double td_rows;
+} told_table;
+
+bool told_open(const planner *pl, uint32_t id, told_table *td);     /* false: there is no such table */
+void told_close(told_table *td);
+double told_rows_of_value(const told_table *td, uint32_t column);   /* rows with one value of the column */
+double told_nulls(const told_table *td, uint32_t column);           /* the share of rows in which it is NULL */
+double told_share(const told_table *td, char op, uint32_t column);  /* that a condition leaves */
+
+/* ---- plan_limits.c ---- */
+
+/* Rows of this table until as many of the join have been found as are wanted; infinite: all. *joined: see pl_joined. */
+double limit_of_join(const planner *pl, uint64_t *joined);
+/* Rows that are left of the walk until it ends. */
+double limit_for(const planner *pl, const candidate *ca);
+
 /* ---- plan_lists.c ---- */
 
 double list_length(const planner *pl, int constraint);
-bool list_told(const planner *pl, int constraint);      /* it is the driver's term about a list */
 
 /* ---- plan_cost.c ---- */
 

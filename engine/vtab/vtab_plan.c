@@ -156,6 +156,8 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
     pl.pl_rows = pl.pl_guess ? fmax(rows, ROWS_LEAST) : rows;
     pl.pl_limit = limit_of(info);
     shares_forget(&pl);
+    if (!pl.pl_guess && isinf(pl.pl_limit))
+        pl.pl_limit = limit_of_join(&pl, &pl.pl_joined);
     if (unlikely(vt->vt_table->et_has_partial && !vt->vt_history)) {
         int asked = plan_asked(&pl, base);
         if (asked >= 0)

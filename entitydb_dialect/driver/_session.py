@@ -40,12 +40,12 @@ from .schemas.histories import Histories, HistoryTable
 from .schemas.lookup import schema_of, schema_with
 from .schemas.names import PastNames, table_then
 from .schemas.schema import MainSchema, Schema
-from .sql.statement import BOUND_BY_COLUMN, IS_COLUMN, LISTS_QUERY, LONG, MAY_FIND_ONE, Statement
+from .sql.statement import BOUND_BY_COLUMN, IS_COLUMN, LIMITS_JOIN, LISTS_QUERY, LONG, MAY_FIND_ONE, Statement
 
 _TEMPORARY = "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view')"
 _MOST_PREPARED = 2000  # statements kept
 _MOST_TEMPLATES = 1000
-_MAY_KEEP_LITERALS = MAY_FIND_ONE | BOUND_BY_COLUMN | LISTS_QUERY | IS_COLUMN
+_MAY_KEEP_LITERALS = MAY_FIND_ONE | BOUND_BY_COLUMN | LISTS_QUERY | IS_COLUMN | LIMITS_JOIN
 _LONGEST_TEMPLATE = 4096  # characters
 _MOST_NEEDS = 60  # of parameters, that the short way has bits for
 

@@ -5,8 +5,8 @@ index's WHERE. Those are the needs of an edit. Which of them the parameters fulf
 
 What is made of a text is made of all texts that differ from it in literals only, but for those that an index has too.
 So the short way (engine/python/short_template.c) keeps it by the text with `%s` in the place of such literals, its
-template. So it does with what one_row.py, equal_by_is.py and list_lengths.py have made of a text, which no literal
-decides.
+template. So it does with what one_row.py, equal_by_is.py, join_limits.py and list_lengths.py have made of a text, which
+no literal decides.
 """
 
 from __future__ import annotations

@@ -21,15 +21,14 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import LISTS_QUERY, LONG, Statement
-from ..sql.terms import items, split, stripped, top_level
-from ..sql.text import Edit, Range
-from ..sql.tokens import CONSTANTS, quote
+from ..sql.terms import items, top_level
+from ..sql.text import Edit
+from ..sql.tokens import quote
+from .condition_kinds import HIDDEN, conditions_told, terms_of
 from .query_names import Place, QueryNames, hidden_names
 from .schemas import Schemas
 
-_HIDDEN = '"entitydb returned"'
 _MORE = frozenset(("UNION", "EXCEPT", "INTERSECT", "GROUP", "LIMIT", "VALUES"))
-_KINDS = {"=": "=", "==": "=", "IN": "i", **dict.fromkeys(("<", "<=", ">", ">=", "BETWEEN"), "<")}
 
 
 def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
@@ -48,7 +47,7 @@ def rewrite(statement: Statement, schemas: Schemas) -> list[Edit]:
                 continue
             end = statement.ends[statement.closing(opening)]
             alias = quote(known.aliases[column[0]])
-            found.append(Edit(end, end, f" AND {alias}.{_HIDDEN} IS NOT '{column[1]} {told[1]}'"))
+            found.append(Edit(end, end, f" AND {alias}.{HIDDEN} IS NOT '{column[1]} {told[1]}'"))
     return found
 
 
@@ -59,7 +58,7 @@ def _lists(text: Statement, core: Core, known: QueryNames) -> Iterator[tuple[Pla
         condition = core.where if reference is None else reference.on
         if condition is None:
             continue
-        for start, end in _terms(text, condition):
+        for start, end in terms_of(text, condition):
             at = next((at for at in top_level(text, (start, end)) if text.uppers[at] == "IN"), end)
             if text.upper(at + 1) != "(" or text.upper(at + 2) != "SELECT" or text.closing(at + 1) + 1 != end:
                 continue
@@ -69,11 +68,6 @@ def _lists(text: Statement, core: Core, known: QueryNames) -> Iterator[tuple[Pla
             own = core.references[column[0]]
             if (column[0] == i) if reference is not None and reference.join else not own.join:
                 yield column, at + 1
-
-
-def _terms(text: Statement, condition: Range) -> Iterator[Range]:
-    for part in split(text, stripped(text, condition), "AND") or ():
-        yield stripped(text, part)
 
 
 def _told(text: Statement, opening: int, query: Core, known: QueryNames) -> tuple[str, str] | None:
@@ -90,32 +84,8 @@ def _told(text: Statement, opening: int, query: Core, known: QueryNames) -> tupl
     table = known.tables[place[0]] if place is not None else None
     if place is None or table is None:
         return None
-    told = f"{table.id} {place[1]}"
-    conditions = [query.where, *(reference.on for reference in query.references)]
-    for condition in conditions:
-        for term in _terms(text, condition) if condition is not None else ():
-            told += _kind(text, term, place[0], known)
-    return query.references[place[0]].schema, told
-
-
-def _kind(text: Statement, term: Range, table: int, known: QueryNames) -> str:
-    """What is told of a term of the WHERE of a list; nothing of one that is a constant."""
-    start, end = term
-    if end - start == 1 and text.kinds[start] in CONSTANTS:
-        return ""
-    choices = split(text, term, "OR") or ()
-    if len(choices) > 1:
-        kinds = [_kind(text, stripped(text, choice), table, known) for choice in choices]
-        return f" i{kinds[0][2:]}" if all(kind.startswith(" =") for kind in kinds) else " ?"
-    name = start + 3 if text.upper(start + 1) == "." else start + 1
-    column = known.meant(text, (start, name))
-    word = text.upper(name)
-    kind = _KINDS.get(word)
-    if word == "IS" and text.upper(end - 1) == "NULL":
-        kind = "n" if end - name == 2 else "N"
-    if column is None or column[0] != table or kind is None or len(top_level(text, (name, end))) > 4:
-        return " ?"
-    return f" {kind}{column[1]}"
+    told = conditions_told(text, query, place[0], known)
+    return query.references[place[0]].schema, f"{table.id} {place[1]}{told}"
 
 
 __all__ = ["rewrite"]

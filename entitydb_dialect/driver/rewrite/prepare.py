@@ -25,6 +25,7 @@ from . import (
     expression_indexes,
     generated_columns,
     implied_equalities,
+    join_limits,
     join_minimum,
     list_lengths,
     one_row,
@@ -53,13 +54,14 @@ IN_TURN: tuple[Rewrite, ...] = (
     update_from.rewrite,
     equal_by_is.rewrite,
     one_row.rewrite,
+    join_limits.rewrite,
     order_terms.rewrite,
     implied_equalities.rewrite,
     list_lengths.rewrite,
     row_bounds.rewrite,
 )
 # What they make of a text no literal decides.
-KEEP_LITERALS = frozenset((equal_by_is.rewrite, one_row.rewrite, list_lengths.rewrite))
+KEEP_LITERALS = frozenset((equal_by_is.rewrite, one_row.rewrite, join_limits.rewrite, list_lengths.rewrite))
 AT_ONCE: tuple[Callable[[Statement, Indexes], list[Edit]], ...] = (partial_indexes.rewrite, expression_indexes.rewrite)
 
 

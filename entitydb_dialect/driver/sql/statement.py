@@ -76,6 +76,7 @@ LISTS_QUERY: int = lib.SQL_LISTS_QUERY
 BOUNDS_ROW: int = lib.SQL_BOUNDS_ROW
 IS_COLUMN: int = lib.SQL_IS_COLUMN
 SETS_ROWS: int = lib.SQL_SETS_ROWS
+LIMITS_JOIN: int = lib.SQL_LIMITS_JOIN
 _MAY_ASK = frozenset((READ, WRITE, OTHER))
 _SHAPES = {
     lib.SQL_NOTHING: (EMPTY, ""),
@@ -365,6 +366,7 @@ __all__ = [
     "INFO",
     "IS_COLUMN",
     "LABEL",
+    "LIMITS_JOIN",
     "LISTS_QUERY",
     "LONG",
     "MAY_CHAIN",

@@ -23,7 +23,8 @@ SCHEMA = (
 def both(db: driver.Connection) -> Beside:
     """Of 2,000 tasks 20 have a parent, and 500 have a mark, each another."""
     found = Beside(db, *SCHEMA)
-    found.fill("task", [(i, i // 2 if i % 100 == 0 else None, i % 4, i if i % 4 == 0 else None) for i in range(1, 2001)])
+    found.fill("task", [(i, i // 2 if i % 100 == 0 else None, i % 4, i if i % 4 == 0 else None)
+                        for i in range(1, 2001)])
     found.fill("part", [(i, i, i % 4, 2 * i if i % 2 == 0 else None) for i in range(1, 1001)])
     db.commit()
     return found

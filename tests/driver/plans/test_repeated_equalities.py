@@ -1,4 +1,4 @@
-"""Several equalities with one column count once: when one of them holds, the others leave as many rows as without it."""
+"""Several equalities with one column count once: where one of them holds, the others leave all rows."""
 
 from __future__ import annotations
 
