@@ -185,6 +185,15 @@ def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
         yield items[first:first + size]
 
 
+# ---- other processes ----
+
+def child_environment() -> dict[str, str]:
+    """In which a fresh Python finds the package that is measured here, and these benchmarks."""
+    root = str(Path(__file__).resolve().parent.parent)
+    package = str(Path(entitydb_dialect.__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, root, os.environ.get("PYTHONPATH", "")])}
+
+
 # ---- the machine ----
 
 def processor() -> str:

@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import entitydb_dialect
-
-from .measure import Row, Setting, benchmark, file_bytes, open_ours, remove, show
+from .measure import Row, Setting, benchmark, child_environment, file_bytes, open_ours, remove, show
 
 GROUP = "open"
 ROW_BYTES = 1_500
@@ -26,12 +24,9 @@ MOST_BYTES = 20 * 2**20
 
 def child(task: str, path: Path, *arguments: str) -> Any:
     """Runs a function of this module in a fresh Python. -> what it returns."""
-    root = str(Path(__file__).resolve().parent.parent)
-    package = str(Path(entitydb_dialect.__file__).resolve().parent.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, root, os.environ.get("PYTHONPATH", "")])}
     code = f"import sys, json; from benchmarks import opening; print(json.dumps(opening.{task}(*sys.argv[1:])))"
     answer = subprocess.run([sys.executable, "-c", code, str(path), *arguments], check=True, stdout=subprocess.PIPE,
-                            env=environment)
+                            env=child_environment())
     return json.loads(answer.stdout)
 
 
