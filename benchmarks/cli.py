@@ -24,6 +24,7 @@ from . import (  # noqa: F401 - they register benchmarks
     texts,
     through_orm,
     through_time,
+    writers,
 )
 from .measure import BENCHMARKS, Row, Setting, machine
 

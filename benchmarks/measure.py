@@ -150,8 +150,9 @@ def open_ours(path: Path, **options: Any) -> driver.Connection:
     return driver.connect(str(path), isolation_level=None, **options)
 
 
-def open_sqlite(path: Path, setting: Setting, synchronous: str) -> apsw.Connection:
+def open_sqlite(path: Path, setting: Setting, synchronous: str, busy_ms: int = 0) -> apsw.Connection:
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(busy_ms)
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     if setting.tuned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, ForeignKey, create_engine, event, select
@@ -36,8 +37,8 @@ class Thing(Base):
     price: Mapped[float]
 
 
-def pysqlite(setting: Setting) -> Engine:
-    engine = create_engine(f"sqlite:///{setting.folder / 'orm.sqlite'}")
+def pysqlite(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
     def wal(connection: Any, _: Any) -> None:
@@ -59,7 +60,7 @@ def fill(engine: Engine) -> None:
 def orm(setting: Setting) -> Iterator[Row]:
     """1,000 objects read and written through the ORM."""
     show(f"ORM: {OBJECTS:,} objects")
-    ours, theirs = create_engine(f"entitydb:///{setting.folder / 'orm.edb'}"), pysqlite(setting)
+    ours, theirs = create_engine(f"entitydb:///{setting.folder / 'orm.edb'}"), pysqlite(setting.folder / "orm.sqlite")
     try:
         for engine in (ours, theirs):
             fill(engine)
