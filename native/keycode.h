@@ -25,14 +25,20 @@ enum { KEY_NULL = 0x10, KEY_NUMBER = 0x20, KEY_TEXT = 0x30, KEY_BLOB = 0x40 };
 static inline int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     size_t common = a_size < b_size ? a_size : b_size;
-    if (common >= 8) {              /* mostly enough, and quicker than a call */
+    int order = 0;
+    if (common >= 8) {              /* the first eight bytes, then the last: mostly enough, and quicker than a call */
         uint64_t x = load64be(a), y = load64be(b);
+        if (x == y && common <= 16) {
+            x = load64be(a + common - 8);
+            y = load64be(b + common - 8);
+        }
         if (x != y)
             return x < y ? -1 : 1;
-        if (common == 8)
-            return (a_size > b_size) - (a_size < b_size);
+        if (common > 16)
+            order = memcmp(a + 8, b + 8, common - 8);
+    } else if (common) {
+        order = memcmp(a, b, common);
     }
-    int order = common ? memcmp(a, b, common) : 0;
     return order ? order : (a_size > b_size) - (a_size < b_size);
 }
 
