@@ -129,11 +129,7 @@ int taggings_seek(edb_cursor *cu, const uint8_t *key, size_t size, size_t prefix
     return rc;
 }
 
-int taggings_stand(const edb_cursor *cu, const uint8_t *prefix, size_t prefix_size, bool *out)
+int tagging_forged(const edb_cursor *cu)
 {
-    *out = false;
-    if (cu->valid && cu->at.key_size != TAG_KEY)
-        return edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", cu->at.key_size);
-    *out = cu->valid && !memcmp(cu->at.key, prefix, prefix_size);
-    return EDB_OK;
+    return edb_fail(EDB_CORRUPT, "a tag's entry has a key of %u bytes", cu->at.key_size);
 }

@@ -10,6 +10,8 @@
 #ifndef EDB_TAG_TREES_H
 #define EDB_TAG_TREES_H
 
+#include <string.h>
+
 #include "native/bytes.h"
 #include "engine/txn/txn.h"
 
@@ -65,7 +67,16 @@ static inline void reverse_load(tagging *tg, const uint8_t key[TAG_KEY])
 /* To the first entry at or behind the key. At SERIALIZABLE the walk from there counts as read as far as keys begin with
  * the first prefix_size bytes of it. */
 int taggings_seek(edb_cursor *cu, const uint8_t *key, size_t size, size_t prefix_size);
-/* Whether the cursor stands on a tagging whose key begins with the prefix. EDB_CORRUPT: on what is no tagging. */
-int taggings_stand(const edb_cursor *cu, const uint8_t *prefix, size_t prefix_size, bool *out);
+int tagging_forged(const edb_cursor *cu);               /* EDB_CORRUPT: it stands on what is no tagging */
+/* Whether the cursor stands on a tagging whose key begins with the prefix. Inline: a walk asks it of every entry, mostly
+ * with a size that the compiler knows. */
+static inline int taggings_stand(const edb_cursor *cu, const uint8_t *prefix, size_t prefix_size, bool *out)
+{
+    *out = false;
+    if (cu->valid && cu->at.key_size != TAG_KEY)
+        return tagging_forged(cu);
+    *out = cu->valid && !memcmp(cu->at.key, prefix, prefix_size);
+    return EDB_OK;
+}
 
 #endif
