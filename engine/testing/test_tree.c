@@ -178,10 +178,10 @@ int test_tree_visit(test_tree *t, uint64_t moment, const uint8_t *visits, size_t
         if (rc == EDB_OK)
             rc = test_put_version(t, found ? &v : NULL, out, room, used);
         if (rc == EDB_OK)
-            rc = tree_cursor_seek(&tc, key, size);
+            rc = step == 'o' ? tree_cursor_seek_on(&tc, key, size) : tree_cursor_seek(&tc, key, size);
         if (rc == EDB_OK)
             rc = test_put_version(t, tc.tc_valid ? &tc.tc_at : NULL, out, room, used);
-        if (rc == EDB_OK && tc.tc_valid && step != '-')
+        if (rc == EDB_OK && tc.tc_valid && (step == 'n' || step == 'p'))
             rc = step == 'n' ? tree_cursor_next(&tc) : tree_cursor_prev(&tc);
         if (rc == EDB_OK)
             rc = test_put_version(t, tc.tc_valid ? &tc.tc_at : NULL, out, room, used);

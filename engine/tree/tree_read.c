@@ -464,13 +464,119 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
     return leaf_after(tc, true);
 }
 
+/* ---- cursors: moving on -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint8_t *key;
+    uint32_t size;
+} leaf_key;
+
+static inline leaf_key key_of(const tree_cursor *tc, int i)
+{
+    leaf_key out;
+
+    cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[i]), tc->tc_key_size, &out.key, &out.size);
+    return out;
+}
+
+static inline bool key_before(leaf_key a, leaf_key b)
+{
+    return key_compare(a.key, a.size, b.key, b.size) < 0;
+}
+
+/* Where the key would stand if the keys from entry `first` to the leaf's last, which is not before it, lay evenly: numbers
+ * behind a common beginning often do. */
+static inline int leaf_guess(const tree_cursor *tc, int first, leaf_key key, leaf_key end)
+{
+    leaf_key begin = key_of(tc, first);
+    int last = tc->tc_high - 1;
+    size_t skip = 0;
+
+    if (begin.size < 8 || end.size < 8 || key.size < 8)
+        return first;
+    if (begin.size >= 16 && end.size >= 16 && key.size >= 16 && load64(begin.key) == load64(end.key))
+        skip = 8;
+    uint64_t low = load64be(begin.key + skip), high = load64be(end.key + skip), at = load64be(key.key + skip);
+    if (at <= low || at > high)
+        return first;
+    return first + (int)((double)(last - first) * (double)(at - low) / (double)(high - low));
+}
+
+/* The first entry from `first` on that is at or behind the key, which the leaf's last, `end`, is. From the guess it goes by
+ * steps that double: a good guess touches little of the leaf, and a bad one costs a search in a part of it. */
+static int leaf_leap(const tree_cursor *tc, int first, leaf_key key, leaf_key end)
+{
+    int low = first, high = tc->tc_high - 1, at = leaf_guess(tc, first, key, end);
+    bool before = key_before(key_of(tc, at), key), turned = false;
+
+    for (int by = 1; !turned; by *= 2) {
+        if (before)
+            low = at + 1;
+        else
+            high = at;
+        at = before ? at + by : at - by;
+        if (at < low || at >= high)
+            break;
+        turned = key_before(key_of(tc, at), key) != before;
+    }
+    if (turned && before)
+        high = at;
+    else if (turned)
+        low = at + 1;
+    return low < high ? leaf_bound(tc, low, high, key.key, key.size, false) : low;
+}
+
+/* Moves a walk that stands on an entry at or before the key to the last such entry, which mostly is near. */
+static void walk_on(page_walk *w, leaf_key key)
+{
+    unsigned fixed = load16(w->pw_page + TP_KEY_SIZE);
+
+    for (int tries = 0; tries < 3; tries++) {
+        page_walk after = *w;
+        leaf_key at;
+        if (!walk_next(&after))
+            return;
+        cell_key(w->pw_page + after.pw_offset, fixed, &at.key, &at.size);
+        if (key_before(key, at))
+            return;
+        *w = after;
+    }
+    (void)walk_find(w, w->pw_page, w->pw_moment, key.key, key.size);
+}
+
+/* Down from the lowest node of the way that the key is in the range of. */
+static int seek_along(tree_cursor *tc, leaf_key key)
+{
+    leaf_key end;
+    bool leaf;
+
+    for (; tc->tc_depth > 0; tc->tc_depth--) {
+        struct tree_step *step = &tc->tc_path[tc->tc_depth - 1];
+        if (!step->tp_high || key_before(key, (leaf_key){ step->tp_high, step->tp_high_size })) {
+            walk_on(&step->tp_walk, key);
+            break;
+        }
+    }
+    tc->tc_valid = false;
+    int rc = go_down(tc, WAY_FIND, key.key, key.size, &leaf);
+    if (rc != EDB_OK)
+        return rc;
+    if (!leaf || tc->tc_low >= tc->tc_high || key_before(end = key_of(tc, tc->tc_high - 1), key))
+        return leaf_after(tc, true);
+    tc->tc_i = leaf_leap(tc, tc->tc_low, key, end);
+    tree_cursor_load(tc);
+    return EDB_OK;
+}
+
 int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size)
 {
-    int at = tc->tc_valid ? leaf_bound(tc, tc->tc_i, tc->tc_high, key, key_size, false) : 0;
+    leaf_key wanted = { key, (uint32_t)key_size }, end;
 
-    if (!tc->tc_valid || at == tc->tc_high)
+    if (!tc->tc_valid)
         return tree_cursor_seek(tc, key, key_size);
-    tc->tc_i = at;
+    if (key_before(end = key_of(tc, tc->tc_high - 1), wanted))
+        return seek_along(tc, wanted);
+    tc->tc_i = leaf_leap(tc, tc->tc_i, wanted, end);
     tree_cursor_load(tc);
     return EDB_OK;
 }

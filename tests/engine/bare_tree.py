@@ -59,8 +59,9 @@ class BareTree:
     def visit(
         self, moment: int, visits: list[tuple[bytes, str]]
     ) -> tuple[list[list[tuple[int, int, bytes] | None]], int]:
-        """Of each key and step ("n" next, "p" prev, "-" none): the version of the key, the first entry from it on, and
-        the entry that is stepped to from there, as (from, size of the value, its first 32 bytes); and pages touched."""
+        """Of each key and step ("n" next, "p" prev, "-" none, "o" none, and the key is not before where the cursor
+        stands): the version of the key, the first entry from it on, and the entry that is stepped to from there, as
+        (from, size of the value, its first 32 bytes); and pages touched."""
         packed = b"".join(step.encode() + struct.pack("<I", len(key)) + key for key, step in visits)
         used, touched = ffi.new("size_t *"), ffi.new("uint64_t *")
         done(lib.test_tree_visit(self.tree, moment, packed, len(visits), self.room, len(self.room), used, touched))

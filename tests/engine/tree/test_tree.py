@@ -91,6 +91,96 @@ def test_keys_in_order_are_found_without_a_way_down_for_each(tmp_path: Path) -> 
         tree.close()
 
 
+def leaps(names: list[bytes], keys: list[bytes], rnd: random.Random) -> list[tuple[bytes, str]]:
+    """Some of the keys in order, near each other and far apart, of which each is sought from the one before."""
+    visits, stands, at = [], b"", 0
+    while at < len(keys):
+        key = keys[at]
+        if key >= stands:
+            visits.append((key, "o"))
+            place = bisect_left(names, key)
+            if place == len(names):
+                break
+            stands = names[place]
+        at += rnd.choice((1, 1, 2, rnd.randrange(1, 20), rnd.randrange(1, len(keys) + 1)))
+    return visits
+
+
+def judge_leaps(tree: BareTree, moment: int, rows: dict[bytes, tuple[bytes, int]], keys: list[bytes],
+                rnd: random.Random) -> None:
+    living = [(key, (begun, len(value), value[:32])) for key, (value, begun) in sorted(rows.items())]
+    names, there = [key for key, _ in living], dict(living)
+    for _ in range(4):
+        visits = leaps(names, keys, rnd)
+        found = tree.visit(moment, visits)[0]
+        for (key, _), (same, sought, stays) in zip(visits, found, strict=True):
+            place = bisect_left(names, key)
+            assert same == there.get(key)
+            assert sought == stays == (living[place][1] if place < len(living) else None), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key_size", [8, 0])
+@pytest.mark.parametrize("style", ["mix", *STYLES])
+def test_leaps_along_the_keys_find_what_is_found_from_the_root(
+    tmp_path: Path, seed: int, style: str, key_size: int
+) -> None:
+    rnd = random.Random(f"{seed} {style} {key_size}")
+    tree, model = BareTree(tmp_path / "t.edb", 512, key_size), Model()
+    try:
+        for batch in history(rnd.randrange(2**32), key_size, 12 if style == "bulk" else 40, style=style):
+            model.apply(tree.apply(batch), batch)
+        keys = sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
+        moments = [(FOREVER, model.rows), *model.at.items()]
+        for moment, rows in moments[:2] + rnd.sample(moments[2:], min(10, len(moments) - 2)):
+            judge_leaps(tree, moment, rows, keys, rnd)
+    finally:
+        tree.close()
+
+
+@pytest.mark.parametrize("spread", ["even", "clustered", "doubling", "one after the other", "few bytes"])
+def test_leaps_among_postings_find_what_is_found_from_the_root(tmp_path: Path, seed: int, spread: str) -> None:
+    """Keys with a common beginning, whose places are guessed from the numbers behind it."""
+    rnd = random.Random(f"{seed} {spread}")
+    numbers = {
+        "even": lambda: [1000 * i for i in range(400)],
+        "clustered": lambda: [rnd.choice((0, 10**6, 2**62)) + rnd.randrange(500) for _ in range(400)],
+        "doubling": lambda: [2**i + j for i in range(64) for j in range(6)],
+        "one after the other": lambda: list(range(400)),
+        "few bytes": lambda: [rnd.randrange(2**64) for _ in range(400)],
+    }[spread]()
+    size = 8 if spread != "few bytes" else 3
+    keys = sorted({tag + (number % 2**64).to_bytes(8, "big")[:size]
+                   for tag in (b"", b"tag1type", b"tag2type", b"tag2typf") for number in numbers})
+    tree = BareTree(tmp_path / "t.edb", rnd.choice((512, 4096)), 0)
+    try:
+        first = tree.apply({key: b"" for key in keys if rnd.random() < 0.7})
+        then = dict.fromkeys((row[0] for row in tree.scan(first)), (b"", first))
+        gone = {key for key in then if rnd.random() < 0.3}
+        tree.apply(dict.fromkeys(gone))
+        for moment, rows in ((first, then), (FOREVER, {key: row for key, row in then.items() if key not in gone})):
+            judge_leaps(tree, moment, rows, keys, rnd)
+            judge_leaps(tree, moment, rows, sorted({key[:-1] for key in keys} | {key + b"\0" for key in keys}), rnd)
+    finally:
+        tree.close()
+
+
+def test_leaps_along_the_keys_do_not_go_down_from_the_root(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 0)
+    try:
+        keys = [b"tag1type" + (i + (1 << 63)).to_bytes(8, "big") for i in range(3000)]
+        first = tree.apply(dict.fromkeys(keys, b""))
+        tree.apply(dict.fromkeys(keys[::7]))
+        for moment in (FOREVER, first):
+            height = tree.visit(moment, [(keys[0], "-")])[1] // 2   # one way down for the version, one for the seek
+            for apart in (5, 20, 40, 200):
+                along, anew = (tree.visit(moment, [(key, how) for key in keys[::apart]])[1] for how in "o-")
+                versions = height * len(keys[::apart])
+                assert along - versions <= 0.7 * (anew - versions), apart
+    finally:
+        tree.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
