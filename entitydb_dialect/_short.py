@@ -13,5 +13,6 @@ _module = module_from_spec(_spec)
 _loader.exec_module(_module)
 
 Cursor, Known, Session = _module.Cursor, _module.Known, _module.Session
+uncollected = _module.uncollected
 
-__all__ = ["Cursor", "Known", "Session"]
+__all__ = ["Cursor", "Known", "Session", "uncollected"]

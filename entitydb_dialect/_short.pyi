@@ -1,7 +1,12 @@
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from typing_extensions import Self
+
+_A = TypeVar("_A")
+_R = TypeVar("_R")
+
+def uncollected(function: Callable[[_A], _R], argument: _A, /) -> _R: ...
 
 class Session:
     running: Any

@@ -1,9 +1,15 @@
 /* The Python module `entitydb_dialect._short`: the second one in the library, beside the one that cffi makes. */
 #include "engine/python/short.h"
 
+static PyMethodDef functions[] = {
+    { "uncollected", (PyCFunction)(void (*)(void))uncollected, METH_FASTCALL,
+      "uncollected(function, argument): calls it while Python's garbage collector is off." },
+    { NULL, NULL, 0, NULL },
+};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, .m_name = "_short", .m_doc = "The short way of known texts.", .m_size = -1,
+    .m_methods = functions,
 };
 
 static int add(PyObject *to, const char *name, PyType_Spec *spec, PyTypeObject **type)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import _exceptions as ex
 from ..._native import ffi, lib
+from ..._short import uncollected
 from .._errors import check
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ def delete_rows(session: Session, run: Callable[[str], object], table: str, ids:
     return int(request.changed)
 
 
+def _loaded(request: Any) -> Any:
+    """What the engine gave out. Rows are no garbage: the collector need not look at them while they are made."""
+    return uncollected(marshal.loads, ffi.buffer(request.out, request.out_size))
+
+
 def _declared(session: Session, table: str) -> Declared:
     found = session.main.declared.get(table.lower())
     if found is None:
@@ -131,7 +137,7 @@ def get_rows(
         finally:
             session.leave(before)
         try:
-            found: tuple[tuple[str, ...], list[Any]] = marshal.loads(ffi.buffer(request.out, request.out_size))
+            found: tuple[tuple[str, ...], list[Any]] = _loaded(request)
         finally:
             lib.edb_bytes_free(request.out)
         return found
@@ -194,7 +200,7 @@ def tagged_ids_many(session: Session, table: str, expressions: Sequence[str], as
         finally:
             session.leave(before)
         try:
-            found: list[list[int]] = marshal.loads(ffi.buffer(request.out, request.out_size))
+            found: list[list[int]] = _loaded(request)
         finally:
             lib.edb_bytes_free(request.out)
         return found
