@@ -17,7 +17,7 @@ void label_list_free(label_list *list)
     arena_free(&list->ll_texts);
     free(list->ll_items);
     list->ll_items = NULL;
-    list->ll_n = list->ll_room = 0;
+    list->ll_n = list->ll_room = list->ll_walked = 0;
 }
 
 static int no_memory(void)
@@ -93,7 +93,7 @@ int label_list_fill(label_list *list, edb_stmt *stmt, uint64_t low, uint64_t hig
     state = *known;                 /* valid until the next question */
     if ((rc = tree_cursor_open(&tc, stmt->st_conn->cn_pager, &state, high)))
         return rc;
-    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc))
+    for (rc = tree_cursor_seek(&tc, NULL, 0); !rc && tc.tc_valid; rc = tree_cursor_next(&tc), list->ll_walked++)
         if ((rc = add_versions(list, stmt, &state, &tc.tc_at, low > state.ts_born ? low : state.ts_born)))
             break;
     tree_cursor_close(&tc);

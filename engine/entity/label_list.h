@@ -18,6 +18,7 @@ typedef struct {
     arena ll_texts;
     commit_label *ll_items;         /* ascending by commit and place; owned */
     size_t ll_n, ll_room;
+    size_t ll_walked;               /* labels that were met to find them */
 } label_list;
 
 void label_list_init(label_list *list);

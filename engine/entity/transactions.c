@@ -17,8 +17,13 @@ typedef struct {                    /* one piece of memory */
     uint8_t *si_row;                /* as it is stored */
 } said_info;
 
-typedef struct {                    /* of a database: trees that commits have made, which stay for ever; 0: not met yet */
-    _Atomic uint32_t itr_info, itr_actors;
+typedef struct {                    /* a tree that a commit makes, and that stays for ever */
+    _Atomic uint32_t itr_tree;      /* 0: not met yet */
+    _Atomic uint64_t itr_none_upto;     /* the newest commit of which it is known that there is no such tree */
+} info_tree;
+
+typedef struct {                    /* of a database */
+    info_tree its_info, its_actors;
 } info_trees;
 
 static void *trees_make(void)
@@ -108,8 +113,23 @@ int edb_conn_info(edb_conn *conn, const edb_info *info)
 
 /* ---- the trees ---------------------------------------------------------------------------------------------------- */
 
+/* The tree in the catalog, as the statement sees it; 0: there is none yet. */
+static int look_up(edb_stmt *stmt, const char *name, info_tree *known, uint32_t *tree)
+{
+    int rc = catalog_tree(stmt, name, tree);
+
+    if (rc)
+        return rc;
+    if (*tree)
+        atomic_store_explicit(&known->itr_tree, *tree, memory_order_relaxed);
+    else if (stmt->st_moment > atomic_load_explicit(&known->itr_none_upto, memory_order_relaxed))
+        atomic_store_explicit(&known->itr_none_upto, stmt->st_moment, memory_order_relaxed);
+    return EDB_OK;
+}
+
 /* A tree by the name of its catalog entry, as the statement sees it; 0: it was not made yet. Who has met it once need not
- * read the catalog again: nothing drops it. */
+ * read the catalog again: nothing drops it. Nor need who has met none, for that commit and those before it. (Of two who say so at
+ * once the lower may win. It is true as well.) */
 static int known_tree(edb_stmt *stmt, bool actors, uint32_t *tree)
 {
     info_trees *trees = db_data(stmt->st_conn, &info_hooks);
@@ -118,14 +138,12 @@ static int known_tree(edb_stmt *stmt, bool actors, uint32_t *tree)
 
     if (!trees)
         return edb_fail(EDB_NOMEM, "no memory to find what is said of transactions");
-    _Atomic uint32_t *known = actors ? &trees->itr_actors : &trees->itr_info;
-    *tree = atomic_load_explicit(known, memory_order_relaxed);
-    if (!*tree) {
-        if ((rc = catalog_tree(stmt, actors ? ACTORS_NAME : INFO_NAME, tree)))
-            return rc;
-        atomic_store_explicit(known, *tree, memory_order_relaxed);
+    info_tree *known = actors ? &trees->its_actors : &trees->its_info;
+    *tree = atomic_load_explicit(&known->itr_tree, memory_order_relaxed);
+    if (!*tree && stmt->st_moment <= atomic_load_explicit(&known->itr_none_upto, memory_order_relaxed))
         return EDB_OK;
-    }
+    if (!*tree)
+        return look_up(stmt, actors ? ACTORS_NAME : INFO_NAME, known, tree);
     if ((rc = stmt_tree(stmt, *tree, &state)))
         return rc;
     if (!state || state->ts_born > stmt->st_moment)
@@ -319,6 +337,6 @@ void transactions_counts(edb_conn *conn, double *commits, double *actors)
         return;
     *commits = (double)pager_published(conn->cn_pager);
     trees = db_data(conn, &info_hooks);
-    if (trees && trees->itr_actors)
-        *actors = (double)conn_tree_rows(conn, trees->itr_actors);
+    if (trees && trees->its_actors.itr_tree)
+        *actors = (double)conn_tree_rows(conn, trees->its_actors.itr_tree);
 }

@@ -47,7 +47,8 @@ typedef struct {
     bool trs_has_info;              /* trs_info is of trs_at */
     edb_value trs_info[INFO_COLUMNS];
     table_buffer trs_buffer;
-    bool trs_has_labels;            /* trs_labels has those of the range */
+    bool trs_has_labels;            /* trs_labels has those of the commits from low to high, which stay true whatever is read next */
+    uint64_t trs_labels_low, trs_labels_high;
     label_list trs_labels;
     bool trs_has_tables;            /* trs_tables is filled */
     tables_ever trs_tables;
@@ -149,10 +150,8 @@ static void leave(transactions_scan *trs)
 {
     free(trs->trs_only);
     trs->trs_only = NULL;
-    label_list_free(&trs->trs_labels);
     tables_ever_free(&trs->trs_tables);
-    trs->trs_has_tables = trs->trs_has_counts = false;
-    trs->trs_has_labels = trs->trs_has_info = false;
+    trs->trs_has_tables = trs->trs_has_counts = trs->trs_has_info = false;
     if (trs->trs_stmt)
         stmt_release(trs->trs_stmt);
     trs->trs_stmt = NULL;
@@ -163,6 +162,7 @@ static int close_cursor(sqlite3_vtab_cursor *base)
 {
     transactions_scan *trs = (transactions_scan *)base;
     leave(trs);
+    label_list_free(&trs->trs_labels);
     buffer_free(&trs->trs_buffer);
     buffer_free(&trs->trs_names);
     free(trs);
@@ -349,14 +349,27 @@ static int info_column(transactions_scan *trs, sqlite3_context *context, int col
     return EDB_OK;
 }
 
+/* The labels of the range that is read. A scan that begins again and again, as a join makes it, gets those of all commits the second
+ * time: finding those of one is a walk over all labels, too. */
+static int find_labels(transactions_scan *trs)
+{
+    bool all = trs->trs_has_labels;
+    if (trs->trs_has_labels && trs->trs_at >= trs->trs_labels_low && trs->trs_at <= trs->trs_labels_high)
+        return EDB_OK;
+    label_list_free(&trs->trs_labels);
+    trs->trs_labels_low = all ? 1 : trs->trs_low;
+    trs->trs_labels_high = all ? transactions_newest(trs->trs_stmt) : trs->trs_high;
+    int rc = label_list_fill(&trs->trs_labels, trs->trs_stmt, trs->trs_labels_low, trs->trs_labels_high);
+    trs->trs_has_labels = !rc;
+    ((vtab_any *)trs->trs_base.pVtab)->ay_binding->bd_visited += trs->trs_labels.ll_walked;
+    return rc;
+}
+
 static int label_column(transactions_scan *trs, sqlite3_context *context)
 {
-    int rc = EDB_OK;
-    if (!trs->trs_has_labels)
-        rc = label_list_fill(&trs->trs_labels, trs->trs_stmt, trs->trs_low, trs->trs_high);
+    int rc = find_labels(trs);
     if (rc)
         return rc;
-    trs->trs_has_labels = true;
     const commit_label *label = label_list_newest(&trs->trs_labels, trs->trs_at);
     if (label)
         sqlite3_result_text64(context, label->clb_text, label->clb_size, SQLITE_TRANSIENT, SQLITE_UTF8);

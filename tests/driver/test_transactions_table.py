@@ -10,6 +10,8 @@ import pytest
 
 from entitydb_dialect import driver, transaction_info
 
+from .asking import moment, rows, visits
+
 Row = tuple[Any, ...]
 ALL = "SELECT id, committed_at, actor, reason, metadata, label FROM entitydb_transactions"
 ACTORS = ("ann", "Ann", "bob", "a", "5", "05")
@@ -215,3 +217,37 @@ def test_half_fetched_rows_stay_what_they_were(connect: Callable[..., driver.Con
             two.execute("INSERT INTO t(a) VALUES (?)", (i,))
             two.commit()
     assert first + cursor.fetchall() == rows
+
+
+def test_a_join_walks_the_labels_of_all_commits_once(connect: Callable[..., driver.Connection]) -> None:
+    db = connect(synchronous="normal")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n)")
+    for i in range(50):
+        db.execute("INSERT INTO t(n) VALUES (?)", (i,))
+        db.execute("SELECT entitydb_label(?)", (f"v{i}",))
+        db.commit()
+    sql = "SELECT t.n, x.label FROM t CROSS JOIN entitydb_transactions AS x ON x.id = t.id"
+    assert ask(db, sql) == [(i, f"v{i}") for i in range(50)]
+    assert visits(db, sql) <= 50 + 50 + 2 * 50  # rows, transactions; labels of the first, and of all
+
+
+def test_who_has_met_no_transaction_with_something_said_sees_the_first(
+    connect: Callable[..., driver.Connection],
+) -> None:
+    one, two, late = connect(), connect(), connect()
+    one.execute("CREATE TABLE t(a)")
+    before = moment(one)
+    said = "SELECT id, actor FROM entitydb_transactions WHERE id = ?"
+    assert rows(one, said, (1,)) == [(1, None)]  # keeps its snapshot
+    assert rows(late, said, (1,)) == [(1, None)]
+    late.rollback()
+    with transaction_info(actor="ann"):
+        two.execute("INSERT INTO t VALUES (1)")
+        two.commit()
+    assert rows(late, said, (2,)) == [(2, "ann")]
+    assert rows(late, said, (2,), as_of=before) == []
+    assert rows(late, "SELECT id FROM entitydb_transactions WHERE actor = 'ann'") == [(2,)]
+    assert rows(one, said, (1,)) == [(1, None)]
+    assert rows(one, said, (2,)) == []
+    one.rollback()
+    assert rows(one, said, (2,)) == [(2, "ann")]
