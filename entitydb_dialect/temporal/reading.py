@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, exc, inspect, or_, select, tuple_
-from sqlalchemy.orm import Mapper, Session, make_transient_to_detached, object_session, scoped_session, undefer
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy import ColumnElement, Dialect, Select, and_, exc, inspect, or_, select, tuple_
+from sqlalchemy.orm import Mapper, Session, object_session, scoped_session, undefer
 from sqlalchemy.orm.util import AliasedClass
 
 from ..history import Moment, from_ns, ns_in
@@ -21,13 +21,23 @@ from ..history.past_models import model_of
 from ..history.past_objects import moment_of_state
 from ..history.sources import session_of
 from ..history.transactions import Transaction
-from .entities import versions
+from .entities import Versions, versions
 from .guards import is_past
-from .tag_events import SAID, TagEvent, identity_of, tag_events
+from .said import said_columns, transaction_of
+from .tag_events import TagEvent, identity_of, may_have_tags, tag_events
+from .twins import past_class
 
 T = TypeVar("T")
 
 _AT_ONCE = 200  # versions that are in memory at the same time
+_KEPT = "_entitydb_history"  # the attribute of a past class that is its _Query
+
+
+class _Of(NamedTuple):
+    """What the entries of a history have in common."""
+
+    names: list[str]  # of the attributes that are columns
+    dialect: Dialect
 
 
 class HistoryEntry(Generic[T]):
@@ -47,21 +57,42 @@ class HistoryEntry(Generic[T]):
             `Tagged`; others have none here.
     """
 
-    __slots__ = (
-        "_before", "_names", "_said", "key", "object", "operation", "tags_added", "tags_removed", "transaction_id",
-        "valid_from", "valid_to",
-    )  # fmt: skip
+    __slots__ = ("_before", "_of", "_tags", "_version", "key", "object")
 
+    # How fast a history is depends on this, so what is not asked of most entries is left in the row.
     def __init__(
-        self, found: T, key: tuple[Any, ...], version: tuple[int, int | None, str, int], said: tuple[Any, ...],
-        before: Any, names: list[str], tags: TagEvent | None = None,
-    ) -> None:  # fmt: skip
-        self.tags_added: frozenset[str] = tags.added if tags else _NO_TAGS
-        self.tags_removed: frozenset[str] = tags.removed if tags else _NO_TAGS
+        self, version: Sequence[Any], found: T, key: tuple[Any, ...], before: T | None, of: _Of, tags: TagEvent | None
+    ) -> None:
+        self._version = version
         self.object = found
         self.key = key
-        self.valid_from, self.valid_to, self.operation, self.transaction_id = version
-        self._said, self._before, self._names = said, before, names
+        self._before = before
+        self._of = of
+        self._tags = tags
+
+    @property
+    def valid_from(self) -> int:
+        return self._version[_FROM]  # type: ignore[no-any-return]
+
+    @property
+    def valid_to(self) -> int | None:
+        return self._version[_TO]  # type: ignore[no-any-return]
+
+    @property
+    def operation(self) -> str:
+        return self._version[_OPERATION]  # type: ignore[no-any-return]
+
+    @property
+    def transaction_id(self) -> int:
+        return self._version[_TRANSACTION]  # type: ignore[no-any-return]
+
+    @property
+    def tags_added(self) -> frozenset[str]:
+        return self._tags.added if self._tags else _NO_TAGS
+
+    @property
+    def tags_removed(self) -> frozenset[str]:
+        return self._tags.removed if self._tags else _NO_TAGS
 
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
@@ -69,19 +100,15 @@ class HistoryEntry(Generic[T]):
         with None before; of a delete all, with None behind; of a change of tags none."""
         if self.operation == "tag":
             return {}
-        old = None if self.operation == "insert" else _values(self._before, self._names)
-        return differing(old, None if self.operation == "delete" else _values(self.object, self._names))
+        old = None if self.operation == "insert" else _values(self._before, self._of.names)
+        return differing(old, None if self.operation == "delete" else _values(self.object, self._of.names))
 
     @property
     def transaction(self) -> Transaction:
         """The transaction that began it: when, by whom, why. An object of the Session that the history was read by."""
-        made: Transaction = inspect(Transaction).class_manager.new_instance()
-        for name, value in zip(_SAID, (self.transaction_id, self.valid_from, *self._said), strict=True):
-            set_committed_value(made, name, value)
-        make_transient_to_detached(made)
         session = object_session(self.object)
-        # Not session.merge(): the Session of a past moment refuses that, and this is no write.
-        return made if session is None else Session.merge(session, made, load=False)
+        said = self._version[_SAID:]
+        return transaction_of(session, self._of.dialect, self.transaction_id, self.valid_from, said)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HistoryEntry) and self._identity == other._identity
@@ -102,8 +129,8 @@ def _values(found: Any, names: list[str]) -> dict[str, Any] | None:
     return None if found is None else {name: getattr(found, name) for name in names if hasattr(found, name)}
 
 
-_SAID = ("id", "committed_at", *SAID)  # what an entry knows of its transaction
 _NO_TAGS: frozenset[str] = frozenset()
+_FROM, _TO, _OPERATION, _TRANSACTION, _SAID = range(1, 6)  # in the row of a version, behind its object
 
 
 def history(
@@ -173,28 +200,49 @@ def _names(mapper: Mapper[Any]) -> list[str]:
     return [key for key, column in columns if getattr(column, "table", None) is not None and not column.system]
 
 
+class _Query(NamedTuple):
+    """The versions of a mapper's objects with their transactions, and what conditions on them are made of."""
+
+    versions: Versions[Any]
+    statement: Select[Any]
+    names: list[str]
+
+
+def _query(mapper: Mapper[Any]) -> _Query:
+    """Made once for a mapper, and kept by its past class."""
+    past = past_class(mapper.class_)
+    found: _Query | None = past.__dict__.get(_KEPT)
+    if found is None:
+        v = versions(mapper.class_)
+        statement = (
+            select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said_columns())
+            .join(Transaction, Transaction.id == v.transaction_id)
+            .order_by(*_key_columns(mapper, v.entity), v.valid_from)
+            .options(*(undefer(getattr(v.entity, prop.key)) for prop in mapper.column_attrs if prop.deferred))
+            .execution_options(yield_per=_AT_ONCE)
+        )
+        found = _Query(v, statement, _names(mapper))
+        type.__setattr__(past, _KEPT, found)
+    return found
+
+
 def _entries(
     session: Session, mapper: Mapper[Any], condition: Any, low: int | None, high: int | None
 ) -> Iterator[HistoryEntry[Any]]:
-    v = versions(mapper.class_)
-    keys = _key_columns(mapper, v.entity)
-    said = [getattr(Transaction, name) for name in SAID]
-    statement = (
-        select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said)
-        .join(Transaction, Transaction.id == v.transaction_id)
-        .order_by(*keys, v.valid_from)
-        .options(*(undefer(getattr(v.entity, prop.key)) for prop in mapper.column_attrs if prop.deferred))
-        .execution_options(yield_per=_AT_ONCE)
-    )
+    v, statement, names = _query(mapper)
     if condition is not None:
         statement = statement.where(condition(v.entity))
     if low is not None:  # and the version that was there before, to compare with
         statement = statement.where(or_(v.valid_from >= low, v.valid_to >= low, v.valid_to.is_(None)))
     if high is not None:
         statement = statement.where(v.valid_from <= high)
-    telling = _Telling(_names(mapper), key_names(mapper), low, high)
-    for rows in _in_chunks(session.execute(statement)):
-        yield from telling.entries(rows, tag_events(session, telling.new_objects(rows)))
+    rows = session.execute(statement)
+    telling = _Telling(_Of(names, session.get_bind(mapper).dialect), low, high)
+    if not may_have_tags(mapper):
+        yield from telling.entries(rows, {})
+        return
+    for chunk in _in_chunks(rows):
+        yield from telling.entries(chunk, tag_events(session, telling.new_objects(chunk)))
     yield from telling.end()
 
 
@@ -204,39 +252,42 @@ def _in_chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
+_identity_key = attrgetter("_sa_instance_state.key")
+
+
 class _Telling:
     """Makes entries of versions, which come object by object and in the order of time, and of what became of tags."""
 
-    def __init__(self, names: list[str], key: list[str], low: int | None, high: int | None) -> None:
-        self._names, self._key_names = names, key
-        self._low, self._high = low, high
+    def __init__(self, of: _Of, low: int | None, high: int | None) -> None:
+        self._of, self._low, self._high = of, low, high
         self._key: tuple[Any, ...] | None = None
-        self._before: Any = None  # the version before of the object with this key: object, period and operation
+        self._before: Any = None  # the row of the version before, of the object with this key
         self._events: deque[TagEvent] = deque()  # of it, which are not told yet
-
-    def _key_of(self, found: Any) -> tuple[Any, ...]:
-        return tuple([getattr(found, name) for name in self._key_names])
 
     def new_objects(self, rows: list[Any]) -> list[Any]:
         """One version of each object whose tags are not known yet."""
-        return [found for key, found in {self._key_of(row[0]): row[0] for row in rows}.items() if key != self._key]
+        found = {_identity_key(row[0])[1][:-1]: row[0] for row in rows}
+        return [one for key, one in found.items() if key != self._key]
 
     def entries(
-        self, rows: list[Any], events: dict[tuple[str, int], list[TagEvent]]
+        self, rows: Iterable[Any], events: dict[tuple[str, int], list[TagEvent]]
     ) -> Iterator[HistoryEntry[Any]]:
-        for found, valid_from, valid_to, operation, transaction_id, *said in rows:
-            key = self._key_of(found)
+        of, low = self._of, self._low
+        for row in rows:
+            found = row[0]
+            key = _identity_key(found)[1][:-1]  # behind its own key stands the moment
             if key != self._key:
                 yield from self.end()
                 identity = identity_of(found) if events else None
                 self._key, self._events = key, deque(events.get(identity, ()) if identity else ())
-            yield from self._tags_until(valid_from)
-            tags = self._events.popleft() if self._events and self._events[0].committed_at == valid_from else None
-            before = None if self._before is None else self._before[0]
-            self._before = found, valid_to, operation
-            if self._low is None or valid_from >= self._low:
-                version = valid_from, valid_to, operation, transaction_id
-                yield HistoryEntry(found, key, version, tuple(said), before, self._names, tags)
+            tags = None
+            if self._events:
+                yield from self._tags_until(row[_FROM])
+                if self._events and self._events[0].committed_at == row[_FROM]:
+                    tags = self._events.popleft()
+            before, self._before = self._before, row
+            if low is None or row[_FROM] >= low:
+                yield HistoryEntry(row, found, key, None if before is None else before[0], of, tags)
 
     def end(self) -> Iterator[HistoryEntry[Any]]:
         """What is left to tell of the object."""
@@ -250,9 +301,9 @@ class _Telling:
             early = self._low is not None and event.committed_at < self._low
             if self._before is None or early or late:
                 continue
-            found, valid_to, _ = self._before
-            version = event.committed_at, valid_to, "tag", event.transaction_id
-            yield HistoryEntry(found, self._key or (), version, event.said, found, self._names, event)
+            found, ended = self._before[0], self._before[_TO]
+            version = (found, event.committed_at, ended, "tag", event.transaction_id, *event.said)
+            yield HistoryEntry(version, found, self._key or (), found, self._of, event)
 
 
 # ---- who set what ----

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Mapper, Session
 
 from ..history.past_models import model_of
 from ..history.transactions import Transaction
+from .said import said_columns
 
 _noted: WeakKeyDictionary[Mapper[Any], Entities] = WeakKeyDictionary()
 _CHANGES = table(
     "entitydb_changes",
     *map(column, ("transaction_id", "committed_at", "type", "entity", "operation", "tag")),
 )
-SAID = ("actor", "reason", "metadata", "label")  # what an entry of history() knows of its transaction
 
 
 class Entities(NamedTuple):
@@ -37,7 +37,7 @@ class TagEvent(NamedTuple):
 
     transaction_id: int
     committed_at: int
-    said: tuple[Any, ...]  # see SAID
+    said: tuple[Any, ...]  # see said_columns()
     added: frozenset[str]
     removed: frozenset[str]
 
@@ -50,6 +50,11 @@ def note_entities(mapper: Mapper[Any], type_: str, row_id: str) -> None:
         row_id: the attribute that is its row id.
     """
     _noted[mapper] = Entities(type_, row_id)
+
+
+def may_have_tags(mapper: Mapper[Any]) -> bool:
+    """Have objects of a mapper tags, or some of them?"""
+    return any(one in _noted for one in (*mapper.iterate_to_root(), *mapper.self_and_descendants))
 
 
 def entities_of(past: Any) -> Entities | None:
@@ -79,7 +84,7 @@ def tag_events(session: Session, objects: Iterable[Any]) -> dict[tuple[str, int]
 def _read(session: Session, type_: str, ids: list[int]) -> Iterator[tuple[int, TagEvent]]:
     c = _CHANGES.c
     statement = (
-        select(c.operation, c.tag, c.entity, c.transaction_id, c.committed_at, *(getattr(Transaction, n) for n in SAID))
+        select(c.operation, c.tag, c.entity, c.transaction_id, c.committed_at, *said_columns())
         .join(Transaction, Transaction.id == c.transaction_id)
         .where(c.type == type_, c.entity.in_(ids), c.operation.in_(("tag", "untag")))
         .order_by(c.entity, c.transaction_id)
@@ -93,4 +98,4 @@ def _read(session: Session, type_: str, ids: list[int]) -> Iterator[tuple[int, T
         yield entity, TagEvent(transaction_id, moment, tuple(said), added, removed)
 
 
-__all__ = ["SAID", "Entities", "TagEvent", "entities_of", "identity_of", "note_entities", "tag_events"]
+__all__ = ["Entities", "TagEvent", "entities_of", "identity_of", "may_have_tags", "note_entities", "tag_events"]

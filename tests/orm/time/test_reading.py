@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, event, exc, insert, select, update
+from sqlalchemy import Engine, create_engine, delete, event, exc, insert, select, update
 from sqlalchemy.orm import Session
 
 from entitydb_dialect import (
@@ -94,6 +94,39 @@ def test_it_is_one_query_read_as_it_goes(engine: Engine) -> None:
         assert first.object.price == 0
         assert [entry.object.price for entry in entries] == list(range(1, 301))
         assert len([sql for sql in said if sql.startswith("SELECT")]) == 1
+
+
+def test_nothing_is_read_before_the_first_entry_is_asked_for(engine: Engine) -> None:
+    said: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    with Session(engine) as session:
+        entries = history(session, (Product, 1))
+        assert said == []
+        assert list(entries) == []
+    assert said
+
+
+def test_entries_tell_the_same_when_the_session_is_closed(engine: Engine) -> None:
+    changed_by_everything(engine)
+    with Session(engine) as session:
+        entries = list(history(session, (Product, 1)))
+    told = [(e.transaction.actor, e.transaction.reason, e.transaction.metadata, e.changed) for e in entries[:3]]
+    assert told[1:] == [("bob", None, {}, {"price": (10, 11)}), ("ann", "louder", {}, {"title": ("lamp", "LAMP")})]
+    assert told[0][:3] == ("ann", "new", {})
+
+
+def test_metadata_are_read_as_the_engine_reads_json() -> None:
+    engine = create_engine("entitydb://", json_deserializer=lambda text: {"text": text})
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Product(id=1, title="lamp", price=10))
+        with transaction_info(ticket=7):
+            session.commit()
+        (entry,) = history(session, (Product, 1))
+        assert entry.transaction.metadata == {"text": '{"ticket":7}'}
+        session.expunge_all()
+        assert session.get_one(Transaction, entry.transaction_id).metadata == {"text": '{"ticket":7}'}
+    engine.dispose()
 
 
 def test_a_time_is_cut_out_with_what_changed_at_its_begin(engine: Engine) -> None:
