@@ -68,6 +68,12 @@ typedef struct {                    /* a text of SQLite's */
 
 enum known_at { AT_END, AT_ROW, AT_GIVEN_ROW };    /* no row; one to fetch; one that was fetched: the next has to be found */
 
+typedef struct last_text last_text;
+typedef struct {                    /* the texts of the rows made last (short_row.c); all 0: none yet */
+    last_text *rtx_last;             /* owned, rtx_n of them, one for each column */
+    int rtx_n, rtx_rows;              /* how many rows were made before they were remembered */
+} row_texts;
+
 struct known {
     PyObject_HEAD
     session *kt_session;            /* NULL: its statements are finalized and it cannot be run any more */
@@ -84,6 +90,7 @@ struct known {
     bool kt_busy;                   /* a cursor has rows of it to fetch */
     bool kt_used;                   /* it was executed again */
     enum known_at kt_at;
+    row_texts kt_texts;             /* of its rows, until it is reset */
     bool kt_writes, kt_gives_id;
     bool kt_returns;                /* its last part lists what RETURNING shows */
     int kt_n_parts;                 /* the statement; what tells ON CONFLICT; the list of RETURNING */
@@ -149,6 +156,10 @@ known *known_of_template(session *ps, PyObject *sql, const char *text, size_t si
 /* The known text to run with these parameters; borrowed. NULL: the driver has to choose, or an exception */
 known *known_chosen(known *pk, PyObject *parameters);
 
+/* ---- short_row.c */
+PyObject *row_of(sqlite3_stmt *stmt, row_texts *rtx);        /* the row it stands on; NULL: an exception */
+void row_texts_clear(row_texts *rtx);
+
 /* ---- short_known.c */
 /* A text that SQLite is given as it is, and the parts behind it, with parameters from number `first` on; total: of all of
  * them, or -1. NULL: an exception */
@@ -159,7 +170,7 @@ known *known_of_text(session *ps, PyObject *sql, PyObject *tail, Py_ssize_t firs
 int known_bind(known *pk, PyObject *parameters, const edb_start *start);
 /* Finds the row to fetch, if that is not done. -> SQLite's result: SQLITE_ROW, SQLITE_DONE, or an error (stepped()) */
 int known_advance(known *pk);
-PyObject *known_row(sqlite3_stmt *stmt);                    /* NULL: an exception */
+PyObject *known_row(known *pk);                             /* NULL: an exception */
 /* Is SQLite's result that of a step that went well? */
 static inline bool stepped(int code) { return (code == SQLITE_ROW || code == SQLITE_DONE) && !PyErr_Occurred(); }
 /* What SQLite's result means, for Python: the exception that a function of the program's left, or (code, message). */

@@ -77,7 +77,7 @@ static PyObject *rows_fetch(cursor *pc, Py_ssize_t most, bool *over)
     edb_stmt_enter(pc->cur_context.px_stmt);
     while (most-- > 0 && (code = known_advance(pk)) == SQLITE_ROW && !PyErr_Occurred()) {
         pk->kt_at = AT_GIVEN_ROW;
-        row = known_row(pk->kt_parts[0].pp_stmt);
+        row = known_row(pk);
         if (row)
             PyList_Append(rows, row);
         Py_XDECREF(row);
@@ -165,6 +165,7 @@ static int step_change(known *pk)
 static PyObject *list_rows(sqlite3_stmt *stmt, int *code)
 {
     PyObject *rows = PyList_New(0), *row;
+    row_texts texts = { .rtx_last = NULL };
 
     while (rows) {
         Py_BEGIN_ALLOW_THREADS
@@ -172,12 +173,13 @@ static PyObject *list_rows(sqlite3_stmt *stmt, int *code)
         Py_END_ALLOW_THREADS
         if (*code != SQLITE_ROW || PyErr_Occurred())
             break;
-        if ((row = known_row(stmt)))
+        if ((row = row_of(stmt, &texts)))
             PyList_Append(rows, row);
         Py_XDECREF(row);
         if (PyErr_Occurred())
             break;
     }
+    row_texts_clear(&texts);
     if (!stepped(*code))
         Py_CLEAR(rows);
     return rows;

@@ -1,4 +1,4 @@
-/* A known text: its statements, their parameters, their rows.
+/* A known text: its statements, their parameters, where its rows are.
  *
  * Its statements are prepared when it is first run. Parameters are bound where Python has them, because a tuple with
  * texts, bytes and numbers stays as it is while the statement runs; others are left to the long way. */
@@ -233,6 +233,7 @@ void known_reset(known *pk)
     pk->kt_busy = false;
     pk->kt_at = AT_END;
     Py_CLEAR(pk->kt_bound);
+    row_texts_clear(&pk->kt_texts);
 }
 
 static void known_finalize(known *pk)
@@ -255,28 +256,6 @@ static void known_finalize(known *pk)
 
 /* ---- rows and errors ------------------------------------------------------------------------------------------- */
 
-static PyObject *column(sqlite3_stmt *stmt, int i)
-{
-    sqlite3_value *value = sqlite3_column_value(stmt, i);   /* one thread uses the connection: the value is safe */
-
-    switch (sqlite3_value_type(value)) {
-    case SQLITE_INTEGER:
-        return PyLong_FromLongLong(sqlite3_value_int64(value));
-    case SQLITE_FLOAT:
-        return PyFloat_FromDouble(sqlite3_value_double(value));
-    case SQLITE_TEXT: {
-        const char *text = (const char *)sqlite3_value_text(value);
-        return text ? PyUnicode_FromStringAndSize(text, sqlite3_value_bytes(value)) : PyErr_NoMemory();
-    }
-    case SQLITE_BLOB: {
-        const char *bytes = sqlite3_value_blob(value);
-        return PyBytes_FromStringAndSize(bytes, sqlite3_value_bytes(value));
-    }
-    default:
-        return counted(Py_None);
-    }
-}
-
 int known_advance(known *pk)
 {
     if (pk->kt_at == AT_GIVEN_ROW) {
@@ -290,19 +269,9 @@ int known_advance(known *pk)
     return pk->kt_at == AT_ROW ? SQLITE_ROW : SQLITE_DONE;
 }
 
-PyObject *known_row(sqlite3_stmt *stmt)
+PyObject *known_row(known *pk)
 {
-    int n = sqlite3_data_count(stmt);
-    PyObject *row = PyTuple_New(n);
-
-    for (int i = 0; row && i < n; i++) {
-        PyObject *value = column(stmt, i);
-        if (value)
-            PyTuple_SetItem(row, i, value);
-        else
-            Py_CLEAR(row);
-    }
-    return row;
+    return row_of(pk->kt_parts[0].pp_stmt, &pk->kt_texts);
 }
 
 PyObject *known_error(session *ps, int code)
@@ -482,7 +451,7 @@ static PyObject *known_next(PyObject *self)
     if (code == SQLITE_DONE)
         return NULL;
     pk->kt_at = AT_GIVEN_ROW;
-    return known_row(pk->kt_parts[0].pp_stmt);
+    return known_row(pk);
 }
 
 static PyObject *known_iter(PyObject *self)
@@ -605,6 +574,7 @@ static void known_dealloc(PyObject *self)
 
     PyObject_GC_UnTrack(self);
     known_finalize(pk);
+    row_texts_clear(&pk->kt_texts);
     for (int i = 0; i < pk->kt_n_parts; i++) {
         Py_DECREF(pk->kt_parts[i].pp_sql);
         Py_DECREF(pk->kt_parts[i].pp_always);
