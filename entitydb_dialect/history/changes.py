@@ -135,13 +135,13 @@ def changes_between(
 ) -> Iterator[Change]:
     """The changes of the commits after < n <= upto, one table's, or one row's."""
     transaction, position = 0, 0
-    make = Change._make
+    make = tuple.__new__  # Change._make() without the check of its length
     for row in backend.changes(connection, after, upto, table, entity):
         if row[0] == transaction:
             position += 1
         else:
             transaction, position = row[0], 1
-        yield make((*row, position))
+        yield make(Change, row + (position,))  # noqa: RUF005 - one tuple instead of a list and a tuple
 
 
 def changes(
