@@ -9,10 +9,12 @@
  * tombstone, because a split by time keeps the living. So the keys of the moment before are walked beside it. The same is done
  * for a range in which nothing lived on, which has no page at all; and where a part begins because a node above it does, since
  * a node that is split by time leaves separators of empty ranges behind, and what stands before them answers for these too.
+ * Of a walk over one key the part before mostly ends where the next begins: then what the key was is known from there.
  *
  * Passed over is what lies outside the moments: parts that ended before them or began after them, and pages that no commit has
  * written since, for nothing below a page is younger than the page. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/tree/page.h"
 #include "engine/tree/tree_events.h"
@@ -66,6 +68,29 @@ static size_t group_end(const page_entry *e, size_t n, size_t from)
 
 /* ---- one leaf, or a range without one -------------------------------------------------------------------------- */
 
+/* Whether keys from low to high are one key, in a tree whose keys have one size: high is low, cut behind its last byte below 255, which
+ * is one more. */
+static bool is_one_key(const tree_state *state, const uint8_t *low, size_t low_size, const uint8_t *high, size_t high_size)
+{
+    size_t same = high_size;
+
+    if (!state->ts_key_size || low_size != state->ts_key_size || !high || !high_size || high_size > low_size)
+        return false;
+    while (same < low_size && low[same] == 0xff)
+        same++;
+    return same == low_size && high[high_size - 1] == low[high_size - 1] + 1 && !memcmp(low, high, high_size - 1);
+}
+
+/* What the key was before a part that begins at `since`; and of the part, so far, that the key is not in it. */
+static void one_key_enter(tree_events *tes, const part *pt)
+{
+    tes->tes_knows = tes->tes_one_key && tes->tes_seen_until == pt->pt_since;
+    tes->tes_before = tes->tes_seen;
+    tes->tes_before_had = tes->tes_seen_had;
+    tes->tes_seen_until = pt->pt_until;
+    tes->tes_seen_had = false;
+}
+
 /* Begins the walk of a part: tes_entries, of which there are n, and beside them the keys of the moment before. */
 static int part_enter(tree_events *tes, const part *pt, size_t n)
 {
@@ -90,7 +115,8 @@ static int part_enter(tree_events *tes, const part *pt, size_t n)
         if (key_compare(tes->tes_entries[tes->tes_group].key, tes->tes_entries[tes->tes_group].key_size, low, low_size) >= 0)
             break;
     tes->tes_compares = pt->pt_since > tes->tes_state.ts_born && wanted_moment(tes, pt->pt_since);
-    if (tes->tes_compares) {
+    one_key_enter(tes, pt);
+    if (tes->tes_compares && !tes->tes_knows) {
         tree_cursor_move(&tes->tes_then, pt->pt_since - 1);
         rc = tree_cursor_seek(&tes->tes_then, low, low_size);
     }
@@ -142,14 +168,25 @@ static void group_events(tree_events *tes, size_t group, size_t end, const tree_
         was = is;
         had = !e[i].tombstone;
     }
+    tes->tes_seen = was;
+    tes->tes_seen_had = had;
 }
 
 static bool then_inside(const tree_events *tes)
 {
     const tree_cursor *then = &tes->tes_then;
 
-    return tes->tes_compares && then->tc_valid
-           && starts_before(then->tc_at.key, then->tc_at.key_size, tes->tes_high_here, tes->tes_high_here_size);
+    if (!tes->tes_compares || tes->tes_knows)
+        return tes->tes_compares && tes->tes_before_had;
+    return then->tc_valid && starts_before(then->tc_at.key, then->tc_at.key_size, tes->tes_high_here, tes->tes_high_here_size);
+}
+
+static int then_next(tree_events *tes)
+{
+    if (!tes->tes_knows)
+        return tree_cursor_next(&tes->tes_then);
+    tes->tes_before_had = false;
+    return EDB_OK;
 }
 
 /* The changes of the next key of the part into tes_made; perhaps none. -> *over: there is no further key. */
@@ -166,18 +203,18 @@ static int part_next(tree_events *tes, bool *over)
     if (*over)
         return EDB_OK;
     if (then) {
-        before = tes->tes_then.tc_at;
+        before = tes->tes_knows ? tes->tes_before : tes->tes_then.tc_at;
         order = here ? key_compare(before.key, before.key_size, e->key, e->key_size) : -1;
     }
     if (then && order < 0) {
         put_event(tes, tes->tes_since, &before, NULL);
-        return tree_cursor_next(&tes->tes_then);
+        return then_next(tes);
     }
     size_t group = tes->tes_group;
     tes->tes_group = group_end(tes->tes_entries, tes->tes_n, group);
     then = then && order == 0;
     group_events(tes, group, tes->tes_group, then ? &before : NULL);
-    return then ? tree_cursor_next(&tes->tes_then) : EDB_OK;
+    return then ? then_next(tes) : EDB_OK;
 }
 
 /* ---- the way through the parts ------------------------------------------------------------------------------------ */
@@ -355,6 +392,9 @@ int tree_events_start(tree_events *tes, const void *low, size_t low_size, const 
     tes->tes_low_size = low ? low_size : 0;
     tes->tes_high = high;
     tes->tes_high_size = high_size;
+    tes->tes_one_key = is_one_key(state, tes->tes_low, tes->tes_low_size, high, high_size);
+    tes->tes_seen_until = 0;
+    tes->tes_seen_had = false;
     tes->tes_depth = 0;
     tes->tes_inside = false;
     tes->tes_n_made = tes->tes_made_at = 0;

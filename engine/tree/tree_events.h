@@ -31,6 +31,11 @@ typedef struct {
     struct page_entry *tes_entries;  /* owned; the leaf's */
     size_t tes_n, tes_group;          /* its entries, and the first of the next key */
     tree_cursor tes_then;
+    /* of a walk over one key: what it was when the last part ended, and when this one began */
+    bool tes_one_key, tes_knows;      /* knows: tes_before says it, else tes_then */
+    uint64_t tes_seen_until;         /* the end of that part; 0: there was none */
+    bool tes_seen_had, tes_before_had;
+    tree_version tes_seen, tes_before;   /* where `had` */
     tree_event *tes_made;            /* owned; of the key at hand, tes_n_made of them */
     size_t tes_n_made, tes_made_at;
 } tree_events;

@@ -24,6 +24,12 @@ def events_of(model: Model, after: int, upto: int, low: bytes, high: bytes | Non
     return sorted(found, key=lambda event: event[:2])
 
 
+def behind(key: bytes) -> bytes | None:
+    """What comes behind a key, all keys that begin with it, and nothing else."""
+    head = key.rstrip(b"\xff")
+    return head[:-1] + bytes([head[-1] + 1]) if head else None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
@@ -43,6 +49,9 @@ def test_every_change_is_told_once(tmp_path: Path, seed: int, style: str, key_si
                 after, upto = (0, 2**40) if whole else sorted(rnd.choices(moments, k=2))
                 low = b"" if whole else rnd.choice([b"", *keys])
                 high = None if whole else rnd.choice([None, *(key for key in keys if key > low), low + b"\0"])
+                if not whole and rnd.random() < 0.5:  # one key, as far as keys have one size
+                    low = rnd.choice([*keys, rnd.randbytes(8)])
+                    high = behind(low)
                 found, _ = tree.events(after, upto, low, high)
                 wanted = events_of(model, after, upto, low, high)
                 assert sorted(found, key=lambda event: event[:2]) == wanted, (after, upto, low, high)
@@ -78,5 +87,21 @@ def test_few_changes_are_found_without_a_walk_over_all_pages(tmp_path: Path) -> 
         first, touched = tree.events(third - 1, third)
         assert len(first) == 50
         assert 5 * touched < every
+    finally:
+        tree.close()
+
+
+def test_what_one_key_was_when_a_leaf_began_is_known_from_the_leaf_before(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    low = b"\0" * 7 + b"\xff"
+    try:
+        first = tree.apply({k.to_bytes(8, "big"): b"x" * 20 for k in range(200, 300)})
+        for n in range(400):
+            tree.apply({low: b"%d" % n})
+        one, touched = tree.events(first, 2**40, low, behind(low))
+        same, beside = tree.events(first, 2**40, low, b"\0" * 6 + b"\x01\x01")
+        assert [event for event in same if event.key == low] == one
+        assert len(one) == 400
+        assert 1.5 * touched < beside
     finally:
         tree.close()
