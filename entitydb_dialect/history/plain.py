@@ -15,6 +15,9 @@ holds then:
    expunge_all() and close() make it a Session of now again, and commit() and rollback(), which keep what the program
    still holds, do not.
 
+get() asks the identity map before any statement, whatever its options say, so in Sessions of the database it is looked
+at before SQLAlchemy has it (`_get()`).
+
 The first such statement of a Session is recognised when the dialect executes it, which is too late for SQLAlchemy's
 events. So its entities are given the Session (`first_load()`); from then on the Session's own events do the rest.
 """
@@ -27,8 +30,8 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from sqlalchemy import Result, Select, event, exc
-from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
+from sqlalchemy import Connection, Result, Select, event, exc, inspect
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.sql.selectable import FromClause
 
 from .._exceptions import PastWriteError
@@ -71,17 +74,21 @@ class _First:
     def row_processor(self, context: Any, result: Any) -> Any:
         """The event of the entity; `context` is SQLAlchemy's QueryContext, which knows the Session."""
         if _has_present(context.session):
-            raise exc.InvalidRequestError(
-                "as_of with mapped classes would mix past and present objects in one Session, which has some of now; "
-                "use `with entitydb_dialect.at(session, moment) as past:` and query `past`, a TemporalSession, or "
-                f"`select(temporal({self._name}, as_of=moment))`; or select columns"
-            )
+            raise exc.InvalidRequestError(_would_mix(self._name))
         context.compile_state._entities[0] = self._entity  # the list is the statement's own
         _watch(context.session, self._ns)
         options = {"as_of": self._ns, "identity_token": self._ns}
         context.execution_options = {**context.execution_options, **options}
         context.identity_token = self._ns
         return self._entity.row_processor(context, result)
+
+
+def _would_mix(name: str) -> str:
+    return (
+        "as_of with mapped classes would mix past and present objects in one Session, which has some of now; use `with "
+        "entitydb_dialect.at(session, moment) as past:` and query `past`, a TemporalSession, or "
+        f"`select(temporal({name}, as_of=moment))`; or select columns"
+    )
 
 
 def models_among(entities: Iterable[Any]) -> list[type[Any]]:
@@ -188,9 +195,29 @@ def _refuse_present(statement: Any) -> None:
 
 def keep_apart() -> None:
     """Has every Session refuse past objects among those of now, and the reverse, where they are added to it. Which
-    Session that will be is not known before. What has no moment is passed over, but for Sessions of past objects."""
+    Session that will be is not known before. What has no moment is passed over, but for Sessions of past objects.
+    And Sessions that begin a transaction here look at what get() is told."""
     if not event.contains(Session, "before_attach", _refuse_mixing):
         event.listen(Session, "before_attach", _refuse_mixing, raw=True)
+        event.listen(Session, "after_begin", _guard_get)
+
+
+def _guard_get(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    own = vars(session)
+    ours = getattr(connection.dialect, "history_backend", None) is not None
+    if ours and "get" not in own and not isinstance(session, KeepsMoments):
+        own["get"] = partial(_get, ref(session))
+
+
+def _get(reference: ref[Session], entity: Any, *args: Any, **options: Any) -> Any:
+    """Session.get(), which would give the object of now for a past one."""
+    session: Any = reference()
+    given = options.get("execution_options") or {}
+    if given.get("as_of") is not None and _has_present(session):
+        mapper = inspect(entity, raiseerr=False)
+        if isinstance(mapper, Mapper) and not issubclass(mapper.class_, _BESIDE):
+            raise exc.InvalidRequestError(_would_mix(mapper.class_.__name__))
+    return type(session).get(session, entity, *args, **options)
 
 
 def _refuse_mixing(session: Session, state: InstanceState[Any]) -> None:

@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, delete, event, exc, func, insert, lambda_stmt, select, text, update
+from sqlalchemy import (
+    Engine,
+    ForeignKey,
+    create_engine,
+    delete,
+    event,
+    exc,
+    func,
+    insert,
+    lambda_stmt,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -21,6 +34,7 @@ from sqlalchemy.orm import (
     joinedload,
     mapped_column,
     relationship,
+    scoped_session,
     selectinload,
     with_parent,
 )
@@ -558,6 +572,41 @@ def test_sessions_of_other_databases_are_left_alone() -> None:
     engine.dispose()
 
 
+# ---- get(), which asks the Session before any statement ----
+
+
+@pytest.mark.parametrize("way", ["get", "get_one", "scoped"])
+def test_get_never_gives_an_object_of_now_for_a_past_one(session: Session, shop: Shop, way: str) -> None:
+    asked: Any = session if way != "scoped" else scoped_session(lambda: session)
+    then = {"as_of": shop.first}
+    now = session.get_one(Product, 1)
+    get = asked.get_one if way == "get_one" else asked.get
+    for key in (1, 2, 99):
+        with pytest.raises(exc.InvalidRequestError, match=r"temporal\(Product, as_of=moment\)"):
+            get(Product, key, execution_options=then)
+    session.expire(now)
+    with pytest.raises(exc.InvalidRequestError, match=r"at\(session, moment\)"):
+        get(Product, 1, execution_options=then)
+    assert get(Product, 1) is now
+    assert get(Product, 1, execution_options={"as_of": None}) is now
+    assert get(Transaction, 1, execution_options=then).id == 1
+    session.expunge_all()
+    before = get(Product, 1, execution_options=then)
+    assert moment_of(before) == shop.first
+    is_first(before)
+
+
+def test_sessions_of_other_databases_are_as_they_were() -> None:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Label(id=1, text="x"))
+        session.commit()
+        assert session.get(Label, 1, execution_options={"as_of": 1}) is session.get(Label, 1)
+        assert "get" not in vars(session)
+    engine.dispose()
+
+
 # ---- asyncio ----
 
 
@@ -592,6 +641,8 @@ async def read(path: Path) -> None:
         query = select(Author).options(selectinload(Author.books)).execution_options(as_of=moment)
         with pytest.raises(exc.InvalidRequestError, match=r"at\(session, moment\)"):
             await session.scalars(query)
+        with pytest.raises(exc.InvalidRequestError, match=r"at\(session, moment\)"):
+            await session.get(Author, 1, execution_options={"as_of": moment})
     async with AsyncSession(engine) as session:
         author = (await session.scalars(query)).one()
         assert [book.title for book in author.books] == ["old"]
