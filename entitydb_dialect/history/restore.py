@@ -53,8 +53,9 @@ def restore(
         and not committed.
 
     Raises:
-        ArgumentError: the target is no object; it was not there at the moment; a relationship is not one of its class,
-            nor of one that the others lead to.
+        ArgumentError: the target is no object, or the moment none; a relationship is not one of its class, nor of one
+            that the others lead to.
+        NoResultFound: the object was not there at the moment.
         IntegrityError: a constraint of today does not allow it. Nothing is done then.
         HorizonError (as OperationalError): the moment lies before the kept history.
 
@@ -124,7 +125,7 @@ class _Restoring:
         with past_session(self.session, self.to) as past:
             then = past.get(mapper.class_, key)
             if then is None:
-                raise exc.ArgumentError(
+                raise exc.NoResultFound(
                     f"{mapper.class_.__name__} {key} was not there at {self.to!r}; if that is wanted, delete the object"
                 )
             waiting = deque([(self.restored(then), then)])

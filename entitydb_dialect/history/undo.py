@@ -46,7 +46,8 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
         The changes that were taken back, in their order.
 
     Raises:
-        ArgumentError: there is no such transaction, or it changed no rows and no tags.
+        ArgumentError: it is no number.
+        NoResultFound: there is no such transaction, or it changed no rows and no tags.
         UndoConflict: later transactions have changed what it did; `writers` are their changes. Other columns of a row
             do not count.
         IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since.
@@ -68,12 +69,14 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
 
 
 def _changes_of(connection: Connection, backend: ChangesBackend, transaction: int) -> list[Change]:
+    if isinstance(transaction, bool) or not isinstance(transaction, int):
+        raise exc.ArgumentError(f"{transaction!r} is not the number of a transaction")
     newest = backend.newest_commit(connection)()
-    if isinstance(transaction, bool) or not isinstance(transaction, int) or not 1 <= transaction <= newest:
-        raise exc.ArgumentError(f"there is no transaction {transaction!r}: the newest is {newest}")
+    if not 1 <= transaction <= newest:
+        raise exc.NoResultFound(f"there is no transaction {transaction!r}: the newest is {newest}")
     done = list(changes_between(connection, backend, transaction - 1, transaction, None, None))
     if not done:
-        raise exc.ArgumentError(f"transaction {transaction} changed no rows and no tags, so there is nothing to undo")
+        raise exc.NoResultFound(f"transaction {transaction} changed no rows and no tags, so there is nothing to undo")
     return done
 
 

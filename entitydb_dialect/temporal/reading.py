@@ -326,7 +326,8 @@ def blame(session: Session | scoped_session[Any], target: Any) -> dict[str, Blam
         target: an object, or (class, primary key). Of a past object, as of its moment.
 
     Raises:
-        ArgumentError: it is no object, or it is not there.
+        ArgumentError: it is no object.
+        NoResultFound: it is not there.
 
     Example:
         blame(session, account)["balance"].transaction.actor
@@ -341,7 +342,7 @@ def blame(session: Session | scoped_session[Any], target: Any) -> dict[str, Blam
         for name, (_, value) in entry.changed.items():
             found[name] = Blame(value, entry.valid_from, entry.transaction)
     if not found:
-        raise exc.ArgumentError(f"{target!r} is not there, so nobody has set it")
+        raise exc.NoResultFound(f"{target!r} is not there, so nobody has set it")
     return found
 
 

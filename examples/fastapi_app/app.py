@@ -23,7 +23,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 from sessions import REFUSED, Engine, Session, acting, as_json, refuse
 from sqlalchemy import select
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -134,8 +134,10 @@ async def audit(request: Request, session: Session, key: Key) -> HTMLResponse:
 async def restore_note(session: Session, key: Key, to: str) -> None:
     try:
         await session.run_sync(restore, (Note, key), to=to)
-    except ArgumentError as error:  # it was not there then, or that is no moment
+    except NoResultFound as error:  # it was not there then
         raise HTTPException(404, str(error)) from None
+    except ArgumentError as error:
+        raise HTTPException(400, str(error)) from None
     await session.commit()
 
 
@@ -143,7 +145,7 @@ async def restore_note(session: Session, key: Key, to: str) -> None:
 async def undo_transaction(session: Session, number: int) -> None:
     try:
         await session.run_sync(undo, number)
-    except ArgumentError as error:
+    except NoResultFound as error:
         raise HTTPException(404, str(error)) from None
     await session.commit()
 

@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask, Response, abort, g, jsonify, redirect, render_template, request, url_for
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import select
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoResultFound
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -167,8 +167,10 @@ def add_views(app: Flask) -> None:
     def restore_product(key: int) -> AnyResponse:
         try:
             restore(db.session, (Product, key), to=request.form["to"])
-        except ArgumentError as error:  # it was not there then, or that is no moment
+        except NoResultFound as error:  # it was not there then
             abort(404, str(error))
+        except ArgumentError as error:
+            abort(400, str(error))
         db.session.commit()
         return redirect(url_for("show", key=key), 303)
 
@@ -177,8 +179,10 @@ def add_views(app: Flask) -> None:
         """Takes back a whole transaction, which may have changed other products too."""
         try:
             undo(db.session, int(request.form["transaction"]))
-        except (ArgumentError, ValueError) as error:
+        except NoResultFound as error:
             abort(404, str(error))
+        except ValueError as error:
+            abort(400, str(error))
         db.session.commit()
         return redirect(url_for("show", key=key), 303)
 

@@ -152,7 +152,7 @@ def test_what_is_refused_is_said(client: httpx.Client) -> None:
     told(client.get(f"/notes/{2**70}"), 422, "less than or equal")
     told(client.put("/notes/77", json={"title": "x"}), 404, "no note 77")
     told(client.post("/notes", json={"title": "Plan"}), 409, "UNIQUE constraint failed: note.title")
-    told(client.post(f"{path}/restore", params={"to": "soon"}), 404, "not a moment")
+    told(client.post(f"{path}/restore", params={"to": "soon"}), 400, "not a moment")
     told(client.post(f"{other}/restore", params={"to": moment}), 404, "was not there")
     conflict = told(press(client, path, "Undo", -1), 409, "transaction 3 (update of note 1)")
     assert [(one["transaction"], one["changed"]) for one in conflict["writers"]] == [(3, {"body": ["a", "b"]})]

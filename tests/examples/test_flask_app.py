@@ -136,7 +136,7 @@ def test_what_is_refused_is_said(client: httpx.Client) -> None:
     told(client.post("/products/77", data={"name": "x", "price": "1"}), 404, "Not Found")
     told(client.post("/products", data={"name": "Milk", "price": "1"}), 409, "UNIQUE constraint failed: product.name")
     told(client.post("/products", data={"name": "x", "price": "dear"}), 400, "a price in cents")
-    told(client.post(f"{path}/restore", data={"to": "soon"}), 404, "not a moment")
+    told(client.post(f"{path}/restore", data={"to": "soon"}), 400, "not a moment")
     told(client.post(f"{other}/restore", data={"to": moment}), 404, "was not there")
     told(press(client, path, "Undo", -1), 409, "transaction 3 (update of product 1)")
     told(client.post(f"{path}/undo", data={"transaction": "9999"}), 404, "there is no transaction 9999")

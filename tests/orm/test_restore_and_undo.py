@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Computed, Engine, ForeignKey, Table, create_engine, event, exc, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from entitydb_dialect import Tagged, UndoConflict, changes, commit_moment, diff, restore, undo
+from entitydb_dialect import Tagged, UndoConflict, blame, changes, commit_moment, diff, restore, undo
 
 
 class Base(DeclarativeBase):
@@ -237,7 +237,6 @@ def test_restore_refuses_bad_input(session: Session, then: int) -> None:
     for target, options in [
         (Article, {}),
         (5, {}),
-        ((Article, 77), {}),
         ((Article, (1, 2)), {}),
         ((Article, 1), {"cascade": ["title"]}),
         ((Article, 1), {"cascade": [Comment.article]}),
@@ -247,6 +246,16 @@ def test_restore_refuses_bad_input(session: Session, then: int) -> None:
             restore(session, target, **{"to": then, **options})
     with pytest.raises(exc.OperationalError, match="first commit"):
         restore(session, (Article, 1), to="1999-01-01")
+
+
+def test_what_is_not_there_is_another_error_than_bad_input(session: Session, then: int) -> None:
+    with pytest.raises(exc.NoResultFound, match="was not there"):
+        restore(session, (Article, 77), to=then)
+    with pytest.raises(exc.NoResultFound, match="was not there"):
+        restore(session, (Article, 77), to=then, dry_run=True)
+    with pytest.raises(exc.NoResultFound, match="not there"):
+        blame(session, (Article, 77))
+    assert not issubclass(exc.NoResultFound, exc.ArgumentError)
 
 
 # ---- undo ----
@@ -324,10 +333,13 @@ def test_undo_of_what_a_foreign_key_needs_is_refused(session: Session) -> None:
 
 
 def test_undo_of_an_unknown_transaction(session: Session, then: int) -> None:
-    for number in (0, -1, 10_000, "5", None, True):
-        with pytest.raises(exc.ArgumentError, match="no transaction"):
-            undo(session, number)  # type: ignore[arg-type]
-    with pytest.raises(exc.ArgumentError, match="nothing to undo"):
+    for number in (0, -1, 10_000):
+        with pytest.raises(exc.NoResultFound, match="no transaction"):
+            undo(session, number)
+    for other in ("5", None, True):
+        with pytest.raises(exc.ArgumentError, match="not the number of a transaction"):
+            undo(session, other)  # type: ignore[arg-type]
+    with pytest.raises(exc.NoResultFound, match="nothing to undo"):
         undo(session, 1)
 
 

@@ -198,7 +198,7 @@ def test_blame(engine: Engine) -> None:
             "id": (1, "ann"), "title": ("LAMP", "ann"), "price": (11, "bob"),
         }  # fmt: skip
         assert found["title"].transaction.reason == "louder"
-        with pytest.raises(exc.ArgumentError, match="not there"):
+        with pytest.raises(exc.NoResultFound, match="not there"):
             blame(session, (Product, 99))
 
 
