@@ -68,6 +68,8 @@ def through_time(setting: Setting) -> Iterator[Row]:
     yield from feed(setting)
     show("time: whole tables through time")
     yield from whole_tables(setting)
+    show("time: moments of single references in SQL")
+    yield from clauses(setting)
     show("time: beside histories kept by others")
     yield from beside_triggers(setting)
     yield from beside_continuum(setting)
@@ -189,6 +191,65 @@ def whole_tables(setting: Setting) -> Iterator[Row]:
             taken = race({"ours": lambda: fetched(joined), "other": lambda: fetched(one_moment)})
             yield Row(GROUP, "two moments joined in one statement", min(taken["ours"]), min(taken["other"]), "s",
                       "one of them", at_most=2.2, samples=taken)
+
+
+# ---- FOR SYSTEM_TIME ----
+
+
+def clauses(setting: Setting) -> Iterator[Row]:
+    """The clause beside the option of the statement, and an interval beside the versions of all rows."""
+    rows = setting.size(20_000, 5_000)
+    with engine_in(setting, "clauses") as engine:
+        moments = []
+        with Session(engine) as session:
+            session.execute(insert(Item), [item(n) for n in range(rows)])
+            session.commit()
+            moments.append(commit_moment(session))
+            for n in range(10):
+                session.execute(update(Item).where(Item.id % 10 == n).values(price=Item.price + 1))
+                session.commit()
+                moments.append(commit_moment(session))
+        with engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            yield from of_one_moment(raw, rows, moments[5])
+            yield of_an_interval(raw, moments[3], moments[5])
+
+
+def of_one_moment(raw: Any, rows: int, moment: int) -> Iterator[Row]:
+    keys = [n * 7 % rows for n in range(500)]
+
+    def clause(condition: str = "") -> str:
+        return f"SELECT id, name, price FROM item FOR SYSTEM_TIME AS OF ?{condition}"
+
+    def option(condition: str = "") -> str:
+        return f"SELECT id, name, price FROM item{condition}"
+
+    def as_of(sql: str, *parameters: Any) -> list[Any]:
+        cursor = raw.cursor()
+        cursor.as_of = moment
+        return list(cursor.execute(sql, parameters).fetchall())
+
+    def lookups(look: Callable[[int], list[Any]]) -> int:
+        return sum(look(key)[0][2] for key in keys)
+
+    by_key = " WHERE id = ?"
+    yield raced(GROUP, "a table FOR SYSTEM_TIME AS OF, scanned",
+                lambda: raw.execute(clause(), (moment,)).fetchall(), lambda: as_of(option()),
+                "the statement's option as_of", at_most=1.3)
+    yield raced(GROUP, "500 rows FOR SYSTEM_TIME AS OF, by key",
+                lambda: lookups(lambda key: raw.execute(clause(by_key), (moment, key)).fetchall()),
+                lambda: lookups(lambda key: as_of(option(by_key), key)),
+                "the statement's option as_of", at_most=1.5)
+
+
+def of_an_interval(raw: Any, begin: int, end: int) -> Row:
+    """Versions of a fifth of the rows are of the interval alone; of the others one each."""
+    interval = "SELECT count(*), sum(price) FROM item FOR SYSTEM_TIME FROM ? TO ?"
+    every = ("SELECT count(*), sum(content ->> 'price') FROM entitydb_versions WHERE type = 'item' "
+             "AND operation <> 'delete' AND valid_from < ? AND ifnull(valid_to > ?, 1)")
+    return raced(GROUP, "versions of a table FOR SYSTEM_TIME FROM ... TO, in SQL",
+                 lambda: raw.execute(interval, (begin, end)).fetchall(),
+                 lambda: raw.execute(every, (end, begin)).fetchall(), "entitydb_versions", at_most=1.0)
 
 
 # ---- others ----
