@@ -8,6 +8,7 @@ Every row of every table is an entity of the engine, and tags can be put on it. 
     criteria.py     tagged() and its kind, for WHERE
     declared.py     the tags of declared columns
     tag_set.py      the set that `article.tags` is
+    past_tags.py    what it is at objects of the past
     property.py     the relationship under it
     mixin.py        the mixin that adds the relationship to a class
     values.py       tag_values()

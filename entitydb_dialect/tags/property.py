@@ -19,8 +19,10 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.sql.elements import ColumnElement
 
+from ..temporal.twins import INSTEAD
 from .criteria import tagged, tagged_any
 from .entities import EntityTable
+from .past_tags import PastTags
 from .rows import TAGS, Tag
 from .tag_set import KEY, QUEUED, TagSet
 
@@ -115,6 +117,7 @@ class TagsProperty(RelationshipProperty[Any]):
             overlaps=KEY,  # with those of other classes, of which each writes Tags of its own type
             lazy=lazy,
             comparator_factory=TagsComparator,
+            info={INSTEAD: PastTags},
             doc="The tags of the object, a TagSet.",
         )
 

@@ -39,6 +39,9 @@ from .tables import AS_OF, has_history, history_table
 
 T = TypeVar("T")
 
+# In the info of a property that past classes cannot have: the Refused that they have instead of it.
+INSTEAD = "entitydb_past_attribute"
+
 _making = threading.RLock()
 _registries: WeakKeyDictionary[registry, registry] = WeakKeyDictionary()
 _metaclasses: WeakKeyDictionary[type, type] = WeakKeyDictionary()
@@ -178,7 +181,7 @@ def _map(mapper: Mapper[Any]) -> None:
             # SQLAlchemy makes this object of a fixed class; criteria and types given to it are of the past.
             past.__dict__[prop.key].__class__ = PastRelationship
     for name, reason in refused.items():
-        type.__setattr__(past, name, _Refused(name, reason))
+        type.__setattr__(past, name, mapper._props[name].info.get(INSTEAD, Refused)(name, reason))
     guard_past(past)
 
 
@@ -212,20 +215,23 @@ def _properties(
     return found, refused
 
 
-class _Refused:
+class Refused:
     """An attribute that past objects do not have. The model's own, which they would inherit, reads the present."""
 
     def __init__(self, key: str, reason: str) -> None:
         self._key, self._reason = key, reason
 
-    def __get__(self, instance: Any, owner: type[Any]) -> NoReturn:
-        raise exc.InvalidRequestError(
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        raise self.error(owner)
+
+    def __set__(self, instance: Any, value: Any) -> NoReturn:
+        raise self.error(type(instance))
+
+    def error(self, owner: type[Any]) -> exc.InvalidRequestError:
+        return exc.InvalidRequestError(
             f"{owner.__name__}.{self._key} cannot be read by temporal() and versions(): {self._reason}; read it within "
             "at(), or from an object of a TemporalSession"
         )
-
-    def __set__(self, instance: Any, value: Any) -> NoReturn:
-        self.__get__(instance, type(instance))
 
 
 def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnElement[Any]) -> Any:
@@ -269,4 +275,4 @@ def _property(prop: Any, mapper: Mapper[Any], tables: set[Table], as_of: ColumnE
     raise exc.ArgumentError(f"{prop} is of a kind that past classes do not have: {type(prop).__name__}")
 
 
-__all__ = ["past_class"]
+__all__ = ["INSTEAD", "Refused", "past_class"]
