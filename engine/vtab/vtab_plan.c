@@ -167,7 +167,7 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes && !unbeaten(&best); i++) {
         const edb_index *index = &pl.pl_table->et_indexes[i];
         uint64_t evidence = 0;
-        if (index->where && (!conn || vt->vt_history
+        if (index->where && (!conn || lasting || vt->vt_fixed
                              || !partial_allowed(pl.pl_table, index, info, constraint_loops(&pl), &evidence)))
             continue;
         if (lasting && !vt->vt_whole[i])
