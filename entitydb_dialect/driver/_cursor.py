@@ -26,7 +26,7 @@ from .execute.define import define
 from .execute.info import say_info
 from .execute.known import fail, run_new
 from .execute.label import give_label
-from .execute.past_names import with_past_names
+from .execute.past_names import sets_choose_names, with_past_names
 from .execute.read import read
 from .rewrite.many_parameters import SHORTEST, has_too_many, with_fewer
 from .sql import statement as kinds
@@ -182,6 +182,11 @@ class Cursor(_short.Cursor):
             for one in parameters:
                 text, left = with_fewer(statement, one)
                 total += change(self, session, parse(text), text, left)
+        elif sets_choose_names(session, statement):
+            total = 0
+            for one in parameters:
+                chosen = with_past_names(session, statement, self.as_of, one, then=self.schema_then)
+                total += change(self, session, statement if chosen is None else parse(chosen), chosen or sql, one)
         else:
             total = change_many(self, session, statement, sql, parameters)
         self.description = self._rows = None  # rows of RETURNING are not kept

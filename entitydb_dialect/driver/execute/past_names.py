@@ -30,6 +30,11 @@ def _may_read(session: Session, statement: Statement, as_of: int | None, then: b
     return changed > 0 if dated else as_of is not None and as_of < changed
 
 
+def sets_choose_names(session: Session, statement: Statement) -> bool:
+    """Does it depend on each set of parameters of an executemany() which tables the statement reads?"""
+    return statement.names_moment and _may_read(session, statement, None, False)
+
+
 def with_past_names(
     session: Session, statement: Statement, as_of: int | None, parameters: Any, *, then: bool = False
 ) -> str | None:
@@ -64,4 +69,4 @@ def _evaluated(session: Session, statement: Statement, tokens: Range, parameters
         return None  # a column; or what is wrong, which the statement itself says
 
 
-__all__ = ["with_past_names"]
+__all__ = ["sets_choose_names", "with_past_names"]

@@ -89,6 +89,29 @@ def test_writes_read_them(gone: Gone) -> None:
     assert gone.ask("SELECT * FROM again") == [(1, "kept")]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_sets_of_parameters_read_them_each_at_its_moment(gone: Gone, named: bool) -> None:
+    db = gone.db
+    db.execute("CREATE TABLE copy (turn INTEGER, id INTEGER, a TEXT)")
+    sql = "INSERT INTO copy SELECT ?, id, a FROM t FOR SYSTEM_TIME AS OF ?"
+    sets: list[Any] = [(1, gone.then), (2, gone.later), (3, gone.then)]
+    if named:
+        sql = sql.replace("?", ":turn", 1).replace("?", ":m")
+        sets = [{"turn": turn, "m": moment} for turn, moment in sets]
+    for _ in range(2):
+        assert db.executemany(sql, iter(sets)).rowcount == 4
+        assert gone.ask("SELECT turn, a FROM copy ORDER BY turn, id") == [
+            (1, "kept"), (2, "kept"), (2, "more"), (3, "kept")
+        ]  # fmt: skip
+        db.execute("DELETE FROM copy")
+    sql = "UPDATE copy SET a = (SELECT a FROM t FOR SYSTEM_TIME AS OF ? WHERE id = 1) WHERE turn = ?"
+    db.execute("INSERT INTO copy VALUES (1, 1, NULL)")
+    db.executemany(sql, [(gone.later, 1), (gone.later, 2)])
+    assert gone.ask("SELECT a FROM copy") == [("kept",)]
+    db.executemany("INSERT INTO copy VALUES (?, ?, ?)", [(7, 7, "x")] * 3)
+    assert gone.ask("SELECT count(*) FROM copy WHERE turn = 7") == [(3,)]
+
+
 def test_another_connection_sees_what_was_done(connect: Callable[..., driver.Connection]) -> None:
     db, watching = connect(), connect()
     gone = Gone(db)
