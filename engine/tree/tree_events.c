@@ -288,8 +288,10 @@ static int part_open(tree_events *tes, page_ref ref, unsigned above, const part 
         return part_enter(tes, pt, 0);
     if ((rc = node_open(tes->tes_pager, tes->tes_view, ref, above, tes->tes_state.ts_key_size, &page)))
         return rc;
-    if (pt->pt_since <= tes->tes_after && load64(page + PH_WRITER) <= tes->tes_after)
+    if (pt->pt_since <= tes->tes_after && load64(page + PH_WRITER) <= tes->tes_after) {
+        tes->tes_seen_until = 0;    /* a part before may have claimed the key, which a later separator gave to this one */
         return EDB_OK;
+    }
     if (page_is_leaf(page))
         return part_enter(tes, pt, page_entries_within(page, tes->tes_low, tes->tes_low_size, tes->tes_high,
                                                        tes->tes_high_size, tes->tes_entries));

@@ -45,11 +45,13 @@ def test_every_change_is_told_once(tmp_path: Path, seed: int, style: str, key_si
                 continue
             keys = sorted({key for rows in model.at.values() for key in rows})
             moments = [0, *sorted(model.at)]
-            for whole in (True, False, False):
-                after, upto = (0, 2**40) if whole else sorted(rnd.choices(moments, k=2))
-                low = b"" if whole else rnd.choice([b"", *keys])
-                high = None if whole else rnd.choice([None, *(key for key in keys if key > low), low + b"\0"])
-                if not whole and rnd.random() < 0.5:  # one key, as far as keys have one size
+            for which in ("whole", "range", "range", *["one key"] * 8):
+                after, upto = (0, 2**40) if which == "whole" else sorted(rnd.choices(moments, k=2))
+                low = b"" if which == "whole" else rnd.choice([b"", *keys])
+                high = None
+                if which == "range":
+                    high = rnd.choice([None, *(key for key in keys if key > low), low + b"\0"])
+                if which == "one key":  # as far as keys have one size
                     low = rnd.choice([*keys, rnd.randbytes(8)])
                     high = behind(low)
                 found, _ = tree.events(after, upto, low, high)
