@@ -41,7 +41,7 @@ def a_history(db: driver.Connection, rng: random.Random) -> list[int]:
             db.execute("DROP INDEX open")
             db.execute("CREATE INDEX open ON t(due, note) WHERE done = 0")
         found.append(moment(db))
-    return found
+    return sorted(set(found))  # a turn that changes nothing is no commit
 
 
 @pytest.mark.parametrize("number", range(3))
