@@ -14,9 +14,11 @@ import pytest
 
 from entitydb_dialect import driver
 
+from .reader import File
 
-def make_database(path: Path) -> dict[str, Any]:
-    """Tables by what their trees look like:
+
+def make_database(path: Path, redo: int = 0) -> dict[str, Any]:
+    """Ends in a page record, behind which stand so many redo records. Tables by what their trees look like:
 
     plain    rows inserted in order: an interior root without history
     hot      rows updated over and over: splits by time, old roots, history pages below living ones
@@ -64,7 +66,22 @@ def make_database(path: Path) -> dict[str, Any]:
     db.execute("UPDATE wide SET v = 'w' WHERE id % 12 = 0")
     commit()
     db.execute("UPDATE big SET v = 'small' WHERE id = 1")
-    commit()
+    for n in range(40):
+        db.execute("UPDATE big SET v = ? WHERE id = 2", (str(n) * 4500,))       # more than a redo record holds
+        commit()
+        if 8 <= len(File(path.read_bytes()).base.young) <= 80:                  # there is room for forged ones
+            break
+    else:
+        pytest.fail("no commit left so many young free pages")
+    for i in range(redo):
+        db.execute("UPDATE hot SET v = ? WHERE id % 13 = ?", (f"redone {i}", i % 13))
+        db.execute("DELETE FROM plain WHERE id = ?", (7 * i,))
+        db.execute("INSERT INTO plain(v) VALUES (?)", (f"row {i}",))
+        if i % 3 == 0:
+            db.execute("UPDATE indexed SET b = ?, a = a + 1000 WHERE id % 5 = ?", (f"b{i}", i % 5))
+        if i % 4 == 0:
+            db.execute("UPDATE big SET v = ? WHERE id = ?", (str(i) * 700, i % 3))
+        commit()
     db.close()
     return {"moments": moments, "rows": rows}
 
@@ -74,6 +91,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes
     """The file's bytes, and what is in it."""
     path = tmp_path_factory.mktemp("sample") / "sample.edb"
     contents = make_database(path)
+    return path.read_bytes(), contents
+
+
+@pytest.fixture(scope="session")
+def redone(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes, dict[str, Any]]:
+    """The same, and 21 commits that wrote redo records."""
+    path = tmp_path_factory.mktemp("redone") / "redone.edb"
+    contents = make_database(path, redo=21)
     return path.read_bytes(), contents
 
 

@@ -88,7 +88,7 @@ class Forger:
     def __init__(self, data: bytes) -> None:
         self.file = File(data)              # what it was
         self.data = bytearray(data)
-        self.record = self.file.newest
+        self.record = self.file.base
         self.size = self.file.page_size
         self.flips: list[int] = []          # bytes of the sealed file that get their lowest bit turned over
 

@@ -16,96 +16,36 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from .primitives import (
+    FOREVER,
+    RECORD,
+    RECORD_MAGIC,
+    Damaged,
+    Ref,
+    crc32c,
+    i64,
+    page_checksum,
+    u16,
+    u32,
+    u40,
+    u48,
+    u64,
+    varint,
+)
+from .redo import Left, Redo, groups, redo_record
 
 MAGIC = b"EntityDB\r\n\x1a\n\0\0\0"
-RECORD_MAGIC = 0x43455245
 MARK_MAGIC = 0x4B52414D
-MARK, SETTLED, RING, RECORD, SLOTS = 4096, 6144, 8192, 4096, 256
+MARK, SETTLED, RING, SLOTS = 4096, 6144, 8192, 256
+REDO = 1                            # of the required features: there may be redo records
 LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE = 1, 2, 3, 4, 5, 6
-FOREVER = 2**48 - 1
 TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # their key sizes
 
 
-class Damaged(Exception):
-    """The file is not as the description says. `page`: where, 0 when it is no page."""
-
-    def __init__(self, sentence: str, page: int = 0) -> None:
-        super().__init__(sentence, page)
-        self.page = page
-
-
-def _table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_CRC = _table()
-
-
-def crc32c(data: bytes) -> int:
-    crc, table = 0xFFFFFFFF, _CRC
-    for byte in bytes(data):
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    return crc ^ 0xFFFFFFFF
-
-
-@lru_cache(maxsize=1 << 16)
-def page_checksum(page: bytes) -> int:
-    """A page's tag: never 0."""
-    return crc32c(page[4:]) or 1        # cached: tests read the same pages again and again
-
-
-def u16(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "little")
-
-
-def u32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")
-
-
-def u40(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 5], "little")
-
-
-def u48(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 6], "little")
-
-
-def u64(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 8], "little")
-
-
-def i64(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 8], "little", signed=True)
-
-
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    """-> the number, and where what follows it begins."""
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift >= 70:
-            raise Damaged("a varint does not end")
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, at
-
-
 # ---- what stands in a record --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ref:
-    page: int
-    tag: int
 
 
 @dataclass(frozen=True)
@@ -126,6 +66,8 @@ class FreeEntry:
 
 @dataclass
 class Record:
+    """A page record."""
+
     offset: int
     checksum: int
     flags: int
@@ -153,10 +95,12 @@ def _list(data: bytes, at: int) -> List:
     return List(Ref(u64(data, at), u32(data, at + 8)), u32(data, at + 12), u64(data, at + 16))
 
 
-def record(data: bytes, offset: int) -> Record | None:
+def record(data: bytes, offset: int) -> Record | Redo | None:
     """The record in a slot; None when it is not whole, or says the impossible."""
     slot = data[offset : offset + RECORD]
     size = u32(slot, 8)
+    if u32(slot, 12) & 2:
+        return redo_record(slot, offset)
     if u32(slot, 4) != RECORD_MAGIC or not 256 <= size <= RECORD or u32(slot, 0) != crc32c(slot[4:size]):
         return None
     n_young, n_tail, n_list = u32(slot, 156), u32(slot, 160), u32(slot, 164)
@@ -232,11 +176,21 @@ class Node:
 # ---- the file -----------------------------------------------------------------------------------------------------
 
 
+def _whole_header(header: bytes) -> bool:
+    """As it was written; or torn when the feature of redo records was entered: the bit, or the checksum, is missing."""
+    other = bytearray(header)
+    other[24] ^= REDO
+    return u32(header, 4092) in (crc32c(header[:4092]), crc32c(other[:4092]))
+
+
 class File:
     """A file at its newest commit that counts.
 
     Args:
         data: the whole file.
+
+    `newest` is its record, `base` the page record that it is based on (itself, where it is one), `behind` the redo
+    records behind that.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -244,13 +198,13 @@ class File:
         if data[:16] != MAGIC.ljust(16, b"\0"):
             raise Damaged("this is not an EntityDB database")
         header = data[:4096]
-        if len(header) < 4096 or u32(header, 4092) != crc32c(header[:4092]):
+        if len(header) < 4096 or not _whole_header(header):
             raise Damaged("the header's checksum is wrong")
         self.version, self.page_size, self.required, self.optional = (
             u32(header, 16), u32(header, 20), u64(header, 24), u64(header, 32),
         )
         self.created_ns, self.id, self.ring = i64(header, 40), header[48:64], u32(header, 64)
-        if self.version != 1 or self.required or self.ring != SLOTS:
+        if self.version != 1 or self.required & ~REDO or self.ring != SLOTS:
             raise Damaged("this is another version of the format")
         if self.page_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             raise Damaged("an impossible page size")
@@ -259,6 +213,9 @@ class File:
         self.settled_mark = self._mark(SETTLED)
         self.records = self._records()
         self.newest = self._choose()
+        based = self._based(self.newest.number)
+        assert based is not None
+        self.base, self.behind = based
 
     def _mark(self, at: int) -> tuple[int, int] | None:
         mark = self.data[at : at + 24]
@@ -266,7 +223,7 @@ class File:
             return None
         return u64(mark, 8), i64(mark, 16)
 
-    def _records(self) -> dict[int, Record]:
+    def _records(self) -> dict[int, Record | Redo]:
         found = {}
         for slot in range(SLOTS):
             rc = record(self.data, RING + slot * RECORD)
@@ -277,18 +234,36 @@ class File:
             found[rc.number] = rc
         return found
 
-    def _choose(self) -> Record:
+    def _choose(self) -> Record | Redo:
         if not self.records:
             raise Damaged("no record is left")
         claimed = max([rc.durable for rc in self.records.values()] + [self.durable_mark[0] if self.durable_mark else 0])
         number = claimed
-        while number + 1 in self.records:
+        while self._follows(number):
             number += 1
-        while number > claimed and not self._whole(claimed, number):
+        while number > claimed and not (self._whole(claimed, number) and self._based(number)):
             number -= 1
         if number not in self.records:
             raise Damaged(f"the record of commit {number}, which was durable, is gone")
+        if self._based(number) is None:
+            raise Damaged(f"a record that commit {number}, which was durable, needs is gone")
         return self.records[number]
+
+    def _follows(self, number: int) -> bool:
+        """Whether the record of the next commit is there, and was written upon this one's, if that is there."""
+        after, before = self.records.get(number + 1), self.records.get(number)
+        return after is not None and (before is None or after.before == before.checksum)
+
+    def _based(self, number: int) -> tuple[Record, list[Redo]] | None:
+        """The page record that a commit is based on, and the redo records from there to it; None: one is missing."""
+        behind: list[Redo] = []
+        at = number
+        while isinstance(rc := self.records.get(at), Redo):
+            behind.insert(0, rc)
+            at -= 1
+            if rc.base > at or rc.base != behind[-1].base or not self._follows(at):
+                return None
+        return (rc, behind) if rc is not None and (not behind or behind[0].base == at) else None
 
     def _whole(self, claimed: int, number: int) -> bool:
         """Whether every page that the records claimed+1 .. number list, as the newest lists it, is there."""
@@ -357,8 +332,9 @@ class File:
 
     def times(self) -> list[int]:
         """The time of every commit, from commit 0 on."""
-        rc = self.newest
-        return [i64(element, 0) for element in self.elements(rc.stamps, 8)] + rc.tail
+        rc = self.base
+        stored = [i64(element, 0) for element in self.elements(rc.stamps, 8)]
+        return stored + rc.tail + [redo.time_ns for redo in self.behind]
 
     def number_at(self, moment_ns: int) -> int:
         """The newest commit at or before a moment."""
@@ -367,8 +343,8 @@ class File:
     # ---- free space
 
     def free_pages(self) -> tuple[list[int], list[int], int]:
-        """Pages that are free, pages that hold the queue, and the page reserved for its next."""
-        rc = self.newest
+        """Pages that are free, pages that hold the queue, and the page reserved for its next: as the base has them."""
+        rc = self.base
         free, chain = [entry.page for entry in rc.young], []
         at, index, left = rc.free_head, rc.free_index, 0
         for i in range(rc.free_chain):
@@ -390,9 +366,36 @@ class File:
 
     # ---- trees
 
-    def trees(self) -> list[Tree]:
-        return [tree for i, state in enumerate(self.elements(self.newest.trees, 128))
+    def stored_trees(self) -> list[Tree]:
+        """As the base has them."""
+        return [tree for i, state in enumerate(self.elements(self.base.trees, 128))
                 if (tree := decode_tree(i, state)).root.page]
+
+    @cached_property
+    def left(self) -> dict[int, Left]:
+        """What the redo records behind the base leave of the trees that they change."""
+        stored, found = {tree.id: tree for tree in self.stored_trees()}, dict[int, Left]()
+        for rc in self.behind:
+            if any(self.data[rc.offset + 52 : rc.offset + 64]):
+                raise Damaged(f"the record of commit {rc.number} holds what it should not")
+            before = -1
+            for group in groups(rc.changes):
+                tree = stored.get(group.tree)
+                if tree is None or (group.next_id is None and tree.id == 0):
+                    raise Damaged(f"commit {rc.number} changes a tree that does not exist, or the catalog")
+                if tree.id not in found:
+                    living = {key: value for key, _, value in self.stored(tree)}
+                    most = (self.page_size - 64) // 4 - 40
+                    found[tree.id] = Left(tree.key_size, most, living, tree.live, tree.next_id, tree.changed)
+                if group.next_id is None and before != tree.id and found[tree.id].changed == rc.number:
+                    raise Damaged(f"commit {rc.number} changes tree {tree.id} twice")
+                before = tree.id if group.next_id is None else before
+                found[tree.id].apply(rc.number, group)
+        return found
+
+    def trees(self) -> list[Tree]:
+        return [replace(tree, live=left.live, next_id=left.next_id, changed=left.changed)
+                if (left := self.left.get(tree.id)) else tree for tree in self.stored_trees()]
 
     def tree(self, id_: int) -> Tree:
         for tree in self.trees():
@@ -417,6 +420,18 @@ class File:
 
     def scan(self, tree: Tree, moment: int = FOREVER) -> Iterator[tuple[bytes, int, bytes]]:
         """(key, commit that wrote it, value) of all that lived at the moment, by key."""
+        left = self.left.get(tree.id) if moment > self.base.number else None
+        if left is None:
+            yield from self.stored(tree, moment)
+            return
+        found: dict[bytes, tuple[int, bytes | None]] = {k: (begun, v) for k, begun, v in self.stored(tree)}
+        found.update({key: version for key in left.versions if (version := left.at(key, moment))})
+        for key, (begun, value) in sorted(found.items()):
+            if value is not None:
+                yield key, begun, value
+
+    def stored(self, tree: Tree, moment: int = FOREVER) -> Iterator[tuple[bytes, int, bytes]]:
+        """The same of what pages have: nothing of redo commits behind the base."""
         def walk(ref: Ref, low: bytes, high: bytes | None, above: int) -> Iterator[tuple[bytes, int, bytes]]:
             node = self.node(ref)
             if node.level >= above:
