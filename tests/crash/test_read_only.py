@@ -185,6 +185,7 @@ def test_no_room_for_pages_that_a_lost_commit_would_need(small_disk: Path, nativ
     make(path, driver)
     with closing(driver.connect(path)) as db:
         db.execute("UPDATE t SET v = 'b'")
+        db.execute("CREATE TABLE u(a)")     # so that the commit writes pages
         db.commit()
     forged = Forger(path.read_bytes())
     held = forged.record.pages

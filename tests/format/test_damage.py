@@ -3,6 +3,8 @@
 Everything is read in another process, which must survive. The moments are those of the sample's commits; rows as of one
 are known. After damage the newest commit may be another one only where the description allows it: bytes of the ring or
 of the marks; then what is read is what that earlier commit held.
+
+All of it happens to two files: one whose newest record has pages, and one that ends in redo records.
 """
 
 from __future__ import annotations
@@ -14,7 +16,22 @@ from typing import Any
 import pytest
 
 from .forger import put
-from .reader import ARRAY, FREE, INTERIOR, LEAF, MARK, OVERFLOW, RECORD, RING, SETTLED, SLOTS, File, crc32c, u64
+from .reader import (
+    ARRAY,
+    FREE,
+    INTERIOR,
+    LEAF,
+    MARK,
+    OVERFLOW,
+    RECORD,
+    RING,
+    SETTLED,
+    SLOTS,
+    File,
+    Record,
+    crc32c,
+)
+from .redo import Redo
 
 TABLES = ("plain", "hot", "big", "indexed")
 QUERIES = [f"SELECT * FROM {name} ORDER BY id" for name in TABLES]
@@ -92,9 +109,15 @@ class Judge:
         return result == [[id_] for b, id_ in sorted((row[2], row[0]) for row in rows) if b >= "b"]
 
 
-@pytest.fixture
-def judge(sample: Any, ask: Any, tmp_path: Path, rng: random.Random) -> Judge:
-    return Judge(sample, ask, tmp_path, rng)
+@pytest.fixture(params=["sample", "redone"])
+def judge(request: pytest.FixtureRequest, ask: Any, tmp_path: Path, rng: random.Random) -> Judge:
+    return Judge(request.getfixturevalue(request.param), ask, tmp_path, rng)
+
+
+def bytes_used(rc: Record | Redo) -> int:
+    if isinstance(rc, Redo):
+        return 64 + len(rc.changes)
+    return 256 + 8 * len(rc.tail) + 17 * len(rc.young) + 9 * len(rc.listed)
 
 
 def flipped(data: bytes, at: int, bit: int) -> bytes:
@@ -108,7 +131,7 @@ def used_pages(file: File) -> dict[int, list[int]]:
     free, chain, reserved = file.free_pages()
     unused = {*free, reserved}
     found: dict[int, list[int]] = {}
-    for page in range(file.first_page, file.newest.pages):
+    for page in range(file.first_page, file.base.pages):
         if page not in unused:
             found.setdefault(file.raw(page)[4], []).append(page)
     assert set(chain) == set(found.get(FREE, []))
@@ -153,9 +176,9 @@ def test_a_page_that_is_another_page_is_named(judge: Judge, rng: random.Random) 
 def test_bytes_outside_what_is_used_do_not_matter(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
     free, _, reserved = file.free_pages()
-    newest = file.newest
     spare = [page * file.page_size + rng.randrange(file.page_size) for page in [*free, reserved]]
-    spare += range(newest.pages * file.page_size, len(judge.data), 5000)
+    spare += [rc.offset + rng.randrange(bytes_used(rc), RECORD) for rc in [file.base, *file.behind]]
+    spare += range(file.base.pages * file.page_size, len(judge.data), 5000)
     spare += [MARK + 24 + rng.randrange(1000), SETTLED + 24 + rng.randrange(1000)]
     data = bytearray(judge.data)
     for at in spare:
@@ -166,7 +189,8 @@ def test_bytes_outside_what_is_used_do_not_matter(judge: Judge, rng: random.Rand
 @pytest.mark.slow
 def test_flipped_bits_of_the_header_are_noticed(judge: Judge, rng: random.Random) -> None:
     for at in [*range(72), *rng.sample(range(72, 4096), 20)]:
-        data = flipped(judge.data, at, rng.randrange(8))
+        # The lowest bit of byte 24 may be missing after a power loss: test_older_files.py
+        data = flipped(judge.data, at, rng.randrange(1 if at == 24 else 0, 8))
         assert judge.judge(data)
         answer, _ = judge.read(data)
         assert answer["opened"]
@@ -178,13 +202,16 @@ def test_flipped_bits_of_the_header_are_noticed(judge: Judge, rng: random.Random
 def test_flipped_bits_of_marks_and_ring_give_a_commit_or_an_error(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
     newest = file.newest
-    used = 256 + 8 * len(newest.tail) + 17 * len(newest.young) + 9 * len(newest.listed)
+    used = bytes_used(newest)
     places = [MARK + i for i in range(24)] + [SETTLED + i for i in range(24)]
-    places += [newest.offset + at for at in [*range(0, 176, 5), *rng.sample(range(256, used), 20)]]
+    fixed = 64 if isinstance(newest, Redo) else 176
+    places += [newest.offset + at for at in [*range(0, fixed, 5), *rng.sample(range(fixed, used), 20)]]
+    needed = [rc.offset + at for rc in [file.base, *file.behind] for at in rng.sample(range(bytes_used(rc)), 2)]
+    places += needed
     places += [RING + rng.randrange(SLOTS * RECORD) for _ in range(40)]
     for at in places:
         noticed = judge.judge(flipped(judge.data, at, rng.randrange(8)), fallback=at < MARK + 24)
-        assert noticed or not newest.offset <= at < newest.offset + used
+        assert noticed or not (newest.offset <= at < newest.offset + used or at in needed)
 
 
 @pytest.mark.slow
@@ -193,7 +220,8 @@ def test_the_newest_record_and_the_mark_damaged_together(judge: Judge, rng: rand
     file = File(judge.data)
     data = bytearray(flipped(judge.data, MARK + 9, 0))
     for back in range(3):
-        data[RING + (file.newest.number - back) % SLOTS * RECORD + rng.randrange(200)] ^= 4
+        rc = file.records[file.newest.number - back]
+        data[rc.offset + rng.randrange(bytes_used(rc))] ^= 4
         assert judge.judge(bytes(data), fallback=True)
 
 
@@ -211,7 +239,7 @@ def test_whole_stretches_overwritten(judge: Judge, rng: random.Random) -> None:
 @pytest.mark.slow
 def test_truncated_files_are_refused_or_name_the_page(judge: Judge, rng: random.Random) -> None:
     file = File(judge.data)
-    end = file.newest.pages * file.page_size
+    end = file.base.pages * file.page_size
     sizes = [0, 1, 15, 16, 100, 4095, 4096, 4120, 8191, RING, RING + 1, RING + RECORD, RING + SLOTS * RECORD - 1,
              RING + SLOTS * RECORD, file.first_page * file.page_size + 1, end - 1, end - file.page_size]
     for size in [*sizes, *[rng.randrange(end) for _ in range(15)]]:
@@ -232,10 +260,11 @@ def test_files_that_are_not_databases(judge: Judge, rng: random.Random) -> None:
         assert judge.path.read_bytes() == data, "what is not ours is left alone"
 
 
-@pytest.mark.parametrize("field", ["version", "feature", "ring"])
+@pytest.mark.parametrize("field", ["version", "feature", "another feature", "ring"])
 def test_files_of_another_version_are_refused_politely(judge: Judge, field: str) -> None:
     data = bytearray(judge.data)
-    at, size, value = {"version": (16, 4, 2), "feature": (24, 8, 1 << 40), "ring": (64, 4, 512)}[field]
+    at, size, value = {"version": (16, 4, 2), "feature": (24, 8, 1 << 40), "another feature": (24, 8, 3),
+                       "ring": (64, 4, 512)}[field]
     put(data, at, value, size)
     put(data, 4092, crc32c(data[:4092]), 4)
     answer, _ = judge.read(bytes(data))
@@ -271,16 +300,29 @@ def test_a_damaged_lock_file_is_no_danger(judge: Judge, rng: random.Random, tmp_
         assert answer["rows"] == [rows_at(judge.contents, judge.last)]
 
 
-def test_damage_does_not_spread(judge: Judge, rng: random.Random) -> None:
-    """What does not need the damaged page is read as ever."""
-    file = File(judge.data)
-    tree = file.tree(file.catalog()["big"].id)
-    data = bytearray(judge.data)
-    data[tree.root.page * file.page_size + 100] ^= 1
-    answer, asked = judge.read(bytes(data))
+def with_damaged_root(data: bytes, table: str) -> tuple[bytes, int]:
+    file = File(data)
+    page = file.tree(file.catalog()[table].id).root.page
+    return flipped(data, page * file.page_size + 100, 0), page
+
+
+def test_damage_does_not_spread(judge: Judge) -> None:
+    """What does not need the damaged page is read as ever. (Redo records need the trees that they change.)"""
+    table = "wide" if File(judge.data).behind else "big"
+    answer, asked = judge.read(with_damaged_root(judge.data, table)[0])
     for at, results in zip([*asked, None], answer["rows"], strict=True):
         commit = judge.last if at is None else at
-        for query in (0, 1, 3):
+        for query in (0, 1, 3) if table == "big" else (0, 1, 2, 3):
             assert results[query] == rows_at(judge.contents, commit)[query]
-    assert isinstance(answer["rows"][-1][2], dict)
-    assert u64(data, 0) == u64(judge.data, 0)
+    assert table == "wide" or isinstance(answer["rows"][-1][2], dict)
+
+
+def test_a_damaged_page_that_redo_records_need_is_named_to_all(
+    redone: Any, ask: Any, tmp_path: Path, rng: random.Random
+) -> None:
+    """Nobody can say what the newest commit left of any tree."""
+    judge = Judge(redone, ask, tmp_path, rng)
+    data, page = with_damaged_root(judge.data, "big")
+    answer, _ = judge.read(data)
+    for result in [one for at in answer["rows"] for one in at] + [answer["check"]]:
+        assert f"page {page} " in judge.clean(result["error"])
