@@ -19,6 +19,7 @@ typedef struct {
     seen_pages cw_seen[2];          /* those of the file, those in memory */
     uint64_t cw_live;               /* living entries of current leaves */
     uint64_t cw_latest;             /* no version may be younger */
+    uint64_t cw_newest;             /* the newest version met */
     page_entry *cw_entries;
     uint8_t *cw_page;               /* scratch: the node built anew */
     bool cw_stopped;
@@ -146,6 +147,8 @@ static void check_node(walk_state *w, const uint8_t *page, uint64_t number, size
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         bytes += entry_bytes(&e[i], leaf, fixed);
+        if (e[i].from > w->cw_newest)
+            w->cw_newest = e[i].from;
         int order = i ? key_compare(e[i - 1].key, e[i - 1].key_size, e[i].key, e[i].key_size) : -1;
         if (order > 0 || (order == 0 && e[i - 1].from <= e[i].from)) {
             breach(w, "I13", number, "the entries of a node are not in order");
@@ -301,6 +304,8 @@ int tree_check(pager *pg, const tree_state *state, const tree_checker *checker)
         int stop = array_walk(pg, &state->ts_roots, array_page, &w);
         rc = w.cw_stopped ? EDB_OK : stop;
     }
+    if (rc == EDB_OK && w.cw_newest > state->ts_changed)    /* commits would miss conflicts */
+        breach(&w, "I16", state->ts_root.page, "a tree has versions younger than the commit that is said to have changed it last");
     free(w.cw_entries);
     free(w.cw_page);
     free(w.cw_seen[0].snp_of);

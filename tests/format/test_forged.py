@@ -100,7 +100,7 @@ def a_value_written_after_its_leaf(f: Forger) -> int:
     return first.page
 
 
-@breaks("I1")
+@breaks("I16")
 def a_tree_changed_later_than_its_state_says(f: Forger) -> int:
     """Validation at commit believes the state: conflicts would be missed."""
     tree = tree_of(f, "hot")
