@@ -131,6 +131,16 @@ int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
     return EDB_OK;
 }
 
+/* What a page says of its writer is believed only of a page that this commit can have made. */
+bool pager_is_private(const pager_commit *pc, const uint8_t *page)
+{
+    uint64_t number = load64(page + PH_PAGE);
+
+    if (load64(page + PH_WRITER) < pc->pc_first)
+        return false;
+    return pc->pc_in_memory ? pager_in_memory(number) : pc->pc_table_used && written_find(pc, number)->wp_page == number;
+}
+
 int pager_free(pager_commit *pc, page_ref ref)
 {
     const uint8_t *page;
@@ -139,15 +149,10 @@ int pager_free(pager_commit *pc, page_ref ref)
     if (rc)
         return rc;
     uint64_t made = load64(page + PH_WRITER);
-    if (made > pc->pc_number)
+    if (made >= pc->pc_first && !pager_in_memory(ref.page) && !pager_is_private(pc, page))
         return edb_fail(EDB_CORRUPT, "%s: page %llu is damaged: it says commit %llu wrote it, which is not yet",
                         pc->pc_pager->pg_name, (unsigned long long)ref.page, (unsigned long long)made);
     if (pc->pc_in_memory)
         return memory_free(pc, ref, made);
     return !pager_in_memory(ref.page) ? free_add(pc, ref.page, made) : EDB_OK;     /* else it goes with its replay */
-}
-
-bool pager_is_private(const pager_commit *pc, const uint8_t *page)
-{
-    return load64(page + PH_WRITER) >= pc->pc_first;
 }

@@ -466,13 +466,19 @@ def test_i11_a_last_commit_in_the_future_is_not_built_upon(sample: Any, tmp_path
 # ---- forgeries of any kind: readers survive ----------------------------------------------------------------------
 
 
+@pytest.fixture(params=["sample", "redone"])
+def either(request: pytest.FixtureRequest) -> Any:
+    """The file that ends in a page record, or the one with redo records behind it, which change what is forged."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.mark.slow
-def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
+def test_no_forged_page_crashes_a_reader(either: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Random bytes of random pages, sealed: what a page says is believed as far as it is possible, and no further."""
-    moments = sample[1]["moments"]
+    moments = either[1]["moments"]
     kinds: dict[int, int] = {}
     for round_ in range(80):
-        f = Forger(sample[0])
+        f = Forger(either[0])
         pages = [p for p in range(f.file.first_page, f.record.pages) if f.page(p)[4] and u64(f.page(p), 8) == p]
         by_kind: dict[int, list[int]] = {}
         for page in pages:
@@ -500,11 +506,11 @@ def test_no_forged_page_crashes_a_reader(sample: Any, ask: Any, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
+def test_no_forged_contents_crash_a_reader_or_a_writer(either: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Nodes are whole, but keys and values are not what the table says: cut, lengthened, exchanged, random. In trees of
     rows, of indexes and of the catalog; read, and written to."""
-    moments = sample[1]["moments"]
-    whole = Forger(sample[0])
+    moments = either[1]["moments"]
+    whole = Forger(either[0])
     leaves: list[int] = []
     for tree in whole.file.trees():
         if tree.id == whole.file.catalog()["wide"].id:
@@ -531,7 +537,7 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
         return bytes(out)
 
     for round_ in range(70):
-        f = Forger(sample[0])
+        f = Forger(either[0])
         for page in rng.sample(leaves, rng.choice([1, 1, 3])):
             node = f.file.node(Ref(page, u32(f.page(page), 0)))
             entries = list(node.entries)
@@ -558,14 +564,14 @@ def test_no_forged_contents_crash_a_reader_or_a_writer(sample: Any, ask: Any, tm
 
 
 @pytest.mark.slow
-def test_no_forged_record_crashes_or_hangs_a_reader(sample: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
+def test_no_forged_record_crashes_or_hangs_a_reader(either: Any, ask: Any, tmp_path: Path, rng: Any) -> None:
     """Every number of the newest record, small and huge, with and without the mark that vouches for it."""
-    moments = sample[1]["moments"]
+    moments = either[1]["moments"]
     numbers = ("durable", "schema", "horizon", "free_head", "free_seq", "free_chain", "free_entries", "free_next",
                "free_index", "before", "time_ns", "pages")
     huge = (0, 1, 7, 255, 2**16, 2**31, 2**32 - 1, 2**40, 2**62)
     for round_ in range(60):
-        f = Forger(sample[0])
+        f = Forger(either[0])
         rc = f.record
         for _ in range(rng.choice([1, 1, 3])):
             value, kind = rng.choice(huge), rng.randrange(6)
@@ -635,6 +641,26 @@ def test_a_chain_of_impossible_length_is_damage(sample: Any, ask: Any, tmp_path:
         assert answer["check"]
         (kind, _, message) = answer["rows"][0][0]["error"]
         assert kind in ("DamageError", "DataError"), message
+
+
+def test_a_page_of_a_commit_yet_to_come_is_not_written_over(
+    sample: Any, redone: Any, ask: Any, tmp_path: Path
+) -> None:
+    """A commit writes again to the pages that it made itself, and to no others, whatever these say of their writer."""
+    for data in (sample[0], redone[0]):
+        for ahead in (1, 2, 100, 2**60):
+            f = Forger(data)
+            states = next(ref.page for level, ref in f.file.list_pages(f.record.trees) if level == 0)
+            put(f.page(states), 16, f.file.newest.number + ahead, 8)
+            path = tmp_path / f"{len(f.redo)}-{ahead}.edb"
+            path.write_bytes(f.sealed())
+            answer = ask(path, moments=[], queries=["SELECT id, v FROM plain"], writes=WRITES[:1])
+            results = [*answer["writes"], *(answer["rows"][0] if f.redo else [])]
+            for result in results:
+                assert result["error"][0] == "DamageError"
+                assert f"page {states} " in result["error"][2], result
+            at = states * f.size
+            assert path.read_bytes()[at : at + f.size] == f.page(states)
 
 
 def test_a_tree_that_runs_in_circles_is_damage(sample: Any, ask: Any, tmp_path: Path) -> None:
