@@ -5,7 +5,9 @@
  *     change   varint key size << 2 | tombstone << 1 | always, key; unless it is a tombstone: varint value size, value
  *
  * Groups are made again in the order in which the commit made them, by the same tree_apply(), so that the same versions come
- * of them. The bytes come from a file: what no commit can have written is damage. */
+ * of them. A commit changes its trees one after the other, so that the groups of a tree follow upon each other and its keys
+ * ascend through all of them; and it writes down no group that makes no version. The bytes come from a file: what no commit
+ * can have written is damage. */
 #include "engine/txn/redo.h"
 
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 
 #include "native/keycode.h"
 #include "engine/txn/commit_trees.h"
+#include "engine/txn/txn.h"
 
 /* ---- writing ------------------------------------------------------------------------------------------------------ */
 
@@ -66,6 +69,9 @@ void redo_add_next_id(redo_buffer *rb, uint32_t tree, uint64_t next_id)
 typedef struct {
     commit_trees rwk_trees;
     const uint8_t *rwk_at, *rwk_end;  /* what is still to be read */
+    bool rwk_any;                   /* the record has changed a tree: */
+    uint32_t rwk_tree;              /* ... this one last */
+    tree_change rwk_last;           /* ... by this change */
 } rework;
 
 static int redo_bad(const rework *rw, const char *how)
@@ -89,8 +95,8 @@ static int get_bytes(rework *rw, uint64_t size, const uint8_t **out)
     return EDB_OK;
 }
 
-/* The next change, whose key must be larger than the last one's. */
-static int get_change(rework *rw, const tree_change *last, tree_change *out)
+/* The next change of the tree, whose key must be larger than the last one's; last NULL: there was none. */
+static int get_change(rework *rw, const tree_state *tree, const tree_change *last, tree_change *out)
 {
     uint64_t head, size = 0;
     int rc;
@@ -100,6 +106,8 @@ static int get_change(rework *rw, const tree_change *last, tree_change *out)
         return rc;
     if (head >> 2 > tree_key_max(pager_page_size(rw->rwk_trees.cmt_pager)))
         return redo_bad(rw, "a key is too large");
+    if (tree->ts_key_size && head >> 2 != tree->ts_key_size)
+        return redo_bad(rw, "a key has not the size of its tree's keys");
     if ((rc = get_bytes(rw, head >> 2, &out->key)))
         return rc;
     out->key_size = (uint32_t)(head >> 2);
@@ -119,24 +127,31 @@ enum { CHANGES_AT_ONCE = 64 };
 
 static int group_apply(rework *rw, written_tree *tree, uint64_t n)
 {
-    tree_change changes[CHANGES_AT_ONCE], last;
-    uint64_t changed = tree->wn_state.ts_changed;
-    bool any = false;
+    tree_change changes[CHANGES_AT_ONCE];
+    page_ref before = tree->wn_state.ts_root;
+    bool goes_on = rw->rwk_any && rw->rwk_tree == tree->wn_state.ts_id;
     int rc = EDB_OK;
 
+    if (tree->wn_state.ts_id == TREE_CATALOG)       /* who makes or drops something writes pages */
+        return redo_bad(rw, "it changes the catalog");
+    if (!goes_on && tree->wn_state.ts_changed == pager_commit_number(rw->rwk_trees.cmt_commit))
+        return redo_bad(rw, "it changes a tree twice");
     while (n && !rc) {
         size_t some = 0;
-        for (; some < CHANGES_AT_ONCE && n && !rc; n--, some++) {
-            rc = get_change(rw, some ? &changes[some - 1] : any ? &last : NULL, &changes[some]);
-            any = true;
-        }
+        for (; some < CHANGES_AT_ONCE && n && !rc; n--, some++, goes_on = true)
+            if (!(rc = get_change(rw, &tree->wn_state, goes_on ? &rw->rwk_last : NULL, &changes[some])))
+                rw->rwk_last = changes[some];
         if (!rc)
             rc = tree_apply(rw->rwk_trees.cmt_commit, &tree->wn_state, changes, some);
-        last = changes[some ? some - 1 : 0];
     }
-    if (!rc && tree->wn_state.ts_changed != changed)
-        commit_tree_dirty(&rw->rwk_trees, tree);
-    return rc;
+    rw->rwk_any = true;
+    rw->rwk_tree = tree->wn_state.ts_id;
+    if (rc)
+        return rc;
+    if (tree->wn_state.ts_root.page == before.page && tree->wn_state.ts_root.tag == before.tag)
+        return redo_bad(rw, "it changes nothing");
+    commit_tree_dirty(&rw->rwk_trees, tree);
+    return EDB_OK;
 }
 
 static int group(rework *rw)
@@ -178,6 +193,7 @@ static int redo_apply(void *work, const uint8_t *changes, size_t size)
     rework *rw = work;
     int rc = EDB_OK;
 
+    rw->rwk_any = false;
     rw->rwk_at = changes;
     rw->rwk_end = changes + size;
     while (!rc && rw->rwk_at < rw->rwk_end)
