@@ -298,19 +298,29 @@ static bool recovery_follows(const recovery *rv, uint64_t number)
     return next && (!bytes || (record_load(next, &one) && one.rc_before == load32(bytes)));
 }
 
-/* Whether what the commit left can be made out: its record has pages, or all records from its base on are there. */
-static bool recovery_based(const recovery *rv, uint64_t number)
+/* Whether what the commit left can be made out: its record has pages, or those from its base on are there, all based on it.
+ * *damaged: else a record that is not as it must be. */
+static bool recovery_based(const recovery *rv, uint64_t number, uint64_t *damaged)
 {
     const uint8_t *bytes = recovery_record(rv, number);
     record one;
 
+    *damaged = number;
     if (!bytes || !record_load(bytes, &one))
         return false;
     uint64_t base = one.rc_base;
-    for (uint64_t n = number; n > base; n--)
-        if (!recovery_record(rv, n - 1) || !recovery_follows(rv, n - 1))
+    if (base != number && (bytes = recovery_record(rv, base)) && record_load(bytes, &one) && one.rc_base != base)
+        return false;               /* it names one without pages */
+    for (uint64_t n = number; n > base; n--) {
+        bytes = recovery_record(rv, n - 1);
+        *damaged = n - 1;
+        if (!bytes || !record_load(bytes, &one) || one.rc_base != base)
             return false;
-    return record_load(recovery_record(rv, base), &one) && one.rc_base == base;
+        *damaged = n;
+        if (!recovery_follows(rv, n - 1))
+            return false;
+    }
+    return true;
 }
 
 static int recovery_choose(pager *pg, recovery *rv)
@@ -318,21 +328,22 @@ static int recovery_choose(pager *pg, recovery *rv)
     if (!rv->rv_any)
         return edb_fail(EDB_CORRUPT, "%s: no commit record is left (bytes %d to %llu); restore it from a backup",
                         pg->pg_name, RING_OFFSET, (unsigned long long)RING_END);
-    uint64_t last = rv->rv_claimed;
+    uint64_t last = rv->rv_claimed, damaged;
     while (last < rv->rv_claimed + RECORD_RING && recovery_follows(rv, last))
         last++;
     int rc = recovery_list(pg, rv, last);
     if (rc)
         return rc;
-    while (last > rv->rv_claimed && !(recovery_verifies(rv, last) && recovery_based(rv, last)))
+    while (last > rv->rv_claimed && !(recovery_verifies(rv, last) && recovery_based(rv, last, &damaged)))
         last--;
     if (!recovery_record(rv, last))
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu, which was durable, is damaged (byte %llu); "
                         "restore it from a backup", pg->pg_name, (unsigned long long)last,
                         (unsigned long long)(RING_OFFSET + last % RECORD_RING * RECORD_SIZE));
-    if (!recovery_based(rv, last))
-        return edb_fail(EDB_CORRUPT, "%s: a record before commit %llu, which was durable and needs it, is damaged; restore it "
-                        "from a backup", pg->pg_name, (unsigned long long)last);
+    if (!recovery_based(rv, last, &damaged))
+        return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu (byte %llu), which commit %llu needs, is damaged; restore it "
+                        "from a backup", pg->pg_name, (unsigned long long)damaged,
+                        (unsigned long long)(RING_OFFSET + damaged % RECORD_RING * RECORD_SIZE), (unsigned long long)last);
     rv->rv_chosen = last;
     return EDB_OK;
 }
