@@ -62,15 +62,18 @@ int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, vo
     if (!rc_copy)
         return edb_fail(EDB_NOMEM, "no memory to judge a commit record");
     int rc = ring_load(pg, sn->sn_number, rc_copy, NULL, &stale);
+    uint64_t durable = rc ? 0 : rc_copy->rc_durable;
+    if (!rc && !stale)              /* a redo record says nothing of free pages */
+        rc = ring_load_pages(pg, sn->sn_number, rc_copy, &stale);
     if (!rc && stale)
         rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to judge its record; ask for a newer one", pg->pg_name,
                       (unsigned long long)sn->sn_number);
     for (uint32_t i = 0; !rc && i < rc_copy->rc_n_young; i++) {
         const free_entry *e = &rc_copy->rc_young[i];
-        if (e->fe_made > e->fe_freed || e->fe_freed > sn->sn_number)
+        if (e->fe_made > e->fe_freed || e->fe_freed > rc_copy->rc_base)
             breach(arg, "I5", e->fe_page, "a free page was made after it was freed, or freed by a commit yet to come");
     }
-    if (!rc && rc_copy->rc_durable <= sn->sn_number && sn->sn_number - rc_copy->rc_durable > UNSYNCED_COMMITS)
+    if (!rc && durable <= sn->sn_number && sn->sn_number - durable > UNSYNCED_COMMITS)
         breach(arg, "I7", 0, "the record is too far from the commit that it says was durable");
     free(rc_copy);
     return rc;
