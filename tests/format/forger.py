@@ -5,13 +5,14 @@
     path.write_bytes(forged.sealed())
 
 A changed page has another checksum, hence another tag, which must be patched into whatever points to it, and so on up
-to the record. sealed() walks down from the newest record, through whatever pointers now stand there, and seals pages
-from below; pages of the free queue, which nothing tags, are sealed too.
+to the record. sealed() walks down from the newest page record, through whatever pointers now stand there, and seals
+pages from below; pages of the free queue, which nothing tags, are sealed too. Each redo record behind it says the
+checksum of the record before, so they are written anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from .reader import (
@@ -36,6 +37,7 @@ from .reader import (
     u64,
     varint,
 )
+from .redo import Change, Group, Redo
 
 
 def put(to: bytearray | memoryview, at: int, value: int, size: int) -> None:
@@ -82,13 +84,49 @@ def encode_record(rc: Record) -> bytes:
     return bytes(out)
 
 
+def encode_redo(rc: Redo, extra: bytes = bytes(12)) -> bytes:
+    """As many bytes as are in use."""
+    out = bytearray(64)
+    for at, size, value in (
+        (4, 4, RECORD_MAGIC), (8, 4, 64 + len(rc.changes)), (12, 4, rc.flags), (16, 8, rc.number), (32, 8, rc.durable),
+        (40, 8, rc.base), (48, 4, rc.before),
+    ):
+        put(out, at, value, size)
+    out[24:32] = rc.time_ns.to_bytes(8, "little", signed=True)
+    out[52:64] = extra
+    out += rc.changes
+    put(out, 0, crc32c(out[4:]), 4)
+    return bytes(out)
+
+
+def encode_change(change: Change) -> bytes:
+    head = len(change.key) << 2 | (change.value is None) << 1 | change.always
+    out = varint_bytes(head) + change.key
+    return out if change.value is None else out + varint_bytes(len(change.value)) + change.value
+
+
+def encode_groups(groups: Sequence[Group]) -> bytes:
+    """The changes of a redo record."""
+    out = b""
+    for group in groups:
+        if group.next_id is not None:
+            out += varint_bytes(group.tree << 1 | 1) + varint_bytes(group.next_id)
+        else:
+            out += varint_bytes(group.tree << 1) + varint_bytes(len(group.changes))
+            out += b"".join(encode_change(change) for change in group.changes)
+    return out
+
+
 class Forger:
-    """A file to be forged. `record` is the newest record: change its fields freely before sealed()."""
+    """A file to be forged. `record` is the newest page record, `redo` the redo records behind it: change their fields
+    freely before sealed()."""
 
     def __init__(self, data: bytes) -> None:
         self.file = File(data)              # what it was
         self.data = bytearray(data)
         self.record = self.file.base
+        self.redo = list(self.file.behind)
+        self.chained = True                 # each redo record gets the checksum of the record before
         self.size = self.file.page_size
         self.flips: list[int] = []          # bytes of the sealed file that get their lowest bit turned over
 
@@ -183,7 +221,10 @@ class Forger:
             if number not in seals and self.page(number)[4] == FREE:
                 seal(number, "free")
         rc = replace(rc, listed=[Ref(ref.page, seals.get(ref.page, ref.tag) if ref.tag else 0) for ref in rc.listed])
-        self.data[rc.offset : rc.offset + RECORD] = encode_record(rc)
+        self.data[rc.offset : rc.offset + RECORD] = before = encode_record(rc)
+        for redo in self.redo:
+            before = encode_redo(replace(redo, before=u32(before, 0)) if self.chained else redo)
+            self.data[redo.offset : redo.offset + len(before)] = before
         out = bytearray(self.data)
         for at in self.flips:
             out[at] ^= 1
