@@ -199,6 +199,7 @@ void shares_forget(const planner *pl)
 {
     for (int i = 0; i < SHARES_KEPT; i++)
         pl->pl_shares[i] = pl->pl_lengths[i] = -1;
+    *pl->pl_nulls_left = -1;
 }
 
 /* The share of rows that the constraint leaves; asked once for all candidates. */
@@ -278,13 +279,10 @@ static double share_between(const planner *pl, int one, int other)
  * known value, or the first. What the column is compared with is equal then in all rows that are left. */
 static bool is_repeated(const planner *pl, const candidate *ca, int i)
 {
-    if (!is_single_equality(pl, i))
-        return false;
-    bool known = right_side_known(pl, i);
     for (int k = 0; k < pl->pl_info->nConstraint; k++) {
-        if (k == i || !of_one_column(pl, i, k) || !is_single_equality(pl, k))
+        if (k == i || !of_one_column(pl, i, k) || !is_single_equality(pl, k) || !is_single_equality(pl, i))
             continue;
-        bool other = right_side_known(pl, k);
+        bool known = right_side_known(pl, i), other = right_side_known(pl, k);
         if (constraint_used(ca, k) || (other && !known) || (other == known && k < i))
             return true;
     }
@@ -392,6 +390,9 @@ void candidate_rows(const planner *pl, candidate *ca)
     ca->ca_rows = fmax(fmin(ca->ca_rows, ca->ca_entries), 1);
     ca->ca_left = ca->ca_rows;
     /* SQLite takes no estimate below one row, so nothing is asked about a single one. */
-    if (ca->ca_rows > 1 && !(pl->pl_off & PATH_STATISTICS))
-        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca) * nulls_left(pl), 0.01);
+    if (ca->ca_rows > 1 && !(pl->pl_off & PATH_STATISTICS)) {
+        if (*pl->pl_nulls_left < 0)
+            *pl->pl_nulls_left = nulls_left(pl);
+        ca->ca_left = fmax(ca->ca_rows * shares_left(pl, ca) * *pl->pl_nulls_left, 0.01);
+    }
 }

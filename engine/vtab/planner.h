@@ -76,6 +76,7 @@ typedef struct {                    /* what all candidates look at */
     /* Of the first SHARES_KEPT constraints, below 0 where not asked for yet: */
     double *pl_shares;              /* plan_rows.c */
     double *pl_lengths;             /* plan_lists.c */
+    double *pl_nulls_left;          /* plan_nulls.c; below 0 where not asked for yet */
 } planner;
 
 static inline bool is_rowid(const planner *pl, int column)

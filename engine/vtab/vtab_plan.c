@@ -140,7 +140,8 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
     sqlite3_vtab *base = &vt->vt_any.ay_base;
     edb_conn *conn = vt->vt_any.ay_binding->bd_conn;
     planner pl = {.pl_vt = vt, .pl_table = vt->vt_table, .pl_info = info, .pl_conn = conn, .pl_asked = -1,
-                  .pl_off = off, .pl_shares = (double[SHARES_KEPT]){0}, .pl_lengths = (double[SHARES_KEPT]){0}};
+                  .pl_off = off, .pl_shares = (double[SHARES_KEPT]){0}, .pl_lengths = (double[SHARES_KEPT]){0},
+                  .pl_nulls_left = &(double){-1}};
     candidate best, other;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
     int returned = vt->vt_history ? -1 : plan_returned(vt->vt_table, info);
