@@ -58,13 +58,14 @@ static int to_file(commit *cm)
 static int tree_change_it(commit *cm, written_tree *tree, const tree_change *changes, size_t n)
 {
     page_ref before = tree->wn_state.ts_root;
+    bool again = tree->wn_state.ts_changed == pager_commit_number(cm->cm_commit);
     int rc = tree_apply(cm->cm_commit, &tree->wn_state, changes, n);
 
     if (rc || (tree->wn_state.ts_root.page == before.page && tree->wn_state.ts_root.tag == before.tag))
         return rc;                  /* all of them were dropped: they change nothing */
     commit_tree_dirty(&cm->cm_trees, tree);
     if (cm->cm_in_memory)
-        redo_add(&cm->cm_redo, tree->wn_state.ts_id, changes, n);
+        redo_add(&cm->cm_redo, tree->wn_state.ts_id, again, changes, n);
     return EDB_OK;
 }
 

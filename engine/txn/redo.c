@@ -37,8 +37,10 @@ static void put_bytes(redo_buffer *rb, const void *bytes, size_t size)
     rb->rb_size += size;
 }
 
-void redo_add(redo_buffer *rb, uint32_t tree, const tree_change *changes, size_t n)
+void redo_add(redo_buffer *rb, uint32_t tree, bool again, const tree_change *changes, size_t n)
 {
+    rb->rb_full = rb->rb_full || (again && rb->rb_tree != tree);
+    rb->rb_tree = tree;
     if (!room_for(rb, 2 * VARINT_MAX))
         return;
     put_varint(rb, (uint64_t)tree << 1);
