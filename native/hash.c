@@ -22,18 +22,24 @@ static inline uint64_t absorb(uint64_t h, uint64_t word)
     return h * 0xbf58476d1ce4e5b9ULL;
 }
 
+/* 1 to 7 bytes, each in it once at least. */
+static inline uint64_t short_word(const uint8_t *p, size_t size)
+{
+    if (size >= 4)
+        return load32(p) | (uint64_t)load32(p + size - 4) << 32;
+    return p[0] | (uint64_t)p[size / 2] << 8 | (uint64_t)p[size - 1] << 16;
+}
+
 uint64_t hash_fast(const void *bytes, size_t size, uint64_t seed)
 {
-    const uint8_t *p = bytes;
+    const uint8_t *p = bytes, *end = p + size;
     uint64_t h = seed ^ size * 0x94d049bb133111ebULL;
 
-    for (; size >= 8; p += 8, size -= 8)
+    for (; end - p >= 8; p += 8)
         h = absorb(h, load64(p));
-    if (size) {
-        uint64_t word = 0;
-        memcpy(&word, p, size);
-        h = absorb(h, word);
-    }
+    /* What is left is taken with bytes before it, of which there are enough, rather than copied. */
+    if (p < end)
+        h = absorb(h, size >= 8 ? load64(end - 8) : short_word(p, size));
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdULL;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ULL;
     return h ^ h >> 33;

@@ -75,3 +75,15 @@ def test_fast_hash_spreads_similar_keys(native) -> None:
 def test_fast_hash_depends_on_seed_and_reads_only_its_bytes(native) -> None:
     assert native.lib.hash_fast(b"key", 3, 1) != native.lib.hash_fast(b"key", 3, 2)
     assert native.lib.hash_fast(b"keyA", 3, 1) == native.lib.hash_fast(b"keyB", 3, 1)
+
+
+def test_fast_hash_depends_on_every_byte_of_every_size(native) -> None:
+    for size in range(1, 40):
+        key = bytes(range(100, 100 + size))
+        seen = {native.lib.hash_fast(key, size, 3)}
+        for place in range(size):
+            changed = bytearray(key)
+            changed[place] ^= 0x40
+            seen.add(native.lib.hash_fast(bytes(changed), size, 3))
+            assert native.lib.hash_fast(b"<" + bytes(changed) + b">", size + 2, 3) not in seen
+        assert len(seen) == size + 1
