@@ -1,5 +1,5 @@
 /* Many tag expressions (by_tags.h). One that is a tag which the dictionary does not have means nothing, whatever else there is:
- * most of the time of such a question would go into opening a set. */
+ * most of the time of such a question would go into opening a set. Which these are is asked of many at once. */
 #include "engine/entity/by_tags.h"
 
 #include "native/marshal.h"
@@ -8,7 +8,7 @@
 #include "engine/entity/tag_set.h"
 #include "engine/filters/filters.h"
 
-enum { INTERRUPT_EVERY = 256 };     /* expressions */
+enum { AT_ONCE = 64 };              /* expressions */
 
 static int no_memory(void)
 {
@@ -32,39 +32,65 @@ static int write_ids(tag_set *ts, marshal_writer *out)
     return rc;
 }
 
-/* Whether the expression is a tag that nobody has. */
-static int is_absent(edb_stmt *stmt, const tag_trees *trees, const edb_value *text, bool *absent)
+typedef struct {
+    edb_value batch_texts[AT_ONCE];
+    bool batch_absent[AT_ONCE];     /* it is a tag that nobody has */
+    size_t batch_n;
+} batch;
+
+static int read_some(marshal_reader *in, size_t most, batch *some)
 {
-    uint32_t id;
-    bool found = true;
+    for (some->batch_n = 0; some->batch_n < most; some->batch_n++) {
+        edb_value *text = &some->batch_texts[some->batch_n];
+        if (marshal_read(in, text) || text->type != VALUE_TEXT)
+            return edb_fail(EDB_MISUSE, "a tag expression is no text");
+    }
+    return EDB_OK;
+}
+
+static int find_absent(edb_stmt *stmt, const tag_trees *trees, batch *some)
+{
+    edb_value words[AT_ONCE];
+    bool absent[AT_ONCE];
+    size_t places[AT_ONCE], n = 0;
     int rc = EDB_OK;
 
-    if (tag_expression_is_word(text->bytes, text->size)) {
-        found = false;
-        if (trees->tt_dictionary)
-            rc = tag_id_find(stmt, trees, text->bytes, text->size, &id, &found);
+    for (size_t i = 0; i < some->batch_n; i++) {
+        const edb_value *text = &some->batch_texts[i];
+        some->batch_absent[i] = false;
+        if (!tag_expression_is_word(text->bytes, text->size))
+            continue;
+        places[n] = i;
+        words[n++] = *text;
     }
-    *absent = !found;
+    if (trees->tt_dictionary)
+        rc = tag_ids_absent(stmt, trees, words, n, absent);
+    for (size_t i = 0; i < n && !rc; i++)
+        some->batch_absent[places[i]] = !trees->tt_dictionary || absent[i];
     return rc;
 }
 
-static int write_one(edb_stmt *stmt, const tag_trees *trees, uint32_t type, marshal_reader *in, marshal_writer *out)
+static int write_one(edb_stmt *stmt, uint32_t type, const edb_value *text, marshal_writer *out)
 {
-    edb_value text;
     tag_set *ts;
-    bool absent;
-    int rc;
+    int rc = tag_set_open(stmt, type, (const char *)text->bytes, text->size, &ts);
 
-    if (marshal_read(in, &text) || text.type != VALUE_TEXT)
-        return edb_fail(EDB_MISUSE, "a tag expression is no text");
-    if ((rc = is_absent(stmt, trees, &text, &absent)))
-        return rc;
-    if (absent)
-        return marshal_write_list(out, 0) ? EDB_OK : no_memory();
-    if ((rc = tag_set_open(stmt, type, (const char *)text.bytes, text.size, &ts)))
+    if (rc)
         return rc;
     rc = write_ids(ts, out);
     tag_set_close(ts);
+    return rc;
+}
+
+static int write_some(edb_stmt *stmt, const tag_trees *trees, uint32_t type, batch *some, marshal_writer *out)
+{
+    int rc = find_absent(stmt, trees, some);
+
+    for (size_t i = 0; i < some->batch_n && !rc; i++)
+        if (!some->batch_absent[i])
+            rc = write_one(stmt, type, &some->batch_texts[i], out);
+        else if (!marshal_write_list(out, 0))
+            rc = no_memory();
     return rc;
 }
 
@@ -73,6 +99,7 @@ int by_tags(edb_stmt *stmt, edb_tagged_many *tagged)
     marshal_reader in = { tagged->expressions, tagged->expressions + tagged->expressions_size };
     marshal_writer out = { 0 };
     tag_trees trees;
+    batch some;
     size_t n = 0;
     int rc = tag_trees_find(stmt, &trees);
 
@@ -82,11 +109,12 @@ int by_tags(edb_stmt *stmt, edb_tagged_many *tagged)
         rc = no_memory();
     if (!rc && trees.tt_dictionary)
         (void)filters_of(stmt, trees.tt_dictionary, n, false);  /* so many texts at least */
-    for (size_t i = 0; i < n && !rc; i++) {
-        if (i % INTERRUPT_EVERY == 0 && conn_interrupted(stmt_conn(stmt)))
+    for (size_t left = n; left && !rc; left -= some.batch_n) {
+        rc = read_some(&in, left < AT_ONCE ? left : AT_ONCE, &some);
+        if (!rc && conn_interrupted(stmt_conn(stmt)))
             rc = edb_fail(EDB_INTERRUPT, "looking for entities by tags was interrupted");
-        else
-            rc = write_one(stmt, &trees, tagged->table, &in, &out);
+        if (!rc)
+            rc = write_some(stmt, &trees, tagged->table, &some, &out);
     }
     if (rc) {
         marshal_free(&out);

@@ -52,22 +52,28 @@ static int take_id(const tag_trees *trees, const edb_entry *entry, const void *t
     return rc;
 }
 
-/* The entry of a text: as cursor_get(), or, now, as now_peek(). */
+/* The entry of a text that the filter does not deny: as cursor_get(), or, now, as now_peek(). */
+static int look_in_tree(edb_stmt *stmt, const tag_trees *trees, filter_view *filter, const void *text, size_t size,
+                        bool now, edb_entry *entry, bool *found)
+{
+    uint64_t touched = tree_touched;
+    int rc = now ? now_peek(stmt, trees->tt_dictionary, text, size, entry, found)
+                 : cursor_get(stmt, trees->tt_dictionary, text, size, entry, found);
+
+    if (!rc)
+        filter_looked(filter, 1, !*found, tree_touched - touched, false);
+    return rc;
+}
+
 static int look_up(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, bool now, edb_entry *entry,
                    bool *found)
 {
     filter_view *filter = filters_of(stmt, trees->tt_dictionary, 1, now);
-    uint64_t touched = tree_touched;
-    int rc;
 
     if (filter_denies(filter, text, size))
         return now ? now_peek_absent(stmt, trees->tt_dictionary, text, size, entry, found)
                    : cursor_get_absent(stmt, trees->tt_dictionary, text, size, entry, found);
-    rc = now ? now_peek(stmt, trees->tt_dictionary, text, size, entry, found)
-             : cursor_get(stmt, trees->tt_dictionary, text, size, entry, found);
-    if (!rc)
-        filter_looked(filter, 1, !*found, tree_touched - touched, false);
-    return rc;
+    return look_in_tree(stmt, trees, filter, text, size, now, entry, found);
 }
 
 int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)
@@ -78,6 +84,31 @@ int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t
         return EDB_OK;
     int rc = look_up(stmt, trees, text, size, false, &entry, found);
     return rc || !*found ? rc : take_id(trees, &entry, text, size, id);
+}
+
+/* The filter is asked for all of them, and before the texts that are known. */
+int tag_ids_absent(edb_stmt *stmt, const tag_trees *trees, const edb_value *texts, size_t n, bool *absent)
+{
+    filter_view *filter = filters_of(stmt, trees->tt_dictionary, n, false);
+    edb_entry entry;
+    uint32_t id;
+    int rc = EDB_OK;
+
+    filter_denies_texts(filter, texts, n, absent);
+    for (size_t i = 0; i < n && !rc; i++) {
+        const void *text = texts[i].bytes;
+        size_t size = texts[i].size;
+        bool found = false;
+        if (absent[i])
+            rc = cursor_get_absent(stmt, trees->tt_dictionary, text, size, &entry, &found);
+        else if (!(found = is_known(trees, text, size, &id))) {
+            rc = look_in_tree(stmt, trees, filter, text, size, false, &entry, &found);
+            if (!rc && found)
+                rc = take_id(trees, &entry, text, size, &id);
+        }
+        absent[i] = !found;
+    }
+    return rc;
 }
 
 int tag_id_now(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found)

@@ -10,10 +10,13 @@
 #ifndef EDB_TAG_DICTIONARY_H
 #define EDB_TAG_DICTIONARY_H
 
+#include "native/value.h"
 #include "engine/entity/tag_trees.h"
 
 /* The id of a text as the statement sees it. */
 int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found);
+/* Which of many texts have no id; meant for such of which most have none. */
+int tag_ids_absent(edb_stmt *stmt, const tag_trees *trees, const edb_value *texts, size_t n, bool *absent);
 /* The same for a write: by all own writes. */
 int tag_id_now(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t size, uint32_t *id, bool *found);
 /* The same, and a new one is given. */

@@ -52,15 +52,13 @@ static int node_new(parse *ps, tag_kind kind, tag_node **out)
     return EDB_OK;
 }
 
-static bool ends_word(uint8_t c)
-{
-    switch (c) {
-    case 0: case '&': case '|': case '!': case '(': case ')': case '"': case '*':
-        return true;
-    default:
-        return is_blank(c);
-    }
-}
+/* Bytes that end a word, blanks among them; and those of a word that has to be judged as a tag. */
+enum { ENDS_WORD = 1, JUDGED = 2 };
+static const uint8_t kind_of[256] = {
+    [0] = ENDS_WORD, ['&'] = ENDS_WORD, ['|'] = ENDS_WORD, ['!'] = ENDS_WORD, ['('] = ENDS_WORD, [')'] = ENDS_WORD,
+    ['"'] = ENDS_WORD, ['*'] = ENDS_WORD, [' '] = ENDS_WORD, ['\t'] = ENDS_WORD, ['\r'] = ENDS_WORD, ['\n'] = ENDS_WORD,
+    [1 ... '\t' - 1] = JUDGED, ['\n' + 1 ... '\r' - 1] = JUDGED, ['\r' + 1 ... ' ' - 1] = JUDGED, [0x7f ... 0xff] = JUDGED,
+};
 
 /* Where the text ends whose first quote has been passed: at its last quote, or at the end if there is none. */
 static const uint8_t *end_of_quoted(const parse *ps)
@@ -76,7 +74,7 @@ static const uint8_t *end_of_word(const parse *ps)
 {
     const uint8_t *at = ps->psn_at;
 
-    while (at < ps->psn_end && !ends_word(*at))
+    while (at < ps->psn_end && kind_of[*at] != ENDS_WORD)
         at++;
     return at;
 }
@@ -179,7 +177,7 @@ bool tag_expression_is_word(const uint8_t *text, size_t size)
     if (!size || size > TAG_MOST || *text == ':')
         return false;
     for (size_t i = 0; i < size; i++)
-        if (text[i] <= ' ' || text[i] >= 0x7f || ends_word(text[i]))
+        if (kind_of[text[i]])
             return false;
     return true;
 }

@@ -102,11 +102,28 @@ bool filter_denies(filter_view *fv, const void *key, size_t size)
     return denied;
 }
 
-enum { ROWS_AT_ONCE = 256 };
+enum { KEYS_AT_ONCE = 256 };
+
+/* -> how many may be there. */
+static size_t deny_some(const filter_view *fv, const uint64_t *hashes, size_t n, bool *denied)
+{
+    size_t perhaps = bloom_may_have_all(&fv->fv_filter->kf_bloom, hashes, n, denied);
+
+    for (size_t i = 0; i < n; i++)
+        denied[i] = !denied[i];
+    return perhaps;
+}
+
+static size_t tally(filter_view *fv, size_t n, size_t perhaps)
+{
+    fv->fv_tally.ta_asked += n;
+    fv->fv_tally.ta_denied += n - perhaps;
+    return n - perhaps;
+}
 
 size_t filter_denies_rows(filter_view *fv, const int64_t *ids, size_t n, bool *denied)
 {
-    uint64_t hashes[ROWS_AT_ONCE];
+    uint64_t hashes[KEYS_AT_ONCE];
     uint8_t key[8];
     size_t perhaps = 0;
 
@@ -115,18 +132,32 @@ size_t filter_denies_rows(filter_view *fv, const int64_t *ids, size_t n, bool *d
         return 0;
     }
     for (size_t at = 0, some; at < n; at += some) {
-        some = n - at < ROWS_AT_ONCE ? n - at : ROWS_AT_ONCE;
+        some = n - at < KEYS_AT_ONCE ? n - at : KEYS_AT_ONCE;
         for (size_t i = 0; i < some; i++) {
             rowid_store(key, ids[at + i]);
             hashes[i] = key_hash(key, sizeof key, true);
         }
-        perhaps += bloom_may_have_all(&fv->fv_filter->kf_bloom, hashes, some, denied + at);
+        perhaps += deny_some(fv, hashes, some, denied + at);
     }
-    for (size_t i = 0; i < n; i++)
-        denied[i] = !denied[i];
-    fv->fv_tally.ta_asked += n;
-    fv->fv_tally.ta_denied += n - perhaps;
-    return n - perhaps;
+    return tally(fv, n, perhaps);
+}
+
+size_t filter_denies_texts(filter_view *fv, const edb_value *texts, size_t n, bool *denied)
+{
+    uint64_t hashes[KEYS_AT_ONCE];
+    size_t perhaps = 0;
+
+    if (!filter_asks(fv)) {
+        memset(denied, 0, n);
+        return 0;
+    }
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < KEYS_AT_ONCE ? n - at : KEYS_AT_ONCE;
+        for (size_t i = 0; i < some; i++)
+            hashes[i] = key_hash(texts[at + i].bytes, texts[at + i].size, fv->fv_filter->kf_numbers);
+        perhaps += deny_some(fv, hashes, some, denied + at);
+    }
+    return tally(fv, n, perhaps);
 }
 
 void filter_looked(filter_view *fv, uint64_t looks, uint64_t missing, uint64_t pages, bool sorted)

@@ -9,6 +9,7 @@
 #ifndef EDB_FILTERS_H
 #define EDB_FILTERS_H
 
+#include "native/value.h"
 #include "engine/txn/hooks.h"
 #include "engine/txn/txn.h"
 
@@ -21,6 +22,7 @@ bool filter_asks(const filter_view *fv);            /* it has a filter: denying 
 bool filter_denies(filter_view *fv, const void *key, size_t size);
 /* The same of many rows of a table. -> how many it denies. */
 size_t filter_denies_rows(filter_view *fv, const int64_t *ids, size_t n, bool *denied);
+size_t filter_denies_texts(filter_view *fv, const edb_value *texts, size_t n, bool *denied);    /* keys that are texts */
 /* Of what was not denied: so many looks, of which so many found nothing, touched so many pages; sorted: the keys had to be
  * sorted for it. */
 void filter_looked(filter_view *fv, uint64_t looks, uint64_t missing, uint64_t pages, bool sorted);

@@ -45,3 +45,24 @@ def test_many_expressions_are_as_one_after_the_other(rows: Database, rng: random
 
 def test_many_expressions_where_nothing_was_ever_tagged(rows: Database) -> None:
     assert rows.by_tags(["kind:1", "kind:1 | kind:2"], type="t") == [[], []]
+
+
+@pytest.mark.parametrize("filters", ["on", "off"])
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+def test_tags_of_which_most_are_absent_are_found_among_them(rows: Database, filters: str, n: int) -> None:
+    """Which are absent is asked of many at once; own writes are in no filter."""
+    rows.execute("SELECT entitydb_bloom(?)", (filters,))
+    rows.add_tags("t", [2, 4], ["there:committed"])
+    expressions = [f"absent:{i}" for i in range(n)]
+    assert rows.by_tags(expressions, type="t") == [[]] * n
+    before = rows.connection.last_commit[1]
+    with rows.transaction():
+        rows.add_tags("t", [6], ["there:own"])
+        for place in range(n):
+            asked = [*expressions]
+            asked[place] = ("there:own", "there:committed", '"there:own"')[place % 3]
+            found = rows.by_tags(asked, type="t")
+            assert found.pop(place) == [[6], [2, 4], [6]][place % 3]
+            assert found == [[]] * (n - 1)
+    assert rows.by_tags(["there:own", *expressions], type="t", as_of=before) == [[]] * (n + 1)
+    assert rows.by_tags([*expressions, "there:own"], type="t") == [[]] * n + [[6]]
