@@ -57,7 +57,7 @@ def main(quick: bool, only: tuple[str, ...], write: bool, tuned: bool, seed: int
         raise click.UsageError("RESULTS.md is made with a release build")
     rows: list[Row] = []
     failed = None
-    with tempfile.TemporaryDirectory(prefix="entitydb-benchmark-", dir=folder) as made:
+    with tempfile.TemporaryDirectory(prefix="entitydb-benchmark-", dir=folder and folder.absolute()) as made:
         setting = Setting(Path(made), quick, seed, tuned)
         for name in only or BENCHMARKS:
             try:

@@ -188,11 +188,14 @@ def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 # ---- other processes ----
 
-def child_environment() -> dict[str, str]:
-    """In which a fresh Python finds the package that is measured here, and these benchmarks."""
+def child_python(*arguments: str) -> dict[str, Any]:
+    """What subprocess needs to start a fresh Python that finds the package that is measured here, and these benchmarks.
+
+    It starts in the package's folder: Python looks first for modules where it is started."""
     root = str(Path(__file__).resolve().parent.parent)
     package = str(Path(entitydb_dialect.__file__).resolve().parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, root, os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([package, root, os.environ.get("PYTHONPATH", "")])
+    return {"args": [sys.executable, *arguments], "cwd": package, "env": {**os.environ, "PYTHONPATH": path}}
 
 
 # ---- the machine ----

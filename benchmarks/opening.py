@@ -8,13 +8,12 @@ import random
 import re
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .measure import Row, Setting, benchmark, child_environment, file_bytes, open_ours, remove, show
+from .measure import Row, Setting, benchmark, child_python, file_bytes, open_ours, remove, show
 
 GROUP = "open"
 ROW_BYTES = 1_500
@@ -25,8 +24,8 @@ MOST_BYTES = 20 * 2**20
 def child(task: str, path: Path, *arguments: str) -> Any:
     """Runs a function of this module in a fresh Python. -> what it returns."""
     code = f"import sys, json; from benchmarks import opening; print(json.dumps(opening.{task}(*sys.argv[1:])))"
-    answer = subprocess.run([sys.executable, "-c", code, str(path), *arguments], check=True, stdout=subprocess.PIPE,
-                            env=child_environment())
+    answer = subprocess.run(**child_python("-c", code, str(path.absolute()), *arguments), check=True,
+                            stdout=subprocess.PIPE)
     return json.loads(answer.stdout)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .measure import child_environment
+from .measure import child_python
 from .writer_process import Done, Task, Window, now
 
 LEAD_SECONDS = 0.02             # between the order and the moment at which a window opens for all
@@ -20,8 +20,8 @@ class Writer:
     """One process."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.writer_process"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env=child_environment())
+        self.process = subprocess.Popen(**child_python("-m", "benchmarks.writer_process"), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
 
     def order(self, order: dict[str, Any]) -> None:
         assert self.process.stdin
