@@ -31,7 +31,6 @@ void mempage_close(pager *pg)
     free(mm->mm_owner);
     mm->mm_map = NULL;
     mm->mm_free = mm->mm_owner = NULL;
-    pthread_mutex_destroy(&mm->mm_mutex);
 }
 
 static int reserve(pager *pg, memory_pages *mm)

@@ -201,8 +201,9 @@ static void pager_delete(pager *pg)
     if (pg->pg_lock_fd >= 0)
         close(pg->pg_lock_fd);
     pthread_mutex_destroy(&pg->pg_map_mutex);
-    pthread_mutex_destroy(&pg->pg_replay_mutex);
     if (pg->pg_generation == atomic_load(&pager_generation)) {
+        pthread_mutex_destroy(&pg->pg_replay_mutex);
+        pthread_mutex_destroy(&pg->pg_memory_pages.mm_mutex);
         pthread_mutex_destroy(&pg->pg_sync_mutex);
         pthread_cond_destroy(&pg->pg_sync_cond);
     }

@@ -88,9 +88,8 @@ static bool any_pin(const pins *pn, uint64_t first, uint64_t end)
 
 /* ---- giving pages back ------------------------------------------------------------------------------------------- */
 
-static void replay_free(pager *pg, replay *rp)
+static void replay_free(replay *rp)
 {
-    mempage_give_of(pg, rp->rp_base + 1);
     free(rp->rp_left);
     free(rp->rp_dropped);
     free(rp->rp_of);
@@ -132,7 +131,8 @@ static void sweep(pager *pg)
     for (replay *next; rp; rp = next) {
         next = rp->rp_next;
         if (rp->rp_end <= least && !any_pin(&pn, rp->rp_base + 1, rp->rp_end)) {
-            replay_free(pg, rp);
+            mempage_give_of(pg, rp->rp_base + 1);
+            replay_free(rp);
             continue;
         }
         if (rp->rp_n_left >= rp->rp_sweep_at)
@@ -163,13 +163,14 @@ void replay_base_seen(pager *pg, uint64_t number)
     pthread_mutex_unlock(&pg->pg_replay_mutex);
 }
 
+/* Takes no mutex: in a forked child another thread of the parent may hold it for ever. */
 void replay_close(pager *pg)
 {
     replay *rp = pg->pg_replays;
 
     while (rp) {
         replay *next = rp->rp_next;
-        replay_free(pg, rp);
+        replay_free(rp);
         rp = next;
     }
     pg->pg_replays = NULL;

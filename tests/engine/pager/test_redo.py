@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -227,3 +228,37 @@ def test_writers_that_take_turns_build_upon_each_other(tmp_path, rng: random.Ran
             assert values[8] in (max(last.values()), 10**6)
             db.check()
             db.commit({0: 1, 8: 1})
+
+
+def test_a_child_forked_while_a_thread_replays_can_close(tmp_path):
+    """What the thread has locked stays locked in the child for ever."""
+    path = tmp_path / "a.edb"
+    line, there, go_on = Line(), threading.Event(), threading.Event()
+    with BarePager(path, 512) as db:
+        db.commit(dict.fromkeys(range(4), 9))
+
+        def commits() -> None:
+            with BarePager(path) as other:
+                grow(other, 20)
+
+        assert finish(start(commits)) == 0
+
+        def wait() -> None:
+            there.set()
+            go_on.wait()
+
+        with failpoint(at("replay:record", wait)):
+            thread = threading.Thread(target=db.values)
+            thread.start()
+            assert there.wait(60)
+
+            def close() -> None:
+                db.close()
+                line.say("closed")
+
+            pid = start(close)
+            assert line.hear() == "closed"
+            assert finish(pid) == 0
+            go_on.set()
+            thread.join()
+        db.check()
