@@ -159,19 +159,21 @@ static int order_ids(getting *gm)
 static int find_row(getting *gm, const uint8_t key[8], bool *found)
 {
     edb_cursor *cu = &gm->gm_cursor;
-    int rc = EDB_OK, order = -1;
+    uint64_t wanted = load64be(key);
+    bool before = true;
+    int rc;
 
     for (int i = 0; cu->valid && i < STEPS; i++) {
         if (cu->at.key_size != 8)
             return edb_fail(EDB_CORRUPT, "table %s has a key of %u bytes", gm->gm_table->et_name, cu->at.key_size);
-        if ((order = memcmp(cu->at.key, key, 8)) >= 0)
+        if (!(before = load64be(cu->at.key) < wanted))
             break;
         if ((rc = cursor_next(cu)))
             return rc;
     }
-    if (order < 0 && (rc = cursor_seek_on(cu, key, 8)))
+    if (before && (rc = cursor_seek_on(cu, key, 8)))
         return rc;
-    *found = cu->valid && cu->at.key_size == 8 && !memcmp(cu->at.key, key, 8);
+    *found = cu->valid && cu->at.key_size == 8 && load64be(cu->at.key) == wanted;
     return EDB_OK;
 }
 
