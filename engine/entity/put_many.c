@@ -203,24 +203,29 @@ static int change_row(putting *pm, const table_row *old)
                               sw->sw_changed, false);
 }
 
-static int put_tags(putting *pm, int64_t rowid, bool fresh)
+static int note_tags(putting *pm)
 {
     edb_value text;
-    bool added;
     size_t n;
     int rc = EDB_OK;
 
-    if (!pm->pm_put->tags_apart) {      /* the same for every row: read once more */
-        pm->pm_row_tags = (marshal_reader){ pm->pm_put->tags, pm->pm_put->tags + pm->pm_put->tags_size };
-    }
+    tag_batch_forget(pm->pm_tags);
     if (marshal_read_list(&pm->pm_row_tags, &n))
         return edb_fail(EDB_TAG, "its tags are no list of texts");
     for (size_t i = 0; i < n && !rc; i++) {
         if (marshal_read(&pm->pm_row_tags, &text) || text.type != VALUE_TEXT)
             return edb_fail(EDB_TAG, "one of its tags is no text");
-        rc = tag_batch_add(pm->pm_tags, rowid, text.bytes, text.size, fresh, &added);
+        rc = tag_batch_note(pm->pm_tags, text.bytes, text.size);
     }
     return rc;
+}
+
+/* Tags that are the same for every row are read with the first. */
+static int put_tags(putting *pm, size_t i, int64_t rowid, bool fresh)
+{
+    int rc = pm->pm_put->tags_apart || i == 0 ? note_tags(pm) : EDB_OK;
+
+    return rc ? rc : tag_batch_give(pm->pm_tags, rowid, fresh);
 }
 
 static int put_row(putting *pm, size_t i)
@@ -236,7 +241,7 @@ static int put_row(putting *pm, size_t i)
     if (!rc)
         rc = found ? change_row(pm, &old) : insert_row(pm, rowid, fresh);
     if (!rc && pm->pm_tags)
-        rc = put_tags(pm, rowid, fresh);
+        rc = put_tags(pm, i, rowid, fresh);
     scratch_drop(sw);
     arena_reset(&pm->pm_memory);
     if (rc)

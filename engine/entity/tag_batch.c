@@ -2,6 +2,7 @@
 #include "engine/entity/tag_batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "native/intern.h"
 #include "engine/entity/tag_dictionary.h"
@@ -13,6 +14,9 @@ struct tag_batch {
     const edb_table *tgb_table;      /* the caller's */
     tag_trees tgb_trees;
     intern *tgb_known;               /* texts judged, with their ids; NULL: no memory */
+    /* Of the tags noted, ascending, each once: so the entries of a row in the reverse tree are written in order. */
+    uint32_t *tgb_ids;
+    size_t tgb_n, tgb_room;
 };
 
 int tag_batch_new(edb_stmt *stmt, const edb_table *table, tag_batch **out)
@@ -33,25 +37,67 @@ int tag_batch_new(edb_stmt *stmt, const edb_table *table, tag_batch **out)
 
 void tag_batch_free(tag_batch *tb)
 {
-    if (tb)
+    if (tb) {
         intern_free(tb->tgb_known);
+        free(tb->tgb_ids);
+    }
     free(tb);
 }
 
-int tag_batch_add(tag_batch *tb, int64_t entity, const void *text, size_t size, bool fresh, bool *added)
+static int find_id(tag_batch *tb, const void *text, size_t size, uint32_t *id)
 {
     const intern_entry *known;
-    uint32_t id;
-    int rc = EDB_OK;
+    int rc;
 
     if (tb->tgb_known && intern_find(tb->tgb_known, text, size, &known)) {
-        id = (uint32_t)known->ie_id;
-    } else {
-        if ((rc = tag_judge_by_hand(tb->tgb_stmt, tb->tgb_table, text, size))
-            || (rc = tag_id_make(tb->tgb_stmt, &tb->tgb_trees, text, size, &id)))
-            return rc;
-        if (tb->tgb_known)
-            intern_put(tb->tgb_known, text, size, id);
+        *id = (uint32_t)known->ie_id;
+        return EDB_OK;
     }
-    return tag_put_id(tb->tgb_stmt, &tb->tgb_trees, tb->tgb_table, entity, id, fresh, added);
+    if ((rc = tag_judge_by_hand(tb->tgb_stmt, tb->tgb_table, text, size))
+        || (rc = tag_id_make(tb->tgb_stmt, &tb->tgb_trees, text, size, id)))
+        return rc;
+    if (tb->tgb_known)
+        intern_put(tb->tgb_known, text, size, *id);
+    return EDB_OK;
+}
+
+void tag_batch_forget(tag_batch *tb)
+{
+    tb->tgb_n = 0;
+}
+
+int tag_batch_note(tag_batch *tb, const void *text, size_t size)
+{
+    uint32_t id;
+    int rc = find_id(tb, text, size, &id);
+    size_t at = tb->tgb_n;
+
+    if (rc)
+        return rc;
+    if (tb->tgb_n == tb->tgb_room) {
+        size_t room = 2 * tb->tgb_room + 8;
+        uint32_t *more = realloc(tb->tgb_ids, room * sizeof *more);
+        if (!more)
+            return edb_fail(EDB_NOMEM, "no memory to tag rows");
+        tb->tgb_ids = more;
+        tb->tgb_room = room;
+    }
+    while (at && tb->tgb_ids[at - 1] > id)
+        at--;
+    if (at && tb->tgb_ids[at - 1] == id)
+        return EDB_OK;
+    memmove(tb->tgb_ids + at + 1, tb->tgb_ids + at, (tb->tgb_n - at) * sizeof *tb->tgb_ids);
+    tb->tgb_ids[at] = id;
+    tb->tgb_n++;
+    return EDB_OK;
+}
+
+int tag_batch_give(tag_batch *tb, int64_t entity, bool fresh)
+{
+    bool added;
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < tb->tgb_n && !rc; i++)
+        rc = tag_put_id(tb->tgb_stmt, &tb->tgb_trees, tb->tgb_table, entity, tb->tgb_ids[i], fresh, &added);
+    return rc;
 }

@@ -178,6 +178,20 @@ def test_an_unknown_table_and_a_view_are_named(db: Database) -> None:
             db.by_tag("a", type=name)
 
 
+def test_tags_in_any_order_and_given_twice_are_the_tags_of_each_row(db: Database, rng: random.Random) -> None:
+    """Those of a row are written in the order of their ids, those that are the same for all rows are read once."""
+    make(db, "plain")
+    texts = [f"kind:{i}" for i in range(30)]
+    apart = [rng.choices(texts, k=rng.choice((0, 1, 2, 40))) for _ in range(50)]
+    alike = [*rng.sample(texts, 12), *texts[:4]]
+    ids = db.put_many("plain", [{"a": i} for i in range(50)], tags=apart)
+    same = db.put_many("plain", [{"a": i} for i in range(50)], tags=alike)
+    db.put_many("plain", [{"id": i} for i in (*ids, *same)], tags=["last", "last"])
+    for id_, tags in (*zip(ids, apart, strict=True), *((id_, alike) for id_ in same)):
+        assert db.tags("plain", id_) == {*tags, "last"}
+    assert db.by_tag("last", type="plain") == sorted([*ids, *same])
+
+
 def test_tags_are_given_to_all_rows_or_to_each(db: Database) -> None:
     make(db, "plain")
     one, two = db.put_many("plain", [{"a": 1}, {"a": 2}], tags=["x", "y:1"])
