@@ -32,14 +32,15 @@ static inline uint64_t short_word(const uint8_t *p, size_t size)
 
 uint64_t hash_fast(const void *bytes, size_t size, uint64_t seed)
 {
-    const uint8_t *p = bytes, *end = p + size;
+    const uint8_t *p = bytes;
     uint64_t h = seed ^ size * 0x94d049bb133111ebULL;
+    size_t at = 0;
 
-    for (; end - p >= 8; p += 8)
-        h = absorb(h, load64(p));
+    for (; size - at >= 8; at += 8)
+        h = absorb(h, load64(p + at));
     /* What is left is taken with bytes before it, of which there are enough, rather than copied. */
-    if (p < end)
-        h = absorb(h, size >= 8 ? load64(end - 8) : short_word(p, size));
+    if (at < size)
+        h = absorb(h, size >= 8 ? load64(p + size - 8) : short_word(p, size));
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdULL;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ULL;
     return h ^ h >> 33;
