@@ -2,7 +2,8 @@
  *
  * A commit is published before it is synced. Who needs it durable takes the sync mutex; the holder, the leader, notes
  * the number published *before* its fdatasync, and when that returns 0 everything up to the number is durable (I8).
- * Who had to wait for the mutex mostly finds its own number covered and returns.
+ * Others sleep until that sync has ended. Whose number is covered returns; of the others one leads the next, for all of them.
+ * (Who waited for the mutex itself would wait for every sync of those before it in the queue, though it was durable.)
  *
  * A leader may be stopped for long (a debugger, SIGSTOP). Who has waited for LEADER_MS syncs beside it: two syncs at
  * once harm nobody. Each sync announces its number in a word of its own (sh_sync_target) as a reader would, storing
@@ -20,6 +21,7 @@
 #include "engine/pager/pager_impl.h"
 
 #define LEADER_MS 500
+#define LEADER_SLICE_MS 20          /* so late at most a leader's death is found out */
 #define NORMAL_NS 150000000         /* wake often enough that a sync starts well within 200 ms */
 
 int sync_poisoned(const pager *pg)
@@ -79,23 +81,48 @@ int sync_force(pager *pg)
     return rc;
 }
 
+/* Takes the sync mutex, or sleeps until the sync under way has ended; a leader that was killed is found out a little later.
+ * -> 0 or EOWNERDEAD: it is the caller's; EBUSY: look again; another error. */
+static int sync_lock(shm_area *shm, uint32_t ended)
+{
+    int lock = pthread_mutex_trylock(&shm->sh_sync);
+
+    if (lock == EOWNERDEAD)
+        pthread_mutex_consistent(&shm->sh_sync);
+    if (lock == EBUSY)
+        shm_sleep(&shm->sh_syncs_ended, ended, LEADER_SLICE_MS);
+    return lock;
+}
+
+/* Everybody who waits looks again. After the mutex was given back: who found it taken has loaded the count before. */
+static void sync_ended(shm_area *shm)
+{
+    atomic_fetch_add(&shm->sh_syncs_ended, 1);
+    shm_wake(&shm->sh_syncs_ended);
+}
+
 int sync_run(pager *pg, uint64_t number)
 {
     shm_area *shm = pg->pg_shm;
+    int64_t until = os_ticks_ns() + LEADER_MS * 1000000LL;
 
     for (;;) {
+        uint32_t ended = atomic_load(&shm->sh_syncs_ended);     /* before the rest: what ends later wakes us */
         if (atomic_load(&shm->sh_durable) >= number)
             return EDB_OK;
         int rc = sync_poisoned(pg);
         if (rc)
             return rc;
-        int lock = shm_mutex_lock(&shm->sh_sync, LEADER_MS);
-        if (lock && lock != EOWNERDEAD && lock != ETIMEDOUT)
+        int lock = sync_lock(shm, ended);
+        if (lock == EBUSY && os_ticks_ns() < until)
+            continue;
+        if (lock && lock != EOWNERDEAD && lock != EBUSY)
             return edb_fail(EDB_IO, "%s: the sync lock is broken: %s", pg->pg_name, strerror(lock));
         if (atomic_load(&shm->sh_durable) < number)
             rc = sync_force(pg);
-        if (lock != ETIMEDOUT)
+        if (lock != EBUSY)
             pthread_mutex_unlock(&shm->sh_sync);
+        sync_ended(shm);
         if (rc)
             return rc;
     }

@@ -16,6 +16,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/shared/data_lock.h"
@@ -100,6 +102,18 @@ static int mutex_wait(pthread_mutex_t *mutex, int64_t until_ns)
     return rc;
 }
 #endif
+
+void shm_sleep(_Atomic uint32_t *word, uint32_t seen, int64_t wait_ms)
+{
+    struct timespec wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, seen, &wait, NULL, 0);
+}
+
+void shm_wake(_Atomic uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
 
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
 {

@@ -56,6 +56,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Alignas(64) pthread_mutex_t sh_committer;
     _Atomic uint32_t sh_committer_pid;
     _Alignas(64) pthread_mutex_t sh_sync;
+    _Atomic uint32_t sh_syncs_ended;                /* counts up with each sync: whoever waits for one sleeps on it */
 
     _Alignas(64) _Atomic uint64_t sh_published;     /* newest commit that readers may use */
     _Alignas(64) _Atomic uint64_t sh_durable;       /* newest commit known to survive a power loss */
@@ -141,6 +142,10 @@ bool shm_reclaim(shm_lock *lock, bool now);
 /* Locks a robust mutex: 0, ETIMEDOUT, EDEADLK, or EOWNERDEAD (then it is held and consistent again). Setting the clock
  * makes the wait neither longer nor shorter. */
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms);
+
+/* Sleeps until the word is not `seen` any more, somebody wakes those who sleep on it, or wait_ms have passed. */
+void shm_sleep(_Atomic uint32_t *word, uint32_t seen, int64_t wait_ms);
+void shm_wake(_Atomic uint32_t *word);
 
 static inline void shm_raise(_Atomic uint64_t *word, uint64_t value)
 {
