@@ -95,6 +95,8 @@ typedef struct {
     int tc_i, tc_low, tc_high;      /* current entry; [low, high) of the visible ones belong to the cursor's range */
     const uint8_t *tc_leaf;         /* the leaf under the cursor */
     const uint64_t *tc_slots;       /* slot words of its entries visible at T: the page's own directory, or scratch */
+    const uint8_t *tc_end;          /* where the leaf's range ends (a key of a node above); NULL: not known, or nowhere */
+    uint32_t tc_end_size;
     uint64_t tc_moment;
     pager *tc_pager;
     const pager_view *tc_view;

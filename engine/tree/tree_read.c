@@ -280,6 +280,7 @@ static int leaf_bound(const tree_cursor *tc, int low, int high, const void *key,
 static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_step *range)
 {
     tc->tc_leaf = leaf;
+    tc->tc_end = NULL;
     if (tc->tc_moment >= page_newest(leaf)) {
         tc->tc_slots = page_live_slots(leaf);
         tc->tc_high = (int)page_live(leaf);
@@ -484,12 +485,10 @@ static inline bool key_before(leaf_key a, leaf_key b)
     return key_compare(a.key, a.size, b.key, b.size) < 0;
 }
 
-/* Where the key would stand if the keys from entry `first` to the leaf's last, which is not before it, lay evenly: numbers
- * behind a common beginning often do. */
-static inline int leaf_guess(const tree_cursor *tc, int first, leaf_key key, leaf_key end)
+/* Which of the entries from `first` on has the key, if those between two keys lay evenly: numbers behind a common beginning
+ * often do. begin: not behind entry `first`. */
+static inline int leaf_guess(const tree_cursor *tc, int first, leaf_key begin, leaf_key key, leaf_key end)
 {
-    leaf_key begin = key_of(tc, first);
-    int last = tc->tc_high - 1;
     size_t skip = 0;
 
     if (begin.size < 8 || end.size < 8 || key.size < 8)
@@ -499,14 +498,14 @@ static inline int leaf_guess(const tree_cursor *tc, int first, leaf_key key, lea
     uint64_t low = load64be(begin.key + skip), high = load64be(end.key + skip), at = load64be(key.key + skip);
     if (at <= low || at > high)
         return first;
-    return first + (int)((double)(last - first) * (double)(at - low) / (double)(high - low));
+    return first + (int)((double)(tc->tc_high - 1 - first) * (double)(at - low) / (double)(high - low));
 }
 
-/* The first entry from `first` on that is at or behind the key, which the leaf's last, `end`, is. From the guess it goes by
- * steps that double: a good guess touches little of the leaf, and a bad one costs a search in a part of it. */
-static int leaf_leap(const tree_cursor *tc, int first, leaf_key key, leaf_key end)
+/* The first entry from `first` on that is at or behind the key; tc_high: none is. From a guess it goes by steps that double: a
+ * good guess touches little of the leaf, and a bad one costs a search in a part of it. */
+static int leaf_leap(const tree_cursor *tc, int first, leaf_key key, int at)
 {
-    int low = first, high = tc->tc_high - 1, at = leaf_guess(tc, first, key, end);
+    int low = first, high = tc->tc_high;
     bool before = key_before(key_of(tc, at), key), turned = false;
 
     for (int by = 1; !turned; by *= 2) {
@@ -544,10 +543,36 @@ static void walk_on(page_walk *w, leaf_key key)
     (void)walk_find(w, w->pw_page, w->pw_moment, key.key, key.size);
 }
 
-/* Down from the lowest node of the way that the key is in the range of. */
+static int land(tree_cursor *tc, int i)
+{
+    if (i >= tc->tc_high)
+        return leaf_after(tc, true);
+    tc->tc_i = i;
+    tree_cursor_load(tc);
+    return EDB_OK;
+}
+
+/* The key of the child that a walk stands on, and where its range ends; key NULL: nowhere. */
+static void child_range(const struct tree_step *step, leaf_key *begin, leaf_key *end)
+{
+    unsigned fixed = load16(step->tp_walk.pw_page + TP_KEY_SIZE);
+    page_walk after = step->tp_walk;
+    leaf_key next;
+
+    cell_key(after.pw_page + after.pw_offset, fixed, &begin->key, &begin->size);
+    *end = (leaf_key){ step->tp_high, step->tp_high_size };
+    if (!walk_next(&after))
+        return;
+    cell_key(after.pw_page + after.pw_offset, fixed, &next.key, &next.size);
+    if (!end->key || key_before(next, *end))
+        *end = next;
+}
+
+/* Down from the lowest node of the way that the key is in the range of. Where in the leaf the key is, is guessed from what the
+ * node above says: the leaf's own first and last key would be two more places to touch. */
 static int seek_along(tree_cursor *tc, leaf_key key)
 {
-    leaf_key end;
+    leaf_key begin, end;
     bool leaf;
 
     for (; tc->tc_depth > 0; tc->tc_depth--) {
@@ -561,24 +586,28 @@ static int seek_along(tree_cursor *tc, leaf_key key)
     int rc = go_down(tc, WAY_FIND, key.key, key.size, &leaf);
     if (rc != EDB_OK)
         return rc;
-    if (!leaf || tc->tc_low >= tc->tc_high || key_before(end = key_of(tc, tc->tc_high - 1), key))
+    if (!leaf || tc->tc_low >= tc->tc_high)
         return leaf_after(tc, true);
-    tc->tc_i = leaf_leap(tc, tc->tc_low, key, end);
-    tree_cursor_load(tc);
-    return EDB_OK;
+    if (!tc->tc_depth)
+        return land(tc, leaf_bound(tc, tc->tc_low, tc->tc_high, key.key, key.size, false));
+    child_range(&tc->tc_path[tc->tc_depth - 1], &begin, &end);
+    tc->tc_end = end.key;
+    tc->tc_end_size = end.size;
+    return land(tc, leaf_leap(tc, tc->tc_low, key, end.key ? leaf_guess(tc, tc->tc_low, begin, key, end) : tc->tc_low));
 }
 
 int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size)
 {
-    leaf_key wanted = { key, (uint32_t)key_size }, end;
+    leaf_key wanted = { key, (uint32_t)key_size };
 
     if (!tc->tc_valid)
         return tree_cursor_seek(tc, key, key_size);
-    if (key_before(end = key_of(tc, tc->tc_high - 1), wanted))
+    leaf_key begin = { tc->tc_at.key, tc->tc_at.key_size };
+    leaf_key end = tc->tc_end ? (leaf_key){ tc->tc_end, tc->tc_end_size } : key_of(tc, tc->tc_high - 1);
+    int order = key_compare(end.key, end.size, wanted.key, wanted.size);
+    if (order < 0 || (order == 0 && tc->tc_end))
         return seek_along(tc, wanted);
-    tc->tc_i = leaf_leap(tc, tc->tc_i, wanted, end);
-    tree_cursor_load(tc);
-    return EDB_OK;
+    return land(tc, leaf_leap(tc, tc->tc_i, wanted, leaf_guess(tc, tc->tc_i, begin, wanted, end)));
 }
 
 int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
