@@ -93,9 +93,10 @@ def a_page_written_after_the_page_above_it(f: Forger) -> int:
 
 @breaks("I1")
 def a_value_written_after_its_leaf(f: Forger) -> int:
-    leaf = next(leaf for leaf in living_leaves(f, "big") if any(e.overflow for e in leaf.entries))
-    pointer = next(e.value for e in leaf.entries if e.overflow)
-    first = next(ref for ref, _ in f.file.overflow_pages(pointer))
+    # The newest value: no leaf of the past shares its chain.
+    leaf, newest = max(((leaf, e) for leaf in living_leaves(f, "big") for e in leaf.entries if e.overflow),
+                       key=lambda found: found[1].begun)
+    first = next(ref for ref, _ in f.file.overflow_pages(newest.value))
     put(f.page(first.page), 16, f.file.writer(leaf.page) + 1, 8)
     return first.page
 
