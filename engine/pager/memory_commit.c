@@ -3,7 +3,7 @@
  * A commit that will write a redo record makes its pages there, and so does a replay of such records. Readers in this
  * process may stand on the commits before, so a page that another commit made is copied, not changed; who drops it says so,
  * and replay.c finds out when nobody needs it. A page of the file that is dropped stays as it is: the next commit that
- * writes to the file gives it back (pager_commit_to_file). */
+ * writes to the file gives it back (pager_store_begin). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,19 +18,6 @@ pager_commit *commit_new(pager *pg)
     memset(pc, 0, offsetof(pager_commit, pc_record));
     pc->pc_pager = pg;
     return pc;
-}
-
-int list_room(void **list, size_t *room, size_t n, size_t each)
-{
-    if (n < *room)
-        return EDB_OK;
-    size_t more = *room ? 2 * *room : 16;
-    void *grown = realloc(*list, more * each);
-    if (!grown)
-        return edb_fail(EDB_NOMEM, "no memory for a commit's list of pages");
-    *list = grown;
-    *room = more;
-    return EDB_OK;
 }
 
 int memory_alloc(pager_commit *pc, uint64_t *page)

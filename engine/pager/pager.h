@@ -209,8 +209,6 @@ int pager_store_begin(pager_commit *pc);
 bool pager_stored(const pager_commit *pc, page_ref *ref);
 /* Writes the bytes of a page in memory, whose references all lead to the file, to a page of the file. *ref: to that. */
 int pager_store(pager_commit *pc, page_ref *ref, uint8_t *bytes);
-/* Whether the base has pages in memory. */
-bool pager_commit_replayed(const pager_commit *pc);
 
 /* The roots the record will hold. `schema_changed`: this commit changed the catalog. Makes the record complete but
  * for the commit time; syncs first where the ring or the list demands it (I7). May fail; then abort. */

@@ -289,30 +289,20 @@ int free_take(pager_commit *pc, uint64_t *page)
 
 static int reuse_push(pager_commit *pc, uint64_t page)
 {
-    if (pc->pc_n_reuse == pc->pc_reuse_room) {
-        uint64_t room = pc->pc_reuse_room ? 2 * pc->pc_reuse_room : 32;
-        uint64_t *grown = realloc(pc->pc_reuse, room * sizeof *grown);
-        if (!grown)
-            return edb_fail(EDB_NOMEM, "no memory for a commit's free pages");
-        pc->pc_reuse = grown;
-        pc->pc_reuse_room = room;
-    }
-    pc->pc_reuse[pc->pc_n_reuse++] = page;
-    return EDB_OK;
+    int rc = list_room((void **)&pc->pc_reuse, &pc->pc_reuse_room, pc->pc_n_reuse, sizeof *pc->pc_reuse);
+
+    if (!rc)
+        pc->pc_reuse[pc->pc_n_reuse++] = page;
+    return rc;
 }
 
 int free_young_push(pager_commit *pc, free_entry e)
 {
-    if (pc->pc_n_young == pc->pc_young_room) {
-        uint64_t room = pc->pc_young_room ? 2 * pc->pc_young_room : 2 * RECORD_YOUNG;
-        free_entry *grown = realloc(pc->pc_young, room * sizeof *grown);
-        if (!grown)
-            return edb_fail(EDB_NOMEM, "no memory for a commit's free pages");
-        pc->pc_young = grown;
-        pc->pc_young_room = room;
-    }
-    pc->pc_young[pc->pc_n_young++] = e;
-    return EDB_OK;
+    int rc = list_room((void **)&pc->pc_young, &pc->pc_young_room, pc->pc_n_young, sizeof *pc->pc_young);
+
+    if (!rc)
+        pc->pc_young[pc->pc_n_young++] = e;
+    return rc;
 }
 
 int free_add(pager_commit *pc, uint64_t page, uint64_t made)

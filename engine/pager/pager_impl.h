@@ -116,6 +116,8 @@ struct reader_slot {
 extern _Atomic unsigned pager_generation;
 /* A page's checksum as stored: CRC-32C of all but the first four bytes, 1 in place of 0, so that tags are never 0. */
 uint32_t page_checksum(const uint8_t *page, uint32_t page_size);
+/* Room for one more element of a list that grows. */
+int list_room(void **list, size_t *room, size_t n, size_t each);
 
 /* ---- pager_marks.c ---- */
 bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time);
@@ -222,10 +224,10 @@ struct pager_commit {
     uint64_t pc_table_size, pc_table_used;
 
     uint64_t *pc_reuse;             /* made and dropped by this commit */
-    uint64_t pc_n_reuse, pc_reuse_room;
+    size_t pc_n_reuse, pc_reuse_room;
 
     free_entry *pc_young;           /* the record's young entries, then those of this commit */
-    uint64_t pc_n_young, pc_young_room;
+    size_t pc_n_young, pc_young_room;
     uint64_t pc_n_base;             /* so many of them stood in the base */
     uint64_t pc_scan;               /* and so many of these were found unusable */
     const uint8_t *pc_chain;        /* the first chain page, when it was looked at */
@@ -248,8 +250,6 @@ struct pager_commit {
 pager_commit *commit_new(pager *pg);
 
 /* ---- memory_commit.c ---- */
-/* Room for one more element of a list that grows. */
-int list_room(void **list, size_t *room, size_t n, size_t each);
 int memory_alloc(pager_commit *pc, uint64_t *page);
 void memory_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out);
 int memory_free(pager_commit *pc, page_ref ref, uint64_t made);

@@ -124,11 +124,6 @@ bool pager_commit_small(pager_commit *pc)
     return pc->pc_in_memory;
 }
 
-bool pager_commit_replayed(const pager_commit *pc)
-{
-    return pc->pc_file_base != pc->pc_base.sn_number;
-}
-
 bool pager_commit_may_redo(pager_commit *pc)
 {
     return pc->pc_in_memory && pc->pc_number - pc->pc_file_base <= REDO_COMMITS

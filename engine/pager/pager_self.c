@@ -1,6 +1,9 @@
-/* What an open pager is: its fork generation, its sizes and names, the counters of row ids, the checksum of its pages.
+/* What an open pager is: its fork generation, its sizes and names, the counters of row ids, the checksum of its pages,
+ * lists that grow.
  *
  * Everything else in this folder uses these; they use nothing of it. */
+#include <stdlib.h>
+
 #include "native/crc32c.h"
 #include "engine/pager/pager_impl.h"
 
@@ -80,4 +83,17 @@ uint32_t page_checksum(const uint8_t *page, uint32_t page_size)
     uint32_t crc = crc32c(0, page + 4, page_size - 4);
 
     return crc ? crc : 1;
+}
+
+int list_room(void **list, size_t *room, size_t n, size_t each)
+{
+    if (n < *room)
+        return EDB_OK;
+    size_t more = *room ? 2 * *room : 16;
+    void *grown = realloc(*list, more * each);
+    if (!grown)
+        return edb_fail(EDB_NOMEM, "no memory for a commit's list of pages");
+    *list = grown;
+    *room = more;
+    return EDB_OK;
 }

@@ -256,7 +256,7 @@ static int check_old_roots(walk_state *w, const key_range *all)
         tree_root root;
         if (i < count) {
             const uint8_t *element;
-            int rc = array_get(w->cw_pager, &s->ts_roots, 24, i, &element);
+            int rc = array_get(w->cw_pager, &s->ts_roots, TREE_ROOT_SIZE, i, &element);
             if (rc != EDB_OK)
                 return rc;
             root = (tree_root){ load64(element), { load64(element + 8), load32(element + 16) } };
