@@ -46,6 +46,14 @@ def walks(keys: list[bytes], rnd: random.Random) -> Iterator[list[tuple[bytes, s
         yield [(key, rnd.choice("--np")) for key in order]
 
 
+def grown(path: Path, rnd: random.Random, style: str, key_size: int) -> tuple[BareTree, Model, list[bytes]]:
+    """A tree with a random history, its model, and every key that ever lived, and one more."""
+    tree, model = BareTree(path, 512, key_size), Model()
+    for batch in history(rnd.randrange(2**32), key_size, 12 if style == "bulk" else 40, style=style):
+        model.apply(tree.apply(batch), batch)
+    return tree, model, sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
@@ -54,11 +62,8 @@ def test_keys_asked_one_after_the_other_are_found_as_each_alone(
 ) -> None:
     """A key is looked for in the leaf of the one before, whose entries are of other moments too."""
     rnd = random.Random(f"{seed} {style} {key_size}")
-    tree, model = BareTree(tmp_path / "t.edb", 512, key_size), Model()
+    tree, model, keys = grown(tmp_path / "t.edb", rnd, style, key_size)
     try:
-        for batch in history(rnd.randrange(2**32), key_size, 12 if style == "bulk" else 40, style=style):
-            model.apply(tree.apply(batch), batch)
-        keys = sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
         keys = keys if len(keys) < 400 else keys[:150] + sorted(rnd.sample(keys[150:], 250))
         moments = [(FOREVER, model.rows), *model.at.items()]
         for moment, rows in moments[:2] + rnd.sample(moments[2:], min(10, len(moments) - 2)):
@@ -126,11 +131,8 @@ def test_leaps_along_the_keys_find_what_is_found_from_the_root(
     tmp_path: Path, seed: int, style: str, key_size: int
 ) -> None:
     rnd = random.Random(f"{seed} {style} {key_size}")
-    tree, model = BareTree(tmp_path / "t.edb", 512, key_size), Model()
+    tree, model, keys = grown(tmp_path / "t.edb", rnd, style, key_size)
     try:
-        for batch in history(rnd.randrange(2**32), key_size, 12 if style == "bulk" else 40, style=style):
-            model.apply(tree.apply(batch), batch)
-        keys = sorted({key for rows in model.at.values() for key in rows} | {b"\x80" + bytes(7)})
         moments = [(FOREVER, model.rows), *model.at.items()]
         for moment, rows in moments[:2] + rnd.sample(moments[2:], min(10, len(moments) - 2)):
             judge_leaps(tree, moment, rows, keys, rnd)
