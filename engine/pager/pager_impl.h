@@ -28,6 +28,7 @@
 #define EDB_PAGER_IMPL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "engine/shared/os.h"
 #include "engine/pager/pager.h"
@@ -135,6 +136,12 @@ void mempage_give_of(pager *pg, uint64_t owner);
 /* Fills PH_CHECKSUM and PH_PAGE of the bytes, and copies them into the page. */
 void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out);
 int mempage_read(pager *pg, page_ref ref, int kind, const uint8_t **out);
+
+/* Without the times that mean nothing. */
+static inline void snapshot_copy(snapshot *to, const snapshot *from)
+{
+    memcpy(to, from, offsetof(snapshot, sn_tail_ns) + from->sn_tail * sizeof from->sn_tail_ns[0]);
+}
 
 /* ---- pager_read.c ---- */
 int map_open(pager *pg, uint64_t file_size);

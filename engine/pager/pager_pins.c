@@ -119,8 +119,7 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
                 break;
             slot->sl_cached = true;
         }
-        memcpy(out, &slot->sl_snapshot, offsetof(snapshot, sn_tail_ns)
-               + slot->sl_snapshot.sn_tail * sizeof slot->sl_snapshot.sn_tail_ns[0]);
+        snapshot_copy(out, &slot->sl_snapshot);
         return EDB_OK;
     }
     atomic_store(&shared->ss_low, low);     /* as before; a raised ss_high only protects too much */

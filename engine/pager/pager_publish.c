@@ -84,13 +84,20 @@ static int check_clock(const pager_commit *pc)
     return EDB_OK;
 }
 
+static int check_may_commit(const pager_commit *pc)
+{
+    const shm_lock *lock = &pc->pc_pager->pg_lock;
+
+    return shm_intact(lock) ? check_clock(pc) : shm_overwritten(lock);
+}
+
 int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema_changed)
 {
     record *rc = &pc->pc_record;
     snapshot *sn = &rc->rc_snapshot;
 
     assert(!pc->pc_prepared && !pc->pc_in_memory);
-    int code = shm_intact(&pc->pc_pager->pg_lock) ? check_clock(pc) : shm_overwritten(&pc->pc_pager->pg_lock);
+    int code = check_may_commit(pc);
     if (!code)
         code = free_known(pc);
     if (!code)
@@ -136,7 +143,7 @@ int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const 
     record *rc = &pc->pc_record;
 
     assert(!pc->pc_prepared && pc->pc_in_memory && size <= REDO_ROOM);
-    int code = shm_intact(&pg->pg_lock) ? check_clock(pc) : shm_overwritten(&pg->pg_lock);
+    int code = check_may_commit(pc);
     if (!code)
         code = header_allow_redo(pg);
     if (!code && pc->pc_number - atomic_load(&pg->pg_shm->sh_durable) > UNSYNCED_COMMITS)

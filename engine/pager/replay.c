@@ -394,8 +394,7 @@ int replay_snapshot(pager *pg, uint64_t number, snapshot *out, bool *stale)
         const replayed *rs = &rp->rp_of[number - rp->rp_base];
         *stale = !rs->rpd_known;
         if (rs->rpd_known)
-            memcpy(out, &rs->rpd_snapshot, offsetof(snapshot, sn_tail_ns)
-                   + rs->rpd_snapshot.sn_tail * sizeof rs->rpd_snapshot.sn_tail_ns[0]);
+            snapshot_copy(out, &rs->rpd_snapshot);
     }
     pthread_mutex_unlock(&pg->pg_replay_mutex);
     return rc;
