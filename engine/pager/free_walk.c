@@ -73,7 +73,7 @@ int pager_record_judge(pager *pg, const snapshot *sn, pager_breach_fn breach, vo
         if (e->fe_made > e->fe_freed || e->fe_freed > rc_copy->rc_base)
             breach(arg, "I5", e->fe_page, "a free page was made after it was freed, or freed by a commit yet to come");
     }
-    if (!rc && durable <= sn->sn_number && sn->sn_number - durable > UNSYNCED_COMMITS)
+    if (!rc && durable <= sn->sn_number && sn->sn_number - durable > ring_half(pg))
         breach(arg, "I7", 0, "the record is too far from the commit that it says was durable");
     free(rc_copy);
     return rc;

@@ -39,8 +39,6 @@
 #define MARK_OFFSET 4096            /* the durable mark */
 #define SETTLED_OFFSET 6144         /* the settled mark */
 #define RING_OFFSET 8192
-#define RING_END (RING_OFFSET + (uint64_t)RECORD_RING * RECORD_SIZE)
-#define UNSYNCED_COMMITS 128        /* I7: a record is at most so far from the newest durable one */
 #define UNSYNCED_PAGES 1000         /* I7: and so many pages at most are listed between the two */
 #define PAGE_LIMIT PAGE_IN_MEMORY_FIRST     /* the file has smaller numbers */
 
@@ -70,6 +68,7 @@ struct pager {
     shm_area *pg_shm;
     uint32_t pg_page_size, pg_page_shift;
     uint64_t pg_first_page;
+    uint32_t pg_ring;               /* slots of the ring: RECORD_RING, or RECORD_RING_LEAST in older files */
     unsigned pg_generation;         /* fork generation it was opened in */
     int pg_fd;
     int pg_lock_fd;                 /* the data file again, for locks alone: a mapping would keep them in a child */
@@ -105,6 +104,12 @@ struct pager {
     void (*pg_guest_free)(void *guest);
     pager *pg_next;
 };
+
+/* Where the record of a commit stands, and where the ring ends. */
+static inline uint64_t ring_offset(const pager *pg, uint64_t number) { return RING_OFFSET + number % pg->pg_ring * RECORD_SIZE; }
+static inline uint64_t ring_end(const pager *pg) { return RING_OFFSET + (uint64_t)pg->pg_ring * RECORD_SIZE; }
+/* A record is at most so many commits from the newest durable one (I7), and fewer from its base (I46). */
+static inline uint64_t ring_half(const pager *pg) { return pg->pg_ring / 2; }
 
 struct reader_slot {
     shm_slot *sl_slot;              /* NULL before the first pin */

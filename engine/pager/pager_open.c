@@ -28,6 +28,7 @@
 #include "engine/shared/data_lock.h"
 
 #define BUSY_MS 5000
+#define BLANK_MOST (4 * RECORD_RING * RECORD_SIZE)     /* bytes that a file may have whose making was cut short */
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pager *registry;
@@ -137,7 +138,7 @@ static bool file_blank(const pager *pg)
         return false;
     if (st.st_size == 0)
         return true;
-    if ((uint64_t)st.st_size < sizeof front || (uint64_t)st.st_size > 4 * RING_END
+    if ((uint64_t)st.st_size < sizeof front || (uint64_t)st.st_size > BLANK_MOST
         || os_read(pg->pg_fd, front, sizeof front, 0, pg->pg_name))
         return false;
     for (size_t i = 0; i < sizeof front; i++)
@@ -181,6 +182,7 @@ static pager *pager_new(const char *name, const pager_options *options)
     pg->pg_lock.lk_fd = -1;
     pg->pg_generation = atomic_load(&pager_generation);
     pg->pg_references = 1;
+    pg->pg_ring = RECORD_RING;
     pg->pg_busy_ms = options->busy_ms ? options->busy_ms : BUSY_MS;
     pg->pg_read_only = options->read_only;
     pg->pg_any_clock = options->any_clock || (any_clock && strcmp(any_clock, "1") == 0);

@@ -23,7 +23,7 @@ static bool list_fits(const pager_commit *pc, uint64_t durable)
                       - atomic_load(&shm->sh_listed[durable % SHM_RING]);
 
     return pc->pc_table_used <= record_list_room(rc->rc_n_young, rc->rc_snapshot.sn_tail)
-        && pc->pc_number - durable <= UNSYNCED_COMMITS && before + pc->pc_table_used <= UNSYNCED_PAGES;
+        && pc->pc_number - durable <= ring_half(pc->pc_pager) && before + pc->pc_table_used <= UNSYNCED_PAGES;
 }
 
 /* Encodes the record, with a list of pages or, where it would be too long, after a sync of them. */
@@ -133,7 +133,7 @@ bool pager_commit_small(pager_commit *pc)
 
 bool pager_commit_may_redo(pager_commit *pc)
 {
-    return pc->pc_in_memory && pc->pc_number - pc->pc_file_base <= REDO_COMMITS
+    return pc->pc_in_memory && pc->pc_number - pc->pc_file_base < ring_half(pc->pc_pager)
            && !atomic_load(&pc->pc_pager->pg_shm->sh_want_pages);
 }
 
@@ -146,7 +146,7 @@ int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const 
     int code = check_may_commit(pc);
     if (!code)
         code = header_allow_redo(pg);
-    if (!code && pc->pc_number - atomic_load(&pg->pg_shm->sh_durable) > UNSYNCED_COMMITS)
+    if (!code && pc->pc_number - atomic_load(&pg->pg_shm->sh_durable) > ring_half(pg))
         code = sync_force(pg);
     if (!code)
         code = stamps_add(pc, &rc->rc_snapshot, 0);
@@ -209,8 +209,8 @@ static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *
     }
     record_stamp(pc->pc_bytes, time);
     atomic_store(&shm->sh_checksum[pc->pc_number % SHM_RING], load32(pc->pc_bytes));
-    rc = os_write(pg->pg_fd, pc->pc_bytes, pc->pc_redo ? record_size(pc->pc_bytes) : RECORD_SIZE, RING_OFFSET + pc->pc_number % RECORD_RING * RECORD_SIZE,
-                  pg->pg_name);
+    rc = os_write(pg->pg_fd, pc->pc_bytes, pc->pc_redo ? record_size(pc->pc_bytes) : RECORD_SIZE,
+                  ring_offset(pg, pc->pc_number), pg->pg_name);
     if (!rc)
         rc = FAILPOINT("commit:record-written");
     if (rc) {

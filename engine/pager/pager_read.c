@@ -73,7 +73,7 @@ static mapping *mapping_make(pager *pg, uint64_t size)
 
 int map_open(pager *pg, uint64_t file_size)
 {
-    uint64_t least = file_size > RING_END ? file_size : RING_END, size = RESERVE_SIZE;
+    uint64_t least = file_size > ring_end(pg) ? file_size : ring_end(pg), size = RESERVE_SIZE;
 
     while (size < 4 * least)
         size *= 2;
@@ -225,18 +225,18 @@ int page_untagged(pager *pg, uint64_t page, int kind, const uint8_t **out)
 
 const uint8_t *ring_slot(const pager *pg, uint64_t number)
 {
-    return pager_get_view(pg)->map + RING_OFFSET + number % RECORD_RING * RECORD_SIZE;
+    return pager_get_view(pg)->map + ring_offset(pg, number);
 }
 
 bool ring_overwritten(const pager *pg, uint64_t number)
 {
-    return atomic_load(&pg->pg_shm->sh_published) - number >= RECORD_RING - 1;
+    return atomic_load(&pg->pg_shm->sh_published) - number >= pg->pg_ring - 1;
 }
 
 int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
 {
     const uint8_t *bytes = ring_slot(pg, number);
-    _Atomic uint64_t *checked = &pg->pg_ring_checked[number % RECORD_RING];
+    _Atomic uint64_t *checked = &pg->pg_ring_checked[number % pg->pg_ring];
     uint64_t found = number;
     bool good = true;
 
@@ -251,8 +251,7 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
     }
     if (!good)
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu (byte %llu) is damaged", pg->pg_name,
-                        (unsigned long long)number, (unsigned long long)(RING_OFFSET + number % RECORD_RING
-                        * RECORD_SIZE));
+                        (unsigned long long)number, (unsigned long long)ring_offset(pg, number));
     atomic_store_explicit(checked, number + 1, memory_order_relaxed);
     return EDB_OK;
 }

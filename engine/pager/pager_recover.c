@@ -12,7 +12,7 @@
  *   3. The newest N that counts wins. If none does, C; and if the record of C is not whole, the file is damaged.
  *
  * I7 keeps the records C+1 .. N in the ring: a slot is overwritten only when its commit cannot be needed (a record is
- * at most UNSYNCED_COMMITS from the newest durable one, and that one from the D it claims; together at most 256).
+ * at most half the ring from the newest durable one, and that one from the D it claims).
  * After a clean close step 2 has nothing to do, and opening costs the ring, however long the history.
  *
  * The records after the winner are then zeroed and everything is synced, before anything new is written: their numbers
@@ -42,14 +42,12 @@ enum {                                  /* the header */
     FH_ID = 48, FH_RING = 64, FH_CHECKSUM = FILE_HEADER_SIZE - 4,
 };
 
-_Static_assert(2 * UNSYNCED_COMMITS <= RECORD_RING, "I7: what recovery needs is never overwritten");
-
 /* ---- the header ----------------------------------------------------------------------------------------------- */
 
 int recover_create(pager *pg, uint32_t page_size)
 {
     uint8_t header[FILE_HEADER_SIZE] = {0}, bytes[RECORD_SIZE];
-    uint64_t first = (RING_END + page_size - 1) / page_size;
+    uint64_t first = (ring_end(pg) + page_size - 1) / page_size;
     record rc = {
         .rc_flags = RECORD_BIG,
         .rc_snapshot = { .sn_pages = first + 1, .sn_tail = 1 },
@@ -63,7 +61,7 @@ int recover_create(pager *pg, uint32_t page_size)
     store64(header + FH_CREATED, (uint64_t)os_clock_ns());
     if (getrandom(header + FH_ID, 16, 0) != 16)
         return edb_fail(EDB_IO, "%s: the system gives no random numbers: %s", pg->pg_name, strerror(errno));
-    store32(header + FH_RING, RECORD_RING);
+    store32(header + FH_RING, pg->pg_ring);
     store32(header + FH_CHECKSUM, crc32c(0, header, FH_CHECKSUM));
     record_store(bytes, &rc);
     record_stamp(bytes, 0);
@@ -118,6 +116,11 @@ int header_allow_redo(pager *pg)
     return rc;
 }
 
+static int file_truncated(const pager *pg, uint64_t left)
+{
+    return edb_fail(EDB_CORRUPT, "%s: the file is truncated: %llu bytes are left", pg->pg_name, (unsigned long long)left);
+}
+
 int recover_header(pager *pg)
 {
     uint8_t header[FILE_HEADER_SIZE];
@@ -129,17 +132,17 @@ int recover_header(pager *pg)
         || os_read(pg->pg_fd, header, sizeof file_magic, 0, pg->pg_name)
         || memcmp(header, file_magic, sizeof file_magic) != 0)
         return edb_fail(EDB_NOTADB, "%s is not an EntityDB database", pg->pg_name);
-    if ((uint64_t)st.st_size < RING_END)
-        return edb_fail(EDB_CORRUPT, "%s: the file is truncated: %llu bytes are left", pg->pg_name,
-                        (unsigned long long)st.st_size);
+    if ((uint64_t)st.st_size < sizeof header)
+        return file_truncated(pg, (uint64_t)st.st_size);
     int rc = os_read(pg->pg_fd, header, sizeof header, 0, pg->pg_name);
     if (rc)
         return rc;
-    uint32_t version = load32(header + FH_VERSION), page_size = load32(header + FH_PAGE_SIZE);
+    uint32_t version = load32(header + FH_VERSION), page_size = load32(header + FH_PAGE_SIZE), ring = load32(header + FH_RING);
     bool whole = header_whole(header);
     if (!whole && !header_torn(header))
         return edb_fail(EDB_CORRUPT, "%s: the file header (page 0) is damaged", pg->pg_name);
-    if (version != FILE_VERSION || (load64(header + FH_REQUIRED) & ~FEATURE_REDO) || load32(header + FH_RING) != RECORD_RING)
+    if (version != FILE_VERSION || (load64(header + FH_REQUIRED) & ~FEATURE_REDO)
+        || (ring != RECORD_RING && ring != RECORD_RING_LEAST))
         return edb_fail(EDB_VERSION, "%s: format version %u with features %llx needs another version of EntityDB",
                         pg->pg_name, version, (unsigned long long)load64(header + FH_REQUIRED));
     if (page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX || (page_size & (page_size - 1)))
@@ -148,8 +151,9 @@ int recover_header(pager *pg)
         atomic_store(&pg->pg_shm->sh_redo, 1);
     pg->pg_page_size = page_size;
     pg->pg_page_shift = (uint32_t)__builtin_ctz(page_size);
-    pg->pg_first_page = (RING_END + page_size - 1) / page_size;
-    return EDB_OK;
+    pg->pg_ring = ring;
+    pg->pg_first_page = (ring_end(pg) + page_size - 1) / page_size;
+    return (uint64_t)st.st_size < ring_end(pg) ? file_truncated(pg, (uint64_t)st.st_size) : EDB_OK;
 }
 
 /* ---- choosing a record ---------------------------------------------------------------------------------------- */
@@ -160,7 +164,8 @@ typedef struct {
 } listing;
 
 typedef struct {
-    uint8_t *rv_ring;                   /* RECORD_RING records */
+    uint64_t rv_slots;                  /* of the ring */
+    uint8_t *rv_ring;                   /* so many records */
     bool rv_whole[RECORD_RING];
     uint64_t rv_number[RECORD_RING];
     bool rv_any;
@@ -177,7 +182,7 @@ typedef struct {
 
 static const uint8_t *recovery_record(const recovery *rv, uint64_t number)
 {
-    uint64_t slot = number % RECORD_RING;
+    uint64_t slot = number % rv->rv_slots;
 
     return rv->rv_whole[slot] && rv->rv_number[slot] == number ? rv->rv_ring + slot * RECORD_SIZE : NULL;
 }
@@ -190,7 +195,8 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
     int64_t time;
     struct stat st;
 
-    rv->rv_ring = malloc((size_t)RECORD_RING * RECORD_SIZE);
+    rv->rv_slots = pg->pg_ring;
+    rv->rv_ring = malloc(rv->rv_slots * RECORD_SIZE);
     if (!rv->rv_ring)
         return edb_fail(EDB_NOMEM, "%s: no memory to open the database", pg->pg_name);
     if (fstat(pg->pg_fd, &st))
@@ -198,15 +204,15 @@ static int recovery_read(pager *pg, recovery *rv, const shm_before *before)
     rv->rv_file_size = (uint64_t)st.st_size;
     int rc = os_read(pg->pg_fd, marks, sizeof marks, MARK_OFFSET, pg->pg_name);
     if (!rc)
-        rc = os_read(pg->pg_fd, rv->rv_ring, (size_t)RECORD_RING * RECORD_SIZE, RING_OFFSET, pg->pg_name);
+        rc = os_read(pg->pg_fd, rv->rv_ring, rv->rv_slots * RECORD_SIZE, RING_OFFSET, pg->pg_name);
     if (rc)
         return rc;
     if (mark_load(marks, &number, &time))
         rv->rv_claimed = number;
     rv->rv_is_settled = mark_load(marks + SETTLED_OFFSET - MARK_OFFSET, &rv->rv_settled, &rv->rv_floor);
-    for (uint64_t i = 0; i < RECORD_RING; i++) {
+    for (uint64_t i = 0; i < rv->rv_slots; i++) {
         const uint8_t *bytes = rv->rv_ring + i * RECORD_SIZE;
-        if (!record_whole(bytes, &number) || number % RECORD_RING != i)
+        if (!record_whole(bytes, &number) || number % rv->rv_slots != i)
             continue;
         record one;
         if (!record_load(bytes, &one))
@@ -327,9 +333,9 @@ static int recovery_choose(pager *pg, recovery *rv)
 {
     if (!rv->rv_any)
         return edb_fail(EDB_CORRUPT, "%s: no commit record is left (bytes %d to %llu); restore it from a backup",
-                        pg->pg_name, RING_OFFSET, (unsigned long long)RING_END);
+                        pg->pg_name, RING_OFFSET, (unsigned long long)ring_end(pg));
     uint64_t last = rv->rv_claimed, damaged;
-    while (last < rv->rv_claimed + RECORD_RING && recovery_follows(rv, last))
+    while (last < rv->rv_claimed + rv->rv_slots && recovery_follows(rv, last))
         last++;
     int rc = recovery_list(pg, rv, last);
     if (rc)
@@ -339,11 +345,11 @@ static int recovery_choose(pager *pg, recovery *rv)
     if (!recovery_record(rv, last))
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu, which was durable, is damaged (byte %llu); "
                         "restore it from a backup", pg->pg_name, (unsigned long long)last,
-                        (unsigned long long)(RING_OFFSET + last % RECORD_RING * RECORD_SIZE));
+                        (unsigned long long)ring_offset(pg, last));
     if (!recovery_based(rv, last, &damaged))
         return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu (byte %llu), which commit %llu needs, is damaged; restore it "
                         "from a backup", pg->pg_name, (unsigned long long)damaged,
-                        (unsigned long long)(RING_OFFSET + damaged % RECORD_RING * RECORD_SIZE), (unsigned long long)last);
+                        (unsigned long long)ring_offset(pg, damaged), (unsigned long long)last);
     rv->rv_chosen = last;
     return EDB_OK;
 }
@@ -372,7 +378,7 @@ static int recovery_rewrite(pager *pg, const recovery *rv)
         if (!rc)
             rc = os_write(pg->pg_fd, page, pg->pg_page_size, at, pg->pg_name);
     }
-    for (uint64_t i = 0; !rc && i < RECORD_RING; i++)
+    for (uint64_t i = 0; !rc && i < rv->rv_slots; i++)
         if (rv->rv_whole[i] && rv->rv_number[i] <= rv->rv_chosen)
             rc = os_write(pg->pg_fd, rv->rv_ring + i * RECORD_SIZE, RECORD_SIZE, RING_OFFSET + i * RECORD_SIZE,
                           pg->pg_name);
@@ -413,7 +419,7 @@ static int recovery_finish(pager *pg, recovery *rv, const shm_before *before)
     }
     if (!rc && before->old_poisoned && pg->pg_can_write)
         rc = recovery_rewrite(pg, rv);
-    for (uint64_t i = 0; !rc && i < RECORD_RING; i++) {
+    for (uint64_t i = 0; !rc && i < rv->rv_slots; i++) {
         uint64_t number;
         if (!record_whole(rv->rv_ring + i * RECORD_SIZE, &number) || number <= rv->rv_chosen)
             continue;
@@ -481,7 +487,7 @@ int recover_running(pager *pg)
         rc = os_extend(pg->pg_fd, newest.rc_snapshot.sn_pages << pg->pg_page_shift, pg->pg_name);
     if (rc)
         return rc;
-    for (uint64_t i = 0; i < RECORD_RING; i++) {
+    for (uint64_t i = 0; i < pg->pg_ring; i++) {
         uint64_t number;
         uint8_t bytes[RECORD_SIZE];
         rc = os_read(pg->pg_fd, bytes, RECORD_SIZE, RING_OFFSET + i * RECORD_SIZE, pg->pg_name);

@@ -202,7 +202,7 @@ int pager_wait_durable(pager *pg, uint64_t number, bool force)
         number = published;
     if (durable >= number)
         return EDB_OK;
-    bool at_once = number - durable >= UNSYNCED_COMMITS / 2;
+    bool at_once = number - durable >= ring_half(pg) / 2;
     if (!force && pg->pg_shm->sh_synchronous == SYNC_NORMAL && sync_want(pg, at_once) == 0)
         return sync_poisoned(pg);
     return sync_run(pg, number);

@@ -8,11 +8,12 @@
 #include "engine/pager/pager.h"
 
 #define RECORD_SIZE 4096            /* a slot of the ring */
-#define RECORD_RING 256             /* slots; record N stands in slot N % 256 */
+#define RECORD_RING 512             /* slots of a new file's ring; record N stands in slot N modulo their number */
+#define RECORD_RING_LEAST 256       /* of files made before */
 #define RECORD_YOUNG 96             /* free entries held in the record itself */
 #define COMMIT_LIMIT ((1ULL << 48) - 1) /* every commit number is smaller: one that is not counts as none */
 
-#define REDO_COMMITS 127            /* a redo record is at most so many commits behind its base */
+#define REDO_COMMITS (RECORD_RING / 2 - 1)  /* a redo record is at most so many commits behind its base, or ring_half() - 1 */
 #define REDO_HEAD 64                /* bytes before the changes of a redo record */
 #define REDO_ROOM (RECORD_SIZE - REDO_HEAD)
 

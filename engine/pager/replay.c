@@ -261,7 +261,7 @@ static int record_bad(const pager *pg, uint64_t number, const char *how)
 {
     return edb_fail(EDB_CORRUPT, "%s: the record of commit %llu (byte %llu) is damaged: %s; restore it from a backup",
                     pg->pg_name, (unsigned long long)number,
-                    (unsigned long long)(RING_OFFSET + number % RECORD_RING * RECORD_SIZE), how);
+                    (unsigned long long)ring_offset(pg, number), how);
 }
 
 /* A redo record, copied out of the ring. */

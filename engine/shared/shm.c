@@ -24,7 +24,7 @@
 #include "engine/shared/os.h"
 
 #define LOCK_MAGIC 0x314b434f4c424445ULL        /* "EDBLOCK1" */
-#define LOCK_LAYOUT 4
+#define LOCK_LAYOUT 5
 #define BYTE_OPEN ((off_t)1 << 40)              /* lock bytes lie far behind the contents */
 #define BYTE_PROCESS (BYTE_OPEN + 1)
 #define RECLAIM_NS 100000000

@@ -26,7 +26,7 @@
 #define SHM_PROCESSES 256
 #define SHM_IDS 4096
 #define SHM_SYNCS 16
-#define SHM_RING 256
+#define SHM_RING 512                /* the slots of the largest ring */
 #define SHM_NONE UINT64_MAX         /* a slot that announces nothing */
 #define SHM_IDLE 0x80000000u        /* its owner announces nothing: whoever needs a slot may take it over */
 
@@ -77,8 +77,8 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Atomic uint64_t sh_zeroed;                     /* pages below it were written once (pager_alloc.c, growth) */
     _Atomic uint64_t sh_syncs;                      /* fdatasync calls, for statistics */
     _Atomic uint64_t sh_sync_target[SHM_SYNCS];     /* numbers that syncs under way will make durable, 0: none */
-    _Atomic uint64_t sh_listed[SHM_RING];           /* pages listed by commits up to N, at N % 256 */
-    _Atomic uint32_t sh_checksum[SHM_RING];         /* of the record of N, at N % 256; stored before N is decided */
+    _Atomic uint64_t sh_listed[SHM_RING];           /* pages listed by commits up to N, at N % 512 */
+    _Atomic uint32_t sh_checksum[SHM_RING];         /* of the record of N, at N % 512; stored before N is decided */
     _Atomic uint32_t sh_pid[SHM_PROCESSES];         /* for messages only */
     _Atomic uint32_t sh_slots_used;                 /* slots at and above it were never taken */
     _Alignas(64) shm_slot sh_slot[SHM_SLOTS];

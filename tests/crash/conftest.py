@@ -15,11 +15,11 @@ from .places import mount
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
+    """A file system of 5 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     try:
-        mount("tmpfs", str(folder), "tmpfs", 0, "size=4m,mode=0777")
+        mount("tmpfs", str(folder), "tmpfs", 0, "size=5m,mode=0777")
     except OSError as error:
         pytest.skip(f"mounting is not allowed here: {error}")
     try:

@@ -155,7 +155,7 @@ def test_a_full_file_system(small_disk: Path, native: object) -> None:
 
 
 def test_no_room_for_a_new_database(small_disk: Path, native: object) -> None:
-    (small_disk / "ballast").write_bytes(bytes(3_500_000))
+    (small_disk / "ballast").write_bytes(bytes(4_500_000))
     with pytest.raises(driver.OperationalError) as caught:
         driver.connect(small_disk / "new.edb")
     assert caught.value.engine_name == "FULL"

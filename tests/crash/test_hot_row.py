@@ -37,7 +37,7 @@ def test_a_hot_row_takes_at_most_twice_its_history(tmp_path: Path, native: objec
     assert stats["published"] >= COMMITS + 2
     breaches, counts = db.database.check()
     assert breaches == []
-    first = -(-(8192 + 256 * 4096) // stats["page_size"])
+    first = -(-(8192 + 512 * 4096) // stats["page_size"])
     accounted = sum(counts[name] for name in ("pages_live", "pages_history", "pages_free", "pages_other"))
     assert first + accounted == stats["pages"], "each page once"
     for moment, n in moments:

@@ -15,7 +15,7 @@ NONE = 2**64 - 1
 PUBLISHED, DURABLE = 0, 1
 NORMAL, FULL = 1, 2
 READ_ONLY, NO_CREATE, ANY_CLOCK = 1, 2, 4
-RING_OFFSET, RECORD_SIZE, RING = 8192, 4096, 256
+RING_OFFSET, RECORD_SIZE, RING = 8192, 4096, 512
 NAMES = {ffi.string(lib.edb_code_name(code)).decode(): code for code in range(lib.edb_code_count())}
 
 

@@ -56,7 +56,7 @@ def make_database(path: Path, redo: int = 0) -> dict[str, Any]:
     db.executemany("INSERT INTO hot VALUES (?, 'first')", [(n,) for n in range(40)])
     db.executemany("INSERT INTO big VALUES (?, ?)", [(n, str(n) * 1500) for n in range(4)])
     commit()
-    for i in range(140):
+    for i in range(260):
         db.execute("UPDATE hot SET v = ? WHERE id % 13 = ?", (f"version {i}", i % 13))
         if i % 9 == 0:
             db.execute("UPDATE indexed SET b = ?, a = a + 1000 WHERE id % 5 = ?", (f"b{i}", i % 5))

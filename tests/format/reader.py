@@ -39,7 +39,8 @@ from .redo import Left, Redo, groups, redo_record
 
 MAGIC = b"EntityDB\r\n\x1a\n\0\0\0"
 MARK_MAGIC = 0x4B52414D
-MARK, SETTLED, RING, SLOTS = 4096, 6144, 8192, 256
+MARK, SETTLED, RING = 4096, 6144, 8192
+SLOTS = 512                         # of the ring of a new file
 REDO = 1                            # of the required features: there may be redo records
 LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE = 1, 2, 3, 4, 5, 6
 TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # their key sizes
@@ -204,11 +205,11 @@ class File:
             u32(header, 16), u32(header, 20), u64(header, 24), u64(header, 32),
         )
         self.created_ns, self.id, self.ring = i64(header, 40), header[48:64], u32(header, 64)
-        if self.version != 1 or self.required & ~REDO or self.ring != SLOTS:
+        if self.version != 1 or self.required & ~REDO or self.ring not in (256, SLOTS):
             raise Damaged("this is another version of the format")
         if self.page_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             raise Damaged("an impossible page size")
-        self.first_page = -(-(RING + SLOTS * RECORD) // self.page_size)
+        self.first_page = -(-(RING + self.ring * RECORD) // self.page_size)
         self.durable_mark = self._mark(MARK)
         self.settled_mark = self._mark(SETTLED)
         self.records = self._records()
@@ -225,9 +226,9 @@ class File:
 
     def _records(self) -> dict[int, Record | Redo]:
         found = {}
-        for slot in range(SLOTS):
+        for slot in range(self.ring):
             rc = record(self.data, RING + slot * RECORD)
-            if rc is None or rc.number % SLOTS != slot:
+            if rc is None or rc.number % self.ring != slot:
                 continue
             if self.settled_mark and self.settled_mark[0] == rc.number and rc.time_ns <= self.settled_mark[1]:
                 continue

@@ -8,7 +8,7 @@ from .primitives import FOREVER, RECORD, RECORD_MAGIC, Damaged, Ref, crc32c, i64
 
 HEAD = 64                           # bytes before the changes
 ROOM = RECORD - HEAD
-COMMITS = 127                       # a redo record is at most so many commits behind its base
+COMMITS = 255                       # a redo record is at most so many commits behind its base
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ def test_files_that_are_not_databases(judge: Judge, rng: random.Random) -> None:
 def test_files_of_another_version_are_refused_politely(judge: Judge, field: str) -> None:
     data = bytearray(judge.data)
     at, size, value = {"version": (16, 4, 2), "feature": (24, 8, 1 << 40), "another feature": (24, 8, 3),
-                       "ring": (64, 4, 512)}[field]
+                       "ring": (64, 4, 128)}[field]
     put(data, at, value, size)
     put(data, 4092, crc32c(data[:4092]), 4)
     answer, _ = judge.read(bytes(data))

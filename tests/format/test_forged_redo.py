@@ -20,7 +20,7 @@ import pytest
 from entitydb_dialect import driver
 
 from .forger import Forger, encode_groups, encode_redo, put, varint_bytes
-from .reader import MARK, RECORD, Damaged, File, Record, crc32c, u32
+from .reader import MARK, RECORD, SLOTS, Damaged, File, Record, crc32c, u32
 from .redo import Change, Group, groups
 
 Forge = Callable[[Forger, int], None]
@@ -116,7 +116,7 @@ def a_base_that_has_no_pages(f: Forger, i: int) -> None:
 
 @at_opening
 def a_base_that_is_too_far(f: Forger, i: int) -> None:
-    f.redo[i] = replace(f.redo[i], base=(f.redo[i].number - 128) % 2**64)
+    f.redo[i] = replace(f.redo[i], base=(f.redo[i].number - 256) % 2**64)
 
 
 @at_opening
@@ -164,12 +164,12 @@ def a_record_with_another_number(f: Forger, i: int) -> None:
 @at_opening
 def a_record_of_a_round_before(f: Forger, i: int) -> None:
     """Of the same slot."""
-    f.redo[i] = replace(f.redo[i], number=(f.redo[i].number - 256) % 2**64)
+    f.redo[i] = replace(f.redo[i], number=(f.redo[i].number - SLOTS) % 2**64)
 
 
 @at_opening
 def a_record_of_a_round_to_come(f: Forger, i: int) -> None:
-    f.redo[i] = replace(f.redo[i], number=f.redo[i].number + 256, base=f.redo[i].base + 256)
+    f.redo[i] = replace(f.redo[i], number=f.redo[i].number + SLOTS, base=f.redo[i].base + SLOTS)
 
 
 def rechain(f: Forger, i: int) -> None:
@@ -431,14 +431,14 @@ def test_a_redo_record_far_from_what_was_durable_is_named_by_check(made: Any, ju
     db = driver.connect(path, page_size=512)
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     db.commit()
-    for i in range(300):
+    for i in range(600):
         db.execute("INSERT OR REPLACE INTO t VALUES (1, ?)", (f"v{i}",))
         db.commit()
     db.close()
     f = Forger(path.read_bytes())
     assert f.redo
     assert f.record.young
-    f.redo[-1] = replace(f.redo[-1], durable=f.redo[-1].number - 129)
+    f.redo[-1] = replace(f.redo[-1], durable=f.redo[-1].number - 257)
     judge.path.write_bytes(f.sealed())
     assert {found for found, _, _ in judge.ask(judge.path)["check"]} == {"I7"}
     f = Forger(path.read_bytes())
@@ -452,7 +452,7 @@ def test_a_redo_record_far_from_what_was_durable_is_named_by_check(made: Any, ju
 def test_numbers_of_a_redo_record_at_their_extremes(made: Any, judge: Judge, rng: random.Random) -> None:
     """With the mark that vouches for it, and without: rows that some commit left, or damage."""
     known = {str(rows) for rows in judge.contents["rows"]}
-    values = {0, 1, 2, 64, 127, 128, 255, 256, 2**64 - 1}
+    values = {0, 1, 2, 64, 127, 128, 255, 256, 511, 512, 2**64 - 1}
     values |= {2**n + d for n in (16, 31, 32, 47, 48, 63) for d in (-1, 0, 1)}
     fields = {"size": (8, 4), "flags": (12, 4), "number": (16, 8), "time": (24, 8), "durable": (32, 8), "base": (40, 8),
               "before": (48, 4), "zero": (52, 8), "first change": (64, 8)}

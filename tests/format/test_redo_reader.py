@@ -174,19 +174,19 @@ def test_copies_of_an_open_file_read_the_same_at_every_commit(
 
 @pytest.mark.slow
 def test_the_base_is_at_most_so_many_commits_back(tmp_path: Path, native: Any) -> None:
-    """The smallest commits there are: every 128th has pages."""
+    """The smallest commits there are: every 256th has pages."""
     path = tmp_path / "t.edb"
     with closing(driver.connect(path, page_size=PAGE_SIZE, synchronous="normal")) as db:
         db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
         db.commit()
-        for i in range(400):
+        for i in range(800):
             db.execute("INSERT INTO t(v) VALUES (?)", (i,))
             db.commit()
     file = File(path.read_bytes())
     bases = {rc.base for rc in file.records.values() if isinstance(rc, Redo)}
     assert {number - COMMITS - 1 for number in bases} & bases
     assert file.newest.number - file.base.number <= COMMITS
-    assert [values for _, values in file.rows(file.catalog()["t"])] == [[i + 1, i] for i in range(400)]
+    assert [values for _, values in file.rows(file.catalog()["t"])] == [[i + 1, i] for i in range(800)]
     every_page_once(file)
 
 

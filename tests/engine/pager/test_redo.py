@@ -16,7 +16,7 @@ from .processes import Line, at, finish, kill_self, start
 pytestmark = pytest.mark.parametrize("records", ["redo"], indirect=True)
 
 TURNS = 6               # of the ring, while a reader tries to follow
-SMALL_MOST = 127        # redo records behind a page record
+SMALL_MOST = 255        # redo records behind a page record
 
 
 def grow(db: BarePager, commits: int, value: int = 1) -> int:
@@ -33,7 +33,7 @@ def pages_written(db: BarePager, work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("synchronous", [FULL, NORMAL])
-def test_only_every_128th_small_commit_writes_pages(tmp_path, synchronous):
+def test_only_every_256th_small_commit_writes_pages(tmp_path, synchronous):
     with BarePager(tmp_path / "a.edb", 512, synchronous) as db:
         db.commit(dict.fromkeys(range(4), 9))
         wrote = [pages_written(db, lambda: grow(db, 1)) > 0 for _ in range(3 * (SMALL_MOST + 1))]
