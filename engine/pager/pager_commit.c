@@ -40,18 +40,39 @@ static void commit_unlock(pager *pg)
 }
 
 #define LOCK_SLICE_MS 20            /* so late at most an interrupt ends the wait */
+#define SPIN_NS 25000               /* twice what a small commit takes; to sleep and be woken takes longer than one */
+#define SPIN_ROUNDS 32              /* between looks at the clock */
+
+/* Takes the committer lock if it becomes free within a moment. EBUSY: it did not. */
+static int commit_lock_spinning(shm_area *shm)
+{
+    int64_t until = 0, now;
+    int lock = shm_mutex_try(&shm->sh_committer);
+
+    while (lock == EBUSY) {
+        for (int i = 0; i < SPIN_ROUNDS && atomic_load_explicit(&shm->sh_committer_pid, memory_order_relaxed); i++)
+            cpu_pause();
+        lock = shm_mutex_try(&shm->sh_committer);
+        if (lock == EBUSY && (now = os_ticks_ns()) >= until && until)
+            break;
+        until = until ? until : now + SPIN_NS;
+    }
+    return lock;
+}
 
 static int commit_lock(pager *pg, const atomic_bool *interrupted)
 {
     shm_area *shm = pg->pg_shm;
     int64_t left_ms = pg->pg_busy_ms;
-    int lock;
+    int lock = commit_lock_spinning(shm);
+    bool waited = lock == EBUSY;
 
-    while ((lock = shm_mutex_lock(&shm->sh_committer, left_ms < LOCK_SLICE_MS ? left_ms : LOCK_SLICE_MS)) == ETIMEDOUT
-           && (left_ms -= LOCK_SLICE_MS) > 0)
-        if (interrupted && atomic_load(interrupted))
-            return edb_fail(EDB_INTERRUPT, "%s: the wait for process %u to commit was interrupted; nothing was done",
-                            pg->pg_name, (unsigned)atomic_load(&shm->sh_committer_pid));
+    if (waited)
+        while ((lock = shm_mutex_lock(&shm->sh_committer, left_ms < LOCK_SLICE_MS ? left_ms : LOCK_SLICE_MS)) == ETIMEDOUT
+               && (left_ms -= LOCK_SLICE_MS) > 0)
+            if (interrupted && atomic_load(interrupted))
+                return edb_fail(EDB_INTERRUPT, "%s: the wait for process %u to commit was interrupted; nothing was done",
+                                pg->pg_name, (unsigned)atomic_load(&shm->sh_committer_pid));
     if (lock == ETIMEDOUT)
         return edb_fail(EDB_BUSY, "%s: process %u has been committing for more than %lld ms; retry", pg->pg_name,
                         (unsigned)atomic_load(&shm->sh_committer_pid), (long long)pg->pg_busy_ms);
@@ -62,7 +83,9 @@ static int commit_lock(pager *pg, const atomic_bool *interrupted)
     atomic_store(&shm->sh_committer_pid, (uint32_t)getpid());
     if (lock == EOWNERDEAD)
         atomic_store(&shm->sh_unrecovered, 1);
-    int rc = files_check(pg);
+    int rc = files_check_lock(pg);
+    if (!rc && waited)
+        rc = files_check_path(pg);
     if (!rc && atomic_load(&shm->sh_unrecovered))
         rc = recover_running(pg);
     if (!rc)
@@ -102,7 +125,7 @@ int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit *
 
     if (rc)
         return rc;
-    if ((rc = pager_writable(pg)) || (rc = shm_check(&pg->pg_lock)))
+    if ((rc = pager_writable(pg)) || (rc = shm_check(&pg->pg_lock)) || (rc = files_check_path(pg)))
         return rc;
     rc = sync_poisoned(pg);
     if (rc)

@@ -27,10 +27,15 @@ static bool path_leads_elsewhere(const pager *pg)
         && (makedev(st.stx_dev_major, st.stx_dev_minor) != pg->pg_device || st.stx_ino != pg->pg_inode);
 }
 
-int files_check(const pager *pg)
+int files_check_lock(const pager *pg)
 {
     if (!shm_intact(&pg->pg_lock) || atomic_load(&pg->pg_shm->sh_published) < atomic_load(&pg->pg_newest))
         return shm_overwritten(&pg->pg_lock);
+    return EDB_OK;
+}
+
+int files_check_path(const pager *pg)
+{
     if (pg->pg_memory || !path_leads_elsewhere(pg))
         return EDB_OK;
     return edb_fail(EDB_REPLACED, "%s: the database file was replaced by another while it was open. Nothing can be "
@@ -49,7 +54,7 @@ int files_newest_record(pager *pg, record *out)
     return edb_fail(EDB_REPLACED, "%s: the record of commit %llu (byte %llu) is not the one that was written: the "
                     "database file was overwritten while it was open, or is damaged. Nothing can be written; close the "
                     "database in every process, then open it again", pg->pg_name, (unsigned long long)number,
-                    (unsigned long long)(RING_OFFSET + number % RECORD_RING * RECORD_SIZE));
+                    (unsigned long long)ring_offset(pg, number));
 }
 
 /* A copy of the lock file from minutes ago would have us commit again what was committed since. (A committer that died
@@ -75,7 +80,8 @@ bool files_ours(pager *pg)
 {
     record newest;
 
-    return shm_check(&pg->pg_lock) == EDB_OK && files_check(pg) == EDB_OK && files_newest_record(pg, &newest) == EDB_OK;
+    return shm_check(&pg->pg_lock) == EDB_OK && files_check_lock(pg) == EDB_OK && files_check_path(pg) == EDB_OK
+        && files_newest_record(pg, &newest) == EDB_OK;
 }
 
 int pager_writable(const pager *pg)

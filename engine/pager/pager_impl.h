@@ -162,8 +162,9 @@ int ring_load(pager *pg, uint64_t number, record *rc, snapshot *sn, bool *stale)
 int ring_load_pages(pager *pg, uint64_t number, record *rc, bool *stale);
 
 /* ---- pager_files.c ---- */
-/* Before anything is written: EDB_REPLACED when one of the files was. */
-int files_check(const pager *pg);
+/* Before anything is written: EDB_REPLACED when the lock file, or the data file, was. The latter costs a system call. */
+int files_check_lock(const pager *pg);
+int files_check_path(const pager *pg);
 /* The newest published record, read anew and compared with what was published: EDB_REPLACED. */
 int files_newest_record(pager *pg, record *out);
 /* The same for a commit to begin with. */

@@ -85,20 +85,23 @@ int sync_force(pager *pg)
  * -> 0 or EOWNERDEAD: it is the caller's; EBUSY: look again; another error. */
 static int sync_lock(shm_area *shm, uint32_t ended)
 {
-    int lock = pthread_mutex_trylock(&shm->sh_sync);
+    int lock = shm_mutex_try(&shm->sh_sync);
 
-    if (lock == EOWNERDEAD)
-        pthread_mutex_consistent(&shm->sh_sync);
-    if (lock == EBUSY)
+    if (lock == EBUSY) {
+        atomic_fetch_add(&shm->sh_sync_sleepers, 1);
         shm_sleep(&shm->sh_syncs_ended, ended, LEADER_SLICE_MS);
+        atomic_fetch_sub(&shm->sh_sync_sleepers, 1);
+    }
     return lock;
 }
 
-/* Everybody who waits looks again. After the mutex was given back: who found it taken has loaded the count before. */
+/* Everybody who waits looks again. After the mutex was given back: who found it taken has loaded the count before. Who counts
+ * itself a sleeper too late to be seen here finds another count when it goes to sleep, and does not. */
 static void sync_ended(shm_area *shm)
 {
     atomic_fetch_add(&shm->sh_syncs_ended, 1);
-    shm_wake(&shm->sh_syncs_ended);
+    if (atomic_load(&shm->sh_sync_sleepers))
+        shm_wake(&shm->sh_syncs_ended);
 }
 
 int sync_run(pager *pg, uint64_t number)

@@ -28,6 +28,15 @@ int64_t os_clock_ns(void);
 int64_t os_clock_offset_ns(void);
 /* Monotonic, nanoseconds; for time-outs. */
 int64_t os_ticks_ns(void);
+/* Tells the processor that this is a loop that waits. */
+static inline void cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 #ifdef EDB_TEST
 /* A test's function for a failpoint: 0 to go on, an EDB_ code to make the step fail. Also set from the environment:

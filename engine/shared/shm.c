@@ -115,12 +115,22 @@ void shm_wake(_Atomic uint32_t *word)
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
+int shm_mutex_try(pthread_mutex_t *mutex)
 {
     int rc = pthread_mutex_trylock(mutex);
 
-    if (rc == EBUSY)
-        rc = mutex_wait(mutex, os_ticks_ns() + wait_ms * 1000000);
+    if (rc == EOWNERDEAD)
+        pthread_mutex_consistent(mutex);
+    return rc;
+}
+
+int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms)
+{
+    int rc = shm_mutex_try(mutex);
+
+    if (rc != EBUSY)
+        return rc;
+    rc = mutex_wait(mutex, os_ticks_ns() + wait_ms * 1000000);
     if (rc == EOWNERDEAD)
         pthread_mutex_consistent(mutex);
     return rc;

@@ -57,6 +57,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Atomic uint32_t sh_committer_pid;
     _Alignas(64) pthread_mutex_t sh_sync;
     _Atomic uint32_t sh_syncs_ended;                /* counts up with each sync: whoever waits for one sleeps on it */
+    _Atomic uint32_t sh_sync_sleepers;              /* so many do, or were killed while they did */
 
     _Alignas(64) _Atomic uint64_t sh_published;     /* newest commit that readers may use */
     _Alignas(64) _Atomic uint64_t sh_durable;       /* newest commit known to survive a power loss */
@@ -142,6 +143,8 @@ bool shm_reclaim(shm_lock *lock, bool now);
 /* Locks a robust mutex: 0, ETIMEDOUT, EDEADLK, or EOWNERDEAD (then it is held and consistent again). Setting the clock
  * makes the wait neither longer nor shorter. */
 int shm_mutex_lock(pthread_mutex_t *mutex, int64_t wait_ms);
+/* The same without waiting: EBUSY. */
+int shm_mutex_try(pthread_mutex_t *mutex);
 
 /* Sleeps until the word is not `seen` any more, somebody wakes those who sleep on it, or wait_ms have passed. */
 void shm_sleep(_Atomic uint32_t *word, uint32_t seen, int64_t wait_ms);
