@@ -12,7 +12,7 @@
  * array_set goes down once for each run of elements that share a page, copying what is not yet this commit's; a page
  * of this commit is written again in place. The pages replaced are given to pager_free.
  *
- * Memory: pages are built in one buffer a level on the stack of the recursion (32 KiB at most, nine levels reach any
+ * Memory: pages of the file are built in one buffer a level on the stack of the recursion (32 KiB at most, nine levels reach any
  * count). Threading: readers under a pin, the writer inside its commit. */
 #include "engine/pager/array.h"
 
@@ -112,50 +112,57 @@ typedef struct {
     const uint8_t *elements;
 } setting;
 
-/* Loads the page at ref into `page`, or makes an empty one. */
-static int node_load(setting *st, page_ref ref, uint32_t level, uint8_t *page)
+typedef struct {                    /* a page of the list that is being changed */
+    uint64_t at;                    /* where it will stand */
+    uint8_t *bytes;
+    uint8_t buffer[PAGE_SIZE_MAX];  /* not touched where pages are made in memory */
+} open_node;
+
+/* The page at ref, or an empty one, to be changed where it stands if this commit made it, else in a new place. */
+static int node_open_for(setting *st, page_ref ref, uint32_t level, open_node *out)
 {
     uint32_t page_size = pager_page_size(st->pg);
+    const uint8_t *old = NULL;
+    int rc = ref.page ? node_get(st->pg, ref, level, 0, &old) : EDB_OK;
 
-    if (ref.page) {
-        const uint8_t *old;
-        int rc = node_get(st->pg, ref, level, 0, &old);
-        if (rc)
-            return rc;
-        memcpy(page, old, page_size);
-        return load32(page + PH_COUNT) <= (level ? node_room(st->pg) : leaf_room(st->pg, st->size))
-               ? EDB_OK : list_damaged(st->pg, ref.page);
+    if (rc)
+        return rc;
+    if (old && load32(old + PH_COUNT) > (level ? node_room(st->pg) : leaf_room(st->pg, st->size)))
+        return list_damaged(st->pg, ref.page);
+    out->at = ref.page;
+    if (!old || !pager_is_private(st->pc, old))
+        rc = pager_alloc(st->pc, &out->at);
+    if (rc)
+        return rc;
+    out->bytes = pager_building(st->pc, out->at, out->buffer);
+    if (old) {
+        if (out->bytes != old)
+            memcpy(out->bytes, old, page_size);
+        return EDB_OK;
     }
-    memset(page, 0, page_size);
-    page[PH_KIND] = level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY;
-    page[PH_LEVEL] = (uint8_t)level;
-    store32(page + PH_OWNER, st->owner);
+    memset(out->bytes, 0, page_size);
+    out->bytes[PH_KIND] = level ? PAGE_ARRAY_INTERIOR : PAGE_ARRAY;
+    out->bytes[PH_LEVEL] = (uint8_t)level;
+    store32(out->bytes + PH_OWNER, st->owner);
     return EDB_OK;
 }
 
-/* Writes the page where it stands if this commit made it, else to a new place, giving the old one back. */
-static int node_save(setting *st, page_ref *ref, uint8_t *page)
+static int node_save(setting *st, page_ref *ref, open_node *node)
 {
-    uint64_t at = ref->page;
+    int rc = ref->page && ref->page != node->at ? pager_free(st->pc, *ref) : EDB_OK;
 
-    if (!at || !pager_is_private(st->pc, page)) {
-        int rc = at ? pager_free(st->pc, *ref) : EDB_OK;
-        if (!rc)
-            rc = pager_alloc(st->pc, &at);
-        if (rc)
-            return rc;
-    }
-    return pager_write(st->pc, at, page, ref);
+    return rc ? rc : pager_write(st->pc, node->at, node->bytes, ref);
 }
 
 /* Sets what falls into the subtree whose first element has index `first`. Updates *ref. */
 static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t first)
 {
-    uint8_t page[PAGE_SIZE_MAX];
-    int rc = node_load(st, *ref, level, page);
+    open_node node;
+    int rc = node_open_for(st, *ref, level, &node);
 
     if (rc)
         return rc;
+    uint8_t *page = node.bytes;
     uint32_t count = load32(page + PH_COUNT);
     uint32_t room = level ? node_room(st->pg) : leaf_room(st->pg, st->size);
     uint64_t span = level ? span_below(st->pg, st->size, level) : 1;
@@ -179,21 +186,21 @@ static int subtree_set(setting *st, page_ref *ref, uint32_t level, uint64_t firs
             count++;
     }
     store32(page + PH_COUNT, count);
-    return node_save(st, ref, page);
+    return node_save(st, ref, &node);
 }
 
 /* A page above the root, which is full. */
 static int root_raise(setting *st, array_state *a)
 {
-    uint8_t page[PAGE_SIZE_MAX];
+    open_node node;
     page_ref ref = { 0, 0 };
-    int rc = node_load(st, ref, a->ar_levels + 1, page);
+    int rc = node_open_for(st, ref, a->ar_levels + 1, &node);
 
     if (rc)
         return rc;
-    ref_store(page, 0, a->ar_root);
-    store32(page + PH_COUNT, 1);
-    rc = node_save(st, &ref, page);
+    ref_store(node.bytes, 0, a->ar_root);
+    store32(node.bytes + PH_COUNT, 1);
+    rc = node_save(st, &ref, &node);
     if (rc)
         return rc;
     a->ar_root = ref;

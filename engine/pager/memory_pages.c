@@ -100,7 +100,7 @@ int mempage_take(pager *pg, uint64_t *page)
 
 static void give(pager *pg, memory_pages *mm, uint64_t at)
 {
-    store32(mm->mm_map + (at << pg->pg_page_shift) + PH_CHECKSUM, 0);   /* no reference leads here any more */
+    store32(mempage_bytes(pg, PAGE_IN_MEMORY_FIRST + at) + PH_CHECKSUM, 0);   /* no reference leads here any more */
     mm->mm_owner[at] = 0;
     mm->mm_free[mm->mm_n_free++] = at;
     if (mm->mm_n_free < mm->mm_used || mm->mm_used <= KEEP_PAGES)
@@ -141,9 +141,15 @@ void mempage_give_of(pager *pg, uint64_t owner)
     pthread_mutex_unlock(&mm->mm_mutex);
 }
 
+uint8_t *mempage_bytes(pager *pg, uint64_t page)
+{
+    return pg->pg_memory_pages.mm_map + ((page - PAGE_IN_MEMORY_FIRST) << pg->pg_page_shift);
+}
+
 void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out)
 {
     memory_pages *mm = &pg->pg_memory_pages;
+    uint8_t *at = mempage_bytes(pg, page);
     uint32_t tag;
 
     do
@@ -151,7 +157,8 @@ void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out)
     while (!tag);
     store32(bytes + PH_CHECKSUM, tag);
     store64(bytes + PH_PAGE, page);
-    memcpy(mm->mm_map + ((page - PAGE_IN_MEMORY_FIRST) << pg->pg_page_shift), bytes, pg->pg_page_size);
+    if (at != bytes)
+        memcpy(at, bytes, pg->pg_page_size);
     *out = (page_ref){ page, tag };
 }
 

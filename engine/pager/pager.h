@@ -170,9 +170,13 @@ int pager_commit_begin(pager *pg, const atomic_bool *interrupted, pager_commit *
 uint64_t pager_commit_number(const pager_commit *pc);
 pager *pager_commit_pager(const pager_commit *pc);
 const snapshot *pager_commit_base(const pager_commit *pc);     /* the record this commit starts from */
+uint64_t pager_commit_file_base(const pager_commit *pc);       /* the newest commit before it all of whose pages are in the file */
 
 /* A page number for this commit, from free space or the end of the file (which is grown first: EDB_FULL). */
 int pager_alloc(pager_commit *pc, uint64_t *page);
+/* Where to build that page before pager_write() is asked to write it: `buffer`, or where it will stand in memory. Nobody else
+ * looks there before it is written. */
+uint8_t *pager_building(pager_commit *pc, uint64_t page, uint8_t *buffer);
 /* Fills PH_PAGE, PH_WRITER and PH_CHECKSUM of the page_size bytes at `page_bytes` and writes them. -> its ref. */
 int pager_write(pager_commit *pc, uint64_t page, uint8_t *page_bytes, page_ref *out);
 /* The page is not reachable from this commit's root any more (reclamation rule, source 1 and 2). The pager learns

@@ -105,6 +105,11 @@ int pager_alloc(pager_commit *pc, uint64_t *out)
     return rc;
 }
 
+uint8_t *pager_building(pager_commit *pc, uint64_t page, uint8_t *buffer)
+{
+    return pc->pc_in_memory ? mempage_bytes(pc->pc_pager, page) : buffer;
+}
+
 int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
 {
     pager *pg = pc->pc_pager;

@@ -162,6 +162,11 @@ const snapshot *pager_commit_base(const pager_commit *pc)
     return &pc->pc_base;
 }
 
+uint64_t pager_commit_file_base(const pager_commit *pc)
+{
+    return pc->pc_file_base;
+}
+
 /* ---- from memory to the file -------------------------------------------------------------------------------------- */
 
 static int give_back(void *arg, page_ref ref)

@@ -138,7 +138,9 @@ void mempage_give(pager *pg, const uint64_t *pages, size_t n);
 /* From now on they belong to a replay: what mempage_give_of() gives back. */
 void mempage_own(pager *pg, const uint64_t *pages, size_t n, uint64_t owner);
 void mempage_give_of(pager *pg, uint64_t owner);
-/* Fills PH_CHECKSUM and PH_PAGE of the bytes, and copies them into the page. */
+/* The page's bytes. */
+uint8_t *mempage_bytes(pager *pg, uint64_t page);
+/* Fills PH_CHECKSUM and PH_PAGE of the bytes, and copies them into the page if they stand elsewhere. */
 void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out);
 int mempage_read(pager *pg, page_ref ref, int kind, const uint8_t **out);
 

@@ -90,24 +90,30 @@ static bool says_it(const uint8_t *page, uint64_t word, unsigned fixed, const tr
     return v.overflow || (v.value_size == c->value_size && (!v.value_size || memcmp(v.value, c->value, v.value_size) == 0));
 }
 
-bool leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c)
+int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c, bool *edited)
 {
     const uint64_t *live = page_live_slots(page), *dead = page_dead_slots(page);
-    leaf_edit le = { .le_page = w->tw_page, .le_live = page_live(page), .le_dead = page_dead(page) };
+    leaf_edit le = { .le_live = page_live(page), .le_dead = page_dead(page) };
     const page_entry new = { .key = c->key, .key_size = c->key_size, .value = c->value,
                              .value_size = c->tombstone ? 0 : c->value_size, .newest = true };
     uint32_t cell = cell_bytes(&new, true, w->tw_fixed), heap = load16(page + TP_HEAP);
     uint64_t slots_end = TP_SLOTS + le.le_live * SLOT_LIVE + le.le_dead * SLOT_DEAD;
 
+    *edited = false;
     if (born >= w->tw_now || page_newest(page) >= w->tw_now || le.le_live < 2 || cell + SLOT_DEAD > w->tw_capacity / 4
         || slots_end + 2 * SLOT_DEAD + cell > heap)
-        return false;
+        return EDB_OK;
     le.le_at = page_search(page, live, le.le_live, 1, c->key, c->key_size, false);
     le.le_dead_at = page_search(page, dead, le.le_dead, 2, c->key, c->key_size, false);
     bool living = key_stands(page, live, le.le_live, 1, le.le_at, c);
     if (living ? !c->tombstone && !c->always && says_it(page, live[le.le_at], w->tw_fixed, c)
                : c->tombstone || key_stands(page, dead, le.le_dead, 2, le.le_dead_at, c))
-        return false;
+        return EDB_OK;
+    int rc = page_begin(w);
+    if (rc != EDB_OK)
+        return rc;
+    *edited = true;
+    le.le_page = w->tw_page;
     memcpy(le.le_page, page, w->tw_page_size);
     le.le_heap = heap - cell;
     le.le_word = w->tw_now << 16 | le.le_heap;
@@ -122,5 +128,5 @@ bool leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_cha
     store64(le.le_page + TP_NEWEST, w->tw_now);
     w->tw_state->ts_live += !living;
     w->tw_state->ts_live -= c->tombstone;
-    return true;
+    return EDB_OK;
 }

@@ -328,6 +328,10 @@ static bool only_pointers(const uint8_t *page, const changed_child *list, size_t
 
 static int copy_pointers(writer *w, const uint8_t *page, const changed_child *list, size_t n, page_ref *out)
 {
+    int rc = page_begin(w);
+
+    if (rc != EDB_OK)
+        return rc;
     memcpy(w->tw_page, page, w->tw_page_size);
     for (size_t i = 0; i < n; i++) {
         unsigned offset = slot_offset(page_live_slots(page)[list[i].slot]);
@@ -337,9 +341,7 @@ static int copy_pointers(writer *w, const uint8_t *page, const changed_child *li
         store40(w->tw_page + at, list[i].with.p[0].ref.page);
         store32(w->tw_page + at + 5, list[i].with.p[0].ref.tag);
     }
-    uint64_t number;
-    int rc = pager_alloc(w->tw_commit, &number);
-    return rc == EDB_OK ? pager_write(w->tw_commit, number, w->tw_page, out) : rc;
+    return page_end(w, out);
 }
 
 int interior_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, const tree_change *c, size_t n,

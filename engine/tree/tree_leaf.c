@@ -133,6 +133,9 @@ static int overflow_write(writer *w, page_entry *entry)
     for (uint32_t left = size; left > 0;) {
         uint32_t part = left % room ? left % room : room;
         left -= part;
+        int rc = page_begin(w);
+        if (rc != EDB_OK)
+            return rc;
         memset(w->tw_page, 0, w->tw_page_size);
         w->tw_page[PH_KIND] = PAGE_OVERFLOW;
         store32(w->tw_page + PH_OWNER, w->tw_state->ts_id);
@@ -140,10 +143,7 @@ static int overflow_write(writer *w, page_entry *entry)
         store64(w->tw_page + OVERFLOW_NEXT, next.page);
         store32(w->tw_page + OVERFLOW_NEXT + 8, next.tag);
         memcpy(w->tw_page + OVERFLOW_DATA, entry->value + left, part);
-        uint64_t page;
-        int rc = pager_alloc(w->tw_commit, &page);
-        if (rc == EDB_OK)
-            rc = pager_write(w->tw_commit, page, w->tw_page, &next);
+        rc = page_end(w, &next);
         if (rc != EDB_OK)
             return rc;
     }
@@ -246,11 +246,8 @@ static int leaf_merge(writer *w, const page_entry *old, size_t n_old, const tree
 static int leaf_edited(writer *w, page_ref ref, uint64_t born, pieces *out)
 {
     page_ref copy;
-    uint64_t page;
-    int rc = pager_alloc(w->tw_commit, &page);
+    int rc = page_end(w, &copy);
 
-    if (rc == EDB_OK)
-        rc = pager_write(w->tw_commit, page, w->tw_page, &copy);
     if (rc == EDB_OK)
         rc = pieces_add(w, out, NULL, born, copy);
     return rc == EDB_OK ? pager_free(w->tw_commit, ref) : rc;
@@ -262,9 +259,10 @@ int leaf_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, cons
     size_t n_old = 0, n_new = 0, added = 0;
     int rc = EDB_OK;
 
-    if (page && n == 1 && leaf_edit_one(w, page, born, c)) {
-        *changed = true;
-        return leaf_edited(w, ref, born, out);
+    if (page && n == 1) {
+        rc = leaf_edit_one(w, page, born, c, changed);
+        if (rc != EDB_OK || *changed)
+            return rc != EDB_OK ? rc : leaf_edited(w, ref, born, out);
     }
     if (page) {
         rc = entry_room(&w->tw_old, page_live(page) + page_dead(page));

@@ -51,13 +51,31 @@ int pieces_add(writer *w, pieces *to, const page_entry *low, uint64_t from, page
     return EDB_OK;
 }
 
+int page_begin(writer *w)
+{
+    int rc = pager_alloc(w->tw_commit, &w->tw_page_number);
+
+    if (rc)
+        return rc;
+    w->tw_page = pager_building(w->tw_commit, w->tw_page_number, w->tw_buffer);
+    if (!w->tw_page)
+        w->tw_page = w->tw_buffer = aligned_alloc(64, w->tw_page_size);
+    return w->tw_page ? EDB_OK : writer_no_memory();
+}
+
+int page_end(writer *w, page_ref *out)
+{
+    return pager_write(w->tw_commit, w->tw_page_number, w->tw_page, out);
+}
+
 int writer_node(writer *w, bool leaf, unsigned level, const page_entry *e, size_t n, page_ref *out)
 {
-    uint64_t page;
+    int rc = page_begin(w);
 
+    if (rc)
+        return rc;
     page_build(w->tw_page, w->tw_page_size, leaf, level, w->tw_state->ts_id, w->tw_fixed, e, n);
-    int rc = pager_alloc(w->tw_commit, &page);
-    return rc == EDB_OK ? pager_write(w->tw_commit, page, w->tw_page, out) : rc;
+    return page_end(w, out);
 }
 
 /* The key boundary that cuts the bytes most nearly in half: an index in (0, n) where a key begins. */

@@ -42,7 +42,9 @@ typedef struct {
     uint32_t tw_page_size;
     uint32_t tw_capacity;   /* bytes of entries a page holds */
     unsigned tw_fixed;
-    uint8_t *tw_page;       /* a page under construction */
+    uint8_t *tw_buffer;     /* of a page; made when one is built outside of memory */
+    uint8_t *tw_page;       /* a page under construction: page_begin() */
+    uint64_t tw_page_number;
     entry_buffer tw_old, tw_new, tw_past;   /* leaf entries: as found, merged with the changes, moved to history */
     page_ref tw_leaf;       /* the leaf being applied to; page 0: a new one */
     size_t tw_leaf_n;       /* entries of it after merging */
@@ -56,6 +58,9 @@ static inline int writer_no_memory(void) { return edb_fail(EDB_NOMEM, "no memory
 /* Of a page that is not what its parent's entry says. */
 bool writer_is_node(const writer *w, const uint8_t *page);
 int writer_not_a_node(const writer *w, page_ref ref);
+/* Draws a page, to be built in tw_page, and writes what was built there. */
+int page_begin(writer *w);
+int page_end(writer *w, page_ref *out);
 /* Writes a node of these entries. */
 int writer_node(writer *w, bool leaf, unsigned level, const page_entry *e, size_t n, page_ref *out);
 int entry_room(entry_buffer *b, size_t n);
@@ -65,8 +70,9 @@ size_t pieces_entries(const pieces *from, const uint8_t *key, uint32_t key_size,
 size_t entries_middle(const writer *w, bool leaf, const page_entry *e, size_t n, uint64_t bytes);
 
 /* ---- leaf_edit.c */
-/* A copy of the leaf with the change in tw_page; false: that takes more than an edit. The header is still the page's. */
-bool leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c);
+/* Begins a page, a copy of the leaf with the change, in tw_page; *edited false: that takes more than an edit. The header is still
+ * the leaf's. */
+int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c, bool *edited);
 
 /* ---- tree_leaf.c */
 /* ref page 0: the range was empty; a new leaf begins here. *changed false: nothing to do after all. */

@@ -12,6 +12,7 @@ typedef struct {
     pager_commit *sto_commit;
     pager *sto_pager;
     uint32_t sto_page_size;
+    uint64_t sto_file_base;
 } storing;
 
 static int node_store(const storing *so, page_ref *ref);
@@ -119,6 +120,14 @@ static int cell_store_reference(const storing *so, uint8_t *page, unsigned offse
     return rc;
 }
 
+/* A leaf's version that is not newer than the pages of the file has its chain there. */
+static int entry_store(const storing *so, uint8_t *page, uint64_t word)
+{
+    if (page_is_leaf(page) && slot_from(word) <= so->sto_file_base)
+        return EDB_OK;
+    return cell_store_reference(so, page, slot_offset(word));
+}
+
 static int node_store(const storing *so, page_ref *ref)
 {
     uint8_t *page;
@@ -130,10 +139,10 @@ static int node_store(const storing *so, page_ref *ref)
         return rc;
     const uint64_t *slot = page_live_slots(page);
     for (unsigned i = 0; !rc && i < page_live(page); i++)
-        rc = cell_store_reference(so, page, slot_offset(slot[i]));
+        rc = entry_store(so, page, slot[i]);
     slot = page_dead_slots(page);
     for (unsigned i = 0; !rc && i < page_dead(page); i++, slot += 2)
-        rc = cell_store_reference(so, page, slot_offset(slot[0]));
+        rc = entry_store(so, page, slot[0]);
     if (!rc)
         rc = pager_store(so->sto_commit, ref, page);
     free(page);
@@ -146,7 +155,7 @@ static storing storing_of(pager_commit *pc)
 {
     pager *pg = pager_commit_pager(pc);
 
-    return (storing){ pc, pg, pager_page_size(pg) };
+    return (storing){ pc, pg, pager_page_size(pg), pager_commit_file_base(pc) };
 }
 
 static int old_root_store(pager_commit *pc, uint64_t index, uint8_t *element)

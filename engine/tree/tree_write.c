@@ -148,7 +148,7 @@ static int root_replace(writer *w, pieces *split, unsigned level)
 
 /* ---- entry points --------------------------------------------------------------------------------------------------- */
 
-static int writer_open(writer *w, pager_commit *pc, tree_state *state)
+static void writer_open(writer *w, pager_commit *pc, tree_state *state)
 {
     pager *pg = pager_commit_pager(pc);
 
@@ -157,14 +157,12 @@ static int writer_open(writer *w, pager_commit *pc, tree_state *state)
                    .tw_fixed = state->ts_key_size };
     w->tw_capacity = w->tw_page_size - TP_SLOTS;
     arena_init(&w->tw_arena);
-    w->tw_page = aligned_alloc(64, w->tw_page_size);
-    return w->tw_page ? EDB_OK : writer_no_memory();
 }
 
 static void writer_close(writer *w)
 {
     arena_free(&w->tw_arena);
-    free(w->tw_page);
+    free(w->tw_buffer);
     free(w->tw_old.e);
     free(w->tw_new.e);
     free(w->tw_past.e);
@@ -181,10 +179,8 @@ int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out
     uint64_t now = pager_commit_number(pc);
     tree_state state = { .ts_id = id, .ts_key_size = key_size, .ts_since = now, .ts_born = now, .ts_changed = now,
                          .ts_next_id = 1 };
-    int rc = writer_open(&w, pc, &state);
-
-    if (rc == EDB_OK)
-        rc = writer_node(&w, true, 0, NULL, 0, &state.ts_root);
+    writer_open(&w, pc, &state);
+    int rc = writer_node(&w, true, 0, NULL, 0, &state.ts_root);
     writer_close(&w);
     if (rc == EDB_OK)
         *out = state;
@@ -200,9 +196,8 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
 
     if (n == 0)
         return EDB_OK;
-    int rc = writer_open(&w, pc, state);
-    if (rc != EDB_OK)
-        goto done;
+    int rc = EDB_OK;
+    writer_open(&w, pc, state);
     for (size_t i = 0; i < n; i++) {
         assert(changes[i].key_size <= tree_key_max(w.tw_page_size));
         /* The catalog and the tree's state disagree: one of them is damaged. */
