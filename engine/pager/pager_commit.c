@@ -46,17 +46,16 @@ static void commit_unlock(pager *pg)
 /* Takes the committer lock if it becomes free within a moment. EBUSY: it did not. */
 static int commit_lock_spinning(shm_area *shm)
 {
-    int64_t until = 0, now;
     int lock = shm_mutex_try(&shm->sh_committer);
 
-    while (lock == EBUSY) {
+    if (lock != EBUSY)
+        return lock;
+    int64_t until = os_ticks_ns() + SPIN_NS;
+    do {
         for (int i = 0; i < SPIN_ROUNDS && atomic_load_explicit(&shm->sh_committer_pid, memory_order_relaxed); i++)
             cpu_pause();
         lock = shm_mutex_try(&shm->sh_committer);
-        if (lock == EBUSY && (now = os_ticks_ns()) >= until && until)
-            break;
-        until = until ? until : now + SPIN_NS;
-    }
+    } while (lock == EBUSY && os_ticks_ns() < until);
     return lock;
 }
 
