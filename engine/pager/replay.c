@@ -17,7 +17,9 @@
  *       was loaded before their slots. (The argument is I4's.)
  *   R3  A replay ends as a whole when there is a newer base at or below the number that readers pin, and no reader of this
  *       process announces a number between.
- *   R4  Commits below the number that readers pin are replayed in one go: what they left in between is not kept.
+ *   R4  Commits are replayed in one go up to the one that is asked for: what they left in between is not kept. Who asks for
+ *       that later (at `full` a reader stands on the durable commit, a writer on the newest) has it replayed anew upon the
+ *       base, in a second replay. What a commit left is known in one of them at most.
  *   R5  The commit that is being made is built upon the newest snapshot, and becomes one itself (replay_take) before it is
  *       published. Until then nobody sees its pages.
  *
@@ -179,12 +181,12 @@ void replay_close(pager *pg)
 
 /* ---- the list ------------------------------------------------------------------------------------------------------ */
 
-/* The one that has replayed the commit, or has another at or behind it; NULL: none. */
-static replay *replay_covering(const pager *pg, uint64_t number)
+/* The one that knows what the commit left; NULL: none. */
+static replay *replay_knowing(const pager *pg, uint64_t number)
 {
     replay *rp = pg->pg_replays;
 
-    while (rp && !(rp->rp_base < number && number <= rp->rp_newest))
+    while (rp && !(rp->rp_base < number && number <= rp->rp_newest && rp->rp_of[number - rp->rp_base].rpd_known))
         rp = rp->rp_next;
     return rp;
 }
@@ -244,15 +246,14 @@ static int replay_make(pager *pg, uint64_t base, replay **out, bool *stale)
     return EDB_OK;
 }
 
-/* The replay of a base; made, if it is not there. */
-static int replay_of(pager *pg, uint64_t base, replay **out, bool *stale)
+/* The replay of the base that has come nearest to the commit, and not to it; made, if there is none. */
+static int replay_before(pager *pg, uint64_t base, uint64_t number, replay **out, bool *stale)
 {
+    *out = NULL;
     for (replay *rp = pg->pg_replays; rp; rp = rp->rp_next)
-        if (rp->rp_base == base) {
+        if (rp->rp_base == base && rp->rp_newest < number && (!*out || rp->rp_newest > (*out)->rp_newest))
             *out = rp;
-            return EDB_OK;
-        }
-    return replay_make(pg, base, out, stale);
+    return *out ? EDB_OK : replay_make(pg, base, out, stale);
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------------- */
@@ -362,22 +363,20 @@ static int replay_run(pager *pg, replay *rp, uint64_t last, bool *stale)
     return rc;
 }
 
-/* Under the mutex: replays what is missing up to the commit. */
+/* Under the mutex: the replay that knows what the commit left. */
 static int replay_reach(pager *pg, uint64_t number, replay **out, bool *stale)
 {
     uint8_t bytes[RECORD_SIZE];
     record last;
-    int rc = EDB_OK;
+    int rc;
 
-    if ((*out = replay_covering(pg, number)))
+    if ((*out = replay_knowing(pg, number)))
         return EDB_OK;
-    if ((rc = redo_copy(pg, number, bytes, &last, stale)) || *stale || (rc = replay_of(pg, last.rc_base, out, stale)) || *stale)
+    if ((rc = redo_copy(pg, number, bytes, &last, stale)) || *stale)
         return rc;
-    while (!rc && !*stale && (*out)->rp_newest < number) {
-        uint64_t least = readers_pin(pg);       /* R4 */
-        rc = replay_run(pg, *out, least > number ? number : least > (*out)->rp_newest ? least : (*out)->rp_newest + 1, stale);
-    }
-    return rc;
+    if ((rc = replay_before(pg, last.rc_base, number, out, stale)) || *stale)
+        return rc;
+    return replay_run(pg, *out, number, stale);     /* R4 */
 }
 
 int replay_snapshot(pager *pg, uint64_t number, snapshot *out, bool *stale)
@@ -390,24 +389,20 @@ int replay_snapshot(pager *pg, uint64_t number, snapshot *out, bool *stale)
     pthread_mutex_lock(&pg->pg_replay_mutex);
     sweep(pg);
     int rc = replay_reach(pg, number, &rp, stale);
-    if (!rc && !*stale) {
-        const replayed *rs = &rp->rp_of[number - rp->rp_base];
-        *stale = !rs->rpd_known;
-        if (rs->rpd_known)
-            snapshot_copy(out, &rs->rpd_snapshot);
-    }
+    if (!rc && !*stale)
+        snapshot_copy(out, &rp->rp_of[number - rp->rp_base].rpd_snapshot);
     pthread_mutex_unlock(&pg->pg_replay_mutex);
     return rc;
 }
 
 int replay_dropped(pager *pg, uint64_t number, dropped_fn fn, void *arg)
 {
-    const replay *rp;
+    replay *rp;
     bool stale = false;
 
     pthread_mutex_lock(&pg->pg_replay_mutex);
-    int rc = replay_reach(pg, number, (replay **)&rp, &stale);
-    if (!rc && (stale || !rp->rp_of[number - rp->rp_base].rpd_known))
+    int rc = replay_reach(pg, number, &rp, &stale);
+    if (!rc && stale)
         rc = edb_fail(EDB_BUSY, "%s: commit %llu is too old to find what it dropped; ask for a newer one", pg->pg_name,
                       (unsigned long long)number);
     for (size_t i = 0; !rc && i < rp->rp_of[number - rp->rp_base].rpd_n_dropped; i++)
@@ -422,13 +417,18 @@ void replay_take(pager_commit *pc, int64_t time_ns)
 {
     pager *pg = pc->pc_pager;
     snapshot *sn = &pc->pc_record.rc_snapshot;
+    uint64_t before = pc->pc_number - 1;
     replay *rp = NULL;
     bool stale = false;
 
     sn->sn_time_ns = sn->sn_tail_ns[sn->sn_tail - 1] = time_ns;
     pthread_mutex_lock(&pg->pg_replay_mutex);
     /* Where memory is short the commit is replayed from its record, like others'. */
-    if (replay_of(pg, pc->pc_file_base, &rp, &stale) == EDB_OK && !stale && rp->rp_newest == pc->pc_number - 1)
+    if (before != pc->pc_file_base)
+        rp = replay_knowing(pg, before);
+    else if (replay_before(pg, before, pc->pc_number, &rp, &stale) || stale)
+        rp = NULL;
+    if (rp && rp->rp_newest == before)
         (void)state_add(pg, rp, pc, sn, load32(pc->pc_bytes));
     pthread_mutex_unlock(&pg->pg_replay_mutex);
 }

@@ -7,10 +7,11 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from ..bare_pager import FULL, NORMAL, RING, BarePager, apply, failpoint, random_changes
+from ..bare_pager import DURABLE, FULL, NORMAL, RING, BarePager, apply, failpoint, random_changes
 from .processes import Line, at, finish, kill_self, start
 
 pytestmark = pytest.mark.parametrize("records", ["redo"], indirect=True)
@@ -117,6 +118,56 @@ def test_readers_of_every_speed_while_the_ring_turns(tmp_path, synchronous):
             os.write(pipes[step][1], b"q")
         assert [finish(pid) for pid in (*pids, stayer)] == [0] * 5
         db.check()
+
+
+def test_a_reader_stands_on_a_commit_that_a_writer_has_passed_over(tmp_path):
+    """Of three commits of another process the second becomes durable last, when a writer here stands on the third."""
+    path = tmp_path / "a.edb"
+    line, (out, into) = Line(), os.pipe()
+    with BarePager(path, 512, FULL) as db:
+        db.commit(dict.fromkeys(range(4), 9))
+        grow(db, 10)
+
+        def sync() -> None:
+            def wait() -> None:
+                line.say("synced")
+                os.read(out, 1)
+
+            with BarePager(path) as theirs:
+                theirs.commit({0: 101}, wait=False)
+                number, _ = theirs.commit({0: 102}, wait=False)
+                with failpoint(at("sync:after", wait)):
+                    theirs.wait(number)
+                os.read(out, 1)         # closing would make everything durable
+
+        pid = start(sync)
+        assert line.hear() == "synced"
+        with BarePager(path) as theirs:
+            theirs.commit({0: 103}, wait=False)
+            mine = start(lambda: reads_both(path, into))
+            assert finish(mine) == 0
+        os.write(into, b"g")
+        assert finish(pid) == 0
+        assert db.values()[0] == 103
+        db.check()
+
+
+def reads_both(path: Path, into: int) -> None:
+    """Begins a commit upon the newest one, and then reads the durable one, which is older."""
+    with BarePager(path) as mine:
+        mine.begin()
+        mine.abort()
+        os.write(into, b"g")
+        while mine.stats()["durable"] < mine.stats()["published"] - 1:
+            os.sched_yield()
+        mine.pin(DURABLE)
+        assert mine.pinned_values()[0] == 102
+        mine.unpin()
+        mine.pin()
+        assert mine.pinned_values()[0] == 103
+        mine.unpin()
+        mine.commit({1: 7})
+        assert mine.values()[:2] == [103, 7]
 
 
 @pytest.mark.slow
