@@ -123,11 +123,12 @@ int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size);
 int tree_cursor_next_slow(tree_cursor *tc);
 int tree_cursor_prev_slow(tree_cursor *tc);
 void tree_cursor_load(tree_cursor *tc);     /* tc_at from tc_i */
+void tree_cursor_load_ahead(tree_cursor *tc);   /* the same, where the walk goes on forward */
 
 static inline int tree_cursor_next(tree_cursor *tc)
 {
     if (++tc->tc_i < tc->tc_high) {
-        tree_cursor_load(tc);
+        tree_cursor_load_ahead(tc);
         return EDB_OK;
     }
     return tree_cursor_next_slow(tc);
