@@ -173,7 +173,7 @@ static double share_pattern(const planner *pl, int i, share_test test)
     sqlite3_value *value;
     const char *pattern = right_side(pl, i, &value) ? (const char *)sqlite3_value_text(value) : NULL;
     if (!pattern || pl->pl_guess)
-        return UNKNOWN_BOUND;
+        return UNKNOWN_PATTERN;
     return stats_texts(pl->pl_conn, pl->pl_table, (uint32_t)pl->pl_info->aConstraint[i].iColumn, test, pattern);
 }
 

@@ -5,7 +5,7 @@
  *   t."entitydb returned" IS NOT 'limit ...'           a join whose first rows are wanted (plan_limits.c)
  *
  * A table is told by its id, and conditions on its rows by what is known of each: '=' an equality, 'i' a list, '<' a bound,
- * 'n' IS NULL, 'N' IS NOT NULL, each with its column, and '?' any other. */
+ * 'p' a pattern, 'n' IS NULL, 'N' IS NOT NULL, each with its column, and '?' any other. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -80,6 +80,8 @@ double told_share(const told_table *td, char op, uint32_t column)
 {
     if (op == '<')
         return UNKNOWN_BOUND;
+    if (op == 'p')
+        return UNKNOWN_PATTERN;
     if (op == '?' || column >= td->td_table->et_n_columns)
         return UNKNOWN_TEST;
     if (op == 'n' || op == 'N')

@@ -126,6 +126,7 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
 /* ---- plan_rows.c: sets ca_rows, ca_left ---- */
 
 #define UNKNOWN_BOUND 0.25          /* SQLite's guess at what a bound leaves */
+#define UNKNOWN_PATTERN 0.1         /* LIKE and GLOB: a program that searches texts wants few of them */
 #define UNKNOWN_TEST 0.5
 
 /* How many values the lists among the equalities stand for together, a guess; 1: there are no lists. */

@@ -15,7 +15,8 @@ from ..sql.tokens import CONSTANTS
 from .query_names import QueryNames
 
 HIDDEN = '"entitydb returned"'  # the column of the terms that tell something; it is NULL
-_KINDS = {"=": "=", "==": "=", "IN": "i", **dict.fromkeys(("<", "<=", ">", ">=", "BETWEEN"), "<")}
+_KINDS = {"=": "=", "==": "=", "IN": "i", **dict.fromkeys(("<", "<=", ">", ">=", "BETWEEN"), "<"),
+          **dict.fromkeys(("LIKE", "GLOB"), "p")}
 
 
 def terms_of(text: Statement, condition: Range) -> Iterator[Range]:

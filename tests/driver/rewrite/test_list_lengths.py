@@ -43,6 +43,8 @@ def told(both: Beside, sql: str) -> list[str]:
     ("kind IN (SELECT id FROM k WHERE live = 1 OR size < 0)", ["1 K 0 ?"]),
     ("kind IN (SELECT id FROM k WHERE size + 1 = 3 AND k.live = t.n)", ["1 K 0 ? =1"]),
     ("kind IN (SELECT k.id FROM k JOIN t u ON u.n = k.live WHERE u.n = 1)", ["1 K 0 ? ?"]),
+    ("kind IN (SELECT id FROM k WHERE s LIKE 'b%' AND k.s GLOB ? AND s NOT LIKE 'c')", ["1 K 0 p3 p3 ?"]),
+    ("kind IN (SELECT id FROM k WHERE s LIKE 'b!%' ESCAPE '!' AND s || 'x' LIKE 'b%')", ["1 K 0 p3 ?"]),
     ("kind IN (SELECT id FROM k WHERE size IN (SELECT n FROM t))", ["1 K 0 i2", "2 T 2"]),
     ("kind IN (SELECT id FROM k) AND kind IN (SELECT size FROM k)", ["1 K 0", "1 K 2"]),
 ])  # fmt: skip
@@ -117,6 +119,17 @@ def test_a_short_list_drives_a_join(big: driver.Connection) -> None:
     big.execute("CREATE INDEX t_n ON t(n)")
     assert "SEARCH a USING INTEGER PRIMARY KEY (rowid=?)" in plan(big, sql)
     assert visits(big, sql) <= 1000 + 150
+
+
+def test_a_list_of_what_matches_a_pattern_is_searched_for(big: driver.Connection) -> None:
+    """Of the kinds that k has one name in ten has the letter: 100 of 1,000, three rows each."""
+    big.execute("UPDATE k SET s = CASE id % 10 WHEN 0 THEN 'green ' ELSE 'red ' END || id")
+    big.commit()
+    for condition in ("s LIKE 'green%'", "s GLOB '*green*'"):
+        sql = f"SELECT count(*), sum(n) FROM t WHERE kind IN (SELECT id FROM k WHERE {condition})"
+        assert "SEARCH t USING INDEX t_kind (kind=?)" in plan(big, sql)
+        assert rows(big, sql)[0][0] == 300
+        assert visits(big, sql) <= 1000 + 2 * 300 + 100 + 10
 
 
 def test_row_ids_in_a_list_are_not_one_row(big: driver.Connection) -> None:
