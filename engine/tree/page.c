@@ -19,12 +19,14 @@ static inline const uint8_t *varint_short(const uint8_t *p, const uint8_t *end, 
     return after && after - p <= 5 ? after : NULL;
 }
 
-static inline bool cell_valid(const uint8_t *page, uint32_t page_size, unsigned offset, unsigned heap, unsigned fixed, bool leaf)
+/* fixed, leaf: constants where it is called, so that the loop decides nothing about them. */
+static inline __attribute__((always_inline)) bool cell_valid(const uint8_t *page, const uint8_t *end, unsigned offset,
+                                                             unsigned heap, unsigned fixed, bool leaf)
 {
-    if (offset < heap || offset >= page_size)
-        return false;
-    const uint8_t *p = page + offset, *end = page + page_size;
+    const uint8_t *p = page + offset;
     uint64_t key_size = fixed, info;
+    if (offset < heap || p >= end)
+        return false;
     if (!fixed && !(p = varint_short(p, end, &key_size)))
         return false;
     if (key_size > (uint64_t)(end - p))
@@ -35,6 +37,22 @@ static inline bool cell_valid(const uint8_t *page, uint32_t page_size, unsigned 
     if (!(p = varint_short(p, end, &info)) || info >> 1 > (uint64_t)(end - p))
         return false;
     return !(info & 1) || (info >> 1 == OVERFLOW_SIZE && load64(p) <= UINT32_MAX);  /* sizes of values have 32 bits */
+}
+
+static inline __attribute__((always_inline)) bool cells_valid(const uint8_t *page, uint32_t page_size, unsigned heap,
+                                                              unsigned fixed, bool leaf)
+{
+    const uint8_t *end = page + page_size;
+    unsigned live = page_live(page), dead = page_dead(page);
+    const uint64_t *slot = page_live_slots(page);
+    for (unsigned i = 0; i < live; i++)
+        if (!cell_valid(page, end, slot_offset(slot[i]), heap, fixed, leaf))
+            return false;
+    slot = page_dead_slots(page);
+    for (unsigned i = 0; i < dead; i++, slot += 2)
+        if (!cell_valid(page, end, slot_offset(slot[0]), heap, fixed, leaf) || dead_rank(slot) > live)
+            return false;
+    return true;
 }
 
 bool page_valid(const uint8_t *page, uint32_t page_size)
@@ -50,15 +68,9 @@ bool page_valid(const uint8_t *page, uint32_t page_size)
         return false;
     if (!leaf && live == 0)
         return false;
-    const uint64_t *slot = page_live_slots(page);
-    for (unsigned i = 0; i < live; i++)
-        if (!cell_valid(page, page_size, slot_offset(slot[i]), heap, fixed, leaf))
-            return false;
-    slot = page_dead_slots(page);
-    for (unsigned i = 0; i < dead; i++, slot += 2)
-        if (!cell_valid(page, page_size, slot_offset(slot[0]), heap, fixed, leaf) || dead_rank(slot) > live)
-            return false;
-    return true;
+    if (leaf)
+        return fixed ? cells_valid(page, page_size, heap, 8, true) : cells_valid(page, page_size, heap, 0, true);
+    return fixed ? cells_valid(page, page_size, heap, 8, false) : cells_valid(page, page_size, heap, 0, false);
 }
 
 __attribute__((constructor)) static void page_register(void)
