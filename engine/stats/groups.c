@@ -75,6 +75,14 @@ typedef struct {
     uint32_t gtk_n;                 /* entries met */
 } group_taking;
 
+static void met(group_taking *gt, const tree_version *entry)
+{
+    if (entry->key_size > gt->gtk_room)
+        return;
+    add_entry(gt->gtk_look, gt->gtk_index, entry, gt->gtk_bytes, gt->gtk_sums);
+    gt->gtk_n++;
+}
+
 /* -> false: the tree cannot be read. */
 static bool meet(group_taking *gt, uint64_t place)
 {
@@ -83,10 +91,20 @@ static bool meet(group_taking *gt, uint64_t place)
 
     if (tree_sample(gt->gtk_look->lo_pager, &gt->gtk_look->lo_tree, place, &entry, &found))
         return false;
-    if (found && entry.key_size <= gt->gtk_room) {
-        add_entry(gt->gtk_look, gt->gtk_index, &entry, gt->gtk_bytes, gt->gtk_sums);
-        gt->gtk_n++;
-    }
+    if (found)
+        met(gt, &entry);
+    return true;
+}
+
+static bool meet_middle(group_taking *gt, uint64_t place, int behind)
+{
+    tree_version entry;
+    bool found;
+
+    if (tree_sample_middle(gt->gtk_look->lo_pager, &gt->gtk_look->lo_tree, place, behind, &entry, &found))
+        return false;
+    if (found)
+        met(gt, &entry);
     return true;
 }
 
@@ -122,20 +140,19 @@ static bool has_leaf(const group_taking *gt, uint64_t place)
 
 /* A page that nobody has looked at yet is dear, so a few are looked at first: some parents of leaves, which say where a
  * value has more than a leaf, and entries of two leaves. These say what others would, if their groups are all about as
- * large, and none has more than a leaf. */
+ * large, and none has more than a leaf. Entries in the middle, so that their groups seldom end in the leaves beside. */
 enum { FIRST_PARENTS = 8, FIRST_LEAVES = 2, NEIGHBOURS = 4, NEIGHBOURS_APART = 16 };
 
 static bool first_are_alike(group_taking *gt)
 {
     const tree_state *tree = &gt->gtk_look->lo_tree;
-    uint64_t apart = (uint64_t)(NEIGHBOURS_APART / (double)(tree->ts_live + NEIGHBOURS_APART) * 0x1p63) << 1;
 
     for (uint32_t i = 0; i < FIRST_PARENTS; i++)
         if (has_leaf(gt, stats_place(tree->ts_id, i, FIRST_PARENTS)))
             return false;
     for (uint32_t i = 0; i < FIRST_LEAVES; i++)
-        for (uint32_t k = 0; k < NEIGHBOURS; k++)
-            if (!meet(gt, stats_place(tree->ts_id, i, FIRST_LEAVES) + k * apart))
+        for (int k = 0; k < NEIGHBOURS; k++)
+            if (!meet_middle(gt, stats_place(tree->ts_id, i, FIRST_LEAVES), (k - NEIGHBOURS / 2) * NEIGHBOURS_APART))
                 return false;
     return are_alike(gt);
 }

@@ -168,6 +168,8 @@ int tree_estimate(pager *pg, const tree_state *state, const void *low, size_t lo
                   size_t high_size, uint64_t *out);
 /* A living entry met at random; `random` chooses it, all numbers being about equally likely. */
 int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found);
+/* The same of a leaf met at random: the entry so many behind its middle, or its first or last. */
+int tree_sample_middle(pager *pg, const tree_state *state, uint64_t random, int behind, tree_version *out, bool *found);
 
 typedef struct {                    /* what its parent says of a leaf: each of its keys is at or behind low, and before high */
     const uint8_t *lfb_low, *lfb_high;

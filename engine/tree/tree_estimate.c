@@ -127,6 +127,14 @@ static int go_random(pager *pg, const tree_state *state, uint64_t random, unsign
     return EDB_OK;
 }
 
+static void read_entry(const uint8_t *page, unsigned at, tree_version *out)
+{
+    uint64_t word = page_live_slots(page)[at];
+
+    cell_leaf(page + slot_offset(word), load16(page + TP_KEY_SIZE), out);
+    out->from = slot_from(word);
+}
+
 int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_version *out, bool *found)
 {
     const uint8_t *page;
@@ -134,10 +142,21 @@ int tree_sample(pager *pg, const tree_state *state, uint64_t random, tree_versio
     int rc = go_random(pg, state, random, 0, &page, &at);
 
     *found = page != NULL;
+    if (rc == EDB_OK && page)
+        read_entry(page, at, out);
+    return rc;
+}
+
+int tree_sample_middle(pager *pg, const tree_state *state, uint64_t random, int behind, tree_version *out, bool *found)
+{
+    const uint8_t *page;
+    unsigned at;
+    int rc = go_random(pg, state, random, 0, &page, &at);
+
+    *found = page != NULL;
     if (rc == EDB_OK && page) {
-        uint64_t word = page_live_slots(page)[at];
-        cell_leaf(page + slot_offset(word), load16(page + TP_KEY_SIZE), out);
-        out->from = slot_from(word);
+        int last = (int)page_live(page) - 1, wanted = last / 2 + behind;
+        read_entry(page, (unsigned)(wanted < 0 ? 0 : wanted > last ? last : wanted), out);
     }
     return rc;
 }
