@@ -4,7 +4,6 @@
 #include "engine/stats/statistics.h"
 #include "engine/vtab/planner.h"
 
-#define COST_ROW 3.0                /* reading on to the next row */
 #define COST_NARROW 2.5             /* to the next entry of an index that is shorter than the rows */
 #define COST_LOOKUP 5.0             /* finding the row behind an entry */
 #define COST_SORT 1.5               /* for each row, times the logarithm of how many are kept in order */

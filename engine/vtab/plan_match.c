@@ -118,10 +118,12 @@ static bool match_equality(const planner *pl, candidate *ca, uint32_t part, bool
     return true;
 }
 
-/* The better of two bounds of one side, either may be missing (-1): one that is known. */
+/* The better of two bounds of one side, one may be missing (-1): one that is known, and of two of these the closer. */
 static int better_bound(const planner *pl, int one, int other)
 {
-    return one >= 0 && right_side_known(pl, one) && !right_side_known(pl, other) ? one : other;
+    if (one < 0 || !right_side_known(pl, one))
+        return other;
+    return !right_side_known(pl, other) || share_left(pl, one) < share_left(pl, other) ? one : other;
 }
 
 /* One lower and one upper bound; NOT NULL is a lower bound by itself. */

@@ -61,8 +61,7 @@ static bool rows_known(const planner *pl, const edb_index *index, const plan_ste
 
 /* ---- shares of one constraint --------------------------------------------------------------------------------- */
 
-/* A literal under the column's affinity; -> false: it is none, or a number that would become a text. */
-static bool column_value(const planner *pl, int i, edb_value *out)
+bool literal_of_column(const planner *pl, int i, edb_value *out)
 {
     sqlite3_value *value;
     int affinity = pl->pl_table->et_columns[pl->pl_info->aConstraint[i].iColumn].affinity;
@@ -151,7 +150,7 @@ static double share_comparison(const planner *pl, int i, char op)
         return 1 - share_null(pl, column);
     if (share_by_index(pl, i, op, &share))
         return share;
-    if (!column_value(pl, i, &v))
+    if (!literal_of_column(pl, i, &v))
         return equality ? share_equal(pl, i, op) : UNKNOWN_BOUND * (1 - share_null(pl, column));
     if (v.type == VALUE_NULL)
         return op == 's' ? share_null(pl, column) : 0;
@@ -202,8 +201,8 @@ void shares_forget(const planner *pl)
     *pl->pl_nulls_left = -1;
 }
 
-/* The share of rows that the constraint leaves; asked once for all candidates. */
-static double share_left(const planner *pl, int i)
+/* Asked once for all candidates. */
+double share_left(const planner *pl, int i)
 {
     if (i >= SHARES_KEPT)
         return share_asked(pl, i);

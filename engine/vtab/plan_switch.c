@@ -8,7 +8,7 @@
 static const struct { const char *name; unsigned path; } paths[] = {
     {"-statistics", PATH_STATISTICS}, {"-automatic", PATH_AUTOMATIC}, {"-groups", PATH_GROUPS},
     {"-merge", PATH_MERGE}, {"-skip", PATH_SKIP}, {"-sieve", PATH_SIEVE},
-    {"+automatic", PATH_EAGER},
+    {"-nothing", PATH_NOTHING}, {"+automatic", PATH_EAGER},
 };
 
 /* The path of a word; 0: there is none. */
@@ -31,7 +31,7 @@ void function_planner(sqlite3_context *context, int argc, sqlite3_value **argv)
         unsigned path = path_of(at, size);
         if (size && !path) {
             sqlite3_result_error(context, "entitydb_planner: its words are -statistics, -automatic, -groups, -merge, "
-                                 "-skip, -sieve and +automatic", -1);
+                                 "-skip, -sieve, -nothing and +automatic", -1);
             return;
         }
         off |= path;

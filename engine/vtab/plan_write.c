@@ -200,6 +200,33 @@ static sqlite3_int64 rows_told(const planner *pl, const candidate *ca)
     return (sqlite3_int64)fmax(fmin(ca->ca_left, limit_for(pl, ca)) + 0.5, least);
 }
 
+static int write_out(const planner *pl, plan_writer *pw, sqlite3_vtab *base)
+{
+    sqlite3_str_appendf(pw->pn_out, "|%c", plan_rows_letter((uint64_t)pl->pl_there));
+    pl->pl_info->idxStr = sqlite3_str_finish(pw->pn_out);
+    if (!pl->pl_info->idxStr)
+        return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to plan a query"));
+    pl->pl_info->needToFreeIdxStr = 1;
+    return SQLITE_OK;
+}
+
+/* If it cost nothing, it would cost nothing after other tables either, whose rows have to be read then. So it is told to be as
+ * dear as a walk. */
+int nothing_write(const planner *pl, int one, int other, sqlite3_vtab *base)
+{
+    sqlite3_index_info *info = pl->pl_info;
+    plan_writer pw = {.pn_planner = pl, .pn_out = sqlite3_str_new(NULL)};
+    sqlite3_str_appendall(pw.pn_out, "fn");
+    write_step(&pw, one, 'p', 'k', '-', false);
+    write_step(&pw, other, 'p', 'k', '-', false);
+    info->idxNum = (int)pl->pl_table->et_id;
+    info->orderByConsumed = true;
+    info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    info->estimatedCost = COST_ROW * pl->pl_rows;
+    info->estimatedRows = 1;
+    return write_out(pl, &pw, base);
+}
+
 int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
 {
     sqlite3_index_info *info = pl->pl_info;
@@ -214,15 +241,10 @@ int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base)
     write_filter(&pw);
     write_counted(&pw);
     write_tail(&pw);
-    sqlite3_str_appendf(pw.pn_out, "|%c", plan_rows_letter((uint64_t)pl->pl_there));
-    info->idxStr = sqlite3_str_finish(pw.pn_out);
-    if (!info->idxStr)
-        return vtab_result(base, edb_fail(EDB_NOMEM, "no memory to plan a query"));
-    info->needToFreeIdxStr = 1;
     info->idxNum = (int)(ca->ca_index ? ca->ca_index->tree : pl->pl_table->et_id);
     info->orderByConsumed = ca->ca_ordered;
     info->idxFlags = ca->ca_scan_unique ? SQLITE_INDEX_SCAN_UNIQUE : 0;
     info->estimatedCost = cost_told(ca);
     info->estimatedRows = rows_told(pl, ca);
-    return SQLITE_OK;
+    return write_out(pl, &pw, base);
 }

@@ -5,6 +5,7 @@
  *   plan_order.c    whether its order is the one asked for
  *   plan_rows.c     how many rows are met, and how many are left
  *   plan_nulls.c    what NULLs leave out
+ *   plan_nothing.c  whether constants contradict each other
  *   plan_told.c     what the driver tells of other tables
  *   plan_limits.c   how many rows of the first table of a join are wanted
  *   plan_lists.c    how many values a list has
@@ -131,6 +132,9 @@ bool part_is_constant(const planner *pl, const candidate *ca, uint32_t part);
 
 /* How many values the lists among the equalities stand for together, a guess; 1: there are no lists. */
 double list_values(const planner *pl, const candidate *ca);
+/* A literal under the column's affinity; -> false: it is none, or a number that would become a text. */
+bool literal_of_column(const planner *pl, int constraint, edb_value *out);
+double share_left(const planner *pl, int constraint);   /* of the rows, by the constraint alone */
 void shares_forget(const planner *pl);      /* what was guessed is asked anew */
 void candidate_rows(const planner *pl, candidate *ca);
 /* Entries in one group of the first `parts` parts of the index. */
@@ -143,6 +147,11 @@ double share_null(const planner *pl, int column);       /* of a stored column */
 double nulls_left(const planner *pl);
 /* The share of rows that are NULL in the column and meet a NULL by IS. */
 double nulls_met(const planner *pl, int column);
+
+/* ---- plan_nothing.c ---- */
+
+/* Whether two constraints with constants leave no row. */
+bool constants_contradict(const planner *pl, int *one, int *other);
 
 /* ---- plan_told.c ---- */
 
@@ -183,6 +192,8 @@ double list_length(const planner *pl, int constraint);
 #define STATISTICS_FROM 100
 #define ROWS_LEAST 1000
 
+#define COST_ROW 3.0                /* reading on to the next row */
+
 void candidate_cost(const planner *pl, candidate *ca);
 /* Whether the table may turn out to be the better walk, once the values are known. */
 bool candidate_may_turn(const planner *pl, const candidate *ca);
@@ -192,5 +203,6 @@ double cost_with_sorting(const planner *pl, const candidate *ca);   /* what SQLi
 /* ---- plan_write.c ---- */
 
 int candidate_write(const planner *pl, const candidate *ca, sqlite3_vtab *base);
+int nothing_write(const planner *pl, int one, int other, sqlite3_vtab *base);   /* these two leave no row */
 
 #endif

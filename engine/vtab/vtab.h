@@ -188,7 +188,7 @@ void function_visited(sqlite3_context *context, int argc, sqlite3_value **argv);
  *
  *     1    direction      'f' forward, 'r' reverse
  *     2    promised       'o' rows come in the order of the keys, equal parts left out; 'm' so, ranges of lists merged;
- *                         '-' in any order
+ *                         '-' in any order; 'n' no row fulfils the conditions, and nothing is read
  *     then operator       '=' equals     'i' one of a list     's' IS (NULL equals NULL)     'n' IS NULL
  *                         'a' 'A' equals, IS: of a column that the tree does not lead to, for an automatic index
  *                         '>' 'g' greater, or equal            '<' 'l' less, or equal        'N' IS NOT NULL
@@ -216,7 +216,8 @@ enum { PLAN_DIRECTION, PLAN_ORDERED, PLAN_HEAD };           /* characters of the
 enum { STEP_OP, STEP_SIDE, STEP_ROLE, PLAN_STEP };          /* characters of a step */
 /* Paths that tests switch off, and one that is taken at once: entitydb_planner(). */
 enum {
-    PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32, PATH_SIEVE = 64
+    PATH_STATISTICS = 1, PATH_AUTOMATIC = 2, PATH_GROUPS = 4, PATH_MERGE = 8, PATH_SKIP = 16, PATH_EAGER = 32, PATH_SIEVE = 64,
+    PATH_NOTHING = 128
 };
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 /* The same without the paths of `off`; lasting: by no index that is younger than the table. */

@@ -143,6 +143,7 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
                   .pl_off = off, .pl_shares = (double[SHARES_KEPT]){0}, .pl_lengths = (double[SHARES_KEPT]){0},
                   .pl_nulls_left = &(double){-1}};
     candidate best, other;
+    int one, two;
     edb_stmt *stmt = conn ? conn_current(conn) : NULL;
     int returned = vt->vt_history ? -1 : plan_returned(vt->vt_table, info);
     if (returned >= 0)
@@ -164,6 +165,8 @@ int plan_scan(vtab_entity *vt, sqlite3_index_info *info, unsigned off, bool last
         if (asked >= 0)
             return asked;
     }
+    if (constants_contradict(&pl, &one, &two))
+        return nothing_write(&pl, one, two, base);
     candidate_make(&pl, NULL, true, 0, &best);
     for (uint32_t i = 0; i < pl.pl_table->et_n_indexes && !unbeaten(&best); i++) {
         const edb_index *index = &pl.pl_table->et_indexes[i];

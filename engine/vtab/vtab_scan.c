@@ -133,6 +133,21 @@ static int filter_returned(scan *cu)
     return EDB_OK;
 }
 
+/* No row fulfils the conditions, whatever the table has. */
+static int filter_nothing(scan *cu)
+{
+    vtab_entity *vt = (vtab_entity *)cu->cu_base.pVtab;
+    int rc = scan_enter(cu, vt);
+    if (!rc)
+        rc = scan_choose(cu, vt->vt_table, NULL, NULL);
+    cu->cu_again = NULL;
+    cu->cu_way = WAY_WALK;
+    cu->cu_n_sieve = 0;
+    cu->cu_plain = cu->cu_single = false;
+    cu->cu_eof = true;
+    return rc;
+}
+
 static int decode(scan *cu, const char *plan, int argc, sqlite3_value **argv)
 {
     key_range *kr = &cu->cu_range;
@@ -302,8 +317,10 @@ int vtab_filter(sqlite3_vtab_cursor *base, int tree, const char *plan, int argc,
     scan *cu = (scan *)base;
     scan_end_walk(cu);
     scan_moved(cu);
-    return vtab_result(base->pVtab, tree == PLAN_RETURNED ? filter_returned(cu)
-                                                          : filter(cu, (uint32_t)tree, plan, argc, argv));
+    int rc = tree == PLAN_RETURNED              ? filter_returned(cu)
+             : plan[PLAN_ORDERED] == 'n'        ? filter_nothing(cu)
+                                                : filter(cu, (uint32_t)tree, plan, argc, argv);
+    return vtab_result(base->pVtab, rc);
 }
 
 /* ---- next ----------------------------------------------------------------------------------------------------- */

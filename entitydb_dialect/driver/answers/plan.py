@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _STEPS = "(?:[=isnaANgl<>pPw][pk-][c-])*"
 _TAIL = "(?:/[tlf]|/s[0-9a-f]{2}|/g[0-9a-f]{2}(?:[0-9a-f]{4}[ad])+|/a(?:[0-9a-f]{5})+|/w(?:[0-9a-f]{5}[=<l>g])+)*"
-_STRING = rf"(\d+):([fr])([om-])({_STEPS})({_TAIL})\|[a-z]"
+_STRING = rf"(\d+):([fr])([omn-])({_STEPS})({_TAIL})\|[a-z]"
 _PLAN = re.compile(rf"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX {_STRING}(.*)$", re.DOTALL)
 # Of a history table: engine/vtab/history.h.
 _DATED = re.compile(r"^(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX (\d+):([@#])(.*)$", re.DOTALL)
@@ -29,6 +29,7 @@ class _Walk(NamedTuple):
     table: Table | None
     tree: Index | None  # None: the table's own
     merged: bool
+    nothing: bool
     steps: list[str]  # operators, in order
     skips: bool
     sorts: list[str]  # terms by which groups are sorted
@@ -51,6 +52,7 @@ def _read(table: Table | None, index: Index | None, order: str, steps: str, tail
         table,
         index,
         order == "m",
+        order == "n",
         [steps[at] for at in range(0, len(steps) - 2, 3) if steps[at] not in "pPw"],
         "s" in sections,
         [
@@ -98,6 +100,8 @@ def _described(walk: _Walk, name: str, repeated: bool) -> str:
         text += f" ({_terms(_parts(walk), own)})"
     if automatic:
         text += (" OR " if walk.tree is not None or own else " USING ") + _looked_up(walk)
+    if walk.nothing:
+        return f"{text}, NO ROW"
     if walk.merged:
         text += ", MERGING RANGES"
     if walk.sorts:

@@ -20,8 +20,8 @@ from .worlds import World
 
 TIMES = 4               # the best plan's entries that a plan may visit
 # What entitydb_planner() turns off, or on wherever it can be: no answer depends on it.
-SWITCHES = ("-statistics", "-automatic", "-groups", "-merge", "-skip", "-sieve", "+automatic",
-            "-statistics -automatic -groups -merge -skip -sieve", "-statistics +automatic")
+SWITCHES = ("-statistics", "-automatic", "-groups", "-merge", "-skip", "-sieve", "-nothing", "+automatic",
+            "-statistics -automatic -groups -merge -skip -sieve -nothing", "-statistics +automatic")
 OTHERS = 4              # worlds in which a failure must happen as well
 BESIDE = 40             # and so many more, for each time it is asked
 MORE_STEPS = 8          # times as many for EntityDB
