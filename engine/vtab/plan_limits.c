@@ -9,7 +9,8 @@
  * that is, the place of this table among those that are joined; behind '|'
  * each of these with its conditions (plan_told.c); behind '@' the equalities that join them, by places and columns, IS with '~' for '='. A walk of
  * this table that gives the order, and is the first of the join, ends when as many rows have been joined as are wanted. The
- * number is not told, so that no literal of a statement is in the term: a page is supposed. */
+ * number is not told, so that no literal of a statement is in the term: a page is supposed, or one row, where 'first' stands
+ * for 'limit'. */
 #include <math.h>
 #include <string.h>
 
@@ -95,10 +96,14 @@ static bool read_join(const planner *pl, const char *at, join_told *jt)
     return jt->jt_joined;
 }
 
-static const char *limit_told(const planner *pl, int i)
+/* What is told behind the word; *wanted: so many rows. NULL: nothing. */
+static const char *limit_told(const planner *pl, int i, double *wanted)
 {
     const char *at = told_by(pl, i);
-    return at && strncmp(at, "limit ", 6) == 0 ? at + 6 : NULL;
+    if (!at || (strncmp(at, "limit ", 6) && strncmp(at, "first ", 6)))
+        return NULL;
+    *wanted = *at == 'f' ? 1 : ROWS_OF_PAGE;
+    return at + 6;
 }
 
 double limit_of_join(const planner *pl, uint64_t *joined)
@@ -106,13 +111,14 @@ double limit_of_join(const planner *pl, uint64_t *joined)
     double limit = INFINITY;
     *joined = 0;
     for (int i = 0; pl->pl_info->nOrderBy && i < pl->pl_info->nConstraint && !*joined; i++) {
-        const char *at = limit_told(pl, i);
+        double wanted;
+        const char *at = limit_told(pl, i, &wanted);
         join_told jt = {.jt_rows = 1};
         if (!at)
             continue;
         if (read_join(pl, at, &jt) && jt.jt_rows > 0) {
             *joined = jt.jt_joined;
-            limit = ROWS_OF_PAGE / jt.jt_rows;
+            limit = wanted / jt.jt_rows;
         }
         while (jt.jt_n)
             told_close(&jt.jt_tables[--jt.jt_n]);

@@ -2,7 +2,8 @@
  * at.
  *
  *   t."entitydb returned" IS NOT '3 17 0 =2'           a list (plan_lists.c)
- *   t."entitydb returned" IS NOT 'limit ...'           a join whose first rows are wanted (plan_limits.c)
+ *   t."entitydb returned" IS NOT 'limit ...'           a join whose first rows are wanted, 'first ...': one row
+ *                                                      (plan_limits.c)
  *
  * A table is told by its id, and conditions on its rows by what is known of each: '=' an equality, 'i' a list, '<' a bound,
  * 'p' a pattern, 'n' IS NULL, 'N' IS NOT NULL, each with its column, and '?' any other. */

@@ -10,7 +10,7 @@ it, with what the join reads, so that the engine can guess how many rows of a ta
 The hidden column is NULL, so the term is always true, and no answer depends on it being there. The engine reads it
 (engine/vtab/plan_limits.c has its form). It is told of the table whose columns are the whole ORDER BY. No literal of
 the query is in it, nor the number of LIMIT, so that the short way can do the same to all texts that differ in literals
-only.
+only. Of a query behind the sign `+`, as join_minimum.py makes it, one row is wanted: 'first ...' for 'limit ...'.
 
 It is done for a query without UNION, DISTINCT, GROUP BY, aggregates and window functions, all of whose tables are ours.
 The hidden column of a table on the right of a LEFT JOIN need not be that of a row; such tables are left out, since they
@@ -58,6 +58,12 @@ def _is_limited(text: Statement, core: Core) -> bool:
     return not any(text.uppers[at] in _OF_ALL_ROWS for at in range(*core.listed))
 
 
+def _is_value(text: Statement, core: Core) -> bool:
+    """Is it `+(SELECT ...)`?"""
+    assert core.listed is not None
+    return text.upper(core.listed[0] - 2) == "(" and text.upper(core.listed[0] - 3) == "+"
+
+
 def _told(text: Statement, core: Core, known: QueryNames) -> Iterator[Edit]:
     assert core.order is not None
     inner = [i for i, reference in enumerate(core.references) if not reference.join]
@@ -69,7 +75,8 @@ def _told(text: Statement, core: Core, known: QueryNames) -> Iterator[Edit]:
     join = _join(text, core, known, inner) if first in inner else ""
     if join:
         assert first is not None
-        term = f"{quote(known.aliases[first])}.{HIDDEN} IS NOT 'limit {inner.index(first)}{join}'"
+        word = "first" if _is_value(text, core) else "limit"
+        term = f"{quote(known.aliases[first])}.{HIDDEN} IS NOT '{word} {inner.index(first)}{join}'"
         yield from _added(text, core, term)
 
 

@@ -2,12 +2,13 @@
 
 Of its own tables SQLite takes the first row of a join in the order of an index for min(), where the index has the
 column and reading in its order is not dearer. It wants NULLs last for that, which it never asks of a virtual table, and
-so reads all rows. The same, as it is understood:
+does not tell that one row is enough, and so it reads all rows. The same, as it is understood:
 
     SELECT min(a.x) AS n FROM a, b WHERE a.b = b.id
     SELECT +(SELECT a.x FROM a, b WHERE (a.b = b.id) AND a.x IS NOT NULL ORDER BY a.x LIMIT 1) AS "n"
 
 SQLite still compares this order with others. Where few rows are joined, it joins them and looks for the least.
+join_limits.py tells the engine that one row is wanted: of the query behind the sign `+` no more can be.
 shortcuts.py has min() over one table.
 """
 
@@ -61,10 +62,10 @@ def _minimum(text: Statement, core: Core) -> Range | None:
 
 
 def _in_order(known: QueryNames, place: Place) -> bool:
-    """Is there an index in which the column may come in order? Of a row id, never NULL, SQLite asks it itself."""
+    """Is there an index in which the column may come in order?"""
     table = known.tables[place[0]]
     assert table is not None
-    return place[1] != table.rowid_column and any(
+    return place[1] == table.rowid_column or any(
         part.column == place[1] for index in table.indexes for part in index.parts
     )
 

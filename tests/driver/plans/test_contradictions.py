@@ -29,7 +29,8 @@ def both(db: driver.Connection, rng: random.Random) -> Beside:
 
 
 @pytest.mark.parametrize("condition", [
-    "t.n BETWEEN 9 AND 3", "t.n = 3 AND t.n > 3", "t.n = 3 AND t.n = 5", "t.r < 2.5 AND t.r >= 2.5", "t.s > 'b' AND t.s < 'a'",
+    "t.n BETWEEN 9 AND 3", "t.n = 3 AND t.n > 3", "t.n = 3 AND t.n = 5", "t.r < 2.5 AND t.r >= 2.5",
+    "t.s > 'b' AND t.s < 'a'",
     "t.id BETWEEN 50 AND 49", "t.id = 4 AND t.id = 5", "t.n IS NULL AND t.n > 3", "t.n IS NULL AND t.n IS NOT NULL",
     "t.n < 3 AND t.n BETWEEN 3 AND 3", "(t.n, t.r) > (9, 1) AND t.n < 3",
 ])  # fmt: skip

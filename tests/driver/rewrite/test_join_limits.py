@@ -46,6 +46,7 @@ _ON = "item.owner = owner.id"
     (f"SELECT 1 FROM item JOIN owner ON {_ON} LEFT JOIN place p ON p.id = place"
      " WHERE size IN (1, 2) ORDER BY day LIMIT ?",
      ["item 'limit 0|1 i3|2@0.1=1.0'"]),
+    (f"SELECT min(day) FROM item JOIN owner ON {_ON} WHERE kind = 2", ["item 'first 0|1 N2|2 =1@0.1=1.0'"]),
     ("SELECT day FROM item JOIN owner ON item.day IS owner.place AND item.size > 3 ORDER BY day LIMIT ?",
      ["item 'limit 0|1 <3|2@0.2~1.2'"]),
 ])
@@ -54,7 +55,7 @@ def test_a_join_says_that_its_first_rows_are_wanted(both: Beside, sql: str, told
     for term in told:
         alias, text = term.split(" ", 1)
         assert f'"{alias}"."entitydb returned" IS NOT {text}' in made
-    assert made.count("IS NOT 'limit") == len(told)
+    assert made.count("IS NOT 'limit") + made.count("IS NOT 'first") == len(told)
     both.mine.execute(sql, (5,) * sql.count("?")).fetchall()
 
 

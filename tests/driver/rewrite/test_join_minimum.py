@@ -9,7 +9,7 @@ import pytest
 
 from entitydb_dialect import driver
 
-from ..asking import visits
+from ..asking import rows, visits
 from ..beside import Beside, kinds, text_to_run
 
 SCHEMA = (
@@ -29,10 +29,11 @@ QUESTIONS = (
     "SELECT min(one.a) FROM t one, t two, w WHERE one.b = two.b AND two.id = w.t",
     "SELECT min(a) FROM t, u WHERE a > ? AND t.id = (SELECT min(t) FROM u WHERE c > 1) /* ) */",
     "SELECT min(a) FROM t, u WHERE false",
+    "SELECT min(t.id) FROM t, u",
+    "SELECT min(u.id) AS n FROM t JOIN u ON u.t = t.id WHERE t.b > 0",
     "EXPLAIN QUERY PLAN SELECT min(a) FROM t, u",
 )
 OTHERS = (
-    "SELECT min(t.id) FROM t, u",
     "SELECT min(plain) FROM t, u",
     "SELECT min(a), max(a) FROM t, u",
     "SELECT min(a, b) FROM t, u",
@@ -108,6 +109,17 @@ def big(db: driver.Connection) -> driver.Connection:
 ])
 def test_the_first_row_of_an_order_is_enough(big: driver.Connection, sql: str) -> None:
     assert visits(big, sql) <= 10
+
+
+@pytest.mark.parametrize("column", ["t.a", "t.id"])
+def test_one_row_is_wanted_and_not_a_page(big: driver.Connection, column: str) -> None:
+    """One row of t in ten has a partner: some 10 are met until one has, and for 50 of them more than v has rows."""
+    big.execute("CREATE TABLE v(t INTEGER UNIQUE, pad)")
+    big.executemany("INSERT INTO v VALUES (?, 'a')", [(i * 10 + 7,) for i in range(200)])
+    big.commit()
+    sql = f"SELECT min({column}) FROM t, v WHERE v.t = t.id"
+    assert rows(big, sql) == [(7,)]
+    assert visits(big, sql) <= 40
 
 
 def test_where_few_rows_are_joined_they_are_read(big: driver.Connection) -> None:
