@@ -5,11 +5,9 @@ No literal is in it, so that the short way can do the same to all texts that dif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..sql.cores import Core
 from ..sql.statement import Statement
-from ..sql.terms import split, stripped, top_level
+from ..sql.terms import joined_by_and, split, stripped, top_level
 from ..sql.text import Range
 from ..sql.tokens import CONSTANTS
 from .query_names import QueryNames
@@ -19,16 +17,10 @@ _KINDS = {"=": "=", "==": "=", "IN": "i", **dict.fromkeys(("<", "<=", ">", ">=",
           **dict.fromkeys(("LIKE", "GLOB"), "p")}
 
 
-def terms_of(text: Statement, condition: Range) -> Iterator[Range]:
-    """What AND joins."""
-    for part in split(text, stripped(text, condition), "AND") or ():
-        yield stripped(text, part)
-
-
 def conditions_told(text: Statement, query: Core, table: int, known: QueryNames) -> str:
     """What is told of a query whose rows are those of one table."""
     conditions = [query.where, *(reference.on for reference in query.references)]
-    terms = [term for condition in conditions if condition is not None for term in terms_of(text, condition)]
+    terms = [term for condition in conditions if condition is not None for term in joined_by_and(text, condition)]
     return "".join(kind_told(text, term, table, known) for term in terms)
 
 
@@ -52,4 +44,4 @@ def kind_told(text: Statement, term: Range, table: int, known: QueryNames) -> st
     return f" {kind}{column[1]}"
 
 
-__all__ = ["HIDDEN", "conditions_told", "kind_told", "terms_of"]
+__all__ = ["HIDDEN", "conditions_told", "kind_told"]

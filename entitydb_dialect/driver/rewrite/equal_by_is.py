@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import IS_COLUMN, LONG, Statement
-from ..sql.terms import split, stripped, top_level
+from ..sql.terms import joined_by_and, top_level
 from ..sql.text import Edit, Range
 from .query_names import Place, QueryNames, hidden_names
 from .schemas import Schemas
@@ -41,7 +41,7 @@ def _changed(text: Statement, core: Core, known: QueryNames) -> Iterator[Edit]:
     for condition in (core.where, *(reference.on for reference in core.references if not reference.join)):
         if condition is None:
             continue
-        terms = [stripped(text, part) for part in split(text, stripped(text, condition), "AND") or ()]
+        terms = list(joined_by_and(text, condition))
         compared = {place for term in terms for place in _compared(text, term, known)}
         for start, end in terms:
             at = next((at for at in range(start, end) if text.uppers[at] == "IS"), end)

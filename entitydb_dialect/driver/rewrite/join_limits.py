@@ -23,10 +23,10 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import LIMITS_JOIN, LONG, Statement
-from ..sql.terms import items, split, stripped, without_order
+from ..sql.terms import items, joined_by_and, split, stripped, without_order
 from ..sql.text import Edit, Range
 from ..sql.tokens import quote
-from .condition_kinds import HIDDEN, kind_told, terms_of
+from .condition_kinds import HIDDEN, kind_told
 from .query_names import Place, QueryNames, hidden_names
 from .schemas import Schemas
 
@@ -96,7 +96,7 @@ def _join(text: Statement, core: Core, known: QueryNames, inner: list[int]) -> s
     joined: list[tuple[Place, str, Place]] = []
     conditions = [core.where, *(reference.on for reference in core.references if not reference.join)]
     for condition in conditions:
-        for term in terms_of(text, condition) if condition is not None else ():
+        for term in joined_by_and(text, condition) if condition is not None else ():
             sides = _equality(text, term, known)
             own = _first_named(text, term, known) if sides is None else None
             if sides is not None:

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import LISTS_QUERY, LONG, Statement
-from ..sql.terms import items, top_level
+from ..sql.terms import items, joined_by_and, top_level
 from ..sql.text import Edit
 from ..sql.tokens import quote
-from .condition_kinds import HIDDEN, conditions_told, terms_of
+from .condition_kinds import HIDDEN, conditions_told
 from .query_names import Place, QueryNames, hidden_names
 from .schemas import Schemas
 
@@ -58,7 +58,7 @@ def _lists(text: Statement, core: Core, known: QueryNames) -> Iterator[tuple[Pla
         condition = core.where if reference is None else reference.on
         if condition is None:
             continue
-        for start, end in terms_of(text, condition):
+        for start, end in joined_by_and(text, condition):
             at = next((at for at in top_level(text, (start, end)) if text.uppers[at] == "IN"), end)
             if text.upper(at + 1) != "(" or text.upper(at + 2) != "SELECT" or text.closing(at + 1) + 1 != end:
                 continue

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .._catalog import Column, Table
 from ..sql.cores import Core, shadowed
 from ..sql.statement import Statement
-from ..sql.terms import split, stripped
+from ..sql.terms import joined_by_and
 from ..sql.text import Range
 from ..sql.tokens import QUOTED, STRING, quote
 from .schemas import Schemas
@@ -84,8 +84,7 @@ def hidden_names(statement: Statement, schemas: Schemas) -> set[str]:
 
 def equalities(text: Statement, condition: Range) -> Iterator[tuple[Range, Range]]:
     """Both sides of the terms `one = other` that AND joins in a condition: all of them have to be true."""
-    for part in split(text, stripped(text, condition), "AND") or ():
-        start, end = stripped(text, part)
+    for start, end in joined_by_and(text, condition):
         signs = [i for i in range(start, end) if text.uppers[i] in ("=", "==")]
         if len(signs) == 1:
             yield (start, signs[0]), (signs[0] + 1, end)

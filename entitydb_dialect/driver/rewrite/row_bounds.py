@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from ..sql.cores import Core
 from ..sql.statement import BOUNDS_ROW, LONG, Statement
-from ..sql.terms import items, split, stripped, top_level
+from ..sql.terms import items, joined_by_and, top_level
 from ..sql.text import Edit, Range
 from ..sql.tokens import CONSTANTS, NUMBER, VARIABLE
 from .query_names import QueryNames, hidden_names
@@ -41,8 +41,7 @@ def _bounds(text: Statement, core: Core, known: QueryNames) -> Iterator[Edit]:
     for condition in (core.where, *(reference.on for reference in core.references)):
         if condition is None:
             continue
-        for part in split(text, stripped(text, condition), "AND") or ():
-            start, end = stripped(text, part)
+        for start, end in joined_by_and(text, condition):
             sides = _sides(text, (start, end))
             if sides is not None and known.meant(text, sides[0]) is not None:
                 sign = _BOUNDS[text.uppers[text.closing(start) + 1]]

@@ -6,7 +6,7 @@ make no difference. A parameter may stand for a constant, if its value is that c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from .._catalog import Table
@@ -79,6 +79,16 @@ def split(text: Text, tokens: Range, word: str) -> list[Range] | None:
         at += 1
     parts.append((start, end))
     return None if cases or any(a >= b for a, b in parts) else parts
+
+
+def joined_by_and(text: Text, condition: Range) -> Iterator[Range]:
+    """The terms that all have to be true: what AND joins, in parentheses too, each without those around it."""
+    parts = split(text, stripped(text, condition), "AND") or ()
+    for part in parts:
+        if len(parts) > 1:
+            yield from joined_by_and(text, part)
+        else:
+            yield stripped(text, part)
 
 
 def top_level(text: Text, at: Range) -> list[int]:
@@ -310,6 +320,7 @@ __all__ = [
     "expression_words",
     "implied",
     "items",
+    "joined_by_and",
     "split",
     "stripped",
     "take",
