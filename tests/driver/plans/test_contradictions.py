@@ -40,6 +40,7 @@ def test_nothing_is_read(both: Beside, condition: str) -> None:
         f"SELECT u.id, t.id FROM u, t WHERE u.n = t.n AND {condition} ORDER BY u.id LIMIT 5",
         f"SELECT u.n, count(*) FROM t, u WHERE {condition} GROUP BY u.n",
         f"SELECT count(*), max(u.id) FROM u, t WHERE {condition}",
+        f"SELECT count(*) FROM u a, u b, t WHERE a.n = b.n AND b.n = t.n AND {condition} AND a.id IN (SELECT n FROM u)",
     ):
         assert "t, NO ROW" in plan(both.mine, sql)
         assert visits(both.mine, sql) == 0
