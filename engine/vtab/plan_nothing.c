@@ -95,7 +95,7 @@ static bool contradict(const planner *pl, int i, int k)
 
 bool constants_contradict(const planner *pl, int *one, int *other)
 {
-    int n = pl->pl_info->nConstraint;
+    int n = pl->pl_info->nConstraint < SHARES_KEPT ? pl->pl_info->nConstraint : SHARES_KEPT;
     if (pl->pl_vt->vt_history || pl->pl_off & PATH_NOTHING)
         return false;
     for (int i = 0; i < n; i++)

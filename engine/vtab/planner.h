@@ -150,7 +150,7 @@ double nulls_met(const planner *pl, int column);
 
 /* ---- plan_nothing.c ---- */
 
-/* Whether two constraints with constants leave no row. */
+/* Whether two constraints with constants, of the first SHARES_KEPT, leave no row. */
 bool constants_contradict(const planner *pl, int *one, int *other);
 
 /* ---- plan_told.c ---- */
