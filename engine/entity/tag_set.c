@@ -20,6 +20,14 @@ typedef enum {
     STREAM_ANY,                     /* what is in any part */
 } stream_kind;
 
+enum { SOME_FIRST = 8, SOME_MOST = WHICH_MOST };
+
+typedef struct {                    /* ascending ids that all parts have, found together */
+    int64_t som_ids[SOME_MOST];
+    size_t som_n, som_i;
+    size_t som_want;                /* so many of the first part are taken next: few where few may be asked for */
+} some;
+
 typedef struct stream stream;
 struct stream {
     stream_kind str_kind;
@@ -28,13 +36,15 @@ struct stream {
     bool str_valid;                 /* it stands on str_at */
     int64_t str_at;
     double str_size;                 /* about how many */
-    edb_cursor str_cursor;           /* POSTINGS, ROWS: while str_open */
+    edb_cursor str_cursor;           /* POSTINGS, ROWS: while str_open, over str_tree */
+    uint32_t str_tree;
     bool str_open;
     bool str_leaps;                 /* another stream says where it goes on, mostly far ahead */
     uint8_t str_key[TAG_KEY];        /* POSTINGS: the prefix of its keys, and room for the entity */
     int64_t *str_ids;                /* LIST: ascending, malloc()ed */
     size_t str_n, str_i;
     stream *str_parts, *str_excluded; /* ALL, ANY: lists by str_next; parts of ALL by size */
+    some *str_some;                 /* ALL */
     stream *str_next;
 };
 
@@ -112,52 +122,106 @@ static void seek_list(stream *sr, int64_t entity)
 
 static int seek(stream *sr, int64_t entity);
 
-/* Whether an excluded part has the entity. */
-static int is_excluded(const stream *sr, int64_t entity, bool *out)
+/* Marks those of n ascending ids that the part has. */
+static int mark_ids(stream *part, const int64_t *ids, size_t n, bool *has)
 {
+    uint8_t keys[SOME_MOST][TAG_KEY];
     int rc = EDB_OK;
 
-    *out = false;
-    for (stream *part = sr->str_excluded; part && !rc && !*out; part = part->str_next) {
-        rc = seek(part, entity);
-        *out = !rc && part->str_valid && part->str_at == entity;
+    if (part->str_kind == STREAM_POSTINGS) {
+        for (size_t i = 0; i < n; i++) {
+            memcpy(keys[i], part->str_key, POSTING_HEAD);
+            rowid_store(keys[i] + POSTING_HEAD, ids[i]);
+        }
+        return cursor_which(part->str_cursor.cu_stmt, part->str_tree, keys[0], TAG_KEY, n, has);
+    }
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = seek(part, ids[i]);
+        has[i] = !rc && part->str_valid && part->str_at == ids[i];
     }
     return rc;
 }
 
-/* The first part leads; a part that has passed what it offers sends it on. Until all agree nothing is answered. */
+/* Of these ids only those that the part has stay, or that it has not. */
+static int keep_ids(stream *part, some *so, bool those)
+{
+    bool has[SOME_MOST];
+    size_t kept = 0;
+    int rc = mark_ids(part, so->som_ids, so->som_n, has);
+
+    for (size_t i = 0; i < so->som_n && !rc; i++)
+        if (has[i] == those)
+            so->som_ids[kept++] = so->som_ids[i];
+    so->som_n = kept;
+    return rc;
+}
+
+/* The first part goes to where the others let the answer begin, as far as they know by a leap each. */
+static int lead_on(stream *sr, int64_t entity)
+{
+    for (stream *part = sr->str_parts; part; part = part->str_next) {
+        int rc = seek(part, entity);
+        if (rc)
+            return rc;
+        if (!part->str_valid) {
+            sr->str_parts->str_valid = false;
+            sr->str_parts->str_done = true;
+            return EDB_OK;
+        }
+        entity = part->str_at > entity ? part->str_at : entity;
+    }
+    return seek(sr->str_parts, entity);
+}
+
+/* The next ids of the first part. */
+static int take_ids(stream *lead, some *so)
+{
+    int rc = EDB_OK;
+
+    for (so->som_n = 0; !rc && lead->str_valid;) {
+        so->som_ids[so->som_n++] = lead->str_at;
+        if (so->som_n == so->som_want || lead->str_at == INT64_MAX)
+            break;
+        rc = seek(lead, lead->str_at + 1);
+    }
+    so->som_want = so->som_want < SOME_MOST / 2 ? 2 * so->som_want : SOME_MOST;
+    return rc;
+}
+
+/* Some at or behind the entity that all parts have; none: there are no more. */
+static int find_some(stream *sr, int64_t entity)
+{
+    some *so = sr->str_some;
+
+    so->som_i = so->som_n = 0;
+    for (;;) {
+        int rc = lead_on(sr, entity);
+        if (rc || !sr->str_parts->str_valid || (rc = interrupted(sr->str_conn)) || (rc = take_ids(sr->str_parts, so)))
+            return rc;
+        int64_t last = so->som_ids[so->som_n - 1];
+        for (stream *part = sr->str_parts->str_next; part && so->som_n && !rc; part = part->str_next)
+            rc = keep_ids(part, so, true);
+        for (stream *part = sr->str_excluded; part && so->som_n && !rc; part = part->str_next)
+            rc = keep_ids(part, so, false);
+        if (rc || so->som_n || last == INT64_MAX)
+            return rc;
+        entity = last + 1;
+    }
+}
+
+/* The smallest part leads: some of its ids at a time are looked for in the others, all at once. */
 static int seek_all(stream *sr, int64_t entity)
 {
-    int rc;
+    some *so = sr->str_some;
+    int rc = EDB_OK;
 
-    sr->str_valid = false;
-    for (;;) {
-        stream *lead = sr->str_parts, *part;
-        bool excluded;
-        if ((rc = seek(lead, entity)) || !lead->str_valid || (rc = interrupted(sr->str_conn)))
-            return rc;
-        entity = lead->str_at;
-        for (part = lead->str_next; part; part = part->str_next) {
-            if ((rc = seek(part, entity)) || !part->str_valid)
-                return rc;
-            if (part->str_at != entity)
-                break;
-        }
-        if (part) {
-            entity = part->str_at;
-            continue;
-        }
-        if ((rc = is_excluded(sr, entity, &excluded)))
-            return rc;
-        if (!excluded)
-            break;
-        if (entity == INT64_MAX)
-            return EDB_OK;
-        entity++;
-    }
-    sr->str_valid = true;
-    sr->str_at = entity;
-    return EDB_OK;
+    so->som_i = gallop_lower_bound(so->som_ids, so->som_n, so->som_i, entity);
+    if (so->som_i == so->som_n)
+        rc = find_some(sr, entity);
+    sr->str_valid = !rc && so->som_n;
+    if (sr->str_valid)
+        sr->str_at = so->som_ids[so->som_i];
+    return rc;
 }
 
 static int seek_any(stream *sr, int64_t entity)
@@ -251,7 +315,8 @@ static int make_tag(tag_set *ts, const tag_node *node, stream **out)
     big32_store((*out)->str_key, id);
     big32_store((*out)->str_key + TAG_ID, ts->tse_type);
     (*out)->str_size = postings_size(ts, id);
-    rc = cursor_open(ts->tse_stmt, ts->tse_trees.tt_postings, &(*out)->str_cursor);
+    (*out)->str_tree = ts->tse_trees.tt_postings;
+    rc = cursor_open(ts->tse_stmt, (*out)->str_tree, &(*out)->str_cursor);
     (*out)->str_open = !rc;
     return rc;
 }
@@ -347,6 +412,10 @@ static int make_all(tag_set *ts, const tag_node *first, const tag_node *end, str
     stream *part;
     int rc = EDB_OK;
 
+    if (!(sr->str_some = arena_alloc(&ts->tse_memory, sizeof *sr->str_some)))
+        return no_memory();
+    sr->str_some->som_n = sr->str_some->som_i = 0;
+    sr->str_some->som_want = SOME_FIRST;
     for (const tag_node *node = first; node != end && !rc; node = node->tn_next) {
         bool without = node->tn_kind == TAG_NOT;
         part = NULL;

@@ -62,6 +62,8 @@ int test_tree_get(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_
                   int64_t *size);
 int test_tree_visit(test_tree *t, uint64_t moment, const uint8_t *visits, size_t n, uint8_t *out, size_t room,
                     size_t *used, uint64_t *touched);
+int test_tree_which(test_tree *t, uint64_t moment, const uint8_t *keys, size_t key_size, size_t n, bool *found,
+                    uint64_t *touched);
 int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,
                    size_t most, uint8_t *out, size_t room, size_t *used);
 int test_tree_changed(test_tree *t, uint64_t moment, const uint8_t *low, size_t low_size, const uint8_t *high,

@@ -191,6 +191,17 @@ int test_tree_visit(test_tree *t, uint64_t moment, const uint8_t *visits, size_t
     return rc;
 }
 
+/* Which of n ascending keys of one size the tree has. *touched: pages. */
+int test_tree_which(test_tree *t, uint64_t moment, const uint8_t *keys, size_t key_size, size_t n, bool *found,
+                    uint64_t *touched)
+{
+    uint64_t before = tree_touched;
+    int rc = tree_which(t->pg, &t->state, moment, keys, key_size, n, found);
+
+    *touched = tree_touched - before;
+    return rc;
+}
+
 /* Entries from `key` on (NULL: from the end concerned), at most `most`, as u32 key size, u32 value size, u64 from, key,
  * value; values over 32 bytes shortened to their first 32. -> bytes used. turn: step back and forth once at each. */
 int test_tree_scan(test_tree *t, uint64_t moment, const uint8_t *key, size_t key_size, bool backward, bool turn,

@@ -114,6 +114,10 @@ bool page_valid(const uint8_t *page, uint32_t page_size);
 int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out, uint64_t *since);
 int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out);
 
+/* The version of the key in a leaf at the moment. *at: the first of the living entries that is not before the key.
+ * tree_read.c */
+bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, unsigned *at, tree_version *out);
+
 /* Index of the first entry of a directory whose key is >= key (of > key when `after`). stride: words a slot, 1 or 2. */
 unsigned page_search(const uint8_t *page, const uint64_t *slots, unsigned n, unsigned stride, const void *key,
                      size_t key_size, bool after);

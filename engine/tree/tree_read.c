@@ -11,7 +11,7 @@
  * Everything a cursor hands out points into the map and stays valid while the caller's pin does. */
 #include <stdlib.h>
 
-#include "engine/tree/page.h"
+#include "engine/tree/leaf_search.h"
 
 _Thread_local uint64_t tree_touched;
 
@@ -80,9 +80,8 @@ int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, u
 
 /* ---- lookups ---------------------------------------------------------------------------------------------------- */
 
-/* *at: the first of the living entries that is not before the key. */
-static bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, unsigned *at,
-                      tree_version *out)
+bool leaf_find(const uint8_t *leaf, uint64_t moment, const void *key, size_t key_size, unsigned *at,
+               tree_version *out)
 {
     unsigned fixed = load16(leaf + TP_KEY_SIZE), n = page_live(leaf);
     const uint64_t *slots = page_live_slots(leaf);
@@ -273,23 +272,9 @@ void tree_cursor_load_ahead(tree_cursor *tc)
     tree_cursor_load(tc);
 }
 
-/* The first of the leaf's visible entries, within [low, high), whose key is >= key (> key when `after`). */
-static int leaf_bound(const tree_cursor *tc, int low, int high, const void *key, size_t key_size, bool after)
+static inline leaf_slots slots_of(const tree_cursor *tc)
 {
-    unsigned fixed = tc->tc_key_size;
-
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        const uint8_t *at;
-        uint32_t at_size;
-        cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[middle]), fixed, &at, &at_size);
-        int c = key_compare(at, at_size, key, key_size);
-        if (after ? c <= 0 : c < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return (leaf_slots){ tc->tc_leaf, tc->tc_slots, tc->tc_key_size };
 }
 
 static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_step *range)
@@ -311,9 +296,9 @@ static int leaf_enter(tree_cursor *tc, const uint8_t *leaf, const struct tree_st
     }
     tc->tc_low = 0;
     if (!range->tp_current) {
-        tc->tc_low = leaf_bound(tc, 0, tc->tc_high, range->tp_low, range->tp_low_size, false);
+        tc->tc_low = leaf_bound(slots_of(tc), 0, tc->tc_high, range->tp_low, range->tp_low_size, false);
         if (range->tp_high)
-            tc->tc_high = leaf_bound(tc, tc->tc_low, tc->tc_high, range->tp_high, range->tp_high_size, false);
+            tc->tc_high = leaf_bound(slots_of(tc), tc->tc_low, tc->tc_high, range->tp_high, range->tp_high_size, false);
     }
     return EDB_OK;
 }
@@ -461,7 +446,7 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
     bool leaf;
 
     if (leaf_reaches(tc, key, key_size)) {
-        tc->tc_i = leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, false);
+        tc->tc_i = leaf_bound(slots_of(tc), tc->tc_low, tc->tc_high, key, key_size, false);
         tree_cursor_load(tc);
         return EDB_OK;
     }
@@ -471,7 +456,7 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
     if (rc != EDB_OK)
         return rc;
     if (leaf) {
-        tc->tc_i = key ? leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, false) : tc->tc_low;
+        tc->tc_i = key ? leaf_bound(slots_of(tc), tc->tc_low, tc->tc_high, key, key_size, false) : tc->tc_low;
         if (tc->tc_i < tc->tc_high) {
             tree_cursor_load(tc);
             return EDB_OK;
@@ -481,82 +466,6 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
 }
 
 /* ---- cursors: moving on -------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const uint8_t *key;
-    uint32_t size;
-} leaf_key;
-
-static inline leaf_key key_of(const tree_cursor *tc, int i)
-{
-    leaf_key out;
-
-    cell_key(tc->tc_leaf + slot_offset(tc->tc_slots[i]), tc->tc_key_size, &out.key, &out.size);
-    return out;
-}
-
-static inline bool key_before(leaf_key a, leaf_key b)
-{
-    return key_compare(a.key, a.size, b.key, b.size) < 0;
-}
-
-/* Which of the entries from `first` on has the key, if those between two keys lay evenly: numbers behind a common beginning
- * often do. begin: not behind entry `first`. */
-static inline int leaf_guess(const tree_cursor *tc, int first, leaf_key begin, leaf_key key, leaf_key end)
-{
-    size_t skip = 0;
-
-    if (begin.size < 8 || end.size < 8 || key.size < 8)
-        return first;
-    if (begin.size >= 16 && end.size >= 16 && key.size >= 16 && load64(begin.key) == load64(end.key))
-        skip = 8;
-    uint64_t low = load64be(begin.key + skip), high = load64be(end.key + skip), at = load64be(key.key + skip);
-    if (at <= low || at > high)
-        return first;
-    return first + (int)((double)(tc->tc_high - 1 - first) * (double)(at - low) / (double)(high - low));
-}
-
-/* The first entry from `first` on that is at or behind the key; tc_high: none is. From a guess it goes by steps that double: a
- * good guess touches little of the leaf, and a bad one costs a search in a part of it. */
-static int leaf_leap(const tree_cursor *tc, int first, leaf_key key, int at)
-{
-    int low = first, high = tc->tc_high;
-    bool before = key_before(key_of(tc, at), key), turned = false;
-
-    for (int by = 1; !turned; by *= 2) {
-        if (before)
-            low = at + 1;
-        else
-            high = at;
-        at = before ? at + by : at - by;
-        if (at < low || at >= high)
-            break;
-        turned = key_before(key_of(tc, at), key) != before;
-    }
-    if (turned && before)
-        high = at;
-    else if (turned)
-        low = at + 1;
-    return low < high ? leaf_bound(tc, low, high, key.key, key.size, false) : low;
-}
-
-/* Moves a walk that stands on an entry at or before the key to the last such entry, which mostly is near. */
-static void walk_on(page_walk *w, leaf_key key)
-{
-    unsigned fixed = load16(w->pw_page + TP_KEY_SIZE);
-
-    for (int tries = 0; tries < 3; tries++) {
-        page_walk after = *w;
-        leaf_key at;
-        if (!walk_next(&after))
-            return;
-        cell_key(w->pw_page + after.pw_offset, fixed, &at.key, &at.size);
-        if (key_before(key, at))
-            return;
-        *w = after;
-    }
-    (void)walk_find(w, w->pw_page, w->pw_moment, key.key, key.size);
-}
 
 static int land(tree_cursor *tc, int i)
 {
@@ -604,11 +513,12 @@ static int seek_along(tree_cursor *tc, leaf_key key)
     if (!leaf || tc->tc_low >= tc->tc_high)
         return leaf_after(tc, true);
     if (!tc->tc_depth)
-        return land(tc, leaf_bound(tc, tc->tc_low, tc->tc_high, key.key, key.size, false));
+        return land(tc, leaf_bound(slots_of(tc), tc->tc_low, tc->tc_high, key.key, key.size, false));
     child_range(&tc->tc_path[tc->tc_depth - 1], &begin, &end);
     tc->tc_end = end.key;
     tc->tc_end_size = end.size;
-    return land(tc, leaf_leap(tc, tc->tc_low, key, end.key ? leaf_guess(tc, tc->tc_low, begin, key, end) : tc->tc_low));
+    int guess = leaf_guess(tc->tc_low, tc->tc_high, begin, key, end, false);
+    return land(tc, leaf_leap(slots_of(tc), tc->tc_low, tc->tc_high, key, guess));
 }
 
 int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size)
@@ -618,11 +528,12 @@ int tree_cursor_seek_on(tree_cursor *tc, const void *key, size_t key_size)
     if (!tc->tc_valid)
         return tree_cursor_seek(tc, key, key_size);
     leaf_key begin = { tc->tc_at.key, tc->tc_at.key_size };
-    leaf_key end = tc->tc_end ? (leaf_key){ tc->tc_end, tc->tc_end_size } : key_of(tc, tc->tc_high - 1);
+    leaf_key end = tc->tc_end ? (leaf_key){ tc->tc_end, tc->tc_end_size } : leaf_key_at(slots_of(tc), tc->tc_high - 1);
     int order = key_compare(end.key, end.size, wanted.key, wanted.size);
     if (order < 0 || (order == 0 && tc->tc_end))
         return seek_along(tc, wanted);
-    return land(tc, leaf_leap(tc, tc->tc_i, wanted, leaf_guess(tc, tc->tc_i, begin, wanted, end)));
+    int guess = leaf_guess(tc->tc_i, tc->tc_high, begin, wanted, end, !tc->tc_end);
+    return land(tc, leaf_leap(slots_of(tc), tc->tc_i, tc->tc_high, wanted, guess));
 }
 
 int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
@@ -635,7 +546,7 @@ int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
     if (rc != EDB_OK)
         return rc;
     if (leaf) {
-        tc->tc_i = (key ? leaf_bound(tc, tc->tc_low, tc->tc_high, key, key_size, true) : tc->tc_high) - 1;
+        tc->tc_i = (key ? leaf_bound(slots_of(tc), tc->tc_low, tc->tc_high, key, key_size, true) : tc->tc_high) - 1;
         if (tc->tc_i >= tc->tc_low) {
             tree_cursor_load(tc);
             return EDB_OK;

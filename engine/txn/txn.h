@@ -117,6 +117,8 @@ int cursor_get_near(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_s
                     bool *found);
 /* Whether the key is there. At SERIALIZABLE what it holds may change. */
 int cursor_has(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, bool *found);
+/* The same of n keys of one size, ascending and at most WHICH_MOST (tree_which()). */
+int cursor_which(edb_stmt *stmt, uint32_t tree, const uint8_t *keys, size_t key_size, size_t n, bool *found);
 /* As cursor_get(), of a key that the tree is known not to have at any moment the statement reads: own writes alone are looked
  * at. At SERIALIZABLE the key counts as read. */
 int cursor_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);

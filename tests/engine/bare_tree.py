@@ -75,6 +75,13 @@ class BareTree:
             found.append(three)
         return found, int(touched[0])
 
+    def which(self, moment: int, keys: list[bytes]) -> tuple[list[bool], int]:
+        """Which of at most 64 ascending keys of one size there are; and pages touched."""
+        found, touched = ffi.new("bool[]", len(keys) + 1), ffi.new("uint64_t *")
+        size = len(keys[0]) if keys else 0
+        done(lib.test_tree_which(self.tree, moment, b"".join(keys), size, len(keys), found, touched))
+        return list(found)[: len(keys)], int(touched[0])
+
     def scan(
         self, moment: int, key: bytes | None = None, backward: bool = False, turn: bool = False, most: int = 1 << 30
     ) -> list[tuple[bytes, int, bytes, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,59 @@ def test_tags_of_which_most_are_absent_are_found_among_them(rows: Database, filt
             assert found == [[]] * (n - 1)
     assert rows.by_tags(["there:own", *expressions], type="t", as_of=before) == [[]] * (n + 1)
     assert rows.by_tags([*expressions, "there:own"], type="t") == [[]] * n + [[6]]
+
+
+def sets_of(rows: Database, tags: dict[str, list[int]]) -> None:
+    for name, ids in tags.items():
+        rows.add_tags("t", ids, [name])
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("shares", ["few in many", "many in many", "alternating runs", "one behind the other"])
+def test_intersections_are_those_of_the_ids_whatever_the_shares(
+    tmp_path: Path, rng: random.Random, shares: str, isolation: str
+) -> None:
+    """The ids of the smallest tag are looked for in the others some at a time, own writes included, at every moment."""
+    ids = list(range(-1000, 3000))
+    of = {
+        "few in many": lambda: (rng.sample(ids, 70), rng.sample(ids, 2500), rng.sample(ids, 900)),
+        "many in many": lambda: (rng.sample(ids, 1500), rng.sample(ids, 1600), rng.sample(ids, 1700)),
+        "alternating runs": lambda: ([i for i in ids if i // 100 % 2],
+                                     [i for i in ids if not i // 100 % 2 or i % 9 == 0], [i for i in ids if i % 3]),
+        "one behind the other": lambda: (ids[:1000], ids[999:], ids[::2]),
+    }[shares]()
+    with Database(tmp_path / "t.edb") as db:
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+        db.put_many("t", [(i,) for i in ids], columns=["id"])
+        sets = dict(zip("abc", map(set, of), strict=True))
+        sets_of(db, {name: sorted(has) for name, has in sets.items()})
+        then, was = db.connection.last_commit[1], {name: set(has) for name, has in sets.items()}
+
+        def judge(sets: dict[str, set[int]], **how: int) -> None:
+            a, b, c = sets.values()
+            for expression, wanted in {
+                "a & b": a & b, "b & a & c": a & b & c, "a & !b": a - b, "a & !b & !c": a - b - c, "a & c*": a & c,
+                "b & (a | c)": b & (a | c), "!(a & b) & c": c - (a & b), "a & none": set(), "a & !none": a,
+            }.items():
+                assert db.by_tag(expression, type="t", **how) == sorted(wanted), expression
+
+        judge(sets)
+        with db.transaction(isolation):
+            judge(sets)
+            taken, given = rng.sample(sorted(sets["b"]), 300), rng.sample(sorted(set(ids) - sets["b"]), 300)
+            db.remove_tags("t", taken, ["b"])
+            db.add_tags("t", given, ["b"])
+            sets["b"] = sets["b"] - set(taken) | set(given)
+            judge(sets)
+        judge(sets)
+        judge(was, as_of=then)
+
+
+def test_the_first_and_the_last_row_id_are_in_intersections(db: Database) -> None:
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    ends = [-(2**63), 0, 2**63 - 1]
+    db.put_many("t", [(i,) for i in ends], columns=["id"])
+    sets_of(db, {"a": ends, "b": ends, "c": [0]})
+    assert db.by_tag("a & b", type="t") == ends
+    assert db.by_tag("a & !c", type="t") == [ends[0], ends[2]]
+    assert db.by_tag("(a & b) | c", type="t") == ends

@@ -111,6 +111,18 @@ def leaps(names: list[bytes], keys: list[bytes], rnd: random.Random) -> list[tup
     return visits
 
 
+def judge_which(tree: BareTree, moment: int, rows: dict[bytes, tuple[bytes, int]], keys: list[bytes],
+                rnd: random.Random) -> None:
+    """Asked for are keys of one size at a time, from one to 64 of them, near each other and far apart."""
+    for size in {len(key) for key in keys}:
+        some = [key for key in keys if len(key) == size]
+        while some:
+            n = min(rnd.choice((1, 3, 64)), len(some))
+            asked = sorted(rnd.sample(some, n)) if rnd.random() < 0.5 else some[:n]
+            assert tree.which(moment, asked)[0] == [key in rows for key in asked]
+            some = some[n:]
+
+
 def judge_leaps(tree: BareTree, moment: int, rows: dict[bytes, tuple[bytes, int]], keys: list[bytes],
                 rnd: random.Random) -> None:
     living = [(key, (begun, len(value), value[:32])) for key, (value, begun) in sorted(rows.items())]
@@ -127,7 +139,7 @@ def judge_leaps(tree: BareTree, moment: int, rows: dict[bytes, tuple[bytes, int]
 @pytest.mark.slow
 @pytest.mark.parametrize("key_size", [8, 0])
 @pytest.mark.parametrize("style", ["mix", *STYLES])
-def test_leaps_along_the_keys_find_what_is_found_from_the_root(
+def test_leaps_along_the_keys_and_many_keys_at_once_find_what_is_found_from_the_root(
     tmp_path: Path, seed: int, style: str, key_size: int
 ) -> None:
     rnd = random.Random(f"{seed} {style} {key_size}")
@@ -136,6 +148,7 @@ def test_leaps_along_the_keys_find_what_is_found_from_the_root(
         moments = [(FOREVER, model.rows), *model.at.items()]
         for moment, rows in moments[:2] + rnd.sample(moments[2:], min(10, len(moments) - 2)):
             judge_leaps(tree, moment, rows, keys, rnd)
+            judge_which(tree, moment, rows, keys, rnd)
     finally:
         tree.close()
 
@@ -163,6 +176,8 @@ def test_leaps_among_postings_find_what_is_found_from_the_root(tmp_path: Path, s
         for moment, rows in ((first, then), (FOREVER, {key: row for key, row in then.items() if key not in gone})):
             judge_leaps(tree, moment, rows, keys, rnd)
             judge_leaps(tree, moment, rows, sorted({key[:-1] for key in keys} | {key + b"\0" for key in keys}), rnd)
+            judge_which(tree, moment, rows, keys, rnd)
+            judge_which(tree, moment, rows, sorted({key[:-1] for key in keys} | {key + b"\0" for key in keys}), rnd)
     finally:
         tree.close()
 
@@ -179,6 +194,42 @@ def test_leaps_along_the_keys_do_not_go_down_from_the_root(tmp_path: Path) -> No
                 along, anew = (tree.visit(moment, [(key, how) for key in keys[::apart]])[1] for how in "o-")
                 versions = height * len(keys[::apart])
                 assert along - versions <= 0.7 * (anew - versions), apart
+    finally:
+        tree.close()
+
+
+def test_many_keys_are_looked_for_by_one_way_down_to_each_leaf(tmp_path: Path) -> None:
+    tree = BareTree(tmp_path / "t.edb", 512, 0)
+    try:
+        keys = [b"tag1type" + (i + (1 << 63)).to_bytes(8, "big") for i in range(3000)]
+        first = tree.apply(dict.fromkeys(keys, b""))
+        tree.apply(dict.fromkeys(keys[::7]))
+        for moment in (FOREVER, first):
+            height = tree.which(moment, keys[:1])[1]
+            for apart in (1, 5, 40):
+                asked = keys[::apart][:64]
+                found, touched = tree.which(moment, asked)
+                assert found == [moment == first or i * apart % 7 != 0 for i in range(len(asked))]
+                leaves = min(len(asked), 2 + len(asked) * apart // 8)   # of at least eight entries each
+                assert touched <= leaves + height * (1 + leaves // 4)
+        assert tree.which(FOREVER, [])[0] == []
+    finally:
+        tree.close()
+
+
+def test_keys_that_no_leaf_holds_are_not_there(tmp_path: Path) -> None:
+    """Before the first key ever written, behind the last, and where nothing lives any more."""
+    tree = BareTree(tmp_path / "t.edb", 512, 8)
+    try:
+        assert tree.which(FOREVER, [bytes(8), b"\xff" * 8])[0] == [False, False]
+        keys = [(i + (1 << 63)).to_bytes(8, "big") for i in range(1000)]
+        first = tree.apply(dict.fromkeys(keys, b""))
+        assert tree.which(FOREVER, [bytes(8), keys[0], keys[-1], b"\xff" * 8])[0] == [False, True, True, False]
+        assert tree.which(first - 1, [bytes(8), *keys[:60]])[0] == [False] * 61
+        tree.apply(dict.fromkeys(keys[100:900]))
+        asked = keys[::16]
+        assert tree.which(FOREVER, asked)[0] == [not 100 <= i < 900 for i in range(0, 1000, 16)]
+        assert all(tree.which(first, asked)[0])
     finally:
         tree.close()
 
