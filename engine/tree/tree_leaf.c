@@ -54,12 +54,13 @@ static int leaf_file(writer *w, const page_entry *e, size_t n, const page_entry 
 
 static int leaf_split(writer *w, page_entry *e, size_t n, const page_entry *low, uint64_t born, bool append, pieces *out);
 
-/* Cuts a range by key: in an append pattern into full pages from the left, else in half. */
+/* Cuts a range by key: in an append pattern into full pages from the left, else in half or behind a run of keys. */
 static int leaf_cut(writer *w, page_entry *e, size_t n, const page_entry *low, uint64_t born, bool append,
                     uint64_t bytes, pieces *out)
 {
-    size_t begin = 0;
+    size_t begin = 0, cut = append ? n : leaf_run_end(w, e, n, entries_middle(w, true, e, n, bytes));
 
+    append = cut == n;
     while (begin < n) {
         size_t end = n;
         if (append) {
@@ -79,7 +80,7 @@ static int leaf_cut(writer *w, page_entry *e, size_t n, const page_entry *low, u
             while (end < n && !e[end].newest)
                 end++;
         } else if (begin == 0) {
-            end = entries_middle(w, true, e, n, bytes);
+            end = cut;
         }
         page_entry first = e[begin];
         uint64_t from = begin == 0 ? born : later(born, entries_oldest(e + begin, end - begin));

@@ -74,6 +74,10 @@ size_t entries_middle(const writer *w, bool leaf, const page_entry *e, size_t n,
  * the leaf's. */
 int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c, bool *edited);
 
+/* ---- leaf_runs.c */
+/* Where to cut a leaf instead of in the middle (an index in (0, n)): behind the keys arriving in order there, if they do. */
+size_t leaf_run_end(const writer *w, const page_entry *e, size_t n, size_t middle);
+
 /* ---- tree_leaf.c */
 /* ref page 0: the range was empty; a new leaf begins here. *changed false: nothing to do after all. */
 int leaf_apply(writer *w, page_ref ref, const uint8_t *page, uint64_t born, const tree_change *c, size_t n,
