@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Dialect, Select, and_, exc, inspect, or_, select, tuple_
-from sqlalchemy.orm import Mapper, Session, object_session, scoped_session, undefer
+from sqlalchemy.orm import Bundle, Mapper, Session, object_session, scoped_session, undefer
 from sqlalchemy.orm.util import AliasedClass
 
 from ..history import Moment, from_ns, ns_in
@@ -57,34 +57,40 @@ class HistoryEntry(Generic[T]):
             `Tagged`; others have none here.
     """
 
-    __slots__ = ("_before", "_of", "_tags", "_version", "key", "object")
+    __slots__ = ("_before", "_of", "_tags", "_version")
 
-    # How fast a history is depends on this, so what is not asked of most entries is left in the row.
+    # How fast a history is depends on this, so what is not asked of most entries is left in the rows.
     def __init__(
-        self, version: Sequence[Any], found: T, key: tuple[Any, ...], before: T | None, of: _Of, tags: TagEvent | None
+        self, version: Sequence[Any], before: Sequence[Any] | None, of: _Of, tags: TagEvent | None
     ) -> None:
         self._version = version
-        self.object = found
-        self.key = key
         self._before = before
         self._of = of
         self._tags = tags
 
     @property
+    def object(self) -> T:
+        return self._version[0]  # type: ignore[no-any-return]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return _key_of(self._version)
+
+    @property
     def valid_from(self) -> int:
-        return self._version[_FROM]  # type: ignore[no-any-return]
+        return _told(self._version, _FROM)  # type: ignore[no-any-return]
 
     @property
     def valid_to(self) -> int | None:
-        return self._version[_TO]  # type: ignore[no-any-return]
+        return _told(self._version, _TO)  # type: ignore[no-any-return]
 
     @property
     def operation(self) -> str:
-        return self._version[_OPERATION]  # type: ignore[no-any-return]
+        return _told(self._version, _OPERATION)  # type: ignore[no-any-return]
 
     @property
     def transaction_id(self) -> int:
-        return self._version[_TRANSACTION]  # type: ignore[no-any-return]
+        return _told(self._version, _TRANSACTION)  # type: ignore[no-any-return]
 
     @property
     def tags_added(self) -> frozenset[str]:
@@ -100,17 +106,18 @@ class HistoryEntry(Generic[T]):
         with None before; of a delete all, with None behind; of a change of tags none."""
         if self.operation == "tag":
             return {}
-        old = None if self.operation == "insert" else _values(self._before, self._of.names)
+        before = None if self.operation == "insert" or self._before is None else self._before[0]
+        old = _values(before, self._of.names)
         return differing(old, None if self.operation == "delete" else _values(self.object, self._of.names))
 
     @property
     def transaction(self) -> Transaction:
         """The transaction that began it: when, by whom, why. An object of the Session that the history was read by."""
         session = object_session(self.object)
-        said = self._version[_SAID:]
+        said = _told_from(self._version, _SAID)
         return transaction_of(session, self._of.dialect, self.transaction_id, self.valid_from, said)
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: Any) -> bool:
         return isinstance(other, HistoryEntry) and self._identity == other._identity
 
     def __hash__(self) -> int:
@@ -130,7 +137,26 @@ def _values(found: Any, names: list[str]) -> dict[str, Any] | None:
 
 
 _NO_TAGS: frozenset[str] = frozenset()
-_FROM, _TO, _OPERATION, _TRANSACTION, _SAID = range(1, 6)  # in the row of a version, behind its object
+_FROM, _TO, _OPERATION, _TRANSACTION, _SAID = range(5)  # of what is told of a version
+
+
+class _Told(Bundle[Any]):
+    """Columns that are read from the row when they are asked for: (how each is read, the row)."""
+
+    inherit_cache = True
+
+    def create_row_processor(self, query: Any, procs: Sequence[Any], labels: Sequence[str]) -> Any:
+        return lambda row: (procs, row)
+
+
+def _told(version: Sequence[Any], which: int) -> Any:
+    procs, row = version[1]
+    return procs[which](row)
+
+
+def _told_from(version: Sequence[Any], first: int) -> tuple[Any, ...]:
+    procs, row = version[1]
+    return tuple(proc(row) for proc in procs[first:])
 
 
 def history(
@@ -161,7 +187,8 @@ def history(
     if low is not None and high is not None:
         refuse_inverted((low, since), (high, until))
     mapper, condition = _wanted(target)
-    return _entries(found, mapper, condition, low, high)
+    single = condition is not None and not isinstance(target, Select)
+    return _entries(found, mapper, condition, single, low, high)
 
 
 def _wanted(target: Any) -> tuple[Mapper[Any], Any]:
@@ -215,7 +242,7 @@ def _query(mapper: Mapper[Any]) -> _Query:
     if found is None:
         v = versions(mapper.class_)
         statement = (
-            select(v.entity, v.valid_from, v.valid_to, v.operation, v.transaction_id, *said_columns())
+            select(v.entity, _Told("told", v.valid_from, v.valid_to, v.operation, v.transaction_id, *said_columns()))
             .join(Transaction, Transaction.id == v.transaction_id)
             .order_by(*_key_columns(mapper, v.entity), v.valid_from)
             .options(*(undefer(getattr(v.entity, prop.key)) for prop in mapper.column_attrs if prop.deferred))
@@ -227,7 +254,7 @@ def _query(mapper: Mapper[Any]) -> _Query:
 
 
 def _entries(
-    session: Session, mapper: Mapper[Any], condition: Any, low: int | None, high: int | None
+    session: Session, mapper: Mapper[Any], condition: Any, single: bool, low: int | None, high: int | None
 ) -> Iterator[HistoryEntry[Any]]:
     v, statement, names = _query(mapper)
     if condition is not None:
@@ -237,57 +264,58 @@ def _entries(
     if high is not None:
         statement = statement.where(v.valid_from <= high)
     rows = session.execute(statement)
-    telling = _Telling(_Of(names, session.get_bind(mapper).dialect), low, high)
-    if not may_have_tags(mapper):
-        yield from telling.entries(rows, {})
-        return
-    for chunk in _in_chunks(rows):
-        yield from telling.entries(chunk, tag_events(session, telling.new_objects(chunk)))
+    telling = _Telling(_Of(names, session.get_bind(mapper).dialect), single, low, high)
+    tagged = may_have_tags(mapper)
+    for chunk in rows.partitions():
+        yield from telling.entries(chunk, tag_events(session, telling.new_objects(chunk)) if tagged else {})
     yield from telling.end()
-
-
-def _in_chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, _AT_ONCE)):
-        yield chunk
 
 
 _identity_key = attrgetter("_sa_instance_state.key")
 
 
+def _key_of(version: Sequence[Any]) -> tuple[Any, ...]:
+    key: tuple[Any, ...] = _identity_key(version[0])[1]
+    return key[:-1]  # behind its own key stands the moment
+
+
 class _Telling:
     """Makes entries of versions, which come object by object and in the order of time, and of what became of tags."""
 
-    def __init__(self, of: _Of, low: int | None, high: int | None) -> None:
-        self._of, self._low, self._high = of, low, high
+    def __init__(self, of: _Of, single: bool, low: int | None, high: int | None) -> None:
+        self._of, self._single, self._low, self._high = of, single, low, high
         self._key: tuple[Any, ...] | None = None
         self._before: Any = None  # the row of the version before, of the object with this key
         self._events: deque[TagEvent] = deque()  # of it, which are not told yet
 
-    def new_objects(self, rows: list[Any]) -> list[Any]:
+    def new_objects(self, rows: Sequence[Any]) -> list[Any]:
         """One version of each object whose tags are not known yet."""
-        found = {_identity_key(row[0])[1][:-1]: row[0] for row in rows}
+        found = {_key_of(row): row[0] for row in rows}
         return [one for key, one in found.items() if key != self._key]
 
     def entries(
-        self, rows: Iterable[Any], events: dict[tuple[str, int], list[TagEvent]]
+        self, rows: Sequence[Any], events: dict[tuple[str, int], list[TagEvent]]
     ) -> Iterator[HistoryEntry[Any]]:
-        of, low = self._of, self._low
+        of, low, single = self._of, self._low, self._single
+        if single and low is None and not (events or self._events):
+            yield from map(HistoryEntry, rows, [self._before, *rows[:-1]], repeat(of), repeat(None))
+            self._key, self._before = _key_of(rows[-1]), rows[-1]
+            return
         for row in rows:
-            found = row[0]
-            key = _identity_key(found)[1][:-1]  # behind its own key stands the moment
-            if key != self._key:
+            if self._before is None or not (single or _key_of(row) == self._key):
                 yield from self.end()
-                identity = identity_of(found) if events else None
-                self._key, self._events = key, deque(events.get(identity, ()) if identity else ())
+                self._key = _key_of(row)
+                identity = identity_of(row[0]) if events else None
+                self._events = deque(events.get(identity, ()) if identity else ())
             tags = None
             if self._events:
-                yield from self._tags_until(row[_FROM])
-                if self._events and self._events[0].committed_at == row[_FROM]:
+                began = _told(row, _FROM)
+                yield from self._tags_until(began)
+                if self._events and self._events[0].committed_at == began:
                     tags = self._events.popleft()
             before, self._before = self._before, row
-            if low is None or row[_FROM] >= low:
-                yield HistoryEntry(row, found, key, None if before is None else before[0], of, tags)
+            if low is None or _told(row, _FROM) >= low:
+                yield HistoryEntry(row, before, of, tags)
 
     def end(self) -> Iterator[HistoryEntry[Any]]:
         """What is left to tell of the object."""
@@ -301,9 +329,9 @@ class _Telling:
             early = self._low is not None and event.committed_at < self._low
             if self._before is None or early or late:
                 continue
-            found, ended = self._before[0], self._before[_TO]
-            version = (found, event.committed_at, ended, "tag", event.transaction_id, *event.said)
-            yield HistoryEntry(version, found, self._key or (), found, self._of, event)
+            told = (event.committed_at, _told(self._before, _TO), "tag", event.transaction_id, *event.said)
+            version = (self._before[0], ([itemgetter(i) for i in range(len(told))], told))
+            yield HistoryEntry(version, self._before, self._of, event)
 
 
 # ---- who set what ----
