@@ -40,7 +40,10 @@ _YEAR_2100_NS = 4_102_444_800 * 10**9
 _LIKELY_NS = _YEAR_2100_NS // 1000  # from here on an int is nanoseconds; below it may be of another unit
 _MICROSECOND = dt.timedelta(microseconds=1)
 _DAY_NS = 86_400_000_000_000
-_KINDS = "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, or a negative timedelta"
+_KINDS = (
+    "an aware datetime, a date, ISO 8601 text, int nanoseconds since 1970 UTC, a negative timedelta, "
+    "or a name: label('...'), transaction(...), 'alembic:...'"
+)
 
 
 class NotAMoment(ValueError):

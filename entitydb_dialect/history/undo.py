@@ -8,9 +8,11 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, scoped_session
 
+from .._moments import name_of
 from .backend import ChangesBackend
 from .changes import Change, changes_between
 from .sources import bound, session_of, telling
+from .transactions import Transaction
 
 
 class UndoConflict(exc.InvalidRequestError):
@@ -31,7 +33,7 @@ class UndoConflict(exc.InvalidRequestError):
         )
 
 
-def undo(session: Session | scoped_session[Any], transaction: int) -> list[Change]:
+def undo(session: Session | scoped_session[Any], transaction: int | str | Transaction) -> list[Change]:
     """Makes the changes that take back what one transaction did, in the Session's running transaction.
 
     A row that it inserted is deleted, one that it deleted comes back under its row id, and of one that it updated the
@@ -40,25 +42,27 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
 
     Args:
         session: a Session. It is flushed first.
-        transaction: its number, as in `Change.transaction_id`.
+        transaction: its number, as in `Change.transaction_id`; or a `Transaction`, as in `HistoryEntry.transaction`; or
+            `transaction(number)`.
 
     Returns:
         The changes that were taken back, in their order.
 
     Raises:
-        ArgumentError: it is no number.
+        ArgumentError: it is none of these.
         NoResultFound: there is no such transaction, or it changed no rows and no tags.
         UndoConflict: later transactions have changed what it did; `writers` are their changes. Other columns of a row
             do not count.
         IntegrityError: a constraint of today does not allow it, such as a foreign key to a row that has gone since.
     """
     found = session_of(session, "undo")
+    number = _number(transaction)
     backend = telling(bound(found)[1], found)
     with found.begin_nested():
         found.flush()
         connection = found.connection()
-        done = _changes_of(connection, backend, transaction)
-        _refuse_conflicts(connection, backend, transaction, done)
+        done = _changes_of(connection, backend, number)
+        _refuse_conflicts(connection, backend, number, done)
         backend.defer_foreign_keys(connection)
         _write_rows(connection, backend, [change for change in done if change.tag is None])
         for change in done:
@@ -68,9 +72,18 @@ def undo(session: Session | scoped_session[Any], transaction: int) -> list[Chang
     return done
 
 
-def _changes_of(connection: Connection, backend: ChangesBackend, transaction: int) -> list[Change]:
+def _number(transaction: Any) -> int:
+    if isinstance(transaction, Transaction):
+        return transaction.id
+    name = name_of(transaction)
+    if name is not None and name.kind == "transaction" and name.value.strip().isdecimal():
+        return int(name.value)
     if isinstance(transaction, bool) or not isinstance(transaction, int):
-        raise exc.ArgumentError(f"{transaction!r} is not the number of a transaction")
+        raise exc.ArgumentError(f"{transaction!r} is not the number of a transaction, nor a Transaction")
+    return transaction
+
+
+def _changes_of(connection: Connection, backend: ChangesBackend, transaction: int) -> list[Change]:
     newest = backend.newest_commit(connection)()
     if not 1 <= transaction <= newest:
         raise exc.NoResultFound(f"there is no transaction {transaction!r}: the newest is {newest}")

@@ -175,6 +175,7 @@ def history(
 
     Raises:
         ArgumentError: the target is none of these; `since` is later than `until`; a moment is none.
+        NoResultFound: with the first entry, of (class, primary key) without `since` and `until`: it was never there.
 
     Example:
         for entry in history(session, account):
@@ -186,9 +187,26 @@ def history(
     high = None if until is None else int(ns_in(found, until))
     if low is not None and high is not None:
         refuse_inverted((low, since), (high, until))
+    entries = _history(found, target, low, high)
+    return _at_least_one(entries, target) if isinstance(target, tuple) and low is high is None else entries
+
+
+def _history(session: Session, target: Any, low: int | None, high: int | None) -> Iterator[HistoryEntry[Any]]:
     mapper, condition = _wanted(target)
     single = condition is not None and not isinstance(target, Select)
-    return _entries(found, mapper, condition, single, low, high)
+    return _entries(session, mapper, condition, single, low, high)
+
+
+def _at_least_one(entries: Iterator[HistoryEntry[Any]], target: tuple[Any, ...]) -> Iterator[HistoryEntry[Any]]:
+    first = next(entries, None)
+    if first is None:
+        name = getattr(target[0], "__name__", target[0])
+        raise exc.NoResultFound(
+            f"{name} {target[1]!r} was never there, or is not committed yet; to ask for what may have no history, "
+            "give history() a select(), or since= and until="
+        )
+    yield first
+    yield from entries
 
 
 def _wanted(target: Any) -> tuple[Mapper[Any], Any]:
@@ -363,7 +381,7 @@ def blame(session: Session | scoped_session[Any], target: Any) -> dict[str, Blam
     past = not isinstance(target, (type, tuple)) and is_past(target)
     until = moment_of_state(inspect(target)) if past else None
     found: dict[str, Blame] = {}
-    for entry in history(session, target, until=until):
+    for entry in _history(session_of(session, "blame"), target, None, until):
         if entry.operation == "delete":
             found = {}
             continue

@@ -11,7 +11,18 @@ import pytest
 from sqlalchemy import Column, Computed, Engine, ForeignKey, Table, create_engine, event, exc, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from entitydb_dialect import Tagged, UndoConflict, blame, changes, commit_moment, diff, restore, undo
+from entitydb_dialect import (
+    Tagged,
+    Transaction,
+    UndoConflict,
+    blame,
+    changes,
+    commit_moment,
+    diff,
+    restore,
+    transaction,
+    undo,
+)
 
 
 class Base(DeclarativeBase):
@@ -330,6 +341,22 @@ def test_undo_of_what_a_foreign_key_needs_is_refused(session: Session) -> None:
         session.commit()
     session.rollback()
     assert session.get_one(Article, 1).title == "parent"
+
+
+def test_undo_takes_what_names_a_transaction(session: Session, then: int) -> None:
+    """Its number, the object of it that a history gives, and its name as a moment."""
+    article = session.scalars(select(Article).order_by(Article.id)).first()
+    assert article is not None
+    was = article.title
+    for name in (int, lambda number: session.get_one(Transaction, number), transaction):
+        article.title = "undone at once"
+        session.commit()
+        undo(session, name(last(session)))
+        session.commit()
+        assert article.title == was
+    for number in ("transaction:", "transaction:x", "label:1"):
+        with pytest.raises(exc.ArgumentError, match="not the number of a transaction"):
+            undo(session, number)
 
 
 def test_undo_of_an_unknown_transaction(session: Session, then: int) -> None:

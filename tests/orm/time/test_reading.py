@@ -102,7 +102,8 @@ def test_nothing_is_read_before_the_first_entry_is_asked_for(engine: Engine) -> 
     with Session(engine) as session:
         entries = history(session, (Product, 1))
         assert said == []
-        assert list(entries) == []
+        with pytest.raises(exc.NoResultFound, match="never there"):
+            next(entries)
     assert said
 
 
@@ -154,6 +155,25 @@ def test_a_past_session_tells_the_history_as_it_was_then(engine: Engine) -> None
                 assert blame(past, (Product, 1))["price"].transaction.actor == "bob"
 
 
+def test_the_history_of_a_key_that_never_was_is_an_error(engine: Engine) -> None:
+    """An empty trail would look like an object that nobody has changed. A time of which nothing is told is none."""
+    with Session(engine) as session:
+        session.add(Product(id=1, title="lamp", price=1))
+        session.commit()
+        moment = commit_moment(session)
+        session.delete(session.get_one(Product, 1))
+        session.commit()
+        assert [entry.operation for entry in history(session, (Product, 1))] == ["insert", "delete"]
+        with pytest.raises(exc.NoResultFound, match=r"Product 99 was never there.*select\(\), or since="):
+            list(history(session, (Product, 99)))
+        assert list(history(session, (Product, 99), until=moment)) == []
+        assert list(history(session, select(Product).where(Product.id == 99))) == []
+        new = Product(id=2, title="not committed", price=1)
+        session.add(new)
+        session.flush()
+        assert list(history(session, new)) == []
+
+
 def test_several_objects_and_a_select(engine: Engine) -> None:
     with Session(engine) as session:
         session.add_all([Product(id=n, title="abc"[n], price=n) for n in range(3)])
@@ -164,7 +184,6 @@ def test_several_objects_and_a_select(engine: Engine) -> None:
         assert [(e.key, e.object.price) for e in history(session, Product)] == expected
         found = history(session, select(Product).where(Product.price == 9))
         assert [(e.key, e.object.price) for e in found] == [row for row in expected if row[0] != (1,)]
-        assert list(history(session, (Product, 99))) == []
 
 
 def test_past_objects_in_it_lead_to_their_moment_and_refuse_changes(engine: Engine) -> None:
