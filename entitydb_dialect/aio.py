@@ -36,6 +36,7 @@ from ._urls import target
 from .apsw import EntityDialect_apsw
 from .base import EntityExecutionContext
 from .history.aio import AsyncSource, at, run_transaction
+from .temporal.aio import AsyncTemporalSession
 
 _BATCH = 100  # rows of a streamed result that come with executing
 _PATIENCE_S = 5.0  # at the end of the interpreter threads stand still
@@ -422,6 +423,7 @@ __all__ = [
     "AsyncAdapt_entitydb_dbapi",
     "AsyncAdapt_entitydb_ss_cursor",
     "AsyncSource",
+    "AsyncTemporalSession",
     "EntityDialect_aio",
     "EntityDialect_aio_sqlite",
     "EntityExecutionContext_aio",

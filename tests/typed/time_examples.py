@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from typing_extensions import assert_type
 
 from entitydb_dialect import TemporalSession, Versions, moment_of, past_class, temporal, versions
-from entitydb_dialect.temporal.aio import AsyncTemporalSession
+from entitydb_dialect.aio import AsyncTemporalSession
 
 
 class Base(DeclarativeBase):

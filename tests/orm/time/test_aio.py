@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncAttrs, async_sessionmaker, create_async_
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
 from entitydb_dialect import PastWriteError, commit_moment, moment_of, temporal
-from entitydb_dialect.temporal.aio import AsyncTemporalSession
+from entitydb_dialect.aio import AsyncTemporalSession
 
 
 class Base(AsyncAttrs, DeclarativeBase):
