@@ -381,20 +381,22 @@ int cursor_has(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, bo
 
 int cursor_which(edb_stmt *st, uint32_t tree, const uint8_t *keys, size_t key_size, size_t n, bool *found)
 {
+    writeset *own = own_writes(st, tree);
     const tree_state *state;
+    edb_entry entry;
     int rc = stmt_tree(st, tree, &state);
 
-    if (rc)
-        return rc;
-    if (own_writes(st, tree) || noted(st, tree, state)) {
+    if (rc || noted(st, tree, state)) {
         for (size_t i = 0; i < n && !rc; i++)
             rc = cursor_has(st, tree, keys + i * key_size, key_size, &found[i]);
         return rc;
     }
-    if (state && state->ts_born <= st->st_moment)
-        return tree_which(st->st_conn->cn_pager, state, st->st_moment, keys, key_size, n, found);
     memset(found, 0, n * sizeof *found);
-    return EDB_OK;
+    if (state && state->ts_born <= st->st_moment)
+        rc = tree_which(st->st_conn->cn_pager, state, st->st_moment, keys, key_size, n, found);
+    for (size_t i = 0; own && i < n && !rc; i++)
+        (void)own_get(own, tree, keys + i * key_size, key_size, st->st_seq, &entry, &found[i]);
+    return rc;
 }
 
 int cursor_get_near(edb_stmt *st, uint32_t tree, const void *key, size_t key_size, tree_near *near, edb_entry *out,
