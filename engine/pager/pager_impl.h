@@ -46,7 +46,7 @@ typedef struct mapping mapping;
 struct mapping {                    /* one reservation over the file; replaced by a larger one, unmapped at close */
     pager_view mp_view;
     size_t mp_size, mp_verified_size, mp_touched_size;
-    _Atomic uint8_t *mp_touched;    /* one byte for each extent of EXTENT_SIZE that was read in */
+    _Atomic uint8_t *mp_touched;    /* one byte for each extent that was read in (pager_read.c) */
     mapping *mp_older;
 };
 

@@ -23,7 +23,7 @@
 
 #include "engine/pager/pager_impl.h"
 
-#define EXTENT_SHIFT 18                     /* 256 KiB */
+#define EXTENT_SHIFT 16                     /* 64 KiB */
 #define RESERVE_SIZE (1ULL << 36)           /* 64 GiB, or four times the file */
 
 #ifndef MADV_POPULATE_READ
