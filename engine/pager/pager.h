@@ -5,8 +5,8 @@
  *
  *   reading   pager_pin() announces a commit number in a slot of the lock file and copies that commit's record;
  *             pager_page() then gives pages of the map, each verified once per (page, tag). No lock, no copy.
- *   writing   pager_commit_begin() takes the committer lock; pages are built on the heap and written with
- *             pager_write(); pager_commit_prepare() makes the record; pager_commit_publish() draws the clock, writes
+ *   writing   pager_commit_begin() takes the committer lock; pages are built where pager_building() says and written
+ *             with pager_write(); pager_commit_prepare() makes the record; pager_commit_publish() draws the clock, writes
  *             the record and stores the number; pager_wait_durable() syncs for every commit published before it.
  *
  * One `pager` per file and process, shared by its threads (pager_open counts references). A pager inherited through
