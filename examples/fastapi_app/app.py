@@ -85,10 +85,10 @@ async def note_of(session: AsyncSession, key: int) -> Note:
 
 async def history_of(session: AsyncSession, key: int) -> list[HistoryEntry[Note]]:
     """The history of a note, which stays when it is deleted."""
-    entries = await session.run_sync(lambda sync: list(history(sync, (Note, key))))
-    if not entries:
-        raise HTTPException(404, f"there is no note {key}, and there was none")
-    return entries
+    try:
+        return await session.run_sync(lambda sync: list(history(sync, (Note, key))))
+    except NoResultFound:
+        raise HTTPException(404, f"there is no note {key}, and there was none") from None
 
 
 @router.get("/notes")

@@ -144,8 +144,9 @@ def add_views(app: Flask) -> None:
     @app.get(product_url)
     def show(key: int) -> str:
         """The product, if it is there, and its history, which stays when it is deleted."""
-        entries = list(history(db.session, (Product, key)))
-        if not entries:
+        try:
+            entries = list(history(db.session, (Product, key)))
+        except NoResultFound:
             abort(404, f"There is no product {key}, and there was none.")
         return render_template("product.html", product=db.session.get(Product, key), entries=entries[::-1])
 
