@@ -181,6 +181,21 @@ static int sync_want(pager *pg, bool at_once)
     return rc;
 }
 
+/* The background sync has not begun in time, perhaps for want of a processor. A sync here delays one process; without one the
+ * next commits would soon have to sync inside the committer lock (I7), and delay all. */
+static int sync_help(pager *pg)
+{
+    shm_area *shm = pg->pg_shm;
+    int rc = sync_poisoned(pg), lock = rc ? EBUSY : shm_mutex_try(&shm->sh_sync);
+
+    if (lock && lock != EOWNERDEAD)
+        return rc;                  /* somebody syncs */
+    rc = sync_force(pg);
+    pthread_mutex_unlock(&shm->sh_sync);
+    sync_ended(shm);
+    return rc;
+}
+
 void sync_stop(pager *pg)
 {
     pthread_mutex_lock(&pg->pg_sync_mutex);
@@ -205,8 +220,8 @@ int pager_wait_durable(pager *pg, uint64_t number, bool force)
         number = published;
     if (durable >= number)
         return EDB_OK;
-    bool at_once = number - durable >= ring_half(pg) / 2;
-    if (!force && pg->pg_shm->sh_synchronous == SYNC_NORMAL && sync_want(pg, at_once) == 0)
-        return sync_poisoned(pg);
-    return sync_run(pg, number);
+    uint64_t behind = number - durable;
+    if (force || pg->pg_shm->sh_synchronous != SYNC_NORMAL || sync_want(pg, behind >= ring_half(pg) / 2) != 0)
+        return sync_run(pg, number);
+    return behind < ring_half(pg) / 4 * 3 ? sync_poisoned(pg) : sync_help(pg);
 }

@@ -18,6 +18,7 @@ from ..bare_pager import (
     NONE,
     NORMAL,
     READ_ONLY,
+    RING,
     BarePager,
     PagerError,
     failpoint,
@@ -558,3 +559,24 @@ def test_a_first_opener_that_cannot_write_leaves_recovery_to_the_writer(tmp_path
         assert reader.pinned_values() == values
         reader.unpin()
         assert reader.values() == [100]
+
+
+def test_who_commits_syncs_itself_when_the_background_sync_is_late(tmp_path):
+    """At `normal`, where so many commits wait for it that the next ones would have to sync in the committer lock."""
+    helped = []
+
+    def notes(name):
+        if name == "sync:before":
+            helped.append(threading.current_thread() is threading.main_thread())
+
+    with failpoint(notes), BarePager(tmp_path / "a.edb", 512, NORMAL) as db:
+        db.commit({0: 1})
+        for _ in range(10):             # the background thread may be first, seldom
+            for i in range(3 * RING // 8 + 1):
+                db.commit({0: i}, wait=False)
+            helped.clear()
+            number, _ = db.commit({0: 7})
+            if any(helped):
+                assert db.stats()["durable"] == number
+                return
+    pytest.fail("the background thread was first each time")
