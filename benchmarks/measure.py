@@ -99,22 +99,22 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, answer
 
 
-def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = True,
+def race(sides: dict[str, Callable[[], Any]], rounds: int = 9, *, again: bool = True, alike: bool = True,
          clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
     """Runs the sides in turns. -> seconds of one run of the work by the clock, for each round, by side.
 
-    A first round warms the caches, compares the answers and, unless not `again` (the work changes something), finds how
-    often to repeat the work in a sample, the same for all sides.
+    A first round warms the caches and, unless not `again` (the work changes something), finds how often to repeat the
+    work in a sample, the same for all sides. If the sides do something `alike`, it compares the answers.
 
     Raises:
-        AssertionError: the sides gave different answers (not compared unless `again`).
+        AssertionError: the sides gave different answers (not compared unless `again` and `alike`).
     """
     taken: dict[str, list[float]] = {name: [] for name in sides}
     warm = {name: timed(work) for name, work in sides.items()}
     repeats = 1
     if again:
         first, *others = (answer for _, answer in warm.values())
-        if any(answer != first for answer in others):
+        if alike and any(answer != first for answer in others):
             raise AssertionError(f"{' and '.join(sides)} gave different answers")
         del first, others
         repeats = max(1, round(SAMPLE_SECONDS / min(seconds for seconds, _ in warm.values())))

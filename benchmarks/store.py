@@ -302,7 +302,7 @@ def asking(db: Database, other: apsw.Connection, texts: list[str], ours_bytes: i
     yield raced(GROUP, "SQL, rows of the entities of a tag", lambda: sorted(ask(ours_rows, quoted[2])),
                 lambda: sorted(they(their_rows, even)), "SQLite", at_most=1.5)
     found = race({"both": lambda: db.by_tag(f"{quoted[0]} & {quoted[1]}", type="entity"),
-                  "rare": lambda: db.by_tag(quoted[0], type="entity")}, again=False)
+                  "rare": lambda: db.by_tag(quoted[0], type="entity")}, alike=False)
     yield Row(GROUP, f"entities with a tag of {len(ask(ours_sql, quoted[0])):,} and one of "
               f"{len(ask(ours_sql, quoted[1])):,}", min(found["both"]), min(found["rare"]), "s",
               "those with the rarer tag alone", samples=found, at_most=2.0)
