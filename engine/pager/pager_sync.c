@@ -155,6 +155,7 @@ static void *sync_main(void *arg)
             ;
         pg->pg_sync_wanted = pg->pg_sync_at_once = false;
         pthread_mutex_unlock(&pg->pg_sync_mutex);
+        (void)FAILPOINT("sync:background");
         sync_run(pg, atomic_load(&pg->pg_shm->sh_published));    /* a failure poisons: the next commit reports it */
         pthread_mutex_lock(&pg->pg_sync_mutex);
     }

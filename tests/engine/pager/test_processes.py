@@ -563,20 +563,18 @@ def test_a_first_opener_that_cannot_write_leaves_recovery_to_the_writer(tmp_path
 
 def test_who_commits_syncs_itself_when_the_background_sync_is_late(tmp_path):
     """At `normal`, where so many commits wait for it that the next ones would have to sync in the committer lock."""
-    helped = []
+    late, synced = threading.Event(), []
 
-    def notes(name):
-        if name == "sync:before":
-            helped.append(threading.current_thread() is threading.main_thread())
+    def called(name):
+        if name == "sync:background":
+            assert late.wait(60)
+        elif name == "sync:before":
+            synced.append(threading.current_thread() is threading.main_thread())
 
-    with failpoint(notes), BarePager(tmp_path / "a.edb", 512, NORMAL) as db:
-        db.commit({0: 1})
-        for _ in range(10):             # the background thread may be first, seldom
-            for i in range(3 * RING // 8 + 1):
-                db.commit({0: i}, wait=False)
-            helped.clear()
-            number, _ = db.commit({0: 7})
-            if any(helped):
-                assert db.stats()["durable"] == number
-                return
-    pytest.fail("the background thread was first each time")
+    with failpoint(called), BarePager(tmp_path / "a.edb", 512, NORMAL) as db:
+        for i in range(3 * RING // 8 + 1):
+            db.commit({0: i}, wait=False)
+        number, _ = db.commit({0: 7})
+        assert synced == [True]
+        assert db.stats()["durable"] == number
+        late.set()
