@@ -164,7 +164,7 @@ def test_every_failpoint_of_a_commit_is_known_here() -> None:
     sources = Path(__file__).parents[2].joinpath("engine").rglob("*.c")
     named = {name for source in sources for name in re.findall(r'FAILPOINT\("([^"]+)"\)', source.read_text())}
     # Those of the pager alone have their tests in tests/engine/pager.
-    of_the_pager = {"settle:taken-back", "replay:record", "commit:to-file"}
+    of_the_pager = {"settle:taken-back", "replay:record", "commit:to-file", "sync:background"}
     assert named - {"spill:write", "ids:drawn"} - of_the_pager == set(FAILPOINTS)
 
 
