@@ -166,7 +166,7 @@ int mempage_read(pager *pg, page_ref ref, int kind, const uint8_t **out)
 {
     const memory_pages *mm = &pg->pg_memory_pages;
     uint64_t at = ref.page - PAGE_IN_MEMORY_FIRST;
-    const uint8_t *bytes = mm->mm_map + (at << pg->pg_page_shift);
+    const uint8_t *bytes = mempage_bytes(pg, ref.page);
 
     if (at >= atomic_load_explicit(&mm->mm_used, memory_order_relaxed) || !ref.tag || load32(bytes + PH_CHECKSUM) != ref.tag
         || (kind && bytes[PH_KIND] != kind))

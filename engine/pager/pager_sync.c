@@ -95,10 +95,13 @@ static int sync_lock(shm_area *shm, uint32_t ended)
     return lock;
 }
 
-/* Everybody who waits looks again. After the mutex was given back: who found it taken has loaded the count before. Who counts
- * itself a sleeper too late to be seen here finds another count when it goes to sleep, and does not. */
-static void sync_ended(shm_area *shm)
+/* Gives the mutex back, unless it was not got (EBUSY), and everybody who waits looks again. In this order: who found it taken has
+ * loaded the count before. Who counts itself a sleeper too late to be seen here finds another count when it goes to sleep, and does
+ * not. */
+static void sync_unlock(shm_area *shm, int lock)
 {
+    if (lock != EBUSY)
+        pthread_mutex_unlock(&shm->sh_sync);
     atomic_fetch_add(&shm->sh_syncs_ended, 1);
     if (atomic_load(&shm->sh_sync_sleepers))
         shm_wake(&shm->sh_syncs_ended);
@@ -123,9 +126,7 @@ int sync_run(pager *pg, uint64_t number)
             return edb_fail(EDB_IO, "%s: the sync lock is broken: %s", pg->pg_name, strerror(lock));
         if (atomic_load(&shm->sh_durable) < number)
             rc = sync_force(pg);
-        if (lock != EBUSY)
-            pthread_mutex_unlock(&shm->sh_sync);
-        sync_ended(shm);
+        sync_unlock(shm, lock);
         if (rc)
             return rc;
     }
@@ -187,13 +188,15 @@ static int sync_want(pager *pg, bool at_once)
 static int sync_help(pager *pg)
 {
     shm_area *shm = pg->pg_shm;
-    int rc = sync_poisoned(pg), lock = rc ? EBUSY : shm_mutex_try(&shm->sh_sync);
+    int rc = sync_poisoned(pg);
 
+    if (rc)
+        return rc;
+    int lock = shm_mutex_try(&shm->sh_sync);
     if (lock && lock != EOWNERDEAD)
-        return rc;                  /* somebody syncs */
+        return EDB_OK;              /* somebody syncs */
     rc = sync_force(pg);
-    pthread_mutex_unlock(&shm->sh_sync);
-    sync_ended(shm);
+    sync_unlock(shm, lock);
     return rc;
 }
 
