@@ -6,6 +6,7 @@
 
 #include "native/intern.h"
 #include "engine/entity/tag_dictionary.h"
+#include "engine/txn/txn_internal.h"
 
 enum { KNOWN_BYTES = 16 << 20 };    /* of texts that are not looked up again */
 
@@ -69,19 +70,13 @@ void tag_batch_forget(tag_batch *tb)
 int tag_batch_note(tag_batch *tb, const void *text, size_t size)
 {
     uint32_t id;
-    int rc = find_id(tb, text, size, &id);
     size_t at = tb->tgb_n;
+    int rc = find_id(tb, text, size, &id);
 
+    if (!rc)
+        rc = array_room((void **)&tb->tgb_ids, &tb->tgb_room, tb->tgb_n, sizeof *tb->tgb_ids);
     if (rc)
         return rc;
-    if (tb->tgb_n == tb->tgb_room) {
-        size_t room = 2 * tb->tgb_room + 8;
-        uint32_t *more = realloc(tb->tgb_ids, room * sizeof *more);
-        if (!more)
-            return edb_fail(EDB_NOMEM, "no memory to tag rows");
-        tb->tgb_ids = more;
-        tb->tgb_room = room;
-    }
     while (at && tb->tgb_ids[at - 1] > id)
         at--;
     if (at && tb->tgb_ids[at - 1] == id)
