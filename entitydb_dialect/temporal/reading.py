@@ -70,7 +70,8 @@ class HistoryEntry(Generic[T]):
 
     @property
     def object(self) -> T:
-        return self._version[0]  # type: ignore[no-any-return]
+        found: T = self._version[0]
+        return found
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -78,19 +79,23 @@ class HistoryEntry(Generic[T]):
 
     @property
     def valid_from(self) -> int:
-        return _told(self._version, _FROM)  # type: ignore[no-any-return]
+        began: int = _told(self._version, _FROM)
+        return began
 
     @property
     def valid_to(self) -> int | None:
-        return _told(self._version, _TO)  # type: ignore[no-any-return]
+        ended: int | None = _told(self._version, _TO)
+        return ended
 
     @property
     def operation(self) -> str:
-        return _told(self._version, _OPERATION)  # type: ignore[no-any-return]
+        name: str = _told(self._version, _OPERATION)
+        return name
 
     @property
     def transaction_id(self) -> int:
-        return _told(self._version, _TRANSACTION)  # type: ignore[no-any-return]
+        number: int = _told(self._version, _TRANSACTION)
+        return number
 
     @property
     def tags_added(self) -> frozenset[str]:
