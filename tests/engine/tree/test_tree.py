@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -182,28 +183,31 @@ def test_leaps_among_postings_find_what_is_found_from_the_root(tmp_path: Path, s
         tree.close()
 
 
-def test_leaps_along_the_keys_do_not_go_down_from_the_root(tmp_path: Path) -> None:
-    tree = BareTree(tmp_path / "t.edb", 512, 0)
+@contextmanager
+def every_seventh_deleted(path: Path) -> Iterator[tuple[BareTree, list[bytes], int]]:
+    """A tree of 3,000 keys of 16 bytes in a row, all of which it had at the moment."""
+    tree = BareTree(path, 512, 0)
     try:
         keys = [b"tag1type" + (i + (1 << 63)).to_bytes(8, "big") for i in range(3000)]
         first = tree.apply(dict.fromkeys(keys, b""))
         tree.apply(dict.fromkeys(keys[::7]))
+        yield tree, keys, first
+    finally:
+        tree.close()
+
+
+def test_leaps_along_the_keys_do_not_go_down_from_the_root(tmp_path: Path) -> None:
+    with every_seventh_deleted(tmp_path / "t.edb") as (tree, keys, first):
         for moment in (FOREVER, first):
             height = tree.visit(moment, [(keys[0], "-")])[1] // 2   # one way down for the version, one for the seek
             for apart in (5, 20, 40, 200):
                 along, anew = (tree.visit(moment, [(key, how) for key in keys[::apart]])[1] for how in "o-")
                 versions = height * len(keys[::apart])
                 assert along - versions <= 0.7 * (anew - versions), apart
-    finally:
-        tree.close()
 
 
 def test_many_keys_are_looked_for_by_one_way_down_to_each_leaf(tmp_path: Path) -> None:
-    tree = BareTree(tmp_path / "t.edb", 512, 0)
-    try:
-        keys = [b"tag1type" + (i + (1 << 63)).to_bytes(8, "big") for i in range(3000)]
-        first = tree.apply(dict.fromkeys(keys, b""))
-        tree.apply(dict.fromkeys(keys[::7]))
+    with every_seventh_deleted(tmp_path / "t.edb") as (tree, keys, first):
         for moment in (FOREVER, first):
             height = tree.which(moment, keys[:1])[1]
             for apart in (1, 5, 40):
@@ -213,8 +217,6 @@ def test_many_keys_are_looked_for_by_one_way_down_to_each_leaf(tmp_path: Path) -
                 leaves = min(len(asked), 2 + len(asked) * apart // 8)   # of at least eight entries each
                 assert touched <= leaves + height * (1 + leaves // 4)
         assert tree.which(FOREVER, [])[0] == []
-    finally:
-        tree.close()
 
 
 def test_keys_that_no_leaf_holds_are_not_there(tmp_path: Path) -> None:
