@@ -76,18 +76,18 @@ print(*(name for name in ours if not name.startswith("entitydb_dialect.history")
 
 
 @pytest.mark.slow
-def test_it_loads_without_the_dialect_the_driver_and_the_library() -> None:
+def test_it_loads_without_the_dialect_the_driver_and_the_library(tmp_path: Path) -> None:
     code = ALONE.format(package=str(PACKAGE))
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.split() == BELOW
 
 
 @pytest.mark.slow
-def test_asyncio_is_not_imported_with_it() -> None:
+def test_asyncio_is_not_imported_with_it(tmp_path: Path) -> None:
     code = ALONE.format(package=str(PACKAGE)).replace(", entitydb_dialect.history.aio", "")
     code += "assert 'entitydb_dialect.history.aio' not in sys.modules\n"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import c_code, c_fields, cited_files, private_names, python_code
+from . import c_code, c_fields, child_programs, cited_files, private_names, python_code
 from .layers import DRIVER, PRIVATE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +74,8 @@ def test_modules_of_the_driver_hardly_use_private_names_of_each_other() -> None:
 @pytest.mark.slow
 def test_every_file_that_a_text_names_exists() -> None:
     assert cited_files.dead_citations(ROOT) == []
+
+
+@pytest.mark.slow
+def test_programs_of_tests_do_not_run_in_the_folder_of_the_sources() -> None:
+    assert child_programs.without_folder(ROOT / "tests") == []
