@@ -145,17 +145,6 @@ bool marshal_write_list(marshal_writer *mw, size_t n)
     return write_head(mw, '[', n);
 }
 
-bool marshal_begin_list(marshal_writer *mw, size_t *at)
-{
-    *at = mw->mw_size;
-    return write_head(mw, '[', 0);
-}
-
-void marshal_end_list(marshal_writer *mw, size_t at, size_t n)
-{
-    store32(mw->mw_bytes + at + 1, (uint32_t)n);
-}
-
 bool marshal_write_tuple(marshal_writer *mw, size_t n)
 {
     uint8_t *at;

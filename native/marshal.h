@@ -40,9 +40,6 @@ bool marshal_keep_name(marshal_writer *mw, const char *name, size_t size);
 bool marshal_begin_dict(marshal_writer *mw);
 bool marshal_write_name(marshal_writer *mw, uint32_t number);
 bool marshal_end_dict(marshal_writer *mw);
-/* Room for a list's length, to be said when it is known. */
-bool marshal_begin_list(marshal_writer *mw, size_t *at);
-void marshal_end_list(marshal_writer *mw, size_t at, size_t n);
 void marshal_free(marshal_writer *mw);
 
 #endif

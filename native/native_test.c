@@ -11,7 +11,20 @@
 #include "native/filter.h"
 #include "native/keycode.h"
 #include "native/rowcode.h"
+#include "native/sha256.h"
 #include "native/skiplist.h"
+
+void test_sha256_pieces(const uint8_t *bytes, size_t size, const size_t *pieces, size_t n, uint8_t *out)
+{
+    sha256 sha;
+    size_t at = 0;
+
+    sha256_init(&sha);
+    for (size_t i = 0; i < n && pieces[i] <= size - at; at += pieces[i++])
+        sha256_add(&sha, bytes + at, pieces[i]);
+    sha256_add(&sha, bytes + at, size - at);
+    sha256_end(&sha, out);
+}
 
 static edb_value to_value(const test_value *v)
 {

@@ -11,8 +11,12 @@
 /* cffi: begin */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
 uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+void sha256_of(const void *bytes, size_t size, uint8_t out[32]);
+int sha256_choose(int portable);
 uint64_t hash_fnv1a(const void *bytes, size_t size);
 uint64_t hash_fast(const void *bytes, size_t size, uint64_t seed);
+/* The same hash of the bytes, given in pieces of these sizes; what is left comes last. */
+void test_sha256_pieces(const uint8_t *bytes, size_t size, const size_t *pieces, size_t n, uint8_t *out);
 
 typedef struct {
     int type;               /* VALUE_... */

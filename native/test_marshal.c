@@ -35,18 +35,16 @@ int test_marshal(const uint8_t *bytes, size_t size, uint8_t **out, size_t *out_s
     marshal_reader mr = { bytes, bytes + size };
     marshal_writer mw = { NULL, 0, 0 };
     edb_value count = { .type = 1 };
-    size_t n, at, written = 0;
+    size_t n, written = 0;
     int code = marshal_read_list(&mr, &n);
 
     if (!code && !(marshal_write_tuple(&mw, 2) && marshal_write_tuple(&mw, 2) && marshal_keep_name(&mw, "a", 1)
                    && marshal_keep_name(&mw, "\xc3\xa4", 2) && marshal_begin_dict(&mw) && marshal_write_name(&mw, 0)
-                   && marshal_begin_list(&mw, &at)))
+                   && marshal_write_list(&mw, n)))
         code = NO_MEMORY;
     for (; !code && written < n; written++)
         code = copy_row(&mr, &mw);
     count.integer = (int64_t)written;
-    if (!code)
-        marshal_end_list(&mw, at, written);
     if (!code && !(marshal_write_name(&mw, 1) && marshal_write(&mw, &count) && marshal_end_dict(&mw)))
         code = NO_MEMORY;
     if (code) {
