@@ -36,7 +36,7 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
-enum { LOG_WRITE = 1, LOG_SYNC = 2, LOG_EXTEND = 3, LOG_NOTE = 4, LOG_SYNC_START = 5 };
+enum { LOG_WRITE = 1, LOG_SYNC = 2, LOG_EXTEND = 3, LOG_NOTE = 4, LOG_SYNC_START = 5, LOG_TRUNCATE = 6 };
 
 static atomic_int log_fd = -1;
 static _Atomic int64_t fake_clock;
@@ -225,6 +225,21 @@ int os_extend(int fd, uint64_t size, const char *what)
             return rc;
         at += n;
     }
+    return EDB_OK;
+}
+
+int os_truncate(int fd, uint64_t size, const char *what)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return edb_fail(EDB_IO, "%s: fstat failed: %s", what, strerror(errno));
+    if ((uint64_t)st.st_size <= size)
+        return EDB_OK;
+    if (ftruncate(fd, (off_t)size))
+        return edb_fail(EDB_IO, "%s: cannot shorten the file to %llu bytes: %s", what, (unsigned long long)size,
+                        strerror(errno));
+    log_entry(LOG_TRUNCATE, fd, 0, size, NULL);
     return EDB_OK;
 }
 

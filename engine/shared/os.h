@@ -19,6 +19,8 @@ int os_read(int fd, void *bytes, size_t size, uint64_t offset, const char *what)
 int os_sync(int fd, const char *what);
 /* Extends the file to `size` bytes of allocated, zeroed space, so that later page writes cannot meet ENOSPC. */
 int os_extend(int fd, uint64_t size, const char *what);
+/* Makes the file no longer than `size`. */
+int os_truncate(int fd, uint64_t size, const char *what);
 /* The same file again, for reading and writing, whatever has become of its name: another open file description. -1 where
  * there is no /proc. */
 int os_reopen(int fd);

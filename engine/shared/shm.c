@@ -24,7 +24,7 @@
 #include "engine/shared/os.h"
 
 #define LOCK_MAGIC 0x314b434f4c424445ULL        /* "EDBLOCK1" */
-#define LOCK_LAYOUT 5
+#define LOCK_LAYOUT 7
 #define BYTE_OPEN ((off_t)1 << 40)              /* lock bytes lie far behind the contents */
 #define BYTE_PROCESS (BYTE_OPEN + 1)
 #define RECLAIM_NS 100000000
@@ -165,7 +165,9 @@ static int area_build(shm_area *area, uint64_t device, uint64_t inode, uint64_t 
         atomic_init(&area->sh_slot[i].ss_moment, SHM_NONE);
     }
     int rc = mutex_make(&area->sh_committer);
-    return rc ? rc : mutex_make(&area->sh_sync);
+    if (!rc)
+        rc = mutex_make(&area->sh_sync);
+    return rc ? rc : mutex_make(&area->sh_upkeep);
 }
 
 static void area_before(const shm_area *area, uint64_t device, uint64_t inode, shm_before *before)
@@ -212,6 +214,14 @@ static void area_free_slots(shm_area *area, int process)
     }
 }
 
+static void cut_free(shm_area *area, uint32_t owner)
+{
+    if (atomic_load(&area->sh_cutter) != owner)
+        return;
+    atomic_store(&area->sh_cut, 0);
+    atomic_store(&area->sh_cutter, 0);
+}
+
 /* Takes an entry of the process table; what a dead owner left in it is cleared. */
 static int process_take(shm_lock *lock)
 {
@@ -219,6 +229,7 @@ static int process_take(shm_lock *lock)
         if (!byte_lock(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
             continue;
         area_free_slots(lock->lk_area, i);
+        cut_free(lock->lk_area, (uint32_t)i + 1);
         atomic_store(&lock->lk_area->sh_pid[i], (uint32_t)getpid());
         lock->lk_process = i;
         return EDB_OK;
@@ -514,6 +525,24 @@ void shm_slot_give(shm_slot *slot)
     atomic_store(&slot->ss_owner, 0);
 }
 
+bool shm_cut_set(shm_lock *lock, uint64_t cut)
+{
+    shm_area *area = lock->lk_area;
+    uint32_t owner = slot_owner(lock), nobody = 0;
+
+    if (!cut) {
+        cut_free(area, owner);
+        return true;
+    }
+    if (!atomic_compare_exchange_strong(&area->sh_cutter, &nobody, owner) && nobody != owner) {
+        nobody = 0;
+        if (!shm_reclaim(lock, true) || !atomic_compare_exchange_strong(&area->sh_cutter, &nobody, owner))
+            return false;
+    }
+    atomic_store(&area->sh_cut, cut);
+    return true;
+}
+
 bool shm_reclaim(shm_lock *lock, bool now)
 {
     if (lock->lk_fd < 0)
@@ -528,6 +557,7 @@ bool shm_reclaim(shm_lock *lock, bool now)
                 || !byte_lock(lock->lk_fd, F_WRLCK, BYTE_PROCESS + i))
                 continue;
             area_free_slots(lock->lk_area, i);
+            cut_free(lock->lk_area, (uint32_t)i + 1);
             atomic_store(&lock->lk_area->sh_pid[i], 0);
             byte_lock(lock->lk_fd, F_UNLCK, BYTE_PROCESS + i);
         }

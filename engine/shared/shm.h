@@ -11,7 +11,7 @@
  * One data file has one lock file in use: data_lock.h.
  *
  * Rules: the mutexes are robust; a lock won from a dead owner is made consistent by the winner, since what each guards
- * is judged by the published number alone. Everything else is atomic. Lock order: committer, then sync. */
+ * is judged by the published number alone. Everything else is atomic. Lock order: upkeep, committer, sync. */
 #ifndef EDB_SHM_H
 #define EDB_SHM_H
 
@@ -58,6 +58,7 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Alignas(64) pthread_mutex_t sh_sync;
     _Atomic uint32_t sh_syncs_ended;                /* counts up with each sync: whoever waits for one sleeps on it */
     _Atomic uint32_t sh_sync_sleepers;              /* so many do, or were killed while they did */
+    _Alignas(64) pthread_mutex_t sh_upkeep;         /* held by the thread that packs or prunes in the background */
 
     _Alignas(64) _Atomic uint64_t sh_published;     /* newest commit that readers may use */
     _Alignas(64) _Atomic uint64_t sh_durable;       /* newest commit known to survive a power loss */
@@ -71,11 +72,13 @@ typedef struct {                    /* docs/format.md, "The lock file" */
     _Alignas(64) _Atomic uint32_t sh_poisoned;      /* a sync failed: no more writes until everybody has closed */
     _Atomic uint32_t sh_unrecovered;                /* the first opener could not write: records beyond the published
                                                        one still stand in the ring */
-    _Atomic uint32_t sh_redo;                       /* the file's header says that there may be redo records */
+    _Atomic uint32_t sh_features;                   /* those that the file's header is known to require */
     _Atomic uint32_t sh_want_pages;                 /* a reader could not follow the redo records: the next commit writes pages */
     _Atomic uint64_t sh_big;                        /* newest commit whose record claims its own durability */
-    _Atomic uint64_t sh_file_pages;                 /* file size in pages; grows, under the committer lock */
+    _Atomic uint64_t sh_file_pages;                 /* file size in pages; changes under the committer lock */
     _Atomic uint64_t sh_zeroed;                     /* pages below it were written once (pager_alloc.c, growth) */
+    _Atomic uint64_t sh_cut;                        /* pages from it on are to become free: avoid them */
+    _Atomic uint32_t sh_cutter;                     /* process entry + 1 of who wants that; 0: nobody does */
     _Atomic uint64_t sh_syncs;                      /* fdatasync calls, for statistics */
     _Atomic uint64_t sh_sync_target[SHM_SYNCS];     /* numbers that syncs under way will make durable, 0: none */
     _Atomic uint64_t sh_listed[SHM_RING];           /* pages listed by commits up to N, at N % 512 */
@@ -139,6 +142,9 @@ void shm_slot_idle(shm_slot *slot);             /* nothing may be announced in i
 bool shm_slot_resume(shm_lock *lock, shm_slot *slot);
 /* Frees the slots of dead processes; at most every 100 ms unless `now`. -> whether it looked. */
 bool shm_reclaim(shm_lock *lock, bool now);
+/* Asks all who commit to avoid pages from `cut` on, until it is said again, with 0, or this process has died. One process at a
+ * time may ask: false: another does. */
+bool shm_cut_set(shm_lock *lock, uint64_t cut);
 
 /* Locks a robust mutex: 0, ETIMEDOUT, EDEADLK, or EOWNERDEAD (then it is held and consistent again). Setting the clock
  * makes the wait neither longer nor shorter. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "native/native_test.h"
+#include "engine/testing/edb_test.h"
 
 static int failed;
 
@@ -21,5 +21,7 @@ int main(int argc, char **argv)
     check("Bloom filter", test_bloom_threads(4, 20000, seed));
     check("interning table", test_intern_threads(3, 3, 3000, 1 << 30, seed) > 2000);
     check("interning table, full", test_intern_threads(3, 3, 3000, 100000, seed) > 100);
+    check("cache of unpacked pages", test_cache_threads(4, 20000, 1 << 20, seed) == 0);
+    check("cache of unpacked pages, all of it pinned", test_cache_threads(4, 20000, 1 << 14, seed) == 0);
     return failed;
 }
