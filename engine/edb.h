@@ -39,6 +39,9 @@ const char *edb_code_meaning(int code);
 int edb_code_sqlite(int code);                      /* the SQLite result for it */
 int edb_code_count(void);
 bool edb_is_test_build(void);
+/* A shared library that exports the C functions of zstd, which packed history needs (cold/zstd.h). It is opened at first need.
+ * NULL, or where it does not have them: the system's libzstd.so.1. */
+void edb_zstd_library(const char *path);
 
 /* ---- databases ---- */
 
@@ -49,6 +52,7 @@ typedef struct {
     bool create;                    /* make the file if missing */
     int64_t busy_ms;                /* wait for the committer lock; -1: 5,000 */
     uint64_t spill_bytes;           /* write set held in memory; 0: 64 MiB */
+    bool unpacked, unpruned;        /* not in the background (upkeep/background.c); who commits first in a process decides */
 } edb_options;
 
 /* path: UTF-8, NULL for a memory database that lives as long as this handle. Opening the same file again in one
@@ -64,6 +68,9 @@ typedef struct {
      * and of these neither denied nor there; how often one was made, learned what others had written, was given up. */
     uint64_t filters, filter_bytes, filter_asked, filter_denied, filter_wrong, filters_made, filters_caught_up,
              filters_given_up;
+    /* What this process has done in the background (upkeep/background.c): strips written, pages of history packed, pages freed, and how
+     * often it failed. */
+    uint64_t pack_windows, pack_pages, pruned_pages, upkeep_failures;
 } edb_stats;
 int edb_get_stats(edb *db, edb_stats *out);
 
@@ -73,6 +80,66 @@ typedef struct {
     uint64_t pages_live, pages_history, pages_free, pages_other, versions, breaches;
 } edb_check_result;
 int edb_check(edb *db, edb_report_fn report, void *arg, edb_check_result *out);
+
+/* Lets history go: afterwards moments before commit `horizon` are not kept, and reading as of one fails with EDB_HORIZON. The horizon
+ * is at most the newest durable commit, and no transaction's or reader's moment is before it: out->horizon says what it became.
+ * Pages are freed in steps, each a commit, of about step_pages pages (0: 4,096). Readers go on, and keep what they have begun to read; writers
+ * wait for a step at the most. A nonzero answer of `progress` (may be NULL), called behind each step, ends it with EDB_INTERRUPT;
+ * then, and when it is killed, the next call goes on with what is left. dry_run: only says what would go.
+ * History of files made before there were cold ids (docs/format.md) stays. EDB_HORIZON: there is no such commit. */
+typedef struct {
+    uint64_t horizon;               /* of the database, then */
+    uint64_t pages, bytes;          /* freed; or that would be */
+    uint64_t entries;               /* entries of table and index leaves in them, copies of versions included */
+    uint64_t left;                  /* what is still to be freed: pages, and large values */
+    uint64_t steps;                 /* commits made */
+} edb_prune_result;
+typedef int (*edb_prune_fn)(void *arg, const edb_prune_result *so_far);
+int edb_prune(edb *db, uint64_t horizon, bool dry_run, uint64_t step_pages, edb_prune_fn progress, void *arg,
+              edb_prune_result *out);
+
+/* Packs history that is not packed yet, in steps beside readers and writers (upkeep/pack.c). EDB_CANNOT: there is no zstd. progress,
+ * which may be NULL, is called after each step with the cold ids looked at and how many there are; nonzero ends it. */
+typedef int (*edb_pack_progress)(void *arg, uint64_t done, uint64_t total);
+typedef struct {
+    uint64_t windows;               /* strips written, those that were merged included */
+    uint64_t pages;                 /* pages of history in them */
+    bool stopped;                   /* by progress */
+} edb_pack_result;
+int edb_pack(edb *db, edb_pack_progress progress, void *arg, edb_pack_result *out);
+
+/* Moves what is in use to the front of the file and gives the end back, in steps beside readers and writers (upkeep/compact.c).
+ * EDB_BUSY: another process does. progress, which may be NULL, is called after each step; nonzero ends it, which leaves
+ * the file sound. */
+typedef int (*edb_compact_progress)(void *arg, uint64_t done, uint64_t total);
+typedef struct {
+    uint64_t bytes_before, bytes_after;     /* of the file */
+    uint64_t bytes_needed;          /* of pages that are not free */
+    uint64_t held;                  /* free pages that somebody may still need; all others are zeros */
+    bool stopped;                   /* by progress */
+} edb_compact_result;
+int edb_compact(edb *db, edb_compact_progress progress, void *arg, edb_compact_result *out);
+
+/* Proves that what commits wrote, and when, is what they wrote then: upkeep/README.md, "Tamper evidence". */
+typedef struct {
+    uint64_t since;                 /* contents of later commits alone are looked at; 0: of all */
+    uint64_t expected;              /* a commit whose seal is known from elsewhere; 0: none */
+    uint8_t expected_seal[32];
+} edb_verify_options;
+typedef struct {
+    uint64_t first, last;           /* commits with links; 0, 0: none */
+    uint64_t proved_after;          /* what later ones wrote was compared; of the others the seal alone was */
+    uint64_t reduced;               /* of these, so many were reduced on purpose */
+    uint64_t breaks;
+    uint8_t seal[32];               /* of `last`, computed anew */
+} edb_verify_result;
+/* number 0: no commit can be named; table NULL: none can. */
+typedef void (*edb_break_fn)(void *arg, uint64_t number, int64_t ns, const char *table, const char *sentence);
+typedef int (*edb_progress_fn)(void *arg, uint64_t done, uint64_t of);     /* nonzero: stop, with EDB_INTERRUPT */
+int edb_verify(edb *db, const edb_verify_options *options, edb_break_fn broken, edb_progress_fn progress, void *arg,
+               edb_verify_result *out);
+/* Number and seal of the newest commit, which is durable then. *number 0: no commit has a seal yet. */
+int edb_newest_seal(edb *db, uint64_t *number, uint8_t *seal);
 
 /* The commit number whose state a moment names (the newest commit at or before it) and that commit's time. The answer
  * is settled: it never changes, unless the moment is later than the clock (*settled false: "now"). *resolved_ns is
@@ -287,12 +354,17 @@ typedef struct {
 int edb_stmt_tagged(edb_stmt *stmt, edb_tagged *tagged);
 
 typedef struct {
+    const char *bytes;              /* UTF-8 */
+    size_t size;                    /* bytes */
+} edb_text;
+
+typedef struct {
     uint32_t table;                 /* its id */
-    const uint8_t *expressions;     /* a list of texts */
-    size_t expressions_size;
-    uint8_t *out;                   /* -> a list with, for each expression, the list of what it means, ascending;
-                                       edb_bytes_free() it */
-    size_t out_size;
+    const edb_text *expressions;    /* n of them */
+    size_t n;
+    size_t *ends;                   /* n of them, the caller's: -> how many ids there are up to the last of this expression */
+    int64_t *ids;                   /* -> what the first expression means, ascending, then what the second means, ...;
+                                       NULL: none; edb_bytes_free() it */
 } edb_tagged_many;
 
 /* The same for many expressions. */

@@ -44,40 +44,21 @@ int edb_stmt_tagged_many(edb_stmt *stmt, edb_tagged_many *tagged)
     return by_tags(stmt, tagged);
 }
 
-static int collect(edb_tagged *tagged, tag_set *ts)
-{
-    size_t room = 0, n = 0;
-    int64_t *ids = NULL;
-    int rc = tag_set_seek(ts, INT64_MIN);
-
-    for (; !rc && tag_set_valid(ts); rc = tag_set_next(ts)) {
-        if (n == room) {
-            int64_t *more = realloc(ids, (room = 2 * room + 64) * sizeof *more);
-            if (!more) {
-                rc = edb_fail(EDB_NOMEM, "no memory for more than %zu entities", n);
-                break;
-            }
-            ids = more;
-        }
-        ids[n++] = tag_set_at(ts);
-    }
-    if (rc) {
-        free(ids);
-        return rc;
-    }
-    tagged->ids = ids;
-    tagged->n_ids = n;
-    return EDB_OK;
-}
-
 int edb_stmt_tagged(edb_stmt *stmt, edb_tagged *tagged)
 {
+    id_list found = { 0 };
     tag_set *ts;
     int rc = tag_set_open(stmt, tagged->table, tagged->expression, tagged->expression_size, &ts);
 
     if (rc)
         return rc;
-    rc = collect(tagged, ts);
+    rc = tag_set_collect(ts, &found);
     tag_set_close(ts);
-    return rc;
+    if (rc) {
+        free(found.il_ids);
+        return rc;
+    }
+    tagged->ids = found.il_ids;
+    tagged->n_ids = found.il_n;
+    return EDB_OK;
 }

@@ -83,6 +83,8 @@ static int keep_own(getting *gm, size_t *denied)
     bool found;
     int rc = EDB_OK;
 
+    if (!cursor_may_have_own(gm->gm_stmt, gm->gm_table->et_id))
+        return EDB_OK;
     for (size_t i = 0; i < get->n_ids && !rc; i++)
         if (gm->gm_denied[i]) {
             rowid_store(key, get->ids[i]);

@@ -201,7 +201,7 @@ static int version_had(edb_stmt *stmt, uint32_t tree, const void *key, size_t ke
     int rc = stmt_tree(stmt, tree, &state);
 
     *had = false;
-    if (rc || !state || begun <= state->ts_born)
+    if (rc || !state || begun <= state->ts_born || begun <= state->ts_horizon)
         return rc;
     return tree_get(stmt->st_conn->cn_pager, state, begun - 1, key, key_size, &version, had);
 }
@@ -264,6 +264,26 @@ size_t ids_unique(int64_t *ids, size_t n)
     return kept;
 }
 
+/* What the index had at the horizon: no change tells of it. */
+static int add_kept(row_id_set *ri, edb_stmt *stmt, const tree_state *state, const void *low, size_t low_size, const void *high,
+                    size_t high_size)
+{
+    tree_cursor tc;
+    int rc = tree_cursor_open(&tc, stmt->st_conn->cn_pager, state, state->ts_horizon);
+
+    if (rc)
+        return rc;
+    for (rc = tree_cursor_seek(&tc, low, low_size); !rc && tc.tc_valid; rc = tree_cursor_next(&tc)) {
+        if (high && key_compare(tc.tc_at.key, tc.tc_at.key_size, high, high_size) >= 0)
+            break;
+        const tree_event there = { .has = true, .key = tc.tc_at.key, .key_size = tc.tc_at.key_size };
+        if ((rc = add_id(ri, &there)))
+            break;
+    }
+    tree_cursor_close(&tc);
+    return rc;
+}
+
 int versions_of_index(edb_stmt *stmt, uint32_t tree, const void *low, size_t low_size, const void *high, size_t high_size,
                       int64_t **ids, size_t *n)
 {
@@ -278,6 +298,8 @@ int versions_of_index(edb_stmt *stmt, uint32_t tree, const void *low, size_t low
         while (!rc && !(rc = tree_events_next(&changes, &change)) && change)
             rc = add_id(&ri, change);
         tree_events_close(&changes);
+        if (!rc && state->ts_horizon)
+            rc = add_kept(&ri, stmt, state, low, low_size, high, high_size);
     }
     if (!rc && state && stmt_notes_reads(stmt))
         rc = note_rows(stmt, tree, low, low_size, high, high_size);

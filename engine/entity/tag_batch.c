@@ -74,7 +74,7 @@ int tag_batch_note(tag_batch *tb, const void *text, size_t size)
     int rc = find_id(tb, text, size, &id);
 
     if (!rc)
-        rc = array_room((void **)&tb->tgb_ids, &tb->tgb_room, tb->tgb_n, sizeof *tb->tgb_ids);
+        rc = list_room((void **)&tb->tgb_ids, &tb->tgb_room, tb->tgb_n, sizeof *tb->tgb_ids);
     if (rc)
         return rc;
     while (at && tb->tgb_ids[at - 1] > id)

@@ -90,6 +90,7 @@ int tag_id_find(edb_stmt *stmt, const tag_trees *trees, const void *text, size_t
 int tag_ids_absent(edb_stmt *stmt, const tag_trees *trees, const edb_value *texts, size_t n, bool *absent)
 {
     filter_view *filter = filters_of(stmt, trees->tt_dictionary, n, false);
+    bool own = cursor_may_have_own(stmt, trees->tt_dictionary);
     edb_entry entry;
     uint32_t id;
     int rc = EDB_OK;
@@ -99,6 +100,8 @@ int tag_ids_absent(edb_stmt *stmt, const tag_trees *trees, const edb_value *text
         const void *text = texts[i].bytes;
         size_t size = texts[i].size;
         bool found = false;
+        if (absent[i] && !own)
+            continue;
         if (absent[i])
             rc = cursor_get_absent(stmt, trees->tt_dictionary, text, size, &entry, &found);
         else if (!(found = is_known(trees, text, size, &id))) {

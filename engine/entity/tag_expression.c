@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "native/bytes.h"
 #include "engine/catalog/catalog.h"
 #include "engine/entity/tag_text.h"
 
@@ -172,10 +173,33 @@ static int any(parse *ps, tag_node **out)
     return chain(ps, TAG_ANY, '|', all, out);
 }
 
+/* Whether all of eight bytes are from '+' to '{', which none of the kinds above are. Adding and subtracting carry from a byte
+ * into the next only where that byte is none of these itself. */
+static inline bool eight_plain(const uint8_t *at)
+{
+    const uint64_t each = 0x0101010101010101ULL;
+    uint64_t x = load64(at);
+
+    return !((x | (x - each * '+') | (x + each * (0x80 - '|'))) & each * 0x80);
+}
+
+static bool plain(const uint8_t *text, size_t size)
+{
+    size_t at = 0;
+
+    for (; size - at >= 8; at += 8)
+        if (!eight_plain(text + at))
+            return false;
+    /* What is left is looked at with bytes before it. */
+    return at == size || (size >= 8 && eight_plain(text + size - 8));
+}
+
 bool tag_expression_is_word(const uint8_t *text, size_t size)
 {
     if (!size || size > TAG_MOST || *text == ':')
         return false;
+    if (plain(text, size))
+        return true;
     for (size_t i = 0; i < size; i++)
         if (kind_of[text[i]])
             return false;

@@ -558,6 +558,24 @@ static double estimate(const tag_set *ts, const tag_node *node, double rows)
     }
 }
 
+int tag_set_collect(tag_set *ts, id_list *out)
+{
+    int rc = tag_set_seek(ts, INT64_MIN);
+
+    for (; !rc && tag_set_valid(ts); rc = tag_set_next(ts)) {
+        if (out->il_n == out->il_room) {
+            size_t room = 2 * out->il_room + 64;
+            int64_t *more = realloc(out->il_ids, room * sizeof *more);
+            if (!more)
+                return edb_fail(EDB_NOMEM, "no memory for more than %zu entities", out->il_n);
+            out->il_ids = more;
+            out->il_room = room;
+        }
+        out->il_ids[out->il_n++] = tag_set_at(ts);
+    }
+    return rc;
+}
+
 double tag_set_estimate(edb_stmt *stmt, uint32_t type, const char *expression, size_t size)
 {
     tag_set ts = { .tse_stmt = stmt, .tse_type = type };

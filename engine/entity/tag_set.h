@@ -21,6 +21,13 @@ int tag_set_seek(tag_set *ts, int64_t entity);
 int tag_set_next(tag_set *ts);
 bool tag_set_valid(const tag_set *ts);
 int64_t tag_set_at(const tag_set *ts);              /* while valid */
+/* Ids in memory; all 0: none yet. */
+typedef struct {
+    int64_t *il_ids;                /* owned: free() */
+    size_t il_n, il_room;
+} id_list;
+/* Puts all entities behind what the list has. */
+int tag_set_collect(tag_set *ts, id_list *out);
 /* About how many entities an expression means, for plans; 0: the file has no tags. -1: nothing can be said. */
 double tag_set_estimate(edb_stmt *stmt, uint32_t type, const char *expression, size_t size);
 

@@ -177,7 +177,7 @@ static int interrupted(edb_stmt *stmt)
 
 static int meet_one(edb_stmt *stmt, const edb_entry *at, met_tags *out)
 {
-    int rc = array_room((void **)&out->mts_tags, &out->mts_room, out->mts_n, sizeof *out->mts_tags);
+    int rc = list_room((void **)&out->mts_tags, &out->mts_room, out->mts_n, sizeof *out->mts_tags);
 
     if (rc)
         return rc;

@@ -251,6 +251,8 @@ int transaction_info(edb_stmt *stmt, uint64_t number, table_buffer *buffer, edb_
         out[i].type = VALUE_NULL;
     if (rc || !found || number < state.ts_born)
         return rc;
+    if (number < state.ts_horizon)          /* it may be gone */
+        return EDB_OK;
     if ((rc = tree_get(stmt->st_conn->cn_pager, &state, number, INFO_KEY, sizeof INFO_KEY - 1, &version, &found)))
         return rc;
     if (!found || version.from != number)

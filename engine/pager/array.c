@@ -236,6 +236,73 @@ int array_set(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, u
     return EDB_OK;
 }
 
+/* ---- trimming ---------------------------------------------------------------------------------------------------- */
+
+static int subtree_free(setting *st, page_ref ref, uint32_t level)
+{
+    const uint8_t *page;
+    int rc = ref.page ? node_get(st->pg, ref, level, 0, &page) : EDB_OK;
+
+    if (rc || !ref.page)
+        return rc;
+    uint32_t count = level ? load32(page + PH_COUNT) : 0;
+    if (count > node_room(st->pg))
+        return list_damaged(st->pg, ref.page);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = subtree_free(st, ref_load(page, i), level - 1);
+    return rc ? rc : pager_free(st->pc, ref);
+}
+
+/* What of the interior page's subtree stands before st->index goes; *ref changes if anything does. The first reference that leads
+ * anywhere is the first that is kept, or the first to go. */
+static int subtree_trim(setting *st, page_ref *ref, uint32_t level, uint64_t first)
+{
+    const uint8_t *old;
+    int rc = node_get(st->pg, *ref, level, 0, &old);
+
+    if (rc)
+        return rc;
+    uint64_t span = span_below(st->pg, st->size, level), gone = (st->index - first) / span;
+    uint32_t count = load32(old + PH_COUNT), at = 0;
+    if (count > node_room(st->pg))
+        return list_damaged(st->pg, ref->page);
+    while (at < count && !ref_load(old, at).page)
+        at++;
+    if (gone > count)
+        gone = count;
+    page_ref edge = gone < count ? ref_load(old, (uint32_t)gone) : (page_ref){ 0, 0 }, before = edge;
+    if (edge.page && level > 1)
+        rc = subtree_trim(st, &edge, level - 1, first + gone * span);
+    if (rc || (at >= gone && edge.page == before.page && edge.tag == before.tag))
+        return rc;
+    for (uint32_t i = at; !rc && i < gone; i++)
+        rc = subtree_free(st, ref_load(old, i), level - 1);
+    open_node node;
+    if (!rc)
+        rc = node_open_for(st, *ref, level, &node);
+    if (rc)
+        return rc;
+    for (uint32_t i = at; i < gone; i++)
+        ref_store(node.bytes, i, (page_ref){ 0, 0 });
+    if (gone < count)
+        ref_store(node.bytes, (uint32_t)gone, edge);
+    return node_save(st, ref, &node);
+}
+
+int array_trim(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, uint64_t first)
+{
+    array_state result = *a;
+    setting st = { pc, pager_commit_pager(pc), owner, size, first, 0, NULL };
+
+    assert(first <= a->ar_count);
+    if (a->ar_levels > LEVELS_MAX)
+        return list_damaged(st.pg, a->ar_root.page);
+    int rc = a->ar_count && a->ar_levels ? subtree_trim(&st, &result.ar_root, a->ar_levels, 0) : EDB_OK;
+    if (!rc)
+        *a = result;
+    return rc;
+}
+
 /* ---- storing ----------------------------------------------------------------------------------------------------- */
 
 static int subtree_store(pager_commit *pc, page_ref *ref, uint32_t size, uint32_t level, uint64_t first, array_element_fn fn)
@@ -267,6 +334,51 @@ int array_store(pager_commit *pc, array_state *a, uint32_t size, array_element_f
     return a->ar_count ? subtree_store(pc, &a->ar_root, size, a->ar_levels, 0, fn) : EDB_OK;
 }
 
+/* ---- moving ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    pager_commit *amv_commit;
+    page_moving *amv_moving;
+} list_moving;
+
+/* Pages of elements are looked at only to be moved: where they lie, those above say. */
+static int subtree_move(list_moving *lm, page_ref *ref, uint32_t level)
+{
+    pager *pg = pager_commit_pager(lm->amv_commit);
+    page_moving *mv = lm->amv_moving;
+    uint8_t page[PAGE_SIZE_MAX];
+    const uint8_t *old;
+    bool changed = false;
+
+    if (!ref->page)
+        return EDB_OK;
+    if (!level && (ref->page < mv->mov_cut || !mv->mov_left)) {
+        mv->mov_whole = mv->mov_whole && ref->page < mv->mov_cut;
+        return EDB_OK;
+    }
+    int rc = node_get(pg, *ref, level, 0, &old);
+    if (rc)
+        return rc;
+    memcpy(page, old, pager_page_size(pg));
+    uint32_t count = level ? load32(page + PH_COUNT) : 0;
+    if (count > node_room(pg))
+        return list_damaged(pg, ref->page);
+    for (uint32_t i = 0; !rc && i < count; i++) {
+        page_ref child = ref_load(page, i), before = child;
+        rc = subtree_move(lm, &child, level - 1);
+        changed = changed || child.page != before.page;
+        ref_store(page, i, child);
+    }
+    return rc ? rc : page_move(lm->amv_commit, mv, ref, page, changed);
+}
+
+int array_move(pager_commit *pc, array_state *a, page_moving *mv)
+{
+    list_moving lm = { pc, mv };
+
+    return a->ar_count ? subtree_move(&lm, &a->ar_root, a->ar_levels) : EDB_OK;
+}
+
 /* ---- searching and walking ------------------------------------------------------------------------------------- */
 
 int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, uint64_t *out)
@@ -288,26 +400,48 @@ int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, ui
     return EDB_OK;
 }
 
-static int subtree_walk(pager *pg, page_ref ref, uint32_t level, array_page_fn fn, void *arg)
+typedef struct {
+    pager *lwk_pager;
+    uint32_t lwk_size;
+    uint64_t lwk_first;              /* what holds elements before it alone is not there */
+    array_page_fn lwk_fn;
+    void *lwk_arg;
+} list_walk;
+
+static int subtree_walk(const list_walk *wa, page_ref ref, uint32_t level, uint64_t first)
 {
+    pager *pg = wa->lwk_pager;
     const uint8_t *page;
     int rc = node_get(pg, ref, level, 0, &page);
 
     if (!rc)
-        rc = fn(arg, ref);
+        rc = wa->lwk_fn(wa->lwk_arg, ref);
     uint32_t count = rc || !level ? 0 : load32(page + PH_COUNT);
     if (count > node_room(pg))
         return list_damaged(pg, ref.page);
-    for (uint32_t i = 0; !rc && i < count; i++)
-        rc = subtree_walk(pg, ref_load(page, i), level - 1, fn, arg);
+    uint64_t span = count ? span_below(pg, wa->lwk_size, level) : 0;
+    for (uint32_t i = 0; !rc && i < count; i++) {
+        bool gone = first + (i + 1) * span <= wa->lwk_first;
+        if (gone != !ref_load(page, i).page)
+            return list_damaged(pg, ref.page);
+        if (!gone)
+            rc = subtree_walk(wa, ref_load(page, i), level - 1, first + i * span);
+    }
     return rc;
 }
 
 int array_walk(pager *pg, const array_state *a, array_page_fn fn, void *arg)
 {
+    return array_walk_trimmed(pg, a, 1, 0, fn, arg);
+}
+
+int array_walk_trimmed(pager *pg, const array_state *a, uint32_t size, uint64_t first, array_page_fn fn, void *arg)
+{
+    const list_walk wa = { pg, size, first, fn, arg };
+
     if (!a->ar_count)
         return EDB_OK;
     if (a->ar_levels > LEVELS_MAX)
         return list_damaged(pg, a->ar_root.page);
-    return subtree_walk(pg, a->ar_root, a->ar_levels, fn, arg);
+    return subtree_walk(&wa, a->ar_root, a->ar_levels, 0);
 }

@@ -18,8 +18,14 @@ int array_bisect(pager *pg, const array_state *a, uint32_t size, int64_t key, ui
  * NULL: elements refer to nothing. */
 typedef int (*array_element_fn)(pager_commit *pc, uint64_t index, uint8_t *element);
 int array_store(pager_commit *pc, array_state *a, uint32_t size, array_element_fn fn);
+/* Frees the pages that hold elements before `first` alone; such elements may not be asked for again. The root stays. */
+int array_trim(pager_commit *pc, array_state *a, uint32_t owner, uint32_t size, uint64_t first);
+/* Moves pages of the list to pages drawn anew; for a commit in the file. */
+int array_move(pager_commit *pc, array_state *a, page_moving *mv);
 /* For check: every page of the list. */
 typedef int (*array_page_fn)(void *arg, page_ref ref);
 int array_walk(pager *pg, const array_state *a, array_page_fn fn, void *arg);
+/* The same of a list that was trimmed. */
+int array_walk_trimmed(pager *pg, const array_state *a, uint32_t size, uint64_t first, array_page_fn fn, void *arg);
 
 #endif

@@ -9,15 +9,73 @@
 
 #include "engine/pager/pager_impl.h"
 
+/* The memory of a commit that has ended, kept for the next one with the lists that most commits need. Two threads may begin
+ * one at the same time, before either has the committer lock. */
+enum { KEPT_MOST = 256 };           /* elements of a list */
+
 pager_commit *commit_new(pager *pg)
 {
-    pager_commit *pc = malloc(sizeof *pc);
+    pager_commit *pc = atomic_exchange_explicit(&pg->pg_spare_commit, NULL, memory_order_acquire);
+    memory_made lists = { 0 };
 
-    if (!pc)
+    if (pc)
+        lists = pc->pc_memory;
+    else if (!(pc = malloc(sizeof *pc)))
         return NULL;
     memset(pc, 0, offsetof(pager_commit, pc_record));
+    pc->pc_memory = lists;
     pc->pc_pager = pg;
     return pc;
+}
+
+static void lists_free(memory_made *mk)
+{
+    free(mk->mmd_pages);
+    free(mk->mmd_reuse);
+    free(mk->mmd_left);
+    free(mk->mmd_dropped);
+}
+
+static bool keep(pager_commit *pc)
+{
+    memory_made *mk = &pc->pc_memory;
+    pager_commit *none = NULL;
+
+    if (mk->mmd_room > KEPT_MOST || mk->mmd_reuse_room > KEPT_MOST || mk->mmd_left_room > KEPT_MOST
+        || mk->mmd_dropped_room > KEPT_MOST)
+        return false;
+    mk->mmd_n = mk->mmd_n_reuse = mk->mmd_n_left = mk->mmd_n_dropped = 0;
+    return atomic_compare_exchange_strong_explicit(&pc->pc_pager->pg_spare_commit, &none, pc, memory_order_release,
+                                                   memory_order_relaxed);
+}
+
+void commit_free(pager_commit *pc)
+{
+    memory_made *mk = &pc->pc_memory;
+
+    if (mk->mmd_n)
+        mempage_give(pc->pc_pager, mk->mmd_pages, mk->mmd_n);
+    page_map_free(&pc->pc_written);
+    free(pc->pc_reuse);
+    free(pc->pc_young);
+    free(pc->pc_pins);
+    page_map_free(&pc->pc_moved);
+    free(pc->pc_cold_new);
+    cold_holds_free(&pc->pc_holds);
+    if (keep(pc))
+        return;
+    lists_free(mk);
+    free(pc);
+}
+
+void commit_spare_free(pager *pg)
+{
+    pager_commit *pc = atomic_load(&pg->pg_spare_commit);
+
+    if (pc)
+        lists_free(&pc->pc_memory);
+    free(pc);
+    atomic_store(&pg->pg_spare_commit, NULL);
 }
 
 int memory_alloc(pager_commit *pc, uint64_t *page)
@@ -63,17 +121,4 @@ int memory_free(pager_commit *pc, page_ref ref, uint64_t made)
     if (!rc)
         mk->mmd_left[mk->mmd_n_left++] = (left_page){ ref.page, made, pc->pc_number };
     return rc;
-}
-
-void memory_end(pager_commit *pc)
-{
-    memory_made *mk = &pc->pc_memory;
-
-    if (mk->mmd_n)
-        mempage_give(pc->pc_pager, mk->mmd_pages, mk->mmd_n);
-    free(mk->mmd_pages);
-    free(mk->mmd_reuse);
-    free(mk->mmd_left);
-    free(mk->mmd_dropped);
-    *mk = (memory_made){ .mmd_n = 0 };
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "native/bytes.h"
+#include "native/sha256.h"
 #include "engine/codes.h"
 
 #define PAGE_SIZE_MIN 512
@@ -34,7 +35,8 @@ typedef struct {
 } page_ref;
 
 /* Page kinds: stored, never renumber. */
-enum { PAGE_LEAF = 1, PAGE_INTERIOR = 2, PAGE_ARRAY = 3, PAGE_ARRAY_INTERIOR = 4, PAGE_OVERFLOW = 5, PAGE_FREE = 6 };
+enum { PAGE_LEAF = 1, PAGE_INTERIOR = 2, PAGE_ARRAY = 3, PAGE_ARRAY_INTERIOR = 4, PAGE_OVERFLOW = 5, PAGE_FREE = 6,
+       PAGE_STRIP = 7 };
 
 /* Header every page begins with (32 bytes); the rest is its kind's business. */
 enum {
@@ -49,10 +51,13 @@ enum {
     PH_SIZE = 32,
 };
 
+/* A page's checksum as stored: CRC-32C of all but the first four bytes, 1 in place of 0, so that tags are never 0. */
+uint32_t page_checksum(const uint8_t *page, uint32_t page_size);
+
 typedef struct pager pager;
 typedef struct pager_commit pager_commit;
 
-/* A list of fixed-size elements in copy-on-write pages; array.h works on it. Here because the record holds two. */
+/* A list of fixed-size elements in copy-on-write pages; array.h works on it. Here because the record holds some. */
 typedef struct {
     page_ref ar_root;       /* nothing while ar_count == 0 */
     uint64_t ar_count;      /* elements */
@@ -64,7 +69,29 @@ typedef struct {
 #define PAGE_IN_MEMORY_FIRST ((1ULL << 40) - PAGES_IN_MEMORY)
 static inline bool pager_in_memory(uint64_t page) { return page >= PAGE_IN_MEMORY_FIRST; }
 
+/* Whether the number is a cold id, which stands for a page that is history (cold.h). Pages of the file have smaller ones. */
+#define COLD_FIRST (1ULL << 39)
+#define COLD_MOST (PAGE_IN_MEMORY_FIRST - COLD_FIRST)
+static inline bool page_is_cold(uint64_t page) { return page - COLD_FIRST < COLD_MOST; }
+
+typedef struct cold_holds cold_holds;
+
+typedef struct {
+    array_state cd_list;            /* element i: of the cold id COLD_FIRST + i */
+    uint64_t cd_first;              /* elements before it are pruned */
+    uint64_t cd_since;              /* what became history from this commit on has an id */
+    cold_holds *cd_holds;           /* of who reads: pages that were unpacked for him (cold_hold.h) */
+} cold_state;
+
+typedef struct {                    /* a step of compaction: what it may do, and what it has found */
+    uint64_t mov_cut;               /* pages from it on are moved */
+    uint64_t mov_left;              /* so many may still be */
+    uint64_t mov_moved;
+    bool mov_whole;                 /* of what was looked at, nothing is left behind the cut */
+} page_moving;
+
 #define RECORD_STAMPS 64            /* newest commit times held in the record itself */
+#define RECORD_LINKS 16             /* newest links held there */
 
 /* What one published commit record says; a plain copy, valid for ever. */
 typedef struct {
@@ -75,8 +102,14 @@ typedef struct {
     uint64_t sn_pages;              /* pages in use from the front of the file: every valid page number is smaller */
     array_state sn_trees;           /* element i: state of tree i (tree.h) */
     array_state sn_stamps;          /* element n: commit time of commit n, for n < sn_stamps.ar_count */
+    cold_state sn_cold;             /* where history is */
+    array_state sn_links;           /* links of older commits (links.h) */
+    uint64_t sn_links_from;         /* the first commit that has a link; 0: none has */
+    uint8_t sn_seal[SHA256_SIZE];   /* of commit N; zeros while no commit has a link */
+    uint32_t sn_n_links;            /* links in sn_link: those of the newest commits */
     uint32_t sn_tail;               /* commit times in sn_tail_ns: of commits ar_count .. ar_count + tail - 1 == N */
     int64_t sn_tail_ns[RECORD_STAMPS];
+    uint8_t sn_link[RECORD_LINKS][SHA256_SIZE];
 } snapshot;
 
 typedef struct {
@@ -94,10 +127,12 @@ int pager_open(const char *path, const pager_options *options, pager **out);
 void pager_close(pager *pg);        /* the last reference closes the file; at a clean close everything is durable */
 
 /* What the layers above keep with the open database, for all who share it in this process: made when it is first asked for,
- * given to `guest_free` by the last pager_close(). NULL: no memory. Those who ask name the same two functions. */
-void *pager_guest(pager *pg, void *(*make)(void), void (*guest_free)(void *guest));
+ * given by the last pager_close() to `stop` before, and to `guest_free` behind everything else. NULL: no memory. Those who ask name the
+ * same functions. */
+void *pager_guest(pager *pg, void *(*make)(void), void (*stop)(void *guest), void (*guest_free)(void *guest));
 
 uint32_t pager_page_size(const pager *pg);
+uint32_t pager_ring(const pager *pg);               /* how many records there are at once */
 const char *pager_name(const pager *pg);
 bool pager_is_memory(const pager *pg);
 int pager_synchronous(const pager *pg);
@@ -127,6 +162,12 @@ void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest);
 /* T of the slot's transaction, for retention: prune never passes the oldest one. UINT64_MAX: none. */
 void pager_slot_moment(reader_slot *slot, uint64_t number);
 
+/* Cold ids that there were after this process's newest commit; 0: it has made none. */
+uint64_t pager_cold_ids(const pager *pg);
+/* Whether no other process, and no other thread, does upkeep of the file now. Then the same thread ends it. */
+bool pager_upkeep_begin(pager *pg);
+void pager_upkeep_end(pager *pg);
+
 uint64_t pager_published(const pager *pg);
 uint64_t pager_durable(const pager *pg);
 /* Afterwards no later commit will get a commit time at or before `moment_ns` (I6). Then the newest commit with
@@ -138,6 +179,16 @@ int pager_settle(pager *pg, int64_t moment_ns, uint64_t *until);
  * the page also passes pager_validators[kind], if set: then its readers need not look at bounds again. */
 typedef bool (*pager_validator)(const uint8_t *page, uint32_t page_size);
 extern pager_validator pager_validators[8];
+
+/* Packs of pages of history, which the layer above understands and registers itself for when the library is loaded. */
+typedef struct {
+    size_t (*most)(uint32_t page_size);             /* bytes of a pack */
+    /* Page i of the pack, with this number in its header, into page_size bytes. file, place: what messages name. EDB_CORRUPT, EDB_NOMEM,
+     * EDB_CANNOT. */
+    int (*page)(const char *file, uint64_t place, const uint8_t *pack, size_t size, uint32_t page_size, unsigned i,
+                uint64_t number, uint8_t *out);
+} pager_unpacker;
+extern const pager_unpacker *pager_unpack;
 int pager_page_slow(pager *pg, page_ref ref, int kind, const uint8_t **out);
 
 typedef struct {                    /* the part of a pager that the inline fast path needs */
@@ -185,13 +236,16 @@ int pager_free(pager_commit *pc, page_ref ref);
 /* Whether this commit wrote the page. */
 bool pager_is_private(const pager_commit *pc, const uint8_t *page_bytes);
 
+/* What the commit wrote, as a hash; call it before it is prepared. Who does not call it wrote nothing. links.h has what it is for. */
+void pager_commit_content(pager_commit *pc, const uint8_t content[SHA256_SIZE]);
+
 /* ---- commits that write no pages: replay.c, memory_commit.c ---- */
 
 /* From here on the commit makes its pages in memory; false: this database writes pages with every commit. */
 bool pager_commit_small(pager_commit *pc);
 /* Whether it may end with pager_commit_prepare_redo(). Else pager_store_begin(), and everything to the file. */
 bool pager_commit_may_redo(pager_commit *pc);
-#define REDO_CHANGES_MOST 4032      /* bytes of changes in a record */
+#define REDO_CHANGES_MOST 4000      /* bytes of changes in a record */
 /* Like pager_commit_prepare(), with a record of what the commit changes in place of its roots, which readers in this
  * process find nevertheless. pager_replay understands the bytes. */
 int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const uint8_t *changes, size_t size);
@@ -214,6 +268,29 @@ bool pager_stored(const pager_commit *pc, page_ref *ref);
 /* Writes the bytes of a page in memory, whose references all lead to the file, to a page of the file. *ref: to that. */
 int pager_store(pager_commit *pc, page_ref *ref, uint8_t *bytes);
 
+/* ---- giving the end of the file back: free_trim.c; compaction moves what lies there (engine/upkeep) ---- */
+
+/* Asks all who commit to avoid pages from `cut` on, until it is called with 0 or this process has died. EDB_BUSY: another
+ * process asks for that. */
+int pager_avoid(pager *pg, uint64_t cut);
+/* A commit of compaction: it draws no page that is to be avoided as long as another is free, among the first 4,096 that are, or, where it is
+ * patient, 65,536. */
+void pager_commit_avoids(pager_commit *pc, bool patient);
+/* A page with these bytes goes to a new place, *ref, if it changed, or lies behind the cut and there is room before it; where there is
+ * none now, the step ends. */
+int page_move(pager_commit *pc, page_moving *mv, page_ref *ref, uint8_t *bytes, bool changed);
+/* Moves the pages of the pager's own lists, and those of the queue of free pages. */
+int pager_lists_move(pager_commit *pc, page_moving *mv);
+/* Ends the file earlier, at `cut` or as soon behind it as pages are in use, or may still be needed by somebody: for a commit in the
+ * file. *done false: at the very end; then the commit must be aborted. */
+int pager_trim(pager_commit *pc, uint64_t cut, bool *done);
+/* Writes zeros over all free pages that nobody can need any more. *held: how many pages somebody may need. They are not durable yet.
+ * free_zero.c */
+int pager_zero_free(pager *pg, uint64_t *held);
+/* Makes the file shorter, down to what its newest record says, where that is durable: by a few MiB, so that nobody waits long for the
+ * committer lock. *bytes: by how much; 0: it is as short as that. */
+int pager_truncate(pager *pg, uint64_t *bytes);
+
 /* The roots the record will hold. `schema_changed`: this commit changed the catalog. Makes the record complete but
  * for the commit time; syncs first where the ring or the list demands it (I7). May fail; then abort. */
 int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema_changed);
@@ -221,6 +298,7 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
  * floor of settled moments and not later than the clock: EDB_COMMIT_TIME; 0 means the clock), writes the record,
  * publishes, gives the committer lock back and frees pc, also when it fails: EDB_COMMIT_TIME (somebody asked about
  * time_ns after the check) and EDB_IO, both with nothing published. begin .. publish or abort: one thread. */
+void pager_commit_aside(pager_commit *pc);      /* at no time of its own: the earliest possible, in place of the clock's */
 int pager_commit_check_time(pager_commit *pc, int64_t time_ns);     /* call in prepare: the same test, may fail */
 int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out);
 /* Forgets the commit: nothing was published, its pages are as free as before. Frees pc. */

@@ -3,7 +3,7 @@
  * A page comes from free space (pager_free.c) or from the end of the file.
  *
  * Growth: the file grows by an eighth of itself, at least 1 MiB, allocated in one piece, so that a full disk is met
- * here and not by a sync. A small commit also writes zeros over the next 1 MiB that it enters: the first write to an
+ * here and not by a sync. Who closes it last gives most of that back. A small commit also writes zeros over the next 1 MiB that it enters: the first write to an
  * allocated but unwritten block changes file system metadata, and a one-row commit (6 pages, record, fdatasync)
  * measured 223 us on such blocks against 126 us on written ones. Bulk loads would write everything twice, so a commit
  * that has drawn more than SMALL_COMMIT pages from the end leaves it. */
@@ -118,7 +118,7 @@ int pager_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out)
         memory_write(pc, page, bytes, out);
         return EDB_OK;
     }
-    assert(written_find(pc, page)->wp_page == page);
+    assert(page_map_find(&pc->pc_written, page));
     store64(bytes + PH_PAGE, page);
     store64(bytes + PH_WRITER, pc->pc_number);
     uint32_t tag = page_checksum(bytes, pg->pg_page_size);
@@ -143,7 +143,7 @@ bool pager_is_private(const pager_commit *pc, const uint8_t *page)
 
     if (load64(page + PH_WRITER) < pc->pc_first)
         return false;
-    return pc->pc_in_memory ? pager_in_memory(number) : pc->pc_table_used && written_find(pc, number)->wp_page == number;
+    return pc->pc_in_memory ? pager_in_memory(number) : page_map_find(&pc->pc_written, number) != NULL;
 }
 
 int pager_free(pager_commit *pc, page_ref ref)
@@ -160,4 +160,44 @@ int pager_free(pager_commit *pc, page_ref ref)
     if (pc->pc_in_memory)
         return memory_free(pc, ref, made);
     return !pager_in_memory(ref.page) ? free_add(pc, ref.page, made) : EDB_OK;     /* else it goes with its replay */
+}
+
+/* Draws a page before the cut; *out = 0: there is none. */
+static int alloc_before(pager_commit *pc, uint64_t cut, uint64_t *out)
+{
+    int rc = pager_alloc(pc, out);
+
+    if (rc || *out < cut)
+        return rc;
+    rc = free_add(pc, *out, pc->pc_number);         /* it can be drawn again at once */
+    *out = 0;
+    return rc;
+}
+
+int page_move(pager_commit *pc, page_moving *mv, page_ref *ref, uint8_t *bytes, bool changed)
+{
+    page_ref old = *ref;
+    uint64_t at = 0;
+    int rc = EDB_OK;
+
+    if (changed)
+        rc = pager_alloc(pc, &at);
+    else if (old.page >= mv->mov_cut && mv->mov_left)
+        rc = alloc_before(pc, mv->mov_cut, &at);
+    if (rc)
+        return rc;
+    if (!at) {
+        if (old.page >= mv->mov_cut) {
+            mv->mov_whole = false;
+            mv->mov_left = 0;
+        }
+        return EDB_OK;
+    }
+    mv->mov_left -= mv->mov_left > 0;
+    mv->mov_moved++;
+    rc = pager_free(pc, old);
+    if (!rc)
+        rc = pager_write(pc, at, bytes, ref);
+    mv->mov_whole = mv->mov_whole && at < mv->mov_cut;
+    return rc;
 }

@@ -16,22 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/pager/cold.h"
+#include "engine/pager/links.h"
 #include "engine/pager/pager_impl.h"
 
 /* ---- begin ---------------------------------------------------------------------------------------------------- */
-
-static void commit_free(pager_commit *pc)
-{
-    if (!pc)
-        return;
-    free(pc->pc_table);
-    free(pc->pc_reuse);
-    free(pc->pc_young);
-    free(pc->pc_pins);
-    free(pc->pc_moved);
-    memory_end(pc);
-    free(pc);
-}
 
 static void commit_unlock(pager *pg)
 {
@@ -57,6 +46,18 @@ static int commit_lock_spinning(shm_area *shm)
         lock = shm_mutex_try(&shm->sh_committer);
     } while (lock == EBUSY && os_ticks_ns() < until);
     return lock;
+}
+
+bool pager_upkeep_begin(pager *pg)
+{
+    int lock = shm_intact(&pg->pg_lock) ? shm_mutex_try(&pg->pg_shm->sh_upkeep) : EBUSY;
+
+    return lock == 0 || lock == EOWNERDEAD;
+}
+
+void pager_upkeep_end(pager *pg)
+{
+    pthread_mutex_unlock(&pg->pg_shm->sh_upkeep);
 }
 
 static int commit_lock(pager *pg, const atomic_bool *interrupted)
@@ -114,7 +115,10 @@ static int commit_load(pager_commit *pc)
     if (rc)
         return rc;
     pc->pc_record.rc_snapshot = pc->pc_base;
+    pc->pc_base.sn_cold.cd_holds = &pc->pc_holds;
+    pc->pc_cold = pc->pc_base.sn_cold;
     pc->pc_number = pc->pc_first = number + 1;
+    memcpy(pc->pc_content, content_of_nothing, sizeof pc->pc_content);
     return EDB_OK;
 }
 
@@ -166,6 +170,12 @@ uint64_t pager_commit_file_base(const pager_commit *pc)
     return pc->pc_file_base;
 }
 
+void pager_commit_content(pager_commit *pc, const uint8_t content[SHA256_SIZE])
+{
+    assert(!pc->pc_prepared);
+    memcpy(pc->pc_content, content, SHA256_SIZE);
+}
+
 /* ---- from memory to the file -------------------------------------------------------------------------------------- */
 
 static int give_back(void *arg, page_ref ref)
@@ -179,6 +189,8 @@ int pager_store_begin(pager_commit *pc)
     int rc = FAILPOINT("commit:to-file");
 
     assert(!pc->pc_prepared);
+    if (!rc)
+        rc = cold_flush(pc);
     pc->pc_in_memory = false;
     if (!rc && pc->pc_file_base != pc->pc_base.sn_number)
         rc = replay_dropped(pc->pc_pager, pc->pc_base.sn_number, give_back, pc);

@@ -67,6 +67,10 @@ int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uin
     return EDB_OK;
 }
 
+/* Entries that a commit puts back, beside one for each page it draws: it is not to pay for all that a reader holds. */
+#define PUT_BACK_MOST 32
+#define PUT_BACK_AT_ONCE 256
+
 /* ---- what may be reused --------------------------------------------------------------------------------------- */
 
 static int pins_scan(pager_commit *pc)
@@ -149,6 +153,10 @@ int free_known(pager_commit *pc)
     /* A pin that holds pages back may be a dead process's. */
     if (!rc && pc->pc_oldest < pc->pc_durable && shm_reclaim(&pc->pc_pager->pg_lock, false))
         rc = pins_scan(pc);
+    uint64_t cut = atomic_load(&pc->pc_pager->pg_shm->sh_cut);
+    pc->pc_cut = cut ? cut : UINT64_MAX;
+    if (!pc->pc_put_back_most)
+        pc->pc_put_back_most = PUT_BACK_MOST;
     pc->pc_scanned = rc == EDB_OK;
     return rc;
 }
@@ -161,41 +169,54 @@ static bool is_announced(const pager_commit *pc, uint64_t made, uint64_t freed)
     return false;
 }
 
+bool free_is_settled(const pager_commit *pc, const free_entry *e)
+{
+    return e->fe_freed <= pc->pc_durable && !is_announced(pc, e->fe_made, e->fe_freed);
+}
+
 static bool reusable(const pager_commit *pc, const free_entry *e)
 {
     return (e->fe_freed <= pc->pc_durable || e->fe_made > pc->pc_floor) && !is_announced(pc, e->fe_made, e->fe_freed);
 }
 
-/* Whether somebody announces a commit that may need the page of an entry of the chain. */
-static int chain_announced(pager_commit *pc, free_entry *e, bool *out)
+int free_made(const pager_commit *pc, free_entry *e)
 {
     const pager *pg = pc->pc_pager;
     uint8_t head[PH_SIZE];
 
-    *out = false;
     if (e->fe_freed <= pc->pc_oldest)
         return EDB_OK;
     int rc = os_read(pg->pg_fd, head, sizeof head, e->fe_page << pg->pg_page_shift, pg->pg_name);
-    if (!rc) {
-        e->fe_made = load64(head + PH_WRITER);
-        *out = is_announced(pc, e->fe_made, e->fe_freed);
-    }
+
+    if (rc)
+        return rc;
+    e->fe_made = load64(head + PH_WRITER);
+    if (e->fe_made > e->fe_freed)       /* of somebody who came to nothing */
+        e->fe_made = e->fe_freed;
+    return EDB_OK;
+}
+
+/* Whether an entry of the chain is to be left where it is: somebody announces a commit that may need the page, or it lies where
+ * pages are avoided. */
+static int chain_held(pager_commit *pc, free_entry *e, bool *out)
+{
+    int rc = free_made(pc, e);
+
+    *out = (e->fe_page >= pc->pc_cut && pc->pc_put_back < pc->pc_put_back_most) || is_announced(pc, e->fe_made, e->fe_freed);
     return rc;
 }
 
-/* Entries that a commit puts back, beside one for each page it draws: it is not to pay for all that a reader holds. */
-#define PUT_BACK_MOST 32
-
 /* ---- taking --------------------------------------------------------------------------------------------------- */
 
-static uint64_t young_take(pager_commit *pc)
+/* The page of the first of the young entries of the base, from *at on, that may be used and lies before the cut. */
+static uint64_t young_take(pager_commit *pc, uint64_t *at, uint64_t cut)
 {
-    for (; pc->pc_scan < pc->pc_n_base; pc->pc_scan++) {
-        free_entry *e = &pc->pc_young[pc->pc_scan];
-        if (!reusable(pc, e))
+    for (; *at < pc->pc_n_base; ++*at) {
+        free_entry *e = &pc->pc_young[*at];
+        if (e->fe_page >= cut || !reusable(pc, e))
             continue;
         uint64_t page = e->fe_page;
-        memmove(e, e + 1, (pc->pc_n_young - pc->pc_scan - 1) * sizeof *e);
+        memmove(e, e + 1, (pc->pc_n_young - *at - 1) * sizeof *e);
         pc->pc_n_young--;
         pc->pc_n_base--;
         return page;
@@ -203,8 +224,17 @@ static uint64_t young_take(pager_commit *pc)
     return 0;
 }
 
-/* The first entry of the chain, which is not empty. */
-static int chain_front(pager_commit *pc, free_entry *out)
+/* One that was to be avoided, where no other is free: better than a longer file. */
+static uint64_t young_take_avoided(pager_commit *pc)
+{
+    uint64_t at = 0, page = pc->pc_cut == UINT64_MAX ? 0 : young_take(pc, &at, UINT64_MAX);
+
+    if (page && at < pc->pc_scan)
+        pc->pc_scan--;
+    return page;
+}
+
+int free_chain_front(pager_commit *pc, free_entry *out)
 {
     pager *pg = pc->pc_pager;
     const free_state *fr = &pc->pc_record.rc_free;
@@ -221,8 +251,7 @@ static int chain_front(pager_commit *pc, free_entry *out)
     return page_in_use(pg, out->fe_page, pc->pc_record.rc_snapshot.sn_pages);
 }
 
-/* Takes the first entry off the chain, and the page it stood in, if it was the last there. */
-static int chain_pop(pager_commit *pc)
+int free_chain_pop(pager_commit *pc)
 {
     free_state *fr = &pc->pc_record.rc_free;
     const uint8_t *page = pc->pc_chain;
@@ -239,39 +268,54 @@ static int chain_pop(pager_commit *pc)
     return free_add(pc, done, load64(page + PH_WRITER));
 }
 
-/* An entry that a reader holds back goes to the end of the queue, as the oldest of the young ones, which go there first. */
-static int chain_put_back(pager_commit *pc, free_entry e)
+int free_put_back(pager_commit *pc, const free_entry *entries, size_t n)
 {
-    int rc = free_young_push(pc, e);
+    int rc = EDB_OK;
 
-    if (rc)
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = free_young_push(pc, entries[i]);       /* for the room */
+    if (rc || !n)
         return rc;
-    memmove(pc->pc_young + 1, pc->pc_young, (pc->pc_n_young - 1) * sizeof *pc->pc_young);
-    pc->pc_young[0] = e;
-    pc->pc_n_base++;
-    pc->pc_scan++;
+    memmove(pc->pc_young + n, pc->pc_young, (pc->pc_n_young - n) * sizeof *pc->pc_young);
+    memcpy(pc->pc_young, entries, n * sizeof *entries);
+    pc->pc_n_base += n;
+    pc->pc_scan += n;
     return EDB_OK;
 }
 
-static int chain_take(pager_commit *pc, uint64_t *out)
+/* Takes entries off the chain until one is not held, or `most` are; these are in `held`. */
+static int chain_take_some(pager_commit *pc, free_entry *held, size_t most, size_t *n, uint64_t *out)
 {
-    free_entry e;
-    bool held;
     int rc = EDB_OK;
 
-    while (!rc && pc->pc_record.rc_free.fr_chain) {
-        if ((rc = chain_front(pc, &e)) || e.fe_freed > pc->pc_durable || (rc = chain_announced(pc, &e, &held)))
+    for (*n = 0; !rc && !*out && *n < most && pc->pc_record.rc_free.fr_chain;) {
+        bool left;
+        free_entry *e = &held[*n];
+        if ((rc = free_chain_front(pc, e)) || e->fe_freed > pc->pc_durable || (rc = chain_held(pc, e, &left)))
             break;
-        if (held && pc->pc_put_back++ >= PUT_BACK_MOST + pc->pc_table_used)
+        if (left && pc->pc_put_back++ >= pc->pc_put_back_most + pc->pc_written.pmp_used)
             break;
-        if ((rc = chain_pop(pc)))
+        if ((rc = free_chain_pop(pc)))
             break;
-        if (!held) {
-            *out = e.fe_page;
-            break;
-        }
-        rc = chain_put_back(pc, e);
+        if (left)
+            ++*n;
+        else
+            *out = e->fe_page;
     }
+    return rc;
+}
+
+/* Those that are held go back many at a time: each time all young entries move. */
+static int chain_take(pager_commit *pc, uint64_t *out)
+{
+    free_entry held[PUT_BACK_AT_ONCE];
+    size_t n;
+    int rc;
+
+    do {
+        if (!(rc = chain_take_some(pc, held, PUT_BACK_AT_ONCE, &n, out)))
+            rc = free_put_back(pc, held, n);
+    } while (!rc && !*out && n == PUT_BACK_AT_ONCE);
     return rc;
 }
 
@@ -281,8 +325,12 @@ int free_take(pager_commit *pc, uint64_t *page)
 
     if (rc)
         return rc;
-    *page = young_take(pc);
-    return *page ? EDB_OK : chain_take(pc, page);
+    *page = young_take(pc, &pc->pc_scan, pc->pc_cut);
+    if (!*page)
+        rc = chain_take(pc, page);
+    if (!rc && !*page)
+        *page = young_take_avoided(pc);
+    return rc;
 }
 
 /* ---- giving --------------------------------------------------------------------------------------------------- */

@@ -8,20 +8,30 @@
  *   pager_files.c    whether the files are still the ones that were opened, and may be written
  *   pager_sync.c     durability: group sync, the background sync of `normal`, poisoning
  *   pager_recover.c  which record an opened file stands at, and the fixed parts at its front
+ *   page_map.c       pages by number
  *   pager_written.c  the pages that a commit allocated or dropped
  *   pager_free.c     free space: which page a commit may use, the front of the queue of free pages
  *   memory_commit.c  drawing, writing and dropping pages in memory
  *   pager_alloc.c    drawing, writing and dropping pages
  *   pager_store.c    writing pages from memory to the file
  *   array.c          lists in copy-on-write pages
+ *   strip_read.c     reading strips, in which history is packed
+ *   cold_hold.c      unpacked pages, held for who reads
+ *   cold.c           the list of cold ids: where history is
+ *   strip_write.c    writing, moving and dissolving strips
+ *   cold_move.c      moving history towards the front of the file
  *   stamps.c         the list of commit times
+ *   links.c          the list of links
  *   free_chain.c     the end of the queue of free pages
+ *   free_zero.c      zeros over free pages
+ *   free_trim.c      giving the end of the file back
  *   replay.c         what redo records left: replaying them into pages in memory
  *   pager_pins.c     pins, settled moments
  *   pager_open.c     opening and closing, the process's list of pagers, fork
  *   free_walk.c      free space, for check
  *   pager_commit.c   beginning and ending a commit
  *   pager_publish.c  a commit's record, its time, publishing
+ *   prune.c          letting go what answers only for moments before the horizon
  *
  * Each uses only what stands above it in this list. */
 #ifndef EDB_PAGER_IMPL_H
@@ -30,7 +40,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "engine/shared/lists.h"
 #include "engine/shared/os.h"
+#include "engine/pager/cold_hold.h"
+#include "engine/pager/page_map.h"
 #include "engine/pager/pager.h"
 #include "engine/pager/record.h"
 #include "engine/shared/shm.h"
@@ -40,7 +53,7 @@
 #define SETTLED_OFFSET 6144         /* the settled mark */
 #define RING_OFFSET 8192
 #define UNSYNCED_PAGES 1000         /* I7: and so many pages at most are listed between the two */
-#define PAGE_LIMIT PAGE_IN_MEMORY_FIRST     /* the file has smaller numbers */
+#define PAGE_LIMIT COLD_FIRST       /* the file has smaller numbers */
 
 typedef struct mapping mapping;
 struct mapping {                    /* one reservation over the file; replaced by a larger one, unmapped at close */
@@ -87,11 +100,14 @@ struct pager {
     pthread_mutex_t pg_map_mutex;   /* guards making a larger mapping */
     _Atomic uint64_t pg_pages_read, pg_pages_written;
     _Atomic uint64_t pg_newest;     /* newest commit that this process published */
+    _Atomic uint64_t pg_cold_ids;   /* ids that its newest commit left */
 
     memory_pages pg_memory_pages;
     pthread_mutex_t pg_replay_mutex;    /* guards the list, and what replays hold */
     replay *_Atomic pg_replays;     /* newest base first */
+    struct pager_commit *_Atomic pg_spare_commit;   /* memory for the next commit or replay; NULL: there is none */
     const pager_replayer *pg_replayer;  /* pager_replay */
+    uint64_t pg_cache_file;         /* its unpacked pages in the cache */
 
     pthread_mutex_t pg_sync_mutex;  /* guards the five below */
     pthread_cond_t pg_sync_cond;
@@ -101,7 +117,7 @@ struct pager {
     uint64_t pg_device, pg_inode;   /* registry: guarded by its mutex */
     int pg_references;
     void *pg_guest;                 /* of the layers above; NULL: none was asked for */
-    void (*pg_guest_free)(void *guest);
+    void (*pg_guest_stop)(void *guest), (*pg_guest_free)(void *guest);
     pager *pg_next;
 };
 
@@ -115,15 +131,12 @@ struct reader_slot {
     shm_slot *sl_slot;              /* NULL before the first pin */
     bool sl_idle;                   /* nothing is announced; somebody may have taken it over */
     bool sl_cached;
+    cold_holds sl_holds;
     snapshot sl_snapshot;           /* the last record decoded through this slot */
 };
 
 /* ---- pager_self.c ---- */
 extern _Atomic unsigned pager_generation;
-/* A page's checksum as stored: CRC-32C of all but the first four bytes, 1 in place of 0, so that tags are never 0. */
-uint32_t page_checksum(const uint8_t *page, uint32_t page_size);
-/* Room for one more element of a list that grows. */
-int list_room(void **list, size_t *room, size_t n, size_t each);
 
 /* ---- pager_marks.c ---- */
 bool mark_load(const uint8_t *mark, uint64_t *number, int64_t *time);
@@ -144,10 +157,11 @@ uint8_t *mempage_bytes(pager *pg, uint64_t page);
 void mempage_write(pager *pg, uint64_t page, uint8_t *bytes, page_ref *out);
 int mempage_read(pager *pg, page_ref ref, int kind, const uint8_t **out);
 
-/* Without the times that mean nothing. */
+/* Without the times and links that mean nothing. */
 static inline void snapshot_copy(snapshot *to, const snapshot *from)
 {
     memcpy(to, from, offsetof(snapshot, sn_tail_ns) + from->sn_tail * sizeof from->sn_tail_ns[0]);
+    memcpy(to->sn_link, from->sn_link, from->sn_n_links * sizeof from->sn_link[0]);
 }
 
 /* ---- pager_read.c ---- */
@@ -177,8 +191,11 @@ bool files_ours(pager *pg);
 /* ---- pager_recover.c ---- */
 int recover_create(pager *pg, uint32_t page_size);
 int recover_header(pager *pg);
-/* Makes the header say that there may be redo records. Under the committer lock. */
-int header_allow_redo(pager *pg);
+/* Bits of `required` in the header. */
+enum { FEATURE_REDO = 1, FEATURE_COLD = 2, FEATURE_LINKS = 4, FEATURE_STRIPS = 8,
+       FEATURES = FEATURE_REDO | FEATURE_COLD | FEATURE_LINKS | FEATURE_STRIPS };
+/* Makes the header say that there may be redo records, cold ids, records with links, or strips. Under the committer lock. */
+int header_allow(pager *pg, uint32_t features);
 /* Chooses the record to stand at, and makes it and what it needs durable. The caller is alone. */
 int recover_file(pager *pg, const shm_before *before);
 /* A process died while it published, or the first opener could not write or found the disk full: voids the records after
@@ -194,11 +211,6 @@ void sync_stop(pager *pg);
 int sync_poisoned(const pager *pg);
 
 /* ---- commits ---- */
-typedef struct {                    /* a page this commit allocated, or dropped */
-    uint64_t wp_page;               /* 0: empty place of the table */
-    uint32_t wp_tag;                /* 0: not written, or not needed any more */
-} written_page;
-
 typedef struct {
     uint64_t pin_low, pin_high;
 } pin_range;
@@ -218,11 +230,6 @@ typedef struct {                    /* memory_commit.c */
     size_t mmd_n_dropped, mmd_dropped_room;
 } memory_made;
 
-typedef struct {                    /* a page in memory that was stored in the file */
-    uint64_t mv_from;               /* 0: empty place of the table */
-    page_ref mv_to;
-} moved_page;
-
 struct pager_commit {
     pager *pc_pager;
     uint64_t pc_number;
@@ -230,13 +237,17 @@ struct pager_commit {
     uint64_t pc_first;              /* pages of commits from it on are its own: pc_number, or where a replay begins */
     bool pc_in_memory;              /* it makes pages in memory */
     memory_made pc_memory;
-    moved_page *pc_moved;           /* open addressing, a power of two places; pager_store.c */
-    uint64_t pc_moved_size, pc_moved_used;
+    page_map pc_moved;              /* pages in memory: number and tag of where they were stored; pager_store.c */
+    cold_state pc_cold;             /* the list of cold ids, as far as this commit's are in it; cold.c */
+    uint8_t *pc_cold_new;           /* elements that are not */
+    uint64_t pc_n_cold;
+    cold_holds pc_holds;            /* what it reads of packed history */
+    bool pc_strips;                 /* it has written a strip */
     bool pc_prepared, pc_redo;
+    bool pc_aside;                  /* it has the earliest time that it can have */
     uint64_t pc_allocated;          /* pages drawn from the end of the file */
 
-    written_page *pc_table;         /* open addressing, a power of two places */
-    uint64_t pc_table_size, pc_table_used;
+    page_map pc_written;            /* pages that it allocated or dropped: their tags; 0: not written, or not needed any more */
 
     uint64_t *pc_reuse;             /* made and dropped by this commit */
     size_t pc_n_reuse, pc_reuse_room;
@@ -251,25 +262,31 @@ struct pager_commit {
     uint64_t pc_durable;            /* newest durable commit */
     uint64_t pc_floor;              /* recovery never goes below it */
     uint64_t pc_oldest;             /* oldest number announced, SHM_NONE: none */
-    uint32_t pc_put_back;           /* entries of the chain that a reader held back */
+    uint32_t pc_put_back;           /* entries of the chain that were not taken, and go to its end */
+    uint32_t pc_put_back_most;      /* so many, and one for each page drawn */
+    uint64_t pc_cut;                /* pages from it on are avoided */
     pin_range *pc_pins;
     uint32_t pc_n_pins;
 
     /* What follows is not cleared when a commit begins. */
     record pc_record;               /* the base's at first, then this commit's */
     snapshot pc_base;
+    uint8_t pc_content[SHA256_SIZE];    /* pager_commit_content() */
     uint8_t pc_bytes[RECORD_SIZE];
 };
 
+/* ---- memory_commit.c ---- */
 /* Memory for a commit, or for replaying some; NULL: there is none. */
 pager_commit *commit_new(pager *pg);
-
-/* ---- memory_commit.c ---- */
+/* Gives back the pages that no replay has taken over, and the memory. */
+void commit_free(pager_commit *pc);
+void commit_spare_free(pager *pg);              /* what is kept for the next one */
 int memory_alloc(pager_commit *pc, uint64_t *page);
 void memory_write(pager_commit *pc, uint64_t page, uint8_t *bytes, page_ref *out);
 int memory_free(pager_commit *pc, page_ref ref, uint64_t made);
-/* Gives back the pages that no replay has taken over, and the lists. */
-void memory_end(pager_commit *pc);
+
+/* ---- strip_read.c ---- */
+bool strip_valid(const uint8_t *page, uint32_t page_size);
 
 /* ---- stamps.c ---- */
 /* The commit time behind all others; 0: record_stamp() fills it in. */
@@ -289,8 +306,6 @@ int replay_dropped(pager *pg, uint64_t number, dropped_fn fn, void *arg);
 void replay_close(pager *pg);
 
 /* ---- pager_written.c ---- */
-/* The page's place in the table; its wp_page is 0 when it is not there. The table must not be empty. */
-written_page *written_find(const pager_commit *pc, uint64_t page);
 int written_set(pager_commit *pc, uint64_t page, uint32_t tag);
 
 /* ---- pager_free.c ---- */
@@ -300,6 +315,15 @@ uint32_t free_chain_room(const pager *pg);      /* entries in a chain page */
 int chain_load(pager *pg, uint64_t page, uint64_t seq, uint64_t pages, const uint8_t **out);
 free_entry chain_entry(const uint8_t *page, uint32_t index);
 int free_known(pager_commit *pc);
+/* The first entry of the chain, which is not empty, and taking it off: the page it stood in becomes free with the last one. */
+int free_chain_front(pager_commit *pc, free_entry *out);
+int free_chain_pop(pager_commit *pc);
+/* Fills in by which commit the page of an entry of the chain was made, where a reader may stand between that and `freed`. */
+int free_made(const pager_commit *pc, free_entry *e);
+/* Whether nobody needs the page any more: not even recovery, whatever it finds. */
+bool free_is_settled(const pager_commit *pc, const free_entry *e);
+/* Entries that were taken off the chain go to its end, as the oldest of the young ones, which go there first. */
+int free_put_back(pager_commit *pc, const free_entry *entries, size_t n);
 /* A page from free space; *page = 0 when there is none. */
 int free_take(pager_commit *pc, uint64_t *page);
 int free_add(pager_commit *pc, uint64_t page, uint64_t made);

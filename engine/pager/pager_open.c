@@ -177,6 +177,7 @@ static pager *pager_new(const char *name, const pager_options *options)
     pthread_mutex_init(&pg->pg_replay_mutex, NULL);
     mempage_init(pg);
     pg->pg_replayer = pager_replay;
+    pg->pg_cache_file = cache_file();
     const char *any_clock = getenv("ENTITYDB_ANY_CLOCK");
     pg->pg_fd = pg->pg_lock_fd = -1;
     pg->pg_lock.lk_fd = -1;
@@ -195,6 +196,8 @@ static pager *pager_new(const char *name, const pager_options *options)
 
 static void pager_delete(pager *pg)
 {
+    commit_spare_free(pg);
+    cache_drop_file(pg->pg_cache_file);
     replay_close(pg);
     map_close(pg);
     shm_close(&pg->pg_lock);
@@ -406,11 +409,12 @@ int pager_open(const char *path, const pager_options *options, pager **out)
     return rc;
 }
 
-void *pager_guest(pager *pg, void *(*make)(void), void (*guest_free)(void *guest))
+void *pager_guest(pager *pg, void *(*make)(void), void (*stop)(void *guest), void (*guest_free)(void *guest))
 {
     pthread_mutex_lock(&registry_mutex);
     if (!pg->pg_guest) {
         pg->pg_guest = make();
+        pg->pg_guest_stop = stop;
         pg->pg_guest_free = guest_free;
     }
     pthread_mutex_unlock(&registry_mutex);
@@ -437,6 +441,22 @@ static bool close_recovered(pager *pg)
     return clean;
 }
 
+#define KEEP_AHEAD (1u << 20)
+
+/* Gives back most of what the file had grown ahead (pager_alloc.c); some stays for who opens it for a few commits. */
+static void close_shorten(pager *pg)
+{
+    bool stale;
+    record *newest = malloc(sizeof *newest);
+
+    if (newest && !ring_load_pages(pg, atomic_load(&pg->pg_shm->sh_published), newest, &stale) && !stale) {
+        uint64_t bytes = (newest->rc_snapshot.sn_pages << pg->pg_page_shift) + KEEP_AHEAD;
+        if (bytes < atomic_load(&pg->pg_shm->sh_file_pages) << pg->pg_page_shift)
+            (void)os_truncate(pg->pg_fd, bytes, pg->pg_name);
+    }
+    free(newest);
+}
+
 /* Everything durable; and if nobody else is in, a mark that says so. Failures only cost the next opening time. */
 static void close_clean(pager *pg)
 {
@@ -453,6 +473,7 @@ static void close_clean(pager *pg)
     if (!close_recovered(pg) || atomic_load(&shm->sh_durable) != atomic_load(&shm->sh_published)
         || sync_poisoned(pg) || mark_write_durable(pg))
         return;
+    close_shorten(pg);
     atomic_store(&shm->sh_ready, 0);
 }
 
@@ -472,6 +493,8 @@ void pager_close(pager *pg)
         while (*at != pg)
             at = &(*at)->pg_next;
         *at = pg->pg_next;
+        if (pg->pg_guest)
+            pg->pg_guest_stop(pg->pg_guest);
         sync_stop(pg);
         close_clean(pg);
         if (pg->pg_guest)

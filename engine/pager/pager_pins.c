@@ -43,6 +43,7 @@ void pager_slot_give(pager *pg, reader_slot *slot)
     /* In a forked child it is the parent's. */
     if (pg->pg_generation == atomic_load(&pager_generation) && (!slot->sl_idle || slot_resume(pg, slot)))
         shm_slot_give(slot->sl_slot);
+    cold_holds_free(&slot->sl_holds);
     free(slot);
 }
 
@@ -119,6 +120,7 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
                 break;
             slot->sl_cached = true;
         }
+        slot->sl_snapshot.sn_cold.cd_holds = &slot->sl_holds;
         snapshot_copy(out, &slot->sl_snapshot);
         return EDB_OK;
     }
@@ -128,8 +130,11 @@ int pager_pin(pager *pg, reader_slot *slot, int which, snapshot *out)
 
 void pager_pin_move(pager *pg, reader_slot *slot, uint64_t oldest)
 {
-    if (!slot->sl_idle && pg->pg_generation == atomic_load_explicit(&pager_generation, memory_order_relaxed))
-        atomic_store_explicit(&slot->sl_slot->ss_low, oldest, memory_order_release);
+    if (slot->sl_idle || pg->pg_generation != atomic_load_explicit(&pager_generation, memory_order_relaxed))
+        return;
+    if (oldest == UINT64_MAX && slot->sl_holds.cho_n)
+        cold_let_go(&slot->sl_holds);
+    atomic_store_explicit(&slot->sl_slot->ss_low, oldest, memory_order_release);
 }
 
 void pager_slot_moment(reader_slot *slot, uint64_t number)

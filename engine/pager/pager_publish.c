@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "engine/pager/array.h"
+#include "engine/pager/cold.h"
+#include "engine/pager/links.h"
 #include "engine/pager/pager_impl.h"
 
 #define CLOCK_BEHIND_NS 60000000000LL           /* I11 */
@@ -22,8 +24,8 @@ static bool list_fits(const pager_commit *pc, uint64_t durable)
     uint64_t before = atomic_load(&shm->sh_listed[(pc->pc_number - 1) % SHM_RING])
                       - atomic_load(&shm->sh_listed[durable % SHM_RING]);
 
-    return pc->pc_table_used <= record_list_room(rc->rc_n_young, rc->rc_snapshot.sn_tail)
-        && pc->pc_number - durable <= ring_half(pc->pc_pager) && before + pc->pc_table_used <= UNSYNCED_PAGES;
+    return pc->pc_written.pmp_used <= record_list_room(&rc->rc_snapshot, rc->rc_n_young)
+        && pc->pc_number - durable <= ring_half(pc->pc_pager) && before + pc->pc_written.pmp_used <= UNSYNCED_PAGES;
 }
 
 /* Encodes the record, with a list of pages or, where it would be too long, after a sync of them. */
@@ -34,7 +36,7 @@ static int prepare_record(pager_commit *pc)
     uint8_t list[RECORD_SIZE];
     uint64_t durable = atomic_load(&pg->pg_shm->sh_durable);
 
-    rc->rc_flags = 0;
+    rc->rc_flags = RECORD_LINKED;
     rc->rc_n_list = 0;
     rc->rc_list = list;
     rc->rc_durable = durable;
@@ -42,18 +44,19 @@ static int prepare_record(pager_commit *pc)
         int code = pg->pg_memory ? EDB_OK : sync_force(pg);
         if (code)
             return code;
-        rc->rc_flags = RECORD_BIG;
+        rc->rc_flags |= RECORD_BIG;
         rc->rc_durable = pc->pc_number;
     } else {
-        for (uint64_t i = 0; i < pc->pc_table_size; i++)
-            if (pc->pc_table[i].wp_page)
-                record_list_store(list + 9 * rc->rc_n_list++, pc->pc_table[i].wp_page, pc->pc_table[i].wp_tag);
+        for (const page_map_entry *at = pc->pc_written.pmp_table, *end = at + pc->pc_written.pmp_room; at < end; at++)
+            if (at->pme_page)
+                record_list_store(list + 9 * rc->rc_n_list++, at->pme_page, at->pme_tag);
     }
     record_store(pc->pc_bytes, rc);
     return EDB_OK;
 }
 
-/* The clock's time, or the next one later than the last commit and than every moment that somebody asked about. */
+/* The clock's time, or the next one later than the last commit and than every moment that somebody asked about; of one set aside always
+ * the latter. */
 static int draw_time(const pager_commit *pc, int64_t *out)
 {
     int64_t clock = os_clock_ns(), floor = atomic_load(&pc->pc_pager->pg_shm->sh_floor);
@@ -61,7 +64,7 @@ static int draw_time(const pager_commit *pc, int64_t *out)
 
     if (before == INT64_MAX)            /* any_clock, or a file that says so */
         return edb_fail(EDB_CLOCK, "%s: there is no time later than that of the last commit", pc->pc_pager->pg_name);
-    *out = clock > before ? clock : before + 1;
+    *out = clock > before && !pc->pc_aside ? clock : before + 1;
     return EDB_OK;
 }
 
@@ -105,6 +108,15 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
     if (!code)
         code = stamps_add(pc, sn, 0);
     if (!code)
+        code = cold_flush(pc);
+    if (!code)
+        code = array_store(pc, &sn->sn_links, SHA256_SIZE, NULL);
+    if (!code)
+        code = links_add(pc, sn, pc->pc_number);
+    if (!code)
+        code = header_allow(pc->pc_pager, FEATURE_LINKS | (pc->pc_cold.cd_list.ar_count ? FEATURE_COLD : 0)
+                                           | (pc->pc_strips ? FEATURE_STRIPS : 0));
+    if (!code)
         code = free_flush(pc);
     if (code)
         return code;
@@ -114,6 +126,7 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
     rc->rc_before = rc->rc_checksum;
     sn->sn_number = pc->pc_number;
     sn->sn_trees = *trees;
+    sn->sn_cold = pc->pc_cold;
     if (schema_changed)
         sn->sn_schema = pc->pc_number;
     code = prepare_record(pc);
@@ -145,22 +158,27 @@ int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const 
     assert(!pc->pc_prepared && pc->pc_in_memory && size <= REDO_ROOM);
     int code = check_may_commit(pc);
     if (!code)
-        code = header_allow_redo(pg);
+        code = header_allow(pg, FEATURE_REDO | FEATURE_LINKS);
     if (!code && pc->pc_number - atomic_load(&pg->pg_shm->sh_durable) > ring_half(pg))
         code = sync_force(pg);
     if (!code)
         code = stamps_add(pc, &rc->rc_snapshot, 0);
+    if (!code)
+        code = cold_flush(pc);
+    if (!code)
+        code = links_add(pc, &rc->rc_snapshot, pc->pc_number);
     if (code)
         return code;
     rc->rc_before = rc->rc_checksum;
     rc->rc_durable = atomic_load(&pg->pg_shm->sh_durable);
     rc->rc_base = pc->pc_file_base;
     rc->rc_n_list = 0;
-    rc->rc_flags = RECORD_REDO;
+    rc->rc_flags = RECORD_REDO | RECORD_LINKED;
     rc->rc_changes = changes;
     rc->rc_changes_size = (uint32_t)size;
     rc->rc_snapshot.sn_number = pc->pc_number;
     rc->rc_snapshot.sn_trees = *trees;
+    rc->rc_snapshot.sn_cold = pc->pc_cold;
     record_store_redo(pc->pc_bytes, rc);
     code = FAILPOINT("commit:prepared");
     pc->pc_prepared = pc->pc_redo = code == EDB_OK;
@@ -168,6 +186,11 @@ int pager_commit_prepare_redo(pager_commit *pc, const array_state *trees, const 
 }
 
 /* ---- publish -------------------------------------------------------------------------------------------------- */
+
+void pager_commit_aside(pager_commit *pc)
+{
+    pc->pc_aside = true;
+}
 
 int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
 {
@@ -185,6 +208,17 @@ int pager_commit_check_time(pager_commit *pc, int64_t time_ns)
         return edb_fail(EDB_COMMIT_TIME, "%s: the commit time %lld lies in the future", pg->pg_name,
                         (long long)time_ns);
     return EDB_OK;
+}
+
+/* The time makes the record whole: with it the link can be computed, and the seal. */
+static void stamp(pager_commit *pc, int64_t time)
+{
+    uint8_t link[SHA256_SIZE];
+    snapshot *sn = &pc->pc_record.rc_snapshot;
+
+    link_of(pc->pc_number, time, pc->pc_content, link);
+    links_set(sn, pc->pc_base.sn_seal, link);
+    record_stamp(pc->pc_bytes, time, link, sn->sn_seal);
 }
 
 /* Draws a time and writes the record with it. *decided: nobody asked about the time meanwhile, it stands. */
@@ -207,7 +241,7 @@ static int publish_try(pager_commit *pc, int64_t time_ns, int64_t *drawn, bool *
         atomic_store(&shm->sh_intent, 0);
         return EDB_OK;
     }
-    record_stamp(pc->pc_bytes, time);
+    stamp(pc, time);
     atomic_store(&shm->sh_checksum[pc->pc_number % SHM_RING], load32(pc->pc_bytes));
     rc = os_write(pg->pg_fd, pc->pc_bytes, pc->pc_redo ? record_size(pc->pc_bytes) : RECORD_SIZE,
                   ring_offset(pg, pc->pc_number), pg->pg_name);
@@ -249,6 +283,7 @@ int pager_commit_publish(pager_commit *pc, int64_t time_ns, int64_t *time_out)
         else
             atomic_store(&shm->sh_want_pages, 0);
         shm_raise(&pg->pg_newest, number);
+        atomic_store(&pg->pg_cold_ids, pc->pc_cold.cd_list.ar_count);
         shm_raise(&shm->sh_published, number);
         atomic_store(&shm->sh_intent, 0);
         if (pg->pg_memory)

@@ -29,7 +29,6 @@
 #include "engine/pager/pager_impl.h"
 
 #define FILE_VERSION 1
-#define FEATURE_REDO 1ULL           /* of the required ones: there may be redo records */
 #define CREATE_PAGES_SIZE (1u << 20)
 /* Pages that may be missing at the end of the file behind a commit that is not known durable: those of unsynced commits
  * are listed (I7) or were made and dropped by one of them, which uses what it dropped again. Amply. */
@@ -57,14 +56,14 @@ int recover_create(pager *pg, uint32_t page_size)
     memcpy(header + FH_MAGIC, file_magic, sizeof file_magic);
     store32(header + FH_VERSION, FILE_VERSION);
     store32(header + FH_PAGE_SIZE, page_size);
-    store64(header + FH_REQUIRED, FEATURE_REDO);
+    store64(header + FH_REQUIRED, FEATURES);
     store64(header + FH_CREATED, (uint64_t)os_clock_ns());
     if (getrandom(header + FH_ID, 16, 0) != 16)
         return edb_fail(EDB_IO, "%s: the system gives no random numbers: %s", pg->pg_name, strerror(errno));
     store32(header + FH_RING, pg->pg_ring);
     store32(header + FH_CHECKSUM, crc32c(0, header, FH_CHECKSUM));
     record_store(bytes, &rc);
-    record_stamp(bytes, 0);
+    record_stamp(bytes, 0, NULL, NULL);
 
     uint64_t size = (first * page_size + CREATE_PAGES_SIZE + page_size - 1) / page_size * page_size;
     int code = pg->pg_memory ? (ftruncate(pg->pg_fd, (off_t)size)
@@ -87,32 +86,36 @@ static bool header_whole(const uint8_t *header)
     return load32(header + FH_CHECKSUM) == crc32c(0, header, FH_CHECKSUM);
 }
 
-/* Whether a power loss has kept one end of the header that header_allow_redo() wrote, and not the other. */
+/* Whether a power loss has kept one end of the header that header_allow() wrote, and not the other. */
 static bool header_torn(const uint8_t *header)
 {
     uint8_t other[FILE_HEADER_SIZE];
+    bool torn = false;
 
     memcpy(other, header, sizeof other);
-    store64(other + FH_REQUIRED, load64(header + FH_REQUIRED) ^ FEATURE_REDO);
-    return header_whole(other);
+    for (uint64_t flipped = 1; flipped <= FEATURES && !torn; flipped++) {
+        store64(other + FH_REQUIRED, load64(header + FH_REQUIRED) ^ flipped);
+        torn = !(flipped & ~(uint64_t)FEATURES) && header_whole(other);
+    }
+    return torn;
 }
 
-int header_allow_redo(pager *pg)
+int header_allow(pager *pg, uint32_t features)
 {
     uint8_t header[FILE_HEADER_SIZE];
 
-    if (atomic_load_explicit(&pg->pg_shm->sh_redo, memory_order_relaxed))
+    if ((atomic_load_explicit(&pg->pg_shm->sh_features, memory_order_relaxed) & features) == features)
         return EDB_OK;
     int rc = os_read(pg->pg_fd, header, sizeof header, 0, pg->pg_name);
     if (rc)
         return rc;
-    store64(header + FH_REQUIRED, load64(header + FH_REQUIRED) | FEATURE_REDO);
+    store64(header + FH_REQUIRED, load64(header + FH_REQUIRED) | features);
     store32(header + FH_CHECKSUM, crc32c(0, header, FH_CHECKSUM));
     rc = os_write(pg->pg_fd, header, sizeof header, 0, pg->pg_name);
     if (!rc)
         rc = sync_force(pg);
     if (!rc)
-        atomic_store(&pg->pg_shm->sh_redo, 1);
+        atomic_store(&pg->pg_shm->sh_features, (uint32_t)load64(header + FH_REQUIRED));
     return rc;
 }
 
@@ -141,14 +144,14 @@ int recover_header(pager *pg)
     bool whole = header_whole(header);
     if (!whole && !header_torn(header))
         return edb_fail(EDB_CORRUPT, "%s: the file header (page 0) is damaged", pg->pg_name);
-    if (version != FILE_VERSION || (load64(header + FH_REQUIRED) & ~FEATURE_REDO)
+    if (version != FILE_VERSION || (load64(header + FH_REQUIRED) & ~(uint64_t)FEATURES)
         || (ring != RECORD_RING && ring != RECORD_RING_LEAST))
         return edb_fail(EDB_VERSION, "%s: format version %u with features %llx needs another version of EntityDB",
                         pg->pg_name, version, (unsigned long long)load64(header + FH_REQUIRED));
     if (page_size < PAGE_SIZE_MIN || page_size > PAGE_SIZE_MAX || (page_size & (page_size - 1)))
         return edb_fail(EDB_CORRUPT, "%s: the file header (page 0) names a page size of %u", pg->pg_name, page_size);
-    if (whole && load64(header + FH_REQUIRED) & FEATURE_REDO)
-        atomic_store(&pg->pg_shm->sh_redo, 1);
+    if (whole)
+        atomic_store(&pg->pg_shm->sh_features, (uint32_t)load64(header + FH_REQUIRED));
     pg->pg_page_size = page_size;
     pg->pg_page_shift = (uint32_t)__builtin_ctz(page_size);
     pg->pg_ring = ring;

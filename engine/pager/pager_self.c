@@ -1,9 +1,6 @@
-/* What an open pager is: its fork generation, its sizes and names, the counters of row ids, the checksum of its pages,
- * lists that grow.
+/* What an open pager is: its fork generation, its sizes and names, the counters of row ids, the checksum of its pages.
  *
  * Everything else in this folder uses these; they use nothing of it. */
-#include <stdlib.h>
-
 #include "native/crc32c.h"
 #include "engine/pager/pager_impl.h"
 
@@ -15,6 +12,11 @@ int pager_alive(const pager *pg)
         return EDB_OK;
     return edb_fail(EDB_FORKED, "%s: this handle was inherited through fork(); open the database anew in the child "
                     "(with SQLAlchemy: engine.dispose(close=False) there)", pg->pg_name);
+}
+
+uint32_t pager_ring(const pager *pg)
+{
+    return pg->pg_ring;
 }
 
 uint32_t pager_page_size(const pager *pg)
@@ -85,15 +87,7 @@ uint32_t page_checksum(const uint8_t *page, uint32_t page_size)
     return crc ? crc : 1;
 }
 
-int list_room(void **list, size_t *room, size_t n, size_t each)
+uint64_t pager_cold_ids(const pager *pg)
 {
-    if (n < *room)
-        return EDB_OK;
-    size_t more = *room ? 2 * *room : 16;
-    void *grown = realloc(*list, more * each);
-    if (!grown)
-        return edb_fail(EDB_NOMEM, "no memory for a commit's list of pages");
-    *list = grown;
-    *room = more;
-    return EDB_OK;
+    return atomic_load(&pg->pg_cold_ids);
 }

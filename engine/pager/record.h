@@ -14,14 +14,15 @@
 #define COMMIT_LIMIT ((1ULL << 48) - 1) /* every commit number is smaller: one that is not counts as none */
 
 #define REDO_COMMITS (RECORD_RING / 2 - 1)  /* a redo record is at most so many commits behind its base, or ring_half() - 1 */
-#define REDO_HEAD 64                /* bytes before the changes of a redo record */
-#define REDO_ROOM (RECORD_SIZE - REDO_HEAD)
+#define REDO_HEAD 64                /* bytes before the changes of a redo record without a link */
+#define REDO_ROOM (RECORD_SIZE - REDO_HEAD - SHA256_SIZE)
 
 /* Flags. A *page record* has the roots of everything in pages of the file. A *redo record* says what its commit changes, and
  * names its *base*: the newest page record before it. */
 enum {
     RECORD_BIG = 1,                 /* a page record whose pages were durable before it was written, so it lists none */
     RECORD_REDO = 2,
+    RECORD_LINKED = 4,              /* it says links and the seal; all do but those of the first versions */
 };
 
 _Static_assert(REDO_ROOM == REDO_CHANGES_MOST, "the layers above fill it");
@@ -45,6 +46,7 @@ typedef struct {
     uint32_t rc_checksum;           /* its own, set by decoding */
     uint64_t rc_durable;            /* D: newest commit known durable when it was written */
     uint64_t rc_base;               /* its own number in a page record */
+    const uint8_t *rc_link;         /* of a redo record, in its bytes; NULL: it has none */
     const uint8_t *rc_changes;      /* of a redo record: rc_changes_size bytes, which the layers above understand */
     uint32_t rc_changes_size;
     snapshot rc_snapshot;           /* of a redo record: number and time alone */
@@ -55,8 +57,8 @@ typedef struct {
     uint32_t rc_n_list;
 } record;
 
-/* Pairs that fit beside so many young entries and commit times. */
-uint32_t record_list_room(uint32_t n_young, uint32_t n_tail);
+/* Pairs that fit beside the commit times, the links and so many young entries. */
+uint32_t record_list_room(const snapshot *sn, uint32_t n_young);
 /* Encodes all but the commit time into RECORD_SIZE bytes; record_stamp() completes it. The list is copied from
  * rc_list, encoded by record_list_store. */
 void record_store(uint8_t out[RECORD_SIZE], const record *rc);
@@ -64,8 +66,9 @@ void record_list_store(uint8_t *out, uint64_t page, uint32_t tag);
 void record_list_load(const uint8_t *in, uint64_t *page, uint32_t *tag);
 /* The same for a redo record; the changes are copied from rc_changes. */
 void record_store_redo(uint8_t out[RECORD_SIZE], const record *rc);
-/* Writes the commit time (in a page record twice: it is the last of the newest times), and the checksum. */
-void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns);
+/* Writes what follows from the commit time: the time itself (in a page record twice: it is the last of the newest times), the
+ * link, in a page record the seal, and the checksum. link NULL: the record is not linked. */
+void record_stamp(uint8_t bytes[RECORD_SIZE], int64_t time_ns, const uint8_t *link, const uint8_t *seal);
 
 /* Whether the bytes are a whole record, and its number. */
 bool record_whole(const uint8_t bytes[RECORD_SIZE], uint64_t *number);

@@ -28,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/pager/cold.h"
+#include "engine/pager/links.h"
 #include "engine/pager/pager_impl.h"
 
 typedef struct {
@@ -314,6 +316,21 @@ static int state_add(pager *pg, replay *rp, pager_commit *pc, const snapshot *sn
     return EDB_OK;
 }
 
+/* The link of a replayed commit. Who knew nothing of links made no commit behind one that has one. */
+static int link_again(pager_commit *pc, snapshot *sn, const uint8_t *link)
+{
+    uint8_t before[SHA256_SIZE];
+
+    if (!link)
+        return sn->sn_links_from ? record_bad(pc->pc_pager, pc->pc_number, "it has no link, which the one before has") : EDB_OK;
+    int rc = links_add(pc, sn, pc->pc_number);
+    if (rc)
+        return rc;
+    memcpy(before, sn->sn_seal, sizeof before);
+    links_set(sn, before, link);
+    return EDB_OK;
+}
+
 /* One record upon what was replayed before it. */
 static int replay_record(replay *rp, pager_commit *pc, void *work, snapshot *sn, uint32_t *checksum, bool *stale)
 {
@@ -331,7 +348,9 @@ static int replay_record(replay *rp, pager_commit *pc, void *work, snapshot *sn,
     sn->sn_number = pc->pc_number;
     sn->sn_time_ns = rc.rc_snapshot.sn_time_ns;
     code = pc->pc_pager->pg_replayer->apply(work, rc.rc_changes, rc.rc_changes_size);
-    return code ? code : stamps_add(pc, sn, sn->sn_time_ns);
+    if (!code)
+        code = stamps_add(pc, sn, sn->sn_time_ns);
+    return code ? code : link_again(pc, sn, rc.rc_link);
 }
 
 /* Commits rp_newest + 1 .. last in one go. */
@@ -347,6 +366,7 @@ static int replay_run(pager *pg, replay *rp, uint64_t last, bool *stale)
         return edb_fail(EDB_NOMEM, "no memory to replay commits");
     pc->pc_in_memory = true;
     pc->pc_first = rp->rp_newest + 1;
+    pc->pc_cold = sn.sn_cold;
     int rc = pg->pg_replayer->begin(pc, &sn.sn_trees, &work);
     for (uint64_t n = pc->pc_first; !rc && !*stale && n <= last; n++) {
         pc->pc_number = n;
@@ -355,11 +375,13 @@ static int replay_run(pager *pg, replay *rp, uint64_t last, bool *stale)
     if (!rc && !*stale)
         rc = pg->pg_replayer->end(work, &sn.sn_trees);
     if (!rc && !*stale)
+        rc = cold_flush(pc);
+    sn.sn_cold = pc->pc_cold;
+    if (!rc && !*stale)
         rc = state_add(pg, rp, pc, &sn, checksum);
     if (work)
         pg->pg_replayer->free(work);
-    memory_end(pc);
-    free(pc);
+    commit_free(pc);
     return rc;
 }
 

@@ -112,6 +112,7 @@ struct cursor {
 extern PyTypeObject *session_type, *known_type, *cursor_type;
 extern PyType_Spec session_spec, known_spec, cursor_spec;
 PyObject *uncollected(PyObject *self, PyObject *const *arguments, Py_ssize_t n);     /* uncollected.c */
+PyObject *tagged_many(PyObject *self, PyObject *const *arguments, Py_ssize_t n);     /* tagged_many.c */
 
 /* ---- short_session.c */
 PyObject *context_get(context *px, session *ps);            /* new reference; None: none. NULL: failed */

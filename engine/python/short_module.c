@@ -4,6 +4,9 @@
 static PyMethodDef functions[] = {
     { "uncollected", (PyCFunction)(void (*)(void))uncollected, METH_FASTCALL,
       "uncollected(function, argument): calls it while Python's garbage collector is off." },
+    { "tagged_many", (PyCFunction)(void (*)(void))tagged_many, METH_FASTCALL,
+      "tagged_many(context, table, expressions): of each expression in the tuple the list of the row ids of the table, by its\n"
+      "id, that it means. context: the address of an edb_stmt. An int instead of a list: the error's code." },
     { NULL, NULL, 0, NULL },
 };
 

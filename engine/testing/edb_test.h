@@ -29,6 +29,7 @@ int test_pager_open(const char *path, uint32_t page_size, int synchronous, int f
                     test_pager **out);
 void test_pager_close(test_pager *t);
 int test_pager_alive(test_pager *t);
+uint32_t test_pager_page_size(const test_pager *t);
 void test_pager_redo(test_pager *t, bool redo);
 int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns);
 void test_pager_unpin(test_pager *t, uint64_t oldest);
@@ -45,6 +46,10 @@ int test_pager_publish(test_pager *t, int64_t time_ns, uint64_t *number, int64_t
 void test_pager_abort(test_pager *t);
 int test_pager_wait(test_pager *t, uint64_t number, bool force);
 uint64_t test_pager_id(test_pager *t, uint32_t tree, uint64_t at_least);
+int test_pager_avoid(test_pager *t, uint64_t cut);
+int test_pager_move(test_pager *t, uint64_t cut, uint64_t most, bool *whole);
+int test_pager_trim(test_pager *t, uint64_t cut, bool *done);
+int test_pager_truncate(test_pager *t, uint64_t *bytes);
 /* published, durable, pages, free pages, file bytes, syncs, pages read, pages written, oldest pin, first page */
 void test_pager_stats(test_pager *t, uint64_t out[10]);
 int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches);
@@ -75,6 +80,7 @@ int test_tree_since(test_tree *t, uint64_t since, uint64_t most_pages, uint8_t *
                     uint64_t *pages, bool *whole);
 uint64_t test_tree_pages(test_tree *t, uint64_t moment);
 uint64_t test_tree_live(const test_tree *t);
+int test_tree_prune(test_tree *t, uint64_t horizon, uint64_t most_pages, bool *over, uint64_t *pages);
 int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages);
 /* cffi: end */
 
@@ -129,6 +135,8 @@ size_t test_hooks_freed(int feature, bool conn, uint64_t number);
 
 /* A commit that breaks one invariant: 30 the state of `tree` answers from a commit to come; 34 an entry of the catalog
  * is written without the schema number; 36 a page is drawn and nobody's; 37 the root page of `tree` is freed. */
+/* The next commit of any connection says of commit `number` that its content was reduced (entity/reduced.h). Two hashes. */
+void test_reduce(uint64_t number, const uint8_t *before, const uint8_t *now);
 int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size);
 
 typedef struct test_cursor test_cursor;
@@ -184,6 +192,50 @@ int test_table_insert(edb_stmt *stmt, uint32_t table, int64_t rowid, const test_
 int test_table_update(edb_stmt *stmt, uint32_t table, int64_t rowid, int64_t new_rowid, const test_value *values,
                       size_t n, bool *found);
 int test_table_delete(edb_stmt *stmt, uint32_t table, int64_t rowid, bool *found);
+/* cffi: end */
+
+/* ---- packs, zstd, the cache of unpacked pages (cold/, cache/, test_cold.c) ---- */
+
+/* cffi: begin */
+int test_zstd(const char *path, const char *system);
+int64_t retention_span_ns(const char *text);
+uint64_t test_pack_bound(unsigned n, uint32_t page_size);
+/* n pages, one behind the other. */
+int test_pack(const uint8_t *pages, unsigned n, uint32_t page_size, int level, uint8_t *out, size_t *size);
+/* Page i, or all of them (-1), one behind the other. */
+int test_unpack(const uint8_t *pack, size_t size, uint32_t page_size, int i, uint64_t number, uint8_t *out, unsigned *n);
+/* Seconds for packing, and for unpacking one page each time, so many times over. */
+int test_pack_speed(const uint8_t *pages, unsigned n, uint32_t page_size, int level, unsigned times, double *pack,
+                    double *unpack, double *one_of_open);
+/* How many entries two nodes have, if they say the same but for number and checksum; else -1. */
+int64_t test_same_node(const uint8_t *a, const uint8_t *b);
+/* A node of sorted entries: n times u8 flags (1 tombstone, 2 overflow), u64 from, u64 child, u32 its tag, u32 key size,
+ * u32 value size, key, value. EDB_TOOBIG: they do not fit. */
+int test_node_make(uint8_t *out, uint32_t page_size, bool leaf, unsigned level, uint32_t owner, unsigned fixed,
+                   uint64_t writer, const uint8_t *batch, size_t n);
+void pack_readers_forget(void);
+
+typedef struct { uint64_t taken, made, kept_bytes; } test_buffer_counts;
+void test_buffers(test_buffer_counts *out);
+void *buffer_take(size_t size, size_t *room);
+void buffer_give(void *buffer, size_t room);
+void buffers_forget(void);
+
+typedef struct cached_page cached_page;
+typedef struct { uint64_t hits, misses, evictions, beyond, bytes, pages, limit; } test_cache_counts;
+uint64_t cache_file(void);
+void cache_limit(size_t bytes);
+bool test_cache_find(uint64_t file, uint64_t id, uint64_t version, cached_page **out);
+cached_page *cache_page_new(size_t size);
+uint8_t *cached_bytes(cached_page *page);
+cached_page *test_cache_put(cached_page *page, uint64_t file, uint64_t id, uint64_t version);
+void cache_pin(cached_page *page);
+void cache_unpin(cached_page *page);
+void test_cache_drop(uint64_t file, uint64_t id, uint64_t version);
+void cache_drop_file(uint64_t file);
+void test_cache_count(test_cache_counts *out);
+/* Threads that look for, make, hold and drop pages at random. -> what went wrong: 0, or the line in test_cache.c. */
+int test_cache_threads(unsigned threads, unsigned steps, size_t limit, uint64_t seed);
 /* cffi: end */
 
 /* ---- filters of keys (test_filters.c) ---- */

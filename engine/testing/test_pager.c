@@ -92,6 +92,11 @@ int test_pager_alive(test_pager *t)
     return pager_alive(t->pg);
 }
 
+uint32_t test_pager_page_size(const test_pager *t)
+{
+    return pager_page_size(t->pg);
+}
+
 int test_pager_pin(test_pager *t, int which, uint64_t *number, int64_t *time_ns)
 {
     int rc = pager_pin(t->pg, t->slot, which, &t->sn);
@@ -335,6 +340,62 @@ int test_pager_wait(test_pager *t, uint64_t number, bool force)
     return pager_wait_durable(t->pg, number, force);
 }
 
+/* ---- compaction ---- */
+
+int test_pager_avoid(test_pager *t, uint64_t cut)
+{
+    return pager_avoid(t->pg, cut);
+}
+
+static int values_move(test_pager *t, page_moving *mv)
+{
+    int rc = EDB_OK;
+
+    for (uint64_t i = 0; !rc && i < t->trees.ar_count; i++) {
+        page_ref ref;
+        uint64_t value;
+        rc = value_read(t->pg, &t->trees, i, &ref, &value);
+        if (rc || ref.page < mv->mov_cut)
+            continue;
+        mv->mov_whole = false;
+        if (mv->mov_left && !(rc = value_set(t->pc, &t->trees, i, value))) {
+            mv->mov_left--;
+            mv->mov_moved++;
+        }
+    }
+    return rc;
+}
+
+/* Of the commit that was begun, which goes to the file. */
+int test_pager_move(test_pager *t, uint64_t cut, uint64_t most, bool *whole)
+{
+    page_moving mv = { .mov_cut = cut, .mov_left = most, .mov_whole = true };
+    int rc = t->in_memory ? to_file(t) : EDB_OK;
+
+    pager_commit_avoids(t->pc, false);
+    pager_commit_aside(t->pc);
+    if (!rc)
+        rc = values_move(t, &mv);
+    if (!rc)
+        rc = array_move(t->pc, &t->trees, &mv);
+    if (!rc)
+        rc = pager_lists_move(t->pc, &mv);
+    *whole = mv.mov_whole;
+    return rc;
+}
+
+int test_pager_trim(test_pager *t, uint64_t cut, bool *done)
+{
+    int rc = t->in_memory ? to_file(t) : EDB_OK;
+
+    return rc ? rc : pager_trim(t->pc, cut, done);
+}
+
+int test_pager_truncate(test_pager *t, uint64_t *bytes)
+{
+    return pager_truncate(t->pg, bytes);
+}
+
 uint64_t test_pager_id(test_pager *t, uint32_t tree, uint64_t at_least)
 {
     return pager_id_next(t->pg, tree, at_least);
@@ -395,6 +456,8 @@ int test_pager_check(test_pager *t, char *text, size_t room, uint64_t *breaches)
     int rc = ac.seen ? array_walk(t->pg, &sn->sn_trees, account_list, &ac) : edb_fail(EDB_NOMEM, "no memory");
     if (!rc)
         rc = array_walk(t->pg, &sn->sn_stamps, account_list, &ac);
+    if (!rc)
+        rc = array_walk(t->pg, &sn->sn_links, account_list, &ac);
     for (uint64_t i = 0; !rc && i < sn->sn_trees.ar_count; i++) {
         page_ref ref;
         uint64_t value;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/testing/edb_test.h"
+#include "engine/pager/cold.h"
 #include "engine/tree/page.h"
 #include "engine/tree/tree_events.h"
 
@@ -109,7 +110,7 @@ int test_tree_apply(test_tree *t, const uint8_t *batch, size_t n, size_t calls, 
     array_state trees = pager_commit_base(pc)->sn_trees;
     for (size_t i = 0; i < calls && rc == EDB_OK; i++) {
         size_t from = n * i / calls, to = n * (i + 1) / calls;
-        rc = tree_apply(pc, &state, changes + from, to - from);
+        rc = tree_apply(pc, &state, changes + from, to - from, NULL);
     }
     if (rc == EDB_OK)
         rc = test_tree_store(pc, &state, &trees);
@@ -348,6 +349,28 @@ static void test_breach(void *arg, const char *invariant, uint64_t page, const c
 
     if (n > 0 && (size_t)n < r->room - r->used)
         r->used += (size_t)n;
+}
+
+/* A step of pruning. */
+int test_tree_prune(test_tree *t, uint64_t horizon, uint64_t most_pages, bool *over, uint64_t *pages)
+{
+    cold_pruned gone = { 0 };
+    pager_commit *pc;
+    int64_t time_ns;
+    int rc = pager_commit_begin(t->pg, NULL, &pc);
+
+    if (rc != EDB_OK)
+        return rc;
+    rc = cold_prune(pc, horizon, most_pages, &gone, over);
+    if (rc == EDB_OK)
+        rc = pager_commit_prepare(pc, &pager_commit_base(pc)->sn_trees, false);
+    if (rc != EDB_OK) {
+        pager_commit_abort(pc);
+        return rc;
+    }
+    rc = pager_commit_publish(pc, 0, &time_ns);
+    *pages = gone.cpn_pages;
+    return rc == EDB_OK ? test_tree_load(t) : rc;
 }
 
 int test_tree_check(test_tree *t, char *text, size_t room, uint64_t *pages)

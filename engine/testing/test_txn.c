@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/testing/edb_test.h"
+#include "engine/entity/reduced.h"
 #include "engine/shared/os.h"
 #include "engine/txn/hooks.h"
 #include "engine/txn/txn_internal.h"
@@ -350,6 +351,47 @@ size_t test_hooks_freed(int feature, bool conn, uint64_t number)
     return times;
 }
 
+/* ---- reduced contents --------------------------------------------------------------------------------------------- */
+
+enum { REDUCED_MOST = 16 };
+static struct {
+    uint64_t number;
+    uint8_t hashes[REDUCED_VALUE];
+} reduced[REDUCED_MOST];
+static size_t n_reduced;
+
+void test_reduce(uint64_t number, const uint8_t *before, const uint8_t *now)
+{
+    if (n_reduced == REDUCED_MOST)
+        return;
+    reduced[n_reduced].number = number;
+    memcpy(reduced[n_reduced].hashes, before, SHA256_SIZE);
+    memcpy(reduced[n_reduced++].hashes + SHA256_SIZE, now, SHA256_SIZE);
+}
+
+static int add_reduced(edb_conn *conn, struct commit *cm)
+{
+    edb_stmt *stmt;
+    uint32_t tree = 0;
+    int rc = EDB_OK;
+
+    (void)conn;
+    if (!n_reduced || (rc = commit_statement(cm, &stmt)))
+        return rc;
+    for (size_t i = 0; i < n_reduced && !rc; i++)
+        rc = reduced_add(cm, stmt, &tree, reduced[i].number, reduced[i].hashes, reduced[i].hashes + SHA256_SIZE);
+    base_statement_free(stmt);
+    n_reduced = 0;
+    return rc;
+}
+
+static txn_hooks reduced_hooks = { .hk_name = "reduced contents, by tests", .hk_commit = add_reduced };
+
+__attribute__((constructor)) static void reduced_register(void)
+{
+    hooks_register(&reduced_hooks);
+}
+
 /* ---- forged files ----------------------------------------------------------------------------------------------- */
 
 static int forge_page(pager_commit *pc, uint32_t page_size)
@@ -377,7 +419,7 @@ static int forge(pager_commit *pc, array_state *trees, int what, tree_state *sta
     if (what == 30)
         state->ts_since = pager_commit_number(pc) + 5;
     else if (what == 34)
-        rc = tree_apply(pc, state, &change, 1);
+        rc = tree_apply(pc, state, &change, 1, NULL);
     else if (what == 36)
         rc = forge_page(pc, pager_page_size(pager_commit_pager(pc)));
     else if (what == 37)

@@ -90,6 +90,15 @@ static bool says_it(const uint8_t *page, uint64_t word, unsigned fixed, const tr
     return v.overflow || (v.value_size == c->value_size && (!v.value_size || memcmp(v.value, c->value, v.value_size) == 0));
 }
 
+/* Whether the value stands in a chain, which somebody must be told of when the version ends. */
+static bool is_large(const uint8_t *page, uint64_t word, unsigned fixed)
+{
+    tree_version v;
+
+    cell_leaf(page + slot_offset(word), fixed, &v);
+    return v.overflow;
+}
+
 int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_change *c, bool *edited)
 {
     const uint64_t *live = page_live_slots(page), *dead = page_dead_slots(page);
@@ -106,7 +115,8 @@ int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_chan
     le.le_at = page_search(page, live, le.le_live, 1, c->key, c->key_size, false);
     le.le_dead_at = page_search(page, dead, le.le_dead, 2, c->key, c->key_size, false);
     bool living = key_stands(page, live, le.le_live, 1, le.le_at, c);
-    if (living ? !c->tombstone && !c->always && says_it(page, live[le.le_at], w->tw_fixed, c)
+    if (living ? c->tombstone || c->always ? is_large(page, live[le.le_at], w->tw_fixed)
+                                           : says_it(page, live[le.le_at], w->tw_fixed, c)
                : c->tombstone || key_stands(page, dead, le.le_dead, 2, le.le_dead_at, c))
         return EDB_OK;
     int rc = page_begin(w);
@@ -126,6 +136,7 @@ int leaf_edit_one(writer *w, const uint8_t *page, uint64_t born, const tree_chan
         replace_living(&le, w->tw_now);
     store16(le.le_page + TP_HEAP, (uint16_t)le.le_heap);
     store64(le.le_page + TP_NEWEST, w->tw_now);
+    content_queue_add(&w->tw_made, c);
     w->tw_state->ts_live += !living;
     w->tw_state->ts_live -= c->tombstone;
     return EDB_OK;

@@ -95,6 +95,18 @@ static inline void cell_leaf(const uint8_t *cell, unsigned fixed, tree_version *
     out->overflow = info & 1;
 }
 
+/* The first page of a chain, from the pointer to it. */
+static inline page_ref overflow_first(const uint8_t *pointer)
+{
+    return (page_ref){ load64(pointer + 8), load32(pointer + 16) };
+}
+
+/* The page behind one of a chain; page 0: it is the last. */
+static inline page_ref overflow_next(const uint8_t *page)
+{
+    return (page_ref){ load64(page + OVERFLOW_NEXT), load32(page + OVERFLOW_NEXT + 8) };
+}
+
 static inline page_ref cell_child(const uint8_t *cell, unsigned fixed)
 {
     const uint8_t *key;
@@ -109,10 +121,13 @@ static inline page_ref cell_child(const uint8_t *cell, unsigned fixed)
 bool page_valid(const uint8_t *page, uint32_t page_size);
 
 #define LEVEL_ANY 256               /* above every level */
-/* A node that a parent of level `above` points to, for reading. tree_read.c. */
 /* The root answering for the moment, and since when it does; page 0 when the tree did not exist yet. tree_read.c */
 int tree_root_at(pager *pg, const tree_state *state, uint64_t moment, page_ref *out, uint64_t *since);
-int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out);
+/* A node that a parent of level `above` points to, for reading. Valid as long as the pin. tree_read.c */
+int node_open(pager *pg, const pager_view *view, const tree_state *state, page_ref ref, unsigned above, const uint8_t **out);
+/* The same, for who leaves it before: cold_leave(&state->ts_cold, *held). */
+int node_open_held(pager *pg, const pager_view *view, const tree_state *state, page_ref ref, unsigned above, const uint8_t **out,
+                   uint64_t *held);
 
 /* The version of the key in a leaf at the moment. *at: the first of the living entries that is not before the key.
  * tree_read.c */

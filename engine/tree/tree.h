@@ -11,15 +11,23 @@
  *   tree_changed.c  whether a range changed since a moment
  *   tree_events.c  what commits did to a range of keys (tree_events.h)
  *   tree_since.c  the keys written since a moment
+ *   tree_content.c  what one commit wrote, as a hash (tree_content.h)
+ *   content_queue.c  changes on their way there (content_queue.h)
+ *   tree_contents.c  the same of many commits, from the versions of all trees (tree_contents.h)
  *   tree_estimate.c  how many entries lie in a range; entries met at random
  *   tree_write.c  applying one commit's sorted changes, splits included
  *   tree_store.c  pages from memory to the file
+ *   tree_move.c   pages towards the front of the file
+ *   tree_chains.c  large values likewise
+ *   tree_leaves.c  the leaves that a key has been in (tree_leaves.h)
+ *   tree_erase.c  taking keys out of all moments (tree_erase.h), with tree_erase_chains.c and tree_erase_separators.c
  *   tree_check.c  the invariants, walked
  */
 #ifndef EDB_TREE_H
 #define EDB_TREE_H
 
 #include "engine/pager/array.h"
+#include "engine/pager/page_map.h"
 #include "engine/pager/pager.h"
 
 #define TREE_STATE_SIZE 128         /* bytes of a tree's element in the list of trees */
@@ -42,15 +50,19 @@ typedef struct {
     uint64_t ts_live;               /* living entries now */
     uint64_t ts_next_id;            /* row ids below it were given out (table trees) */
     uint32_t ts_n_recent;           /* tree_roots in ts_recent, oldest first */
+    uint64_t ts_whole;              /* an index has all entries of moments from this commit on; 0: of all, since it was born */
     tree_root ts_recent[TREE_ROOTS];
     array_state ts_roots;           /* older roots: elements (u64 since, u64 page, u32 tag, u32 0), 24 bytes */
+    /* Of the snapshot it was asked of, not stored with it: */
+    cold_state ts_cold;             /* where its history is */
+    uint64_t ts_horizon;            /* of moments before it nothing may be asked: what answers for them alone may be gone */
 } tree_state;
 
 void tree_state_store(uint8_t out[TREE_STATE_SIZE], const tree_state *state);
 void tree_state_load(tree_state *state, uint32_t id, const uint8_t in[TREE_STATE_SIZE]);
 /* The state of tree `id` in a snapshot; EDB_NOSUCH when the snapshot does not know it. */
 int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out);
-/* The same in a list of trees. */
+/* The same in a list of trees; what is history cannot be read by it. */
 int tree_state_listed(pager *pg, const array_state *trees, uint32_t id, tree_state *out);
 /* A new, empty tree, with its first page. */
 int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out);
@@ -100,6 +112,8 @@ typedef struct {
     uint8_t tc_key_size;
     int tc_i, tc_low, tc_high;      /* current entry; [low, high) of the visible ones belong to the cursor's range */
     const uint8_t *tc_leaf;         /* the leaf under the cursor */
+    uint64_t tc_held;               /* where it is held, if it was unpacked (cold.h); else 0 */
+    bool tc_streams;                /* who reads asks for this: unpacked leaves are let go some time after the cursor left them */
     const uint64_t *tc_slots;       /* slot words of its entries visible at T: the page's own directory, or scratch */
     const uint8_t *tc_end;          /* where the leaf's range ends (a key of a node above); NULL: not known, or nowhere */
     uint32_t tc_end_size;
@@ -112,7 +126,8 @@ typedef struct {
     tree_state tc_state;
 } tree_cursor;
 
-/* Moments: a commit number, or FOREVER for now. The state is copied. */
+/* Moments: a commit number, or FOREVER for now. The state is copied. What the cursor hands out stays as long as the pin, unless it
+ * streams: then until it has left COLD_LEFT more leaves. */
 int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64_t moment);
 void tree_cursor_close(tree_cursor *tc);
 /* To another moment. It stands nowhere then. */
@@ -201,16 +216,48 @@ uint32_t tree_key_max(uint32_t page_size);
 /* Applies one commit's changes: sorted by key, one change a key. A change that changes nothing (a tombstone over
  * nothing, a value equal to the living one) is dropped here and stores no version, unless it is `always`. May be called several times in one
  * commit with disjoint, ascending key ranges. Keeps ts_live. On failure the commit must be aborted. */
-int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n);
+typedef struct tree_content tree_content;       /* tree_content.h */
+/* content NULL: nobody asks; else the changes that do make versions are added to it. */
+int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n, tree_content *content);
 
-/* Stores the pages of the tree that lie in memory: afterwards the state refers to the file alone. tree_store.c */
+/* Stores the pages of the tree that lie in memory: afterwards the state refers to the file alone, but for its history,
+ * which tree_store_history() stores for all trees. tree_store.c */
 int tree_store(pager_commit *pc, tree_state *state);
+int tree_store_history(pager_commit *pc);
+
+/* Moves current pages, and the list of old roots, to pages drawn anew: a commit in the file that changes nothing that is read.
+ * tree_move.c */
+int tree_move(pager_commit *pc, tree_state *state, page_moving *mv);
+
+#define LEAF_PLACE_KEY 8192
+typedef struct {                    /* where a walk over the leaves of a tree was; all zero: at the beginning */
+    uint8_t lfp_key[LEAF_PLACE_KEY];
+    uint32_t lfp_size;
+    uint64_t lfp_leaves;            /* so many more may be looked at */
+    bool lfp_done;
+} leaf_place;
+
+typedef struct {                    /* elements of the list of cold ids that are chains; all zero: none read yet */
+    page_map ces_index;             /* by their first pages: which element */
+    uint64_t ces_read;
+} chain_elements;
+/* Reads those that it has not read yet; what follows wants all. */
+int chain_elements_read(pager_commit *pc, chain_elements *ces);
+void chain_elements_free(chain_elements *ces);
+
+/* Moves the chains of large values that have a page behind the cut, and writes anew whatever refers to them: those of the current
+ * leaves, from a place on, or those of one leaf, of which one is moved at the most. *moved: then the leaf may be another page now.
+ * tree_chains.c */
+int tree_chains_move(pager_commit *pc, tree_state *state, chain_elements *ces, page_moving *mv, leaf_place *place);
+int tree_chains_of_leaf(pager_commit *pc, tree_state *state, chain_elements *ces, const uint8_t *leaf, page_moving *mv, bool *moved);
 
 /* ---- checking ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     /* Called for each page reached, once; returns nonzero to stop. kind as in PH_KIND; history: it can never change. */
     int (*page)(void *arg, page_ref ref, int kind, bool history);
+    /* Called for each cold id that leads to a page; NULL: nobody wants to know. entries: of a packed leaf, else 0. */
+    void (*cold)(void *arg, uint64_t index, uint32_t entries);
     /* Called for each breach, with the invariant's number ("I12") and a sentence. */
     void (*breach)(void *arg, const char *invariant, uint64_t page, const char *sentence);
     void *arg;

@@ -144,7 +144,7 @@ static int changed_below(comparison *cg, page_ref ref, uint64_t born, unsigned a
 
     if (!ref.page)
         return born <= cg->cg_moment ? EDB_OK : compare_views(cg, in, changed);
-    if ((rc = node_open(cg->cg_pager, cg->cg_view, ref, above, cg->cg_state->ts_key_size, &page)))
+    if ((rc = node_open(cg->cg_pager, cg->cg_view, cg->cg_state, ref, above, &page)))
         return rc;
     if (born <= cg->cg_moment && load64(page + PH_WRITER) <= cg->cg_moment)
         return EDB_OK;

@@ -30,7 +30,7 @@ static int go(pager *pg, const tree_state *state, const void *key, size_t key_si
     out->wy_depth = 0;
     for (unsigned above = LEVEL_ANY; ref.page && out->wy_depth <= TREE_DEPTH;) {
         const uint8_t *page;
-        int rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
+        int rc = node_open(pg, view, state, ref, above, &page);
         if (rc != EDB_OK)
             return rc;
         unsigned n = page_live(page), i = place_of(page, key, key_size, behind);
@@ -111,7 +111,7 @@ static int go_random(pager *pg, const tree_state *state, uint64_t random, unsign
 
     *page = NULL;
     for (unsigned above = LEVEL_ANY; ref.page; above = page_level(*page)) {
-        int rc = node_open(pg, view, ref, above, state->ts_key_size, page);
+        int rc = node_open(pg, view, state, ref, above, page);
         if (rc != EDB_OK)
             return rc;
         unsigned n = page_live(*page);

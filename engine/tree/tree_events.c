@@ -11,7 +11,7 @@
  * a node that is split by time leaves separators of empty ranges behind, and what stands before them answers for these too.
  * Of a walk over one key the part before mostly ends where the next begins: then what the key was is known from there.
  *
- * Passed over is what lies outside the moments: parts that ended before them or began after them, and pages that no commit has
+ * Changes up to the horizon are not told, since what was before them may be gone. Passed over is what lies outside the moments: parts that ended before them or began after them, and pages that no commit has
  * written since, for nothing below a page is younger than the page. */
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +144,31 @@ static void put_event(tree_events *tes, uint64_t at, const tree_version *was, co
     out->key_size = is ? is->key_size : was->key_size;
 }
 
+static bool same_version(const tree_version *a, const tree_version *b)
+{
+    return a->from == b->from && a->overflow == b->overflow && a->value_size == b->value_size
+           && (!a->value_size || memcmp(a->value, b->value, a->value_size) == 0);      /* copies share a chain */
+}
+
+/* Whether what the part has of a key from before it began is what was there then; named is the commit that wrote that. */
+static void prove_carried(tree_events *tes, size_t group, size_t end, const tree_version *then)
+{
+    const page_entry *e = tes->tes_entries;
+    tree_version carried;
+
+    if (!tes->tes_proves || !wanted_moment(tes, tes->tes_since))
+        return;
+    while (group < end && e[group].from >= tes->tes_since)
+        group++;
+    if (group == end)
+        return;                     /* nothing: if there was something then, it ended here, which is a change */
+    version_of(&e[group], &carried);
+    if (e[group].tombstone ? !then : then && same_version(then, &carried))
+        return;
+    tes->tes_made[tes->tes_n_made++] = (tree_event){ .at = then ? then->from : carried.from, .key = carried.key,
+                                                     .key_size = carried.key_size, .differs = true };
+}
+
 /* The changes of one key, oldest first. `then`: what it was before the leaf began; NULL: nothing, or nothing that matters. */
 static void group_events(tree_events *tes, size_t group, size_t end, const tree_version *then)
 {
@@ -151,6 +176,7 @@ static void group_events(tree_events *tes, size_t group, size_t end, const tree_
     tree_version was = { 0 }, is = { 0 };
     bool had = false;
 
+    prove_carried(tes, group, end, then);
     if (then) {
         was = *then;
         had = true;
@@ -286,7 +312,7 @@ static int part_open(tree_events *tes, page_ref ref, unsigned above, const part 
         return EDB_OK;
     if (!ref.page)
         return part_enter(tes, pt, 0);
-    if ((rc = node_open(tes->tes_pager, tes->tes_view, ref, above, tes->tes_state.ts_key_size, &page)))
+    if ((rc = node_open(tes->tes_pager, tes->tes_view, &tes->tes_state, ref, above, &page)))
         return rc;
     if (pt->pt_since <= tes->tes_after && load64(page + PH_WRITER) <= tes->tes_after) {
         tes->tes_seen_until = 0;    /* a part before may have claimed the key, which a later separator gave to this one */
@@ -372,13 +398,13 @@ int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint6
 {
     int rc;
 
-    *tes = (tree_events){ .tes_pager = pg, .tes_view = pager_get_view(pg), .tes_state = *state, .tes_after = after,
+    *tes = (tree_events){ .tes_pager = pg, .tes_view = pager_get_view(pg), .tes_state = *state, .tes_after = after > state->ts_horizon ? after : state->ts_horizon,
                           .tes_upto = upto, .tes_room = pager_page_size(pg) / SLOT_LIVE + 1, .tes_root = UINT64_MAX };
     if ((rc = tree_cursor_open(&tes->tes_then, pg, state, 0)))
         return rc;
     tes->tes_path = calloc(TREE_DEPTH, sizeof *tes->tes_path);
     tes->tes_entries = malloc(tes->tes_room * sizeof *tes->tes_entries);
-    tes->tes_made = malloc((tes->tes_room + 1) * sizeof *tes->tes_made);
+    tes->tes_made = malloc((tes->tes_room + 2) * sizeof *tes->tes_made);
     if (tes->tes_path && tes->tes_entries && tes->tes_made)
         return EDB_OK;
     tree_events_close(tes);

@@ -9,6 +9,7 @@ typedef struct {                    /* what one commit did to one key; points in
     const uint8_t *key;
     uint32_t key_size;
     bool had, has;                  /* the key was there before it; is there from it on */
+    bool differs;                   /* no change: what the commit wrote is not what stands for it in a later page (tree_events_prove) */
     tree_version was, is;           /* where `had`, `has` */
 } tree_event;
 
@@ -25,6 +26,7 @@ typedef struct {
     size_t tes_room;                 /* the most entries a page has */
     /* the leaf, or the range without one, that is walked, while tes_inside */
     bool tes_inside, tes_compares;    /* compares: tes_then walks the moment before it began */
+    bool tes_proves;
     uint64_t tes_since, tes_until;
     const uint8_t *tes_high_here;
     size_t tes_high_here_size;
@@ -46,6 +48,9 @@ int tree_events_open(tree_events *tes, pager *pg, const tree_state *state, uint6
 int tree_events_start(tree_events *tes, const void *low, size_t low_size, const void *high, size_t high_size);
 /* From now on commits after `upto` are not wanted any more; not later than before. */
 static inline void tree_events_until(tree_events *tes, uint64_t upto) { tes->tes_upto = upto; }
+/* Versions that a page carries over from the one before are compared with it too; where one differs, an event says so.
+ * Without this a walk looks at each version in the oldest of its pages alone. Not for walks over one key. */
+static inline void tree_events_prove(tree_events *tes) { tes->tes_proves = true; }
 void tree_events_close(tree_events *tes);
 /* The next change; NULL: that was the last. Changes of one key that one leaf holds come together, oldest first; beyond that
  * they are in no order. Valid until the next call, what it points to as long as the pin. */

@@ -2,7 +2,7 @@
  *
  * At a moment a leaf knows of a key the newest entry begun at or before it, be it a version or a tombstone. Where it knows
  * none, an earlier leaf may: tombstones do not stay in a leaf that is split by time. So the way down also tells since when the
- * leaf answers, and what was before is looked for at the moment before that. */
+ * leaf answers, and what was before is looked for at the moment before that, but not before the horizon. */
 #include "engine/tree/page.h"
 #include "engine/tree/tree.h"
 
@@ -41,12 +41,16 @@ int tree_version_at(pager *pg, const tree_state *state, uint64_t moment, const v
     unsigned above = LEVEL_ANY;
     page_ref ref;
     bool tombstone;
-    int rc = tree_root_at(pg, state, moment, &ref, begun);
+    int rc;
 
     *found = false;
+    *begun = 0;
+    if (moment < state->ts_horizon)         /* nothing is known of it */
+        return EDB_OK;
+    rc = tree_root_at(pg, state, moment, &ref, begun);
     while (rc == EDB_OK && ref.page) {
         const uint8_t *page;
-        if ((rc = node_open(pg, view, ref, above, state->ts_key_size, &page)))
+        if ((rc = node_open(pg, view, state, ref, above, &page)))
             return rc;
         if (page_is_leaf(page)) {
             *found = leaf_newest(page, moment, key, key_size, out, &tombstone);

@@ -89,6 +89,8 @@ static int interior_file(writer *w, const page_entry *e, size_t n, unsigned leve
         page_ref ref;
         int rc = writer_node(w, false, level, past, kept, &ref);
         if (rc == EDB_OK)
+            rc = cold_give(w->tw_commit, w->tw_state->ts_id, &ref);
+        if (rc == EDB_OK)
             rc = pieces_add(w, out, low, born, ref);
         if (rc != EDB_OK || until == moment)
             return rc;

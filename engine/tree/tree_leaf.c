@@ -49,7 +49,8 @@ static int leaf_file(writer *w, const page_entry *e, size_t n, const page_entry 
         if (rc != EDB_OK)
             return rc;
     }
-    return pieces_add(w, out, low, born, past);
+    int rc = cold_give(w->tw_commit, w->tw_state->ts_id, &past);
+    return rc == EDB_OK ? pieces_add(w, out, low, born, past) : rc;
 }
 
 static int leaf_split(writer *w, page_entry *e, size_t n, const page_entry *low, uint64_t born, bool append, pieces *out);
@@ -202,6 +203,12 @@ static int change_make(writer *w, const page_entry *versions, size_t n, const tr
     w->tw_state->ts_live += (c->tombstone ? 0 : 1);
     w->tw_state->ts_live -= (living ? 1 : 0);
     *added = true;
+    content_queue_add(&w->tw_made, c);
+    if (living && versions[0].overflow) {
+        int rc = cold_give_chain(w->tw_commit, w->tw_state->ts_id, overflow_first(versions[0].value), versions[0].from);
+        if (rc != EDB_OK)
+            return rc;
+    }
     if (entry_bytes(entry, true, w->tw_fixed) + SLOT_DEAD - SLOT_LIVE > w->tw_capacity / 4)
         return overflow_write(w, entry);
     return EDB_OK;

@@ -10,6 +10,8 @@
 #define EDB_TREE_PIECES_H
 
 #include "native/arena.h"
+#include "engine/pager/cold.h"
+#include "engine/tree/content_queue.h"
 #include "engine/tree/page.h"
 
 #define DEAD_SHARE 34       /* percent of a node's bytes a time split must free to be preferred to a key split */
@@ -51,6 +53,7 @@ typedef struct {
     bool tw_in_place;       /* all its entries were there before this commit: it can become history as it stands */
     bool tw_kept;           /* it did */
     arena tw_arena;
+    content_queue tw_made;      /* the changes that make versions, or end one */
 } writer;
 
 /* ---- tree_pieces.c */

@@ -8,9 +8,11 @@
  *     both sides. So every step down carries the range [low, high) of the separators passed, and a leaf's entries are
  *     clipped to it. Current pages are entered exactly once and need no clipping.
  *
- * Everything a cursor hands out points into the map and stays valid while the caller's pin does. */
+ * Everything a cursor hands out points into the map, or into pages that were unpacked and are held for the caller, and stays valid while
+ * his pin does (but for cursors that stream). */
 #include <stdlib.h>
 
+#include "engine/pager/cold.h"
 #include "engine/tree/leaf_search.h"
 
 _Thread_local uint64_t tree_touched;
@@ -20,6 +22,7 @@ struct tree_step {
     const uint8_t *tp_low, *tp_high;    /* range of the node itself; high NULL: unbounded */
     uint32_t tp_low_size, tp_high_size;
     bool tp_current;                    /* the node is a current page */
+    uint64_t tp_held;                   /* as tc_held */
 };
 
 /* ---- roots ------------------------------------------------------------------------------------------------------ */
@@ -62,20 +65,28 @@ static inline int root_at(pager *pg, const tree_state *state, uint64_t moment, p
 
 /* A node below one of level `above`, of a tree with such keys. The level must fall, so that no forged file makes a reader
  * run in circles; and cells are read with the tree's key size, while the page was judged by its own. */
-int node_open(pager *pg, const pager_view *view, page_ref ref, unsigned above, unsigned key_size, const uint8_t **out)
+int node_open_held(pager *pg, const pager_view *view, const tree_state *state, page_ref ref, unsigned above, const uint8_t **out,
+                   uint64_t *held)
 {
     const uint8_t *page;
-    int rc = pager_page(pg, view, ref, 0, &page);
+    int rc = page_is_cold(ref.page) ? cold_page(pg, &state->ts_cold, &ref, &page, held) : pager_page(pg, view, ref, 0, &page);
 
     if (rc != EDB_OK)
         return rc;
     tree_touched++;
     if ((page[PH_KIND] != PAGE_LEAF && page[PH_KIND] != PAGE_INTERIOR) || page_level(page) >= above
-        || load16(page + TP_KEY_SIZE) != key_size)
+        || load16(page + TP_KEY_SIZE) != state->ts_key_size)
         return edb_fail(EDB_CORRUPT, "%s: page %llu is not the tree node that its parent points to; restore a backup",
                         pager_name(pg), (unsigned long long)ref.page);
     *out = page;
     return EDB_OK;
+}
+
+int node_open(pager *pg, const pager_view *view, const tree_state *state, page_ref ref, unsigned above, const uint8_t **out)
+{
+    uint64_t held;
+
+    return node_open_held(pg, view, state, ref, above, out, &held);
 }
 
 /* ---- lookups ---------------------------------------------------------------------------------------------------- */
@@ -120,7 +131,7 @@ static int get_below(pager *pg, const tree_state *state, uint64_t moment, const 
     *found = false;
     while (rc == EDB_OK && ref.page) {
         const uint8_t *page;
-        rc = node_open(pg, view, ref, above, state->ts_key_size, &page);
+        rc = node_open(pg, view, state, ref, above, &page);
         if (rc != EDB_OK)
             return rc;
         if (page_is_leaf(page)) {
@@ -190,7 +201,7 @@ int tree_overflow_read(pager *pg, const tree_version *version, uint64_t offset, 
         return EDB_OK;
     }
     const pager_view *view = pager_get_view(pg);
-    page_ref ref = { load64(version->value + 8), load32(version->value + 16) };
+    page_ref ref = overflow_first(version->value);
     uint8_t *to = out;
     uint32_t room = pager_page_size(pg) - OVERFLOW_DATA;
     while (size > 0) {
@@ -239,8 +250,22 @@ int tree_cursor_open(tree_cursor *tc, pager *pg, const tree_state *state, uint64
     return path_reserve(tc, PATH_FIRST);
 }
 
+/* Leaves the nodes of the way from `depth` on. */
+static void path_cut(tree_cursor *tc, int depth)
+{
+    while (tc->tc_depth > depth) {
+        uint64_t held = tc->tc_path[--tc->tc_depth].tp_held;
+        if (held && tc->tc_streams)
+            cold_leave(&tc->tc_state.ts_cold, held);
+    }
+}
+
 void tree_cursor_close(tree_cursor *tc)
 {
+    if (tc->tc_held && tc->tc_streams)
+        cold_leave(&tc->tc_state.ts_cold, tc->tc_held);
+    tc->tc_held = 0;
+    path_cut(tc, 0);
     free(tc->tc_path);
     free(tc->tc_scratch);
     tc->tc_path = NULL;
@@ -357,10 +382,14 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
     }
     while (ref.page) {
         const uint8_t *page;
-        int rc = node_open(tc->tc_pager, tc->tc_view, ref, above, tc->tc_key_size, &page);
+        uint64_t held = 0;
+        int rc = node_open_held(tc->tc_pager, tc->tc_view, &tc->tc_state, ref, above, &page, &held);
         if (rc != EDB_OK)
             return rc;
         if (page_is_leaf(page)) {
+            if (tc->tc_streams)
+                cold_leave(&tc->tc_state.ts_cold, tc->tc_held);
+            tc->tc_held = held;
             *leaf = true;
             return leaf_enter(tc, page, &range);
         }
@@ -371,13 +400,16 @@ static int go_down(tree_cursor *tc, enum way way, const void *key, size_t key_si
             return rc;
         struct tree_step *step = &tc->tc_path[tc->tc_depth];
         *step = range;
+        step->tp_held = held;
         bool there = way == WAY_FIRST ? walk_first(&step->tp_walk, page, tc->tc_moment)
                    : way == WAY_LAST  ? walk_last(&step->tp_walk, page, tc->tc_moment)
                                       : walk_find(&step->tp_walk, page, tc->tc_moment, key, key_size);
         if (!there) {
             /* Nothing was here at T up to the key. What comes after it is the node's first entry, if it has one. */
-            if (way != WAY_FIND || !walk_first(&step->tp_walk, page, tc->tc_moment))
+            if (way != WAY_FIND || !walk_first(&step->tp_walk, page, tc->tc_moment)) {
+                cold_leave(&tc->tc_state.ts_cold, held);
                 return EDB_OK;
+            }
             way = WAY_FIRST;
         }
         tc->tc_depth++;
@@ -398,7 +430,7 @@ static int leaf_after(tree_cursor *tc, bool forward)
             page_walk *w = &tc->tc_path[tc->tc_depth - 1].tp_walk;
             moved = forward ? walk_next(w) : walk_prev(w);
             if (!moved)
-                tc->tc_depth--;
+                path_cut(tc, tc->tc_depth - 1);
         }
         tc->tc_valid = false;
         if (!moved)
@@ -450,7 +482,7 @@ int tree_cursor_seek(tree_cursor *tc, const void *key, size_t key_size)
         tree_cursor_load(tc);
         return EDB_OK;
     }
-    tc->tc_depth = 0;
+    path_cut(tc, 0);
     tc->tc_valid = false;
     int rc = go_down(tc, key ? WAY_FIND : WAY_FIRST, key, key_size, &leaf);
     if (rc != EDB_OK)
@@ -499,7 +531,7 @@ static int seek_along(tree_cursor *tc, leaf_key key)
     leaf_key begin, end;
     bool leaf;
 
-    for (; tc->tc_depth > 0; tc->tc_depth--) {
+    for (; tc->tc_depth > 0; path_cut(tc, tc->tc_depth - 1)) {
         struct tree_step *step = &tc->tc_path[tc->tc_depth - 1];
         if (!step->tp_high || key_before(key, (leaf_key){ step->tp_high, step->tp_high_size })) {
             walk_on(&step->tp_walk, key);
@@ -540,7 +572,7 @@ int tree_cursor_seek_last(tree_cursor *tc, const void *key, size_t key_size)
 {
     bool leaf;
 
-    tc->tc_depth = 0;
+    path_cut(tc, 0);
     tc->tc_valid = false;
     int rc = go_down(tc, key ? WAY_FIND : WAY_LAST, key, key_size, &leaf);
     if (rc != EDB_OK)
@@ -567,6 +599,7 @@ int tree_count(pager *pg, const tree_state *state, uint64_t moment, uint64_t *ou
         return EDB_OK;
     }
     int rc = tree_cursor_open(&tc, pg, state, moment);
+    tc.tc_streams = true;
     if (rc == EDB_OK)
         rc = tree_cursor_seek(&tc, NULL, 0);
     while (rc == EDB_OK && tc.tc_valid) {

@@ -22,10 +22,10 @@ static bool stopped(const learning *kn)
     return kn->kn_pages > kn->kn_most;
 }
 
-/* What ended at commit `to` answered for moments before it. */
+/* What ended at commit `to` answered for moments before it; at or before the horizon, it may be gone. */
 static bool answered_since(const learning *kn, uint64_t to)
 {
-    return to > kn->kn_since + 1;
+    return to > kn->kn_since + 1 && to > kn->kn_state->ts_horizon;
 }
 
 static void learn_leaf(const learning *kn, const uint8_t *leaf)
@@ -73,7 +73,7 @@ static int learn_below(learning *kn, page_ref ref, unsigned above)
 
     if (!ref.page)
         return EDB_OK;
-    if ((rc = node_open(kn->kn_pager, kn->kn_view, ref, above, kn->kn_state->ts_key_size, &page)))
+    if ((rc = node_open(kn->kn_pager, kn->kn_view, kn->kn_state, ref, above, &page)))
         return rc;
     if (++kn->kn_pages > kn->kn_most || load64(page + PH_WRITER) <= kn->kn_since)
         return EDB_OK;

@@ -2,9 +2,10 @@
  *
  * A commit that writes a redo record makes its pages in memory; a later commit stores what became of them. A page of the file
  * refers to the file alone, so only pages in memory are entered, and each is written once, though two parents may share a
- * page of history, and two versions a chain. */
+ * page of history, and two versions a chain. What has become history is found by the list of cold ids. */
 #include <stdlib.h>
 
+#include "engine/shared/lists.h"
 #include "engine/tree/page.h"
 #include "engine/tree/tree_pieces.h"
 
@@ -43,17 +44,12 @@ static int chain_collect(const storing *so, page_ref ref, chain_pages *out, page
 {
     const uint8_t *page;
 
-    for (; ref.page && !pager_stored(so->sto_commit, &ref); ref = (page_ref){ load64(page + OVERFLOW_NEXT), load32(page + OVERFLOW_NEXT + 8) }) {
-        if (out->chp_n == out->chp_room) {
-            size_t room = out->chp_room ? 2 * out->chp_room : 16;
-            page_ref *grown = realloc(out->chp_refs, room * sizeof *grown);
-            if (!grown)
-                return edb_fail(EDB_NOMEM, "memory is exhausted at commit; nothing was done");
-            out->chp_refs = grown;
-            out->chp_room = room;
-        }
+    for (; ref.page && !pager_stored(so->sto_commit, &ref); ref = overflow_next(page)) {
+        int rc = list_room((void **)&out->chp_refs, &out->chp_room, out->chp_n, sizeof ref);
+        if (rc)
+            return rc;
         out->chp_refs[out->chp_n++] = ref;
-        int rc = pager_page(so->sto_pager, pager_get_view(so->sto_pager), ref, PAGE_OVERFLOW, &page);
+        rc = pager_page(so->sto_pager, pager_get_view(so->sto_pager), ref, PAGE_OVERFLOW, &page);
         if (rc)
             return rc;
     }
@@ -91,7 +87,7 @@ static int child_store(const storing *so, uint8_t *at)
 {
     page_ref ref = { load40(at), load32(at + 5) };
 
-    if (!ref.page)
+    if (!ref.page || page_is_cold(ref.page))    /* history is stored by the list of cold ids */
         return EDB_OK;
     int rc = node_store(so, &ref);
     store40(at, ref.page);
@@ -158,16 +154,23 @@ static storing storing_of(pager_commit *pc)
     return (storing){ pc, pg, pager_page_size(pg), pager_commit_file_base(pc) };
 }
 
-static int old_root_store(pager_commit *pc, uint64_t index, uint8_t *element)
+static int cold_element_stored(pager_commit *pc, uint64_t index, uint8_t *element)
 {
     storing so = storing_of(pc);
-    page_ref ref = { load64(element + 8), load32(element + 16) };
-    int rc = node_store(&so, &ref);
+    cold_element ce;
 
     (void)index;
-    store64(element + 8, ref.page);
-    store32(element + 16, ref.tag);
+    cold_element_load(&ce, element);
+    if (ce.cel_kind == COLD_PACKED)             /* it is in the file */
+        return EDB_OK;
+    int rc = ce.cel_kind == COLD_CHAIN ? chain_store(&so, &ce.cel_ref) : node_store(&so, &ce.cel_ref);
+    cold_element_store(element, &ce);
     return rc;
+}
+
+int tree_store_history(pager_commit *pc)
+{
+    return cold_store(pc, cold_element_stored);
 }
 
 int tree_store(pager_commit *pc, tree_state *state)
@@ -175,7 +178,5 @@ int tree_store(pager_commit *pc, tree_state *state)
     storing so = storing_of(pc);
     int rc = node_store(&so, &state->ts_root);
 
-    for (uint32_t i = 0; !rc && i < state->ts_n_recent; i++)
-        rc = node_store(&so, &state->ts_recent[i].root);
-    return rc ? rc : array_store(pc, &state->ts_roots, TREE_ROOT_SIZE, old_root_store);
+    return rc ? rc : array_store(pc, &state->ts_roots, TREE_ROOT_SIZE, NULL);
 }

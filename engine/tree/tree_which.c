@@ -23,6 +23,7 @@ typedef struct {                    /* keys first .. end (excluded) that one nod
 typedef struct {
     pager *whi_pager;
     const pager_view *whi_view;
+    const tree_state *whi_state;
     uint64_t whi_moment;
     const uint8_t *whi_keys;
     unsigned whi_key_size, whi_tree_key_size;
@@ -154,7 +155,7 @@ static void look_back(which *wh, const node_keys *node)
 static int open_nodes(which *wh)
 {
     for (node_keys *node = wh->whi_nodes; node < wh->whi_nodes + wh->whi_n; node++) {
-        int rc = node_open(wh->whi_pager, wh->whi_view, node->nk_ref, node->nk_above, wh->whi_tree_key_size, &node->nk_page);
+        int rc = node_open(wh->whi_pager, wh->whi_view, wh->whi_state, node->nk_ref, node->nk_above, &node->nk_page);
         if (rc != EDB_OK)
             return rc;
         bool now = wh->whi_moment >= page_newest(node->nk_page) && page_live(node->nk_page);
@@ -202,6 +203,7 @@ int tree_which(pager *pg, const tree_state *state, uint64_t moment, const uint8_
     wh.whi_moment = moment;
     wh.whi_keys = keys;
     wh.whi_key_size = (unsigned)key_size;
+    wh.whi_state = state;
     wh.whi_tree_key_size = state->ts_key_size;
     wh.whi_found = found;
     wh.whi_nodes = rooms[0];

@@ -46,6 +46,7 @@ static int root_file(writer *w, uint64_t since, page_ref root)
 {
     tree_state *s = w->tw_state;
 
+    assert(page_is_cold(root.page));
     if (s->ts_n_recent == TREE_ROOTS) {
         uint8_t elements[TREE_ROOTS * TREE_ROOT_SIZE] = { 0 };
         for (uint32_t i = 0; i < TREE_ROOTS; i++) {
@@ -187,7 +188,7 @@ int tree_create(pager_commit *pc, uint32_t id, uint8_t key_size, tree_state *out
     return rc;
 }
 
-int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n)
+int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, size_t n, tree_content *content)
 {
     writer w;
     pieces split = { 0 };
@@ -196,8 +197,10 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
 
     if (n == 0)
         return EDB_OK;
-    int rc = EDB_OK;
     writer_open(&w, pc, state);
+    int rc = content_queue_begin(&w.tw_made, content, changes, n);
+    if (rc != EDB_OK)
+        return rc;
     for (size_t i = 0; i < n; i++) {
         assert(changes[i].key_size <= tree_key_max(w.tw_page_size));
         /* The catalog and the tree's state disagree: one of them is damaged. */
@@ -218,6 +221,7 @@ int tree_apply(pager_commit *pc, tree_state *state, const tree_change *changes, 
         rc = root_replace(&w, &split, level);
     }
 done:
+    content_queue_end(&w.tw_made);
     writer_close(&w);
     if (rc != EDB_OK)
         *state = before;
@@ -247,6 +251,7 @@ void tree_state_store(uint8_t out[TREE_STATE_SIZE], const tree_state *s)
     store32(out + 104, s->ts_roots.ar_root.tag);
     store32(out + 108, s->ts_roots.ar_levels);
     store64(out + 112, s->ts_changed);
+    store64(out + 120, s->ts_whole);
 }
 
 void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZE])
@@ -265,6 +270,7 @@ void tree_state_load(tree_state *s, uint32_t id, const uint8_t in[TREE_STATE_SIZ
     s->ts_roots.ar_count = load64(in + 96);
     s->ts_roots.ar_levels = load32(in + 108);
     s->ts_changed = load64(in + 112);
+    s->ts_whole = load64(in + 120);
 }
 
 int tree_state_listed(pager *pg, const array_state *trees, uint32_t id, tree_state *out)
@@ -288,5 +294,9 @@ int tree_state_get(pager *pg, const snapshot *sn, uint32_t id, tree_state *out)
 
     if (rc == EDB_NOSUCH)
         return edb_fail(EDB_NOSUCH, "there is no tree %u at commit %llu", id, (unsigned long long)sn->sn_number);
+    if (rc != EDB_OK)
+        return rc;
+    out->ts_cold = sn->sn_cold;
+    out->ts_horizon = sn->sn_horizon;
     return rc;
 }

@@ -59,7 +59,7 @@ static int tree_change_it(commit *cm, written_tree *tree, const tree_change *cha
 {
     page_ref before = tree->wn_state.ts_root;
     bool again = tree->wn_state.ts_changed == pager_commit_number(cm->cm_commit);
-    int rc = tree_apply(cm->cm_commit, &tree->wn_state, changes, n);
+    int rc = tree_apply(cm->cm_commit, &tree->wn_state, changes, n, &tree->wn_content);
 
     if (rc || (tree->wn_state.ts_root.page == before.page && tree->wn_state.ts_root.tag == before.tag))
         return rc;                  /* all of them were dropped: they change nothing */
@@ -229,6 +229,20 @@ int commit_statement(commit *cm, edb_stmt **out)
     return base_statement(cm->cm_conn, cm->cm_base, out);
 }
 
+const snapshot *commit_base(commit *cm)
+{
+    return cm->cm_base;
+}
+
+int commit_rewrite(commit *cm, commit_trees **out)
+{
+    int rc = cm->cm_in_memory ? to_file(cm) : EDB_OK;
+
+    cm->cm_catalog = true;
+    *out = &cm->cm_trees;
+    return rc;
+}
+
 /* ---- the steps ---------------------------------------------------------------------------------------------------- */
 
 /* The record: what it changes, or pages with all of it and of the commits that wrote none. */
@@ -237,8 +251,11 @@ static int prepare_record(commit *cm)
     const redo_buffer *rb = &cm->cm_redo;
     array_state *list = &cm->cm_trees.cmt_list;
     bool redo = cm->cm_in_memory && !rb->rb_full && !cm->cm_catalog && pager_commit_may_redo(cm->cm_commit);
+    uint8_t content[SHA256_SIZE];
     int rc = commit_trees_store(&cm->cm_trees);
 
+    commit_trees_content(&cm->cm_trees, content);
+    pager_commit_content(cm->cm_commit, content);
     if (!rc && redo)
         return pager_commit_prepare_redo(cm->cm_commit, list, rb->rb_bytes, rb->rb_size);
     if (!rc && cm->cm_in_memory)

@@ -25,7 +25,7 @@ static size_t tree_place(const commit_trees *ct, uint32_t id)
 static int tree_add(commit_trees *ct, const tree_state *state, written_tree **out)
 {
     size_t at = tree_place(ct, state->ts_id);
-    int rc = array_room((void **)&ct->cmt_trees, &ct->cmt_room, ct->cmt_n, sizeof *ct->cmt_trees);
+    int rc = list_room((void **)&ct->cmt_trees, &ct->cmt_room, ct->cmt_n, sizeof *ct->cmt_trees);
 
     if (rc)
         return rc;
@@ -75,6 +75,16 @@ uint32_t commit_tree_free_id(const commit_trees *ct)
     if (ct->cmt_n && ct->cmt_trees[ct->cmt_n - 1].wn_state.ts_id >= next)
         next = ct->cmt_trees[ct->cmt_n - 1].wn_state.ts_id + 1;
     return (uint32_t)next;
+}
+
+void commit_trees_content(commit_trees *ct, uint8_t out[SHA256_SIZE])
+{
+    sha256 whole;
+
+    sha256_init(&whole);
+    for (size_t i = 0; i < ct->cmt_n; i++)
+        content_tree(&whole, ct->cmt_trees[i].wn_state.ts_id, &ct->cmt_trees[i].wn_content);
+    sha256_end(&whole, out);
 }
 
 /* ---- states ------------------------------------------------------------------------------------------------------- */
@@ -161,6 +171,8 @@ int commit_trees_to_file(commit_trees *ct)
         rc = pager_store_begin(ct->cmt_commit);
     if (!rc)
         rc = array_store(ct->cmt_commit, &ct->cmt_list, TREE_STATE_SIZE, element_store);
+    if (!rc)
+        rc = tree_store_history(ct->cmt_commit);
     for (size_t i = 0; !rc && i < ct->cmt_n; i++)
         rc = tree_load(ct, ct->cmt_trees[i].wn_state.ts_id, &ct->cmt_trees[i].wn_state);
     return rc;

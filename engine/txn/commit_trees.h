@@ -3,11 +3,12 @@
 #ifndef EDB_COMMIT_TREES_H
 #define EDB_COMMIT_TREES_H
 
-#include "engine/tree/tree.h"
+#include "engine/tree/tree_content.h"
 
 typedef struct {
     tree_state wn_state;
     bool wn_dirty;                  /* its state must be stored */
+    tree_content wn_content;        /* what the commit has written to it */
 } written_tree;
 
 typedef struct {
@@ -35,9 +36,17 @@ static inline void commit_tree_dirty(commit_trees *ct, written_tree *tree)
 
 /* An id that no tree has. */
 uint32_t commit_tree_free_id(const commit_trees *ct);
+/* What the commit has written; not to be asked again. */
+void commit_trees_content(commit_trees *ct, uint8_t out[SHA256_SIZE]);
 /* The states of the changed trees go into the list of trees. */
 int commit_trees_store(commit_trees *ct);
 /* The commit goes on in the file (pager_store_begin), with everything that lies in memory. */
 int commit_trees_to_file(commit_trees *ct);
+
+struct commit;
+/* For hk_commit: the commit goes on in the file, and what its trees are is the caller's to change, without content. All
+ * transactions that are under way conflict with it. Before that, its base. */
+const snapshot *commit_base(struct commit *cm);
+int commit_rewrite(struct commit *cm, commit_trees **out);
 
 #endif

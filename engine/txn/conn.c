@@ -76,6 +76,7 @@ void conn_unref(edb_conn *conn)
     free(conn->cn_txn.tx_agreed);
     free(conn->cn_txn.tx_marks);
     free(conn->cn_spare);
+    ws_unref(conn->cn_spare_writes);
     free(conn->cn_lost_message);
     free(conn->cn_title);
     free(conn->cn_changes);

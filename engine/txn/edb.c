@@ -40,6 +40,8 @@ int edb_open(const char *path, const edb_options *options, edb **out)
     atomic_init(&db->db_refs, 1);
     pthread_mutex_init(&db->db_mutex, NULL);
     db->db_spill_bytes = options->spill_bytes ? options->spill_bytes : SPILL_BYTES_DEFAULT;
+    db->db_packs = !options->unpacked;
+    db->db_prunes = !options->unpruned;
     *out = db;
     return EDB_OK;
 }

@@ -87,6 +87,15 @@ static void *data_of(hooks_home *home, size_t i)
     return atomic_load_explicit(&home->ho_of[i], memory_order_acquire);
 }
 
+static void home_stop(void *guest)
+{
+    hooks_home *home = guest;
+
+    for (size_t i = 0; i < n_registered; i++)
+        if (data_of(home, i) && registered[i]->hk_db_stop)
+            registered[i]->hk_db_stop(data_of(home, i));
+}
+
 static void home_free(void *guest)
 {
     hooks_home *home = guest;
@@ -100,7 +109,7 @@ static void home_free(void *guest)
 
 hooks_home *hooks_home_of(pager *pg)
 {
-    return pager_guest(pg, home_make, home_free);
+    return pager_guest(pg, home_make, home_stop, home_free);
 }
 
 void *hooks_home_data(hooks_home *home, const txn_hooks *key)

@@ -18,8 +18,9 @@
  *       the next statement that gets the same memory begins. The free function may not use the statement.
  *   H5  A connection ends with its last reference (conn_unref), in the thread that drops it; its statements have ended
  *       by then. The free function may not use the connection.
- *   H6  Data of a database is made when it is first asked for, once in a process, whoever has the file open there, and freed
- *       when the last of them has closed it. Several threads get the same: it guards itself.
+ *   H6  Data of a database is made when it is first asked for, once in a process, whoever has the file open there. When the last of
+ *       them closes it, it is told to stop, while everything can still be used, and then freed. Several threads get the same: it
+ *       guards itself.
  *   H7  In a forked child nothing is freed and no callback runs: the memory goes with the child. */
 #ifndef EDB_HOOKS_H
 #define EDB_HOOKS_H
@@ -59,6 +60,7 @@ typedef struct {
                        const tree_change *changes, size_t n);
     void (*hk_published)(void *data, uint64_t number);  /* it is; others may have committed since */
     void *(*hk_db_make)(void);          /* of data kept on a database (H6); NULL: no memory */
+    void (*hk_db_stop)(void *data);     /* threads of it end */
     void (*hk_db_free)(void *data);
     /* Adds what it counts to the figures of the database whose data it is. */
     void (*hk_db_count)(void *data, edb_stats *out);

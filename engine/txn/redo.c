@@ -144,7 +144,7 @@ static int group_apply(rework *rw, written_tree *tree, uint64_t n)
             if (!(rc = get_change(rw, &tree->wn_state, goes_on ? &rw->rwk_last : NULL, &changes[some])))
                 rw->rwk_last = changes[some];
         if (!rc)
-            rc = tree_apply(rw->rwk_trees.cmt_commit, &tree->wn_state, changes, some);
+            rc = tree_apply(rw->rwk_trees.cmt_commit, &tree->wn_state, changes, some, NULL);
     }
     rw->rwk_any = true;
     rw->rwk_tree = tree->wn_state.ts_id;

@@ -33,7 +33,7 @@ static int ids_of(edb_stmt *st, uint32_t tree, txn_ids **out)
             return EDB_OK;
         }
     if ((rc = stmt_tree(st, tree, &state))
-        || (rc = array_room((void **)&tx->tx_ids, &tx->tx_ids_room, tx->tx_n_ids, sizeof *tx->tx_ids)))
+        || (rc = list_room((void **)&tx->tx_ids, &tx->tx_ids_room, tx->tx_n_ids, sizeof *tx->tx_ids)))
         return rc;
     tx->tx_ids_hint = tx->tx_n_ids;
     *out = &tx->tx_ids[tx->tx_n_ids++];

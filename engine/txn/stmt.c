@@ -53,7 +53,7 @@ static void stmt_free(edb_stmt *st)
     if (st->st_now_open)
         tree_cursor_close(&st->st_now_cursor);
     ws_release(st->st_held);
-    ws_unref(st->st_writes);
+    conn_writes_give(conn, st->st_writes);
     free(st->st_mask);
     free(st->st_failed_message);
     capture_free(st->st_capture);

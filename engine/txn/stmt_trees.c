@@ -40,7 +40,7 @@ int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
     int rc = stmt_tree(st, tree, &state);
 
     if (!rc)
-        *out = state ? state->ts_born : FOREVER;
+        *out = !state ? FOREVER : state->ts_whole > state->ts_born ? state->ts_whole : state->ts_born;
     return rc;
 }
 

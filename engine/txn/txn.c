@@ -12,20 +12,6 @@
 
 #include "engine/txn/txn_internal.h"
 
-int array_room(void **array, size_t *room, size_t count, size_t each)
-{
-    size_t more = *room ? 2 * *room : 8;
-    void *bigger;
-
-    if (count < *room)
-        return EDB_OK;
-    if (!(bigger = realloc(*array, more * each)))
-        return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
-    *array = bigger;
-    *room = more;
-    return EDB_OK;
-}
-
 /* ---- beginning and ending --------------------------------------------------------------------------------------- */
 
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
@@ -43,6 +29,22 @@ void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
     tx->tx_broken = EDB_OK;
 }
 
+/* The write set of the connection's next transaction; a small one is used again. */
+static int writes_take(edb_conn *conn, writeset **out)
+{
+    *out = conn->cn_spare_writes;
+    conn->cn_spare_writes = NULL;
+    return *out ? EDB_OK : ws_new(conn->cn_db->db_spill_bytes, out);
+}
+
+void conn_writes_give(edb_conn *conn, writeset *writes)
+{
+    if (writes && !conn->cn_spare_writes && ws_renew(writes))
+        conn->cn_spare_writes = writes;
+    else
+        ws_unref(writes);
+}
+
 void txn_end(edb_conn *conn)
 {
     txn *tx = &conn->cn_txn;
@@ -57,7 +59,7 @@ void txn_end(edb_conn *conn)
         watches_leave(&tx->tx_reads);
         reads_clear(&tx->tx_reads);
     }
-    ws_unref(tx->tx_writes);
+    conn_writes_give(conn, tx->tx_writes);
     tx->tx_writes = NULL;
     tx->tx_commit = NULL;
     tx->tx_state = TXN_NONE;
@@ -92,7 +94,7 @@ int txn_begin_write(edb_stmt *st)
         return edb_fail(EDB_MISUSE, "the statement began in another transaction, which has ended; it cannot write");
     if (conn->cn_may_write && tx->tx_state != TXN_WRITING && (rc = conn->cn_may_write(conn)))
         return rc;
-    if (!tx->tx_writes && (rc = ws_new(conn->cn_db->db_spill_bytes, &tx->tx_writes)))
+    if (!tx->tx_writes && (rc = writes_take(conn, &tx->tx_writes)))
         return rc;
     tx->tx_state = TXN_WRITING;
     if (st->st_moment < tx->tx_since)
@@ -232,7 +234,7 @@ static int note_agreed(txn *tx, uint32_t tree)
     for (size_t i = 0; i < tx->tx_n_agreed; i++)
         if (tx->tx_agreed[i] == tree)
             return EDB_OK;
-    if (!(rc = array_room((void **)&tx->tx_agreed, &tx->tx_agreed_room, tx->tx_n_agreed, sizeof *tx->tx_agreed)))
+    if (!(rc = list_room((void **)&tx->tx_agreed, &tx->tx_agreed_room, tx->tx_n_agreed, sizeof *tx->tx_agreed)))
         tx->tx_agreed[tx->tx_n_agreed++] = tree;
     return rc;
 }
@@ -260,7 +262,7 @@ static int note_unique(txn *tx, uint32_t tree, int code, const char *what)
             tx->tx_unique_hint = i;
             return EDB_OK;
         }
-    if ((rc = array_room((void **)&tx->tx_unique, &tx->tx_unique_room, tx->tx_n_unique, sizeof *tx->tx_unique)))
+    if ((rc = list_room((void **)&tx->tx_unique, &tx->tx_unique_room, tx->tx_n_unique, sizeof *tx->tx_unique)))
         return rc;
     if (!(copy = strdup(what)))
         return edb_fail(EDB_NOMEM, "memory is exhausted by a transaction");
@@ -419,7 +421,7 @@ void txn_savepoint(edb_conn *conn, int n)
     txn *tx = &conn->cn_txn;
 
     while (n >= 0 && tx->tx_n_marks <= (size_t)n) {
-        if (array_room((void **)&tx->tx_marks, &tx->tx_marks_room, tx->tx_n_marks, sizeof *tx->tx_marks)) {
+        if (list_room((void **)&tx->tx_marks, &tx->tx_marks_room, tx->tx_n_marks, sizeof *tx->tx_marks)) {
             tx->tx_broken = EDB_NOMEM;
             return;
         }

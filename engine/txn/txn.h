@@ -122,7 +122,9 @@ int cursor_which(edb_stmt *stmt, uint32_t tree, const uint8_t *keys, size_t key_
 /* As cursor_get(), of a key that the tree is known not to have at any moment the statement reads: own writes alone are looked
  * at. At SERIALIZABLE the key counts as read. */
 int cursor_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, edb_entry *out, bool *found);
-/* The commit number that made the tree; FOREVER when the pinned root does not know it (own, or of another file). */
+/* Whether that has anything to do for keys of the tree. */
+bool cursor_may_have_own(edb_stmt *stmt, uint32_t tree);
+/* The commit number that made the tree, or from which on it has all entries; FOREVER when the pinned root does not know it (own, or of another file). */
 int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
 /* A look at the newest state of a tree that the connection can see, for plans. conn_look() -> false: there is no such
  * tree; else pages stay until conn_looked(). Looks do not nest. */

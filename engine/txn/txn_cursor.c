@@ -60,6 +60,7 @@ int cursor_open(edb_stmt *st, uint32_t tree, edb_cursor *out)
     out->cu_writes = NULL;
     out->cu_private = NULL;
     out->cu_tree.tc_valid = false;
+    out->cu_tree.tc_held = 0;
     if ((rc = stmt_tree(st, tree, &state)))
         return rc;
     out->cu_base = state && state->ts_born <= st->st_moment;
@@ -437,6 +438,11 @@ int cursor_get_absent(edb_stmt *st, uint32_t tree, const void *key, size_t key_s
     if (!(rc = stmt_tree(st, tree, &state)) && noted(st, tree, state))
         reads_point(st->st_reads, tree, state->ts_key_size == 8, key, key_size);
     return rc;
+}
+
+bool cursor_may_have_own(edb_stmt *st, uint32_t tree)
+{
+    return st->st_reads || own_writes(st, tree);
 }
 
 /* What txn_put wants to know of an entry found living now: the version of it visible at T. */

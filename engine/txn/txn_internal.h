@@ -29,6 +29,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "engine/shared/lists.h"
 #include "engine/txn/capture.h"
 #include "engine/txn/hooks.h"
 #include "engine/txn/moment.h"
@@ -54,6 +55,7 @@ struct edb {
     atomic_size_t db_refs;          /* the handle, and every connection */
     pager *db_pager;
     uint64_t db_spill_bytes;
+    bool db_packs, db_prunes;       /* in the background (upkeep/background.c) */
     hooks_home *db_home;            /* the pager's: data of the layers above */
     pthread_mutex_t db_mutex;       /* guards what follows */
     reader_slot *db_slot;           /* for questions asked without a connection; taken at the first one */
@@ -125,6 +127,7 @@ struct edb_conn {
     edb_stmt *cn_current;           /* the one entered */
     edb_stmt *cn_implicit;          /* the newest implicit one, if it still has users */
     edb_stmt *cn_spare;             /* a freed one, to be used again */
+    writeset *cn_spare_writes;      /* an empty one, for the next transaction that writes; NULL: none */
     uint64_t cn_begun;              /* how many have begun */
     edb_outcome cn_outcome;         /* of the last edb_stmt_finish() */
     bool cn_is_declared;
@@ -248,13 +251,12 @@ void watches_leave(readset *rs);                    /* the transaction ends */
 
 /* ---- txn.c */
 void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema);
+void conn_writes_give(edb_conn *conn, writeset *writes);    /* gives a reference up; NULL is fine */
 void txn_end(edb_conn *conn);                       /* forgets the transaction; its writes live on in statements */
 void txn_settle(edb_conn *conn);                    /* ends it if nothing was written: SQLite calls nothing for it */
 void txn_unprepare(edb_conn *conn);                 /* back from PREPARED to WRITING */
 int txn_has_writes(edb_conn *conn, bool *out);      /* any that was not rolled back */
 int txn_any_stands(writeset *ws, const uint32_t *trees, size_t n, bool *out);   /* the same, of these trees */
-/* Makes room for one more element of an array that grows. */
-int array_room(void **array, size_t *room, size_t count, size_t each);
 
 /* What every write asks first; makes the statement's transaction a writing one. */
 static inline int txn_writable(edb_stmt *st)

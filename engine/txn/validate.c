@@ -325,6 +325,8 @@ int txn_validate(edb_conn *conn, const snapshot *base, const uint32_t *trees, si
     if (va->ay_base->sn_schema != tx->tx_schema)
         return edb_fail(EDB_CONFLICT, "another transaction changed the schema (commit %" PRIu64 ") after this one "
                         "began (commit %" PRIu64 "); roll back and retry", va->ay_base->sn_schema, tx->tx_since);
+    if (tx->tx_since < va->ay_base->sn_horizon)
+        return edb_fail(EDB_HORIZON, "the history this transaction reads was pruned meanwhile; roll it back and retry");
     if (va->ay_base->sn_number > tx->tx_since) {
         rc = validate_unchanged(va);
         for (size_t i = 0; i < n && !rc; i++)

@@ -91,6 +91,25 @@ void ws_unref(writeset *ws)
     free(ws);
 }
 
+enum { RENEWED_MOST = 16 << 10 };   /* bytes of writes */
+
+bool ws_renew(writeset *ws)
+{
+    ws_generation *gn = ws->ws_now;
+
+    if (ws->ws_refs != 1 || gn->gn_refs != 1 || ws->ws_n_runs || ws->ws_file.rf_fd >= 0
+        || gn->gn_memory.an_bytes > RENEWED_MOST)
+        return false;
+    arena_reset(&gn->gn_memory);
+    skiplist_init(&gn->gn_list, &gn->gn_memory);
+    for (size_t i = 0; i < ws->ws_n_trees; i++)
+        filter_free(&ws->ws_tree[i].wt_known);
+    ws->ws_last_seq = 0;
+    ws->ws_n_trees = ws->ws_tree_hint = 0;
+    ws->ws_n_dead = 0;
+    return true;
+}
+
 bool ws_is_empty(const writeset *ws)
 {
     return ws->ws_last_seq == 0;

@@ -11,6 +11,7 @@
  * Memory: the list of the day and its arena are a *generation*. Spilling writes it out as a run and begins a new one;
  * the old one is freed when its last holder lets go. A cursor holds its generation; who keeps an entry's pointers
  * longer than the next ws_put calls ws_hold before reading. Runs stay mapped until the write set is freed.
+ * What nobody holds any more, if it is small, is the write set of the connection's next transaction (ws_renew).
  * Beside spill_bytes sorting takes up to 32 bytes a write that waits in one tree, and the filter up to 5.3 MiB a tree.
  * One thread at a time, as the connection it belongs to. */
 #ifndef EDB_WRITESET_H
@@ -42,6 +43,8 @@ typedef struct {                    /* one write, in a generation's arena or a r
 int ws_new(uint64_t spill_bytes, writeset **out);
 writeset *ws_ref(writeset *ws);
 void ws_unref(writeset *ws);
+/* If nobody else has it, or entries of it, and it takes little memory, it is made as a new one is. -> false: it is as it was. */
+bool ws_renew(writeset *ws);
 /* Keeps the entries now in memory where they are, spill or not, until they are released. */
 ws_generation *ws_hold(writeset *ws);
 void ws_release(ws_generation *held);               /* NULL is fine */

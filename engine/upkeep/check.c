@@ -10,37 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/pager/cold.h"
 #include "engine/upkeep/check_internal.h"
 #include "engine/eval/generate.h"
 #include "engine/filters/filters.h"
 
-enum { PAGE_UNKNOWN, PAGE_IS_FREE, PAGE_IS_OTHER, PAGE_IS_LIVE, PAGE_IS_HISTORY };
-
-static const char *const page_words[] = { "nothing", "free", "part of a list", "current", "history" };
-
 /* ---- every page once ---------------------------------------------------------------------------------------------- */
-
-static void mark(check *ck, uint64_t page, uint8_t what)
-{
-    uint8_t before;
-
-    if (pager_in_memory(page))      /* it stands for pages of the file that were dropped, which free space accounts for */
-        return;
-    if (page < pager_first_page(ck->ck_pager) || page >= ck->ck_root.sn_pages) {
-        check_breach(ck, "I36", page, "page %" PRIu64 " is used as %s but lies outside the file's pages", page,
-                     page_words[what]);
-        return;
-    }
-    before = ck->ck_pages[page];
-    ck->ck_pages[page] = what;
-    if (before != PAGE_UNKNOWN)
-        check_breach(ck, "I36", page, "page %" PRIu64 " is %s and %s at once", page, page_words[before],
-                     page_words[what]);
-}
 
 static int free_page(void *arg, uint64_t page, int what)
 {
-    mark(arg, page, what == FREE_CHAIN ? PAGE_IS_OTHER : PAGE_IS_FREE);
+    check_mark(arg, page, what == FREE_CHAIN ? PAGE_IS_OTHER : PAGE_IS_FREE);
     return 0;
 }
 
@@ -51,14 +30,14 @@ static void record_breach(void *arg, const char *invariant, uint64_t page, const
 
 static int list_page(void *arg, page_ref ref)
 {
-    mark(arg, ref.page, PAGE_IS_OTHER);
+    check_mark(arg, ref.page, PAGE_IS_OTHER);
     return 0;
 }
 
 static void count_pages(check *ck)
 {
     for (uint64_t page = pager_first_page(ck->ck_pager); page < ck->ck_root.sn_pages; page++)
-        switch (ck->ck_pages[page]) {
+        switch (ck->ck_pages[page] & ~PAGE_HAS_ID) {
         case PAGE_IS_FREE:
             ck->ck_result.pages_free++;
             break;
@@ -105,11 +84,14 @@ static int check_times(check *ck)
 
 static int check_lists(check *ck)
 {
-    const array_state *lists[] = { &ck->ck_root.sn_trees, &ck->ck_root.sn_stamps };
+    const array_state *lists[] = { &ck->ck_root.sn_trees, &ck->ck_root.sn_stamps, &ck->ck_root.sn_links };
+    const cold_state *cold = &ck->ck_root.sn_cold;
     int rc = EDB_OK;
 
-    for (size_t i = 0; i < 2 && !rc; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof *lists && !rc; i++)
         rc = check_damage(ck, array_walk(ck->ck_pager, lists[i], list_page, ck));
+    if (!rc)
+        rc = check_damage(ck, array_walk_trimmed(ck->ck_pager, &cold->cd_list, COLD_SIZE, cold->cd_first, list_page, ck));
     return rc ? rc : check_damage(ck, check_times(ck));
 }
 
@@ -122,7 +104,7 @@ static int tree_page(void *arg, page_ref ref, int kind, bool history)
     check *ck = arg;
     const uint8_t *page;
 
-    mark(ck, ref.page, kind == PAGE_ARRAY || kind == PAGE_ARRAY_INTERIOR ? PAGE_IS_OTHER
+    check_mark(ck, ref.page, kind == PAGE_ARRAY || kind == PAGE_ARRAY_INTERIOR ? PAGE_IS_OTHER
                        : history ? PAGE_IS_HISTORY : PAGE_IS_LIVE);
     if (kind == PAGE_LEAF && !pager_page(ck->ck_pager, pager_get_view(ck->ck_pager), ref, PAGE_LEAF, &page))
         ck->ck_result.versions += load16(page + LEAF_LIVE) + (uint64_t)load16(page + LEAF_DEAD);
@@ -167,7 +149,7 @@ static int check_filter(check *ck, const tree_state *state)
 
 static int check_trees(check *ck)
 {
-    const tree_checker checker = { tree_page, tree_breach, ck };
+    const tree_checker checker = { tree_page, check_cold_met, tree_breach, ck };
     const uint64_t room = ck->ck_root.sn_pages * (pager_page_size(ck->ck_pager) / TREE_STATE_SIZE);
     tree_state state;
     int rc = EDB_OK;
@@ -221,7 +203,8 @@ int edb_check(edb *db, edb_report_fn report, void *arg, edb_check_result *out)
 
     if ((rc = pager_alive(db->db_pager)) || (rc = pager_slot_take(db->db_pager, &slot)))
         return rc;
-    if ((rc = check_free(&ck, slot)) || (rc = check_lists(&ck)) || (rc = check_trees(&ck)))
+    if ((rc = check_free(&ck, slot)) || (rc = check_lists(&ck)) || (rc = check_cold_begin(&ck)) || (rc = check_trees(&ck))
+        || (rc = check_damage(&ck, check_cold(&ck))))
         goto done;
     count_pages(&ck);
     if ((rc = check_damage(&ck, check_catalog(&ck))))
@@ -231,6 +214,8 @@ done:
     pager_pin_move(db->db_pager, slot, UINT64_MAX);
     pager_slot_give(db->db_pager, slot);
     free(ck.ck_pages);
+    free(ck.ck_cold);
+    free(ck.ck_strip);
     free(ck.ck_tags);
     generator_free(ck.ck_generator);
     return rc;

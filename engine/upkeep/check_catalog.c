@@ -20,8 +20,10 @@
 
 #include "native/keycode.h"
 #include "engine/upkeep/check_internal.h"
+#include "engine/upkeep/erasures.h"
 #include "engine/eval/generate.h"
 #include "engine/entity/labels.h"
+#include "engine/entity/reduced.h"
 #include "engine/entity/transactions.h"
 #include "engine/stats/statistics.h"
 
@@ -228,6 +230,21 @@ static void check_label(check *ck, const tree_state *state, const tree_version *
                      ", is none", v->key_size, v->from);
 }
 
+/* I49 */
+static void check_erasure(check *ck, const tree_state *state, const tree_version *v)
+{
+    table_buffer buffer = { .bf_bytes = NULL };
+    edb_value said[ERASED_N];
+    edb_entry entry;
+
+    entry_from_version(v, &entry);
+    int rc = erasure_read(ck->ck_pager, &entry, &buffer, said);
+    buffer_free(&buffer);
+    if (rc)
+        check_breach(ck, "I49", state->ts_root.page, "a receipt of %" PRIu32 " bytes, of what commit %" PRIu64 " erased, is none",
+                     v->value_size, v->from);
+}
+
 /* I38 */
 static void check_statistics(check *ck, const tree_state *state, const tree_version *v)
 {
@@ -273,14 +290,17 @@ static int check_own_tree(check *ck, const edb_table *tree)
         *(info ? &ck->ck_info.cki_info_there : &ck->ck_info.cki_actors_there) = !rc && here;
         return rc;
     }
-    if (!labels && !statistics) {
+    if (!strcmp(tree->et_name, REDUCED_NAME))       /* verify.c judges what it says */
+        return check_tree_of(ck, tree, "it", tree->et_id, 8, &state, &here);
+    bool erasures = !strcmp(tree->et_name, ERASURES_NAME);
+    if (!labels && !statistics && !erasures) {
         check_breach(ck, "I32", 0, "the catalog has a tree %s that nobody knows", tree->et_name);
         return EDB_OK;
     }
-    rc = check_tree_of(ck, tree, "it", tree->et_id, statistics ? 8 : 0, &state, &here);
+    rc = check_tree_of(ck, tree, "it", tree->et_id, labels ? 0 : 8, &state, &here);
     if (rc || !here)
         return rc;
-    return check_entries(ck, &state, labels ? check_label : check_statistics);
+    return check_entries(ck, &state, labels ? check_label : erasures ? check_erasure : check_statistics);
 }
 
 static int check_table(check *ck, const edb_table *table)

@@ -20,16 +20,28 @@ typedef struct {
     edb_report_fn ck_report;        /* may be NULL */
     void *ck_arg;
     edb_check_result ck_result;
-    uint8_t *ck_pages;              /* what each page of the file was found to be */
+    uint8_t *ck_pages;              /* what each page of the file was found to be: PAGE_... */
+    uint16_t *ck_cold;              /* of each cold id that is not pruned: 0, nothing refers to it; else 1 more than the entries of a
+                                       packed leaf. NULL: there are none */
+    struct check_strip *ck_strip;   /* which the list of cold ids is walked through; NULL: none yet */
     struct tag_states *ck_tags;     /* the trees of tags; NULL: there are none, or not all */
     check_info ck_info;
     struct generator *ck_generator; /* computes generated columns; NULL: not needed yet */
 } check;
 
+enum { PAGE_UNKNOWN, PAGE_IS_FREE, PAGE_IS_OTHER, PAGE_IS_LIVE, PAGE_IS_HISTORY, PAGE_HAS_ID = 128 };
+
+/* ---- check_cold.c: the list of cold ids (I47, I48) */
+int check_cold_begin(check *ck);
+void check_cold_met(void *ck, uint64_t index, uint32_t entries);    /* a tree refers to it */
+int check_cold(check *ck);                          /* behind the trees */
+
 /* ---- check_report.c */
 /* Counts a breach and reports it. */
 void check_breach(check *ck, const char *invariant, uint64_t page, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Notes what a page is; a breach, where it is something already. */
+void check_mark(check *ck, uint64_t page, uint8_t what);
 /* What a failing read means for the check: damage is reported and the check goes on (-> EDB_OK), all else ends it. */
 int check_damage(check *ck, int rc);
 

@@ -23,7 +23,7 @@ static int each_version(check *ck, const tree_state *state, const uint8_t *key, 
         rc = tree_version_at(ck->ck_pager, state, at, key, size, &version, &found, &begun);
         if (rc || !begun)
             break;
-        if (found)
+        if (found && version.from >= state->ts_horizon)        /* of others one tree may know and not the other */
             rc = fn(ck, state, &version);
     }
     return check_damage(ck, rc);

@@ -138,6 +138,8 @@ int sieve_pass(scan *cu);
 #define SIDES_MOST 64               /* more ranges are sorted instead */
 int merge_start(scan *cu);
 int merge_next(scan *cu);
+/* Whether the entry it stands on was unpacked. */
+bool merge_unpacked(const scan *cu);
 void merge_close(scan *cu);
 
 /* ---- scan_groups.c ---- */

@@ -136,11 +136,17 @@ static int part_of_key(scan *cu, uint32_t part, edb_value *out, bool *decoded)
     return EDB_OK;
 }
 
+/* Whether the bytes of the entry last as long as the statement. Those of a leaf that was unpacked do not: the cursor streams. */
+static inline bool entry_lasts(const scan *cu)
+{
+    return cu->cu_lasting && !(unlikely(cu->cu_n_sides) ? merge_unpacked(cu) : cu->cu_entries.cu_tree.tc_held != 0);
+}
+
 static inline int entry_column(scan *cu, uint32_t part, edb_value *out, bool *lasting)
 {
     bool decoded = false;
     int rc = cu->cu_at->value_size ? part_of_value(cu, part, out) : part_of_key(cu, part, out, &decoded);
-    *lasting = cu->cu_lasting && !cu->cu_at->overflow && !decoded;
+    *lasting = entry_lasts(cu) && !cu->cu_at->overflow && !decoded;
     return rc;
 }
 
@@ -176,7 +182,7 @@ static inline int value_of(scan *cu, uint32_t i, edb_value *out, bool *lasting, 
         *computed = true;
         return EDB_OK;
     }
-    *lasting = !cu->cu_row_copied && (cu->cu_lasting || cu->cu_index);
+    *lasting = !cu->cu_row_copied && (cu->cu_index || entry_lasts(cu));
     if (likely(!row_value(cu->cu_table, &cu->cu_row, 0, i, out)))
         return EDB_OK;
     rc = scan_rowid(cu, &rowid);

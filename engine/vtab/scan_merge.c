@@ -18,6 +18,11 @@ typedef struct scan_side {
     bool sd_has_end;
 } scan_side;
 
+bool merge_unpacked(const scan *cu)
+{
+    return cu->cu_sides[cu->cu_side].sd_entries.cu_tree.tc_held != 0;
+}
+
 void merge_close(scan *cu)
 {
     for (uint32_t i = 0; i < cu->cu_n_sides; i++) {

@@ -45,7 +45,9 @@ int scan_cursor(scan *cu, edb_cursor *out)
 {
     if (cu->cu_private)
         return cursor_private(cu->cu_stmt, cu->cu_private, out);
-    return cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, out);
+    int rc = cursor_open(cu->cu_stmt, cu->cu_index ? cu->cu_index->tree : cu->cu_table->et_id, out);
+    out->cu_tree.tc_streams = true;         /* SQLite gets copies of what does not last */
+    return rc;
 }
 
 /* ---- going to a key: the first entry from it on, or backwards the last before it ------------------------------ */

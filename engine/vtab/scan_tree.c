@@ -150,14 +150,15 @@ int scan_choose(scan *cu, const edb_table *table, const edb_index *index, privat
     return EDB_OK;
 }
 
-/* Whether the tree knows nothing of the statement's moment, because the index was made later. */
+/* Whether the tree does not know all of the statement's moment, because the index was made later, or entries were erased. */
 static int index_is_late(const scan *cu, const vtab_entity *vt, const edb_table *table, const edb_index *index,
                          bool *out)
 {
     *out = false;
-    if (vt->vt_whole[index - table->et_indexes])
-        return EDB_OK;
     uint64_t born;
+    /* Erasing entries changes the schema number, of which a statement of an older moment is not told. */
+    if (vt->vt_whole[index - table->et_indexes] && stmt_snapshot(cu->cu_stmt)->sn_schema <= edb_stmt_moment(cu->cu_stmt))
+        return EDB_OK;
     int rc = stmt_tree_born(cu->cu_stmt, index->tree, &born);
     if (rc)
         return rc;

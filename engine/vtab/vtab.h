@@ -25,6 +25,7 @@
  *   vtab_catalog.c  the eponymous table entitydb_catalog
  *   vtab_ddl.c      the eponymous table entitydb_ddl
  *   vtab_label.c    the eponymous table entitydb_labels
+ *   vtab_erasures.c  the eponymous table entitydb_erasures: rows erased
  *   vtab_schema_changes.c  the function entitydb_schema_changes(): when the catalog changed
  *   type_names.c    tables by name, for those over tags and entities (type_names.h)
  *   vtab_entities.c the eponymous table entitydb_entities
@@ -331,9 +332,9 @@ int upsert_evaluate(vtab_entity *vt, value_scratch *vs, arena *memory, upsert_cl
                     edb_value *results);
 void upsert_forget(vtab_entity *vt);                                /* what was prepared for its table */
 
-/* ---- vtab_catalog.c, vtab_ddl.c, vtab_label.c ---- */
+/* ---- vtab_catalog.c, vtab_ddl.c, vtab_label.c, vtab_erasures.c ---- */
 
-extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module;
+extern const sqlite3_module vtab_catalog_module, vtab_ddl_module, vtab_labels_module, vtab_erasures_module;
 
 /* ---- vtab_entities.c, vtab_tags.c, vtab_tagged.c, vtab_transactions.c, vtab_put.c ---- */
 

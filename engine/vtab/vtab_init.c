@@ -156,6 +156,8 @@ int sqlite3_entitydb_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     if (!rc)
         rc = module_add(bd, "entitydb_labels", &vtab_labels_module);
     if (!rc)
+        rc = module_add(bd, "entitydb_erasures", &vtab_erasures_module);
+    if (!rc)
         rc = module_add(bd, "entitydb_put", &vtab_put_module);
     if (!rc)
         rc = module_add(bd, "entitydb_set", &vtab_set_module);

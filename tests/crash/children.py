@@ -23,6 +23,9 @@ UNDECIDED = ("txn:locked", "txn:validated", "txn:applied", "txn:prepared", "comm
              "commit:stamped")
 FAILPOINTS = (*UNDECIDED, "commit:record-written", "commit:published", "sync:before", "sync:after", "pin:between-loads")
 
+# Where a step of pruning can be.
+PRUNE_POINTS = ("prune:freed", "prune:prepared", "prune:published")
+
 
 class Child:
     """Runs `work(say)` in a fork.

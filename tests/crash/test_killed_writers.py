@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from .bank import audit, check_clean, make_bank, open_bank, transfer, transfers
-from .children import FAILPOINTS, LIMIT_S, UNDECIDED, Child, Say
+from .children import FAILPOINTS, LIMIT_S, PRUNE_POINTS, UNDECIDED, Child, Say
 
 ROUNDS = int(os.environ.get("ENTITYDB_CRASH_ROUNDS") or 250)
 WRITERS = 3
@@ -164,8 +164,14 @@ def test_every_failpoint_of_a_commit_is_known_here() -> None:
     sources = Path(__file__).parents[2].joinpath("engine").rglob("*.c")
     named = {name for source in sources for name in re.findall(r'FAILPOINT\("([^"]+)"\)', source.read_text())}
     # Those of the pager alone have their tests in tests/engine/pager.
-    of_the_pager = {"settle:taken-back", "replay:record", "commit:to-file", "sync:background"}
-    assert named - {"spill:write", "ids:drawn"} - of_the_pager == set(FAILPOINTS)
+    of_the_pager = {
+        "settle:taken-back", "replay:record", "commit:to-file", "sync:background", "trim:cut", "trim:truncate"
+    }  # fmt: skip
+    of_pruning = set(PRUNE_POINTS)              # test_killed_prune.py
+    of_erasing = {"erase:looked", "erase:rewritten", "zero:half"}      # tests/engine/upkeep/test_erase.py
+    of_packing = {"pack:packed", "pack:stored", "pack:prepared", "pack:published"}  # tests/engine/upkeep/test_pack.py
+    others = of_the_pager | of_pruning | of_erasing | of_packing | {"spill:write", "ids:drawn"}
+    assert named - others == set(FAILPOINTS)
 
 
 @pytest.mark.slow

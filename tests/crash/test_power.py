@@ -175,6 +175,58 @@ def test_power_loss_after_sql_transactions(
     assert behind, "no commit in flight was ever kept: the test proves nothing"
 
 
+@pytest.mark.slow
+def test_power_loss_while_history_is_pruned(tmp_path: Path, rng: random.Random, native: Any) -> None:
+    """Pages that pruning frees are written again; none is that the commit may need which recovery stands at."""
+    history: dict[int, tuple[int, State]] = {}
+    with logging(tmp_path / "log"):
+        db = driver.connect(tmp_path / "live.edb", page_size=1024)
+        db.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, price INTEGER, about)")
+        db.execute("CREATE TABLE stock(id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER, place TEXT TAG 'place', "
+                   "pieces INTEGER)")
+        db.executemany("INSERT INTO item VALUES (?, ?, ?, NULL)", [(i, f"item {i}", i) for i in range(20)])
+        for step in range(90):
+            if step not in (15, 25):
+                change(db, rng, step)
+            db.commit()
+            history[db.last_commit[0]] = db.last_commit[1], read(db)
+            note(f"durable {db.database.stats()['durable']}")
+            if step % 9 == 8:
+                horizon = rng.choice(sorted(history)[-12:])
+                note(f"horizon {horizon}")
+                db.database.prune(horizon, step_pages=rng.choice([5, 40]))
+                note(f"durable {db.database.stats()['durable']}")
+        db.close()
+    log = read_log(tmp_path / "log")
+    told = [i for i, entry in enumerate(log) if entry.data.startswith(b"horizon")]
+    where = {i + rng.randrange(1, 40) for i in told for _ in range(POINTS // 20)}
+    path, refused = tmp_path / "left.edb", 0
+    for position, disk, notes in power_losses(log, {at for at in where if at < len(log)}):
+        least, _ = bounds(notes)
+        asked = max(int(text.split()[1]) for text in notes if text.startswith("horizon"))
+        path.write_bytes(disk.lose_power(rng))
+        (tmp_path / "left.edb-lock").unlink(missing_ok=True)
+        db = driver.connect(path)
+        try:
+            number = db.database.stats()["published"]
+            assert number >= least, f"position {position}: commit {number} of {least}"
+            assert db.database.check()[0] == []
+            known = [n for n in history if n <= number]
+            assert read(db) == history[max(known)][1], f"position {position}, commit {number}"
+            for earlier in rng.sample(known, min(6, len(known))):
+                try:
+                    assert read(db, history[earlier][0]) == history[earlier][1], f"position {position}, as of {earlier}"
+                except driver.HorizonError:
+                    assert earlier < asked
+                    refused += 1
+                    db.rollback()
+            db.database.prune(asked if asked <= number else number)
+            assert db.database.check()[0] == []
+        finally:
+            db.close()
+    assert refused, "nothing was ever pruned: the test proves nothing"
+
+
 @pytest.mark.parametrize("indexes", [0, 2])
 def test_a_lone_one_row_commit_syncs_once(tmp_path: Path, native: Any, indexes: int) -> None:
     db = driver.connect(tmp_path / "t.edb")

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from entitydb_dialect._native import ffi, lib
@@ -41,6 +42,7 @@ class BarePager:
         name = str(path).encode() if path else ffi.NULL
         done(lib.test_pager_open(name, page_size, synchronous, flags, busy_ms, out))
         self.handle = out[0]
+        self.page_size = int(lib.test_pager_page_size(self.handle))
         lib.test_pager_redo(self.handle, self.redo)
 
     def close(self) -> None:
@@ -93,6 +95,69 @@ class BarePager:
         if wait:
             self.wait(result[0])
         return result
+
+    # giving the end of the file back
+
+    def avoid(self, cut: int) -> None:
+        done(lib.test_pager_avoid(self.handle, cut))
+
+    def move(self, cut: int, most: int) -> bool:
+        """One commit that moves at most so many pages from the cut on. -> whether none is left there."""
+        whole = ffi.new("_Bool *")
+        self.begin()
+        try:
+            done(lib.test_pager_move(self.handle, cut, most, whole))
+            self.prepare()
+        except PagerError:
+            self.abort()
+            raise
+        self.wait(self.publish()[0], force=True)
+        return whole[0]
+
+    def trim(self, cut: int) -> bool:
+        """The commit that ends the file there, if it can."""
+        end = ffi.new("_Bool *")
+        self.begin()
+        try:
+            done(lib.test_pager_trim(self.handle, cut, end))
+            if end[0]:
+                self.prepare()
+        except PagerError:
+            self.abort()
+            raise
+        if not end[0]:
+            self.abort()
+            return False
+        self.wait(self.publish()[0], force=True)
+        return True
+
+    def truncate(self) -> int:
+        """All of it, bit by bit. -> by how many bytes the file is shorter."""
+        size, shorter = ffi.new("uint64_t *"), 0
+        while True:
+            done(lib.test_pager_truncate(self.handle, size))
+            if not size[0]:
+                return shorter
+            shorter += size[0]
+
+    def compact(self, slack: int = 8, most: int = 8, rounds: int = 200) -> bool:
+        """Commits that move everything to the front of the file, and end it there. -> whether they could."""
+        self.move(2**39, 0)             # what redo commits have left in memory goes to the file
+        stats = self.stats()
+        queue = stats["free"] * 11 // (self.page_size - 48)     # its pages are written anew while others hold them
+        cut = stats["pages"] - stats["free"] + queue + slack
+        if stats["pages"] <= cut:
+            self.truncate()
+            return True
+        self.avoid(cut)
+        try:
+            for _ in range(rounds):
+                if self.move(cut, most) and self.trim(cut):
+                    self.truncate()
+                    return True
+            return False
+        finally:
+            self.avoid(0)
 
     # reading
 
@@ -190,7 +255,7 @@ def failpoint(action) -> Iterator[None]:
 
 # ---- power loss -------------------------------------------------------------------------------------------------
 
-WRITE, SYNC, EXTEND, NOTE, SYNC_START = 1, 2, 3, 4, 5
+WRITE, SYNC, EXTEND, NOTE, SYNC_START, TRUNCATE = 1, 2, 3, 4, 5, 6
 SECTOR = 512
 
 
@@ -240,6 +305,9 @@ class Disk:
         if entry.kind == EXTEND:
             self.image.extend(bytes(max(0, entry.size - len(self.image))))
             return
+        if entry.kind == TRUNCATE:
+            del self.image[entry.size:]
+            return
         end = entry.offset + len(entry.data)
         if len(self.image) < end:
             self.image.extend(bytes(end - len(self.image)))
@@ -252,15 +320,21 @@ class Disk:
             self.image[entry.offset + start:entry.offset + start + len(piece)] = piece
 
     def lose_power(self, rng: random.Random) -> bytes:
-        """What is left: of the unsynced writes each is kept, lost or torn at sectors; those of one place reordered."""
+        """What is left: of the unsynced writes each is kept, lost or torn at sectors; those of one place reordered.
+
+        What a file system journals, its size, changes in order: what was written behind a cut is not cut off by it."""
         left = Disk(bytearray(self.image))
         waiting = list(self.waiting)
         keep = rng.choice((0.0, 0.5, 0.9, 0.98, 1.0))
         torn = rng.choice((0.0, 0.0, 0.02, 0.3))
         if rng.random() < 0.5:
-            rng.shuffle(waiting)
+            cuts = [-1, *(i for i, entry in enumerate(waiting) if entry.kind == TRUNCATE), len(waiting)]
+            for before, after in pairwise(cuts):
+                part = waiting[before + 1:after]
+                rng.shuffle(part)
+                waiting[before + 1:after] = part
         for entry in waiting:
-            if entry.kind == EXTEND or rng.random() < keep:
+            if entry.kind in (EXTEND, TRUNCATE) or rng.random() < keep:
                 sectors = None
                 if entry.kind == WRITE and rng.random() < torn:
                     sectors = [s for s in range(-(-len(entry.data) // SECTOR)) if rng.random() < 0.5]

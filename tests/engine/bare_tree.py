@@ -149,6 +149,12 @@ class BareTree:
             at += 4 + size
         return found, int(pages[0]), bool(whole[0])
 
+    def prune(self, horizon: int, most_pages: int = 2**40) -> tuple[int, bool]:
+        """Lets go what answers only for moments before the commit. -> pages freed; whether all of it is gone"""
+        over, pages = ffi.new("bool *"), ffi.new("uint64_t *")
+        done(lib.test_tree_prune(self.tree, horizon, most_pages, over, pages))
+        return int(pages[0]), bool(over[0])
+
     def check(self) -> list[str]:
         text, pages = ffi.new("char[]", 1 << 16), ffi.new("uint64_t *")
         done(lib.test_tree_check(self.tree, text, len(text), pages))

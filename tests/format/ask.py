@@ -1,11 +1,13 @@
 """Reads a database as whole as can be and says what came of it; run as a process, so that a crash is seen from outside.
 
-Questions are lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [sql, ...], "writes": [sql, ...]}.
+Questions are lines of JSON: {"path": file, "moments": [nanoseconds], "queries": [sql, ...], "writes": [sql, ...],
+"upkeep": ["pack", "verify", ...]}.
 An empty line ends it. Answers are lines of JSON too:
 
     opened   null, or [class, message] of the error that opening raised
     rows     for each moment (and, last, now), for each query: rows, or [class, message] under "error"
     writes   for each of "writes", each a transaction that says who makes it: [] or {"error": [class, message]}
+    upkeep   for each of "upkeep", which are methods of the database, and "prune": null or [class, message]
     check    [[invariant, page, sentence], ...] or {"error": [class, message]}
 """
 
@@ -23,7 +25,7 @@ def failure(error: BaseException) -> list[Any]:
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {"opened": None, "rows": [], "writes": [], "check": None}
+    result: dict[str, Any] = {"opened": None, "rows": [], "writes": [], "upkeep": [], "check": None}
     try:
         database = driver.Database(question["path"], driver.Options(create=question.get("create", False)))
     except driver.Error as error:
@@ -39,9 +41,21 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
                 result["rows"].append([one(database, sql, moment) for sql in question["queries"]])
         with transaction_info(actor="asker", n=1):
             result["writes"] = [one(database, sql, None) for sql in question.get("writes", ())]
+        result["upkeep"] = [upkeep(database, what) for what in question.get("upkeep", ())]
     finally:
         database.close()
     return result
+
+
+def upkeep(database: driver.Database, what: str) -> list[Any] | None:
+    try:
+        if what == "prune":
+            database.prune(max(1, database.stats()["published"] - 20))
+        else:
+            getattr(database, what)()
+    except driver.Error as error:
+        return failure(error)
+    return None
 
 
 def one(database: driver.Database, sql: str, moment: int | None) -> Any:

@@ -95,6 +95,19 @@ def sample(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes
 
 
 @pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes, dict[str, Any]]:
+    """The sample, its history in strips."""
+    path = tmp_path_factory.mktemp("packed") / "packed.edb"
+    contents = make_database(path)
+    db = driver.connect(path, isolation_level=None)
+    assert db.database.pack().windows
+    db.close()
+    data = path.read_bytes()
+    assert len(File(data).strips) > 1
+    return data, contents
+
+
+@pytest.fixture(scope="session")
 def redone(tmp_path_factory: pytest.TempPathFactory, native: Any) -> tuple[bytes, dict[str, Any]]:
     """The same, and 21 commits that wrote redo records."""
     path = tmp_path_factory.mktemp("redone") / "redone.edb"

@@ -18,17 +18,21 @@ from dataclasses import replace
 from .reader import (
     ARRAY,
     ARRAY_INTERIOR,
+    COLD_FIRST,
+    COLD_PACKED,
     FREE,
     INTERIOR,
     LEAF,
     OVERFLOW,
     RECORD,
     RECORD_MAGIC,
+    STRIP,
     Entry,
     File,
     FreeEntry,
     Record,
     Ref,
+    Strip,
     crc32c,
     page_checksum,
     u16,
@@ -55,19 +59,31 @@ def varint_bytes(value: int) -> bytes:
 def encode_record(rc: Record) -> bytes:
     out = bytearray(RECORD)
     put(out, 4, RECORD_MAGIC, 4)
+    times = 328 + 32 * len(rc.newest_links) if rc.links_from else 256
     for at, size, value in (
-        (8, 4, 256 + 8 * len(rc.tail) + 17 * len(rc.young) + 9 * len(rc.listed)), (12, 4, rc.flags), (16, 8, rc.number),
+        (8, 4, times + 8 * len(rc.tail) + 17 * len(rc.young) + 9 * len(rc.listed)), (12, 4, rc.flags),
+        (16, 8, rc.number),
         (32, 8, rc.durable), (40, 8, rc.schema), (48, 8, rc.horizon), (56, 8, rc.pages),
         (64, 8, rc.trees.root.page), (72, 4, rc.trees.root.tag), (76, 4, rc.trees.levels), (80, 8, rc.trees.count),
         (88, 8, rc.stamps.root.page), (96, 4, rc.stamps.root.tag), (100, 4, rc.stamps.levels),
         (104, 8, rc.stamps.count),
         (112, 8, rc.free_head), (120, 8, rc.free_seq), (128, 8, rc.free_chain), (136, 8, rc.free_entries),
         (144, 8, rc.free_next), (152, 4, rc.free_index), (156, 4, len(rc.young)), (160, 4, len(rc.tail)),
-        (164, 4, len(rc.listed)), (168, 4, rc.before),
+        (164, 4, len(rc.listed)), (168, 4, rc.before), (172, 8, rc.cold.root.page), (180, 4, rc.cold.root.tag),
+        (184, 4, rc.cold.levels), (188, 8, rc.cold.count), (196, 8, rc.cold_first), (204, 8, rc.cold_since),
     ):
         put(out, at, value, size)
     out[24:32] = rc.time_ns.to_bytes(8, "little", signed=True)
-    at = 256
+    if rc.links_from:
+        for at, size, value in (
+            (256, 8, rc.links_from), (264, 8, rc.links.root.page), (272, 4, rc.links.root.tag),
+            (276, 4, rc.links.levels),
+            (280, 8, rc.links.count), (320, 4, len(rc.newest_links)),
+        ):
+            put(out, at, value, size)
+        out[288:320] = rc.seal
+        out[328:times] = b"".join(rc.newest_links)
+    at = times
     for time in rc.tail:
         out[at : at + 8] = time.to_bytes(8, "little", signed=True)
         at += 8
@@ -87,14 +103,16 @@ def encode_record(rc: Record) -> bytes:
 def encode_redo(rc: Redo, extra: bytes = bytes(12)) -> bytes:
     """As many bytes as are in use."""
     out = bytearray(64)
+    link = rc.link or b""
     for at, size, value in (
-        (4, 4, RECORD_MAGIC), (8, 4, 64 + len(rc.changes)), (12, 4, rc.flags), (16, 8, rc.number), (32, 8, rc.durable),
+        (4, 4, RECORD_MAGIC), (8, 4, 64 + len(link) + len(rc.changes)),
+        (12, 4, rc.flags), (16, 8, rc.number), (32, 8, rc.durable),
         (40, 8, rc.base), (48, 4, rc.before),
     ):
         put(out, at, value, size)
     out[24:32] = rc.time_ns.to_bytes(8, "little", signed=True)
     out[52:64] = extra
-    out += rc.changes
+    out += link + rc.changes
     put(out, 0, crc32c(out[4:]), 4)
     return bytes(out)
 
@@ -188,6 +206,56 @@ class Forger:
         put(page, 40, min(e.begun for e in entries), 8)
         put(page, 48, heap, 2)
 
+    # ---- strips
+
+    def element(self, id_: int) -> memoryview:
+        """The 24 bytes of a cold id."""
+        room, index = self.file.room(24), id_ - COLD_FIRST
+        page = next(ref.page for level, ref, first in self.file._cold_pages()
+                    if level == 0 and first <= index < first + room)
+        return self.page(page)[32 + index % room * 24 :][:24]
+
+    def draw(self) -> int:
+        """A page behind all others."""
+        at = self.record.pages
+        self.record = replace(self.record, pages=at + 1)
+        missing = (at + 1) * self.size - len(self.data)
+        if missing > 0:
+            self.data += bytes(missing)
+        return at
+
+    def put_strip(
+        self, first: int, ids: int, packs: Sequence[tuple[bytes, Sequence[int]]], *, entries: int = 0,
+        replaced: Strip | None = None, most: int = 1 << 20
+    ) -> list[int]:
+        """Writes a strip: packs, and which ids (indexes of the list) their pages have. In the place of another's pages,
+        if any. most: bytes of data in a page. -> its pages"""
+        numbers, data, places = list[int](), b"", list[tuple[int, int]]()
+        for pack, indexes in packs:
+            places += [(len(data) << 4 | i, index) for i, index in enumerate(indexes)]
+            data += len(pack).to_bytes(4, "little") + pack
+        room = min(most, self.size - 72)
+        old = [ref.page for ref in replaced.pages] if replaced else []
+        for _ in range(0, len(data), room):
+            numbers.append(old.pop(0) if old else self.draw())
+        for page in old:
+            self.add_free(page)
+        for i, number in enumerate(numbers):
+            page, piece = self.page(number), data[i * room : (i + 1) * room]
+            page[:] = bytes(self.size)
+            for at, size, value in (
+                (4, 1, STRIP), (8, 8, number), (16, 8, self.record.number), (28, 4, len(piece)),
+                (32, 8, [*numbers, 0][i + 1]), (44, 4, ids), (48, 8, first), (56, 8, numbers[0]), (64, 8, entries),
+            ):
+                put(page, at, value, size)
+            page[72 : 72 + len(piece)] = piece
+        for place, index in places:
+            at, element = place >> 4, self.element(COLD_FIRST + index)
+            put(element, 0, numbers[at // room], 5)
+            element[5] = COLD_PACKED
+            put(element, 20, (72 + at % room) << 4 | place & 15, 4)
+        return numbers
+
     # ---- sealing
 
     def sealed(self) -> bytes:
@@ -212,7 +280,7 @@ class Forger:
             return seals[number]
 
         rc = self.record
-        for name in ("trees", "stamps"):
+        for name in ("trees", "stamps", "links", "cold"):
             what = getattr(rc, name)
             tag = seal(what.root.page, name) if what.count else None
             if tag is not None:
@@ -240,14 +308,19 @@ class Forger:
             for at in range(32, 32 + 128 * min(count, self.file.room(128)), 128):
                 yield at, 8, at + 8, "node"
                 for recent in range(min(page[at + 13], 2)):
-                    yield at + 48 + 20 * recent, 8, at + 56 + 20 * recent, "node"
+                    yield at + 56 + 20 * recent, 8, at + 64 + 20 * recent, "node"
                 if u64(page, at + 96):
                     yield at + 88, 8, at + 104, "roots"
         elif kind == ARRAY and what == "roots":
             for at in range(32, 32 + 24 * min(count, self.file.room(24)), 24):
                 yield at + 8, 8, at + 16, "node"
+        elif kind == ARRAY and what == "cold":
+            for at in range(32, 32 + 24 * min(count, self.file.room(24)), 24):
+                yield at, 5, at + 12, "history"
         elif kind == OVERFLOW:
             yield 32, 8, 40, "value"
+        elif kind == STRIP:
+            yield 32, 8, 40, "strip"
         elif kind in (LEAF, INTERIOR):
             yield from self._cells(page)
 

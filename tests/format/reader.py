@@ -12,13 +12,15 @@ Whatever is not as the description says raises Damaged, which names the page.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from . import packs
 from .primitives import (
     FOREVER,
     RECORD,
@@ -41,8 +43,13 @@ MAGIC = b"EntityDB\r\n\x1a\n\0\0\0"
 MARK_MAGIC = 0x4B52414D
 MARK, SETTLED, RING = 4096, 6144, 8192
 SLOTS = 512                         # of the ring of a new file
-REDO = 1                            # of the required features: there may be redo records
-LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE = 1, 2, 3, 4, 5, 6
+COLD_FIRST = 1 << 39                # the first cold id; pages of the file have smaller numbers
+COLD_PAGE, COLD_CHAIN, COLD_PACKED = 1, 2, 3
+REDO, COLD, LINKS, STRIPS = 1, 2, 4, 8      # required features: redo records, cold ids, records with links, strips
+FEATURES = REDO | COLD | LINKS | STRIPS     # all that are known
+LINKED = 4                          # of the flags of a record
+GROUP = 256                         # links before a seal is kept
+LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE, STRIP = 1, 2, 3, 4, 5, 6, 7
 TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # their key sizes
 
 
@@ -87,13 +94,57 @@ class Record:
     free_next: int
     free_index: int
     before: int
+    cold: List
+    cold_first: int
+    cold_since: int
     tail: list[int]
     young: list[FreeEntry]
     listed: list[Ref]
+    links_from: int = 0             # 0: the record is not linked
+    links: List = List(Ref(0, 0), 0, 0)
+    seal: bytes = bytes(32)
+    newest_links: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Cold:
+    """What a cold id stands for."""
+
+    ref: Ref
+    kind: int
+    commit: int
+    tree: int
+    place: int = 0                  # in a strip: offset of the pack times 16, and which page of it
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Packed history: what stands for the ids first .. first + ids - 1 (indexes of the list)."""
+
+    first: int
+    ids: int
+    head: int
+    entries: int
+    pages: tuple[Ref, ...]
+    packs: dict[tuple[int, int], bytes]     # by page and offset in it
+
+    def holds(self, index: int) -> bool:
+        return self.first <= index < self.first + self.ids
 
 
 def _list(data: bytes, at: int) -> List:
     return List(Ref(u64(data, at), u32(data, at + 8)), u32(data, at + 12), u64(data, at + 16))
+
+
+def _links(slot: bytes, number: int) -> tuple[int, List, bytes, list[bytes]] | None:
+    """What a linked page record says of links."""
+    first, links, n = u64(slot, 256), _list(slot, 264), u32(slot, 320)
+    older = links.count - links.count // (GROUP + 1)
+    if not 1 <= first <= number or links.count >= FOREVER or not 1 <= n <= 16 or older % 16:
+        return None
+    if links.count != older + older // GROUP or older + n != number - first + 1:
+        return None
+    return first, links, slot[288:320], [slot[at : at + 32] for at in range(328, 328 + 32 * n, 32)]
 
 
 def record(data: bytes, offset: int) -> Record | Redo | None:
@@ -106,13 +157,20 @@ def record(data: bytes, offset: int) -> Record | Redo | None:
         return None
     n_young, n_tail, n_list = u32(slot, 156), u32(slot, 160), u32(slot, 164)
     number, stamps = u64(slot, 16), _list(slot, 88)
-    if not 1 <= n_tail <= 64 or n_young > 96 or 256 + 8 * n_tail + 17 * n_young + 9 * n_list > size:
+    at, linked = 256, _links(slot, number) if u32(slot, 12) & LINKED else (0, List(Ref(0, 0), 0, 0), bytes(32), [])
+    if linked is None:
         return None
-    if stamps.count + n_tail != number + 1 or u32(slot, 12) & ~1:
+    if linked[0]:
+        at = 328 + 32 * len(linked[3])
+    if not 1 <= n_tail <= 64 or n_young > 96 or at + 8 * n_tail + 17 * n_young + 9 * n_list > size:
+        return None
+    if stamps.count + n_tail != number + 1 or u32(slot, 12) & ~(1 | LINKED):
         return None
     if number >= FOREVER or u64(slot, 32) > number:
         return None
-    at = 256
+    cold = _list(slot, 172)
+    if cold.count >= 2**39 - 2**20 or u64(slot, 196) > cold.count:
+        return None
     tail = [i64(slot, at + 8 * i) for i in range(n_tail)]
     at += 8 * n_tail
     young = [FreeEntry(u40(slot, p), u48(slot, p + 5), u48(slot, p + 11)) for p in range(at, at + 17 * n_young, 17)]
@@ -121,7 +179,8 @@ def record(data: bytes, offset: int) -> Record | Redo | None:
     return Record(
         offset, u32(slot, 0), u32(slot, 12), number, i64(slot, 24), u64(slot, 32), u64(slot, 40), u64(slot, 48),
         u64(slot, 56), _list(slot, 64), stamps, u64(slot, 112), u64(slot, 120), u64(slot, 128), u64(slot, 136),
-        u64(slot, 144), u32(slot, 152), u32(slot, 168), tail, young, listed,
+        u64(slot, 144), u32(slot, 152), u32(slot, 168), cold, u64(slot, 196),
+        u64(slot, 204) or number + 1, tail, young, listed, *linked,
     )
 
 
@@ -178,10 +237,13 @@ class Node:
 
 
 def _whole_header(header: bytes) -> bool:
-    """As it was written; or torn when the feature of redo records was entered: the bit, or the checksum, is missing."""
-    other = bytearray(header)
-    other[24] ^= REDO
-    return u32(header, 4092) in (crc32c(header[:4092]), crc32c(other[:4092]))
+    """As it was written; or torn when features were entered: their bits, or the checksum, are missing."""
+    def with_bits(flipped: int) -> int:
+        other = bytearray(header[:4092])
+        other[24] ^= flipped
+        return crc32c(other)
+
+    return u32(header, 4092) in {with_bits(flipped) for flipped in range(FEATURES + 1)}
 
 
 class File:
@@ -205,7 +267,7 @@ class File:
             u32(header, 16), u32(header, 20), u64(header, 24), u64(header, 32),
         )
         self.created_ns, self.id, self.ring = i64(header, 40), header[48:64], u32(header, 64)
-        if self.version != 1 or self.required & ~REDO or self.ring not in (256, SLOTS):
+        if self.version != 1 or self.required & ~FEATURES or self.ring not in (256, SLOTS):
             raise Damaged("this is another version of the format")
         if self.page_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             raise Damaged("an impossible page size")
@@ -217,6 +279,10 @@ class File:
         based = self._based(self.newest.number)
         assert based is not None
         self.base, self.behind = based
+        if self.base.cold.count and not self.required & COLD:
+            raise Damaged("there are cold ids, of which the header says nothing")
+        if self.strips and not self.required & STRIPS:
+            raise Damaged("there are strips, of which the header says nothing")
 
     def _mark(self, at: int) -> tuple[int, int] | None:
         mark = self.data[at : at + 24]
@@ -331,11 +397,214 @@ class File:
             raise Damaged("a list is shorter than its count", what.root.page)
         return found[: what.count]
 
+    # ---- history
+
+    @cached_property
+    def cold(self) -> dict[int, Cold]:
+        """By cold id, those that are not pruned."""
+        rc, found = self.base, {}
+        for level, ref, first in self._cold_pages():
+            page = self.page(ref)
+            for i in range(min(u32(page, 28), self.room(24)) if level == 0 else 0):
+                at = 32 + 24 * i
+                if rc.cold_first <= first + i < rc.cold.count:
+                    if u32(page, at + 20) and page[at + 5] != COLD_PACKED:
+                        raise Damaged("an element of the list of cold ids holds what it should not", ref.page)
+                    found[COLD_FIRST + first + i] = Cold(
+                        Ref(u40(page, at), u32(page, at + 12)), page[at + 5], u48(page, at + 6), u32(page, at + 16),
+                        u32(page, at + 20),
+                    )
+        if sorted(found) != list(range(COLD_FIRST + rc.cold_first, COLD_FIRST + rc.cold.count)):
+            raise Damaged("the list of cold ids is shorter than its count", rc.cold.root.page)
+        commits = [rc.cold_since, *(cold.commit for cold in found.values()), rc.number]
+        if found and commits != sorted(commits):
+            raise Damaged("cold ids do not ascend by commits", rc.cold.root.page)
+        return found
+
+    def cold_pages(self) -> list[Ref]:
+        return [ref for _, ref, _ in self._cold_pages()]
+
+    def _cold_pages(self) -> Iterator[tuple[int, Ref, int]]:
+        """Of the list: level, page, and index of its first element. What holds pruned elements alone is not there."""
+        rc = self.base
+
+        def walk(ref: Ref, level: int, first: int) -> Iterator[tuple[int, Ref, int]]:
+            page = self.page(ref, ARRAY_INTERIOR if level else ARRAY)
+            if page[5] != level:
+                raise Damaged("a list's page of the wrong level", ref.page)
+            yield level, ref, first
+            span = self.room(24) * self.room(12) ** (level - 1) if level else 0
+            for i in range(u32(page, 28) if level else 0):
+                below = Ref(u64(page, 32 + 12 * i), u32(page, 40 + 12 * i))
+                if (below.page == 0) != (first + (i + 1) * span <= rc.cold_first):
+                    raise Damaged("a page of the list of cold ids is missing, or should be", ref.page)
+                if below.page:
+                    yield from walk(below, level - 1, first + i * span)
+
+        if rc.cold.count:
+            yield from walk(rc.cold.root, rc.cold.levels, 0)
+
+    def place(self, ref: Ref) -> Ref:
+        """Where the page is that a reference means."""
+        if ref.page < COLD_FIRST:
+            return ref
+        cold = self.cold.get(ref.page)
+        if ref.tag or cold is None or cold.kind != COLD_PAGE:
+            raise Damaged(f"{ref.page} is no cold id of a page")
+        return cold.ref
+
+    def is_packed(self, ref: Ref) -> bool:
+        """Whether it is the cold id of a page in a strip."""
+        return ref.tag == 0 and ref.page in self.cold and self.cold[ref.page].kind == COLD_PACKED
+
+    # ---- strips
+
+    @cached_property
+    def strips(self) -> dict[int, Strip]:
+        """By the first of their ids, as an index."""
+        found: dict[int, Strip] = {}
+        packed = {id_ - COLD_FIRST: cold for id_, cold in self.cold.items() if cold.kind == COLD_PACKED}
+        end, strip = 0, None
+        for index, cold in packed.items():
+            if strip is None or not strip.holds(index):
+                if index < end:
+                    raise Damaged("two strips stand for one cold id", cold.ref.page)
+                strip = self._strip(self.page(cold.ref, STRIP))
+                if strip.first != index:
+                    raise Damaged("the first id of a strip does not lead into it", cold.ref.page)
+                end = strip.first + strip.ids
+                if end > self.base.cold.count or end - 1 not in packed:
+                    raise Damaged("the last id of a strip does not lead into it", cold.ref.page)
+                found[index] = strip
+            if cold.ref not in strip.pages or (cold.ref.page, cold.place // 16) not in strip.packs:
+                raise Damaged("a cold id leads to no pack of its strip", cold.ref.page)
+        return found
+
+    def _strip(self, inside: bytes) -> Strip:
+        """The strip that a page is one of."""
+        said = inside[44:72]
+        first, head, ids, entries = u64(inside, 48), u64(inside, 56), u32(inside, 44), u64(inside, 64)
+        if not 1 <= ids <= 4096 or inside[5] or any(inside[6:8]):
+            raise Damaged("an impossible strip", u64(inside, 8))
+        ref, pages, data, places = Ref(head, u32(self.raw(head), 0)), list[Ref](), b"", list[tuple[int, int]]()
+        while ref.page:
+            page = self.page(ref, STRIP)
+            here = u32(page, 28)
+            if page[44:72] != said or not 1 <= here <= self.page_size - 72:
+                raise Damaged("a page of a strip says something else than the others", ref.page)
+            pages.append(ref)
+            data += page[72 : 72 + here]
+            places += [(ref.page, 72 + i) for i in range(here)]
+            ref = Ref(u64(page, 32), u32(page, 40))
+        found, at = {}, 0
+        while at < len(data):
+            size = u32(data[at : at + 4].ljust(4, b"\xff"), 0)
+            if at + 4 + size > len(data):
+                raise Damaged("a strip ends within a pack", head)
+            found[places[at]] = data[at + 4 : at + 4 + size]
+            at += 4 + size
+        return Strip(first, ids, head, entries, tuple(pages), found)
+
+    def strip_of(self, id_: int) -> Strip:
+        """That which stands for a cold id."""
+        return next(strip for strip in self.strips.values() if strip.holds(id_ - COLD_FIRST))
+
+    def packed(self, id_: int) -> packs.Node:
+        """The tree page that the id, one of a page in a strip, stands for."""
+        cold = self.cold[id_]
+        pages = self._unpacked(cold.ref.page, cold.place // 16)
+        if cold.place % 16 >= len(pages):
+            raise Damaged("a pack does not have the page that a cold id means", cold.ref.page)
+        node = pages[cold.place % 16]
+        if not isinstance(node, packs.Node):
+            raise Damaged("a cold id leads to no page of a tree", cold.ref.page)
+        if any(entry.form == packs.OVERFLOW for entry in node.entries):
+            raise Damaged("a leaf with a large value in a chain was packed", cold.ref.page)
+        return node
+
+    def _unpacked(self, page: int, offset: int) -> list[packs.Node | bytes]:
+        known = self._packs.get((page, offset))
+        if known is None:
+            (pack,) = (s.packs[page, offset] for s in self.strips.values() if (page, offset) in s.packs)
+            if 1 << pack[2] != self.page_size:
+                raise Damaged("a pack of pages of another size", page)
+            known = self._packs[page, offset] = packs.pages(pack)
+        return known
+
+    @cached_property
+    def _packs(self) -> dict[tuple[int, int], list[packs.Node | bytes]]:
+        return {}
+
     def times(self) -> list[int]:
         """The time of every commit, from commit 0 on."""
         rc = self.base
         stored = [i64(element, 0) for element in self.elements(rc.stamps, 8)]
         return stored + rc.tail + [redo.time_ns for redo in self.behind]
+
+    # ---- links and seals
+
+    def links(self) -> tuple[int, list[bytes]]:
+        """The first commit that has a link, and the links from there on, all kept seals being right; 0: none has."""
+        rc, links = self.base, list[bytes]()
+        for i, element in enumerate(self.elements(rc.links, 32)):
+            if i % (GROUP + 1) == GROUP:
+                if element != seal(links):
+                    raise Damaged(f"the seal kept behind {len(links)} links is wrong")
+            else:
+                links.append(element)
+        links += rc.newest_links
+        if rc.links_from and seal(links) != rc.seal:
+            raise Damaged("the newest seal is wrong")
+        first = rc.links_from
+        for redo in self.behind:
+            if redo.link is None:
+                if first:
+                    raise Damaged(f"commit {redo.number} has no link")
+                continue
+            first = first or redo.number
+            links.append(redo.link)
+        return first, links
+
+    def contents(self) -> dict[int, bytes]:
+        """What each commit wrote, as a hash, from what every moment shows."""
+        last = self.newest.number
+        wholes: dict[int, bytes] = dict.fromkeys(range(1, last + 1), b"")
+        for tree in sorted(self.trees(), key=lambda tree: tree.id):
+            before: dict[bytes, tuple[int, bytes]] = {}
+            for number in range(tree.born, last + 1):
+                now = {key: (begun, value) for key, begun, value in self.scan(tree, number)}
+                entries, made = list[bytes](), 0
+                for key in sorted(before.keys() | now.keys()):
+                    made += key not in now or now[key][0] == number
+                    if key not in now:
+                        entries.append(struct.pack("<I", len(key) << 1 | 1) + key)
+                    elif now[key][0] == number:
+                        value = now[key][1]
+                        entries.append(struct.pack("<I", len(key) << 1) + key)
+                        entries.append(struct.pack("<I", len(value)) + value)
+                    elif now[key] != before.get(key):
+                        raise Damaged(f"a version of commit {now[key][0]} in tree {tree.id} changes at {number}")
+                if entries:
+                    digest = hashlib.sha256(b"".join(entries)).digest()
+                    wholes[number] += struct.pack("<IQ", tree.id, made) + digest
+                before = now
+        return {number: hashlib.sha256(whole).digest() for number, whole in wholes.items()}
+
+    def reduced(self) -> dict[int, tuple[bytes, bytes]]:
+        """Of the commits of which something was erased: the content at first, and now."""
+        tree = self.tree_named("reduced contents")
+        return {} if tree is None else {rowid(k): (v[:32], v[32:]) for k, _, v in self.scan(tree)}
+
+    def broken(self) -> list[int]:
+        """The commits that do not fit their links."""
+        first, links = self.links()
+        contents, times, reduced = self.contents(), self.times(), self.reduced()
+        found = []
+        for number, kept in enumerate(links, first):
+            original, now = reduced.get(number, (contents[number], contents[number]))
+            if link(number, times[number], original) != kept or now != contents[number]:
+                found.append(number)
+        return found
 
     def number_at(self, moment_ns: int) -> int:
         """The newest commit at or before a moment."""
@@ -417,6 +686,9 @@ class File:
         return answer
 
     def node(self, ref: Ref) -> Node:
+        if self.is_packed(ref):
+            return node_of(self.packed(ref.page), ref.page)
+        ref = self.place(ref)
         return decode_node(self.page(ref, LEAF, INTERIOR), ref.page)
 
     def scan(self, tree: Tree, moment: int = FOREVER) -> Iterator[tuple[bytes, int, bytes]]:
@@ -613,6 +885,18 @@ class File:
         return found
 
 
+def link(number: int, time_ns: int, content: bytes) -> bytes:
+    return hashlib.sha256(struct.pack("<Qq", number, time_ns) + content).digest()
+
+
+def seal(links: Sequence[bytes]) -> bytes:
+    """The seal of the last of these commits, which begin with the first that has a link."""
+    value = bytes(32)
+    for one in links:
+        value = hashlib.sha256(value + one).digest()
+    return value
+
+
 def under_affinity(value: object, affinity: int) -> object:
     """The value as SQLite stores it in a column of this affinity."""
     types = {0x41: "BLOB", 0x42: "TEXT", 0x43: "NUMERIC", 0x44: "INTEGER", 0x45: "REAL"}
@@ -636,7 +920,7 @@ def judge_tag(text: str) -> None:
 
 
 def decode_tree(id_: int, state: bytes) -> Tree:
-    if len(state) != 128 or any(state[14:16]) or any(state[120:]):
+    if len(state) != 128 or any(state[14:16]):
         raise Damaged(f"the state of tree {id_} holds what it should not")
     recent = tuple((u64(state, p), Ref(u64(state, p + 8), u32(state, p + 16))) for p in (48, 68))
     return Tree(
@@ -644,6 +928,18 @@ def decode_tree(id_: int, state: bytes) -> Tree:
         u64(state, 32), u64(state, 40), recent[: state[13]],
         List(Ref(u64(state, 88), u32(state, 104)), u32(state, 108), u64(state, 96)),
     )
+
+
+def node_of(packed: packs.Node, number: int) -> Node:
+    """A node that was unpacked: everything that its directories say follows from its entries."""
+    if (packed.kind == LEAF) != (packed.level == 0):
+        raise Damaged("a node's header is impossible", number)
+    entries = list[Entry]()
+    for one in packed.entries:
+        newest, ended = not entries or entries[-1].key != one.key, one.form == packs.TOMBSTONE
+        entries.append(Entry(one.key, one.begun, one.value, newest and not ended, ended))
+    times = [entry.begun for entry in entries] or [0]
+    return Node(number, packed.level, packed.owner, packed.key_size, max(times), min(times), entries)
 
 
 def decode_node(page: bytes, number: int) -> Node:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from .primitives import FOREVER, RECORD, RECORD_MAGIC, Damaged, Ref, crc32c, i64, u32, u64, varint
 
-HEAD = 64                           # bytes before the changes
-ROOM = RECORD - HEAD
+HEAD = 64                           # bytes before the changes, or before the link
+ROOM = RECORD - HEAD - 32
+LINKED = 4                          # of the flags
 COMMITS = 255                       # a redo record is at most so many commits behind its base
 
 
@@ -22,6 +23,7 @@ class Redo:
     base: int
     before: int
     changes: bytes
+    link: bytes | None = None       # None: it is not linked
 
     @property
     def listed(self) -> list[Ref]:
@@ -35,9 +37,13 @@ def redo_record(slot: bytes, offset: int) -> Redo | None:
     if u32(slot, 4) != RECORD_MAGIC or not HEAD <= size <= RECORD or u32(slot, 0) != crc32c(slot[4:size]):
         return None
     flags, number, durable, base = u32(slot, 12), u64(slot, 16), u64(slot, 32), u64(slot, 40)
-    if flags != 2 or number >= FOREVER or durable >= number or not 1 <= number - base <= COMMITS:
+    link = slot[HEAD : HEAD + 32] if flags & LINKED else None
+    head = HEAD + 32 if link is not None else HEAD
+    if flags & ~LINKED != 2 or size < head:
         return None
-    return Redo(offset, u32(slot, 0), flags, number, i64(slot, 24), durable, base, u32(slot, 48), slot[HEAD:size])
+    if number >= FOREVER or durable >= number or not 1 <= number - base <= COMMITS:
+        return None
+    return Redo(offset, u32(slot, 0), flags, number, i64(slot, 24), durable, base, u32(slot, 48), slot[head:size], link)
 
 
 @dataclass(frozen=True)

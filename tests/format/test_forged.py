@@ -23,7 +23,22 @@ import pytest
 from entitydb_dialect import driver
 
 from .forger import Forger, put
-from .reader import ARRAY, INTERIOR, LEAF, MARK, MARK_MAGIC, SLOTS, Entry, Node, Ref, Tree, crc32c, u32, u64
+from .reader import (
+    ARRAY,
+    COLD_FIRST,
+    INTERIOR,
+    LEAF,
+    MARK,
+    MARK_MAGIC,
+    SLOTS,
+    Entry,
+    Node,
+    Ref,
+    Tree,
+    crc32c,
+    u32,
+    u64,
+)
 
 Forge = Callable[[Forger], "int | None"]
 FORGERIES: list[tuple[str, Forge]] = []
@@ -200,12 +215,7 @@ def a_version_that_ended_at_another_time(f: Forger) -> int:
 
 @breaks("I14")
 def a_current_page_entered_as_history_too(f: Forger) -> int:
-    """An ended entry whose child is a current page that comes before it; its own child becomes free."""
-    def history_only(ref: Ref) -> list[int]:
-        node = f.file.node(ref)
-        return [ref.page] + [p for e in node.entries if isinstance(e.value, Ref) and e.value.page
-                             for p in history_only(e.value)]
-
+    """An ended entry whose child is a current page that comes before it; nothing leads to its own child."""
     for node in current_nodes(f, "hot"):
         if node.level != 1:
             continue
@@ -217,8 +227,6 @@ def a_current_page_entered_as_history_too(f: Forger) -> int:
             if ended.value.page in others:
                 continue
             f.rebuild(node.page, [replace(e, value=before[0].value) if e is ended else e for e in node.entries])
-            for page in history_only(ended.value):
-                f.add_free(page)
             return before[0].value.page
     pytest.fail("the sample has no such node")
 
@@ -294,6 +302,77 @@ def a_page_of_a_value_that_holds_nothing(f: Forger) -> int:
 def a_tree_that_counts_wrong(f: Forger) -> int:
     change_live(f, "plain", 1)
     return tree_of(f, "plain").root.page
+
+
+# ---- cold ids ---------------------------------------------------------------------------------------------------
+
+
+def history_entries(f: Forger) -> list[tuple[Node, Entry]]:
+    """The entries of current nodes of a table that lead to history."""
+    return [(node, e) for node in current_nodes(f, "hot") if node.level
+            for e in node.entries if e.value.page >= COLD_FIRST]
+
+
+def cold_element(f: Forger, id_: int) -> memoryview:
+    pages = [ref.page for ref in f.file.cold_pages() if f.page(ref.page)[4] == ARRAY]
+    room = f.file.room(24)
+    at = 32 + 24 * ((id_ - COLD_FIRST) % room)
+    return f.page(pages[(id_ - COLD_FIRST) // room])[at : at + 24]
+
+
+@breaks("I47")
+def history_without_a_cold_id(f: Forger) -> int:
+    node, entry = history_entries(f)[0]
+    place = f.file.place(entry.value)
+    f.rebuild(node.page, [replace(e, value=place) if e.value == entry.value else e for e in node.entries])
+    return place.page
+
+
+@breaks("I47")
+def a_cold_id_for_what_is_current(f: Forger) -> int:
+    id_ = next(id_ for id_, cold in f.file.cold.items() if cold.tree == tree_of(f, "hot").id)
+    node = next(node for node in current_nodes(f, "hot") if node.level == 1)
+    current = next(e for e in node.entries if e.value.page and e.value.page < COLD_FIRST)
+    f.rebuild(node.page, [replace(e, value=Ref(id_, 0)) if e is current else e for e in node.entries])
+    return id_
+
+
+@breaks("I47")
+def a_cold_id_of_what_is_not_history(f: Forger) -> int:
+    _, entry = history_entries(f)[0]
+    leaf = living_leaves(f, "hot")[0].page
+    put(cold_element(f, entry.value.page), 0, leaf, 5)
+    return leaf
+
+
+@breaks("I47")
+def a_page_with_two_cold_ids(f: Forger) -> int:
+    one, other = sorted({entry.value.page for _, entry in history_entries(f)})[:2]
+    cold_element(f, other)[:6] = cold_element(f, one)[:6]
+    return f.file.cold[one].ref.page
+
+
+@breaks("I47")
+def cold_ids_that_do_not_ascend(f: Forger) -> None:
+    put(cold_element(f, min(f.file.cold)), 6, f.record.number, 6)
+
+
+@breaks("I47")
+def a_cold_id_of_an_unknown_kind(f: Forger) -> None:
+    put(cold_element(f, min(f.file.cold)), 5, 7, 1)
+
+
+@breaks("I47")
+def a_cold_id_of_another_tree(f: Forger) -> int:
+    _, entry = history_entries(f)[0]
+    put(cold_element(f, entry.value.page), 16, tree_of(f, "plain").id, 4)
+    return f.file.place(entry.value).page
+
+
+@breaks("I48")
+def history_that_was_pruned_and_is_kept(f: Forger) -> None:
+    """The pages are there, and nothing is said of them."""
+    f.record = replace(f.record, cold_first=f.file.room(24) - 1)        # no page of the list is to go
 
 
 # ---- transactions' and the catalog's ----------------------------------------------------------------------------
@@ -416,9 +495,10 @@ def test_check_names_the_invariant_and_the_page(
     answer = ask(tmp_path / "t.edb", moments=moments[:: len(moments) // 6], queries=QUERIES)
     assert answer["opened"] is None
     assert answer["check"], "nothing was found"
-    # Below a page that cannot be read is nothing to be found.
-    others = {"I36", "I21"} if invariant == "I9" else set()
-    assert {found for found, _, _ in answer["check"]} - others == {invariant}, answer["check"]
+    # Below a page that cannot be read, or that nothing leads to, is nothing to be found.
+    others = {"I9": {"I36", "I21"}, "I14": {"I47", "I36"}, "I47": {"I9", "I12", "I14", "I21", "I36"}, "I48": {"I36"}}
+    met = {found for found, _, _ in answer["check"]}
+    assert met - others.get(invariant, set()) == {invariant}, answer["check"]
     if page is not None:
         assert page in [at for found, at, _ in answer["check"] if found == invariant], answer["check"]
     for result in [one for at in answer["rows"] for one in at]:
@@ -428,6 +508,7 @@ def test_check_names_the_invariant_and_the_page(
 def test_every_invariant_that_a_file_can_break_is_broken() -> None:
     assert {invariant for invariant, _ in FORGERIES} == {
         "I1", "I5", "I7", "I9", *(f"I{n}" for n in range(12, 22)), *(f"I{n}" for n in range(30, 37)),
+        "I47", "I48",
     }
 
 
@@ -569,7 +650,7 @@ def test_no_forged_record_crashes_or_hangs_a_reader(either: Any, ask: Any, tmp_p
     """Every number of the newest record, small and huge, with and without the mark that vouches for it."""
     moments = either[1]["moments"]
     numbers = ("durable", "schema", "horizon", "free_head", "free_seq", "free_chain", "free_entries", "free_next",
-               "free_index", "before", "time_ns", "pages")
+               "free_index", "before", "time_ns", "pages", "cold_first", "cold_since")
     huge = (0, 1, 7, 255, 2**16, 2**31, 2**32 - 1, 2**40, 2**62)
     for round_ in range(60):
         f = Forger(either[0])
@@ -577,11 +658,11 @@ def test_no_forged_record_crashes_or_hangs_a_reader(either: Any, ask: Any, tmp_p
         for _ in range(rng.choice([1, 1, 3])):
             value, kind = rng.choice(huge), rng.randrange(6)
             if kind == 0:
-                name = rng.choice(("trees", "stamps"))
+                name = rng.choice(("trees", "stamps", "cold"))
                 what = getattr(rc, name)
                 what = rng.choice([
                     replace(what, levels=min(value, 2**32 - 1)), replace(what, root=Ref(value, what.root.tag)),
-                    replace(what, count=value if name == "trees" else what.count),
+                    replace(what, count=value if name != "stamps" else what.count),
                 ])
                 rc = replace(rc, **{name: what})
             elif kind == 1:

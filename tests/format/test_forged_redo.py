@@ -148,7 +148,7 @@ def a_record_that_is_both(f: Forger, i: int) -> None:
 
 @at_opening
 def a_record_with_an_unknown_flag(f: Forger, i: int) -> None:
-    f.redo[i] = replace(f.redo[i], flags=6)
+    f.redo[i] = replace(f.redo[i], flags=8 | 2)
 
 
 @at_opening

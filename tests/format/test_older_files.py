@@ -1,26 +1,32 @@
-"""Files of earlier versions: with a smaller ring, without redo records, and headers torn when they got their first."""
+"""Files of earlier versions: with a smaller ring, without links, without redo records, without strips, and headers torn
+when they got their first."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import random
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.bare_pager import SYNC, SYNC_START, WRITE, Disk, logging, note, power_losses, read_log
+from engine.bare_pager import Entry as Logged
 from entitydb_dialect import driver
 
-from .forger import put
-from .reader import File, Record, crc32c, u64
+from .forger import encode_record, put
+from .reader import FEATURES, LINKS, REDO, STRIPS, File, Record, crc32c, u32, u64
 from .redo import Redo
 
 LARGE = "x" * 5000                  # more than a redo record holds
 ROWS = [(1, LARGE), (2, "two")]
 
 
-def older(path: Path) -> bytes:
-    """A file whose commits all wrote pages, without the feature of redo records."""
+def older(path: Path, **said: int) -> bytes:
+    """A file whose commits all wrote pages, and no links; without features. said: what its records say otherwise."""
     db = driver.connect(path, page_size=1024)
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     db.commit()
@@ -29,10 +35,17 @@ def older(path: Path) -> bytes:
     db.close()
     data = bytearray(path.read_bytes())
     assert all(isinstance(rc, Record) for rc in File(bytes(data)).records.values())
+    before = 0
+    for _, rc in sorted(File(bytes(data)).records.items()):
+        assert isinstance(rc, Record)
+        record = encode_record(replace(rc, flags=rc.flags & 1, links_from=0, before=before, **said))
+        data[rc.offset : rc.offset + len(record)] = record
+        before = u32(record, 0)
     put(data, 24, 0, 8)
     put(data, 4092, crc32c(data[:4092]), 4)
     path.write_bytes(data)
     Path(f"{path}-lock").unlink()
+    assert File(bytes(data)).links() == (0, [])
     return bytes(data)
 
 
@@ -80,40 +93,67 @@ def test_a_file_with_a_smaller_ring_opens_and_goes_on(tmp_path: Path, native: An
     assert rows(path) == expected
 
 
-def test_an_older_file_gets_the_feature_with_its_first_redo_record(tmp_path: Path, native: Any) -> None:
+def test_an_older_file_gets_the_features_with_its_first_commits(tmp_path: Path, native: Any) -> None:
     path = tmp_path / "older.edb"
     before = older(path)
     assert rows(path) == rows(path, read_only=True) == ROWS
     assert path.read_bytes()[:4096] == before[:4096]
     write(path, LARGE + "y")
-    assert path.read_bytes()[:4096] == before[:4096], "pages are known to whoever knew the file"
+    assert File(path.read_bytes()).required == LINKS
     write(path, "small")
     data = path.read_bytes()
     file = File(data)
-    assert file.required == 1
+    assert file.required == LINKS | REDO
     assert isinstance(file.newest, Redo)
     assert data[32:4092] == before[32:4092]
     assert rows(path) == [(1, LARGE), (2, "small")]
     assert file.rows(file.catalog()["t"]) == [(1, [1, LARGE]), (2, [2, "small"])]
 
 
-@pytest.mark.parametrize("kept", ["the feature", "the checksum"])
-def test_a_header_torn_when_it_got_the_feature(tmp_path: Path, native: Any, kept: str) -> None:
-    """Of the sectors of the header a power loss keeps one and not the other. No redo record was written then."""
+@pytest.mark.parametrize("kept", ["the features", "the checksum"])
+@pytest.mark.parametrize("features", [REDO, LINKS, REDO | LINKS])
+def test_a_header_torn_when_it_got_features(tmp_path: Path, native: Any, kept: str, features: int) -> None:
+    """Of the sectors of the header a power loss keeps one and not the other. No record needed them then."""
     path = tmp_path / "torn.edb"
     old = older(path)
     new = bytearray(old)
-    put(new, 24, 1, 8)
+    put(new, 24, features, 8)
     put(new, 4092, crc32c(new[:4092]), 4)
-    first, last = (new, old) if kept == "the feature" else (old, new)
+    first, last = (new, old) if kept == "the features" else (old, new)
     torn = bytes(first[:512]) + bytes(last[512:])
     path.write_bytes(torn)
     assert File(torn).newest.number == 2
     assert rows(path) == rows(path, read_only=True) == ROWS
     write(path, LARGE)
     write(path, "small")
-    assert path.read_bytes()[:4096] == new[:4096]
+    assert File(path.read_bytes()).required == LINKS | REDO
     assert rows(path) == [(1, LARGE), (2, "small")]
+
+
+def test_links_begin_with_the_first_commit_of_this_version(tmp_path: Path, native: Any) -> None:
+    """Also behind a base without links, and behind redo records without."""
+    pages, redo = tmp_path / "older.edb", tmp_path / "small.edb"
+    older(pages)
+    small_ring(redo)
+    for path in (pages, redo):
+        before = File(path.read_bytes()).newest.number
+        db = driver.connect(path)
+        proof = db.database.verify(expected=(before, bytes(32)))
+        assert (proof.first, proof.last) == (0, 0)
+        assert [one.commit for one in proof.breaks] == [before]
+        assert db.database.newest_seal() == (0, bytes(32))
+        db.close()
+        for i in range(40):
+            write(path, LARGE + str(i) if path == pages and i % 8 > 5 else f"small {i}")
+            if i % 13 == 0:
+                db = driver.connect(path)
+                proof = db.database.verify()
+                assert (proof.first, proof.last, proof.breaks) == (before + 1, before + 1 + i, ())
+                assert db.database.newest_seal() == (before + 1 + i, proof.seal)
+                db.close()
+        file = File(path.read_bytes())
+        assert file.links()[0] == before + 1
+        assert file.broken() == []
 
 
 def test_a_torn_header_is_no_excuse_for_other_damage(tmp_path: Path, native: Any) -> None:
@@ -127,7 +167,7 @@ def test_a_torn_header_is_no_excuse_for_other_damage(tmp_path: Path, native: Any
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("required", [2, 3, 1 << 63])
+@pytest.mark.parametrize("required", [FEATURES + 1, (FEATURES + 1) | (FEATURES ^ 2), 1 << 63])
 def test_an_unknown_feature_is_refused(tmp_path: Path, native: Any, required: int, whole: bool) -> None:
     """Also beside a checksum that is right but for the feature of redo records."""
     path = tmp_path / "newer.edb"
@@ -140,3 +180,154 @@ def test_an_unknown_feature_is_refused(tmp_path: Path, native: Any, required: in
         driver.connect(path)
     assert u64(path.read_bytes(), 24) == required ^ (not whole)
     assert not os.path.exists(f"{path}-lock") or path.read_bytes() == data
+
+
+# ---- strips ---------------------------------------------------------------------------------------------------------
+
+BEFORE_STRIPS = FEATURES ^ STRIPS
+Moments = dict[int, list[Any]]
+
+
+def update(path: Path, moments: Moments, times: int) -> None:
+    """More history; moments: gets some of its moments, and the rows then."""
+    with closing(driver.connect(path, isolation_level=None, synchronous="normal")) as db:
+        for n in range(times):
+            db.execute("UPDATE t SET v = ? || id WHERE id % 3 = ?", (f"{len(moments)} {n} ", n % 3))
+            if n % 10 == 0:
+                moments[db.last_commit[1]] = db.execute("SELECT id, v FROM t ORDER BY id").fetchall()
+
+
+def without_strips(path: Path) -> Moments:
+    """A file with all features but strips, and its rows at some moments."""
+    with closing(driver.connect(path, page_size=512, isolation_level=None)) as db:
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+        db.executemany("INSERT INTO t VALUES (?, 'first')", [(i,) for i in range(60)])
+    moments: Moments = {}
+    update(path, moments, 60)
+    data = bytearray(path.read_bytes())
+    put(data, 24, BEFORE_STRIPS, 8)
+    put(data, 4092, crc32c(data[:4092]), 4)
+    path.write_bytes(data)
+    Path(f"{path}-lock").unlink()
+    return moments
+
+
+def pack(path: Path) -> driver.Packed:
+    with closing(driver.connect(path)) as db:
+        return db.database.pack()
+
+
+def shows(path: Path, moments: Moments) -> File:
+    """What was there at each moment. -> the file"""
+    with closing(driver.connect(path)) as db:
+        for moment, expected in moments.items():
+            cursor = db.cursor()
+            cursor.as_of = moment
+            assert cursor.execute("SELECT id, v FROM t ORDER BY id").fetchall() == expected
+        assert db.database.check()[0] == []
+        assert db.database.verify().breaks == ()
+    return File(path.read_bytes())
+
+
+def test_a_file_of_before_strips_gets_the_feature_when_it_is_packed(tmp_path: Path, native: Any) -> None:
+    path = tmp_path / "older.edb"
+    moments = without_strips(path)
+    before = path.read_bytes()[:4096]
+    assert shows(path, moments).required == BEFORE_STRIPS
+    update(path, moments, 11)
+    assert path.read_bytes()[:4096] == before, "nothing but packing needs it"
+    assert pack(path).windows
+    file = shows(path, moments)
+    assert file.required == FEATURES
+    assert file.strips
+    assert path.read_bytes()[32:4092] == before[32:4092]
+    update(path, moments, 300)
+    assert pack(path).windows
+    with closing(driver.connect(path)) as db:
+        db.database.compact()
+    assert shows(path, moments).required == FEATURES
+
+
+def test_a_file_of_the_first_version_is_packed(tmp_path: Path, native: Any) -> None:
+    """What has no cold id stays as it is."""
+    path = tmp_path / "small.edb"
+    expected = small_ring(path)
+    assert pack(path) == driver.Packed(0, 0)
+    assert not File(path.read_bytes()).required & STRIPS
+    moments: Moments = {}
+    with closing(driver.connect(path)) as db:
+        moments[db.database.stats()["last_commit_ns"]] = expected
+    update(path, moments, 300)
+    assert not File(path.read_bytes()).required & STRIPS
+    assert pack(path).windows
+    file = shows(path, moments)
+    assert file.required & STRIPS
+    assert file.strips
+
+
+@pytest.mark.parametrize("kept", ["the feature", "the checksum"])
+def test_a_header_torn_when_it_got_strips(tmp_path: Path, native: Any, kept: str) -> None:
+    path = tmp_path / "torn.edb"
+    moments = without_strips(path)
+    old = path.read_bytes()
+    new = bytearray(old)
+    put(new, 24, FEATURES, 8)
+    put(new, 4092, crc32c(new[:4092]), 4)
+    first, last = (new, old) if kept == "the feature" else (old, new)
+    path.write_bytes(bytes(first[:512]) + bytes(last[512:]))
+    shows(path, moments)
+    update(path, moments, 11)
+    header = bytearray(path.read_bytes()[:4096])
+    if kept == "the checksum":
+        assert not u64(header, 24) & STRIPS
+    assert u32(header, 4092) == crc32c(header[:4092]), "the first commit mends it"
+    assert pack(path).windows
+    assert shows(path, moments).required == FEATURES
+
+
+@pytest.mark.slow
+def test_a_power_loss_while_a_file_gets_strips(tmp_path: Path, native: Any, rng: random.Random) -> None:
+    """There are never strips of which the header says nothing (the reader refuses such a file)."""
+    live, path = tmp_path / "live.edb", tmp_path / "left.edb"
+    moments = without_strips(live)
+    image = live.read_bytes()
+    with logging(tmp_path / "log"):
+        with closing(driver.connect(live)) as db:
+            note("begin")
+            assert db.database.pack().windows
+            note("end")
+    before = [Logged(WRITE, 0, 0, len(image), image), Logged(SYNC_START, 0, 0, 0, b""), Logged(SYNC, 0, 0, 0, b"")]
+    log = before + read_log(tmp_path / "log")
+    first, last = (next(i for i, entry in enumerate(log) if entry.data == mark) for mark in (b"begin", b"end"))
+    header = next(i for i, one in enumerate(log) if one.kind == WRITE and one.offset == 0 and i > first)
+    points = {*range(header - 1, header + 4), last, *rng.sample(range(first, last), min(20, last - first))}
+    met: set[tuple[int, bool]] = set()
+    for _, disk, _ in power_losses(log, points):
+        assert isinstance(disk, Disk)
+        for _ in range(3):
+            left = disk.lose_power(rng)
+            path.write_bytes(left)
+            Path(f"{path}-lock").unlink(missing_ok=True)
+            file = File(left)
+            met.add((file.required & STRIPS, bool(file.strips)))
+            shows(path, moments)
+            pack(path)
+            file = shows(path, moments)
+            assert file.required == FEATURES
+            assert file.strips
+    assert met == {(0, False), (STRIPS, False), (STRIPS, True)}
+
+
+def test_what_has_no_cold_id_is_not_erased(tmp_path: Path, native: Any) -> None:
+    path = tmp_path / "a.edb"
+    older(path, cold_since=0)
+    erase = "INSERT INTO entitydb_erasures(subject_table, key_hash, row_id) VALUES ('t', '', ?)"
+    with closing(driver.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM t")
+        with pytest.raises(driver.NotSupportedError, match="a large value was written by a version without cold ids"):
+            db.execute(erase, (1,))
+        db.execute(erase, (2,))
+        assert db.execute("SELECT count(*) FROM entitydb_erasures").fetchall() == [(1,)]
+        versions = db.execute("SELECT entity FROM entitydb_versions WHERE type = 't' AND operation = 'insert'")
+        assert [row[0] for row in versions.fetchall()] == [1], "all of it is there, and nothing of the other"
+        assert db.database.check()[0] == []

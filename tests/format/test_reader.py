@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,25 @@ from engine.bare_tree import BareTree
 from engine.tree_model import Model, history
 from entitydb_dialect import driver
 
-from .reader import File, Tree, crc32c, decode_key, decode_node, decode_row
+from .reader import (
+    COLD_CHAIN,
+    COLD_FIRST,
+    COLD_PACKED,
+    COLD_PAGE,
+    OVERFLOW,
+    Cold,
+    Entry,
+    File,
+    Ref,
+    Strip,
+    Tree,
+    crc32c,
+    decode_key,
+    decode_node,
+    decode_row,
+    u32,
+    u64,
+)
 
 
 def every_page_once(file: File) -> None:
@@ -32,36 +51,99 @@ def every_page_once(file: File) -> None:
     for page in chain:
         use(page, "the free queue")
     use(reserved, "reserved")
-    for what in (file.base.trees, file.base.stamps):
+    for what in (file.base.trees, file.base.stamps, file.base.links):
         for _, ref in file.list_pages(what):
             use(ref.page, "a list")
+    for ref in file.cold_pages():
+        use(ref.page, "the list of cold ids")
+    met: set[int] = set()
     for tree in file.trees():
         for _, ref in file.list_pages(tree.older):
             use(ref.page, "a list of roots")
-        for page in tree_pages(file, tree):
+        for page in tree_pages(file, tree, met):
             use(page, f"tree {tree.id}")
+    history_is_cold(file, met, use)
     assert sorted(uses) == list(range(file.first_page, file.base.pages))
     assert max(file.writer(page) for page, what in uses.items() if what not in ("free", "reserved")) <= file.base.number
 
 
-def tree_pages(file: File, tree: Tree) -> set[int]:
+def tree_pages(file: File, tree: Tree, met: set[int]) -> set[int]:
+    """Those that answer for moments that are kept. met: gets the cold ids that lead to them."""
     seen: set[int] = set()
-    todo = [root for _, root in file.roots(tree)]
+    todo = [(root, i > 0) for i, (_, root) in enumerate(reversed(file.roots(tree)))]
     while todo:
-        ref = todo.pop()
-        if ref.page in seen:
-            continue
-        seen.add(ref.page)
-        node = file.node(ref)
-        assert node.newest <= file.writer(ref.page), "a page is stored by the commit that changed it last, or later"
-        for entry in node.entries:
-            if entry.overflow:
-                seen.update(r.page for r, _ in file.overflow_pages(entry.value))
-            elif isinstance(entry.value, bytes):
+        ref, history = todo.pop()
+        assert history == (ref.page >= COLD_FIRST), "history, and nothing else, is referred to by cold ids"
+        if history:
+            if (id_ := ref.page) not in file.cold or file.cold[id_].commit <= file.base.horizon:
                 continue
-            elif entry.value.page:
-                todo.append(entry.value)
+            assert file.cold[id_].tree == tree.id
+            if file.is_packed(ref) and id_ in met:
+                continue
+            met.add(id_)
+        if file.is_packed(ref):
+            node, writer = file.node(ref), file.packed(ref.page).writer
+        else:
+            ref = file.place(ref)
+            if ref.page in seen:
+                continue
+            seen.add(ref.page)
+            node, writer = file.node(ref), file.writer(ref.page)
+        assert node.newest <= writer, "a page is stored by the commit that changed it last, or later"
+        assert node.owner == tree.id
+        after: Entry | None = None
+        for entry in node.entries:
+            newest = after is None or after.key != entry.key
+            if entry.overflow:
+                if newest or after.begun > file.base.horizon:
+                    seen.update(r.page for r, _ in file.overflow_pages(entry.value))
+            elif not isinstance(entry.value, bytes) and entry.value.page:
+                todo.append((entry.value, history or not newest))
+            after = entry
     return seen
+
+
+def history_is_cold(file: File, met: set[int], use: Callable[[int, str], None]) -> None:
+    """Each cold id has its page or its chain, and leads to where nothing else does."""
+    kept = {id_: cold for id_, cold in file.cold.items() if cold.commit > file.base.horizon}
+    assert met == {id_ for id_, cold in kept.items() if cold.kind in (COLD_PAGE, COLD_PACKED)}
+    assert all(cold.kind in (COLD_PAGE, COLD_CHAIN, COLD_PACKED) for cold in file.cold.values())
+    places = [(cold.ref.page, cold.place) for cold in file.cold.values() if not is_erased(cold)]
+    assert len(places) == len(set(places))
+    for strip in file.strips.values():
+        for ref in strip.pages:
+            use(ref.page, f"the strip from {strip.first} on")
+        strip_is_whole(file, strip)
+    for id_ in file.cold.keys() - kept.keys():
+        for page in listed_pages(file, file.cold[id_]):
+            use(page, "waiting to be freed")
+
+
+def is_erased(cold: Cold) -> bool:
+    """A chain of which nothing is left."""
+    return cold.kind == COLD_CHAIN and cold.ref == Ref(0, 0)
+
+
+def strip_is_whole(file: File, strip: Strip) -> None:
+    """Cold ids lead to each page in its packs, so none holds more than is kept; and it counts right."""
+    ids = [id_ for id_, cold in file.cold.items() if cold.kind == COLD_PACKED and strip.holds(id_ - COLD_FIRST)]
+    led = {(file.cold[id_].ref.page, file.cold[id_].place) for id_ in ids}
+    assert led == {(page, offset * 16 + i) for (page, offset), pack in strip.packs.items() for i in range(pack[1])}
+    nodes = [file.packed(id_) for id_ in ids]
+    assert strip.entries == sum(len(node.entries) for node in nodes if node.level == 0)
+    assert [node.owner for node in nodes] == [file.cold[id_].tree for id_ in ids]
+
+
+def listed_pages(file: File, cold: Cold) -> Iterator[int]:
+    """Those that the element alone accounts for; strips do of theirs."""
+    ref = cold.ref
+    if cold.kind == COLD_PACKED or is_erased(cold):
+        return
+    yield ref.page
+    page = file.page(ref)
+    while cold.kind == COLD_CHAIN and (ref := Ref(u64(page, 32), u32(page, 40))).page:
+        page = file.page(ref, OVERFLOW)
+        yield ref.page
 
 
 @pytest.mark.slow
@@ -81,7 +163,7 @@ def test_bare_trees_read_the_same_at_every_commit(
     assert file.newest.number == max(model.at)
     (state,) = file.trees()
     assert (state.key_size, state.live, state.born) == (key_size, live, 1)
-    assert max(file.writer(page) for page in tree_pages(file, state)) <= state.changed <= file.newest.number
+    assert max(file.writer(page) for page in tree_pages(file, state, set())) <= state.changed <= file.newest.number
     for number, rows in model.at.items():
         expected = [(key, begun, value) for key, (value, begun) in sorted(rows.items())]
         assert list(file.scan(state, number)) == expected, f"at {number}"

@@ -10,8 +10,10 @@ C_LAYERS = (
     "native",
     "engine",
     "engine/shared",
+    "engine/cache",
     "engine/pager",
     "engine/tree",
+    "engine/cold",
     "engine/txn",
     "engine/content",
     "engine/catalog",
@@ -35,10 +37,11 @@ SHARED_PREFIXES = ("vt_",)
 # Python modules and packages. A module belongs to the longest name that it is or lies in; "=name" is that one alone.
 PYTHON_LAYERS = (
     ("entitydb_dialect._exceptions",),
-    ("entitydb_dialect._moments",),
+    ("entitydb_dialect._moments", "entitydb_dialect._spans"),
     ("entitydb_dialect._transaction_info",),
     ("entitydb_dialect._native",),
     ("entitydb_dialect._short",),
+    ("entitydb_dialect._zstandard",),
     ("entitydb_dialect.driver._catalog", "entitydb_dialect.driver._errors", "entitydb_dialect.driver._savepoints"),
     ("entitydb_dialect.driver._info",),
     ("entitydb_dialect.driver.sql",),
@@ -61,7 +64,7 @@ PYTHON_LAYERS = (
     ("entitydb_dialect._flask",),
     (
         "entitydb_dialect._databases",
-        "entitydb_dialect._health",
+        "entitydb_dialect._erase", "entitydb_dialect._health", "entitydb_dialect._prune", "entitydb_dialect._verify",
         "entitydb_dialect.aio",
         "entitydb_dialect.apsw",
         "entitydb_dialect.base",
