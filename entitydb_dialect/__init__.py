@@ -16,6 +16,7 @@ from __future__ import annotations
 from sqlalchemy.dialects import registry as _registry
 
 from ._databases import database_exists, drop_database
+from ._erase import Erased, erase, erased_key_hash, erasures
 from ._exceptions import (
     DamageError,
     EntityDBWarning,
@@ -24,14 +25,16 @@ from ._exceptions import (
     RowLockWarning,
     SerializationFailure,
 )
-from ._health import check, stats
+from ._health import check, compact, pack, stats
+from ._prune import Pruned, prune
 from ._raised import (
     WrappedDamageError,
     WrappedHorizonError,
     WrappedPastWriteError,
     WrappedSerializationFailure,
 )
-from .driver import Breach
+from ._verify import Break, Verification, newest_hash, verify
+from .driver import Breach, Compacted, Packed
 from .history import (
     Change,
     Moment,
@@ -101,14 +104,19 @@ __version__ = "0.1.0"
 __all__ = [
     "Blame",
     "Breach",
+    "Break",
     "Change",
+    "Compacted",
     "DamageError",
     "Database",
     "EntityDBWarning",
+    "Erased",
     "HistoryEntry",
     "HorizonError",
     "Moment",
+    "Packed",
     "PastWriteError",
+    "Pruned",
     "RestoreStep",
     "RowDiff",
     "RowLockWarning",
@@ -121,6 +129,7 @@ __all__ = [
     "TemporalSession",
     "Transaction",
     "UndoConflict",
+    "Verification",
     "Version",
     "Versions",
     "WrappedDamageError",
@@ -133,9 +142,13 @@ __all__ = [
     "changes",
     "check",
     "commit_moment",
+    "compact",
     "database_exists",
     "diff",
     "drop_database",
+    "erase",
+    "erased_key_hash",
+    "erasures",
     "exact_tag",
     "follow_changes",
     "history",
@@ -143,9 +156,12 @@ __all__ = [
     "label_moment",
     "labels",
     "moment_of",
+    "newest_hash",
     "next_version",
+    "pack",
     "past_class",
     "previous",
+    "prune",
     "resolve",
     "restore",
     "run_transaction",
@@ -160,5 +176,6 @@ __all__ = [
     "transaction_info",
     "undo",
     "undrop",
+    "verify",
     "versions",
 ]

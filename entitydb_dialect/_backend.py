@@ -40,8 +40,13 @@ def driver_connection(connection: Connection) -> DriverConnection:
     return found
 
 
-def _last_commit(checkout: Any) -> int | None:
-    number, ns = unwrapped(checkout).last_commit
+def _lent(checkout: Any) -> Any:
+    """The driver's connection below a PoolProxiedConnection, whose own attribute for it asks pool and dialect."""
+    return unwrapped(getattr(checkout, "dbapi_connection", checkout))
+
+
+def _last_commit(driver: Any) -> int | None:
+    number, ns = driver.last_commit
     return ns if number else None
 
 
@@ -83,12 +88,13 @@ class EntityBackend(ChangesBackend):
 
     def begins(self, checkout: Any) -> None:
         """Before a transaction."""
-        self._commits.begins(checkout, _last_commit(checkout))
-        unwrapped(checkout).transaction_info = _OfSession(checkout)
+        driver = _lent(checkout)
+        self._commits.begins(checkout, _last_commit(driver))
+        driver.transaction_info = _OfSession(checkout)
 
     def ended(self, checkout: Any) -> None:
         """Behind what may have been a commit."""
-        self._commits.ended(checkout, _last_commit(checkout))
+        self._commits.ended(checkout, _last_commit(_lent(checkout)))
 
     # The protocol.
 

@@ -19,6 +19,7 @@ from sqlalchemy import String, exc, schema
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
 
 from ._exceptions import RowLockWarning
+from ._spans import NotASpan, span_text
 from ._types import INSTANT, is_instant
 from .temporal import TemporalCompiler
 
@@ -117,7 +118,24 @@ def tag_namespace(column: Any) -> str | None:
     return namespace
 
 
+def retention(table: Any) -> str | None:
+    """How long a table's history is to be kept, in its one form; None: its model does not say."""
+    said = table.dialect_options["entitydb"].get("retention")
+    try:
+        return None if said is None else span_text(said)
+    except NotASpan as error:
+        raise exc.CompileError(f"table {table}: entitydb_retention: {error}") from None
+
+
 class EntityDDLCompiler(SQLiteDDLCompiler):
+    def post_create_table(self, table: Any) -> str:
+        text = str(super().post_create_table(table))
+        kept = retention(table)
+        if kept is None:
+            return text
+        clause = f"RETENTION {self.sql_compiler.render_literal_value(kept, String())}"
+        return f"{text},\n {clause}" if text else f"\n {clause}"
+
     def define_constraint_deferrability(self, constraint: Any) -> str:
         # PostgreSQL takes INITIALLY alone, and DEFERRED means DEFERRABLE; SQLite wants the word.
         if constraint.deferrable is None and constraint.initially is not None:

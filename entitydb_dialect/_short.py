@@ -13,6 +13,6 @@ _module = module_from_spec(_spec)
 _loader.exec_module(_module)
 
 Cursor, Known, Session = _module.Cursor, _module.Known, _module.Session
-uncollected = _module.uncollected
+tagged_many, uncollected = _module.tagged_many, _module.uncollected
 
-__all__ = ["Cursor", "Known", "Session", "uncollected"]
+__all__ = ["Cursor", "Known", "Session", "tagged_many", "uncollected"]

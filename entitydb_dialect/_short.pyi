@@ -6,6 +6,7 @@ from typing_extensions import Self
 _A = TypeVar("_A")
 _R = TypeVar("_R")
 
+def tagged_many(context: int, table: int, expressions: tuple[str, ...], /) -> list[list[int]] | int: ...
 def uncollected(function: Callable[[_A], _R], argument: _A, /) -> _R: ...
 
 class Session:

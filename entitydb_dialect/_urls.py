@@ -46,6 +46,8 @@ _DATABASE: dict[str, Callable[[str], Any]] = {
     "read_only": _boolean,
     "timeout": float,
     "spill_bytes": int,
+    "packing": _boolean,
+    "pruning": _boolean,
 }
 
 # Of a connection.

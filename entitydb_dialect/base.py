@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import String, text
+from sqlalchemy import schema as sa_schema
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect, SQLiteExecutionContext
 from sqlalchemy.engine import reflection
 from sqlalchemy.engine.reflection import ReflectionDefaults
@@ -22,6 +23,7 @@ from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts
 from . import _plugin, _raised
 from ._backend import EntityBackend, unwrapped
 from ._compilers import EntityCompiler, EntityDDLCompiler, EntityTypeCompiler, variant
+from ._spans import FOREVER
 from ._types import Instant, is_instant, reflected
 from .driver import _isolation
 from .driver._catalog import COLLATIONS, Column, Index, Table, View
@@ -60,8 +62,8 @@ class EntityDialect(SQLiteDialect):
         InsertmanyvaluesSentinelOpts.AUTOINCREMENT | InsertmanyvaluesSentinelOpts.IDENTITY
     )
 
-    # sqlite_... options of tables and indexes are honoured; there are none of our own.
-    construct_arguments: Any = []  # noqa: RUF012 - as SQLAlchemy has it
+    # sqlite_... options of tables and indexes are honoured, too.
+    construct_arguments: Any = [(sa_schema.Table, {"retention": None})]  # noqa: RUF012 - as SQLAlchemy has it
 
     default_isolation_level: Any = _isolation.DEFAULT
 
@@ -347,6 +349,8 @@ class EntityDialect(SQLiteDialect):
             options["sqlite_with_rowid"] = False
         if table.strict and _KNOWS_STRICT:
             options["sqlite_strict"] = True
+        if table.extra.get("retention", FOREVER) != FOREVER:
+            options["entitydb_retention"] = table.extra["retention"]
         return options or ReflectionDefaults.table_options()
 
 

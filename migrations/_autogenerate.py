@@ -1,4 +1,5 @@
-"""What autogenerate says of tag columns: the info["tag"] of a model's columns beside what the database has.
+"""What autogenerate says of tag columns and of retention: a model's info["tag"] and entitydb_retention beside what the
+database has.
 
 Alembic renders a Column without its info. So behind a new column or table stand operations that declare its tag
 columns, and in front of one that goes, operations whose reverse declares them again.
@@ -12,6 +13,7 @@ from typing import Any
 from alembic.autogenerate import render
 from alembic.operations.ops import CreateTableOp, ModifyTableOps
 
+from ._retention import SetRetentionOp
 from ._tags import DropTagOp, SetTagOp, TagImpl
 
 _log = logging.getLogger("alembic.autogenerate.entitydb")  # below Alembic's, whose configuration decides
@@ -95,7 +97,39 @@ def leave_out_own_tables(autogen_context: Any, upgrade_ops: Any, schemas: Any) -
     ]
     for operation in upgrade_ops.ops:
         if isinstance(operation, CreateTableOp):
+            _write_spans(operation)
             operation.columns = [one for one in operation.columns if not getattr(one, "system", False)]
+
+
+# ---- retention ----
+
+
+def _write_spans(operation: CreateTableOp) -> None:
+    """A timedelta would be rendered as code that a migration does not import."""
+    from entitydb_dialect._spans import span_text
+
+    if operation.kw.get("entitydb_retention") is not None:
+        operation.kw["entitydb_retention"] = span_text(operation.kw["entitydb_retention"])
+
+
+def _span(table: Any) -> str:
+    from entitydb_dialect._compilers import retention
+    from entitydb_dialect._spans import FOREVER
+
+    return retention(table) or FOREVER
+
+
+def compare_retention(
+    autogen_context: Any, modify_table_ops: Any, schema: str | None, tname: str, conn_table: Any, metadata_table: Any
+) -> None:
+    """A comparator for "table"."""
+    if not _has_tag_columns(autogen_context) or conn_table is None or metadata_table is None:
+        return
+    there, wanted = _span(conn_table), _span(metadata_table)
+    if there != wanted:
+        operation = SetRetentionOp(tname, wanted, existing_retention=there, schema=schema)
+        modify_table_ops.ops.append(operation)
+        _log.info("Detected that the history of %r is to be kept %s, not %s", tname, wanted, there)
 
 
 def make_known_by(plugin: Any) -> None:
@@ -105,6 +139,7 @@ def make_known_by(plugin: Any) -> None:
     global _known
     _known = True
     plugin.add_autogenerate_comparator(compare_tags, "table", "tags")
+    plugin.add_autogenerate_comparator(compare_retention, "table", "retention")
     plugin.add_autogenerate_comparator(leave_out_own_tables, "schema", "own tables", priority=DispatchPriority.LAST)
 
 
@@ -119,6 +154,7 @@ def make_known() -> None:
 
     priority = getattr(util, "DispatchPriority", None)  # before 1.18 the order of registration counts
     comparators.dispatch_for("table")(compare_tags)
+    comparators.dispatch_for("table")(compare_retention)
     last: dict[str, Any] = {} if priority is None else {"priority": priority.LAST}
     comparators.dispatch_for("schema", **last)(leave_out_own_tables)
 
@@ -144,9 +180,20 @@ def _render_set(autogen_context: Any, operation: SetTagOp) -> str:
     return _rendered(autogen_context, "set_tag", operation, arguments)
 
 
+@render.renderers.dispatch_for(SetRetentionOp)
+def _render_retention(autogen_context: Any, operation: SetRetentionOp) -> str:
+    in_batch = autogen_context._has_batch
+    prefix = "batch_op." if in_batch else autogen_context.opts["alembic_module_prefix"] or ""
+    arguments = [] if in_batch else [repr(str(operation.table_name))]
+    arguments += [repr(operation.retention), f"existing_retention={operation.existing_retention!r}"]
+    if operation.schema and not in_batch:
+        arguments.append(f"schema={str(operation.schema)!r}")
+    return f"{prefix}set_retention({', '.join(arguments)})"
+
+
 @render.renderers.dispatch_for(DropTagOp)
 def _render_drop(autogen_context: Any, operation: DropTagOp) -> str:
     return _rendered(autogen_context, "drop_tag", operation, [repr(str(operation.column_name))])
 
 
-__all__ = ["compare_tags", "leave_out_own_tables", "make_known", "make_known_by"]
+__all__ = ["compare_retention", "compare_tags", "leave_out_own_tables", "make_known", "make_known_by"]

@@ -20,6 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 
 from ._recreate import needs_recreate
+from ._retention import RetentionImpl
 from ._tags import AlterTag, TagImpl, tags_dropped
 
 
@@ -58,7 +59,7 @@ def _rows(batch: Any) -> Any:
     return select(*columns)
 
 
-class BatchImpl(TagImpl):
+class BatchImpl(TagImpl, RetentionImpl):
     """The steps of a batch, from prep_table_for_batch(), its first call, to rename_table(), its last."""
 
     _batch: Any = None

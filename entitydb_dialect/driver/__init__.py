@@ -38,7 +38,7 @@ from .._exceptions import (
 from ._catalog import Column, Index, Part, Table
 from ._connection import Connection
 from ._cursor import Cursor
-from ._database import Breach, Database, MemoryDatabase, Options, named_memory
+from ._database import Breach, Break, Compacted, Database, MemoryDatabase, Options, Packed, Proof, named_memory
 from ._place import Place, place
 from ._rows import Row
 
@@ -88,6 +88,8 @@ def connect(
     create: bool = True,
     timeout: float = 5.0,
     spill_bytes: int | None = None,
+    packing: bool | None = None,
+    pruning: bool | None = None,
     uri: bool = False,
     factory: type[Connection] = Connection,
     check_same_thread: bool = False,
@@ -108,6 +110,9 @@ def connect(
         create: make the file if it is missing.
         timeout: seconds to wait for another process's commit.
         spill_bytes: of a transaction's writes kept in memory before they go to a temporary file.
+        packing: whether this process packs history in the background; None: as ENTITYDB_PACKING says (on or off), else
+            yes.
+        pruning: whether it lets history go that the tables no longer ask for; likewise ENTITYDB_PRUNING.
         uri: `database` may be a `file:` URI, as in the sqlite3 module.
         factory: the class of the connection.
         check_same_thread, cached_statements, detect_types: taken because the sqlite3 module has them, and without
@@ -131,6 +136,8 @@ def connect(
         create=create and where.create,
         timeout=timeout,
         spill_bytes=spill_bytes,
+        packing=packing,
+        pruning=pruning,
     )
     if where.name is not None:
         shared = named_memory(where.name, lambda: MemoryDatabase(options))
@@ -151,7 +158,9 @@ __all__ = [
     "STRING",
     "Binary",
     "Breach",
+    "Break",
     "Column",
+    "Compacted",
     "Connection",
     "Cursor",
     "DamageError",
@@ -171,9 +180,11 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "Options",
+    "Packed",
     "Part",
     "PastWriteError",
     "ProgrammingError",
+    "Proof",
     "Row",
     "SerializationFailure",
     "Table",

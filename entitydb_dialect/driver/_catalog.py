@@ -21,7 +21,10 @@ COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 ROWID_NAMES = ("rowid", "_rowid_", "oid")  # of the row id, where no column has taken them
 # Tables of the engine's own, which are in no catalog and always there. No other name may begin as they do.
 OWN_PREFIX = "entitydb_"
-_OWN = ("catalog", "changes", "ddl", "entities", "labels", "put", "set", "tagged", "tags", "transactions", "versions")
+_OWN = (
+    "catalog", "changes", "ddl", "entities", "erasures", "labels", "put", "set", "tagged", "tags", "transactions",
+    "versions",
+)  # fmt: skip
 OWN_TABLES = frozenset(OWN_PREFIX + name for name in _OWN)
 
 

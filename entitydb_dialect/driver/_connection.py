@@ -430,7 +430,7 @@ class Connection(Functions):
         return tagged_ids(self._session, table, expression, as_of)
 
     @exclusive
-    def tagged_ids_many(self, table: str, expressions: Sequence[str], as_of: int | None = None) -> list[list[int]]:
+    def tagged_ids_many(self, table: str, expressions: Iterable[str], as_of: int | None = None) -> list[list[int]]:
         """The same of many expressions: for each of them a list."""
         self._session.check_open()
         return tagged_ids_many(self._session, table, expressions, as_of)

@@ -395,7 +395,7 @@ class Cursor(_short.Cursor):
 
     def _abandon(self) -> None:
         """Gives up the rows that are left."""
-        if not self._session.inherited():
+        if self._stmt is not None and not self._session.inherited():
             self._finish(close=True)
         self._rows = None
 

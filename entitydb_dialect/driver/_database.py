@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,9 +19,11 @@ from weakref import WeakValueDictionary
 import apsw
 
 from .. import _exceptions as ex
-from .. import _native
+from .. import _native, _zstandard
 from .._native import ffi, lib
 from ._errors import check, int64, translate
+
+_zstandard.tell_engine()
 
 SYNCHRONOUS = {"normal": 1, "full": 2}
 
@@ -40,6 +42,18 @@ class Options:
     create: bool = True  # make the file if it is missing
     timeout: float = 5.0  # seconds to wait for the committer lock
     spill_bytes: int | None = None  # of a transaction's writes kept in memory
+    packing: bool | None = None  # pack history in the background; None: ENTITYDB_PACKING, else yes
+    pruning: bool | None = None  # and let go what the tables no longer ask for; None: ENTITYDB_PRUNING, else yes
+
+
+def _wanted(option: bool | None, variable: str) -> bool:
+    """An option, or what the environment says of it; without either it is wanted."""
+    if option is not None:
+        return option
+    said = os.environ.get(variable, "on").lower()
+    if said not in ("on", "off"):
+        raise ex.ProgrammingError(f"{variable} is {said!r}; it may be 'on' or 'off'")
+    return said == "on"
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,46 @@ class Breach:
     invariant: str  # "I3" of ARCHITECTURE.md
     page: int
     sentence: str
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What `compact` did, in bytes."""
+
+    bytes_before: int  # of the file
+    bytes_after: int
+    bytes_needed: int  # of what is in use, current and history
+    bytes_held: int = 0  # of free pages that a reader may still need; all other free pages are zeros
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What `pack` did."""
+
+    windows: int  # commits that packed something, those that packed it again with more beside it included
+    pages: int  # pages of history in them
+
+
+@dataclass(frozen=True)
+class Break:
+    """Something `verify` found: a commit that is not what it was."""
+
+    commit: int | None  # its number; of several commits, the first; None: it cannot be said which
+    time_ns: int | None  # nanoseconds; None as above
+    table: str | None  # the table or index, where it is known
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What `verify` found of a file."""
+
+    first: int  # the first commit that has a hash; 0: none has
+    last: int  # the newest commit
+    proved_after: int  # what the commits after it wrote was compared
+    reduced: int  # of these, commits of which a part was erased on purpose
+    seal: bytes  # the hash of the newest commit, computed anew
+    breaks: tuple[Break, ...]  # ascending by commit, those without one first
 
 
 class Database:
@@ -78,6 +132,8 @@ class Database:
         native.create = options.create and not options.read_only
         native.busy_ms = max(0, round(options.timeout * 1000))
         native.spill_bytes = options.spill_bytes or 0
+        native.unpacked = not _wanted(options.packing, "ENTITYDB_PACKING")
+        native.unpruned = not _wanted(options.pruning, "ENTITYDB_PRUNING")
         name = ffi.NULL if self.path is None else ffi.new("char[]", os.fsencode(self.path))
         out = ffi.new("edb **")
         check(lib.edb_open(name, native, out))
@@ -111,6 +167,12 @@ class Database:
         check(lib.edb_resolve(self.handle, int64(moment_ns), number, commit_ns, resolved, settled))
         return number[0], commit_ns[0], resolved[0], bool(settled[0])
 
+    def commit_time(self, number: int) -> int:
+        """The time of a commit, in nanoseconds. Raises HorizonError: there is no such commit."""
+        out = ffi.new("int64_t *")
+        check(lib.edb_commit_time(self.handle, number, out))
+        return int(out[0])
+
     def newest_commit(self) -> int:
         """The number of the newest commit, whoever made it, that a statement which begins now sees."""
         return int(lib.edb_newest(self.handle))
@@ -120,6 +182,36 @@ class Database:
         out = ffi.new("edb_stats *")
         check(lib.edb_get_stats(self.handle, out))
         return {name: int(getattr(out, name)) for name, _ in ffi.typeof("edb_stats").fields}
+
+    def prune(
+        self, horizon: int, *, dry_run: bool = False, step_pages: int = 0,
+        progress: Callable[[dict[str, int]], bool] | None = None,
+    ) -> dict[str, int]:
+        """Lets go the history that answers for moments before a commit alone (engine/edb.h, `edb_prune`).
+
+        Args:
+            horizon: number of the oldest commit whose state is kept.
+            dry_run: only say what would go.
+            step_pages: pages freed by a commit, about; 0 for the default.
+            progress: called behind each step with what has gone; True ends the pruning, and the next call goes on.
+
+        Returns:
+            horizon (as far as transactions and readers have let it come), pages, bytes, entries, left, steps.
+
+        Raises:
+            HorizonError: there is no such commit.
+            InterruptedError (as OperationalError): `progress` ended it.
+        """
+        def told(_: Any, so_far: Any) -> int:
+            return progress is not None and bool(progress(figures(so_far)))
+
+        def figures(result: Any) -> dict[str, int]:
+            return {name: int(getattr(result, name)) for name, _ in ffi.typeof("edb_prune_result").fields}
+
+        out = ffi.new("edb_prune_result *")
+        callback = ffi.callback("edb_prune_fn", told, error=1)
+        check(lib.edb_prune(self.handle, horizon, dry_run, step_pages, callback, ffi.NULL, out))
+        return figures(out)
 
     def check(self) -> tuple[list[Breach], dict[str, int]]:
         """Walks the whole file. -> every breach, and how many pages of each sort and versions there are."""
@@ -136,6 +228,105 @@ class Database:
             for check_by_sql in SQL_CHECKS:
                 found += check_by_sql(self)
         return found, {name: int(getattr(out, name)) for name, _ in ffi.typeof("edb_check_result").fields}
+
+    def newest_seal(self) -> tuple[int, bytes]:
+        """Number and seal of the newest commit, which is durable then; (0, zeros): no commit has one yet."""
+        number, seal = ffi.new("uint64_t *"), ffi.new("uint8_t[32]")
+        check(lib.edb_newest_seal(self.handle, number, seal))
+        return int(number[0]), bytes(seal)
+
+    def verify(
+        self, since: int = 0, expected: tuple[int, bytes] | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Proof:
+        """Proves that what commits wrote is what they wrote then.
+
+        Args:
+            since: the number of a commit; what later ones wrote is compared.
+            expected: number and seal of a commit, known from elsewhere.
+            progress: called with how much is done, and of how much. What it raises ends the verification.
+        """
+        found: list[Break] = []
+        raised: list[BaseException] = []
+
+        def broken(_: Any, number: int, ns: int, table: Any, sentence: Any) -> None:
+            name = ffi.string(table).decode(errors="replace") if table else None
+            text = ffi.string(sentence).decode(errors="replace")
+            found.append(Break(number or None, ns or None, name, text))
+
+        def step(_: Any, done: int, of: int) -> int:
+            try:
+                if progress is not None:
+                    progress(done, of)
+            except BaseException as error:
+                raised.append(error)
+            return len(raised)
+
+        options, out = ffi.new("edb_verify_options *"), ffi.new("edb_verify_result *")
+        options.since = since
+        if expected is not None:
+            options.expected = expected[0]
+            ffi.memmove(options.expected_seal, expected[1], 32)
+        code = lib.edb_verify(
+            self.handle, options, ffi.callback("edb_break_fn", broken), ffi.callback("edb_progress_fn", step), ffi.NULL,
+            out,
+        )
+        if raised:
+            raise raised[0]
+        check(code)
+        return Proof(
+            int(out.first), int(out.last), int(out.proved_after), int(out.reduced), bytes(out.seal),
+            tuple(sorted(found, key=lambda one: one.commit or 0)),
+        )
+
+
+    def compact(self, progress: Callable[[float], object] | None = None) -> Compacted:
+        """Moves what is in use to the front of the file and gives the end back, in steps beside readers and writers.
+
+        Args:
+            progress: called after each step with the share that is done, 0 to 1; an exception ends it, and is raised
+                when the file is sound again, which it is at once.
+
+        Raises:
+            OperationalError: another process is compacting the file, or it cannot be written.
+        """
+        out = ffi.new("edb_compact_result *")
+        with _told(progress) as tell:
+            check(lib.edb_compact(self.handle, ffi.callback("edb_compact_progress", tell), ffi.NULL, out))
+        held = int(out.held) * self.stats()["page_size"]
+        return Compacted(int(out.bytes_before), int(out.bytes_after), int(out.bytes_needed), held)
+
+    def pack(self, progress: Callable[[float], object] | None = None) -> Packed:
+        """Packs history that is not packed yet, in steps beside readers and writers.
+
+        Args:
+            progress: as of `compact`.
+
+        Raises:
+            OperationalError: zstd was not found, or the file cannot be written.
+        """
+        out = ffi.new("edb_pack_result *")
+        with _told(progress) as tell:
+            check(lib.edb_pack(self.handle, ffi.callback("edb_pack_progress", tell), ffi.NULL, out))
+        return Packed(int(out.windows), int(out.pages))
+
+
+@contextmanager
+def _told(progress: Callable[[float], object] | None) -> Iterator[Callable[[Any, int, int], int]]:
+    """Gives a function for the engine to tell how far it is. What `progress` raises ends the work, and is raised."""
+    raised: list[BaseException] = []
+
+    def tell(_: Any, done: int, total: int) -> int:
+        try:
+            if progress is not None:
+                progress(done / total)
+        except BaseException as error:
+            raised.append(error)
+        return len(raised)
+
+    yield tell
+    if raised:
+        raise raised[0]
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
 """Tags as SQL, for iterdump(), and copied, for backup(): what is tagged must be the same row there.
 
-Tag columns are declared behind their CREATE TABLE, by ALTER TABLE ... SET TAG. So that text stays as the catalog has
-it, and one that SQLite reads; a clause in it would be a syntax error to SQLite, or a part of the type. The table is
-empty then, and each row brings its tags.
+Tag columns, and how long history is kept, are declared behind their CREATE TABLE, by ALTER TABLE. So that text stays as
+the catalog has it, and one that SQLite reads; a clause in it would be a syntax error to SQLite, or a part of the type.
+The table is empty then, and each row brings its tags.
 
 Tags that were given by hand name a row by its row id. Where that is a column the copy has it anyway. Other tables' rows
 are given it in the copy, if they have such tags; but those of a WITHOUT ROWID table cannot be, as SQLite refuses
@@ -35,9 +35,12 @@ def _text(value: str) -> str:
 
 
 def declarations(table: Table) -> list[str]:
-    """What makes tag columns of the columns of a table just made."""
-    alter = f"ALTER TABLE {quote(table.name)} ALTER COLUMN"
-    return [f"{alter} {quote(c.name)} SET TAG {_text(c.tag)}" for c in table.columns if c.tag is not None]
+    """What says of a table just made what its CREATE TABLE does not: tag columns, and how long history is kept."""
+    alter = f"ALTER TABLE {quote(table.name)}"
+    found = [f"{alter} ALTER COLUMN {quote(c.name)} SET TAG {_text(c.tag)}" for c in table.columns if c.tag is not None]
+    if "retention" in table.extra:
+        found.append(f"{alter} SET RETENTION {_text(table.extra['retention'])}")
+    return found
 
 
 class ByHand(NamedTuple):

@@ -57,7 +57,10 @@ def apply_as_of(backend: Backend, cursor: Any, context: Any) -> None:
 def _option(context: Any, name: str) -> Any:
     """SQLAlchemy lets the connection's options win over the statement's; of the past the statement knows better. What
     came with execute() is neither and stays."""
-    found = context.execution_options.get(name)
+    options = context.execution_options  # with what all of them say
+    if name not in options:
+        return None
+    found = options[name]
     statement: Any = getattr(context, "invoked_statement", None)
     has_own = statement is not None and name in statement._execution_options
     if has_own and found is context.root_connection.get_execution_options().get(name):
@@ -98,8 +101,8 @@ def _refuse_past_identity(context: Any) -> None:
     moment included, and then gives what it has loaded the values of then. A flush would write them.
     """
     options = context.execution_options.get("_sa_orm_load_options")
-    if options is None:
-        return
+    if options is None or options._identity_token is options._lazy_loaded_from is options._refresh_state is None:
+        return  # as nearly always
     states = (one for one in (options._lazy_loaded_from, options._refresh_state) if one is not None)
     if any(isinstance(token, Nanoseconds) for token in (options._identity_token, *(s.identity_token for s in states))):
         models = models_among(context.compiled.compile_state._entities)

@@ -11,27 +11,48 @@ transaction, and its commit belongs to the one that began last.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, SessionTransaction
 
-# The Session that began the running transaction of a checkout.
-_committers: WeakKeyDictionary[Any, ref[Session]] = WeakKeyDictionary()
+
+class _Checkout:
+    """What is known of one. Moments are int nanoseconds."""
+
+    __slots__ = ("made", "seen", "session")
+
+    def __init__(self) -> None:
+        # The last commit of the connection, whoever has made it; None: there was none.
+        self.seen: int | Literal["nothing"] | None = "nothing"
+        self.made: int | None = None  # its own last commit
+        self.session: ref[Session] | None = None  # that began the running transaction
+
+
+# In one table: of each there are six looks at it in a transaction, and several tables would cost as many.
+_checkouts: WeakKeyDictionary[Any, _Checkout] = WeakKeyDictionary()
+
+
+def _of(checkout: Any) -> _Checkout:
+    found = _checkouts.get(checkout)
+    if found is None:
+        found = _checkouts[checkout] = _Checkout()
+    return found
 
 
 def _begun(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if getattr(connection.dialect, "history_backend", None) is not None:
-        # A Session that joins in a transaction does not commit it.
-        _committers.setdefault(connection.connection, ref(session))
+        found = _of(connection.connection)
+        if found.session is None:  # a Session that joins in a transaction does not commit it
+            found.session = ref(session)
 
 
 def committer(checkout: Any) -> Session | None:
     """The Session that began the running transaction of a checkout."""
-    found = _committers.get(checkout)
-    return None if found is None else found()
+    found = _checkouts.get(checkout)
+    return None if found is None or found.session is None else found.session()
 
 
 class Commits:
@@ -43,8 +64,6 @@ class Commits:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: int | None = None
-        self._seen: WeakKeyDictionary[Any, int | None] = WeakKeyDictionary()
-        self._of_checkout: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._of_session: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
         if not event.contains(Session, "after_begin", _begun):
             event.listen(Session, "after_begin", _begun)
@@ -56,22 +75,28 @@ class Commits:
             checkout: the PoolProxiedConnection.
             last_ns: the last commit of the connection below it, whoever has made it; None: there is none.
         """
-        self._seen[checkout] = last_ns
-        _committers.pop(checkout, None)
+        found = _of(checkout)
+        found.seen = last_ns
+        found.session = None
 
     def ended(self, checkout: Any, last_ns: int | None) -> None:
         """A transaction may have been committed, or nothing happened: then `last_ns` is what it was."""
-        if last_ns is None or last_ns == self._seen.setdefault(checkout, last_ns):
+        if last_ns is None:
+            return
+        found = _of(checkout)
+        seen, found.seen = found.seen, last_ns
+        if seen in (last_ns, "nothing"):
             return  # also where no transaction has begun: the commit is of an earlier checkout
-        self._seen[checkout] = self._of_checkout[checkout] = last_ns
-        session = committer(checkout)
+        found.made = last_ns
+        session = None if found.session is None else found.session()
         if session is not None:
             self._of_session[session] = last_ns
         with self._lock:
             self._newest = last_ns if self._newest is None else max(self._newest, last_ns)
 
     def of_checkout(self, checkout: Any) -> int | None:
-        return self._of_checkout.get(checkout)
+        found = _checkouts.get(checkout)
+        return None if found is None else found.made
 
     def of_session(self, session: Session) -> int | None:
         return self._of_session.get(session)

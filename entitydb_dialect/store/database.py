@@ -238,7 +238,7 @@ class Database:
         Returns:
             For each expression the ids of the rows that it means, ascending.
         """
-        return self._connection.tagged_ids_many(type, list(expressions), self._ns(as_of))
+        return self._connection.tagged_ids_many(type, expressions, self._ns(as_of))
 
     def tag_values(
         self, namespace: str, *, type: str | None = None, as_of: Moment | None = None

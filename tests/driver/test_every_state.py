@@ -134,11 +134,17 @@ CURSOR: Calls = {
 
 DATABASE: Calls = {
     "check": [lambda d: d.check()],
+    "prune": [lambda d: d.prune(1), lambda d: d.prune(1, dry_run=True)],
     "close": [lambda d: d.close()],
+    "compact": [lambda d: d.compact()],
+    "pack": [lambda d: d.pack()],
+    "commit_time": [lambda d: d.commit_time(1), lambda d: d.commit_time(2**40)],
     "handle": [lambda d: d.handle],
     "newest_commit": [lambda d: d.newest_commit()],
+    "newest_seal": [lambda d: d.newest_seal()],
     "resolve": [lambda d: d.resolve(2**62), lambda d: d.resolve(0), lambda d: d.resolve(2**70)],
     "stats": [lambda d: d.stats()],
+    "verify": [lambda d: d.verify(), lambda d: d.verify(since=2**62), lambda d: d.verify(expected=(2**40, bytes(32)))],
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,49 @@ def test_many_expressions_are_as_one_after_the_other(rows: Database, rng: random
             rows.by_tag(wrong, type="t")
         with pytest.raises(type(one.value), match=re.escape(str(one.value))):
             rows.by_tags(["kind:1", wrong], type="t")
-    with pytest.raises(ex.Error):
-        rows.by_tags(["kind:1", 1], type="t")           # type: ignore[list-item]
+    for no_text in (1, None, b"kind:1", ["kind:1"], object()):
+        with pytest.raises(ex.ProgrammingError, match="a tag expression is no text"):
+            rows.by_tags(["kind:1", no_text], type="t")     # type: ignore[list-item]
+    for ask in (lambda text: rows.by_tag(text, type="t"), lambda text: rows.by_tags(["kind:1", text], type="t")):
+        with pytest.raises(ex.DataError, match="not UTF-8"):
+            ask("kind:\udc80")
+
+
+def test_expressions_come_from_anything_that_can_be_iterated(rows: Database) -> None:
+    """Also from what asks the database meanwhile. The lists that come are the caller's own."""
+    rows.add_tags("t", [2, 4], ["kind:1"])
+    found = rows.by_tags((f"kind:{len(rows.by_tag('kind:1', type='t')) - i}" for i in range(3)), type="t")
+    assert found == [[], [2, 4], []]
+    found[0].append(7)
+    assert found == [[7], [2, 4], []]
+    assert rows.by_tags({"kind:1": 1}, type="t") == [[2, 4]]
+    with pytest.raises(TypeError):
+        rows.by_tags(5, type="t")                           # type: ignore[arg-type]
+
+
+def test_row_ids_of_every_size_come_as_they_are(db: Database) -> None:
+    ids = [-(2**63), -(2**31) - 1, -1, 0, 1, 2**31, 2**62, 2**63 - 1]
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    db.put_many("t", [(i,) for i in ids], columns=["id"], tags=["there"])
+    assert db.by_tags(["no", "there", "no", "there & !no"], type="t") == [[], ids, [], ids]
+
+
+def test_every_character_at_every_place_means_what_it_means_alone(rows: Database) -> None:
+    """Eight bytes of a text are judged at once."""
+    base = "abcdefghijklmnopqrs"
+    sets_of(rows, {part: [2 * len(part)] for i in range(1, len(base)) for part in (base[:i], base[i:])})
+
+    def outcome(ask: Callable[[], list[int]]) -> list[int] | str:
+        try:
+            return ask()
+        except ex.Error as error:
+            return f"{type(error).__name__}: {error}"
+
+    for char in [*map(chr, range(1, 129)), "é", "\U0001f600"]:
+        for at in range(len(base) + 1):
+            text = base[:at] + char + base[at:]
+            alone = outcome(lambda text=text: rows.by_tag(text, type="t"))
+            assert outcome(lambda text=text: rows.by_tags([text], type="t")[0]) == alone, text
 
 
 def test_many_expressions_where_nothing_was_ever_tagged(rows: Database) -> None:

@@ -26,6 +26,7 @@ from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import Column, Index, Part, Table, View, refuse_reserved
 from ..sql.tokens import STRING, Token, closing, is_name, quote, tokens, unquote
 from . import create as _ddl
+from .retention import kept_for
 from .scratch import scratch
 from .tag_columns import tagged, taken_from_column
 from .text import Segment, TableText, default_clause
@@ -98,7 +99,7 @@ def _action(sql: str) -> _Action:
     return action
 
 
-_BEGINS = ("ADD", "ALTER", "DROP", "RENAME")
+_BEGINS = ("ADD", "ALTER", "DROP", "RENAME", "SET")
 
 
 def actions(sql: str) -> list[str]:
@@ -176,6 +177,8 @@ def _merge(
     extra = {k: v for k, v in parsed.extra.items() if k != "next_column"}
     if following > max(c.id for c in columns) + 1:
         extra["next_column"] = following
+    if "retention" in old.extra:
+        extra.setdefault("retention", old.extra["retention"])
     new = replace(parsed, id=old.id, columns=tuple(columns), indexes=(), extra=extra)
     if not rekeyed and _alias(old) != _alias(new):
         raise NotSupportedError(
@@ -418,10 +421,8 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
             raise NotSupportedError(f"column {column.name} is in the primary key of a STRICT table: NOT NULL stays")
         return _edited(old, text.without(column.name, _is_null))[0]
     if action.take("SET", "TAG"):
-        namespace = action.rest()
-        if len(tokens(namespace)) != 1 or tokens(namespace)[0].kind != STRING:
-            raise OperationalError(f"ALTER TABLE {old.name}: SET TAG wants the namespace, a text in quotes")
-        return Change([(old.name, tagged(old, {column.name.lower(): unquote(namespace)}))])
+        namespace = _text(action, f"ALTER TABLE {old.name}: SET TAG wants the namespace")
+        return Change([(old.name, tagged(old, {column.name.lower(): namespace}))])
     if action.take("DROP", "TAG"):
         action.end()
         return Change([(old.name, tagged(old, {column.name.lower(): None}))])
@@ -435,6 +436,14 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
         f"ALTER TABLE {old.name} ALTER COLUMN {column.name}: EntityDB knows TYPE, SET and DROP NOT NULL,"
         " SET and DROP DEFAULT, and SET and DROP TAG"
     )
+
+
+def _text(action: _Action, wanted: str) -> str:
+    """What stands in quotes at the end of an action."""
+    items = tokens(action.rest())
+    if len(items) != 1 or items[0].kind != STRING:
+        raise OperationalError(f"{wanted}, a text in quotes")
+    return unquote(items[0].text)
 
 
 def _key_columns(table: Table) -> list[Column]:
@@ -590,8 +599,11 @@ def alter(
     if action.take("ALTER"):
         action.take("COLUMN")
         return _alter_column(action, place, old, tables)
+    if action.take("SET", "RETENTION"):
+        return Change([(old.name, kept_for(old, _text(action, f"ALTER TABLE {old.name}: SET RETENTION wants a span")))])
     raise NotSupportedError(
-        f"ALTER TABLE {old.name}: EntityDB knows RENAME, ADD, DROP and ALTER COLUMN, and ADD and DROP CONSTRAINT"
+        f"ALTER TABLE {old.name}: EntityDB knows RENAME, ADD, DROP and ALTER COLUMN, ADD and DROP CONSTRAINT, and SET"
+        " RETENTION"
     )
 
 

@@ -2,7 +2,7 @@
 
 SQLite itself is the parser: the statement runs in a scratch in-memory database and is read back through its pragmas.
 Only what those do not tell is taken from the tokens: CHECK constraints, names of constraints, AUTOINCREMENT,
-DEFERRABLE, and tag columns.
+DEFERRABLE, tag columns, and how long history is kept.
 
 `Table.extra` (stored as JSON, for the layers above the engine) has these keys, each left out when empty:
 
@@ -13,6 +13,7 @@ DEFERRABLE, and tag columns.
                     "on_delete": str, "match": str, "deferrable": bool, "initially_deferred": bool, "timing": str}]
                   "timing" is what the statement says of DEFERRABLE and INITIALLY, left out when it says nothing;
                   "referred" is [] when the statement names no columns (then the parent's primary key is meant)
+    retention     str                                                  how long its history is kept; see retention.py
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import apsw
 from ..._exceptions import NotSupportedError, OperationalError
 from .._catalog import COLLATIONS, Column, Index, Part, Table, Value, refuse_reserved
 from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unquote
+from .retention import kept_for, taken_retention
 from .scratch import scratch
 from .tag_columns import tagged, taken_from_table
 
@@ -458,6 +460,7 @@ def parse_table(sql: str, name: str) -> Table:
     """
     refuse_reserved(name)
     sql, tags = taken_from_table(sql)
+    sql, kept = taken_retention(sql)
     items = tokens(sql)
     opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
     end = closing(items, opening)
@@ -498,6 +501,8 @@ def parse_table(sql: str, name: str) -> Table:
         tuple(indexes),
         constraints.extra(),
     )
+    if kept is not None:
+        table = kept_for(table, kept)
     return tagged(table, tags) if tags else table
 
 

@@ -30,6 +30,7 @@ from ..schemas.lookup import schema_of, schema_with
 from ..sql.tokens import STRING, Token, closing, find, is_name, quote, tokens, unquote
 from . import alter as _alter
 from . import create as _ddl
+from .retention import taken_retention
 from .tag_columns import tagged, taken_from_table
 
 if TYPE_CHECKING:
@@ -381,7 +382,7 @@ def replace_table(schema: Schema, ddl: Ddl, sql: str, parameters: Any) -> None:
             raise ex.OperationalError(taken)
     text, query = _parts(sql)
     parsed = _ddl.parse_table(text, ddl.name)
-    text, _ = taken_from_table(text)  # the copy is SQLite's
+    text, _ = taken_retention(taken_from_table(text)[0])  # the copy is SQLite's
     session.drain()
     enforced = bool(session.raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
     session.control.execute(f"SAVEPOINT {_SAVEPOINT}")

@@ -19,6 +19,9 @@ OWN_COLUMNS = {
         "transaction_id, committed_at, type, entity, operation, tag, old, new, old_row HIDDEN, new_row HIDDEN"
     ),
     "entitydb_entities": "type, id, created_at, updated_at, versions, content, entitydb moment HIDDEN",
+    "entitydb_erasures": (
+        "subject_table, key_hash, columns, versions, reason, actor, number, moment, row_id"
+    ),
     "entitydb_labels": "label, number, moment, place",
     "entitydb_tagged": "entity, type HIDDEN, expression HIDDEN",
     "entitydb_tags": "type, entity, tag, namespace, value, since, entitydb moment HIDDEN, key HIDDEN",

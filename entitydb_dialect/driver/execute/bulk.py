@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import marshal
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import _exceptions as ex
 from ..._native import ffi, lib
-from ..._short import uncollected
+from ..._short import tagged_many, uncollected
 from .._errors import check
 
 if TYPE_CHECKING:
@@ -161,11 +161,18 @@ def row_ids(session: Session, table: str, after: int | None, most: int, as_of: i
         session.end_statement(stmt)
 
 
+def _no_utf8(error: UnicodeEncodeError) -> ex.DataError:
+    return ex.DataError(f"the tag expression {error.object!r} is not UTF-8")
+
+
 def tagged_ids(session: Session, table: str, expression: str, as_of: int | None) -> array[int]:
     """The row ids that an expression means, ascending."""
-    stmt = session.open_statement(False, as_of, bool(session.raw.in_transaction))
     try:
         text = expression.encode()
+    except UnicodeEncodeError as error:
+        raise _no_utf8(error) from None
+    stmt = session.open_statement(False, as_of, bool(session.raw.in_transaction))
+    try:
         kept = ffi.new("char[]", text)
         request = ffi.new("edb_tagged *")
         request.table = _declared(session, table).table.id
@@ -185,25 +192,26 @@ def tagged_ids(session: Session, table: str, expression: str, as_of: int | None)
         session.end_statement(stmt)
 
 
-def tagged_ids_many(session: Session, table: str, expressions: Sequence[str], as_of: int | None) -> list[list[int]]:
+def tagged_ids_many(session: Session, table: str, expressions: Iterable[str], as_of: int | None) -> list[list[int]]:
     """For each expression the row ids that it means, ascending."""
-    data = _dumped(list(expressions), "the tag expressions")
+    asked = tuple(expressions)  # the program's code may run here: before there is a context
     stmt = session.open_statement(False, as_of, bool(session.raw.in_transaction))
     try:
-        kept = ffi.from_buffer(data)
-        request = ffi.new("edb_tagged_many *")
-        request.table = _declared(session, table).table.id
-        request.expressions, request.expressions_size = ffi.cast("uint8_t *", kept), len(data)
+        type_ = _declared(session, table).table.id
         before = session.enter(stmt)
         try:
-            check(lib.edb_stmt_tagged_many(stmt, request))
+            found: list[list[int]] | int = tagged_many(int(ffi.cast("uintptr_t", stmt)), type_, asked)
+            if isinstance(found, int):
+                check(found)
+                raise AssertionError("an error has a code")
         finally:
             session.leave(before)
-        try:
-            found: list[list[int]] = _loaded(request)
-        finally:
-            lib.edb_bytes_free(request.out)
         return found
+    except UnicodeEncodeError as error:
+        raise _no_utf8(error) from None
+    except TypeError:
+        wrong = next(one for one in asked if not isinstance(one, str))
+        raise ex.ProgrammingError(f"a tag expression is no text: {wrong!r}") from None
     finally:
         session.end_statement(stmt)
 

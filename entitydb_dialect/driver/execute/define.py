@@ -1,4 +1,4 @@
-"""DDL, ATTACH and DETACH: who does it, and in which transaction."""
+"""DDL, ATTACH, DETACH and VACUUM: who does it, and in which transaction."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from ... import _exceptions as ex
 from .._catalog import COLLATIONS
 from .._errors import Parameters
 from ..ddl.analyze import analyze, meant
+from ..ddl.retention import taken_retention
 from ..ddl.statements import run_ddl
 from ..ddl.tag_columns import taken_from_table
 from ..rewrite import system_time
 from ..rewrite.schema_names import rewritten
 from ..schemas.attached import attach, detach
+from ..schemas.lookup import schema_of
 from ..schemas.routing import route
 from ..sql.text import edited
+from ..sql.tokens import is_name, tokens, unquote
 
 if TYPE_CHECKING:
     from .._cursor import Cursor
@@ -33,6 +36,9 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
         raise ex.PastWriteError(f"{ddl.verb} as of a past moment: the past cannot be changed")
     if ddl.verb in ("ATTACH", "DETACH"):
         (attach if ddl.verb == "ATTACH" else detach)(session, sql, parameters)
+        return
+    if ddl.verb == "VACUUM":
+        _compact(session, sql)
         return
     if ddl.verb == "ANALYZE" and _analyzed(session, ddl):
         return
@@ -52,6 +58,30 @@ def define(cursor: Cursor, session: Session, statement: Statement, sql: str, par
         _in_transaction(session, schema, run)
     else:
         run()
+
+
+def _compact(session: Session, sql: str) -> None:
+    """VACUUM gives back what a file does not need. Its history is needed."""
+    items = [token for token in tokens(sql) if token.text != ";"][1:]
+    if any(token.upper == "INTO" for token in items):
+        raise ex.NotSupportedError("VACUUM INTO: backup() of the connection copies a database")
+    if len(items) > 1 or not all(map(is_name, items)):
+        raise ex.OperationalError(f'near "{items[-1].text}": syntax error')
+    if session.raw.in_transaction:
+        raise ex.OperationalError("cannot VACUUM from within a transaction")
+    name = unquote(items[0].text) if items else "main"
+    schema = schema_of(session, name)
+    if schema is None:
+        _run_plainly(session, sql)
+        return
+    session.drain()
+    schema.database.compact()
+
+
+def _run_plainly(session: Session, sql: str) -> None:
+    """By SQLite, which has the schema or refuses its name."""
+    session.drain()
+    session.run(sql, (), writes=True)
 
 
 def _without_moments(session: Session, statement: Statement, sql: str) -> str:
@@ -94,7 +124,7 @@ def _run_by_sqlite(session: Session, statement: Statement, sql: str, parameters:
     if text is not None:
         session.register_answers()
     elif ddl.verb == "CREATE" and ddl.what == "TABLE":
-        text, _ = taken_from_table(sql)  # SQLite would take the clause for a part of the type
+        text, _ = taken_retention(taken_from_table(sql)[0])  # SQLite would take a TAG for a part of the type
     session.run(text or sql, parameters, writes=True)
     session.can_restart = False
     session.temporary_names_stale = session.makes_temporary = True

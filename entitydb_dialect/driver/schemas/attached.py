@@ -125,6 +125,8 @@ def _options(session: Session, path: str | None, settings: dict[str, str]) -> Op
         create=mode != "rw" and not read_only,
         timeout=like.timeout,
         spill_bytes=like.spill_bytes,
+        packing=like.packing,
+        pruning=like.pruning,
     )
 
 

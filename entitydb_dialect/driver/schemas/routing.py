@@ -87,10 +87,6 @@ def route(session: Session, ddl: Ddl, sql: str) -> Schema | None:
     verb, what = ddl.verb, ddl.what
     if verb in ("REINDEX", "ANALYZE"):
         return None
-    if verb == "VACUUM":
-        raise ex.NotSupportedError(
-            "VACUUM: an EntityDB file keeps its history; free pages are used again by themselves"
-        )
     schema = _meant(session, ddl)
     if schema is None:
         _refuse_hiding(ddl, sql)

@@ -348,10 +348,13 @@ def test_a_table_made_anew_keeps_the_tags_of_rows_that_stay(
     assert tags(db) == EXPECTED
 
 
-def test_vacuum_is_refused_and_loses_nothing(db: driver.Connection, tmp_path: Path) -> None:
-    for sql in ("VACUUM", f"VACUUM INTO '{tmp_path / 'v.sqlite'}'"):
-        with pytest.raises(ex.NotSupportedError, match="VACUUM"):
-            db.execute(sql)
+def test_vacuum_loses_nothing_and_copies_nothing(db: driver.Connection, tmp_path: Path) -> None:
+    db.commit()
+    db.execute("VACUUM")
+    assert tags(db) == EXPECTED
+    db.commit()
+    with pytest.raises(ex.NotSupportedError, match=r"VACUUM INTO.*backup"):
+        db.execute(f"VACUUM INTO '{tmp_path / 'v.sqlite'}'")
     assert tags(db) == EXPECTED
 
 
