@@ -16,6 +16,7 @@ from . import (  # noqa: F401 - they register benchmarks
     entities,
     loading,
     opening,
+    packing,
     plans,
     report,
     scripts,
@@ -24,6 +25,7 @@ from . import (  # noqa: F401 - they register benchmarks
     texts,
     through_orm,
     through_time,
+    upkeep,
     writers,
 )
 from .measure import BENCHMARKS, Row, Setting, machine
