@@ -33,7 +33,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     moment = db.last_commit[1]
     for n in range(3):
         db.execute("UPDATE t SET a = a || ?", (n,))
-    assert moment and db.database.pack().pages > 300
+    assert moment
+    assert db.database.pack().pages > 300
     db.close()
     return path, moment
 
@@ -70,7 +71,8 @@ def test_a_pool_too_small_unpacks_again_and_stays_within_its_bound(
 
 
 @pytest.mark.parametrize(("said", "meant"), [
-    ("1048576", 1 << 20), ("2M", 2 << 20), ("2mb", 2 << 20), ("2048 KiB", 2 << 20), ("1g", 1 << 30), (" 1048577b ", (1 << 20) + 1),
+    ("1048576", 1 << 20), ("2M", 2 << 20), ("2mb", 2 << 20), ("2048 KiB", 2 << 20), ("1g", 1 << 30),
+    (" 1048577b ", (1 << 20) + 1),
 ])  # fmt: skip
 def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meant: int) -> None:
     monkeypatch.setenv(NAME, said)
