@@ -21,6 +21,7 @@ from . import (  # noqa: F401 - they register benchmarks
     report,
     scripts,
     storage,
+    storage_peers,
     store,
     texts,
     through_orm,
