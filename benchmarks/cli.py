@@ -16,6 +16,7 @@ from . import (  # noqa: F401 - they register benchmarks
     entities,
     loading,
     opening,
+    packed_reads,
     packing,
     plans,
     report,
