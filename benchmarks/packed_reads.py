@@ -76,8 +76,8 @@ def first_and_again(setting: Setting, path: Path, rows: int, moments: list[int])
         db.close()
     for scan, taken in scans.items():
         for name, when, bound in (("first", "the first time", 3), ("again", "again", 1.25)):
-            yield Row(GROUP, f"packed history: scan as of a moment, {scan}, {when}", min(taken[name]), min(taken["now"]),
-                      "s", "now", at_most=bound, samples=taken)
+            yield Row(GROUP, f"packed history: scan as of a moment, {scan}, {when}", min(taken[name]),
+                      min(taken["now"]), "s", "now", at_most=bound, samples=taken)
     yield Row(GROUP, f"packed history: read by key at a random moment, the first {KEYS}", min(reads["first"]), 60e-6,
               "s", "60 us", at_most=1, samples=reads, note=f"again {min(reads['again']) * 1e6:.1f} us")
 
