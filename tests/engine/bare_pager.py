@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from entitydb_dialect._native import ffi, lib
 
@@ -238,19 +239,26 @@ def random_changes(rng: random.Random, size: int, most: int = 60) -> dict[int, i
     return changes
 
 
+_failpoint_actions: list[Any] = []
+
+
+# It is never freed: a thread in the background may be on its way into it when it is taken away.
+@ffi.callback("int(*)(const char *)", error=NAMES["MISUSE"])
+def _at_failpoint(name: Any) -> int:
+    outcome = _failpoint_actions[-1](ffi.string(name).decode()) if _failpoint_actions else None
+    return NAMES[outcome] if outcome else 0
+
+
 @contextmanager
 def failpoint(action) -> Iterator[None]:
     """Calls action(name) at every failpoint of this process; its result (an error's name, or None) is the outcome."""
-    @ffi.callback("int(*)(const char *)", error=NAMES["MISUSE"])
-    def called(name):
-        outcome = action(ffi.string(name).decode())
-        return NAMES[outcome] if outcome else 0
-
-    lib.test_failpoint(called)
+    _failpoint_actions.append(action)
+    lib.test_failpoint(_at_failpoint)
     try:
         yield
     finally:
         lib.test_failpoint(ffi.NULL)
+        _failpoint_actions.remove(action)
 
 
 # ---- power loss -------------------------------------------------------------------------------------------------
