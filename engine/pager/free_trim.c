@@ -15,8 +15,7 @@
 #include "engine/pager/array.h"
 #include "engine/pager/pager_impl.h"
 
-#define AVOIDING_MOST 4096          /* entries that a commit of compaction passes over, */
-#define PATIENT_MOST 65536          /* and one that looks for room for a strip, where the one before has found none */
+#define AVOIDING_MOST 4096          /* entries that a commit of compaction passes over; a patient one: PATIENT_MOST */
 #define TRUNCATED_AT_ONCE (4u << 20)    /* bytes; the kernel takes about a millisecond for each MiB that it has in memory */
 
 int pager_avoid(pager *pg, uint64_t cut)

@@ -274,11 +274,15 @@ int pager_store(pager_commit *pc, page_ref *ref, uint8_t *bytes);
  * process asks for that. */
 int pager_avoid(pager *pg, uint64_t cut);
 /* A commit of compaction: it draws no page that is to be avoided as long as another is free, among the first 4,096 that are, or, where it is
- * patient, 65,536. */
+ * patient, PATIENT_MOST. */
+#define PATIENT_MOST 65536
 void pager_commit_avoids(pager_commit *pc, bool patient);
 /* A page with these bytes goes to a new place, *ref, if it changed, or lies behind the cut and there is room before it; where there is
  * none now, the step ends. */
 int page_move(pager_commit *pc, page_moving *mv, page_ref *ref, uint8_t *bytes, bool changed);
+/* Whether n pages that belong together, of which `before` stand before the cut now, may be written now: then the next n that are drawn
+ * lie before the cut, or else all of them behind it. If not, mov_left is 0: there is no room for as long as nothing more is freed. */
+int move_room(pager_commit *pc, page_moving *mv, size_t n, size_t before, bool *out);
 /* Moves the pages of the pager's own lists, and those of the queue of free pages. */
 int pager_lists_move(pager_commit *pc, page_moving *mv);
 /* Ends the file earlier, at `cut` or as soon behind it as pages are in use, or may still be needed by somebody: for a commit in the

@@ -284,60 +284,6 @@ static int place_of(const pager *pg, const strip_copy *sc, const cold_element *c
     return strip_bad(pg, ce->cel_ref.page, "a cold id leads to it, and to no pack of its strip");
 }
 
-/* Gives drawn pages back. The last goes first: they are drawn again in the same order. */
-static int give_back(pager_commit *pc, const uint64_t *pages, size_t n)
-{
-    int rc = EDB_OK;
-
-    while (n-- > 0) {
-        int back = free_add(pc, pages[n], pc->pc_number);
-        rc = rc ? rc : back;
-    }
-    return rc;
-}
-
-/* How many pages can be drawn before the cut, of n that are asked for. */
-static int room_before(pager_commit *pc, uint64_t cut, size_t n, size_t *out)
-{
-    uint64_t *drawn = malloc(n * sizeof *drawn);
-    size_t got = 0;
-    int rc = drawn ? EDB_OK : no_memory();
-
-    for (*out = 0; !rc && *out == got && got < n;) {
-        rc = pager_alloc(pc, &drawn[got]);
-        if (!rc)
-            *out += drawn[got++] < cut;
-    }
-    int back = give_back(pc, drawn, got);
-    free(drawn);
-    return rc ? rc : back;
-}
-
-/* Makes sure that the next n pages that are drawn lie behind the cut. */
-static int room_behind(pager_commit *pc, uint64_t cut, size_t n)
-{
-    uint64_t *behind = malloc(n * sizeof *behind), *before = NULL;
-    size_t got = 0, others = 0, room = 0;
-    int rc = behind ? EDB_OK : no_memory();
-
-    pc->pc_put_back_most = 0;       /* no page is avoided */
-    while (!rc && got < n) {
-        uint64_t page;
-        if ((rc = pager_alloc(pc, &page)))
-            break;
-        if (page >= cut)
-            behind[got++] = page;
-        else if (!(rc = list_room((void **)&before, &room, others, sizeof *before)))
-            before[others++] = page;
-    }
-    int back = give_back(pc, before, others);
-    if (!back)
-        back = give_back(pc, behind, got);
-    free(before);
-    free(behind);
-    return rc ? rc : back;
-}
-
 static int move_it(pager_commit *pc, page_moving *mv, const strip *st, strip_copy *sc)
 {
     size_t n = st->stp_ids;
@@ -365,31 +311,19 @@ static int move_it(pager_commit *pc, page_moving *mv, const strip *st, strip_cop
     return rc;
 }
 
-/* A strip of which a part lies before the cut takes room there that it needs itself. So where the rest is not enough, it goes behind the
- * cut whole, and the next round finds what it left. */
-static int make_room(pager_commit *pc, page_moving *mv, const strip *st, strip_copy *sc, size_t room)
-{
-    if (!sc->scp_before || sc->scp_before + room < sc->scp_n) {
-        mv->mov_whole = false;
-        mv->mov_left = 0;
-        return EDB_OK;
-    }
-    mv->mov_whole = false;
-    int rc = room_behind(pc, mv->mov_cut, sc->scp_n);
-    return rc ? rc : move_it(pc, mv, st, sc);
-}
-
 int strip_move(pager_commit *pc, page_moving *mv, uint64_t index, uint64_t *end)
 {
     strip_copy sc = { .scp_room = pc->pc_pager->pg_page_size - STRIP_DATA, .scp_cut = mv->mov_cut };
-    size_t room = 0;
+    bool room = false;
     strip st;
     int rc = strip_at_index(pc, index, &st);
 
     if (!rc)
         rc = strip_each(pc->pc_pager, &st, page_collect, &sc);
-    if (!rc && sc.scp_before < sc.scp_n && !(rc = room_before(pc, mv->mov_cut, sc.scp_n, &room)))
-        rc = room == sc.scp_n ? move_it(pc, mv, &st, &sc) : make_room(pc, mv, &st, &sc, room);
+    if (!rc && sc.scp_before < sc.scp_n)
+        rc = move_room(pc, mv, sc.scp_n, sc.scp_before, &room);
+    if (!rc && room)
+        rc = move_it(pc, mv, &st, &sc);
     free(sc.scp_pages);
     free(sc.scp_bytes);
     *end = st.stp_first + st.stp_ids;

@@ -81,15 +81,15 @@ void chain_elements_free(chain_elements *ces)
 
 /* ---- the chain ---------------------------------------------------------------------------------------------------- */
 
-/* Its pages. *behind: one of them lies behind the cut. */
-static int chain_pages(pager *pg, page_ref ref, uint64_t cut, ref_list *out, bool *behind)
+/* Its pages. *before: how many of them lie before the cut. */
+static int chain_pages(pager *pg, page_ref ref, uint64_t cut, ref_list *out, size_t *before)
 {
     const uint8_t *page;
     int rc = EDB_OK;
 
     out->rfl_n = 0;
-    for (*behind = false; !rc && ref.page; ref = overflow_next(page)) {
-        *behind = *behind || ref.page >= cut;
+    for (*before = 0; !rc && ref.page; ref = overflow_next(page)) {
+        *before += ref.page < cut;
         if (!(rc = ref_add(out, ref)))
             rc = pager_page(pg, pager_get_view(pg), ref, PAGE_OVERFLOW, &page);
         if (rc)
@@ -284,17 +284,20 @@ static int all_write(chain_moving *cm)
 /* Moves the chain of a version, if a page of it lies behind the cut and it can be moved. */
 static int chain_move(chain_moving *cm, page_moving *mv, bool *moved)
 {
-    bool behind;
-    int rc = chain_pages(cm->chm_pager, cm->chm_old, mv->mov_cut, &cm->chm_pages, &behind);
+    size_t before;
+    bool room;
+    int rc = chain_pages(cm->chm_pager, cm->chm_old, mv->mov_cut, &cm->chm_pages, &before);
 
-    if (!rc && behind)
-        rc = tree_leaves_of_key(cm->chm_pager, &cm->chm_reading, cm->chm_key, cm->chm_key_size, note_leaf, cm);
-    if (rc || !behind)
+    if (rc || before == cm->chm_pages.rfl_n)
+        return rc;
+    if ((rc = tree_leaves_of_key(cm->chm_pager, &cm->chm_reading, cm->chm_key, cm->chm_key_size, note_leaf, cm)))
         return rc;
     if (cm->chm_stays || !mv->mov_left) {
         mv->mov_whole = false;
         return EDB_OK;
     }
+    if ((rc = move_room(cm->chm_commit, mv, cm->chm_pages.rfl_n, before, &room)) || !room)
+        return rc;
     uint64_t written = cm->chm_pages.rfl_n + cm->chm_leaves.rfl_n;
     mv->mov_left -= written < mv->mov_left ? written : mv->mov_left;
     mv->mov_moved += written;

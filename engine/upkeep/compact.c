@@ -29,8 +29,10 @@
 #define STEP_LEAVES 2048            /* leaves looked at by one */
 #define STEP_ELEMENTS 65536         /* cold ids */
 #define ROUNDS 8
-#define PATIENCE 4                  /* so often a strip, or a page of history, finds no room before the next one is tried */
-#define STUCK_MOST 64               /* steps that find no room before the cut: what was freed there is not durable yet */
+#define PATIENCE 2                  /* so often a strip, or a page of history, finds no room before the next one is tried */
+#define STUCK_MOST 3                /* steps that find no room before the cut. Behind the first, all that was freed there is durable; one
+                                     * more than that is for what others free meanwhile, and then readers hold the rest */
+#define STUCK_HISTORY 16            /* the same among history, where what comes next may be smaller */
 
 enum { PHASE_TREES, PHASE_HISTORY, PHASE_CHAINS, PHASE_CHAINS_OF_HISTORY, PHASE_LISTS, PHASE_END };
 
@@ -47,7 +49,8 @@ typedef struct {
     leaf_place cpt_place;           /* in that tree */
     chain_elements cpt_elements;
     unsigned cpt_tries;             /* at the lists */
-    unsigned cpt_stuck;             /* steps in a row that have moved nothing */
+    unsigned cpt_stuck;             /* steps in a row that have found no room */
+    uint64_t cpt_moved;             /* pages, in this round */
     uint64_t cpt_n_trees, cpt_n_cold;
     /* of one step: */
     pager_commit *cpt_commit;
@@ -229,6 +232,7 @@ static int step(compaction *cp, bool *publish)
     bool stuck = !cp->cpt_moving.mov_moved && !cp->cpt_moving.mov_left;
     *publish = cp->cpt_moving.mov_moved || stuck;       /* the next one goes on in the queue of free pages where this one came to */
     cp->cpt_stuck = stuck ? cp->cpt_stuck + 1 : 0;
+    cp->cpt_moved += cp->cpt_moving.mov_moved;
     return rc;
 }
 
@@ -328,15 +332,21 @@ static void rest(int64_t ns)
     (void)nanosleep(&pause, NULL);
 }
 
+/* Whether there is no room left, for as long as readers hold what they hold. */
+static bool is_stuck(const compaction *cp, const pager_stats *st)
+{
+    return cp->cpt_stuck >= (cp->cpt_phase == PHASE_HISTORY ? STUCK_HISTORY : STUCK_MOST) + st->ps_free_pages / PATIENT_MOST;
+}
+
 static int round_of(compaction *cp, bool *done)
 {
     pager_stats st;
     int rc = EDB_OK;
 
     pager_get_stats(cp->cpt_pager, &st);
-    uint64_t stuck_most = STUCK_MOST + st.ps_free_pages / 1024;
     cp->cpt_stuck = 0;
-    for (phase_next(cp, PHASE_TREES); !rc && cp->cpt_phase != PHASE_END && !cp->cpt_stopped && cp->cpt_stuck < stuck_most;) {
+    cp->cpt_moved = 0;
+    for (phase_next(cp, PHASE_TREES); !rc && cp->cpt_phase != PHASE_END && !cp->cpt_stopped && !is_stuck(cp, &st);) {
         int64_t began = os_ticks_ns();
         rc = commit_do(cp, step);
         if (!rc && cp->cpt_stuck)       /* what others have freed there can be used when that is durable */
@@ -370,6 +380,8 @@ static int pass(compaction *cp, bool *over)
         return rc;
     for (unsigned i = 0; !rc && !done && i < ROUNDS && !cp->cpt_stopped; i++) {
         rc = round_of(cp, &done);
+        if (cp->cpt_chains && !cp->cpt_moved)
+            break;                  /* nor would another */
         cp->cpt_chains = true;
     }
     int undone = pager_avoid(cp->cpt_pager, 0);
