@@ -1,0 +1,202 @@
+"""Column(info={"versioned": False}), UNVERSIONED in SQL: declared, refused, altered, reflected, dumped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, exc, insert, text
+
+from entitydb_dialect import check, commit_moment, driver, undrop, verify
+
+URLS = ["entitydb://", "sqlite+entitydb://"]
+
+
+def unversioned(engine: Engine, table: str = "t") -> list[str]:
+    """As reflection has them."""
+    reflected = Table(table, MetaData(), autoload_with=engine)
+    return [c.name for c in reflected.columns if c.info == {"versioned": False}]
+
+
+def run(engine: Engine, *statements: str) -> int:
+    with engine.begin() as connection:
+        for sql in statements:
+            connection.execute(text(sql))
+    return commit_moment(engine)
+
+
+def rows(engine: Engine, as_of: int | None = None, what: str = "*", table: str = "t") -> list[Any]:
+    options = {} if as_of is None else {"as_of": as_of}
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT {what} FROM {table} ORDER BY 1"), execution_options=options)
+        return [tuple(row) for row in found]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Any:
+    made = create_engine(f"entitydb:///{tmp_path / 'a.edb'}")
+    yield made
+    assert not check(made)
+    verify(made).require()
+    made.dispose()
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_column_of_a_model_is_unversioned_and_is_reflected_as_one(url: str) -> None:
+    engine = create_engine(url)
+    table = Table(
+        "t",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("seen", String(20), nullable=False, server_default="never", info={"versioned": False, "other": 1}),
+        Column("kept", Text, info={"versioned": True}),
+        Column("counted", Integer, info={"versioned": False}),
+    )
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(kept="k", counted=1))
+    assert unversioned(engine) == ["seen", "counted"]
+    assert rows(engine) == [(1, "never", "k", 1)]
+    assert rows(engine, commit_moment(engine)) == [(1, None, "k", None)]
+
+
+def test_info_that_is_no_bool_is_named() -> None:
+    table = Table("a", MetaData(), Column("s", String, info={"versioned": 0}))
+    with pytest.raises(exc.CompileError, match=r"a\.s: info\['versioned'\] is 0"):
+        table.create(create_engine("entitydb://"))
+
+
+def test_where_the_word_stands_and_where_it_is_a_name(engine: Engine) -> None:
+    run(
+        engine,
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER UNVERSIONED DEFAULT 1,"
+        " b TEXT NOT NULL DEFAULT 'x' unversioned, c UNVERSIONED, unversioned TEXT,"
+        " d VARCHAR(10) CHECK (d <> 'unversioned') UNVERSIONED COLLATE NOCASE)",
+        "ALTER TABLE t ADD COLUMN e REAL UNVERSIONED",
+        "ALTER TABLE t ADD COLUMN f REAL",
+        "INSERT INTO t(unversioned) VALUES ('u')",
+    )
+    assert unversioned(engine) == ["a", "b", "c", "d", "e"]
+    assert rows(engine, commit_moment(engine)) == [(1, None, None, None, "u", None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("statements", "why"),
+    [
+        (["CREATE TABLE t(a INTEGER PRIMARY KEY UNVERSIONED)"], "primary key"),
+        (["CREATE TABLE t(a TEXT PRIMARY KEY UNVERSIONED)"], "primary key"),
+        (["CREATE TABLE t(a TEXT UNIQUE UNVERSIONED)"], "unique"),
+        (["CREATE TABLE t(a TEXT UNVERSIONED, b, UNIQUE (b, a))"], "unique"),
+        (["CREATE TABLE t(a TEXT UNVERSIONED)", "CREATE INDEX i ON t(a)"], "index i has it"),
+        (["CREATE TABLE t(a TEXT UNVERSIONED)", "CREATE INDEX i ON t(lower(a))"], "index i has it"),
+        (["CREATE TABLE t(a TEXT UNVERSIONED, b)", "CREATE INDEX i ON t(b) WHERE a > 1"], "index i has it"),
+        (["CREATE TABLE p(x INTEGER PRIMARY KEY)", "CREATE TABLE t(a REFERENCES p UNVERSIONED)"], "refers to p"),
+        (["CREATE TABLE t(a UNVERSIONED, b AS (a + 1))"], "b is generated from it"),
+        (["CREATE TABLE t(a, b AS (a + 1) STORED UNVERSIONED)"], "it is generated"),
+        (["CREATE TABLE t(a TEXT TAG 'x' UNVERSIONED)"], "tags of 'x'"),
+        (["CREATE TABLE t(a TEXT UNVERSIONED)", "ALTER TABLE t ALTER COLUMN a SET TAG 'x'"], "tags of 'x'"),
+        (["CREATE TABLE t(a)", "CREATE INDEX i ON t(a)", "ALTER TABLE t ALTER COLUMN a SET UNVERSIONED"], "index i"),
+        (["CREATE TABLE t(a UNVERSIONED)", "ALTER TABLE t ADD COLUMN b AS (a)"], "generated from it"),
+    ],
+)
+def test_what_would_have_a_history_elsewhere_is_refused(engine: Engine, statements: list[str], why: str) -> None:
+    run(engine, "CREATE TABLE kept(x)", *statements[:-1])
+    with pytest.raises(exc.OperationalError, match=rf"t\.[ab] cannot be UNVERSIONED: .*{why}"):
+        run(engine, statements[-1])
+
+
+def test_a_column_begins_and_ceases_to_have_none(engine: Engine) -> None:
+    """Each moment is told by what the column was then."""
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, k)")
+    first = run(engine, "INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'a')")
+    without = run(engine, "ALTER TABLE t ALTER COLUMN n SET UNVERSIONED")
+    assert (unversioned(engine), rows(engine)) == (["n"], [(1, 10, "a"), (2, 20, "a")])
+    counted = run(engine, "UPDATE t SET n = n + 1 WHERE id = 1")
+    again = run(engine, "ALTER TABLE t ALTER COLUMN n DROP UNVERSIONED")
+    last = run(engine, "UPDATE t SET n = n + 100 WHERE id = 1")
+    run(engine, "UPDATE t SET n = 0")
+    for _ in range(2):
+        assert rows(engine, first) == [(1, 10, "a"), (2, 20, "a")]
+        assert rows(engine, without) == rows(engine, counted) == [(1, None, "a"), (2, None, "a")]
+        assert rows(engine, again) == [(1, 11, "a"), (2, 20, "a")]
+        assert rows(engine, last) == [(1, 111, "a"), (2, 20, "a")]
+        assert rows(engine) == [(1, 0, "a"), (2, 0, "a")]
+        versions = rows(engine, None, "valid_from, n", "t FOR SYSTEM_TIME ALL WHERE id = 1")
+        assert [n for _, n in versions][-3:] == [11, 111, 0]
+        driver_pack(engine)
+    assert unversioned(engine) == []
+
+
+def driver_pack(engine: Engine) -> None:
+    raw: Any = engine.raw_connection()
+    raw.driver_connection.database.pack()
+    raw.close()
+
+
+def test_it_stays_with_the_column_whatever_is_altered(engine: Engine) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER DEFAULT 5 UNVERSIONED, k)")
+    run(engine, "INSERT INTO t(k) VALUES (1)")
+    run(engine, "ALTER TABLE t RENAME COLUMN n TO m")
+    run(engine, "ALTER TABLE t ALTER COLUMN m TYPE TEXT")
+    run(engine, "ALTER TABLE t ALTER COLUMN m SET NOT NULL")
+    run(engine, "ALTER TABLE t ADD CONSTRAINT c CHECK (m <> '')")
+    run(engine, "ALTER TABLE t RENAME TO u")
+    moment = run(engine, "UPDATE u SET m = '7'")
+    assert unversioned(engine, "u") == ["m"]
+    assert rows(engine, moment, "m", "u") == [(None,)]
+    assert rows(engine, None, "m", "u") == [("7",)]
+    run(engine, "CREATE OR REPLACE TABLE u(id INTEGER PRIMARY KEY, k, m TEXT, z) AS SELECT id, k, m, NULL AS z FROM u")
+    assert unversioned(engine, "u") == ["m"]
+    run(engine, "ALTER TABLE u DROP COLUMN m", "ALTER TABLE u ADD COLUMN m TEXT")
+    assert unversioned(engine, "u") == []
+    moment = run(engine, "UPDATE u SET m = 'x'")
+    assert rows(engine, moment, "m", "u") == [("x",)]
+
+
+def test_a_batch_may_say_it(engine: Engine) -> None:
+    first = run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n)", "INSERT INTO t VALUES (1, 2)")
+    run(engine, "CREATE OR REPLACE TABLE t(id INTEGER PRIMARY KEY, n UNVERSIONED) AS SELECT id, n FROM t")
+    assert unversioned(engine) == ["n"]
+    assert (rows(engine, first), rows(engine, commit_moment(engine))) == ([(1, 2)], [(1, None)])
+    assert rows(engine) == [(1, 2)]
+
+
+def test_dumps_and_copies_keep_it(engine: Engine, tmp_path: Path) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER NOT NULL UNVERSIONED, k)")
+    run(engine, "INSERT INTO t VALUES (1, 2, 3)")
+    raw: Any = engine.raw_connection()
+    dump = list(raw.driver_connection.iterdump())
+    assert dump[1] == "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER UNVERSIONED NOT NULL, k);"
+    with driver.connect(tmp_path / "b.edb") as copy, driver.connect(tmp_path / "c.edb") as other:
+        copy.executescript("\n".join(dump))
+        raw.driver_connection.backup(other)
+        for found in (copy, other):
+            assert found.execute("SELECT * FROM t").fetchall() == [(1, 2, 3)]
+            assert [c.name for c in found.catalog()["t"].columns if c.unversioned] == ["n"]
+    raw.close()
+
+
+def test_what_comes_back_has_none_either(engine: Engine) -> None:
+    run(
+        engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7 UNVERSIONED, k)",
+        "INSERT INTO t VALUES (1, 2, 3)",
+    )  # fmt: skip
+    run(engine, "DROP TABLE t")
+    with engine.begin() as connection:
+        undrop(connection, "t")
+    assert (unversioned(engine), rows(engine)) == (["n"], [(1, 7, 3)])
+    run(engine, "ALTER TABLE t DROP COLUMN n")
+    with engine.begin() as connection:
+        undrop(connection, "t.n")
+    assert (unversioned(engine), rows(engine, None, "id, n")) == (["n"], [(1, 7)])
+
+
+def test_a_column_that_was_dropped_is_proved_as_before(engine: Engine) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n UNVERSIONED, k)", "CREATE TABLE gone(n UNVERSIONED)")
+    run(engine, "INSERT INTO t VALUES (1, 2, 3)", "INSERT INTO gone VALUES (1)")
+    run(engine, "UPDATE t SET n = 5", "UPDATE gone SET n = 7")
+    run(engine, "ALTER TABLE t DROP COLUMN n", "DROP TABLE gone")
+    run(engine, "UPDATE t SET k = 5")
+    driver_pack(engine)
+    verify(engine).require()
