@@ -3,8 +3,8 @@
     python benchmarks/unversioned.py [rows] [updates of each row]
 
 A tenth of the rows is updated in each commit, one an hour: when the row's visitor was seen last, in nanoseconds, in a
-row of six columns. Then history is packed, and the file made as short as it can be. Bytes an update are those of the file
-beyond what it took when the rows had been inserted.
+row of six columns. Then history is packed, and the file made as short as it can be. Bytes an update are those of the
+file beyond what it took when the rows had been inserted.
 """
 
 from __future__ import annotations

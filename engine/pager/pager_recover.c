@@ -102,7 +102,9 @@ static bool header_torn(const uint8_t *header)
 
 bool pager_has(const pager *pg, uint32_t feature)
 {
-    return atomic_load_explicit(&pg->pg_shm->sh_features, memory_order_relaxed) & feature;
+    uint32_t known = atomic_load_explicit(&pg->pg_shm->sh_features, memory_order_relaxed);
+
+    return !known || known & feature;       /* of a torn header nothing is known */
 }
 
 int header_allow(pager *pg, uint32_t features)
