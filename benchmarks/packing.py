@@ -52,7 +52,7 @@ def made(setting: Setting, path: Path, rows: int, name: str) -> None:
         two = rng.choice(("open", "closed", "held")), rng.random()
         return (rng.randrange(rows), *two, note()) if everything else two
 
-    db = open_ours(path, synchronous="normal")
+    db = open_ours(path, synchronous="normal", packing=False)
     for sql in (f"CREATE TABLE item({COLUMNS.format(key=' PRIMARY KEY')})", *INDEXES):
         db.execute(sql)
     db.execute("BEGIN")
@@ -72,33 +72,16 @@ def made(setting: Setting, path: Path, rows: int, name: str) -> None:
 
 def history(path: Path) -> list[bytes]:
     """The nodes that are history, by tree, level, key range and time."""
-    from tests.format.reader import File, Ref
+    from tests.format.reader import COLD_PAGE, File, Ref
 
     file = File(path.read_bytes())
-    found: dict[int, tuple[int, int, bytes, int]] = {}
-    current: set[int] = set()
-
-    def walk(tree: int, ref: Ref, now: bool) -> None:
-        if ref.page in (current if now else found) or (not now and ref.page in current):
-            return
-        node = file.node(ref)
-        if now:
-            current.add(ref.page)
-        else:
-            found[ref.page] = tree, node.level, min((e.key for e in node.entries), default=b""), node.newest
-        for entry in (node.at(2**48 - 2) if now else node.entries) if node.level else []:
-            if isinstance(entry.value, Ref) and entry.value.page:
-                walk(tree, entry.value, now)
-
-    for tree in file.stored_trees():
-        walk(tree.id, tree.root, True)
-        nodes = [file.node(Ref(page, int.from_bytes(file.raw(page)[:4], "little"))) for page in current
-                 if file.raw(page)[4] == 2]
-        for ref in [*(root for _, root in file.roots(tree)[:-1]),
-                    *(e.value for node in nodes if node.owner == tree.id for e in node.entries)]:
-            if isinstance(ref, Ref) and ref.page:
-                walk(tree.id, ref, False)
-    return [file.raw(page) for page in sorted(found, key=lambda page: found[page])]
+    found = []
+    for number, cold in file.cold.items():
+        if cold.kind == COLD_PAGE:
+            node = file.node(Ref(number, 0))
+            place = node.owner, node.level, min((entry.key for entry in node.entries), default=b""), node.newest
+            found.append((place, file.raw(cold.ref.page)))
+    return [page for _, page in sorted(found)]
 
 
 def packed(path: Path, versions: int, name: str) -> Iterator[Row]:

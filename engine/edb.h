@@ -42,6 +42,9 @@ bool edb_is_test_build(void);
 /* A shared library that exports the C functions of zstd, which packed history needs (cold/zstd.h). It is opened at first need.
  * NULL, or where it does not have them: the system's libzstd.so.1. */
 void edb_zstd_library(const char *path);
+/* The most bytes of unpacked history that this process keeps, for all databases that it has open (cache/page_cache.h). What is being
+ * read stays, and may go beyond it. */
+void edb_pool_limit(uint64_t bytes);
 
 /* ---- databases ---- */
 
@@ -71,6 +74,8 @@ typedef struct {
     /* What this process has done in the background (upkeep/background.c): strips written, pages of history packed, pages freed, and how
      * often it failed. */
     uint64_t pack_windows, pack_pages, pruned_pages, upkeep_failures;
+    /* Unpacked history in this process, whatever database it is of: the bound, bytes kept, pages found, pages that had to be unpacked. */
+    uint64_t pool_limit, pool_bytes, pool_hits, pool_misses;
 } edb_stats;
 int edb_get_stats(edb *db, edb_stats *out);
 

@@ -5,6 +5,7 @@
 #include "engine/cold/pack_parts.h"
 
 #define BLOCK_LEAST 400             /* bytes of streams that get a block of their own */
+#define MATCH_LEAST 6               /* bytes. Digits and hashes have many shorter ones by chance, which cost a reader more than they save */
 
 void squeeze_begin(squeezer *sq)
 {
@@ -50,6 +51,8 @@ static int frame_begin(squeezer *sq, int level)
         code = zs->zs_reset(sq->sqz_cctx, ZSTD_RESET_ALL);
         if (!zs->zs_is_error(code))
             code = zs->zs_set(sq->sqz_cctx, ZSTD_LEVEL, level);
+        if (!zs->zs_is_error(code))
+            code = zs->zs_set(sq->sqz_cctx, ZSTD_MIN_MATCH, MATCH_LEAST);
         if (!zs->zs_is_error(code))
             code = zs->zs_set(sq->sqz_cctx, ZSTD_SAYS_SIZE, 0);
         if (zs->zs_is_error(code))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cache/page_cache.h"
 #include "engine/txn/txn_internal.h"
 
 #define SPILL_BYTES_DEFAULT (64ULL << 20)
@@ -93,9 +94,15 @@ static void db_unask(edb *db)
     db_unlock(db);
 }
 
+void edb_pool_limit(uint64_t bytes)
+{
+    cache_limit((size_t)bytes);
+}
+
 int edb_get_stats(edb *db, edb_stats *out)
 {
     pager_stats figures;
+    cache_counts pool;
     snapshot root;
     int rc;
 
@@ -104,12 +111,14 @@ int edb_get_stats(edb *db, edb_stats *out)
     if (!(rc = pager_pin(db->db_pager, db->db_slot, PIN_PUBLISHED, &root))) {
         pager_pin_move(db->db_pager, db->db_slot, UINT64_MAX);      /* not to be counted as the oldest pin */
         pager_get_stats(db->db_pager, &figures);
+        cache_count(&pool);
         *out = (edb_stats){ .published = figures.ps_published, .durable = figures.ps_durable,
                             .pages = figures.ps_pages, .free_pages = figures.ps_free_pages,
                             .file_bytes = figures.ps_file_bytes, .page_size = pager_page_size(db->db_pager),
                             .syncs = figures.ps_syncs, .pages_read = figures.ps_pages_read,
                             .pages_written = figures.ps_pages_written, .oldest_pin = figures.ps_oldest_pin,
-                            .last_commit_ns = root.sn_time_ns };
+                            .last_commit_ns = root.sn_time_ns, .pool_limit = pool.limit, .pool_bytes = pool.bytes,
+                            .pool_hits = pool.hits, .pool_misses = pool.misses };
         hooks_db_count(db->db_home, out);
     }
     db_unask(db);

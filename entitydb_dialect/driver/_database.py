@@ -8,6 +8,7 @@ can own it. After a fork the child must not touch it: every entry says so, and c
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -54,6 +55,22 @@ def _wanted(option: bool | None, variable: str) -> bool:
     if said not in ("on", "off"):
         raise ex.ProgrammingError(f"{variable} is {said!r}; it may be 'on' or 'off'")
     return said == "on"
+
+
+_POOL_SIZE = "ENTITYDB_BUFFER_POOL_SIZE"
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+
+
+def _bound_pool() -> None:
+    """Bounds the unpacked history that this process keeps, where the environment says to how many bytes."""
+    said = os.environ.get(_POOL_SIZE)
+    if said is None:
+        return
+    read = re.fullmatch(r"(\d+)\s*(?:([kmg])(?:i?b)?|b)?", said.strip().lower(), re.ASCII)
+    size = int(read[1]) * _UNITS[read[2] or ""] if read else 0
+    if not 2**20 <= size < 2**63:
+        raise ex.ProgrammingError(f"{_POOL_SIZE} is {said!r}; it may be bytes, at least 1M, as 67108864, 64M or 1G")
+    lib.edb_pool_limit(size)
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,7 @@ class Database:
         native.spill_bytes = options.spill_bytes or 0
         native.unpacked = not _wanted(options.packing, "ENTITYDB_PACKING")
         native.unpruned = not _wanted(options.pruning, "ENTITYDB_PRUNING")
+        _bound_pool()
         name = ffi.NULL if self.path is None else ffi.new("char[]", os.fsencode(self.path))
         out = ffi.new("edb **")
         check(lib.edb_open(name, native, out))
