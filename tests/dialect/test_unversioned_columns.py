@@ -200,3 +200,33 @@ def test_a_column_that_was_dropped_is_proved_as_before(engine: Engine) -> None:
     run(engine, "UPDATE t SET k = 5")
     driver_pack(engine)
     verify(engine).require()
+
+
+def test_said_before_there_are_rows_it_costs_no_other_place(engine: Engine) -> None:
+    """As a migration says it, behind CREATE TABLE, in its transaction or another one."""
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n)", "ALTER TABLE t ALTER COLUMN n SET UNVERSIONED")
+    run(engine, "CREATE TABLE u(id INTEGER PRIMARY KEY, n)")
+    run(engine, "ALTER TABLE u ALTER COLUMN n SET UNVERSIONED", "INSERT INTO u VALUES (1, 2)")
+    run(engine, "CREATE TABLE v(id INTEGER PRIMARY KEY, n)", "INSERT INTO v VALUES (1, 2)", "DELETE FROM v")
+    run(engine, "ALTER TABLE v ALTER COLUMN n SET UNVERSIONED")
+    run(engine, "CREATE TABLE w(id INTEGER PRIMARY KEY, n)", "INSERT INTO w VALUES (1, 2)")
+    run(engine, "DELETE FROM w")
+    run(engine, "ALTER TABLE w ALTER COLUMN n SET UNVERSIONED")
+    raw: Any = engine.raw_connection()
+    catalog = raw.driver_connection.catalog()
+    raw.close()
+    assert {name: (catalog[name].columns[1].id, catalog[name].columns[1].earlier) for name in "tuvw"} == {
+        "t": (1, ()), "u": (1, ()), "v": (1, ()), "w": (2, (1,)),
+    }  # fmt: skip
+    assert rows(engine, commit_moment(engine), table="u") == [(1, None)]
+
+
+def test_rows_of_another_transaction_count_too(engine: Engine) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n)")
+    with engine.connect() as one, engine.connect() as other:
+        one.execute(text("ALTER TABLE t ALTER COLUMN n SET UNVERSIONED"))
+        other.execute(text("INSERT INTO t VALUES (1, 2)"))
+        other.commit()
+        with pytest.raises(exc.OperationalError):
+            one.commit()
+    assert unversioned(engine) == []

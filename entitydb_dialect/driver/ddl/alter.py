@@ -51,6 +51,7 @@ class Change:
     checks: list[Check] = field(default_factory=list)
     before: list[str] = field(default_factory=list)  # statements that store values anew before the edit
     updates: list[str] = field(default_factory=list)  # and after it
+    simpler: Table | None = None  # the new entry where no row was ever committed; else the engine refuses it
 
 
 class _Action:
@@ -435,7 +436,10 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
         return Change([(old.name, tagged(old, {column.name.lower(): None}))])
     if action.take("SET", "UNVERSIONED"):
         action.end()
-        return Change() if column.unversioned else Change([(old.name, _moved(old, column, unversioned=True))])
+        if column.unversioned:
+            return Change()
+        simpler = without_history(old, [column.name.lower()])
+        return Change([(old.name, _moved(old, column, unversioned=True))], simpler=simpler)
     if action.take("DROP", "UNVERSIONED"):
         action.end()
         if not column.unversioned:
