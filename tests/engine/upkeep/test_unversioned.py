@@ -3,12 +3,14 @@ packed, pruned and compacted."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from entitydb_dialect._native import lib
 
 from entitydb_dialect import driver
 
@@ -215,3 +217,72 @@ def test_a_file_says_that_it_has_such_columns_when_the_first_is_made(tmp_path: P
     db.close()
     with driver.connect(path) as again:
         assert [c.unversioned for c in again.catalog()["a"].columns] == [False, True]
+
+
+def faults(act: Any) -> int:
+    """Runs it with its first allocation failing, then with the second, until none is left. -> how many failed it"""
+    failed = 0
+    for n in itertools.count(1):
+        lib.test_alloc_fail(n, False)
+        try:
+            act()
+        except (driver.Error, MemoryError):
+            failed += 1
+        finally:
+            passed = lib.test_alloc_passed()
+            lib.test_alloc_fail(0, False)
+        if passed < n:
+            return failed
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_every_allocation_may_fail(tmp_path: Path, native: Any) -> None:
+    """An error leaves all as it was, and what succeeds is right."""
+    db = driver.connect(tmp_path / "a.edb", page_size=512, packing=False)
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, seen INTEGER UNVERSIONED, note TEXT UNVERSIONED)")
+    db.executemany("INSERT INTO t VALUES (?, 'a', 0, ?)", [(i, "n" * (9 if i else 600)) for i in range(12)])
+    db.commit()
+    count = itertools.count(1)
+    made = 0
+
+    def update() -> None:
+        nonlocal made
+        db.rollback()
+        n = next(count)
+        db.execute("UPDATE t SET seen = ?, note = note || ?", (n, n % 10))
+        db.commit()
+        made = n
+
+    def alter() -> None:
+        db.rollback()
+        db.execute("CREATE TABLE u(x UNVERSIONED)")
+        db.execute("INSERT INTO u VALUES (1)")
+        db.execute("ALTER TABLE t ADD COLUMN late UNVERSIONED")
+        db.execute("ALTER TABLE t ALTER COLUMN a SET UNVERSIONED")
+        db.execute("DROP TABLE u")
+        db.commit()
+        db.execute("ALTER TABLE t ALTER COLUMN a DROP UNVERSIONED")
+        db.execute("ALTER TABLE t DROP COLUMN late")
+        db.commit()
+
+    def ask() -> None:
+        db.rollback()
+        moment = db.execute("SELECT min(committed_at) FROM entitydb_transactions WHERE id > 1").fetchone()[0]
+        for sql in (
+            f"SELECT * FROM t FOR SYSTEM_TIME AS OF {moment}", "SELECT *, valid_from FROM t FOR SYSTEM_TIME ALL",
+            "SELECT * FROM entitydb_versions", "SELECT * FROM entitydb_changes", "SELECT * FROM entitydb_entities",
+            f"SELECT *, valid_from, valid_to FROM t FOR SYSTEM_TIME AS OF {moment}",
+        ):  # fmt: skip
+            db.execute(sql).fetchall()
+
+    for act in (update, alter, ask, db.database.verify, db.database.pack, update):
+        for _ in range(20):
+            update()
+        assert faults(act) > 0
+        db.rollback()
+        assert {row[0] for row in db.execute("SELECT seen FROM t").fetchall()} == {made}
+        db.rollback()
+        assert db.database.verify().breaks == ()
+    assert db.database.check()[0] == []
+    db.close()
