@@ -67,12 +67,69 @@ size_t row_masked_size(const row_mask *mask, const uint8_t *row, size_t size)
     return head_of(&rw, data, head) + rw.rml_row.rw_columns * (1 + ((size_t)1 << width_code(data))) + data;
 }
 
+/* Types and ends are handed on some at a time. */
+typedef struct {
+    row_sink rms_sink;
+    void *rms_arg;
+    size_t rms_size;
+    uint8_t rms_bytes[256];
+} staging;
+
+static void stage_pass(staging *st)
+{
+    if (st->rms_size)
+        st->rms_sink(st->rms_arg, st->rms_bytes, st->rms_size);
+    st->rms_size = 0;
+}
+
+static inline void stage(staging *st, uint32_t value, size_t size)
+{
+    if (st->rms_size + sizeof value > sizeof st->rms_bytes)
+        stage_pass(st);
+    store32(st->rms_bytes + st->rms_size, value);       /* little-endian: the low bytes come first */
+    st->rms_size += size;
+}
+
+static void stage_front(staging *st, row_walk *rw, size_t width)
+{
+    uint32_t n = rw->rml_row.rw_columns, end = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        (void)walk_to(rw, i);
+        stage(st, rw->rml_dropped ? ROW_NULL : rw->rml_row.rw_types[i], 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        (void)walk_to(rw, i);
+        end += rw->rml_dropped ? 0 : rw->rml_end - rw->rml_start;
+        stage(st, end, width);
+    }
+    stage_pass(st);
+}
+
+/* Columns that stay and lie side by side go together. */
+static void emit_data(row_walk *rw, row_sink sink, void *arg)
+{
+    const uint8_t *data = rw->rml_row.rw_data;
+    uint32_t from = 0;
+
+    for (uint32_t i = 0; i < rw->rml_row.rw_columns; i++) {
+        (void)walk_to(rw, i);
+        if (!rw->rml_dropped)
+            continue;
+        if (rw->rml_start > from)
+            sink(arg, data + from, rw->rml_start - from);
+        from = rw->rml_end;
+    }
+    if (rw->rml_row.rw_columns && rw->rml_end > from)
+        sink(arg, data + from, rw->rml_end - from);
+}
+
 size_t row_masked_emit(const row_mask *mask, const uint8_t *row, size_t size, row_sink sink, void *arg)
 {
-    uint8_t head[VARINT_MAX], end[4];
+    staging st = { .rms_sink = sink, .rms_arg = arg, .rms_size = 0 };
+    uint8_t head[VARINT_MAX];
     row_walk rw;
-    size_t data = walk_open(&rw, mask, row, size) ? data_left(&rw) : SIZE_MAX, so_far = 0;
-    uint32_t n = rw.rml_row.rw_columns;
+    size_t data = walk_open(&rw, mask, row, size) ? data_left(&rw) : SIZE_MAX;
 
     if (data == SIZE_MAX) {
         sink(arg, row, size);
@@ -80,23 +137,9 @@ size_t row_masked_emit(const row_mask *mask, const uint8_t *row, size_t size, ro
     }
     size_t front = head_of(&rw, data, head), width = (size_t)1 << width_code(data);
     sink(arg, head, front);
-    for (uint32_t i = 0; i < n; i++) {
-        const uint8_t null = ROW_NULL;
-        (void)walk_to(&rw, i);
-        sink(arg, rw.rml_dropped ? &null : rw.rml_row.rw_types + i, 1);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        (void)walk_to(&rw, i);
-        so_far += rw.rml_dropped ? 0 : rw.rml_end - rw.rml_start;
-        store32(end, (uint32_t)so_far);
-        sink(arg, end, width);      /* little-endian: the low bytes come first */
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        (void)walk_to(&rw, i);
-        if (!rw.rml_dropped && rw.rml_end > rw.rml_start)
-            sink(arg, rw.rml_row.rw_data + rw.rml_start, rw.rml_end - rw.rml_start);
-    }
-    return front + n * (1 + width) + data;
+    stage_front(&st, &rw, width);
+    emit_data(&rw, sink, arg);
+    return front + rw.rml_row.rw_columns * (1 + width) + data;
 }
 
 static void copy(void *arg, const uint8_t *bytes, size_t size)

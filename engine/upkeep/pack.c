@@ -555,6 +555,8 @@ int edb_pack(edb *db, edb_pack_progress fn, void *arg, edb_pack_result *out)
     *out = (edb_pack_result){ 0 };
     if (!rc)
         rc = pager_writable(db->db_pager);
+    if (!rc && pager_has(db->db_pager, PAGER_UNVERSIONED))
+        rc = pager_wait_durable(db->db_pager, pager_published(db->db_pager), true);      /* or the newest would be left (find_end) */
     if (!rc)
         rc = pack_from(db->db_pager, db->db_home, &run, &index, out);
     return rc ? rc : pager_wait_durable(db->db_pager, pager_published(db->db_pager), false);
