@@ -230,3 +230,58 @@ def test_rows_of_another_transaction_count_too(engine: Engine) -> None:
         with pytest.raises(exc.OperationalError):
             one.commit()
     assert unversioned(engine) == []
+
+
+def test_what_was_dropped_is_read_without_them(engine: Engine) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n UNVERSIONED, k)", "CREATE VIEW v AS SELECT id, n, k FROM t")
+    moment = run(engine, "INSERT INTO t VALUES (1, 2, 3)")
+    run(engine, "UPDATE t SET n = 7")
+    run(engine, "DROP VIEW v", "DROP TABLE t")
+    assert rows(engine, moment) == [(1, None, 3)]
+    assert rows(engine, None, "id, n, k", "t FOR SYSTEM_TIME ALL") == [(1, None, 3)]
+    then = engine.execution_options(as_of=moment, schema="then")
+    with then.connect() as connection:
+        assert connection.execute(text("SELECT * FROM t")).all() == [(1, None, 3)]
+        assert connection.execute(text("SELECT * FROM v")).all() == [(1, None, 3)]
+    told = "SELECT content FROM entitydb_versions WHERE type = 't'"
+    with engine.connect() as connection:
+        assert connection.execute(text(told)).scalars().all() == ['{"id":1,"n":null,"k":3}']
+
+
+def test_joins_groups_and_orders_of_the_past_meet_null(engine: Engine) -> None:
+    """With so many rows that a join makes an index for itself."""
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER UNVERSIONED, k INTEGER)")
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO t VALUES (:i, :n, :n)"), [{"i": i, "n": i % 50} for i in range(1, 2001)]
+        )
+    moment = commit_moment(engine)
+    run(engine, "UPDATE t SET n = n + 1")
+    run(engine, "ANALYZE")
+    joined = "t AS a JOIN t AS b ON a.{0} = b.{0} WHERE a.id <= 10 AND b.id > 10"
+    assert rows(engine, moment, "count(*)", joined.format("n")) == [(0,)]
+    assert rows(engine, moment, "count(*)", joined.format("k"))[0][0] == 10 * 40 - 10
+    assert rows(engine, None, "count(*)", joined.format("n"))[0][0] == 10 * 40 - 10
+    assert rows(engine, moment, "n, count(*)", "t GROUP BY n") == [(None, 2000)]
+    assert rows(engine, moment, "count(*)", "t WHERE n IN (1, 2, 3) OR n > 5") == [(0,)]
+    assert rows(engine, moment, "max(n), min(n), sum(n), count(n)", "t") == [(None, None, None, 0)]
+    with engine.connect() as connection:
+        sql = text("SELECT id FROM t ORDER BY n DESC, id DESC LIMIT 3")
+        found = connection.execute(sql, execution_options={"as_of": moment}).scalars().all()
+        assert found == [2000, 1999, 1998]
+
+
+def test_rows_are_erased_as_others_are(engine: Engine) -> None:
+    run(engine, "CREATE TABLE t(id INTEGER PRIMARY KEY, n TEXT UNVERSIONED, k TEXT)")
+    run(engine, "INSERT INTO t VALUES (1, 'n', 'k'), (2, 'n', 'k')")
+    for i in range(5):
+        run(engine, f"UPDATE t SET n = 'n{i}'", f"UPDATE t SET k = 'k{i}' WHERE id = 1")
+    moment = commit_moment(engine)
+    driver_pack(engine)
+    erase = "INSERT INTO entitydb_erasures(subject_table, key_hash, row_id{}) VALUES ('t', '', {}{})"
+    run(engine, "UPDATE t SET n = NULL WHERE id = 2")
+    run(engine, erase.format(", columns", 2, ", char(10) || 'n'"))
+    run(engine, "DELETE FROM t WHERE id = 1")
+    run(engine, erase.format("", 1, ""))
+    assert rows(engine, moment) == [(2, None, "k")]
+    assert verify(engine).reduced > 0
