@@ -103,7 +103,8 @@ typedef int (*edb_prune_fn)(void *arg, const edb_prune_result *so_far);
 int edb_prune(edb *db, uint64_t horizon, bool dry_run, uint64_t step_pages, edb_prune_fn progress, void *arg,
               edb_prune_result *out);
 
-/* Packs history that is not packed yet, in steps beside readers and writers (upkeep/pack.c). EDB_CANNOT: there is no zstd. progress,
+/* Packs history that is not packed yet, in steps beside readers and writers (upkeep/pack.c). In a file with columns without history that is
+ * what no open transaction can read any more; all commits are made durable before. EDB_CANNOT: there is no zstd. progress,
  * which may be NULL, is called after each step with the cold ids looked at and how many there are; nonzero ends it. */
 typedef int (*edb_pack_progress)(void *arg, uint64_t done, uint64_t total);
 typedef struct {
@@ -341,7 +342,8 @@ typedef struct {
     size_t n_versions;
 } edb_history;
 
-/* The committed versions of a row up to the statement's moment. A version ends where the next begins or the row was deleted. */
+/* The committed versions of a row up to the statement's moment. A version ends where the next begins or the row was deleted;
+ * those that differ in columns without history alone are one. */
 int edb_stmt_history(edb_stmt *stmt, edb_history *history);
 
 /* At most `most` row ids of the table behind `after` (NULL: from the first), ascending, at the statement's moment. */

@@ -51,7 +51,8 @@ def _last_commit(driver: Any) -> int | None:
 
 
 def _shape(connection: Connection, table: str) -> tuple[list[str], list[str], str]:
-    """The columns of a table that are written, all of them, and a name for its row id."""
+    """The columns of a table that are written, all of them, and a name for its row id. Those without history stay as
+    they are, whatever is done to bring the past back: nothing is known of their values."""
     found = connection.exec_driver_sql(f"PRAGMA table_xinfo({quote(table)})").all()
     columns = [(row[1], row[6]) for row in found if row[6] != 1]
     keys = [row for row in found if row[5]]
@@ -62,7 +63,13 @@ def _shape(connection: Connection, table: str) -> tuple[list[str], list[str], st
         raise exc.InvalidRequestError(
             f"there is no table {table!r} any more" if not found else f"no name is left for the row ids of {table!r}"
         )
-    return [name for name, hidden in columns if not hidden], [name for name, _ in columns], row_id
+    bare = _without_history(connection, table)
+    return [name for name, hidden in columns if not hidden and name not in bare], [name for name, _ in columns], row_id
+
+
+def _without_history(connection: Connection, table: str) -> set[str]:
+    found = driver_connection(connection).catalog().get(table.lower())
+    return set() if found is None else {column.name for column in found.columns if column.unversioned}
 
 
 class _OfSession:
@@ -160,7 +167,8 @@ class EntityBackend(ChangesBackend):
 
     def read_row(self, connection: Connection, table: str, entity: int) -> dict[str, Any] | None:
         _, columns, row_id = _shape(connection, table)
-        names = ", ".join(map(quote, columns))
+        bare = _without_history(connection, table)
+        names = ", ".join("NULL" if column in bare else quote(column) for column in columns)
         sql = f"SELECT {names} FROM {quote(table)} WHERE {row_id} = ?"
         row = connection.exec_driver_sql(sql, (entity,)).first()
         return None if row is None else dict(zip(columns, row, strict=True))

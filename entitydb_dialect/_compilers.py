@@ -118,6 +118,14 @@ def tag_namespace(column: Any) -> str | None:
     return namespace
 
 
+def is_unversioned(column: Any) -> bool:
+    """Has a column no history?"""
+    versioned = column.info.get("versioned", True)
+    if not isinstance(versioned, bool):
+        raise exc.CompileError(f"{column}: info['versioned'] is {versioned!r}; False is of a column without history")
+    return not versioned
+
+
 def retention(table: Any) -> str | None:
     """How long a table's history is to be kept, in its one form; None: its model does not say."""
     said = table.dialect_options["entitydb"].get("retention")
@@ -148,9 +156,9 @@ class EntityDDLCompiler(SQLiteDDLCompiler):
         if not text.startswith(f"{self.preparer.format_column(column)} INTEGER "):
             text = text.replace(" PRIMARY KEY AUTOINCREMENT", " PRIMARY KEY")
         namespace = tag_namespace(column)
-        if namespace is None:
-            return text
-        return f"{text} TAG {self.sql_compiler.render_literal_value(namespace, String())}"
+        if namespace is not None:
+            text = f"{text} TAG {self.sql_compiler.render_literal_value(namespace, String())}"
+        return f"{text} UNVERSIONED" if is_unversioned(column) else text
 
     def visit_create_index(self, create: Any, *args: Any, **kw: Any) -> str:
         index = create.element

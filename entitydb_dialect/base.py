@@ -230,7 +230,7 @@ class EntityDialect(SQLiteDialect):
                 "default": column.default_sql,
                 "primary_key": key.index(i) + 1 if i in key else 0,
                 **_computed(column),
-                **({} if column.tag is None else {"info": {"tag": column.tag}}),
+                **_info(column),
             }
             for i, column in enumerate(table.visible)
         ]
@@ -377,6 +377,14 @@ def _elements(table: Table, index: Index, quote: Callable[[str], str]) -> dict[s
     if sorting:
         found["column_sorting"] = sorting
     return found
+
+
+def _info(column: Column) -> dict[str, Any]:
+    """What a model says of such a column in its `info`."""
+    said: dict[str, Any] = {} if column.tag is None else {"tag": column.tag}
+    if column.unversioned:
+        said["versioned"] = False
+    return {"info": said} if said else {}
 
 
 def _computed(column: Column) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What autogenerate says of tag columns and of retention: a model's info["tag"] and entitydb_retention beside what the
-database has.
+"""What autogenerate says of tag columns, of columns without history and of retention: a model's info["tag"],
+info["versioned"] and entitydb_retention beside what the database has.
 
 Alembic renders a Column without its info. So behind a new column or table stand operations that declare its tag
-columns, and in front of one that goes, operations whose reverse declares them again.
+columns, and those without history, and in front of one that goes, operations whose reverse declares them again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from alembic.operations.ops import CreateTableOp, ModifyTableOps
 
 from ._retention import SetRetentionOp
 from ._tags import DropTagOp, SetTagOp, TagImpl
+from ._unversioned import DropUnversionedOp, SetUnversionedOp, UnversionedGoesOp
 
 _log = logging.getLogger("alembic.autogenerate.entitydb")  # below Alembic's, whose configuration decides
 
@@ -80,6 +81,39 @@ def compare_tags(
             _log.info("Detected that column '%s.%s' gives tags of %r", tname, name, wanted[name])
 
 
+def _unversioned(table: Any) -> list[str]:
+    """Raises CompileError for what is no bool."""
+    from entitydb_dialect._compilers import is_unversioned
+
+    return [c.name for c in table.columns if not c.system and is_unversioned(c)] if table is not None else []
+
+
+def compare_unversioned(
+    autogen_context: Any, modify_table_ops: Any, schema: str | None, tname: str, conn_table: Any, metadata_table: Any
+) -> None:
+    """A comparator for "table". What goes is said first, so that the reverse says it last."""
+    if not _has_tag_columns(autogen_context):
+        return
+    there, wanted = _unversioned(conn_table), _unversioned(metadata_table)
+    for name in [*there, *(name for name in wanted if name not in there)]:
+        if (name in there) == (name in wanted):
+            continue
+        if not _is_compared(autogen_context, schema, name, conn_table, metadata_table):
+            continue
+        if name in wanted:
+            operation = SetUnversionedOp(tname, name, schema=schema)
+            operation.comes = conn_table is None or name not in conn_table.c
+            modify_table_ops.ops.append(operation)
+            _log.info("Detected that column '%s.%s' has no history", tname, name)
+            continue
+        conn_table.c[name].info.pop("versioned")
+        if metadata_table is None or name not in metadata_table.c:
+            modify_table_ops.ops.insert(0, UnversionedGoesOp(tname, name, schema=schema))
+            continue
+        modify_table_ops.ops.append(DropUnversionedOp(tname, name, schema=schema))
+        _log.info("Detected that column '%s.%s' has a history", tname, name)
+
+
 def leave_out_own_tables(autogen_context: Any, upgrade_ops: Any, schemas: Any) -> None:
     """A comparator for "schema", behind those for tables: a model may name entitydb_tags, which is always there.
 
@@ -140,6 +174,7 @@ def make_known_by(plugin: Any) -> None:
     _known = True
     plugin.add_autogenerate_comparator(compare_tags, "table", "tags")
     plugin.add_autogenerate_comparator(compare_retention, "table", "retention")
+    plugin.add_autogenerate_comparator(compare_unversioned, "table", "unversioned")
     plugin.add_autogenerate_comparator(leave_out_own_tables, "schema", "own tables", priority=DispatchPriority.LAST)
 
 
@@ -155,6 +190,7 @@ def make_known() -> None:
     priority = getattr(util, "DispatchPriority", None)  # before 1.18 the order of registration counts
     comparators.dispatch_for("table")(compare_tags)
     comparators.dispatch_for("table")(compare_retention)
+    comparators.dispatch_for("table")(compare_unversioned)
     last: dict[str, Any] = {} if priority is None else {"priority": priority.LAST}
     comparators.dispatch_for("schema", **last)(leave_out_own_tables)
 
@@ -191,9 +227,29 @@ def _render_retention(autogen_context: Any, operation: SetRetentionOp) -> str:
     return f"{prefix}set_retention({', '.join(arguments)})"
 
 
+@render.renderers.dispatch_for(UnversionedGoesOp)
+def _render_nothing(autogen_context: Any, operation: UnversionedGoesOp) -> list[str]:
+    return ["pass"] if autogen_context._has_batch else []  # a batch may have nothing else
+
+
+@render.renderers.dispatch_for(SetUnversionedOp)
+@render.renderers.dispatch_for(DropUnversionedOp)
+def _render_unversioned(autogen_context: Any, operation: SetUnversionedOp | DropUnversionedOp) -> str:
+    name = "set_unversioned" if operation.unversioned else "drop_unversioned"
+    in_batch = autogen_context._has_batch
+    prefix = "batch_op." if in_batch else autogen_context.opts["alembic_module_prefix"] or ""
+    arguments = [] if in_batch else [repr(str(operation.table_name))]
+    arguments.append(repr(str(operation.column_name)))
+    if operation.schema and not in_batch:
+        arguments.append(f"schema={str(operation.schema)!r}")
+    return f"{prefix}{name}({', '.join(arguments)})"
+
+
 @render.renderers.dispatch_for(DropTagOp)
 def _render_drop(autogen_context: Any, operation: DropTagOp) -> str:
     return _rendered(autogen_context, "drop_tag", operation, [repr(str(operation.column_name))])
 
 
-__all__ = ["compare_retention", "compare_tags", "leave_out_own_tables", "make_known", "make_known_by"]
+__all__ = [
+    "compare_retention", "compare_tags", "compare_unversioned", "leave_out_own_tables", "make_known", "make_known_by",
+]  # fmt: skip

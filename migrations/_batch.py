@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 from ._recreate import needs_recreate
 from ._retention import RetentionImpl
 from ._tags import AlterTag, TagImpl, tags_dropped
+from ._unversioned import AlterUnversioned, UnversionedImpl, unversioned_dropped
 
 
 class ReplaceTable(ExecutableDDLElement):
@@ -59,7 +60,7 @@ def _rows(batch: Any) -> Any:
     return select(*columns)
 
 
-class BatchImpl(TagImpl, RetentionImpl):
+class BatchImpl(TagImpl, RetentionImpl, UnversionedImpl):
     """The steps of a batch, from prep_table_for_batch(), its first call, to rename_table(), its last."""
 
     _batch: Any = None
@@ -96,6 +97,9 @@ class BatchImpl(TagImpl, RetentionImpl):
             for name in tags_dropped(batch):
                 if name in batch.table.c:
                     super()._exec(AlterTag(batch.table.name, name, None, batch.table.schema))
+            for name in unversioned_dropped(batch):
+                if name in batch.table.c:
+                    super()._exec(AlterUnversioned(batch.table.name, name, False, batch.table.schema))
             result = super()._exec(ReplaceTable(table, _rows(batch)))
             table.dispatch.after_create(table, self.connection, **listen)
             for index in table.indexes:

@@ -64,7 +64,7 @@ def _named(table_name: str, schema: str | None, copy_from: Any, connection: Any)
     return columns, [check["sqltext"] for check in inspector.get_check_constraints(table_name, schema)]
 
 
-_IN_PLACE = {"add_column", "create_index", "drop_index", "alter_tag", "alter_retention"}
+_IN_PLACE = {"add_column", "create_index", "drop_index", "alter_tag", "alter_retention", "alter_unversioned"}
 
 
 def _describes_table(batch_op: Any) -> bool:

@@ -200,9 +200,41 @@ static bool column_had_id(const edb_column *column, uint32_t id)
     return had;
 }
 
-/* was: the column at the moment; NULL: there was none. */
-static void column_then(edb_column *column, const edb_column *was)
+/* No row has it: what rows have under its ids, or its added value, is not for the past. */
+static void column_nowhere(edb_column *column)
 {
+    column->id = COLUMN_NOWHERE;
+    column->n_earlier = 0;
+    column->added = column->lazy = false;
+}
+
+static bool is_unversioned_id(const edb_table *table, uint32_t id)
+{
+    for (uint32_t i = 0; i < table->et_unversioned.rmk_n; i++)
+        if (table->et_unversioned.rmk_ids[i] == id)
+            return true;
+    return false;
+}
+
+/* What it was while it had no history is not for the past. */
+static void column_had_history(const edb_table *table, edb_column *column)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < column->n_earlier; i++)
+        if (!is_unversioned_id(table, column->earlier[i]))
+            column->earlier[kept++] = column->earlier[i];
+    column->n_earlier = kept;
+}
+
+/* was: the column at the moment; NULL: there was none. */
+static void column_then(const edb_table *table, edb_column *column, const edb_column *was)
+{
+    if (was && was->unversioned) {
+        column_nowhere(column);
+        return;
+    }
+    column_had_history(table, column);
     if (!was) {
         column->added_value.type = VALUE_NULL;
         return;
@@ -213,8 +245,25 @@ static void column_then(edb_column *column, const edb_column *was)
         column->added_value = was->added_value;
 }
 
+int table_unversioned(const edb_table *table, edb_table **out)
+{
+    edb_table *then;
+    int rc = table_decode(table->et_payload, table->et_payload_size, &then);
+
+    for (uint32_t i = 0; !rc && i < then->et_n_columns; i++)
+        if (then->et_columns[i].unversioned)
+            column_nowhere(&then->et_columns[i]);
+        else
+            column_had_history(then, &then->et_columns[i]);
+    if (!rc)
+        *out = then;
+    return rc;
+}
+
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
 {
+    if (!table->et_then_moves)
+        return table_unversioned(table, out);
     edb_table *past = NULL, *then = NULL;
     int rc = table_decode(table->et_payload, table->et_payload_size, &then);
     if (!rc)
@@ -224,7 +273,7 @@ int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out)
         for (uint32_t k = 0; k < past->et_n_columns; k++)
             if (column_had_id(&then->et_columns[i], past->et_columns[k].id))
                 was = &past->et_columns[k];
-        column_then(&then->et_columns[i], was);
+        column_then(then, &then->et_columns[i], was);
     }
     if (rc) {
         table_unref(past);
@@ -291,7 +340,21 @@ static int name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room)
     return found ? EDB_OK : EDB_NOSUCH;
 }
 
-static txn_hooks catalog_hooks = {.hk_name = "catalog", .hk_name_tree = name_tree};
+/* ---- columns without history ------------------------------------------------------------------------------------ */
+
+static int masks_of_entry(const uint8_t *payload, size_t size, tree_masks *masks)
+{
+    edb_table *table;
+    int rc = table_decode(payload, size, &table);
+
+    if (rc)
+        return rc;
+    rc = tree_masks_add(masks, table->et_id, table->et_unversioned.rmk_ids, table->et_unversioned.rmk_n);
+    table_unref(table);
+    return rc;
+}
+
+static txn_hooks catalog_hooks = {.hk_name = "catalog", .hk_name_tree = name_tree, .hk_masks = masks_of_entry};
 
 __attribute__((constructor)) static void catalog_load(void)
 {

@@ -6,6 +6,7 @@
 #ifndef EDB_CATALOG_H
 #define EDB_CATALOG_H
 
+#include "native/rowmask.h"
 #include "native/value.h"
 #include "engine/txn/txn.h"
 
@@ -41,7 +42,10 @@ typedef struct {
     bool keyed;                     /* part of an index or of a foreign key */
     char *expression;               /* when computed */
     char *tag;                      /* the namespace that its values are tags of; NULL: they are none */
+    bool unversioned;               /* it has no history: reads as of a moment give NULL */
 } edb_column;
+
+#define COLUMN_NOWHERE UINT32_MAX   /* the id of a column that no row has: it is NULL */
 
 static inline bool column_virtual(const edb_column *column) { return column->computed && !column->stored; }
 /* Whether a stored row of so many columns lacks this one, so that generate.h has to be asked: a virtual one, or one whose
@@ -111,12 +115,14 @@ struct edb_table {
     int et_rowid_column;            /* index into et_columns of the INTEGER PRIMARY KEY; -1: none */
     uint32_t et_n_columns, et_n_indexes;
     uint32_t et_width;              /* columns of a stored row: largest id + 1, but of virtual ones */
-    bool et_then_differs;           /* the past has to be read through catalog_then() */
+    bool et_then_differs;           /* the past has to be read through catalog_then(), or table_unversioned() */
+    bool et_then_moves;             /* and it is not the same at all moments: through catalog_then() alone */
     edb_table *et_past;             /* counted: what catalog_then() has taken values from; else NULL */
     bool et_has_partial;            /* an index of it is partial */
     bool et_has_computed;           /* a column of it is computed */
     bool et_has_lazy;               /* a column of it is lazy */
     bool et_has_tags;               /* the values of a column are tags */
+    row_mask et_unversioned;        /* ids of columns without history: those that it has, and had */
     edb_column *et_columns;
     edb_index *et_indexes;
     uint32_t et_n_checks, et_n_fkeys;
@@ -145,6 +151,8 @@ int catalog_find(edb_stmt *stmt, const char *name, edb_table **out);    /* ASCII
  * added yet it is NULL, whatever it became for these rows when it was; and a row older than the column's type of then is
  * read under that type first. */
 int catalog_then(edb_stmt *stmt, const edb_table *table, edb_table **out);
+/* The same where et_then_moves is not set: only columns without history differ. */
+int table_unversioned(const edb_table *table, edb_table **out);
 /* A tree that belongs to no table, own uncommitted ones included; *tree 0: there is none of that name. */
 int catalog_tree(edb_stmt *stmt, const char *name, uint32_t *tree);
 

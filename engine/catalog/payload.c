@@ -13,7 +13,7 @@
 #include "native/rowcode.h"
 
 enum { PAYLOAD_FORMAT = 1 };
-enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4, TABLE_TAGS = 8 };
+enum { TABLE_WITHOUT_ROWID = 1, TABLE_STRICT = 2, TABLE_AUTOINCREMENT = 4, TABLE_TAGS = 8, TABLE_UNVERSIONED = 16 };
 enum { COLUMN_NOT_NULL = 1, COLUMN_DEFAULT = 2, COLUMN_CONSTANT = 4, COLUMN_VIRTUAL = 8, COLUMN_STORED = 16,
        COLUMN_HIDDEN = 32, COLUMN_ADDED = 64, COLUMN_RETYPED = 128 };
 enum { INDEX_UNIQUE = 1, INDEX_PRIMARY_KEY = 2, INDEX_AUTOMATIC = 4, INDEX_PARTIAL = 8 };
@@ -265,6 +265,7 @@ static void payload_columns(payload_reader *pr, edb_table *table)
             table->et_width = table->et_columns[i].id + 1;
         /* With one change of the type a row is of the type of then or of a later one. */
         table->et_then_differs |= table->et_columns[i].added || table->et_columns[i].n_earlier > 1;
+        table->et_then_moves = table->et_then_differs;
         table->et_has_computed |= table->et_columns[i].computed;
         table->et_has_lazy |= table->et_columns[i].lazy;
     }
@@ -357,6 +358,42 @@ static void payload_tags(payload_reader *pr, edb_table *table)
     table->et_has_tags = n > 0;
 }
 
+static edb_column *column_with_id(const edb_table *table, uint32_t id)
+{
+    for (uint32_t i = 0; i < table->et_n_columns; i++)
+        if (table->et_columns[i].id == id && !column_virtual(&table->et_columns[i]))
+            return &table->et_columns[i];
+    return NULL;
+}
+
+/* Whether the values of the column would have a history all the same, elsewhere. */
+static bool is_told_elsewhere(const edb_table *table, const edb_column *column)
+{
+    return column->keyed || column->tag || column->computed
+           || (table->et_rowid_column >= 0 && column == &table->et_columns[table->et_rowid_column]);
+}
+
+static void payload_unversioned(payload_reader *pr, edb_table *table)
+{
+    uint64_t n = payload_varint(pr, UINT16_MAX + 1, "number of unversioned columns");
+    uint32_t *ids = payload_alloc(pr, n * sizeof *ids);
+
+    if (!n)
+        payload_wrong(pr, "number of unversioned columns");
+    for (uint64_t i = 0; i < n && ids && !pr->pr_wrong; i++) {
+        ids[i] = (uint32_t)payload_varint(pr, UINT16_MAX, "unversioned column");
+        edb_column *column = column_with_id(table, ids[i]);
+        if ((i && ids[i] <= ids[i - 1]) || (column && is_told_elsewhere(table, column)))
+            payload_wrong(pr, "unversioned column");
+        else if (column)
+            column->unversioned = true;
+        table->et_then_moves |= column && column->n_earlier;
+    }
+    if (!pr->pr_wrong && ids)
+        table->et_unversioned = (row_mask){ ids, (uint32_t)n };
+    table->et_then_differs = true;
+}
+
 static void payload_table(payload_reader *pr, edb_table *table)
 {
     if (payload_byte(pr, "payload format") != PAYLOAD_FORMAT)
@@ -391,6 +428,8 @@ static void payload_table(payload_reader *pr, edb_table *table)
     payload_fkeys(pr, table);
     if (flags & TABLE_TAGS && !pr->pr_wrong && !pr->pr_nomem)
         payload_tags(pr, table);
+    if (flags & TABLE_UNVERSIONED && !pr->pr_wrong && !pr->pr_nomem)
+        payload_unversioned(pr, table);
     table->et_extra = payload_string(pr, "extra");
     if (pr->pr_at != pr->pr_end)
         payload_wrong(pr, "length");
@@ -457,7 +496,7 @@ bool table_same_columns(const edb_table *a, const edb_table *b)
         const edb_column *x = &a->et_columns[i], *y = &b->et_columns[i];
         if (x->id != y->id || x->affinity != y->affinity || x->collation != y->collation || strcmp(x->name, y->name)
             || strcmp(x->type, y->type) || x->computed != y->computed || x->stored != y->stored
-            || x->hidden != y->hidden || (x->computed && strcmp(x->expression, y->expression)))
+            || x->hidden != y->hidden || x->unversioned != y->unversioned || (x->computed && strcmp(x->expression, y->expression)))
             return false;
     }
     return true;

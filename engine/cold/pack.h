@@ -16,12 +16,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/tree/tree_masks.h"
+
 #define PACK_PAGES_MOST 16
 #define PACK_LEVEL 3                /* of zstd */
 
 typedef struct pack_writer pack_writer;
 int pack_writer_new(pack_writer **out);             /* EDB_CANNOT: there is no zstd. EDB_NOMEM */
 void pack_writer_free(pack_writer *pw);
+/* From now on rows of trees have NULL in these columns when they are packed; they outlive the writer. NULL: all have their values. */
+void pack_writer_masks(pack_writer *pw, const tree_masks *masks);
 
 /* The most bytes that a pack of n pages can have. */
 size_t pack_bound(unsigned n, uint32_t page_size);

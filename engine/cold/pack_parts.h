@@ -101,6 +101,8 @@ typedef struct {
     node_range sec_ranges[PACK_PAGES_MOST];          /* of each */
     node_kind sec_kind;
     room sec_entries, sec_table, sec_numbers;          /* page_entry, table_version, uint64_t */
+    const row_mask *sec_mask;                        /* columns of its rows that are left out; NULL: none */
+    room sec_masked;                                 /* the values without them */
     size_t sec_versions, sec_keys, sec_commits;
 } section;
 

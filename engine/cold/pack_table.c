@@ -30,6 +30,29 @@ static bool ascends(const page_entry *e, size_t n)
     return true;
 }
 
+/* Values without the columns that have no history: of the same commit they are then the same in all pages, whatever packed one of
+ * them before. None becomes larger. */
+static int values_mask(section *se, size_t n)
+{
+    page_entry *e = se->sec_entries.rom_at;
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += e[i].overflow ? 0 : e[i].value_size;
+    if (!room_for(&se->sec_masked, bytes + 1, 0))
+        return edb_fail(EDB_NOMEM, "memory is exhausted");
+    uint8_t *at = se->sec_masked.rom_at;
+    for (size_t i = 0; i < n; i++) {
+        if (e[i].tombstone || e[i].overflow)
+            continue;
+        size_t size = row_masked(se->sec_mask, e[i].value, e[i].value_size, at);
+        e[i].value = at;
+        e[i].value_size = (uint32_t)size;
+        at += size;
+    }
+    return EDB_OK;
+}
+
 static int entries_take(section *se, const uint8_t *const *pages, merged *nodes)
 {
     size_t starts[PACK_PAGES_MOST + 1] = { 0 };
@@ -50,7 +73,7 @@ static int entries_take(section *se, const uint8_t *const *pages, merged *nodes)
         nodes[i] = (merged){ all + starts[i], all + starts[i + 1], (uint16_t)(1u << se->sec_pages[i]) };
     }
     se->sec_versions = starts[se->sec_n];             /* at most */
-    return EDB_OK;
+    return se->sec_mask ? values_mask(se, se->sec_versions) : EDB_OK;
 }
 
 /* The least of the entries that the nodes are at; NULL: there is none. */

@@ -16,6 +16,7 @@ struct pack_writer {
     stream_out pkw_streams[SN_FIXED + 2 * COLUMN_STREAMS];
     row_before pkw_before;
     squeezer pkw_squeeze;
+    const tree_masks *pkw_masks;
 };
 
 int pack_writer_new(pack_writer **out)
@@ -46,6 +47,7 @@ void pack_writer_free(pack_writer *pw)
         room_end(&pw->pkw_sections[i].sec_entries);
         room_end(&pw->pkw_sections[i].sec_table);
         room_end(&pw->pkw_sections[i].sec_numbers);
+        room_end(&pw->pkw_sections[i].sec_masked);
     }
     for (unsigned i = 0; i < SN_FIXED + 2 * COLUMN_STREAMS; i++)
         room_end(&pw->pkw_streams[i].sot_room);
@@ -57,6 +59,11 @@ void pack_writer_free(pack_writer *pw)
     room_end(&pw->pkw_squeeze.sqz_plain.sot_room);
     pw->pkw_squeeze.sqz_zstd->zs_free_cctx(pw->pkw_squeeze.sqz_cctx);
     free(pw);
+}
+
+void pack_writer_masks(pack_writer *pw, const tree_masks *masks)
+{
+    pw->pkw_masks = masks;
 }
 
 size_t pack_bound(unsigned n, uint32_t page_size)
@@ -82,6 +89,7 @@ static int section_for(pack_writer *pw, const node_kind *kind)
             return (int)i;
     section *se = &pw->pkw_sections[pw->pkw_n];
     se->sec_kind = *kind;
+    se->sec_mask = kind->ndk_leaf ? tree_masks_find(pw->pkw_masks, kind->ndk_owner) : NULL;
     se->sec_n = 0;
     return (int)pw->pkw_n++;
 }

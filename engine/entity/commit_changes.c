@@ -22,6 +22,7 @@ int changes_begin(commit_changes *ccs, edb_stmt *stmt, const changes_wanted *wan
 
 void changes_end(commit_changes *ccs)
 {
+    alike_end(&ccs->ccs_alike);
     free(ccs->ccs_window);
     *ccs = (commit_changes){ .ccs_n = 0 };
 }
@@ -68,6 +69,7 @@ static int make_room(commit_changes *ccs, uint64_t *upto)
 static int add_change(commit_changes *ccs, const tree_event *change, const edb_table *table, uint64_t *upto)
 {
     commit_change made = { .cc_change = *change, .cc_table = table };
+    bool same = false;
     int rc;
 
     if (change->key_size != (table ? 8 : TAG_KEY))
@@ -75,6 +77,8 @@ static int add_change(commit_changes *ccs, const tree_event *change, const edb_t
                         (unsigned long long)change->at);
     if (table) {
         made.cc_id = rowid_load(change->key);
+        if (change->had && change->has && ((rc = alike_versions(&ccs->ccs_alike, &change->was, &change->is, &same)) || same))
+            return rc;
     } else {
         tagging tg;
         reverse_load(&tg, change->key);
@@ -128,6 +132,8 @@ static int add_table(commit_changes *ccs, const edb_table *table, uint64_t *upto
     size_t id_size = ccs->ccs_wanted.cx_one ? TAG_ENTITY : 0;
     int rc;
 
+    alike_end(&ccs->ccs_alike);
+    alike_begin(&ccs->ccs_alike, ccs->ccs_stmt, table);
     big32_store(prefix, table->et_id);
     rowid_store(prefix + TAG_TYPE, ccs->ccs_wanted.cx_id);
     rc = add_tree(ccs, table->et_id, table, prefix + TAG_TYPE, id_size, upto);

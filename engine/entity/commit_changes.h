@@ -5,6 +5,7 @@
 #ifndef EDB_COMMIT_CHANGES_H
 #define EDB_COMMIT_CHANGES_H
 
+#include "engine/entity/alike.h"
 #include "engine/entity/tables_ever.h"
 #include "engine/entity/tag_trees.h"
 #include "engine/tree/tree_events.h"
@@ -28,6 +29,7 @@ typedef struct {
     edb_stmt *ccs_stmt;
     changes_wanted ccs_wanted;
     tag_trees ccs_tags;
+    alike ccs_alike;                /* of the table walked: changes that leave it alike are none */
     uint64_t ccs_served;            /* the last commit of the window */
     commit_change *ccs_window;      /* owned; ccs_n changes, in order */
     size_t ccs_n, ccs_i, ccs_room;

@@ -11,13 +11,14 @@
 #include "engine/txn/reads.h"
 #include "engine/txn/txn_internal.h"
 
-int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted)
+int versions_open(row_versions *rvs, edb_stmt *stmt, const edb_table *table, const versions_wanted *wanted)
 {
     const tree_state *state;
     uint64_t moment = stmt->st_moment;
-    int rc = stmt_tree(stmt, tree, &state);
+    int rc = stmt_tree(stmt, table->et_id, &state);
 
     *rvs = (row_versions){ .rvs_stmt = stmt, .rvs_wanted = *wanted, .rvs_there = !rc && state };
+    alike_begin(&rvs->rvs_alike, stmt, table);
     if (rc || !state)
         return rc;
     if (wanted->vw_ended_upto < moment)
@@ -35,6 +36,7 @@ void versions_close(row_versions *rvs)
         return;
     tree_events_close(&rvs->rvs_events);
     tree_cursor_close(&rvs->rvs_rows);
+    alike_end(&rvs->rvs_alike);
     rvs->rvs_there = false;
 }
 
@@ -99,16 +101,48 @@ static signed char had_before(const row_versions *rvs, const tree_version *v)
     return rvs->rvs_last_had;
 }
 
-/* What a change says: that a version ended, and perhaps that the row was deleted. -> whether either is wanted. */
-static bool take_change(row_versions *rvs, const tree_event *change, row_version *out)
+/* The commit that began the run of a version, which the last change that was none may know. */
+static int run_begun(row_versions *rvs, const tree_version *v, uint64_t *begun)
+{
+    *begun = v->from;
+    if (!alike_any(&rvs->rvs_alike))
+        return EDB_OK;
+    if (v->from == rvs->rvs_run_at && v->key_size == sizeof rvs->rvs_row[0] && memcmp(v->key, rvs->rvs_run_key, v->key_size) == 0) {
+        *begun = rvs->rvs_run_begun;
+        return EDB_OK;
+    }
+    return alike_begun(&rvs->rvs_alike, &rvs->rvs_rows.tc_state, v, begun);
+}
+
+/* Whether a change is none to whoever asks for history. */
+static int passes_over(row_versions *rvs, const tree_event *change, bool *over)
+{
+    uint64_t begun;
+    int rc = EDB_OK;
+
+    *over = false;
+    if (!alike_any(&rvs->rvs_alike) || !change->had || !change->has)
+        return EDB_OK;
+    if ((rc = alike_versions(&rvs->rvs_alike, &change->was, &change->is, over)) || !*over
+        || (rc = run_begun(rvs, &change->was, &begun)))
+        return rc;
+    rvs->rvs_run_at = change->at;
+    rvs->rvs_run_begun = begun;
+    rvs->rvs_run_key = change->key;
+    return EDB_OK;
+}
+
+/* What a change says: that a version, which commit `begun` began, ended, and perhaps that the row was deleted. -> whether either is
+ * wanted. */
+static bool take_change(row_versions *rvs, const tree_event *change, uint64_t begun, row_version *out)
 {
     row_version deletion;
-    bool is_wanted = change->had && begun_wanted(rvs, change->was.from);
+    bool is_wanted = change->had && begun_wanted(rvs, begun);
     bool deletes = change->had && !change->has && rvs->rvs_wanted.vw_deletions && begun_wanted(rvs, change->at);
 
     if (change->had)
-        *out = (row_version){ .vn_begun = change->was.from, .vn_ended = change->at,
-                              .vn_had = had_before(rvs, &change->was) };
+        *out = (row_version){ .vn_begun = begun, .vn_ended = change->at,
+                              .vn_had = begun == change->was.from ? had_before(rvs, &change->was) : -1 };
     rvs->rvs_last_at = change->at;
     rvs->rvs_last_key = change->key;
     rvs->rvs_last_key_size = change->key_size;
@@ -130,6 +164,20 @@ static bool take_change(row_versions *rvs, const tree_event *change, row_version
     return true;
 }
 
+static int look_at_change(row_versions *rvs, const tree_event *change, row_version *out, bool *found)
+{
+    uint64_t begun = 0;
+    bool over;
+    int rc = passes_over(rvs, change, &over);
+
+    if (rc || over)
+        return rc;
+    if (change->had && (rc = run_begun(rvs, &change->was, &begun)))
+        return rc;
+    *found = take_change(rvs, change, begun, out);
+    return EDB_OK;
+}
+
 /* The next row that is there and wanted. */
 static int take_row(row_versions *rvs, row_version *out, bool *found)
 {
@@ -140,8 +188,11 @@ static int take_row(row_versions *rvs, row_version *out, bool *found)
         const tree_version *at = &rows->tc_at;
         if (rvs->rvs_high && key_compare(at->key, at->key_size, rvs->rvs_high, rvs->rvs_high_size) >= 0)
             break;
-        if ((*found = begun_wanted(rvs, at->from))) {
-            *out = (row_version){ .vn_begun = at->from, .vn_had = had_before(rvs, at) };
+        uint64_t begun;
+        if ((rc = run_begun(rvs, at, &begun)))
+            break;
+        if ((*found = begun_wanted(rvs, begun))) {
+            *out = (row_version){ .vn_begun = begun, .vn_had = begun == at->from ? had_before(rvs, at) : -1 };
             entry_from_version(at, &out->vn_entry);
         }
         rc = tree_cursor_next(rows);
@@ -162,7 +213,8 @@ int versions_next(row_versions *rvs, row_version *out, bool *found)
     while (!rc && !*found && rvs->rvs_changes) {
         if (!(rc = tree_events_next(&rvs->rvs_events, &change))) {
             rvs->rvs_changes = change != NULL;
-            *found = change && take_change(rvs, change, out);
+            if (change)
+                rc = look_at_change(rvs, change, out, found);
         }
         if (!rc && conn_interrupted(rvs->rvs_stmt->st_conn))
             rc = edb_fail(EDB_INTERRUPT, "reading the versions of rows was interrupted");
@@ -172,24 +224,50 @@ int versions_next(row_versions *rvs, row_version *out, bool *found)
 
 /* ---- one version --------------------------------------------------------------------------------------------------- */
 
-int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, uint64_t now,
-                uint64_t *ended)
+/* Back from `now` to the version that commit `from` wrote: the last change before it is met that is one. */
+static int find_end(alike *alk, const tree_state *state, const edb_entry *entry, uint64_t now, uint64_t *ended)
 {
-    const tree_state *known;
-    tree_version version;
-    bool found;
-    int rc = stmt_tree(stmt, tree, &known);
+    tree_version at, later;
+    bool found, followed = false;           /* followed: `later` is what came next */
+    uint64_t since = 0, changed = 0;        /* changed: the commit of that change */
+    int rc = EDB_OK;
 
-    *ended = 0;
+    for (*ended = 0; now >= entry->from && !rc; now = since - 1) {
+        bool same = false;
+        rc = tree_version_at(alk->alk_stmt->st_conn->cn_pager, state, now, entry->key, entry->key_size, &at, &found, &since);
+        if (!rc && found && followed)
+            rc = alike_versions(alk, &at, &later, &same);
+        if (!rc && changed && !same)
+            *ended = changed;
+        if (rc || since <= entry->from)
+            break;
+        followed = found;
+        later = at;
+        changed = since;
+    }
+    return rc;
+}
+
+int version_period(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, uint64_t now, uint64_t *begun, uint64_t *ended)
+{
+    const tree_version v = { .key = entry->key, .key_size = entry->key_size, .value = entry->value, .value_size = entry->value_size,
+                             .from = entry->from, .overflow = entry->overflow };
+    const tree_state *known;
+    alike alk;
+    int rc = stmt_tree(stmt, table->et_id, &known);
+
+    *begun = entry->from;
+    if (ended)
+        *ended = 0;
     if (rc || !known)
         return rc;
     const tree_state state = *known;
-    for (uint64_t since = 0; now >= begun && !rc; now = since - 1) {
-        rc = tree_version_at(stmt->st_conn->cn_pager, &state, now, key, key_size, &version, &found, &since);
-        if (rc || since <= begun)
-            break;
-        *ended = since;
-    }
+    alike_begin(&alk, stmt, table);
+    if (alike_any(&alk))
+        rc = alike_begun(&alk, &state, &v, begun);
+    if (!rc && ended)
+        rc = find_end(&alk, &state, entry, now, ended);
+    alike_end(&alk);
     return rc;
 }
 

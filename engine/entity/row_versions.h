@@ -2,9 +2,11 @@
 #ifndef EDB_ROW_VERSIONS_H
 #define EDB_ROW_VERSIONS_H
 
+#include "engine/entity/alike.h"
 #include "engine/tree/tree_events.h"
 #include "engine/txn/txn.h"
 
+/* Versions that are alike are one: a run, told with what the last of them has. */
 typedef struct {
     uint64_t vn_begun;              /* the commit that wrote it */
     uint64_t vn_ended;              /* the one that ended it; 0: it is current */
@@ -38,9 +40,12 @@ typedef struct {
     bool rvs_last_had;
     row_version rvs_later;          /* a deletion that comes behind the version it ended */
     bool rvs_has_later;
+    alike rvs_alike;
+    uint64_t rvs_run_at, rvs_run_begun;     /* the last change that was none: its commit, and that which began the run it is in; */
+    const uint8_t *rvs_run_key;     /* and of which key */
 } row_versions;
 
-int versions_open(row_versions *rvs, edb_stmt *stmt, uint32_t tree, const versions_wanted *wanted);
+int versions_open(row_versions *rvs, edb_stmt *stmt, const edb_table *table, const versions_wanted *wanted);
 void versions_close(row_versions *rvs);
 /* A walk over keys low <= k < high; NULL: no bound. Bounds are not copied. */
 int versions_start(row_versions *rvs, const void *low, size_t low_size, const void *high, size_t high_size);
@@ -48,9 +53,9 @@ int versions_start_row(row_versions *rvs, int64_t id);  /* over one row */
 /* The next version, in no order; *found false: that was the last. What it points to lasts as long as the statement. */
 int versions_next(row_versions *rvs, row_version *out, bool *found);
 
-/* The commit that ended the version of a key that commit `begun` wrote; 0: none up to `now`. */
-int version_end(edb_stmt *stmt, uint32_t tree, const void *key, size_t key_size, uint64_t begun, uint64_t now,
-                uint64_t *ended);
+/* The period of the version that an entry of the table is: the commit that began it, and the one that ended it; 0: none up to `now`, a
+ * commit number. ended NULL: it is not asked for. */
+int version_period(edb_stmt *stmt, const edb_table *table, const edb_entry *entry, uint64_t now, uint64_t *begun, uint64_t *ended);
 /* What was done to a key that was there before, and is there afterwards: "insert", "update" or "delete". */
 const char *operation_name(bool had, bool has);
 /* What the commit did that began a version of the tree, or the deletion. */

@@ -8,15 +8,21 @@
 #include "engine/tree/tree_events.h"
 #include "engine/txn/txn_internal.h"
 
+/* Takes the table over. What is told of the past shows nothing of columns without history. */
 static int add(tables_ever *ever, edb_table *table)
 {
-    edb_table **more = realloc(ever->ever_tables, (ever->ever_n + 1) * sizeof *more);
+    edb_table **more = realloc(ever->ever_tables, (ever->ever_n + 1) * sizeof *more), *bare = NULL;
+    int rc = more ? EDB_OK : edb_fail(EDB_NOMEM, "no memory for a list of %zu tables", ever->ever_n + 1);
 
-    if (!more)
-        return edb_fail(EDB_NOMEM, "no memory for a list of %zu tables", ever->ever_n + 1);
-    ever->ever_tables = more;
-    more[ever->ever_n++] = table;
-    return EDB_OK;
+    if (more)
+        ever->ever_tables = more;
+    if (!rc && table->et_unversioned.rmk_n)
+        rc = table_unversioned(table, &bare);
+    if (bare || rc)
+        table_unref(table);
+    if (!rc)
+        ever->ever_tables[ever->ever_n++] = bare ? bare : table;
+    return rc;
 }
 
 static int decode_version(edb_stmt *stmt, const tree_version *version, edb_table **out)

@@ -169,6 +169,11 @@ bool pager_upkeep_begin(pager *pg);
 void pager_upkeep_end(pager *pg);
 
 uint64_t pager_published(const pager *pg);
+/* A feature that only some files need, by its bit of `required` in the header: whether the file's header may have it; and that the
+ * commit, which must be one with a page record, needs it. */
+#define PAGER_UNVERSIONED 128       /* columns without history */
+bool pager_has(const pager *pg, uint32_t feature);
+void pager_commit_needs(pager_commit *pc, uint32_t feature);
 uint64_t pager_durable(const pager *pg);
 /* Afterwards no later commit will get a commit time at or before `moment_ns` (I6). Then the newest commit with
  * time <= moment is final, and survives a power loss once it and commit *until are durable; 0: nobody else is. */

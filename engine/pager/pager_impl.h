@@ -193,8 +193,9 @@ int recover_create(pager *pg, uint32_t page_size);
 int recover_header(pager *pg);
 /* Bits of `required` in the header. */
 enum { FEATURE_REDO = 1, FEATURE_COLD = 2, FEATURE_LINKS = 4, FEATURE_STRIPS = 8,
-       FEATURES = FEATURE_REDO | FEATURE_COLD | FEATURE_LINKS | FEATURE_STRIPS };
-/* Makes the header say that there may be redo records, cold ids, records with links, or strips. Under the committer lock. */
+       FEATURES_NEW = FEATURE_REDO | FEATURE_COLD | FEATURE_LINKS | FEATURE_STRIPS,     /* those of a new file */
+       FEATURES = FEATURES_NEW | PAGER_UNVERSIONED };
+/* Makes the header say that the file needs these. Under the committer lock. */
 int header_allow(pager *pg, uint32_t features);
 /* Chooses the record to stand at, and makes it and what it needs durable. The caller is alone. */
 int recover_file(pager *pg, const shm_before *before);
@@ -243,6 +244,7 @@ struct pager_commit {
     uint64_t pc_n_cold;
     cold_holds pc_holds;            /* what it reads of packed history */
     bool pc_strips;                 /* it has written a strip */
+    uint32_t pc_needs;              /* features that it needs besides */
     bool pc_prepared, pc_redo;
     bool pc_aside;                  /* it has the earliest time that it can have */
     uint64_t pc_allocated;          /* pages drawn from the end of the file */

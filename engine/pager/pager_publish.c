@@ -94,6 +94,11 @@ static int check_may_commit(const pager_commit *pc)
     return shm_intact(lock) ? check_clock(pc) : shm_overwritten(lock);
 }
 
+void pager_commit_needs(pager_commit *pc, uint32_t feature)
+{
+    pc->pc_needs |= feature;
+}
+
 int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema_changed)
 {
     record *rc = &pc->pc_record;
@@ -115,7 +120,7 @@ int pager_commit_prepare(pager_commit *pc, const array_state *trees, bool schema
         code = links_add(pc, sn, pc->pc_number);
     if (!code)
         code = header_allow(pc->pc_pager, FEATURE_LINKS | (pc->pc_cold.cd_list.ar_count ? FEATURE_COLD : 0)
-                                           | (pc->pc_strips ? FEATURE_STRIPS : 0));
+                                           | (pc->pc_strips ? FEATURE_STRIPS : 0) | pc->pc_needs);
     if (!code)
         code = free_flush(pc);
     if (code)

@@ -56,7 +56,7 @@ int recover_create(pager *pg, uint32_t page_size)
     memcpy(header + FH_MAGIC, file_magic, sizeof file_magic);
     store32(header + FH_VERSION, FILE_VERSION);
     store32(header + FH_PAGE_SIZE, page_size);
-    store64(header + FH_REQUIRED, FEATURES);
+    store64(header + FH_REQUIRED, FEATURES_NEW);
     store64(header + FH_CREATED, (uint64_t)os_clock_ns());
     if (getrandom(header + FH_ID, 16, 0) != 16)
         return edb_fail(EDB_IO, "%s: the system gives no random numbers: %s", pg->pg_name, strerror(errno));
@@ -98,6 +98,13 @@ static bool header_torn(const uint8_t *header)
         torn = !(flipped & ~(uint64_t)FEATURES) && header_whole(other);
     }
     return torn;
+}
+
+bool pager_has(const pager *pg, uint32_t feature)
+{
+    uint32_t known = atomic_load_explicit(&pg->pg_shm->sh_features, memory_order_relaxed);
+
+    return !known || known & feature;       /* of a torn header nothing is known */
 }
 
 int header_allow(pager *pg, uint32_t features)

@@ -121,6 +121,34 @@ static int drop_indexes(edb_stmt *stmt, const edb_table *before, const edb_table
     return rc || after ? rc : txn_tree_dropped(stmt, before->et_id);
 }
 
+/* Whether no row of the table was ever committed; then none is until this transaction is. */
+static int never_had_rows(edb_stmt *stmt, const edb_table *table, bool *out)
+{
+    bool there;
+    int rc = stmt_tree_unwritten(stmt, table->et_id, &there, out);
+    return !rc && *out && there ? txn_expect_unchanged(stmt, table->et_id) : rc;
+}
+
+/* Whether a column has a history is said before the first row has it: what commits wrote is proved by it (engine/tree/tree_masks.h). */
+static int judge_unversioned(edb_stmt *stmt, const edb_table *before, const edb_table *after)
+{
+    const row_mask *was = &before->et_unversioned, *is = &after->et_unversioned;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < is->rmk_n; i++) {
+        bool known = kept < was->rmk_n && was->rmk_ids[kept] == is->rmk_ids[i], fresh = false;
+        kept += known;
+        for (uint32_t k = 0; k < before->et_n_columns && !known; k++) {
+            if (before->et_columns[k].id != is->rmk_ids[i])
+                continue;
+            int rc = never_had_rows(stmt, before, &fresh);
+            if (rc || !fresh)
+                return rc ? rc : edb_fail(EDB_MISUSE, "column %s of table %s has a history", before->et_columns[k].name, before->et_name);
+        }
+    }
+    return kept == was->rmk_n ? EDB_OK
+                              : edb_fail(EDB_MISUSE, "a column of table %s has no history and cannot be given one", before->et_name);
+}
+
 int ddl_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged, uint32_t *table_id)
 {
     edb_table *before = NULL, *after = NULL;
@@ -138,6 +166,8 @@ int ddl_replace(edb_stmt *stmt, const uint8_t *payload, size_t size, bool judged
         goto done;
     seen_from = entry.seen_from;
     rc = catalog_decode(stmt, &entry, &before);
+    if (!rc)
+        rc = judge_unversioned(stmt, before, after);
     if (!rc)
         rc = names_check(stmt, after);
     if (!rc)

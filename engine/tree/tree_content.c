@@ -1,6 +1,7 @@
 /* The entries of a commit's content. See tree_content.h. */
 #include "engine/tree/tree_content.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/tree/page.h"
@@ -34,11 +35,34 @@ void content_ended(tree_content *tct, const uint8_t *key, uint32_t key_size)
     head(tct, key, key_size, true);
 }
 
+static void add_piece(void *hash, const uint8_t *bytes, size_t size)
+{
+    sha256_add(hash, bytes, size);
+}
+
 static void content_version(tree_content *tct, const uint8_t *key, uint32_t key_size, const uint8_t *value, uint32_t value_size)
 {
     head(tct, key, key_size, false);
+    if (tct->tct_mask) {
+        size_of(tct, row_masked_size(tct->tct_mask, value, value_size));
+        row_masked_emit(tct->tct_mask, value, value_size, add_piece, &tct->tct_hash);
+        return;
+    }
     size_of(tct, value_size);
     sha256_add(&tct->tct_hash, value, value_size);
+}
+
+/* One of a chain, of whose row a part does not count: that needs all of it. */
+static int content_chain(tree_content *tct, pager *pg, const tree_version *version, uint64_t size)
+{
+    uint8_t *value = malloc(size);
+    int rc = value ? tree_overflow_read(pg, version, 0, value, size) : edb_fail(EDB_NOMEM, "no memory for a value of %llu bytes",
+                                                                                (unsigned long long)size);
+
+    if (!rc)
+        content_version(tct, version->key, version->key_size, value, (uint32_t)size);
+    free(value);
+    return rc;
 }
 
 enum { PIECE = 4096 };
@@ -53,6 +77,8 @@ int content_stored(tree_content *tct, pager *pg, const tree_version *version)
         content_version(tct, version->key, version->key_size, version->value, version->value_size);
         return EDB_OK;
     }
+    if (tct->tct_mask)
+        return content_chain(tct, pg, version, size);
     head(tct, version->key, version->key_size, false);
     size_of(tct, size);
     for (uint64_t at = 0, n; at < size && !rc; at += n) {
@@ -102,6 +128,22 @@ static inline void gather(gathering *g, const uint8_t *bytes, uint32_t size)
     }
 }
 
+static void gather_piece(void *gathered, const uint8_t *bytes, size_t size)
+{
+    gather(gathered, bytes, (uint32_t)size);
+}
+
+static void gather_value(gathering *g, const row_mask *mask, const tree_change *c)
+{
+    if (mask) {
+        gather_word(g, (uint32_t)row_masked_size(mask, c->value, c->value_size));
+        row_masked_emit(mask, c->value, c->value_size, gather_piece, g);
+        return;
+    }
+    gather_word(g, c->value_size);
+    gather(g, c->value, c->value_size);
+}
+
 void content_changes(tree_content *tct, const tree_change *const *made, size_t n)
 {
     gathering g;
@@ -113,10 +155,8 @@ void content_changes(tree_content *tct, const tree_change *const *made, size_t n
         begin(tct);
         gather_word(&g, c->key_size << 1 | c->tombstone);
         gather(&g, c->key, c->key_size);
-        if (!c->tombstone) {
-            gather_word(&g, c->value_size);
-            gather(&g, c->value, c->value_size);
-        }
+        if (!c->tombstone)
+            gather_value(&g, tct->tct_mask, c);
     }
     if (g.gat_size)
         gather_pass(&g);

@@ -4,16 +4,19 @@
  *                    u32 tree id, u64 entries, SHA-256 of the entries
  *     entry      ascending by key: u32 key size << 1 | ended, key; unless it ended: u32 value size, value
  *
- * All integers little-endian; a value is whole, whether it stands in a leaf or in a chain. Made at COMMIT from the changes that
+ * All integers little-endian; a value is whole, whether it stands in a leaf or in a chain, but for its columns that have no
+ * history (tree_masks.h), which count as NULL. Made at COMMIT from the changes that
  * do make versions, and again from the versions of all trees (tree_contents.h): both must come to the same. */
 #ifndef EDB_TREE_CONTENT_H
 #define EDB_TREE_CONTENT_H
 
+#include "native/rowmask.h"
 #include "native/sha256.h"
 #include "engine/tree/tree.h"
 
 struct tree_content {               /* of one tree; all zero: nothing yet */
     uint64_t tct_entries;
+    const row_mask *tct_mask;       /* columns of its rows that count as NULL; NULL: none */
     sha256 tct_hash;                /* of the entries, where there are any */
 };
 

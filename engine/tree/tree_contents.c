@@ -22,20 +22,21 @@ typedef struct {
     const contents_watch *cnts_watch;
 } contents;
 
-static int add_event(contents *cs, const tree_event *te)
+static int add_event(contents *cs, const tree_event *te, const row_mask *mask)
 {
     uint64_t i = te->at - cs->cnts_after - 1;
     tree_content *tct = &cs->cnts_of[i].cco_tree;
 
     if (!tct->tct_entries)
         cs->cnts_touched[cs->cnts_n_touched++] = i;
+    tct->tct_mask = mask;
     if (te->has)
         return content_stored(tct, cs->cnts_pager, &te->is);
     content_ended(tct, te->key, te->key_size);
     return EDB_OK;
 }
 
-static int add_tree(contents *cs, const tree_state *state)
+static int add_tree(contents *cs, const tree_state *state, const row_mask *mask)
 {
     const contents_watch *watch = cs->cnts_watch;
     const tree_event *te;
@@ -45,11 +46,11 @@ static int add_tree(contents *cs, const tree_state *state)
     if (rc)
         return rc;
     if (watch && watch->ctw_differs)
-        tree_events_prove(&tes);
+        tree_events_prove(&tes, mask);
     rc = tree_events_start(&tes, NULL, 0, NULL, 0);
     while (!rc && !(rc = tree_events_next(&tes, &te)) && te) {
         if (!te->differs)
-            rc = add_event(cs, te);
+            rc = add_event(cs, te, mask);
         else
             watch->ctw_differs(watch->ctw_arg, te->at, state->ts_id);
     }
@@ -78,7 +79,7 @@ static int add_trees(contents *cs, const contents_source *source)
         if (rc == EDB_NOSUCH)
             rc = EDB_OK;            /* made and rolled back: a hole */
         else if (!rc && state.ts_changed > cs->cnts_after)
-            rc = add_tree(cs, &state);
+            rc = add_tree(cs, &state, tree_masks_find(source->ctn_masks, (uint32_t)id));
     }
     return rc;
 }

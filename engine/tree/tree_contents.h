@@ -3,6 +3,7 @@
 #define EDB_TREE_CONTENTS_H
 
 #include "engine/tree/tree_content.h"
+#include "engine/tree/tree_masks.h"
 
 typedef struct {
     /* Called where a version that commit `number` wrote stands otherwise in a later page, which reads of later moments see. NULL:
@@ -17,6 +18,7 @@ typedef struct {                    /* where trees and their history are: of a s
     const array_state *ctn_trees;
     const cold_state *ctn_cold;
     uint64_t ctn_horizon;
+    const tree_masks *ctn_masks;    /* NULL: no column counts as NULL */
 } contents_source;
 
 /* content(n) of commits after < n <= upto, as the trees have them now, into out[n - after - 1]. Needed for each of them: about 230

@@ -144,10 +144,13 @@ static void put_event(tree_events *tes, uint64_t at, const tree_version *was, co
     out->key_size = is ? is->key_size : was->key_size;
 }
 
-static bool same_version(const tree_version *a, const tree_version *b)
+static bool same_version(const tree_version *a, const tree_version *b, const row_mask *mask)
 {
-    return a->from == b->from && a->overflow == b->overflow && a->value_size == b->value_size
-           && (!a->value_size || memcmp(a->value, b->value, a->value_size) == 0);      /* copies share a chain */
+    if (a->from != b->from || a->overflow != b->overflow)
+        return false;
+    if (mask && !a->overflow)
+        return row_masked_same(mask, a->value, a->value_size, b->value, b->value_size);
+    return a->value_size == b->value_size && (!a->value_size || memcmp(a->value, b->value, a->value_size) == 0);  /* copies share a chain */
 }
 
 /* Whether what the part has of a key from before it began is what was there then; named is the commit that wrote that. */
@@ -163,7 +166,7 @@ static void prove_carried(tree_events *tes, size_t group, size_t end, const tree
     if (group == end)
         return;                     /* nothing: if there was something then, it ended here, which is a change */
     version_of(&e[group], &carried);
-    if (e[group].tombstone ? !then : then && same_version(then, &carried))
+    if (e[group].tombstone ? !then : then && same_version(then, &carried, tes->tes_mask))
         return;
     tes->tes_made[tes->tes_n_made++] = (tree_event){ .at = then ? then->from : carried.from, .key = carried.key,
                                                      .key_size = carried.key_size, .differs = true };

@@ -2,6 +2,7 @@
 #ifndef EDB_TREE_EVENTS_H
 #define EDB_TREE_EVENTS_H
 
+#include "native/rowmask.h"
 #include "engine/tree/tree.h"
 
 typedef struct {                    /* what one commit did to one key; points into the map */
@@ -27,6 +28,7 @@ typedef struct {
     /* the leaf, or the range without one, that is walked, while tes_inside */
     bool tes_inside, tes_compares;    /* compares: tes_then walks the moment before it began */
     bool tes_proves;
+    const row_mask *tes_mask;       /* when it proves: columns that are not compared; NULL: none */
     uint64_t tes_since, tes_until;
     const uint8_t *tes_high_here;
     size_t tes_high_here_size;
@@ -50,7 +52,7 @@ int tree_events_start(tree_events *tes, const void *low, size_t low_size, const 
 static inline void tree_events_until(tree_events *tes, uint64_t upto) { tes->tes_upto = upto; }
 /* Versions that a page carries over from the one before are compared with it too; where one differs, an event says so.
  * Without this a walk looks at each version in the oldest of its pages alone. Not for walks over one key. */
-static inline void tree_events_prove(tree_events *tes) { tes->tes_proves = true; }
+static inline void tree_events_prove(tree_events *tes, const row_mask *mask) { tes->tes_proves = true; tes->tes_mask = mask; }
 void tree_events_close(tree_events *tes);
 /* The next change; NULL: that was the last. Changes of one key that one leaf holds come together, oldest first; beyond that
  * they are in no order. Valid until the next call, what it points to as long as the pin. */

@@ -37,6 +37,8 @@ typedef struct commit {
     commit_trees cm_trees;
     bool cm_in_memory;              /* its pages are made in memory, and cm_redo says what it changes */
     redo_buffer cm_redo;
+    const tree_masks *cm_masks;     /* columns without history; cm_own_masks, if it says something of some itself */
+    tree_masks cm_own_masks;
     bool cm_catalog;                /* the catalog changed, or a tree was made: nobody else may make one of that id */
 } commit;
 
@@ -117,6 +119,27 @@ static size_t take_changes(tree_change *out, size_t room, ws_cursor *wc)
     return n;
 }
 
+/* What the commit itself says of columns without history. The catalog is the first tree, so it is known before rows are written. */
+static int learn_masks(commit *cm, const tree_change *changes, size_t n)
+{
+    tree_masks own = { .tms_n = 0 };
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < n && !rc; i++)
+        if (!changes[i].tombstone)
+            rc = hooks_masks(changes[i].value, changes[i].value_size, &own);
+    if (!rc && own.tms_n) {
+        pager_commit_needs(cm->cm_commit, PAGER_UNVERSIONED);
+        if (cm->cm_masks != &cm->cm_own_masks)
+            rc = tree_masks_copy(&cm->cm_own_masks, cm->cm_masks);
+        cm->cm_masks = &cm->cm_own_masks;
+    }
+    for (size_t i = 0; i < own.tms_n && !rc; i++)
+        rc = tree_masks_add(&cm->cm_own_masks, own.tms_of[i]->tmk_tree, own.tms_of[i]->tmk_ids, own.tms_of[i]->tmk_mask.rmk_n);
+    tree_masks_free(&own);
+    return rc;
+}
+
 static int apply_tree(commit *cm, uint32_t id)
 {
     edb_conn *conn = cm->cm_conn;
@@ -139,12 +162,14 @@ static int apply_tree(commit *cm, uint32_t id)
     if (rc)
         goto done;
     before = tree->wn_state.ts_changed;
+    tree->wn_content.tct_mask = tree_masks_find(cm->cm_masks, id);
     do {
         if ((rc = changes_room(conn, room)))
             goto done;
         if (!(n = take_changes(conn->cn_changes, room, wc)))
             break;
-        if ((rc = tree_change_it(cm, tree, conn->cn_changes, n)))
+        if ((rc = tree_change_it(cm, tree, conn->cn_changes, n))
+            || (id == TREE_CATALOG && (rc = learn_masks(cm, conn->cn_changes, n))))
             goto done;
         hooks_applied(conn->cn_db->db_home, id, before, now, room == CHANGES_FEW, conn->cn_changes, n);
         if (conn_interrupted(conn) && (rc = edb_fail(EDB_INTERRUPT, "the commit was interrupted; nothing was done")))
@@ -291,6 +316,7 @@ static void commit_init(commit *cm, edb_conn *conn)
     cm->cm_pager = conn->cn_pager;
     cm->cm_commit = NULL;
     cm->cm_trees = (commit_trees){ .cmt_n = 0 };
+    cm->cm_own_masks = (tree_masks){ .tms_n = 0 };
     cm->cm_redo.rb_size = 0;
     cm->cm_redo.rb_full = cm->cm_in_memory = cm->cm_catalog = false;
 }
@@ -323,7 +349,12 @@ static int prepare(edb_conn *conn)
     cm.cm_base = pager_commit_base(cm.cm_commit);
     cm.cm_trees = commit_trees_of(cm.cm_commit, &cm.cm_base->sn_trees);
     cm.cm_in_memory = pager_commit_small(cm.cm_commit);
-    rc = prepare_locked(&cm, trees, n, &publish);
+    masks_known *masks = hooks_home_masks(conn->cn_db->db_home);
+    cm.cm_masks = &masks->mkn_masks;
+    rc = masks_refresh(masks, cm.cm_pager, cm.cm_base);
+    publish = false;
+    if (!rc)
+        rc = prepare_locked(&cm, trees, n, &publish);
     if (rc || !publish) {
         pager_commit_abort(cm.cm_commit);
         cm.cm_commit = NULL;
@@ -341,6 +372,7 @@ done:
         conn->cn_changes_room = 0;
     }
     commit_trees_free(&cm.cm_trees);
+    tree_masks_free(&cm.cm_own_masks);
     free(trees);
     return rc;
 }

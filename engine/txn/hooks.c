@@ -71,6 +71,7 @@ void hooks_conn_free(hooks_data *data)
 struct hooks_home {
     pthread_mutex_t ho_mutex;       /* held while data is made */
     _Atomic(void *) ho_of[HOOKS_MAX];   /* by the order of registration */
+    masks_known ho_masks;
 };
 
 static void *home_make(void)
@@ -104,6 +105,7 @@ static void home_free(void *guest)
         if (data_of(home, i) && registered[i]->hk_db_free)
             registered[i]->hk_db_free(data_of(home, i));
     pthread_mutex_destroy(&home->ho_mutex);
+    tree_masks_free(&home->ho_masks.mkn_masks);
     free(home);
 }
 
@@ -196,4 +198,19 @@ int hooks_commit(edb_conn *conn, struct commit *cm)
         if (registered[i]->hk_commit)
             rc = registered[i]->hk_commit(conn, cm);
     return rc;
+}
+
+int hooks_masks(const uint8_t *payload, size_t size, tree_masks *masks)
+{
+    int rc = EDB_OK;
+
+    for (size_t i = 0; i < n_registered && !rc; i++)
+        if (registered[i]->hk_masks)
+            rc = registered[i]->hk_masks(payload, size, masks);
+    return rc;
+}
+
+masks_known *hooks_home_masks(hooks_home *home)
+{
+    return &home->ho_masks;
 }

@@ -30,6 +30,7 @@
 
 #include "engine/edb.h"
 #include "engine/tree/tree.h"
+#include "engine/txn/masks.h"
 #include "engine/txn/writeset.h"
 
 enum { HOOKS_MAX = 24 };
@@ -51,6 +52,8 @@ typedef struct {
     /* Called inside COMMIT, under the committer lock, of a transaction that has changed something and will be published:
      * what belongs to its commit is added by commit_add(). */
     int (*hk_commit)(edb_conn *conn, struct commit *cm);
+    /* Adds what an entry of the catalog says of columns without history. Pure: any thread may call it, with no connection. */
+    int (*hk_masks)(const uint8_t *payload, size_t size, tree_masks *masks);
     void (*hk_stmt_free)(void *data);   /* of data kept on a statement (H4) */
     void (*hk_conn_free)(void *data);   /* of data kept on a connection (H5) */
     /* Inside COMMIT, under the committer lock: a commit that will be `number` puts these into a tree, which commit `changed`
@@ -106,5 +109,8 @@ int hooks_name_tree(edb_stmt *stmt, uint32_t tree, char *out, size_t room);     
 int hooks_name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t key_size, char *out, size_t room);
 int hooks_judge(edb_stmt *stmt, ws_cursor *promises, bool at_commit);
 int hooks_commit(edb_conn *conn, struct commit *cm);
+int hooks_masks(const uint8_t *payload, size_t size, tree_masks *masks);
+/* What this process knows of columns without history, for a commit: under the committer lock. */
+masks_known *hooks_home_masks(hooks_home *home);
 
 #endif

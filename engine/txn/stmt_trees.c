@@ -44,6 +44,16 @@ int stmt_tree_born(edb_stmt *st, uint32_t tree, uint64_t *out)
     return rc;
 }
 
+int stmt_tree_unwritten(edb_stmt *st, uint32_t tree, bool *there, bool *unwritten)
+{
+    const tree_state *state;
+    int rc = stmt_tree(st, tree, &state);
+
+    *there = !rc && state;
+    *unwritten = !rc && (!state || (state->ts_changed == state->ts_born && !state->ts_live));
+    return rc;
+}
+
 int stmt_tree_rows(edb_stmt *st, uint32_t tree, uint64_t *out)
 {
     const tree_state *state;

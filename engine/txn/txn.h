@@ -126,6 +126,8 @@ int cursor_get_absent(edb_stmt *stmt, uint32_t tree, const void *key, size_t key
 bool cursor_may_have_own(edb_stmt *stmt, uint32_t tree);
 /* The commit number that made the tree, or from which on it has all entries; FOREVER when the pinned root does not know it (own, or of another file). */
 int stmt_tree_born(edb_stmt *stmt, uint32_t tree, uint64_t *out);
+/* *there: the pinned root knows the tree. *unwritten: no commit up to the root has ever made a version in it. */
+int stmt_tree_unwritten(edb_stmt *stmt, uint32_t tree, bool *there, bool *unwritten);
 /* A look at the newest state of a tree that the connection can see, for plans. conn_look() -> false: there is no such
  * tree; else pages stay until conn_looked(). Looks do not nest. */
 typedef struct {

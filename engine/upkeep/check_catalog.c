@@ -1,6 +1,6 @@
 /* The catalog's part of edb_check: what it says of trees, and rows against index entries.
  *
- *   I32  every table and index of the catalog has its tree, of the right kind
+ *   I32  every table and index of the catalog has its tree, of the right kind, and the header knows of columns without history
  *   I33  every living row has exactly one entry in each index of its table, and an index has no others
  *   I34  no catalog entry is younger than the record's schema number
  *   I35  no living row has an id that is still to be given out
@@ -313,6 +313,8 @@ static int check_table(check *ck, const edb_table *table)
 
     for (uint32_t i = 0; i < table->et_n_indexes && !rc; i++)
         rc = check_tree_of(ck, table, table->et_indexes[i].name, table->et_indexes[i].tree, 0, &indexes[i], &exists[i]);
+    if (table->et_unversioned.rmk_n && !pager_has(ck->ck_pager, PAGER_UNVERSIONED))
+        check_breach(ck, "I32", 0, "table %s has columns without history, of which the file's header says nothing", table->et_name);
     if (!rc && !(rc = check_tree_of(ck, table, "the table", table->et_id, 8, &state, &here)) && here)
         rc = check_rows(ck, table, &state, indexes, exists, entries);
     free(entries);

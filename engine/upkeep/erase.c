@@ -269,6 +269,7 @@ typedef struct {
     uint32_t erw_stays_size;
     erased_commit *erw_commits;     /* ascending, when they are sorted */
     size_t erw_n_commits, erw_commits_room;
+    tree_masks erw_masks;           /* columns that count as NULL in contents */
     tag_trees erw_tags;
 } erasing;
 
@@ -578,8 +579,8 @@ static int reduce(erasing *er)
     if (!rc)
         rc = commit_trees_store(trees);
     if (!rc)
-        rc = contents(er, &(contents_source){ &trees->cmt_list, pager_commit_cold(trees->cmt_commit), commit_base(er->erw_cm)->sn_horizon },
-                      false);
+        rc = contents(er, &(contents_source){ &trees->cmt_list, pager_commit_cold(trees->cmt_commit), commit_base(er->erw_cm)->sn_horizon,
+                                            &er->erw_masks }, false);
     for (size_t i = 0; !rc && i < er->erw_n_commits; i++) {
         const erased_commit *one = &er->erw_commits[i];
         if (memcmp(one->eco_before, one->eco_now, SHA256_SIZE))
@@ -688,7 +689,9 @@ static int erase_all(erasing *er, to_be_erased *list)
     if ((rc = each_table(er, list->tob_all, list->tob_n, look_at)))
         return rc;
     sort_commits(er);
-    rc = contents(er, &(contents_source){ &base->sn_trees, &base->sn_cold, base->sn_horizon }, true);
+    rc = masks_of(er->erw_pager, base, &er->erw_masks);
+    if (!rc)
+        rc = contents(er, &(contents_source){ &base->sn_trees, &base->sn_cold, base->sn_horizon, &er->erw_masks }, true);
     if (!rc)
         rc = FAILPOINT("erase:looked");
     if (!rc)
@@ -710,6 +713,7 @@ static int erase_at_commit(edb_conn *conn, struct commit *cm)
         rc = erase_all(&er, list);
         base_statement_free(er.erw_stmt);
     }
+    tree_masks_free(&er.erw_masks);
     free(er.erw_keys);
     free(er.erw_stays);
     free(er.erw_commits);

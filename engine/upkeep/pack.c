@@ -43,6 +43,8 @@ typedef struct {
     const atomic_bool *pck_stop;    /* NULL: nobody stops it */
     reader_slot *pck_slot;
     snapshot pck_root;              /* under a pin while a window is read */
+    masks_known pck_masks;          /* by its catalog */
+    uint64_t pck_end;               /* the first id that is not packed yet, as an index */
     pack_writer *pck_writer;
     packed_ids pck_ids;             /* the window; what it refers to stands below */
     uint8_t *pck_before;            /* STRIP_IDS_MOST elements */
@@ -277,7 +279,7 @@ static int element_at(const packing *pk, uint64_t index, cold_element *out)
 
 static uint64_t list_end(const packing *pk)
 {
-    return pk->pck_root.sn_cold.cd_list.ar_count;
+    return pk->pck_end;
 }
 
 /* A strip of which the id is one, or the id alone. */
@@ -398,10 +400,27 @@ static int window_merge(const packing *pk, uint64_t index, uint64_t *first, uint
     return EDB_OK;
 }
 
+/* In packs columns without history have no values. So what a transaction may still read as it was waits, where there are such columns:
+ * it reads at its moment in the newest root. Reads as of a moment do not see these values anyway. */
+static int find_end(packing *pk)
+{
+    const cold_state *cold = &pk->pck_root.sn_cold;
+    uint64_t oldest = pk->pck_root.sn_number;
+    int rc = masks_refresh(&pk->pck_masks, pk->pck_pager, &pk->pck_root);
+
+    pk->pck_end = cold->cd_list.ar_count;
+    if (rc || !pk->pck_masks.mkn_masks.tms_n)
+        return rc;
+    pack_writer_masks(pk->pck_writer, &pk->pck_masks.mkn_masks);
+    rc = cold_horizon_limit(pk->pck_pager, true, &oldest);
+    return rc ? rc : cold_bound(pk->pck_pager, cold, oldest, &pk->pck_end);
+}
+
 static int pin(packing *pk)
 {
     pager_pin_move(pk->pck_pager, pk->pck_slot, UINT64_MAX);
-    return pager_pin(pk->pck_pager, pk->pck_slot, PIN_PUBLISHED, &pk->pck_root);
+    int rc = pager_pin(pk->pck_pager, pk->pck_slot, PIN_PUBLISHED, &pk->pck_root);
+    return rc ? rc : find_end(pk);
 }
 
 /* The window from *index on, under a pin; *index becomes what comes behind it. Its elements would change under the packer when
@@ -454,6 +473,7 @@ static void packing_free(packing *pk)
         pager_slot_give(pk->pck_pager, pk->pck_slot);
     }
     pack_writer_free(pk->pck_writer);
+    tree_masks_free(&pk->pck_masks.mkn_masks);
     free(pk->pck_before);
     free(pk->pck_place);
     free(pk->pck_pages);
@@ -535,6 +555,8 @@ int edb_pack(edb *db, edb_pack_progress fn, void *arg, edb_pack_result *out)
     *out = (edb_pack_result){ 0 };
     if (!rc)
         rc = pager_writable(db->db_pager);
+    if (!rc && pager_has(db->db_pager, PAGER_UNVERSIONED))
+        rc = pager_wait_durable(db->db_pager, pager_published(db->db_pager), true);      /* or the newest would be left (find_end) */
     if (!rc)
         rc = pack_from(db->db_pager, db->db_home, &run, &index, out);
     return rc ? rc : pager_wait_durable(db->db_pager, pager_published(db->db_pager), false);

@@ -30,6 +30,7 @@ typedef struct {
     uint8_t *vfy_groups;             /* of each group of links: whether a commit of it is known to be broken */
     bool vfy_is_reduced;
     tree_state vfy_reduced;          /* where vfy_is_reduced */
+    tree_masks vfy_masks;
 } verification;
 
 /* ---- what is found ------------------------------------------------------------------------------------------------- */
@@ -137,7 +138,7 @@ static int judge_content(verification *vf, uint64_t number, const uint8_t conten
 static int judge_contents(verification *vf, uint64_t after, uint64_t upto)
 {
     const contents_watch watch = { differs, walk_tree, vf };
-    const contents_source source = { &vf->vfy_root.sn_trees, &vf->vfy_root.sn_cold, vf->vfy_root.sn_horizon };
+    const contents_source source = { &vf->vfy_root.sn_trees, &vf->vfy_root.sn_cold, vf->vfy_root.sn_horizon, &vf->vfy_masks };
     uint8_t (*contents)[SHA256_SIZE] = malloc((upto - after) * sizeof *contents);
     int rc = contents ? EDB_OK : edb_fail(EDB_NOMEM, "no memory to verify");
     bool whole = false;
@@ -239,6 +240,8 @@ static int verify(verification *vf, const edb_verify_options *options)
         return edb_fail(EDB_NOMEM, "no memory to verify");
     int rc = survive(vf, reduced_tree(vf->vfy_pager, root, &vf->vfy_reduced, &vf->vfy_is_reduced));
     if (!rc)
+        rc = survive(vf, masks_of(vf->vfy_pager, root, &vf->vfy_masks));
+    if (!rc)
         rc = verify_contents(vf);
     return rc ? rc : verify_seals(vf, options);
 }
@@ -263,6 +266,7 @@ int edb_verify(edb *db, const edb_verify_options *options, edb_break_fn broken_f
     if (!(rc = pager_pin(db->db_pager, slot, PIN_PUBLISHED, &vf->vfy_root)) && !(rc = verify(vf, options)))
         *out = vf->vfy_result;
     free(vf->vfy_groups);
+    tree_masks_free(&vf->vfy_masks);
     free(vf);
     pager_pin_move(db->db_pager, slot, UINT64_MAX);
 done:

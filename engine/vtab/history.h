@@ -71,6 +71,7 @@ typedef struct {
     table_buffer hs_buffer;
     edb_table *hs_then;             /* counted; the table as it was at commit hs_then_at; NULL: not asked for yet */
     uint64_t hs_then_at;
+    edb_table *hs_bare;             /* counted; the table of now without columns that have no history; NULL: likewise */
 } history_scan;
 
 static inline uint32_t history_column(const edb_table *table, int column)

@@ -95,11 +95,12 @@ static void leave(history_scan *hs)
         versions_close(&hs->hs_walk);
     free(hs->hs_ids);
     table_unref(hs->hs_then);
+    table_unref(hs->hs_bare);
     buffer_clear(&hs->hs_buffer);
     hs->hs_open = hs->hs_by_rows = hs->hs_row_ready = false;
     hs->hs_over = true;
     hs->hs_ids = NULL;
-    hs->hs_then = NULL;
+    hs->hs_then = hs->hs_bare = NULL;
     hs->hs_n_ids = hs->hs_id = 0;
 }
 
@@ -205,7 +206,7 @@ static int start_versions(history_scan *hs, uint32_t tree, const char *plan, int
     if ((rc = range_decode(kr, plan, argc - 3, argv)) || kr->kr_empty)
         return rc;
     hs->hs_now = edb_stmt_moment(cu->cu_stmt);
-    if ((rc = versions_open(&hs->hs_walk, cu->cu_stmt, vt->vt_table->et_id, &wanted)))
+    if ((rc = versions_open(&hs->hs_walk, cu->cu_stmt, vt->vt_table, &wanted)))
         return rc;
     hs->hs_open = true;
     hs->hs_over = false;
@@ -289,14 +290,25 @@ static uint64_t last_commit(const history_scan *hs)
     return hs->hs_at.vn_ended ? hs->hs_at.vn_ended - 1 : hs->hs_now;
 }
 
+/* Without the columns that have no history. */
+static int bare_table(history_scan *hs, const edb_table *table, const edb_table **out)
+{
+    int rc = hs->hs_bare ? EDB_OK : table_unversioned(table, &hs->hs_bare);
+    if (!rc)
+        *out = hs->hs_bare;
+    return rc;
+}
+
 /* The table as the version read last. Most tables read alike at every moment. */
 static int table_of(history_scan *hs, const edb_table **out)
 {
     const edb_table *table = entity_of(hs)->vt_table;
     uint64_t at = last_commit(hs);
     *out = table;
-    if (likely(!table->et_then_differs) || !hs->hs_at.vn_ended)
+    if (likely(!table->et_then_differs))
         return EDB_OK;
+    if (!table->et_then_moves || !hs->hs_at.vn_ended)
+        return table->et_unversioned.rmk_n ? bare_table(hs, table, out) : EDB_OK;
     if (!hs->hs_then || hs->hs_then_at != at) {
         edb_stmt *then;
         int64_t ns;
@@ -340,7 +352,7 @@ static int own_column(history_scan *hs, sqlite3_context *context, uint32_t i)
     if (likely(!column_lacks(&table->et_columns[i], hs->hs_row.rw_columns))) {
         if (row_value(table, &hs->hs_row, row_of(hs), i, &value))
             return row_damaged(table, row_of(hs));
-        value_result(context, &value, hs->hs_at.vn_entry.overflow || hs->hs_then);
+        value_result(context, &value, hs->hs_at.vn_entry.overflow || hs->hs_then || hs->hs_bare);
         return EDB_OK;
     }
     rc = evaluate_column(stmt_conn(stmt), table, &hs->hs_row, row_of(hs), i, &memory, &value);
@@ -400,13 +412,14 @@ static int dated_version(history_scan *hs, bool needs_end, row_version *out)
         rc = edb_fail(EDB_CORRUPT, "an index of table %s has an entry for a row that is not there", vt->vt_table->et_name);
     if (rc)
         return rc;
-    out->vn_begun = out->vn_entry.from;
     out->vn_ended = 0;
     out->vn_had = -1;
     out->vn_deletion = false;
-    if (!needs_end || (rc = statement_of_ends(vt, &now)))
+    if (!needs_end)
+        return version_period(cu->cu_stmt, vt->vt_table, &out->vn_entry, 0, &out->vn_begun, NULL);
+    if ((rc = statement_of_ends(vt, &now)))
         return rc;
-    rc = version_end(now, vt->vt_table->et_id, key, sizeof key, out->vn_begun, edb_stmt_moment(now), &out->vn_ended);
+    rc = version_period(now, vt->vt_table, &out->vn_entry, edb_stmt_moment(now), &out->vn_begun, &out->vn_ended);
     stmt_release(now);
     return rc;
 }

@@ -162,6 +162,22 @@ static int find_tables(entities_scan *ens, sqlite3_value *name)
     return EDB_OK;
 }
 
+/* The past shows nothing of columns without history. */
+static int tables_then(entities_scan *ens)
+{
+    int rc = EDB_OK;
+    for (size_t i = 0; !rc && i < ens->ens_n && stmt_is_past(ens->ens_stmt); i++) {
+        edb_table *bare, *table = ens->ens_tables[i];
+        if (!table->et_unversioned.rmk_n)
+            continue;
+        if ((rc = table_unversioned(table, &bare)))
+            break;
+        table_unref(table);
+        ens->ens_tables[i] = bare;
+    }
+    return rc;
+}
+
 static int start(entities_scan *ens, int plan, int argc, sqlite3_value **argv)
 {
     leave(ens);
@@ -175,6 +191,8 @@ static int start(entities_scan *ens, int plan, int argc, sqlite3_value **argv)
         rc = vtab_as_of("entitydb_entities", argv[argc - 1], &ens->ens_stmt, &ens->ens_moment, &nothing);
     if (!rc && !nothing)
         rc = find_tables(ens, plan & PLAN_TYPE ? argv[0] : NULL);
+    if (!rc)
+        rc = tables_then(ens);
     return rc ? rc : find_row(ens);
 }
 
@@ -221,7 +239,8 @@ static int life_column(entities_scan *ens, sqlite3_context *context, int column,
         sqlite3_result_int64(context, (int64_t)ens->ens_life.rl_versions);
         return EDB_OK;
     }
-    return result_commit_time(context, ens->ens_stmt, column == ENTITIES_CREATED ? ens->ens_life.rl_created : at->from);
+    return result_commit_time(context, ens->ens_stmt, column == ENTITIES_CREATED ? ens->ens_life.rl_created
+                                                   : at->from                 ? ens->ens_life.rl_updated : 0);
 }
 
 static int column_value(entities_scan *ens, sqlite3_context *context, int column)

@@ -73,7 +73,7 @@ static int start_table(versions_scan *evs)
 {
     static const versions_wanted all = {.vw_begun_upto = FOREVER, .vw_ended_upto = FOREVER, .vw_deletions = true};
     const ever_arguments *given = &evs->evs_given;
-    int rc = versions_open(&evs->evs_walk, evs->evs_stmt, given->ea_tables.ever_tables[evs->evs_table]->et_id, &all);
+    int rc = versions_open(&evs->evs_walk, evs->evs_stmt, given->ea_tables.ever_tables[evs->evs_table], &all);
     if (rc)
         return rc;
     evs->evs_open = true;

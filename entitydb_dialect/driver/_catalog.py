@@ -58,6 +58,7 @@ class Column:
     hidden: bool = False  # an index's expression, generated and not stored: no column to SQL
     earlier: tuple[int, ...] = ()  # ids it had under types of another affinity, newest first
     tag: str | None = None  # the namespace that its values are tags of
+    unversioned: bool = False  # it has no history
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,13 @@ class Table:
     indexes: tuple[Index, ...]
     # CHECK and FOREIGN KEY constraints and names: see ddl/create.py for its keys
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    # Ids of columns without history: those of columns that are gone, too. May lack those of its columns.
+    unversioned: tuple[int, ...] = ()
+
+    @property
+    def unversioned_ids(self) -> tuple[int, ...]:
+        """All of them, ascending."""
+        return tuple(sorted({*self.unversioned, *(column.id for column in self.columns if column.unversioned)}))
 
     @property
     def visible(self) -> tuple[Column, ...]:
@@ -329,7 +337,9 @@ def encode(table: Entry) -> bytes:
     w.text(table.name)
     w.text(table.sql)
     tags = [(i, column.tag) for i, column in enumerate(table.columns) if column.tag is not None]
-    w.varint(table.without_rowid | table.strict << 1 | table.autoincrement << 2 | bool(tags) << 3)
+    unversioned = table.unversioned_ids
+    flags = table.without_rowid | table.strict << 1 | table.autoincrement << 2
+    w.varint(flags | bool(tags) << 3 | bool(unversioned) << 4)
     w.varint(table.rowid_column + 1)
     w.varint(len(table.columns))
     for column in table.columns:
@@ -376,6 +386,10 @@ def encode(table: Entry) -> bytes:
         for position, namespace in tags:
             w.varint(position)
             w.text(namespace)
+    if unversioned:
+        w.varint(len(unversioned))
+        for column_id in unversioned:
+            w.varint(column_id)
     w.text(json.dumps(dict(table.extra), separators=(",", ":"), sort_keys=True) if table.extra else "")
     return bytes(w.out)
 
@@ -448,6 +462,8 @@ def _decode(payload: bytes) -> Entry:
         for _ in range(r.varint()):
             position, namespace = r.varint(), r.text()
             columns[position] = replace(columns[position], tag=namespace)
+    unversioned = tuple(r.varint() for _ in range(r.varint())) if flags & 16 else ()
+    columns = [replace(c, unversioned=True) if c.id in unversioned else c for c in columns]
     extra = r.text()
     if rowid > len(columns) or any(part.column >= len(columns) for i in indexes for part in i.parts):
         raise ValueError("a column beyond the last")
@@ -466,6 +482,7 @@ def _decode(payload: bytes) -> Entry:
         tuple(columns),
         tuple(indexes),
         MappingProxyType(json.loads(extra)) if extra else {},
+        unversioned,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _exceptions as ex
 from ._catalog import Table, View
 from ._dump_tags import Ask, ByHand, by_hand, declarations, literal
+from .ddl.unversioned import table_text
 from .sql.tokens import quote
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _statements(session: Session, ask: Ask, pattern: str | None) -> Iterator[str
     yield "BEGIN TRANSACTION;"
     chosen = [t for t in sorted(tables.values(), key=lambda t: t.id) if _matches(session, t.name, pattern)]
     for table in chosen:
-        yield table.sql + ";"
+        yield table_text(table) + ";"
         yield from (declaration + ";" for declaration in declarations(table))
         tags = by_hand(ask, table)
         columns = _stored(ask, table, tags)
@@ -107,7 +108,7 @@ def _copy(session: Session, ask: Ask, target: Any, progress: Callable[[int, int,
     chosen = sorted(tables.values(), key=lambda table: table.id)
     knows_tags = hasattr(target, "set_commit_time")  # else it is SQLite's
     for done, table in enumerate(chosen, 1):
-        target.execute(table.sql)
+        target.execute(table_text(table) if knows_tags else table.sql)
         tags = by_hand(ask, table) if knows_tags else None
         for declaration in declarations(table) if knows_tags else ():
             target.execute(declaration)

@@ -166,11 +166,12 @@ class ChangesBackend(Backend, Protocol):
         ...
 
     def read_row(self, connection: Connection, table: str, entity: int) -> dict[str, Any] | None:
-        """The row with an id as the transaction sees it, by columns; None: there is none."""
+        """The row with an id as the transaction sees it, by columns; None: there is none. Columns without history are
+        None, as changes have them."""
         ...
 
     def write_row(self, connection: Connection, table: str, entity: int, row: dict[str, Any] | None) -> None:
-        """Makes a row what is given; None: deletes it."""
+        """Makes a row what is given, but for columns without history; None: deletes it."""
         ...
 
     def set_aside(self, connection: Connection, table: str, entity: int, columns: Sequence[str]) -> None:

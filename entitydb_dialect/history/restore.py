@@ -36,9 +36,10 @@ def restore(
 ) -> list[RestoreStep]:
     """Gives an object the values it had at a moment; one that was deleted since comes back.
 
-    Only the object's own columns change, unless relationships are named. What is named gets the members it had then:
-    they are restored too, and those that joined since are taken out by the relationship's own rules (delete-orphan
-    deletes them).
+    Only the object's own columns change, unless relationships are named. Those without history, info={"versioned":
+    False}, stay as they are; of an object that comes back they get their defaults. What is named gets the members it
+    had then: they are restored too, and those that joined since are taken out by the relationship's own rules
+    (delete-orphan deletes them).
 
     Args:
         session: a Session. Pending changes of the objects concerned are written over.
@@ -214,10 +215,11 @@ def _members(value: Any) -> list[Any]:
 
 
 def _own_attributes(mapper: Mapper[Any]) -> list[str]:
-    """The attributes that are columns which can be written."""
+    """The attributes that are columns which can be written, and have a history."""
     return [
         attribute.key for attribute in mapper.column_attrs
         if getattr(attribute.columns[0], "table", None) is not None and attribute.columns[0].computed is None
+        and attribute.columns[0].info.get("versioned", True)
     ]  # fmt: skip
 
 

@@ -245,9 +245,12 @@ def _key_columns(mapper: Mapper[Any], entity: Any) -> list[ColumnElement[Any]]:
 
 
 def _names(mapper: Mapper[Any]) -> list[str]:
-    """The attributes that are columns of the class's tables; not SQLite's row id."""
+    """The attributes that are columns of the class's tables and have a history; not SQLite's row id."""
     columns = ((prop.key, prop.columns[0]) for prop in mapper.column_attrs)
-    return [key for key, column in columns if getattr(column, "table", None) is not None and not column.system]
+    return [
+        key for key, column in columns
+        if getattr(column, "table", None) is not None and not column.system and column.info.get("versioned", True)
+    ]  # fmt: skip
 
 
 class _Query(NamedTuple):

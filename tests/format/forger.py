@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from .primitives import varint_bytes
 from .reader import (
     ARRAY,
     ARRAY_INTERIOR,
@@ -46,14 +47,6 @@ from .redo import Change, Group, Redo
 
 def put(to: bytearray | memoryview, at: int, value: int, size: int) -> None:
     to[at : at + size] = value.to_bytes(size, "little")
-
-
-def varint_bytes(value: int) -> bytes:
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
 
 
 def encode_record(rc: Record) -> bytes:

@@ -67,6 +67,14 @@ def i64(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 8], "little", signed=True)
 
 
+def varint_bytes(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """-> the number, and where what follows it begins."""
     value = shift = 0

@@ -36,6 +36,7 @@ from .primitives import (
     u48,
     u64,
     varint,
+    varint_bytes,
 )
 from .redo import Left, Redo, groups, redo_record
 
@@ -46,7 +47,9 @@ SLOTS = 512                         # of the ring of a new file
 COLD_FIRST = 1 << 39                # the first cold id; pages of the file have smaller numbers
 COLD_PAGE, COLD_CHAIN, COLD_PACKED = 1, 2, 3
 REDO, COLD, LINKS, STRIPS = 1, 2, 4, 8      # required features: redo records, cold ids, records with links, strips
-FEATURES = REDO | COLD | LINKS | STRIPS     # all that are known
+UNVERSIONED = 128                           # columns without history
+NEW = REDO | COLD | LINKS | STRIPS          # those of a new file
+FEATURES = NEW | UNVERSIONED                # all that are known
 LINKED = 4                          # of the flags of a record
 GROUP = 256                         # links before a seal is kept
 LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE, STRIP = 1, 2, 3, 4, 5, 6, 7
@@ -569,10 +572,15 @@ class File:
         """What each commit wrote, as a hash, from what every moment shows."""
         last = self.newest.number
         wholes: dict[int, bytes] = dict.fromkeys(range(1, last + 1), b"")
+        unversioned = self.unversioned()
         for tree in sorted(self.trees(), key=lambda tree: tree.id):
             before: dict[bytes, tuple[int, bytes]] = {}
+            without = unversioned.get(tree.id, set())
             for number in range(tree.born, last + 1):
-                now = {key: (begun, value) for key, begun, value in self.scan(tree, number)}
+                now = {
+                    key: (begun, row_without(value, without) if without else value)
+                    for key, begun, value in self.scan(tree, number)
+                }
                 entries, made = list[bytes](), 0
                 for key in sorted(before.keys() | now.keys()):
                     made += key not in now or now[key][0] == number
@@ -589,6 +597,19 @@ class File:
                     wholes[number] += struct.pack("<IQ", tree.id, made) + digest
                 before = now
         return {number: hashlib.sha256(whole).digest() for number, whole in wholes.items()}
+
+    def unversioned(self) -> dict[int, set[int]]:
+        """By tree: the places in its rows of columns without history, whatever catalog said so."""
+        found: dict[int, set[int]] = {}
+        if not self.required & UNVERSIONED:
+            return found
+        catalog = self.tree(0)
+        first = max(self.base.horizon, catalog.born)
+        for number in range(first, self.newest.number + 1):
+            for _, begun, payload in self.scan(catalog, number):
+                if number in (first, begun) and (table := decode_payload(payload)).unversioned:
+                    found.setdefault(table.id, set()).update(table.unversioned)
+        return found
 
     def reduced(self) -> dict[int, tuple[bytes, bytes]]:
         """Of the commits of which something was erased: the content at first, and now."""
@@ -757,6 +778,8 @@ class File:
             table = decode_payload(payload)
             if rowid(key) != table.id:
                 raise Damaged("a table's key in the catalog is not its id")
+            if table.unversioned and not self.required & UNVERSIONED:
+                raise Damaged("there are columns without history, of which the header says nothing")
             if table.kind == 1:
                 found[table.name] = table
         return found
@@ -868,16 +891,19 @@ class File:
         return found
 
     def rows(self, table: TableInfo, moment: int = FOREVER) -> list[tuple[int, list[object]]]:
-        """(row id, its columns in declared order), by row id."""
+        """(row id, its columns in declared order), by row id. Of moments, columns without history are None."""
+        hidden = set() if moment == FOREVER else set(table.unversioned)
         found = []
         for key, _, value in self.scan(self.tree(table.id), moment):
             stored, id_, values = decode_row(value), rowid(key), []
             for place, column in enumerate(table.columns):
                 if place == table.rowid_column:
                     values.append(id_)
+                elif column.id in hidden:
+                    values.append(None)
                 elif column.id < len(stored):
                     values.append(stored[column.id])
-                elif held := [i for i in column.earlier if i < len(stored)]:
+                elif held := [i for i in column.earlier if i < len(stored) and i not in hidden]:
                     values.append(under_affinity(stored[held[0]], column.affinity))
                 else:
                     values.append(decode_row(column.added_value)[0] if column.added_value else None)
@@ -1087,6 +1113,25 @@ def decode_row(row: bytes) -> list[object]:
     return values
 
 
+def row_without(row: bytes, ids: set[int]) -> bytes:
+    """The row with NULL in some places."""
+    head, at = varint(row, 0)
+    n, width = head >> 2, 1 << (head & 3)
+    decode_row(row)
+    types, data = row[at : at + n], row[at + n * (1 + width) :]
+    ends = [int.from_bytes(row[at + n + i * width : at + n + (i + 1) * width], "little") for i in range(n)]
+    spans = enumerate(zip([0, *ends], ends, strict=False))
+    pieces = [b"" if i in ids else data[start:end] for i, (start, end) in spans]
+    size = sum(map(len, pieces))
+    code = 0 if size < 1 << 8 else 1 if size < 1 << 16 else 2
+    out, sofar = bytearray(varint_bytes(n << 2 | code)), 0
+    out += bytes(0 if i in ids else kind for i, kind in enumerate(types))
+    for piece in pieces:
+        sofar += len(piece)
+        out += sofar.to_bytes(1 << code, "little")
+    return bytes(out) + b"".join(pieces)
+
+
 # ---- payloads -----------------------------------------------------------------------------------------------------
 
 
@@ -1129,6 +1174,7 @@ class TableInfo:
     indexes: list[IndexInfo]
     extra: str
     kind: int = 1                               # 1 table, 2 view, 3 setting, 4 tree
+    unversioned: tuple[int, ...] = ()           # ids of columns without history: those that it has, and had
 
 
 class _Payload:
@@ -1190,21 +1236,36 @@ def decode_payload(data: bytes) -> TableInfo:
         indexes.append(IndexInfo(tree, iname, isql, iflags, parts, where))
     for _ in range(p.varint()):                 # CHECK constraints
         p.str(), p.str()
+    referring = set[int]()
     for _ in range(p.varint()):                 # foreign keys
         p.str()
         kflags, on_delete, on_update = p.byte(), p.byte(), p.byte()
         if kflags > 3 or on_delete > 4 or on_update > 4:
             raise Damaged("an impossible foreign key")
         for _ in range(p.varint()):
-            p.varint()
+            referring.add(p.varint())
             if kflags & 2:
                 p.str()
     if flags & 8:
         _tag_columns(p, columns)
-    table = TableInfo(id_, name, sql, flags, rowid_column - 1, columns, indexes, p.str())
+    unversioned = _unversioned(p) if flags & 16 else ()
+    for position, column_ in enumerate(columns):
+        keyed = any(position == part for index in indexes for part, _, _ in index.parts) or position in referring
+        if column_.id in unversioned and (
+            keyed or column_.tag is not None or column_.expression is not None or position == rowid_column - 1
+        ):
+            raise Damaged("a column without history has one elsewhere")
+    table = TableInfo(id_, name, sql, flags, rowid_column - 1, columns, indexes, p.str(), unversioned=unversioned)
     if p.at != len(data):
         raise Damaged("a payload goes on behind its end")
     return table
+
+
+def _unversioned(p: _Payload) -> tuple[int, ...]:
+    ids = tuple(p.varint() for _ in range(p.varint()))
+    if not ids or list(ids) != sorted(set(ids)) or ids[-1] > 0xFFFF:
+        raise Damaged("impossible columns without history")
+    return ids
 
 
 def _tag_columns(p: _Payload, columns: list[ColumnInfo]) -> None:

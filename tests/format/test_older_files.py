@@ -18,7 +18,7 @@ from engine.bare_pager import Entry as Logged
 from entitydb_dialect import driver
 
 from .forger import encode_record, put
-from .reader import FEATURES, LINKS, REDO, STRIPS, File, Record, crc32c, u32, u64
+from .reader import FEATURES, LINKS, NEW, REDO, STRIPS, File, Record, crc32c, u32, u64
 from .redo import Redo
 
 LARGE = "x" * 5000                  # more than a redo record holds
@@ -184,7 +184,7 @@ def test_an_unknown_feature_is_refused(tmp_path: Path, native: Any, required: in
 
 # ---- strips ---------------------------------------------------------------------------------------------------------
 
-BEFORE_STRIPS = FEATURES ^ STRIPS
+BEFORE_STRIPS = NEW ^ STRIPS
 Moments = dict[int, list[Any]]
 
 
@@ -238,14 +238,14 @@ def test_a_file_of_before_strips_gets_the_feature_when_it_is_packed(tmp_path: Pa
     assert path.read_bytes()[:4096] == before, "nothing but packing needs it"
     assert pack(path).windows
     file = shows(path, moments)
-    assert file.required == FEATURES
+    assert file.required == NEW
     assert file.strips
     assert path.read_bytes()[32:4092] == before[32:4092]
     update(path, moments, 300)
     assert pack(path).windows
     with closing(driver.connect(path)) as db:
         db.database.compact()
-    assert shows(path, moments).required == FEATURES
+    assert shows(path, moments).required == NEW
 
 
 def test_a_file_of_the_first_version_is_packed(tmp_path: Path, native: Any) -> None:
@@ -271,7 +271,7 @@ def test_a_header_torn_when_it_got_strips(tmp_path: Path, native: Any, kept: str
     moments = without_strips(path)
     old = path.read_bytes()
     new = bytearray(old)
-    put(new, 24, FEATURES, 8)
+    put(new, 24, NEW, 8)
     put(new, 4092, crc32c(new[:4092]), 4)
     first, last = (new, old) if kept == "the feature" else (old, new)
     path.write_bytes(bytes(first[:512]) + bytes(last[512:]))
@@ -282,7 +282,7 @@ def test_a_header_torn_when_it_got_strips(tmp_path: Path, native: Any, kept: str
         assert not u64(header, 24) & STRIPS
     assert u32(header, 4092) == crc32c(header[:4092]), "the first commit mends it"
     assert pack(path).windows
-    assert shows(path, moments).required == FEATURES
+    assert shows(path, moments).required == NEW
 
 
 @pytest.mark.slow
@@ -313,7 +313,7 @@ def test_a_power_loss_while_a_file_gets_strips(tmp_path: Path, native: Any, rng:
             shows(path, moments)
             pack(path)
             file = shows(path, moments)
-            assert file.required == FEATURES
+            assert file.required == NEW
             assert file.strips
     assert met == {(0, False), (STRIPS, False), (STRIPS, True)}
 

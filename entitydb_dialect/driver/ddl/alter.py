@@ -30,6 +30,7 @@ from .retention import kept_for
 from .scratch import scratch
 from .tag_columns import tagged, taken_from_column
 from .text import Segment, TableText, default_clause
+from .unversioned import bare_column, without_history
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Change:
     checks: list[Check] = field(default_factory=list)
     before: list[str] = field(default_factory=list)  # statements that store values anew before the edit
     updates: list[str] = field(default_factory=list)  # and after it
+    simpler: Table | None = None  # the new entry where no row was ever committed; else the engine refuses it
 
 
 class _Action:
@@ -158,7 +160,11 @@ def _merge(
         was = before.get(renamed.get(key, key))
         if was is not None and column.tag is None:
             column = replace(column, tag=was.tag)
-        if was is not None and not (moves and _is_moved(was, column)):
+        # Said of a column that has a history, it begins to have none, at another place.
+        ends = was is not None and column.unversioned and not was.unversioned
+        if was is not None:
+            column = replace(column, unversioned=column.unversioned or was.unversioned)
+        if was is not None and not ends and not (moves and _is_moved(was, column)):
             added = was.added_value
             columns.append(replace(column, id=was.id, added=was.added, added_value=added, earlier=was.earlier))
             continue
@@ -179,7 +185,9 @@ def _merge(
         extra["next_column"] = following
     if "retention" in old.extra:
         extra.setdefault("retention", old.extra["retention"])
-    new = replace(parsed, id=old.id, columns=tuple(columns), indexes=(), extra=extra)
+    new = replace(
+        parsed, id=old.id, columns=tuple(columns), indexes=(), extra=extra, unversioned=old.unversioned_ids
+    )
     if not rekeyed and _alias(old) != _alias(new):
         raise NotSupportedError(
             f"ALTER TABLE {old.name}: its integer primary key is what rows are stored by and cannot be changed;"
@@ -426,6 +434,21 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
     if action.take("DROP", "TAG"):
         action.end()
         return Change([(old.name, tagged(old, {column.name.lower(): None}))])
+    if action.take("SET", "UNVERSIONED"):
+        action.end()
+        if column.unversioned:
+            return Change()
+        simpler = without_history(old, [column.name.lower()])
+        return Change([(old.name, _moved(old, column, unversioned=True))], simpler=simpler)
+    if action.take("DROP", "UNVERSIONED"):
+        action.end()
+        if not column.unversioned:
+            return Change()
+        # The rows get the values that they have now: as of now, too, nothing is known of others.
+        name = quote(column.name)
+        change = Change([(old.name, _moved(old, column, unversioned=False))])
+        change.updates.append(f"UPDATE {place}.{quote(old.name)} SET {name} = {name}")
+        return change
     if action.take("DROP", "DEFAULT"):
         action.end()
         return _edited(old, text.without(column.name, _is_default))[0]
@@ -434,8 +457,15 @@ def _alter_column(action: _Action, place: str, old: Table, tables: Mapping[str, 
         return _edited(old, bare.with_clause(column.name, default_clause(action.rest())))[0]
     raise NotSupportedError(
         f"ALTER TABLE {old.name} ALTER COLUMN {column.name}: EntityDB knows TYPE, SET and DROP NOT NULL,"
-        " SET and DROP DEFAULT, and SET and DROP TAG"
+        " SET and DROP DEFAULT, SET and DROP TAG, and SET and DROP UNVERSIONED"
     )
+
+
+def _moved(old: Table, column: Column, *, unversioned: bool) -> Table:
+    """The table with a column at another place in stored rows; what was written before has it at the old one."""
+    moved = replace(column, id=old.next_column, earlier=(column.id, *column.earlier), unversioned=unversioned)
+    columns = tuple(moved if c.id == column.id else c for c in old.columns)
+    return replace(old, columns=columns, unversioned=old.unversioned_ids)
 
 
 def _text(action: _Action, wanted: str) -> str:
@@ -577,10 +607,13 @@ def alter(
         if lenient and any(c.name.lower() == name.lower() for c in old.columns):
             return Change()
         definition, namespace = taken_from_column(definition)
+        definition, unversioned = bare_column(definition)
         plain = f"ALTER TABLE main.{quote(old.name)} ADD COLUMN {definition}"
         change = _like_sqlite(plain, old, old.name, {old.name.lower(): old}, [], {})
         if namespace is not None:
             change.tables[0] = old.name, tagged(change.tables[0][1], {name.lower(): namespace})
+        if unversioned:
+            change.tables[0] = old.name, without_history(change.tables[0][1], [name.lower()])
         _add_column(change, place, old)
         return change
     if action.take("DROP", "CONSTRAINT"):

@@ -31,6 +31,7 @@ from ..sql.tokens import WORD, Token, closing, find, is_name, quote, tokens, unq
 from .retention import kept_for, taken_retention
 from .scratch import scratch
 from .tag_columns import tagged, taken_from_table
+from .unversioned import bare_table, without_history
 
 BLOB, TEXT, NUMERIC, INTEGER, REAL = (ord(letter) for letter in "ABCDE")
 
@@ -460,6 +461,7 @@ def parse_table(sql: str, name: str) -> Table:
     """
     refuse_reserved(name)
     sql, tags = taken_from_table(sql)
+    sql, unversioned = bare_table(sql)
     sql, kept = taken_retention(sql)
     items = tokens(sql)
     opening = next((i for i, t in enumerate(items) if t.upper == "("), len(items))
@@ -501,6 +503,7 @@ def parse_table(sql: str, name: str) -> Table:
         tuple(indexes),
         constraints.extra(),
     )
+    table = without_history(table, unversioned)
     if kept is not None:
         table = kept_for(table, kept)
     return tagged(table, tags) if tags else table

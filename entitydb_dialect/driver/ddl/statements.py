@@ -200,6 +200,8 @@ def _alter_once(schema: Schema, ddl: Ddl, sql: str) -> None:
     change = _alter.alter(sql, declared.table, tables, list(schema.views.values()), schema.sql_name)
     if not change.tables:
         return
+    if change.simpler is not None and _is_edited(schema, declared.table.name, change.simpler):
+        return
     if not change.before:
         _edit_tables(schema, declared.table, change)
         return
@@ -207,6 +209,17 @@ def _alter_once(schema: Schema, ddl: Ddl, sql: str) -> None:
         for update in change.before:
             schema.run(update, writes=True)
         _edit_tables(schema, declared.table, change)
+
+
+def _is_edited(schema: Schema, name: str, table: Table) -> bool:
+    """An edit that the engine may refuse."""
+    try:
+        schema.edit_entry("replace", name, table)
+    except ex.ProgrammingError as error:
+        if error.engine_name != "MISUSE":
+            raise
+        return False
+    return True
 
 
 def _edit_tables(schema: Schema, altered: Table, change: _alter.Change) -> None:

@@ -15,6 +15,7 @@ from .._catalog import Table, rowid_name
 from ..schemas.names import moment_text, table_then, then_name
 from ..sql.tokens import quote
 from .text import TableText
+from .unversioned import declared, table_text
 
 if TYPE_CHECKING:
     from ..schemas.names import Meaning, Names
@@ -95,7 +96,7 @@ def _table(schema: Schema, name: str, as_of: int | None) -> Undrop:
         for entity, namespace, tag in schema.run(_TAGS, (then.name,), as_of=ns)
         if namespace not in namespaces
     ]
-    return Undrop(ns, then.sql, statements, tags)
+    return Undrop(ns, table_text(then), statements, tags)
 
 
 def _dropped(schema: Schema, names: Names, name: str, as_of: int | None) -> Meaning:
@@ -152,8 +153,9 @@ def _text(value: str) -> str:
 
 
 def _copy(then: Table, place: str, source: str) -> str:
-    """An INSERT of the rows of then."""
-    columns = ", ".join(quote(column.name) for column in then.visible if column.expression is None)
+    """An INSERT of the rows of then. Columns without history get their defaults."""
+    written = [column for column in then.visible if column.expression is None and not column.unversioned]
+    columns = ", ".join(quote(column.name) for column in written)
     row_id = None if then.rowid_column >= 0 else rowid_name(column.name for column in then.columns)
     if row_id is None:
         return f"INSERT INTO {place} ({columns}) SELECT {columns} FROM {source} ORDER BY {_ROW}"
@@ -195,7 +197,7 @@ def _columns_back(schema: Schema, table: Table, then: Table, name: str, ns: int,
     place, quoted = f"{schema.sql_name}.{quote(table.name)}", quote(name)
     tag = "" if column.tag is None else f" TAG {_text(column.tag)}"
     statements = []
-    if column.expression is None:
+    if column.expression is None and not column.unversioned:  # nothing is known of its values
         source = f"{schema.sql_name}.{then_name(table.id, last)} FOR SYSTEM_TIME AS OF {ns}"
         statements.append(
             f"UPDATE {place} SET {quoted} = then_.value FROM (SELECT {_ROW} AS id, {quoted} AS value FROM {source})"
@@ -203,7 +205,7 @@ def _columns_back(schema: Schema, table: Table, then: Table, name: str, ns: int,
         )
     if column.not_null:
         statements.append(f"ALTER TABLE {place} ALTER COLUMN {quoted} SET NOT NULL")
-    return Undrop(ns, f"ALTER TABLE {place} ADD COLUMN {definition}{tag}", statements, [])
+    return Undrop(ns, f"ALTER TABLE {place} ADD COLUMN {definition}{tag}{declared(column)}", statements, [])
 
 
 __all__ = ["NotDropped", "Undrop", "undrop"]

@@ -20,6 +20,7 @@ from ..rewrite.schema_names import rewritten
 from ..sql.statement import Statement
 from ..sql.tokens import quote, tokens
 from .content import Content, Declaration, Declared
+from .unversioned import refuse_with_history
 
 if TYPE_CHECKING:
     from .._database import Database
@@ -284,6 +285,8 @@ class Schema:
 
     def _edit(self, op: str, name: str, entry: _catalog.Entry | None) -> list[bytes]:
         """Tells the engine of one edit. -> the entry as it keeps it, if it does."""
+        if isinstance(entry, _catalog.Table):
+            refuse_with_history(entry)
         payload = None if entry is None else _catalog.encode(entry)
         tell = f"INSERT INTO entitydb_ddl{self.module_suffix}(op, name, payload) VALUES (?, ?, ?)"
         self.run(tell, (op, name, payload), writes=True)
