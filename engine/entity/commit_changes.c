@@ -72,7 +72,9 @@ static int add_change(commit_changes *ccs, const tree_event *change, const edb_t
     bool same = false;
     int rc;
 
-    if (change->key_size != (table ? 8 : TAG_KEY))
+    tagging tg;
+
+    if (table ? change->key_size != 8 : !reverse_load(&ccs->ccs_tags, &tg, change->key, change->key_size))
         return edb_fail(EDB_CORRUPT, "a key of %u bytes among the changes of commit %llu", change->key_size,
                         (unsigned long long)change->at);
     if (table) {
@@ -80,8 +82,6 @@ static int add_change(commit_changes *ccs, const tree_event *change, const edb_t
         if (change->had && change->has && ((rc = alike_versions(&ccs->ccs_alike, &change->was, &change->is, &same)) || same))
             return rc;
     } else {
-        tagging tg;
-        reverse_load(&tg, change->key);
         made.cc_tagging = true;
         made.cc_id = tg.tg_entity;
         if (!(made.cc_table = tables_ever_by_id(ccs->ccs_wanted.cx_tables, tg.tg_type)))
@@ -101,7 +101,7 @@ static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, 
                     uint64_t *upto)
 {
     edb_stmt *stmt = ccs->ccs_stmt;
-    uint8_t high[TAG_TYPE + TAG_ENTITY];
+    uint8_t high[TAG_TYPE + TAG_ENTITY_MOST];
     const tree_state *state;
     const tree_event *change;
     tree_events changes;
@@ -128,18 +128,18 @@ static int add_tree(commit_changes *ccs, uint32_t tree, const edb_table *table, 
 /* The changes of a table's rows, or of the one that is wanted, and then of their tags. */
 static int add_table(commit_changes *ccs, const edb_table *table, uint64_t *upto)
 {
-    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
-    size_t id_size = ccs->ccs_wanted.cx_one ? TAG_ENTITY : 0;
+    bool one = ccs->ccs_wanted.cx_one;
+    uint8_t row[8], prefix[TAG_TYPE + TAG_ENTITY_MOST];
     int rc;
 
     alike_end(&ccs->ccs_alike);
     alike_begin(&ccs->ccs_alike, ccs->ccs_stmt, table);
-    big32_store(prefix, table->et_id);
-    rowid_store(prefix + TAG_TYPE, ccs->ccs_wanted.cx_id);
-    rc = add_tree(ccs, table->et_id, table, prefix + TAG_TYPE, id_size, upto);
+    rowid_store(row, ccs->ccs_wanted.cx_id);
+    rc = add_tree(ccs, table->et_id, table, row, one ? sizeof row : 0, upto);
     if (rc || !ccs->ccs_tags.tt_reverse)
         return rc;
-    return add_tree(ccs, ccs->ccs_tags.tt_reverse, NULL, prefix, TAG_TYPE + id_size, upto);
+    size_t size = entity_prefix(&ccs->ccs_tags, prefix, table->et_id, ccs->ccs_wanted.cx_id);
+    return add_tree(ccs, ccs->ccs_tags.tt_reverse, NULL, prefix, one ? size : TAG_TYPE, upto);
 }
 
 /* The next window: the changes of whole commits behind those served. */

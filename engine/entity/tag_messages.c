@@ -47,10 +47,8 @@ static int name_entry(edb_stmt *stmt, uint32_t tree, const uint8_t *key, size_t 
         return EDB_NOSUCH;
     if (tree == trees.tt_dictionary || tree == trees.tt_names)
         return EDB_OK;
-    if (tree == trees.tt_postings)
-        posting_load(&tg, key);
-    else
-        reverse_load(&tg, key);
+    if (!(tree == trees.tt_postings ? posting_load : reverse_load)(&trees, &tg, key, key_size))
+        return EDB_NOSUCH;
     return name_tagging(stmt, &trees, &tg, out, room);
 }
 

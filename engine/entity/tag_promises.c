@@ -31,7 +31,7 @@ static int changed_by_others(edb_stmt *stmt, uint32_t tree, tree_state *state, b
 
 static int judge_tagged(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
 {
-    uint8_t prefix[TAG_TYPE], row[TAG_ENTITY];
+    uint8_t prefix[TAG_TYPE], row[8];
     char name[TABLE_NAME_ROOM];
     bool there = true, first = true;
     int64_t last = 0;
@@ -44,9 +44,8 @@ static int judge_tagged(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
     for (bool more = ws_cursor_seek(wc, prefix, sizeof prefix); more && !rc; more = ws_cursor_next(wc)) {
         const ws_entry *w = ws_cursor_at(wc);
         tagging tg;
-        if (memcmp(w->key, prefix, sizeof prefix))
-            break;
-        reverse_load(&tg, w->key);
+        if (memcmp(w->key, prefix, sizeof prefix) || !reverse_load(trees, &tg, w->key, w->key_size))
+            break;                  /* it wrote no others */
         if (w->flags & WS_TOMBSTONE || (!first && tg.tg_entity == last))
             continue;
         first = false;
@@ -64,7 +63,7 @@ static int judge_tagged(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
 
 static int judge_deleted(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
 {
-    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
+    uint8_t prefix[TAG_TYPE + TAG_ENTITY_MOST];
     char name[TABLE_NAME_ROOM];
     bool tagged = false;
     ws_cursor *wc = NULL;
@@ -73,15 +72,14 @@ static int judge_deleted(edb_stmt *stmt, const tag_trees *trees, uint32_t table)
 
     if (rc)
         return rc;
-    big32_store(prefix, table);
     rc = ws_cursor_open(stmt->st_conn->cn_txn.tx_writes, table, UINT64_MAX, &wc);
     for (bool more = !rc && ws_cursor_seek(wc, NULL, 0); more && !rc; more = ws_cursor_next(wc)) {
         const ws_entry *w = ws_cursor_at(wc);
         if (!(w->flags & WS_TOMBSTONE))
             continue;
-        memcpy(prefix + TAG_TYPE, w->key, TAG_ENTITY);
-        if (!(rc = cursor_seek(&cu, prefix, sizeof prefix)))
-            rc = taggings_stand(&cu, prefix, sizeof prefix, &tagged);
+        size_t size = entity_prefix(trees, prefix, table, rowid_load(w->key));
+        if (!(rc = cursor_seek(&cu, prefix, size)))
+            rc = taggings_stand(&cu, prefix, size, &tagged);
         if (!rc && tagged)
             rc = edb_fail(EDB_CONFLICT, "another transaction tagged row %" PRId64 " of %s, which this one deletes; roll "
                           "back and retry", rowid_load(w->key), table_named(stmt, table, name));
@@ -119,9 +117,8 @@ static stmt_view view_of_others(edb_stmt *stmt)
 }
 
 /* Of the row's tags that others have committed, whether there is one that this transaction neither takes nor gives. */
-static int tagged_by_others(edb_stmt *stmt, const tag_trees *trees, const uint8_t prefix[TAG_TYPE + TAG_ENTITY], bool *out)
+static int tagged_by_others(edb_stmt *stmt, const tag_trees *trees, const uint8_t *prefix, size_t size, bool *out)
 {
-    const size_t size = TAG_TYPE + TAG_ENTITY;
     const stmt_view own = view_of_others(stmt);
     bool more = false;
     edb_cursor cu;
@@ -145,7 +142,9 @@ static int tagged_by_others(edb_stmt *stmt, const tag_trees *trees, const uint8_
 
 static int judge_returned(edb_stmt *stmt, const tag_trees *trees, const uint8_t *key)
 {
-    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
+    uint32_t table = big32_load(key + PROMISE_HEAD);
+    int64_t row = rowid_load(key + PROMISE_KEY);
+    uint8_t prefix[TAG_TYPE + TAG_ENTITY_MOST];
     char name[TABLE_NAME_ROOM];
     bool tagged = false;
     tree_state state;
@@ -153,13 +152,10 @@ static int judge_returned(edb_stmt *stmt, const tag_trees *trees, const uint8_t 
 
     if (rc || !tagged)
         return rc;
-    memcpy(prefix, key + PROMISE_HEAD, TAG_TYPE);
-    memcpy(prefix + TAG_TYPE, key + PROMISE_KEY, TAG_ENTITY);
-    rc = tagged_by_others(stmt, trees, prefix, &tagged);
+    rc = tagged_by_others(stmt, trees, prefix, entity_prefix(trees, prefix, table, row), &tagged);
     if (!rc && tagged)
         rc = edb_fail(EDB_CONFLICT, "another transaction tagged row %" PRId64 " of %s, which this one has deleted and made "
-                      "again; roll back and retry", rowid_load(key + PROMISE_KEY),
-                      table_named(stmt, big32_load(prefix), name));
+                      "again; roll back and retry", row, table_named(stmt, table, name));
     return rc ? rc : interrupted(stmt);
 }
 
@@ -280,7 +276,7 @@ int tag_promise_alone(edb_stmt *stmt, uint32_t table)
 
 int tag_promise_returned(edb_stmt *stmt, uint32_t table, int64_t rowid)
 {
-    uint8_t key[PROMISE_KEY + TAG_ENTITY];
+    uint8_t key[PROMISE_KEY + 8];
 
     promise_key(key, table, RETURNED);
     rowid_store(key + PROMISE_KEY, rowid);

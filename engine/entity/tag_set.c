@@ -38,9 +38,10 @@ struct stream {
     double str_size;                 /* about how many */
     edb_cursor str_cursor;           /* POSTINGS, ROWS: while str_open, over str_tree */
     uint32_t str_tree;
+    bool str_wide;                  /* POSTINGS: tt_wide */
     bool str_open;
     bool str_leaps;                 /* another stream says where it goes on, mostly far ahead */
-    uint8_t str_key[TAG_KEY];        /* POSTINGS: the prefix of its keys, and room for the entity */
+    uint8_t str_key[TAG_KEY_MOST];        /* POSTINGS: the prefix of its keys, and room for the entity */
     int64_t *str_ids;                /* LIST: ascending, malloc()ed */
     size_t str_n, str_i;
     stream *str_parts, *str_excluded; /* ALL, ANY: lists by str_next; parts of ALL by size */
@@ -56,7 +57,6 @@ struct tag_set {
     stream *tse_stream;
 };
 
-enum { POSTING_HEAD = TAG_ID + TAG_TYPE };
 
 static int no_memory(void)
 {
@@ -74,27 +74,34 @@ static int interrupted(edb_conn *conn)
 static int stand(stream *sr)
 {
     const edb_cursor *cu = &sr->str_cursor;
-    bool posting = sr->str_kind == STREAM_POSTINGS;
+    const edb_entry *at = &cu->at;
     int rc = EDB_OK;
 
-    if (posting)
-        rc = taggings_stand(cu, sr->str_key, POSTING_HEAD, &sr->str_valid);
-    else if ((sr->str_valid = cu->valid) && cu->at.key_size != TAG_ENTITY)
-        rc = edb_fail(EDB_CORRUPT, "a row has a key of %u bytes", cu->at.key_size);
-    if (!rc && sr->str_valid)
-        sr->str_at = rowid_load(cu->at.key + (posting ? POSTING_HEAD : 0));
-    return rc;
+    if (sr->str_kind == STREAM_POSTINGS) {
+        rc = taggings_stand(cu, sr->str_key, TAG_HEAD, &sr->str_valid);
+        if (!rc && sr->str_valid
+            && entity_load(sr->str_wide, at->key + TAG_HEAD, at->key_size - TAG_HEAD, &sr->str_at) != at->key_size - TAG_HEAD)
+            rc = tagging_forged(cu);
+        return rc;
+    }
+    sr->str_valid = cu->valid;
+    if (!sr->str_valid)
+        return EDB_OK;
+    if (at->key_size != 8)
+        return edb_fail(EDB_CORRUPT, "a row has a key of %u bytes", at->key_size);
+    sr->str_at = rowid_load(at->key);
+    return EDB_OK;
 }
 
 static int leap(stream *sr, int64_t entity)
 {
     uint8_t *key = sr->str_key;
-    size_t head = sr->str_kind == STREAM_POSTINGS ? POSTING_HEAD : 0;
+    bool posting = sr->str_kind == STREAM_POSTINGS;
+    size_t head = posting ? TAG_HEAD : 0, size = head + entity_store(!posting || sr->str_wide, key + head, entity);
 
-    rowid_store(key + head, entity);
     /* At SERIALIZABLE each leap begins a walk of its own: what lies between does not count as read. */
-    int rc = cursor_watched(&sr->str_cursor) ? taggings_seek(&sr->str_cursor, key, head + TAG_ENTITY, head)
-                                             : cursor_seek_on(&sr->str_cursor, key, head + TAG_ENTITY);
+    int rc = cursor_watched(&sr->str_cursor) ? taggings_seek(&sr->str_cursor, key, size, head)
+                                             : cursor_seek_on(&sr->str_cursor, key, size);
     return rc ? rc : stand(sr);
 }
 
@@ -122,18 +129,33 @@ static void seek_list(stream *sr, int64_t entity)
 
 static int seek(stream *sr, int64_t entity);
 
+/* The keys of the first of n ascending ids, as many as have the same size. -> how many. */
+static size_t posting_keys(const stream *part, const int64_t *ids, size_t n, uint8_t *keys, size_t *size)
+{
+    uint8_t entity[TAG_ENTITY_MOST];
+    size_t i = 0, same = entity_store(part->str_wide, entity, ids[0]);
+
+    *size = TAG_HEAD + same;
+    do {
+        memcpy(keys, part->str_key, TAG_HEAD);
+        memcpy(keys + TAG_HEAD, entity, same);
+        keys += *size;
+    } while (++i < n && entity_store(part->str_wide, entity, ids[i]) == same);
+    return i;
+}
+
 /* Marks those of n ascending ids that the part has. */
 static int mark_ids(stream *part, const int64_t *ids, size_t n, bool *has)
 {
-    uint8_t keys[SOME_MOST][TAG_KEY];
+    uint8_t keys[SOME_MOST * TAG_KEY_MOST];
     int rc = EDB_OK;
 
     if (part->str_kind == STREAM_POSTINGS) {
-        for (size_t i = 0; i < n; i++) {
-            memcpy(keys[i], part->str_key, POSTING_HEAD);
-            rowid_store(keys[i] + POSTING_HEAD, ids[i]);
+        for (size_t i = 0, size, some; i < n && !rc; i += some) {
+            some = posting_keys(part, ids + i, n - i, keys, &size);
+            rc = cursor_which(part->str_cursor.cu_stmt, part->str_tree, keys, size, some, has + i);
         }
-        return cursor_which(part->str_cursor.cu_stmt, part->str_tree, keys[0], TAG_KEY, n, has);
+        return rc;
     }
     for (size_t i = 0; i < n && !rc; i++) {
         rc = seek(part, ids[i]);
@@ -293,7 +315,7 @@ static void stream_close(stream *sr)
 
 static double postings_size(const tag_set *ts, uint32_t id)
 {
-    uint8_t low[POSTING_HEAD], high[POSTING_HEAD];
+    uint8_t low[TAG_HEAD], high[TAG_HEAD];
 
     big32_store(low, id);
     big32_store(low + TAG_ID, ts->tse_type);
@@ -316,6 +338,7 @@ static int make_tag(tag_set *ts, const tag_node *node, stream **out)
     big32_store((*out)->str_key + TAG_ID, ts->tse_type);
     (*out)->str_size = postings_size(ts, id);
     (*out)->str_tree = ts->tse_trees.tt_postings;
+    (*out)->str_wide = ts->tse_trees.tt_wide;
     rc = cursor_open(ts->tse_stmt, (*out)->str_tree, &(*out)->str_cursor);
     (*out)->str_open = !rc;
     return rc;

@@ -25,14 +25,14 @@ __attribute__((constructor)) static void trees_register(void)
 }
 
 static const struct {
-    const char *name;
+    const char *name, *wide;
     uint8_t key_size;
     size_t place;
 } trees[] = {
-    { TAGS_DICTIONARY, 0, offsetof(tag_trees, tt_dictionary) },
-    { TAGS_NAMES, 8, offsetof(tag_trees, tt_names) },
-    { TAGS_POSTINGS, 0, offsetof(tag_trees, tt_postings) },
-    { TAGS_REVERSE, 0, offsetof(tag_trees, tt_reverse) },
+    { TAGS_DICTIONARY, TAGS_DICTIONARY, 0, offsetof(tag_trees, tt_dictionary) },
+    { TAGS_NAMES, TAGS_NAMES, 8, offsetof(tag_trees, tt_names) },
+    { TAGS_POSTINGS, TAGS_POSTINGS_WIDE, 0, offsetof(tag_trees, tt_postings) },
+    { TAGS_REVERSE, TAGS_REVERSE_WIDE, 0, offsetof(tag_trees, tt_reverse) },
 };
 enum { TREES = sizeof trees / sizeof trees[0] };
 
@@ -41,18 +41,33 @@ static uint32_t *tree_in(tag_trees *out, size_t i)
     return (uint32_t *)((char *)out + trees[i].place);
 }
 
+uint32_t *tag_tree_named(const char *name, tag_trees *out)
+{
+    for (size_t i = 0; i < TREES; i++) {
+        bool wide = !strcmp(name, trees[i].wide);
+        if (!wide && strcmp(name, trees[i].name))
+            continue;
+        out->tt_wide = out->tt_wide || strcmp(name, trees[i].name);
+        return tree_in(out, i);
+    }
+    return NULL;
+}
+
 static int look_up(edb_stmt *stmt, tag_trees *out)
 {
+    uint32_t wide = 0;
     int rc = EDB_OK;
 
     *out = (tag_trees){ .tt_known = tags_known(stmt_conn(stmt)) };
-    for (size_t i = 0; i < TREES && !rc; i++) {
-        rc = catalog_tree(stmt, trees[i].name, tree_in(out, i));
-        if (!rc && i && !*tree_in(out, i) != !out->tt_dictionary)
-            rc = edb_fail(EDB_CORRUPT, "the catalog has some of the trees of tags, and not \"%s\"",
-                          *tree_in(out, i) ? TAGS_DICTIONARY : trees[i].name);
-        if (!rc && !i && !out->tt_dictionary)
-            break;
+    if ((rc = catalog_tree(stmt, TAGS_DICTIONARY, &out->tt_dictionary)) || !out->tt_dictionary
+        || (rc = catalog_tree(stmt, TAGS_POSTINGS_WIDE, &wide)))
+        return rc;
+    out->tt_wide = wide != 0;
+    for (size_t i = 1; i < TREES && !rc; i++) {
+        const char *name = out->tt_wide ? trees[i].wide : trees[i].name;
+        rc = catalog_tree(stmt, name, tree_in(out, i));
+        if (!rc && !*tree_in(out, i))
+            rc = edb_fail(EDB_CORRUPT, "the catalog has some of the trees of tags, and not \"%s\"", name);
     }
     return rc;
 }
@@ -107,6 +122,8 @@ int tag_trees_make(edb_stmt *stmt, tag_trees *out)
         return rc;
     for (size_t i = 0; i < TREES && !rc; i++)
         rc = ddl_create_tree(stmt, trees[i].name, trees[i].key_size, tree_in(out, i));
+    if (!rc)
+        txn_needs(stmt, PAGER_SHORT_TAGS);
     if (!rc && known) {
         known->ktr_made = *out;
         known->ktr_stands = txn_stands(conn);
@@ -121,7 +138,7 @@ int taggings_seek(edb_cursor *cu, const uint8_t *key, size_t size, size_t prefix
     int rc = cursor_seek(cu, size ? key : NULL, size);
 
     if (!rc && prefix_size && cursor_watched(cu)) {
-        uint8_t behind[TAG_KEY];
+        uint8_t behind[TAG_KEY_MOST];
         memcpy(behind, key, prefix_size);
         size_t behind_size = key_behind(behind, prefix_size);
         cursor_bounds(cu, NULL, 0, behind_size ? behind : NULL, behind_size);

@@ -14,12 +14,10 @@ static int load(tag_walk *tw)
 
     if (rc || !tw->tw_valid)
         return rc;
-    if (tw->tw_way == TAG_WALK_REVERSE)
-        reverse_load(&tw->tw_at, at->key);
-    else
-        posting_load(&tw->tw_at, at->key);
+    bool right = tw->tw_way == TAG_WALK_REVERSE ? reverse_load(&tw->tw_trees, &tw->tw_at, at->key, at->key_size)
+                                                : posting_load(&tw->tw_trees, &tw->tw_at, at->key, at->key_size);
     tw->tw_from = at->from;
-    return EDB_OK;
+    return right ? EDB_OK : tagging_forged(&tw->tw_entries);
 }
 
 static int begin(tag_walk *tw)
@@ -89,8 +87,7 @@ static void prefix_of_entity(tag_walk *tw)
     tw->tw_prefix_size = TAG_TYPE;
     if (!tq->tq_has_entity)
         return;
-    rowid_store(tw->tw_prefix + TAG_TYPE, tq->tq_entity);
-    tw->tw_prefix_size += TAG_ENTITY;
+    tw->tw_prefix_size = entity_prefix(&tw->tw_trees, tw->tw_prefix, tq->tq_type, tq->tq_entity);
 }
 
 static int keep_question(tag_walk *tw, const tag_question *question)
@@ -132,8 +129,8 @@ static int begin_walk(tag_walk *tw)
     } else {
         prefix_of_entity(tw);
         if (of_entity && tq->tq_one) {
-            big32_store(tw->tw_prefix + TAG_TYPE + TAG_ENTITY, id);
-            tw->tw_prefix_size = TAG_KEY;
+            big32_store(tw->tw_prefix + tw->tw_prefix_size, id);
+            tw->tw_prefix_size += TAG_ID;
         }
     }
     return begin(tw);

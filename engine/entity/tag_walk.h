@@ -22,7 +22,7 @@ typedef struct {
     tagging tw_at;                  /* while valid */
     uint64_t tw_from;               /* the commit that gave the tag; 0: an own write */
     enum { TAG_WALK_REVERSE, TAG_WALK_POSTINGS, TAG_WALK_TEXTS } tw_way;
-    uint8_t tw_prefix[TAG_KEY];     /* of the keys walked */
+    uint8_t tw_prefix[TAG_KEY_MOST];     /* of the keys walked */
     size_t tw_prefix_size;
     bool tw_open, tw_texts_open;
     edb_cursor tw_entries;          /* while tw_open */

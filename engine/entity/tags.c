@@ -16,23 +16,22 @@
 /* value NULL: it goes. */
 static int write_both(edb_stmt *stmt, const tag_trees *trees, const tagging *tg, const char *value, uint64_t seen_from)
 {
-    uint8_t key[TAG_KEY];
+    uint8_t key[TAG_KEY_MOST];
+    size_t size = posting_store(trees, key, tg);
     int rc;
 
-    posting_store(key, tg);
-    if ((rc = txn_put_agreed(stmt, trees->tt_postings, key, sizeof key, value, 0, seen_from)))
+    if ((rc = txn_put_agreed(stmt, trees->tt_postings, key, size, value, 0, seen_from)))
         return rc;
-    reverse_store(key, tg);
-    return txn_put_agreed(stmt, trees->tt_reverse, key, sizeof key, value, 0, seen_from);
+    size = reverse_store(trees, key, tg);
+    return txn_put_agreed(stmt, trees->tt_reverse, key, size, value, 0, seen_from);
 }
 
 static int look(edb_stmt *stmt, const tag_trees *trees, const tagging *tg, uint64_t *seen_from, bool *there)
 {
-    uint8_t key[TAG_KEY];
+    uint8_t key[TAG_KEY_MOST];
     edb_entry entry;
-
-    reverse_store(key, tg);
-    int rc = now_get(stmt, trees->tt_reverse, key, sizeof key, &entry, there);
+    size_t size = reverse_store(trees, key, tg);
+    int rc = now_get(stmt, trees->tt_reverse, key, size, &entry, there);
     *seen_from = entry.seen_from;
     return rc;
 }
@@ -107,7 +106,7 @@ int tag_judge_by_hand(edb_stmt *stmt, const edb_table *table, const void *text, 
 
 static int judge_entity(edb_stmt *stmt, const edb_table *table, int64_t entity)
 {
-    uint8_t key[TAG_ENTITY];
+    uint8_t key[8];
     stmt_view before;
     bool there;
 
@@ -175,14 +174,16 @@ static int interrupted(edb_stmt *stmt)
     return conn_interrupted(stmt->st_conn) ? edb_fail(EDB_INTERRUPT, "taking tags away was interrupted") : EDB_OK;
 }
 
-static int meet_one(edb_stmt *stmt, const edb_entry *at, met_tags *out)
+static int meet_one(edb_stmt *stmt, const tag_trees *trees, const edb_cursor *cu, met_tags *out)
 {
+    const edb_entry *at = &cu->at;
     int rc = list_room((void **)&out->mts_tags, &out->mts_room, out->mts_n, sizeof *out->mts_tags);
 
     if (rc)
         return rc;
     met_tag *met = &out->mts_tags[out->mts_n++];
-    reverse_load(&met->mt_tagging, at->key);
+    if (!reverse_load(trees, &met->mt_tagging, at->key, at->key_size))
+        return tagging_forged(cu);
     met->mt_seen_from = at->seen_from;
     return interrupted(stmt);
 }
@@ -199,7 +200,7 @@ static int meet(edb_stmt *stmt, const tag_trees *trees, const uint8_t *prefix, s
     if (!rc) {
         if (!(rc = taggings_seek(&cu, prefix, size, size)))
             rc = taggings_stand(&cu, prefix, size, &more);
-        while (!rc && more && !(rc = meet_one(stmt, &cu.at, out)) && !(rc = cursor_next(&cu)))
+        while (!rc && more && !(rc = meet_one(stmt, trees, &cu, out)) && !(rc = cursor_next(&cu)))
             rc = taggings_stand(&cu, prefix, size, &more);
         cursor_close(&cu);
     }
@@ -219,14 +220,12 @@ static int take_met(edb_stmt *stmt, const tag_trees *trees, met_tags *met, int r
 
 static int rows_tags(edb_stmt *stmt, const edb_table *table, int64_t rowid, tag_trees *trees, met_tags *met)
 {
-    uint8_t prefix[TAG_TYPE + TAG_ENTITY];
+    uint8_t prefix[TAG_TYPE + TAG_ENTITY_MOST];
     int rc = tag_trees_find(stmt, trees);
 
     if (rc || !trees->tt_dictionary || (rc = tag_promise_rows(stmt, table->et_id)))
         return rc;
-    big32_store(prefix, table->et_id);
-    rowid_store(prefix + TAG_TYPE, rowid);
-    return meet(stmt, trees, prefix, sizeof prefix, met);
+    return meet(stmt, trees, prefix, entity_prefix(trees, prefix, table->et_id, rowid), met);
 }
 
 int tags_row_deleted(edb_stmt *stmt, const edb_table *table, int64_t rowid)

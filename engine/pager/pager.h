@@ -171,6 +171,7 @@ void pager_upkeep_end(pager *pg);
 uint64_t pager_published(const pager *pg);
 /* A feature that only some files need, by its bit of `required` in the header: whether the file's header may have it; and that the
  * commit, which must be one with a page record, needs it. */
+#define PAGER_SHORT_TAGS 16         /* taggings with keys that are not wide (entity/tag_trees.h) */
 #define PAGER_UNVERSIONED 128       /* columns without history */
 bool pager_has(const pager *pg, uint32_t feature);
 void pager_commit_needs(pager_commit *pc, uint32_t feature);

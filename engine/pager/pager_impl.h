@@ -194,7 +194,7 @@ int recover_header(pager *pg);
 /* Bits of `required` in the header. */
 enum { FEATURE_REDO = 1, FEATURE_COLD = 2, FEATURE_LINKS = 4, FEATURE_STRIPS = 8,
        FEATURES_NEW = FEATURE_REDO | FEATURE_COLD | FEATURE_LINKS | FEATURE_STRIPS,     /* those of a new file */
-       FEATURES = FEATURES_NEW | PAGER_UNVERSIONED };
+       FEATURES = FEATURES_NEW | PAGER_SHORT_TAGS | PAGER_UNVERSIONED };
 /* Makes the header say that the file needs these. Under the committer lock. */
 int header_allow(pager *pg, uint32_t features);
 /* Chooses the record to stand at, and makes it and what it needs durable. The caller is alone. */

@@ -139,6 +139,10 @@ size_t test_hooks_freed(int feature, bool conn, uint64_t number);
 void test_reduce(uint64_t number, const uint8_t *before, const uint8_t *now);
 int test_forge(edb *db, int what, uint32_t tree, const void *value, size_t size);
 
+/* An entity in the key of a tagging (entity/tag_trees.h). */
+size_t test_entity_store(bool wide, int64_t entity, uint8_t *out);
+size_t test_entity_load(bool wide, const uint8_t *at, size_t size, int64_t *out);
+
 typedef struct test_cursor test_cursor;
 int test_cursor_open(edb_stmt *stmt, uint32_t tree, test_cursor **out);
 void test_cursor_close(test_cursor *tc);

@@ -178,7 +178,10 @@ static int apply_tree(commit *cm, uint32_t id)
         if (cm->cm_in_memory && cm->cm_redo.rb_full && ((rc = to_file(cm)) || (rc = commit_tree(&cm->cm_trees, id, &tree))))
             goto done;
     } while (n >= CHANGES_FEW);
-    cm->cm_catalog |= id == TREE_CATALOG && tree->wn_state.ts_changed == now;
+    if (id == TREE_CATALOG && tree->wn_state.ts_changed == now) {
+        cm->cm_catalog = true;
+        pager_commit_needs(cm->cm_commit, cm->cm_txn->tx_needs);
+    }
 done:
     ws_cursor_close(wc);
     return rc;

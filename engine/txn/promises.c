@@ -18,6 +18,11 @@ static int promise_put(writeset *ws, uint32_t tree, const void *key, size_t key_
     return ws_put(ws, tree, key, key_size, value, value_size, 0, 0);
 }
 
+void txn_needs(edb_stmt *st, uint32_t feature)
+{
+    st->st_conn->cn_txn.tx_needs |= feature;
+}
+
 int txn_promise(edb_stmt *st, const void *key, size_t key_size, const void *value, size_t value_size, bool unmet,
                 bool at_once)
 {

@@ -25,6 +25,7 @@ void txn_begin(edb_conn *conn, uint64_t moment, uint64_t schema)
     tx->tx_schema = schema;
     tx->tx_judged = tx->tx_promised = UINT64_MAX;
     tx->tx_unmet = false;
+    tx->tx_needs = 0;
     tx->tx_next_tree = 1;
     tx->tx_broken = EDB_OK;
 }

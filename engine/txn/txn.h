@@ -242,6 +242,8 @@ int txn_id_next(edb_stmt *stmt, uint32_t tree, int64_t *id);
 int txn_id_random(edb_stmt *stmt, uint32_t tree, int64_t *id);
 void txn_id_used(edb_stmt *stmt, uint32_t tree, int64_t id);
 
+/* What the transaction has written to the catalog needs a feature of the file (pager_commit_needs()). */
+void txn_needs(edb_stmt *stmt, uint32_t feature);
 /* A promise: what COMMIT must find true in the newest root with all own writes, and, when `at_once`, what must be true
  * when the statement ends (edb_stmt_judge). Keyed, so the same one is judged once; undone by rollback like any write.
  * unmet: it does not hold now. hk_judge (hooks.h) says whether they hold. */

@@ -103,6 +103,7 @@ typedef struct {                    /* a transaction; all zero but tx_serial: no
     size_t tx_n_agreed, tx_agreed_room;
     uint64_t tx_promised;           /* oldest moment a promise was judged at; UINT64_MAX: none was */
     bool tx_unmet;                  /* one did not hold when it was made */
+    uint32_t tx_needs;              /* features that what it wrote needs; what was rolled back to a savepoint may be among them */
     uint64_t *tx_marks;             /* of savepoint i: write sequence number; marks below tx_n_marks are set */
     size_t tx_n_marks, tx_marks_room;
     pager_commit *tx_commit;        /* while prepared; NULL when there is nothing to publish */

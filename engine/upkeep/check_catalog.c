@@ -267,12 +267,6 @@ static int check_entries(check *ck, const tree_state *state,
     return rc;
 }
 
-static uint32_t *tree_of_tags(const char *name, tag_trees *trees)
-{
-    return !strcmp(name, TAGS_DICTIONARY) ? &trees->tt_dictionary : !strcmp(name, TAGS_NAMES) ? &trees->tt_names
-           : !strcmp(name, TAGS_POSTINGS) ? &trees->tt_postings : !strcmp(name, TAGS_REVERSE) ? &trees->tt_reverse : NULL;
-}
-
 static int check_own_tree(check *ck, const edb_table *tree)
 {
     tree_state state;
@@ -281,7 +275,7 @@ static int check_own_tree(check *ck, const edb_table *tree)
 
     bool labels = !strcmp(tree->et_name, LABELS_NAME), statistics = !strcmp(tree->et_name, STATISTICS_NAME);
 
-    if (tree_of_tags(tree->et_name, &(tag_trees){ 0 }))
+    if (tag_tree_named(tree->et_name, &(tag_trees){ 0 }))
         return EDB_OK;              /* check_tags.c */
     bool info = !strcmp(tree->et_name, INFO_NAME), actors = !strcmp(tree->et_name, ACTORS_NAME);
     if (info || actors) {           /* check_transactions.c */
@@ -353,7 +347,7 @@ static int each_entry(check *ck, const tree_state *state, entry_fn fn, void *arg
 
 static int find_tags(check *ck, const tree_state *state, uint64_t from, const edb_table *table, void *arg)
 {
-    uint32_t *place = table->et_kind == CATALOG_TREE ? tree_of_tags(table->et_name, arg) : NULL;
+    uint32_t *place = table->et_kind == CATALOG_TREE ? tag_tree_named(table->et_name, arg) : NULL;
 
     (void)ck, (void)state, (void)from;
     if (place)

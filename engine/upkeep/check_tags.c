@@ -20,6 +20,7 @@
 typedef struct tag_states tag_states;
 struct tag_states {
     tree_state tas_dictionary, tas_names, tas_postings, tas_reverse;
+    tag_trees tas_trees;
 };
 
 static int walk(check *ck, const tree_state *state, void *arg, int (*judge)(check *ck, void *arg, const tree_version *v))
@@ -152,20 +153,19 @@ static int judge_tagging(check *ck, void *arg, const tree_version *v)
 {
     taggings *gs = arg;
     const tag_states *cg = gs->tgg_states;
-    uint8_t key[TAG_KEY], name[8];
+    uint8_t key[TAG_KEY_MOST], name[8];
     tree_version other;
     bool found, named;
     tagging tg;
     int rc;
 
-    if (v->key_size != TAG_KEY) {
-        check_breach(ck, "I40", cg->tas_reverse.ts_root.page, "a tagging has a key of %" PRIu32 " bytes", v->key_size);
+    if (!reverse_load(&cg->tas_trees, &tg, v->key, v->key_size)) {
+        check_breach(ck, "I40", cg->tas_reverse.ts_root.page, "a tagging has a key of %" PRIu32 " bytes that is none", v->key_size);
         return EDB_OK;
     }
-    reverse_load(&tg, v->key);
-    posting_store(key, &tg);
+    size_t size = posting_store(&cg->tas_trees, key, &tg);
     rowid_store(name, tg.tg_id);
-    if ((rc = look_up(ck, &cg->tas_postings, key, sizeof key, &other, &found))
+    if ((rc = look_up(ck, &cg->tas_postings, key, size, &other, &found))
         || (rc = look_up(ck, &cg->tas_names, name, sizeof name, &other, &named)))
         return rc;
     if (!found)
@@ -204,7 +204,7 @@ int check_tag_value(check *ck, const edb_table *table, int64_t row, uint32_t col
 {
     tagging tg = { .tg_type = table->et_id, .tg_entity = row };
     const tag_states *cg = ck->ck_tags;
-    uint8_t key[TAG_KEY];
+    uint8_t key[TAG_KEY_MOST];
     bool found = false;
     tree_version v;
     tag_cell cell;
@@ -222,8 +222,8 @@ int check_tag_value(check *ck, const edb_table *table, int64_t row, uint32_t col
         return rc;
     ++*values;
     if (cg && !(rc = number_of(ck, cg, cell.ce_bytes, cell.ce_size, &tg.tg_id, &found)) && found) {
-        posting_store(key, &tg);
-        rc = look_up(ck, &cg->tas_postings, key, sizeof key, &v, &found);
+        size_t size = posting_store(&cg->tas_trees, key, &tg);
+        rc = look_up(ck, &cg->tas_postings, key, size, &v, &found);
     }
     if (!rc && !found)
         check_breach(ck, "I41", cg ? cg->tas_postings.ts_root.page : 0, "row %" PRId64 " of table %s lacks the tag of its "
@@ -277,9 +277,9 @@ int check_tag_columns(check *ck, const edb_table *table, uint64_t values)
         return rc;
     big32_store(prefix, table->et_id);
     for (rc = tree_cursor_seek(&tc, prefix, sizeof prefix);
-         !rc && tc.tc_valid && tc.tc_at.key_size == TAG_KEY && !memcmp(tc.tc_at.key, prefix, sizeof prefix);
+         !rc && tc.tc_valid && reverse_load(&ck->ck_tags->tas_trees, &tg, tc.tc_at.key, tc.tc_at.key_size)
+         && tg.tg_type == table->et_id;
          rc = rc ? rc : tree_cursor_next(&tc)) {
-        reverse_load(&tg, tc.tc_at.key);
         rc = is_of_column(ck, table, &tg, &counts);
         tags += counts;
     }
@@ -297,8 +297,8 @@ int check_tags_find(check *ck, const tag_trees *trees)
     const struct { uint32_t tree; uint8_t key_size; const char *name; size_t place; } wanted[] = {
         { trees->tt_dictionary, 0, TAGS_DICTIONARY, offsetof(tag_states, tas_dictionary) },
         { trees->tt_names, 8, TAGS_NAMES, offsetof(tag_states, tas_names) },
-        { trees->tt_postings, 0, TAGS_POSTINGS, offsetof(tag_states, tas_postings) },
-        { trees->tt_reverse, 0, TAGS_REVERSE, offsetof(tag_states, tas_reverse) },
+        { trees->tt_postings, 0, trees->tt_wide ? TAGS_POSTINGS_WIDE : TAGS_POSTINGS, offsetof(tag_states, tas_postings) },
+        { trees->tt_reverse, 0, trees->tt_wide ? TAGS_REVERSE_WIDE : TAGS_REVERSE, offsetof(tag_states, tas_reverse) },
     };
     bool whole = true;
 
@@ -306,6 +306,7 @@ int check_tags_find(check *ck, const tag_trees *trees)
         return EDB_OK;
     if (!(ck->ck_tags = calloc(1, sizeof *ck->ck_tags)))
         return edb_fail(EDB_NOMEM, "memory is exhausted while the file is checked");
+    ck->ck_tags->tas_trees = *trees;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         tree_state *state = (tree_state *)((char *)ck->ck_tags + wanted[i].place);
         int rc = wanted[i].tree ? tree_state_get(ck->ck_pager, &ck->ck_root, wanted[i].tree, state) : EDB_NOSUCH;

@@ -295,9 +295,14 @@ static bool is_entry(void *arg, const uint8_t *key, uint32_t key_size)
 static bool is_tagging(void *arg, const uint8_t *key, uint32_t key_size)
 {
     const erasing *er = arg;
-    const uint8_t *type = er->erw_index == er->erw_tags.tt_reverse ? key : key + TAG_ID;
+    uint8_t row[8];
+    tagging tg;
 
-    return key_size == TAG_KEY && big32_load(type) == er->erw_table->et_id && has_row(er, type + TAG_TYPE);
+    if (!(er->erw_index == er->erw_tags.tt_reverse ? reverse_load : posting_load)(&er->erw_tags, &tg, key, key_size)
+        || tg.tg_type != er->erw_table->et_id)
+        return false;
+    rowid_store(row, tg.tg_entity);
+    return has_row(er, row);
 }
 
 static bool is_row(void *arg, const uint8_t *key, uint32_t key_size)

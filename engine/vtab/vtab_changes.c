@@ -124,7 +124,9 @@ static int tag_column(changes_scan *chs, sqlite3_context *context)
     const uint8_t *text;
     uint32_t size;
     tagging tg;
-    reverse_load(&tg, chs->chs_at->cc_change.key);
+    const tree_event *change = &chs->chs_at->cc_change;
+    if (!reverse_load(&chs->chs_walk.ccs_tags, &tg, change->key, change->key_size))
+        return edb_fail(EDB_CORRUPT, "a tagging has a key of %u bytes", change->key_size);
     int rc = tag_text(chs->chs_stmt, &chs->chs_walk.ccs_tags, tg.tg_id, chs->chs_tag, &text, &size);
     if (!rc)
         sqlite3_result_text(context, (const char *)text, (int)size, SQLITE_TRANSIENT);

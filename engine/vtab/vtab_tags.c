@@ -33,6 +33,9 @@
 
 enum { TAGS_TYPE, TAGS_ENTITY, TAGS_TAG, TAGS_NAMESPACE, TAGS_VALUE, TAGS_SINCE, TAGS_MOMENT, TAGS_KEY };
 
+/* Of `key`: one form, whichever the file's trees have. */
+static const tag_trees row_keys = { .tt_wide = true };
+
 #define DECLARATION                                                                                                    \
     "CREATE TABLE x(type TEXT COLLATE NOCASE, entity INTEGER, tag TEXT, namespace TEXT, value TEXT, since INTEGER, "    \
     "\"entitydb moment\" BLOB HIDDEN, key BLOB HIDDEN NOT NULL PRIMARY KEY) WITHOUT ROWID"
@@ -94,7 +97,7 @@ static void find_steps(sqlite3_index_info *info, found_steps *out)
 /* About how many taggings begin with a prefix of keys. */
 static double with_prefix(edb_conn *conn, uint32_t tree, const uint8_t *prefix, size_t size)
 {
-    uint8_t high[TAG_KEY];
+    uint8_t high[TAG_KEY_MOST];
     memcpy(high, prefix, size);
     size_t high_size = key_behind(high, size);
     return stats_between(conn, tree, prefix, size, high_size ? high : NULL, high_size);
@@ -110,7 +113,7 @@ static double by_text(edb_conn *conn, const tag_trees *trees, sqlite3_index_info
                       const edb_table *type, bool one)
 {
     double all = (double)conn_tree_rows(conn, trees->tt_postings), tags = (double)conn_tree_rows(conn, trees->tt_dictionary);
-    uint8_t prefix[TAG_ID + TAG_TYPE];
+    uint8_t prefix[TAG_HEAD];
     size_t size;
     const char *text = known_text(info, steps->fst_of['='], &size);
     if (!one)
@@ -417,7 +420,7 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
     typed_vtab *vt = (typed_vtab *)tgs->tgs_base.pVtab;
     const tag_walk *tw = &tgs->tgs_walk;
     const edb_table *type;
-    uint8_t key[TAG_KEY];
+    uint8_t key[TAG_KEY_MOST];
     int rc;
     switch (column) {
     case TAGS_TYPE:
@@ -433,8 +436,7 @@ static int column_value(tags_scan *tgs, sqlite3_context *context, int column)
         sqlite3_result_int64(context, tgs->tgs_moment);
         return EDB_OK;
     case TAGS_KEY:
-        reverse_store(key, &tw->tw_at);
-        sqlite3_result_blob(context, key, sizeof key, SQLITE_TRANSIENT);
+        sqlite3_result_blob(context, key, (int)reverse_store(&row_keys, key, &tw->tw_at), SQLITE_TRANSIENT);
         return EDB_OK;
     default:
         return text_column(tgs, context, column);
@@ -480,9 +482,8 @@ static int delete(typed_vtab *vt, edb_stmt *stmt, sqlite3_value *key)
     tagging tg;
     uint32_t size;
     bool removed;
-    if (sqlite3_value_bytes(key) != TAG_KEY)
-        return edb_fail(EDB_MISUSE, "a row of entitydb_tags has a key of %d bytes", TAG_KEY);
-    reverse_load(&tg, sqlite3_value_blob(key));
+    if (!reverse_load(&row_keys, &tg, sqlite3_value_blob(key), (size_t)sqlite3_value_bytes(key)))
+        return edb_fail(EDB_MISUSE, "a row of entitydb_tags has no key of %d bytes", sqlite3_value_bytes(key));
     int rc = type_by_id(&vt->tyv_types, stmt, tg.tg_type, &type);
     if (!rc)
         rc = tag_trees_find(stmt, &trees);

@@ -47,13 +47,15 @@ SLOTS = 512                         # of the ring of a new file
 COLD_FIRST = 1 << 39                # the first cold id; pages of the file have smaller numbers
 COLD_PAGE, COLD_CHAIN, COLD_PACKED = 1, 2, 3
 REDO, COLD, LINKS, STRIPS = 1, 2, 4, 8      # required features: redo records, cold ids, records with links, strips
+SHORT_TAGS = 16                             # taggings in trees of their new names
 UNVERSIONED = 128                           # columns without history
 NEW = REDO | COLD | LINKS | STRIPS          # those of a new file
-FEATURES = NEW | UNVERSIONED                # all that are known
+FEATURES = NEW | SHORT_TAGS | UNVERSIONED   # all that are known
 LINKED = 4                          # of the flags of a record
 GROUP = 256                         # links before a seal is kept
 LEAF, INTERIOR, ARRAY, ARRAY_INTERIOR, OVERFLOW, FREE, STRIP = 1, 2, 3, 4, 5, 6, 7
-TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # their key sizes
+TAG_TREES = {"tags": 0, "tag names": 8, "postings": 0, "entities' tags": 0}  # their key sizes
+WIDE_TAG_TREES = {"tags": 0, "tag names": 8, "tag postings": 0, "tags of entities": 0}  # of files that had tags before
 
 
 # ---- what stands in a record --------------------------------------------------------------------------------------
@@ -837,11 +839,14 @@ class File:
         if not trees or trees[0].id != 0:
             return {}
         entries = [decode_payload(payload) for _, _, payload in self.scan(trees[0], moment)]
-        found = {e.name: self.tree(e.id) for e in entries if e.kind == 4 and e.name in TAG_TREES}
-        if found and set(found) != set(TAG_TREES):
+        sizes = TAG_TREES | WIDE_TAG_TREES
+        found = {e.name: self.tree(e.id) for e in entries if e.kind == 4 and e.name in sizes}
+        if found and set(found) not in (set(TAG_TREES), set(WIDE_TAG_TREES)):
             raise Damaged("some of the trees of tags are missing")
+        if "postings" in found and not self.required & SHORT_TAGS:
+            raise Damaged("there are tags, of which the header says nothing")
         for name, tree in found.items():
-            if tree.key_size != TAG_TREES[name]:
+            if tree.key_size != sizes[name]:
                 raise Damaged("a tree of tags has keys of the wrong kind", tree.root.page)
         return found
 
@@ -871,20 +876,25 @@ class File:
         if not trees:
             return {}
 
+        wide = "tag postings" in trees
+
         def walk(name: str) -> Iterator[tuple[bytes, int]]:
             for key, begun, value in self.scan(trees[name], moment):
-                if len(key) != 16 or value:
+                if (len(key) != 16 if wide else not 9 <= len(key) <= 17) or value:
                     raise Damaged("an entry of the taggings has a key or a value of an impossible size")
                 yield key, begun
 
-        postings = {(key[4:8], key[8:], key[:4]): begun for key, begun in walk("tag postings")}
-        reverse = {(key[:4], key[4:12], key[12:]): begun for key, begun in walk("tags of entities")}
+        entity = rowid if wide else short_entity
+        postings = {(key[4:8], entity(key[8:]), key[:4]): begun
+                    for key, begun in walk("tag postings" if wide else "postings")}
+        reverse = {(key[:4], entity(key[4:-4]), key[-4:]): begun
+                   for key, begun in walk("tags of entities" if wide else "entities' tags")}
         if postings != reverse:
             raise Damaged("postings and tags of entities are not the same")
         rows = {table.id: {id_ for id_, _ in self.rows(table, moment)} for table in self.catalog(moment).values()}
         found = {}
-        for (type_, entity, id_), begun in reverse.items():
-            key = int.from_bytes(type_, "big"), rowid(entity)
+        for (type_, id_of_row, id_), begun in reverse.items():
+            key = int.from_bytes(type_, "big"), id_of_row
             if key[1] not in rows.get(key[0], ()):
                 raise Damaged("a tag of a row that does not exist")
             found[(*key, texts[int.from_bytes(id_, "big")])] = begun
@@ -954,6 +964,17 @@ def decode_tree(id_: int, state: bytes) -> Tree:
         u64(state, 32), u64(state, 40), recent[: state[13]],
         List(Ref(u64(state, 88), u32(state, 104)), u32(state, 108), u64(state, 96)),
     )
+
+
+def short_entity(data: bytes) -> int:
+    """An entity in the key of a tagging."""
+    negative = data[0] < 0x80
+    size = 0x7F - data[0] if negative else data[0] - 0x80
+    number = int.from_bytes(data[1:], "big") - (1 << 8 * size if negative else 0)
+    least = 0 if size == 0 else 1 << 8 * (size - 1)
+    if len(data) != 1 + size or size > 8 or not least <= (~number if negative else number) < min(1 << 8 * size, 1 << 63):
+        raise Damaged("a tagging has an entity that is none")
+    return number
 
 
 def node_of(packed: packs.Node, number: int) -> Node:

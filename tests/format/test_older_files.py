@@ -18,7 +18,7 @@ from engine.bare_pager import Entry as Logged
 from entitydb_dialect import driver
 
 from .forger import encode_record, put
-from .reader import FEATURES, LINKS, NEW, REDO, STRIPS, File, Record, crc32c, u32, u64
+from .reader import FEATURES, LINKS, NEW, REDO, SHORT_TAGS, STRIPS, File, Record, crc32c, u32, u64
 from .redo import Redo
 
 LARGE = "x" * 5000                  # more than a redo record holds
@@ -331,3 +331,66 @@ def test_what_has_no_cold_id_is_not_erased(tmp_path: Path, native: Any) -> None:
         versions = db.execute("SELECT entity FROM entitydb_versions WHERE type = 't' AND operation = 'insert'")
         assert [row[0] for row in versions.fetchall()] == [1], "all of it is there, and nothing of the other"
         assert db.database.check()[0] == []
+
+
+# ---- tags whose keys are wide --------------------------------------------------------------------------------------
+
+ENTITIES = [-300, -1, 0, 1, 2, 255, 256, 65536, 2**40]
+GIVEN = {(entity, text) for entity in (-300, -1, 0, 256, 2**40) for text in ("a", "b")}
+
+
+def wide_tags(path: Path) -> None:
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "kept" / "wide_tags.edb.gz").read_bytes()))
+    file = File(path.read_bytes())
+    assert "tag postings" in file.tag_trees()
+    assert not file.required & SHORT_TAGS
+
+
+def status(entity: int) -> tuple[int, str]:
+    return entity, f"status:{('live', 'dead')[entity % 2]}"
+
+
+def test_a_file_with_tags_of_wide_keys_opens_and_goes_on(tmp_path: Path, native: Any) -> None:
+    """Everything that reads or writes tags does so in their old trees, at every moment."""
+    path = tmp_path / "wide.edb"
+    wide_tags(path)
+    db = driver.connect(path, isolation_level=None)
+    assert db.database.check()[0] == []
+
+    def tags(as_of: int | None = None) -> set[tuple[int, str]]:
+        cursor = db.cursor()
+        cursor.as_of = as_of
+        return set(cursor.execute("SELECT entity, tag FROM entitydb_tags"))
+
+    def of_tag(text: str) -> list[int]:
+        sql = "SELECT entity FROM entitydb_tagged('t', ?)"
+        return [entity for (entity,) in db.execute(sql, (text,))]
+
+    file = File(path.read_bytes())
+    first, second = (int(when) for when in file.times()[-2:])
+    before = GIVEN | {status(entity) for entity in ENTITIES}
+    now = before - {(-300, "a"), (-1, "a"), status(256)} | {(256, "status:gone")}
+    assert tags(first) == before
+    assert tags(second) == tags() == now
+    assert of_tag("b") == [-300, -1, 0, 256, 2**40]
+    assert of_tag("b & status:live") == [-300, 0, 2**40]
+    assert of_tag("a | status:dead") == [-1, 0, 1, 255, 256, 2**40]
+
+    db.execute("INSERT INTO entitydb_tags(type, entity, tag) VALUES ('t', 65536, 'new'), ('t', -1, 'a')")
+    db.execute("DELETE FROM t WHERE id = 2")
+    db.execute("UPDATE t SET id = -7 WHERE id = 1")
+    db.execute("DELETE FROM entitydb_tags WHERE type = 't' AND entity = 0 AND tag = 'b'")
+    now = now - {status(2), status(1), (0, "b")} | {(65536, "new"), (-1, "a"), (-7, "status:dead")}
+    assert tags() == now
+    assert tags(second) != now
+    assert of_tag("new | a") == [-1, 0, 256, 65536, 2**40]
+    db.database.pack()
+    db.database.compact()
+    assert tags() == now
+    assert tags(first) == before
+    assert db.database.check()[0] == []
+    assert db.database.verify().breaks == ()
+    db.close()
+    file = File(path.read_bytes())
+    assert {(entity, text) for _, entity, text in file.tags()} == now
+    assert not file.required & SHORT_TAGS

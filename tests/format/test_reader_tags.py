@@ -137,7 +137,7 @@ def test_a_file_without_tags_has_no_trees_for_them(tmp_path: Path, native: Any) 
     file = File(path.read_bytes())
     assert file.tag_trees(before) == file.tags(before) == {}
     assert {name: tree.born for name, tree in file.tag_trees().items()} == dict.fromkeys(
-        ("tags", "tag names", "tag postings", "tags of entities"), before + 1
+        ("tags", "tag names", "postings", "entities' tags"), before + 1
     )
     assert file.dictionary() == {tag_hash(b"a"): "a"}
 
