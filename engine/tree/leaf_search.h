@@ -46,17 +46,24 @@ static inline int leaf_bound(leaf_slots in, int low, int high, const void *key, 
     return low;
 }
 
+/* What follows the first eight bytes of a key that has more, up to eight bytes, as a number. */
+static inline uint64_t behind_eight(leaf_key k)
+{
+    return k.size >= 16 ? load64be(k.key + 8) : load64be(k.key + k.size - 8) << 8 * (16 - k.size);
+}
+
 /* Which entry of [first, high) has the key, if they lay evenly between two keys: numbers behind a common beginning often do.
  * begin: not behind entry `first`. end: of entry high - 1 if `last`, else behind it; NULL where it is not known. */
 static inline int leaf_guess(int first, int high, leaf_key begin, leaf_key key, leaf_key end, bool last)
 {
-    size_t skip = 0;
-
     if (!end.key || begin.size < 8 || end.size < 8 || key.size < 8)
         return first;
-    if (begin.size >= 16 && end.size >= 16 && key.size >= 16 && load64(begin.key) == load64(end.key))
-        skip = 8;
-    uint64_t from = load64be(begin.key + skip), to = load64be(end.key + skip), at = load64be(key.key + skip);
+    uint64_t from = load64be(begin.key), to = load64be(end.key), at = load64be(key.key);
+    if (from == to && begin.size > 8 && end.size > 8 && key.size > 8) {
+        from = behind_eight(begin);
+        to = behind_eight(end);
+        at = behind_eight(key);
+    }
     if (at <= from || at > to)
         return first;
     int guess = first + (int)((double)(high - first - last) * (double)(at - from) / (double)(to - from));

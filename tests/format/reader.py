@@ -971,8 +971,8 @@ def short_entity(data: bytes) -> int:
     negative = data[0] < 0x80
     size = 0x7F - data[0] if negative else data[0] - 0x80
     number = int.from_bytes(data[1:], "big") - (1 << 8 * size if negative else 0)
-    least = 0 if size == 0 else 1 << 8 * (size - 1)
-    if len(data) != 1 + size or size > 8 or not least <= (~number if negative else number) < min(1 << 8 * size, 1 << 63):
+    least, end = 0 if size == 0 else 1 << 8 * (size - 1), min(1 << 8 * size, 1 << 63)
+    if len(data) != 1 + size or size > 8 or not least <= (~number if negative else number) < end:
         raise Damaged("a tagging has an entity that is none")
     return number
 
