@@ -106,6 +106,27 @@ def test_readers_and_writers_beside_it(tmp_path: Path, rng: random.Random) -> No
     history.judge()
 
 
+@pytest.mark.slow
+def test_it_ends_and_lengthens_nothing_while_a_reader_holds_all_room(tmp_path: Path, rng: random.Random) -> None:
+    """Small rows, large values and strips alike lie behind the cut, and what is free before it the reader may need."""
+    history = History(tmp_path / "a.edb", rng, 512)
+    rows = [(i, "y", rng.randbytes(20)) for i in range(1000, 2500)]
+    history.db.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    with history.held():
+        for n in range(20):
+            history.db.execute("UPDATE t SET b = ? WHERE id >= 1000 AND id % 20 = ?", (rng.randbytes(9), n))
+            history.db.execute("INSERT OR REPLACE INTO big VALUES (?, ?)", (n, rng.randbytes(30_000)))
+            history.commit(4)
+        before = history.db.database.stats()
+        assert before["free_pages"] > 200
+        history.db.database.compact()
+        history.db.database.compact()
+        assert history.db.database.stats()["pages"] <= before["pages"] * 5 // 4
+    history.db.database.compact()
+    assert is_short(history.db)
+    history.judge()
+
+
 def test_an_exception_in_progress_ends_it_and_leaves_a_sound_file(tmp_path: Path, rng: random.Random) -> None:
     history = History(tmp_path / "a.edb", rng, 512)
     history.leave_free()
