@@ -78,7 +78,9 @@ def compact(db: driver.Connection) -> None:
 
 
 def prune(db: driver.Connection) -> None:
-    db.database.prune(db.database.newest_commit() - 35)
+    """To 35 commits ago, those of upkeep included, or to the newest that changed a row: it stays."""
+    (changed,) = db.execute("SELECT max(id) FROM entitydb_transactions WHERE rows_changed > 0").fetchone()
+    db.database.prune(min(changed, db.database.newest_commit() - 35))
 
 
 def erase(db: driver.Connection) -> None:

@@ -138,7 +138,7 @@ def test_foreign_and_newer_files(tmp_path, rng):
     path.unlink()
     make(path, rng, 3)
     whole = path.read_bytes()
-    for offset, value in ((16, 2), (24, 16), (24, 31), (28, 1)):
+    for offset, value in ((16, 2), (24, 32), (24, 63), (28, 1)):
         header = bytearray(whole[:4096])
         struct.pack_into("<I", header, offset, value)
         struct.pack_into("<I", header, 4092, crc32c(bytes(header[:4092])))
