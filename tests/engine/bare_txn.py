@@ -6,6 +6,7 @@ A statement is what the virtual table would hold: begun, used, ended. Row-id tre
 from __future__ import annotations
 
 import contextlib
+import os
 
 from entitydb_dialect._native import ffi, lib
 
@@ -37,11 +38,14 @@ def payload(table: int, name: str) -> bytes:
     return b"\1\1" + bytes([table, len(name)]) + name.encode() + b"\0\0\0" + b"\1\0\1c\0\x41\0\0" + b"\0\0\0\0"
 
 
+UPKEEP_OFF = os.environ["ENTITYDB_PACKING"] == "off"     # as the driver reads it (tests/conftest.py)
+
+
 class Database:
     def __init__(self, path=None, *, page_size=512, synchronous=-1, create=True, spill=0, busy_ms=-1, read_only=False):
         options = ffi.new("edb_options *", {
             "page_size": page_size, "synchronous": synchronous, "read_only": read_only, "create": create,
-            "busy_ms": busy_ms, "spill_bytes": spill,
+            "busy_ms": busy_ms, "spill_bytes": spill, "unpacked": UPKEEP_OFF, "unpruned": UPKEEP_OFF,
         })
         out = ffi.new("edb **")
         done(lib.edb_open(ffi.NULL if path is None else str(path).encode(), options, out))

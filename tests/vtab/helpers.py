@@ -33,7 +33,7 @@ def check(code: int) -> None:
 class Database:
     def __init__(self, path: str | None = None, page_size: int = 1024, spill_bytes: int = 0) -> None:
         options = ffi.new("edb_options *", {"page_size": page_size, "synchronous": -1, "create": True, "busy_ms": -1,
-                                            "spill_bytes": spill_bytes})
+                                            "spill_bytes": spill_bytes, "unpacked": True, "unpruned": True})
         out = ffi.new("edb **")
         check(lib.edb_open(ffi.NULL if path is None else path.encode(), options, out))
         self.handle = out[0]
