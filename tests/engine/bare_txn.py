@@ -38,7 +38,7 @@ def payload(table: int, name: str) -> bytes:
     return b"\1\1" + bytes([table, len(name)]) + name.encode() + b"\0\0\0" + b"\1\0\1c\0\x41\0\0" + b"\0\0\0\0"
 
 
-UPKEEP_OFF = os.environ["ENTITYDB_PACKING"] == "off"     # as the driver reads it (tests/conftest.py)
+UPKEEP_OFF = os.environ.get("ENTITYDB_PACKING", "off") == "off"     # as the driver reads it (tests/conftest.py)
 
 
 class Database:
