@@ -112,7 +112,8 @@ static void reader_free(pack_reader *pr)
     free(pr);
 }
 
-int pack_reader_take(pack_reader **out)
+/* One that waits; NULL: none does. */
+static pack_reader *waiting_take(void)
 {
     pthread_mutex_lock(&waiting.wai_mutex);
     pack_reader *pr = waiting.wai_first;
@@ -121,6 +122,13 @@ int pack_reader_take(pack_reader **out)
         waiting.wai_n--;
     }
     pthread_mutex_unlock(&waiting.wai_mutex);
+    return pr;
+}
+
+int pack_reader_take(pack_reader **out)
+{
+    pack_reader *pr = waiting_take();
+
     if (!pr)
         return reader_new(out);
     *out = pr;
@@ -145,18 +153,8 @@ void pack_reader_give(pack_reader *pr)
 
 void pack_readers_forget(void)
 {
-    for (;;) {
-        pthread_mutex_lock(&waiting.wai_mutex);
-        pack_reader *pr = waiting.wai_first;
-        if (pr) {
-            waiting.wai_first = pr->pkr_next;
-            waiting.wai_n--;
-        }
-        pthread_mutex_unlock(&waiting.wai_mutex);
-        if (!pr)
-            return;
+    for (pack_reader *pr; (pr = waiting_take());)
         reader_free(pr);
-    }
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
