@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,39 @@ class History:
         finally:
             cursor.close()
             reader.close()
+
+    @contextmanager
+    def beside(self, *works: Callable[[driver.Connection, random.Random], None]) -> Iterator[None]:
+        """Threads that do this over and over meanwhile, each with a connection of its own; none may fail."""
+        stop, failures = threading.Event(), list[BaseException]()
+
+        def run(work: Callable[[driver.Connection, random.Random], None], seed: int) -> None:
+            db, own = connect(self.path), random.Random(seed)
+            try:
+                while not stop.is_set():
+                    work(db, own)
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                db.close()
+
+        threads = [threading.Thread(target=run, args=(work, self.rng.randrange(99))) for work in works]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert failures == []
+
+    def read(self, db: driver.Connection, own: random.Random) -> None:
+        moment, expected = own.choice(self.moments)
+        assert contents(db, moment) == expected
+
+    def write(self, db: driver.Connection, own: random.Random) -> None:
+        db.execute("INSERT OR REPLACE INTO t VALUES (?, 'w', ?)", (5000 + own.randrange(50), own.randbytes(30)))
 
     def grow(self, commits: int) -> None:
         with self.held():

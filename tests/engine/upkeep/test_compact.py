@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,40 +65,9 @@ def test_what_was_pruned_leaves_the_file(tmp_path: Path, rng: random.Random, pag
 def test_readers_and_writers_beside_it(tmp_path: Path, rng: random.Random) -> None:
     history = History(tmp_path / "a.edb", rng, 512)
     history.grow(60)
-    stop = threading.Event()
-    failures: list[BaseException] = []
-
-    def beside(work: Callable[[driver.Connection, random.Random], None], seed: int) -> threading.Thread:
-        def run() -> None:
-            db, own = connect(history.path), random.Random(seed)
-            try:
-                while not stop.is_set():
-                    work(db, own)
-            except BaseException as error:
-                failures.append(error)
-            finally:
-                db.close()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
-
-    def read(db: driver.Connection, own: random.Random) -> None:
-        moment, expected = own.choice(history.moments)
-        assert contents(db, moment) == expected
-
-    def write(db: driver.Connection, own: random.Random) -> None:
-        db.execute("INSERT OR REPLACE INTO t VALUES (?, 'w', ?)", (5000 + own.randrange(50), own.randbytes(30)))
-
-    threads = [beside(read, rng.randrange(99)), beside(read, rng.randrange(99)), beside(write, rng.randrange(99))]
-    try:
+    with history.beside(history.read, history.read, history.write):
         for _ in range(4):
             history.db.database.compact()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert failures == []
     history.db.database.compact()
     assert is_short(history.db)
     history.judge()

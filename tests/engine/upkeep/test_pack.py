@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -279,44 +278,14 @@ def test_power_losses_during_it_lose_nothing(tmp_path: Path, rng: random.Random)
 @pytest.mark.slow
 def test_readers_writers_and_a_second_packer_beside_it(tmp_path: Path, rng: random.Random) -> None:
     history = small_rows(tmp_path / "a.edb", 512, rng)
-    stop = threading.Event()
-    failures: list[BaseException] = []
-
-    def beside(work: Callable[[driver.Connection, random.Random], None], seed: int) -> threading.Thread:
-        def run() -> None:
-            db, own = connect(history.path), random.Random(seed)
-            try:
-                while not stop.is_set():
-                    work(db, own)
-            except BaseException as error:
-                failures.append(error)
-            finally:
-                db.close()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
-
-    def read(db: driver.Connection, own: random.Random) -> None:
-        moment, expected = own.choice(history.moments)
-        assert contents(db, moment) == expected
-
-    def write(db: driver.Connection, own: random.Random) -> None:
-        db.execute("INSERT OR REPLACE INTO t VALUES (?, 'w', ?)", (5000 + own.randrange(50), own.randbytes(30)))
 
     def pack(db: driver.Connection, _: random.Random) -> None:
         db.database.pack()
 
-    threads = [beside(work, rng.randrange(99)) for work in (read, read, write, pack)]
-    try:
+    with history.beside(history.read, history.read, history.write, pack):
         for _ in range(10):
             history.db.database.pack()
             history.db.execute("UPDATE t SET b = ? WHERE id < 400", (rng.randbytes(20),))
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert failures == []
     history.judge()
 
 
