@@ -56,6 +56,16 @@ class TagImpl(DefaultImpl):
 # ---- in a batch that makes the table anew ----
 
 
+def column_of_copy(batch: Any, table_name: str, column_name: str) -> Any:
+    """The column of the new table. ValueError: it has none of that name."""
+    column = batch.columns.get(column_name)
+    if column is None:  # Alembic knows a renamed one by its old name
+        column = next((c for c in batch.columns.values() if c.name == column_name), None)
+    if column is None:
+        raise ValueError(f"No such column: {column_name!r} in table {table_name!r}")
+    return column
+
+
 def _alter_tag_of_copy(
     batch: Any, table_name: str, column_name: str, namespace: str | None, *, schema: str | None = None
 ) -> None:
@@ -63,11 +73,7 @@ def _alter_tag_of_copy(
 
     That it has none must be said of the old table too, since CREATE OR REPLACE TABLE keeps what is not mentioned.
     """
-    column = batch.columns.get(column_name)
-    if column is None:  # Alembic knows a renamed one by its old name
-        column = next((c for c in batch.columns.values() if c.name == column_name), None)
-    if column is None:
-        raise ValueError(f"No such column: {column_name!r} in table {table_name!r}")
+    column = column_of_copy(batch, table_name, column_name)
     if namespace is not None:
         column.info["tag"] = namespace
         return

@@ -19,6 +19,8 @@ from alembic.operations.ops import AlterTableOp
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import ExecutableDDLElement
 
+from ._tags import column_of_copy
+
 # ---- the statement ----
 
 
@@ -58,11 +60,7 @@ def _alter_unversioned_of_copy(
 
     That it has a history must be said of the old table too, since CREATE OR REPLACE TABLE keeps what is not mentioned.
     """
-    column = batch.columns.get(column_name)
-    if column is None:  # Alembic knows a renamed one by its old name
-        column = next((c for c in batch.columns.values() if c.name == column_name), None)
-    if column is None:
-        raise ValueError(f"No such column: {column_name!r} in table {table_name!r}")
+    column = column_of_copy(batch, table_name, column_name)
     if unversioned:
         column.info["versioned"] = False
         return
